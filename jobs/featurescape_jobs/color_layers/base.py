@@ -1,0 +1,105 @@
+"""What a color layer is: a card for the catalog, and a way to draw one tile archive.
+
+A color layer is one file that exports ``COLOR_LAYER``. The viewer draws it from the card's kind and the
+legend in the manifest; it knows no layer by name. Cards are read by the service, so a module imports
+datashader and the like only inside ``draw``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from featurescape_jobs.artifacts import Legend
+from featurescape_jobs.map_geometry import TILE_PX
+
+NO_LABEL = 65535
+"""Class of an example without label, in `MapScene.classes` and in the point tiles."""
+
+Need = Literal["labels", "pictures"]
+
+
+class ColorLayerCard(BaseModel):
+    """What the catalog says of a color layer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    title: str
+    summary: str
+    kind: Literal["density", "category", "pictures"] = Field(
+        description="How the viewer reads the tiles; see the legend of the manifest."
+    )
+    media_type: Literal["image/png", "image/webp"]
+    needs: tuple[Need, ...] = Field(
+        default=(), description="Left out of maps that lack one of these."
+    )
+    max_classes: int | None = Field(
+        default=None, description="Left out of maps with more classes; none: any number."
+    )
+
+
+class Pictures(Protocol):
+    """The thumbnails of all examples, and how alike they look to the network."""
+
+    @property
+    def sketch(self) -> NDArray[np.float32]:
+        """(N, d) features, reduced so that distances are about kept."""
+        ...
+
+    def read(self, rows: NDArray[np.int64]) -> Sequence[bytes]:
+        """Encoded thumbnails (PNG, WebP or JPEG) of these rows, in their order; thread-safe."""
+        ...
+
+
+@dataclass(frozen=True)
+class MapScene:
+    """All that a color layer draws from: N examples on the unit square."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    classes: NDArray[np.uint16]
+    """(N,) index into ``class_names``; `NO_LABEL` for none."""
+    class_names: tuple[str, ...]
+    max_zoom: int
+    thumbnail_px: int
+    pictures: Pictures | None
+    """None where no layer of the job needs them."""
+    threads: int
+    progress: Callable[[int, int], None]
+    """Called with (done, total) from the thread that draws."""
+    tile_px: int = TILE_PX
+
+    @property
+    def n(self) -> int:
+        """Examples on the map."""
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a layer says of the archive it wrote."""
+
+    max_zoom: int
+    legend: Legend
+    counts: list[int]
+    """Examples drawn, per zoom level."""
+
+
+class ColorLayer(Protocol):
+    """An entry of the registry."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def card(self) -> ColorLayerCard: ...
+
+    def draw(self, scene: MapScene, path: Path) -> Drawn:
+        """Write the PMTiles archive ``path`` with zoom levels 0 to ``Drawn.max_zoom``."""
+        ...

@@ -1,0 +1,124 @@
+"""Which class prevails in each pixel, by what share, among how many: data tiles for hide and solo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurescape_jobs.artifacts import Legend, LegendClass
+from featurescape_jobs.color_layers.base import NO_LABEL, ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
+from featurescape_jobs.map_geometry import aggregate_zoom
+from featurescape_jobs.pmtiles_archive import ArchiveWriter
+
+MAX_CLASSES = 4095  # 12 bits, one value of which is "no label"
+NO_LABEL_NAME = "no label"
+_SHARE_STEPS = 15
+_LOG_STEPS = 12
+
+
+@dataclass(frozen=True)
+class CategoryPixels:
+    """A decoded category tile; all arrays are (H, W)."""
+
+    classes: NDArray[np.uint16]
+    """Index of the most frequent class; the number of classes for "no label"."""
+    shares: NDArray[np.float32]
+    """Its share of the pixel's examples, 0 to 1, in steps of 1/15."""
+    counts: NDArray[np.float32]
+    """About how many examples the pixel has (within 3 %); 0 where it is empty."""
+
+
+def encode_categories(
+    classes: NDArray[np.uint16], tops: NDArray[np.uint32], totals: NDArray[np.uint32]
+) -> NDArray[np.uint8]:
+    """(P, 3) RGB: class in R and the high half of G, share in the low half, log count in B.
+
+    Args:
+        classes: (P,) most frequent class, below 4096.
+        tops: (P,) its count.
+        totals: (P,) count of all classes, at least 1.
+    """
+    share = np.rint(_SHARE_STEPS * tops / totals).astype(np.uint16)
+    log_count = 1 + np.minimum(254, np.rint(_LOG_STEPS * np.log2(totals)))
+    green = ((classes >> 8) << 4) | share
+    return np.stack([classes & 255, green, log_count.astype(np.uint16)], axis=1).astype(np.uint8)
+
+
+def decode_categories(rgb: NDArray[np.uint8]) -> CategoryPixels:
+    """What a decoded category tile (H, W, 3) says."""
+    wide = rgb.astype(np.uint16)
+    classes = wide[..., 0] | ((wide[..., 1] >> 4) << 8)
+    shares = (wide[..., 1] & 15).astype(np.float32) / _SHARE_STEPS
+    log_count = (wide[..., 2].astype(np.float32) - 1) / _LOG_STEPS
+    counts = np.where(wide[..., 2] == 0, np.float32(0), np.exp2(log_count))
+    return CategoryPixels(classes.astype(np.uint16), shares, counts.astype(np.float32))
+
+
+def legend_classes(classes: NDArray[np.uint16], names: tuple[str, ...]) -> list[LegendClass]:
+    """The legend: every class in its order, and "no label" at the end where it occurs.
+
+    Args:
+        classes: (N,) index into ``names``, or `NO_LABEL`.
+        names: names of the classes; shown as text, whatever they hold.
+    """
+    counts = np.bincount(classes[classes != NO_LABEL], minlength=len(names))
+    colors = class_colors(len(names))
+    legend = [
+        LegendClass(index=index, name=name, color=colors[index], count=int(counts[index]))
+        for index, name in enumerate(names)
+    ]
+    unlabeled = int((classes == NO_LABEL).sum())
+    if unlabeled:
+        legend.append(
+            LegendClass(
+                index=len(names), name=NO_LABEL_NAME, color=NO_LABEL_COLOR, count=unlabeled
+            )
+        )
+    return legend
+
+
+class Category:
+    """The most frequent class per pixel, by datashader's categorical counts."""
+
+    name = "category"
+    card = ColorLayerCard(
+        name=name,
+        title="Classes",
+        summary="Which class prevails at each place, and how purely.",
+        kind="category",
+        media_type="image/png",
+        needs=("labels",),
+        max_classes=MAX_CLASSES,
+    )
+
+    def draw(self, scene: MapScene, path: Path) -> Drawn:
+        """Write the archive; memory as of `aggregates`, however many classes there are."""
+        from featurescape_jobs.aggregates import Points, largest_classes, locate, pyramid
+        from featurescape_jobs.color_layers.data_tiles import encode_level
+
+        max_zoom = aggregate_zoom(scene.max_zoom)
+        kinds = np.minimum(scene.classes, len(scene.class_names)).astype(np.uint16)
+        levels = pyramid(
+            Points(scene.x, scene.y, kinds), max_zoom, scene.threads, scene.tile_px
+        )
+        drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
+        with ArchiveWriter(path, self.card.media_type) as archive:
+            for cells in levels:
+                pixels, totals, classes, tops = largest_classes(cells)
+                values = locate(pixels, scene.tile_px)
+                rgb = encode_categories(classes, tops, totals)
+                for tile_id, png in encode_level(
+                    cells.zoom, scene.tile_px, values, rgb, scene.threads
+                ):
+                    archive.add(tile_id, png)
+                scene.progress(cells.zoom + 1, len(levels))
+            archive.finish({"name": self.card.title, "encoding": "class12"}, max_zoom)
+        legend = legend_classes(scene.classes, scene.class_names)
+        return Drawn(max_zoom, Legend(kind="category", classes=legend), drawn)
+
+
+COLOR_LAYER = Category()

@@ -1,0 +1,84 @@
+"""Data tiles: sparse pixel values of one level, as lossless RGB PNG, on threads, in archive order.
+
+The PNG encoder is ours: a canvas that is mostly black compresses ten times faster, and smaller, with
+zlib's run-length strategy than with Pillow's filters (2.5 against 16 ms for a tile with 8,000 points).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featurescape_jobs.aggregates import PixelValues
+from featurescape_jobs.errors import ArtifactError
+from featurescape_jobs.ordered_threads import ordered_map
+from featurescape_jobs.pmtiles_archive import hilbert_ids
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MEMORY_LEVEL = 9
+
+
+def encode_png(
+    side_px: int, rows: NDArray[Any], columns: NDArray[Any], rgb: NDArray[np.uint8]
+) -> bytes:
+    """A black square PNG with some pixels set.
+
+    Args:
+        side_px: width and height.
+        rows, columns: (P,) places of the pixels, each pixel once.
+        rgb: (P, 3) their values.
+    """
+    stride = 1 + 3 * side_px  # each scanline begins with its filter: 0, none
+    lines = np.zeros(side_px * stride, dtype=np.uint8)
+    first = rows * stride + 1 + 3 * columns
+    for channel in range(3):
+        lines[first + channel] = rgb[:, channel]
+    squeeze = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, _MEMORY_LEVEL, zlib.Z_RLE)
+    data = squeeze.compress(lines) + squeeze.flush()
+    header = struct.pack(">IIBBBBB", side_px, side_px, 8, 2, 0, 0, 0)
+    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
+def decode_rgb(tile: bytes, max_side_px: int = 1024) -> NDArray[np.uint8]:
+    """(H, W, 3) values of a data tile; raises `ArtifactError` if it is none."""
+    try:
+        with Image.open(io.BytesIO(tile), formats=("PNG",)) as image:
+            if image.mode != "RGB" or max(image.size) > max_side_px:
+                raise ArtifactError(f"a data tile is RGB, this is {image.mode} {image.size}")
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ArtifactError(f"not a data tile: {error}") from None
+
+
+def encode_level(
+    zoom: int, tile_px: int, values: PixelValues, rgb: NDArray[np.uint8], threads: int
+) -> Iterator[tuple[int, bytes]]:
+    """Tiles of one level, ascending by id.
+
+    Args:
+        zoom: the level.
+        tile_px: side of a tile.
+        values: (P,) where the occupied pixels are, as `aggregates.locate` says.
+        rgb: (P, 3) their values.
+        threads: threads to encode on.
+    """
+    ids = hilbert_ids(zoom, values.tile_x, values.tile_y)
+
+    def encode(tile: int) -> tuple[int, bytes]:
+        part = values.slices[tile]
+        png = encode_png(tile_px, values.rows[part], values.columns[part], rgb[part])
+        return int(ids[tile]), png
+
+    yield from ordered_map(encode, (int(tile) for tile in np.argsort(ids)), threads)

@@ -1,0 +1,179 @@
+"""What a running job is given: its inputs, its output folder, progress, seed and resources."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from featurescape_jobs.artifacts import ArtifactRef, Manifest, Progress, job_dir
+from featurescape_jobs.errors import ArtifactError, InputJobError
+from featurescape_jobs.storage import Storage, Written
+
+PROGRESS_SECONDS = 1.0
+
+
+def seed_for(seed: int, example_id: str) -> int:
+    """A 64-bit seed that depends on the job's seed and the example only."""
+    digest = hashlib.blake2b(f"{seed}\0{example_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def read_manifest(storage: Storage, job_id: str) -> Manifest | None:
+    """The manifest of a job, or None while there is no artifact."""
+    path = f"{job_dir(job_id)}/manifest.json"
+    if not storage.exists(path):
+        return None
+    return Manifest.model_validate_json(storage.read(path))
+
+
+@dataclass(frozen=True)
+class InputArtifact:
+    """The committed output of an earlier job."""
+
+    storage: Storage
+    manifest: Manifest
+
+    def path(self, ref: ArtifactRef) -> str:
+        """Storage path of one of its files."""
+        return f"{job_dir(self.manifest.job_id)}/{ref.path}"
+
+    def one(self, kind: str) -> str:
+        """Storage path of the only file of that kind; raises `ArtifactError`."""
+        files = self.manifest.of_kind(kind)
+        if len(files) != 1:
+            raise ArtifactError(
+                f"job {self.manifest.job_id} has {len(files)} files of kind {kind!r}, expected one"
+            )
+        return self.path(files[0])
+
+    def tables(self, kind: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Its Parquet files of that kind, one after the other: one file is held at a time."""
+        for ref in self.manifest.of_kind(kind):
+            yield self.storage.read_table(self.path(ref), columns)
+
+    def upstream(self, field_name: str) -> InputArtifact:
+        """The artifact that this one was made from."""
+        return open_input(self.storage, self.manifest.inputs[field_name])
+
+
+def open_input(storage: Storage, job_id: str) -> InputArtifact:
+    """The artifact of a job that succeeded; raises `InputJobError`."""
+    manifest = read_manifest(storage, job_id)
+    if manifest is None:
+        raise InputJobError(f"job {job_id} has no artifact (did it succeed?)", job_id=job_id)
+    return InputArtifact(storage, manifest)
+
+
+@dataclass
+class Outcome:
+    """What a job's ``run`` returns: all that goes into the manifest but what the context knows."""
+
+    rows: int
+    error_rows: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class RunContext:
+    """One attempt of one job. Files are added through it, so that the manifest can name them."""
+
+    storage: Storage
+    job_id: str
+    attempt: int
+    seed: int
+    inputs: dict[str, str]
+    ray_address: str | None = None
+    """Address given to ``ray.init``; None: the job runs its workers in this process (tests)."""
+    threads: int = 1
+    """CPU threads that the driver itself may use."""
+    allowed_roots: tuple[str, ...] | None = None
+    """Roots that datasets and weights may be read from; None: any (tests, own machine)."""
+    files: list[ArtifactRef] = field(default_factory=list)
+    timings_seconds: dict[str, float] = field(default_factory=dict)
+    _progress: Progress = field(default_factory=Progress)
+    _written_at: float = 0.0
+    _lock: Any = field(default_factory=threading.Lock, repr=False)
+
+    def input(self, field_name: str) -> InputArtifact:
+        """The artifact of the input job that the spec names in ``field_name``."""
+        return open_input(self.storage, self.inputs[field_name])
+
+    def path(self, relative: str) -> str:
+        """Storage path of a file in this job's folder."""
+        return f"{job_dir(self.job_id)}/{relative}"
+
+    def add(self, written: Written, kind: str, rows: int | None = None) -> ArtifactRef:
+        """Name a committed file in the manifest to come."""
+        relative = written.path.removeprefix(f"{job_dir(self.job_id)}/")
+        ref = ArtifactRef(
+            path=relative,
+            kind=kind,
+            size_bytes=written.size_bytes,
+            sha256=written.sha256,
+            rows=rows,
+        )
+        self.files.append(ref)
+        return ref
+
+    def add_table(self, relative: str, table: pa.Table, kind: str) -> ArtifactRef:
+        """Write a table as Parquet and name it in the manifest."""
+        written = self.storage.write_table(self.path(relative), table)
+        return self.add(written, kind, rows=table.num_rows)
+
+    def add_bytes(self, relative: str, data: bytes, kind: str) -> ArtifactRef:
+        """Write a small file and name it in the manifest."""
+        return self.add(self.storage.write(self.path(relative), data), kind)
+
+    @contextmanager
+    def stage(self, name: str, total: int = 0) -> Iterator[None]:
+        """Time a stage for the manifest and show it as the current one."""
+        self.progress(0, total, stage=name, force=True)
+        started = time.monotonic()
+        yield
+        spent = self.timings_seconds.get(name, 0.0) + time.monotonic() - started
+        self.timings_seconds[name] = round(spent, 3)
+
+    def progress(
+        self,
+        done: int,
+        total: int | None = None,
+        *,
+        stage: str | None = None,
+        message: str | None = None,
+        errors: int | None = None,
+        force: bool = False,
+    ) -> None:
+        """Say how far the job is; written at most once a second unless ``force``.
+
+        ``message`` stays until the stage changes.
+        """
+        with self._lock:
+            old = self._progress
+            new_stage = stage is not None and stage != old.stage
+            self._progress = Progress(
+                attempt=self.attempt,
+                sequence=old.sequence + 1,
+                stage=stage or old.stage,
+                done=done,
+                total=old.total if total is None else total,
+                errors=old.errors if errors is None else errors,
+                message=message if message is not None else ("" if new_stage else old.message),
+                updated_at=time.time(),
+            )
+            now = time.monotonic()
+            if force or now - self._written_at >= PROGRESS_SECONDS:
+                self._written_at = now
+                body = self._progress.model_dump_json().encode()
+                self.storage.write(self.path("progress.json"), body)
+
+    def beat(self) -> None:
+        """Write the last progress again, as a sign of life."""
+        last = self._progress
+        self.progress(last.done, force=True)

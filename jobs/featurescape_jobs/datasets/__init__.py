@@ -1,0 +1,11 @@
+"""The datasets there are. A new one is one file here and one entry in the tuple."""
+
+from __future__ import annotations
+
+from featurescape_jobs.datasets import digits, images, mnist
+from featurescape_jobs.datasets.base import Dataset
+from featurescape_jobs.registry import Registry
+
+DATASETS: Registry[Dataset] = Registry(
+    "dataset", (digits.DATASET, mnist.DATASET, images.DATASET)
+)

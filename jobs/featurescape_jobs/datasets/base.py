@@ -1,0 +1,114 @@
+"""What a dataset is: a card for the catalog, a frozen listing, and a reader of single examples.
+
+A dataset is one file that exports ``DATASET``. ``freeze`` runs once on the driver and yields the
+listing entry by entry; ``open_reader`` runs on every worker and turns a locator into a picture. A locator is
+a string that means something to the reader of the same dataset only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.specs import DatasetSpec
+
+Picture = NDArray[np.uint8]
+"""(H, W, 3) RGB or (H, W) gray, 0 to 255."""
+
+
+class DatasetCard(BaseModel):
+    """What the catalog says of a dataset."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    title: str
+    summary: str
+    needs_root: bool
+    splits: tuple[str, ...] = ("all",)
+    root_hint: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One example of the listing."""
+
+    example_id: str
+    locator: str
+    label: int | None = None
+    size: int = -1
+    """Bytes of the source; -1: unknown."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All examples of a dataset, in a fixed order, and the names of the classes."""
+
+    entries: Iterator[Entry]
+    classes: tuple[str, ...] = field(default=())
+
+
+class RowError(Exception):
+    """One example cannot be read. ``code`` is one of ``errors.ROW_ERROR_CODES``."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Reader(Protocol):
+    """Turns locators into pictures, on a worker."""
+
+    def read(self, locator: str) -> Picture:
+        """The picture; raises `RowError`."""
+        ...
+
+
+class Dataset(Protocol):
+    """An entry of the registry."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def card(self) -> DatasetCard: ...
+
+    def check(self, spec: DatasetSpec) -> None:
+        """Cheap look at root and split; raises `DatasetError` where ``freeze`` surely would."""
+        ...
+
+    def freeze(self, spec: DatasetSpec) -> Listing:
+        """The listing; raises `DatasetError` where root or split are wrong or it is empty.
+
+        ``spec.limit`` is applied by `frozen.freeze`, not here.
+        """
+        ...
+
+    def open_reader(self, spec: DatasetSpec) -> Reader:
+        """A reader; cheap to make, kept for the life of a worker."""
+        ...
+
+
+def check_split(card: DatasetCard, spec: DatasetSpec) -> None:
+    """Raise `DatasetError` unless the dataset has the split."""
+    if spec.split not in card.splits:
+        raise DatasetError(
+            f"dataset.split: {card.name} has {', '.join(card.splits)}, not {spec.split!r}",
+            field="dataset.split",
+        )
+
+
+def need_root(card: DatasetCard, spec: DatasetSpec) -> str:
+    """The root, which must be given; raises `DatasetError` that says what to give."""
+    if spec.root is None:
+        raise DatasetError(
+            f"dataset.root: {card.name} is read from a place that you name: {card.root_hint}",
+            field="dataset.root",
+        )
+    return spec.root

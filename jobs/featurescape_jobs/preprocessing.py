@@ -1,0 +1,85 @@
+"""Pictures as a network wants them: channels, size and normalization as its card says.
+
+Shorter side to ``resize_px`` with antialiasing, center crop to ``input_px``, values 0 to 1, minus
+mean, over std: what torchvision's presets do on a Pillow image, per picture and so the same in any
+batch. Only the part that the crop keeps is resampled. Memory: one batch as float32, and one
+picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featurescape_jobs.models.base import ModelCard
+
+Pictures = Sequence[NDArray[np.uint8]]
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+# Above this ratio Pillow first averages whole blocks: much faster for large photos, and from a gap
+# of 3 on not to be told from plain resampling (Pillow's documentation of `reducing_gap`).
+_REDUCING_GAP = 3.0
+
+
+def prepare(pictures: Pictures, card: ModelCard) -> NDArray[np.float32]:
+    """The input of the network.
+
+    Args:
+        pictures: N of (H, W, 3) RGB or (H, W) gray, uint8; sizes may differ.
+        card: of the network.
+
+    Returns:
+        (N, C, input_px, input_px) float32, normalized. Its memory order is N, H, W, C, so that
+        ``torch.from_numpy`` makes a channels-last tensor of it without a copy.
+    """
+    resized = np.empty((len(pictures), card.input_px, card.input_px, card.channels), np.uint8)
+    for row, picture in zip(resized, pictures, strict=True):
+        row[:] = resize(picture, card)
+    return normalize(resized, card)
+
+
+def resize(picture: NDArray[np.uint8], card: ModelCard) -> NDArray[np.uint8]:
+    """One picture in the size and channels of the card: (input_px, input_px, C) uint8."""
+    image = Image.fromarray(picture)
+    mode = "L" if card.channels == 1 else "RGB"
+    px = card.input_px
+    if image.size != (px, px) or card.resize_px != px:
+        # To gray before resampling, to RGB after it: fewer channels to resample.
+        if mode == "L" and image.mode != mode:
+            image = image.convert(mode)
+        image = image.resize(
+            (px, px),
+            _FILTERS[card.interpolation],
+            box=_kept_box(image.width, image.height, card),
+            reducing_gap=_REDUCING_GAP,
+        )
+    if image.mode != mode:
+        image = image.convert(mode)
+    return np.asarray(image).reshape(px, px, card.channels)
+
+
+def normalize(resized: NDArray[np.uint8], card: ModelCard) -> NDArray[np.float32]:
+    """(N, H, W, C) uint8 to (N, C, H, W) float32: ``(value / 255 - mean) / std`` per channel."""
+    mean = np.asarray(card.mean, np.float32)
+    std = np.asarray(card.std, np.float32)
+    values = np.multiply(resized, 1 / (255 * std), dtype=np.float32)
+    values -= mean / std
+    return values.transpose(0, 3, 1, 2)
+
+
+def _kept_box(width: int, height: int, card: ModelCard) -> tuple[float, float, float, float]:
+    """The part of the source that resizing and then cropping keeps, in source pixels."""
+    shorter = min(width, height)
+    scaled_w = max(1, card.resize_px * width // shorter)
+    scaled_h = max(1, card.resize_px * height // shorter)
+    left = round((scaled_w - card.input_px) / 2)
+    top = round((scaled_h - card.input_px) / 2)
+    x, y = width / scaled_w, height / scaled_h
+    right, bottom = (left + card.input_px) * x, (top + card.input_px) * y
+    return left * x, top * y, min(right, width), min(bottom, height)

@@ -1,0 +1,219 @@
+"""MAIN PATH: load the spec → run its job → commit the manifest.
+
+``python -m featurescape_jobs.run --job <id> --attempt <n>`` runs on the cluster. The storage root comes from
+the environment (``FEATURESCAPE_STORAGE``); everything a user wrote is read from ``spec.json`` there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from featurescape_jobs.artifacts import Failure, Manifest, job_dir
+from featurescape_jobs.context import Outcome, RunContext, read_manifest
+from featurescape_jobs.errors import FeaturescapeError, NotFoundError
+from featurescape_jobs.joblog import JobLog
+from featurescape_jobs.registry import Registry
+from featurescape_jobs.specs import JOB_ID_PATTERN, AnyJobSpec, parse_spec
+from featurescape_jobs.storage import Storage
+
+BEAT_SECONDS = 2.0
+LEASE_SECONDS = 60.0
+"""A driver that cannot show a sign of life for so long stops itself: another may have its job."""
+_VERSIONED = ("featurescape", "torch", "torchvision", "ray", "pyarrow", "openTSNE", "datashader")
+
+log = logging.getLogger("featurescape_jobs.run")
+
+
+@dataclass(frozen=True)
+class JobEntry:
+    """One job type. ``module`` has ``run(spec, context) -> Outcome`` and is imported when it runs."""
+
+    name: str
+    title: str
+    summary: str
+    driver_cpus: int
+    """CPUs that the driver itself uses, at most; 0: it only directs workers (a bulk job)."""
+
+    @property
+    def run(self) -> Callable[[Any, RunContext], Outcome]:
+        module = importlib.import_module(f"featurescape_jobs.{self.name}")
+        run: Callable[[Any, RunContext], Outcome] = module.run
+        return run
+
+
+JOBS: Registry[JobEntry] = Registry(
+    "job type",
+    (
+        JobEntry("training", "Train a network", "Learn weights on a labeled dataset.", 8),
+        JobEntry("features", "Extract features", "One vector and thumbnail per example.", 0),
+        JobEntry("embedding", "Embed features", "t-SNE: two coordinates per example.", 16),
+        JobEntry("tiles", "Draw tiles", "A zoomable map of an embedding.", 16),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """``spec.json``: what the service hands to a driver."""
+
+    spec: AnyJobSpec
+    inputs: dict[str, str]
+    threads: int
+    allowed_roots: tuple[str, ...] | None
+
+
+def read_assignment(storage: Storage, job_id: str) -> Assignment:
+    """The request of a job; raises `NotFoundError` or `SpecError`."""
+    if not re.fullmatch(JOB_ID_PATTERN, job_id):
+        raise NotFoundError(f"not a job id: {job_id[:80]!r}")
+    body = json.loads(storage.read(f"{job_dir(job_id)}/spec.json"))
+    roots = body.get("allowed_roots")
+    return Assignment(
+        spec=parse_spec(body["spec"]),
+        inputs=body["inputs"],
+        threads=max(1, int(body.get("threads", 1))),
+        allowed_roots=None if roots is None else tuple(roots),
+    )
+
+
+def execute(
+    storage: Storage, job_id: str, attempt: int, ray_address: str | None = None
+) -> Manifest | None:
+    """Run one attempt of a job and commit it; None where another attempt has committed already.
+
+    Raises:
+        Exception: whatever ended the job; ``failure.json`` then says why.
+    """
+    if read_manifest(storage, job_id) is not None:
+        return None
+    try:
+        assignment = read_assignment(storage, job_id)
+        spec = assignment.spec
+        context = RunContext(
+            storage=storage,
+            job_id=job_id,
+            attempt=attempt,
+            seed=spec.seed,
+            inputs=assignment.inputs,
+            ray_address=ray_address,
+            threads=assignment.threads,
+            allowed_roots=assignment.allowed_roots,
+        )
+        with _heartbeat(context):
+            outcome = JOBS[spec.job].run(spec, context)
+        return _commit(spec, context, outcome)
+    except Exception as error:
+        _record_failure(storage, job_id, attempt, error)
+        raise
+
+
+def _commit(spec: AnyJobSpec, context: RunContext, outcome: Outcome) -> Manifest | None:
+    """Check every file and write the manifest last. The first attempt to get here wins."""
+    for ref in context.files:
+        size = context.storage.size(context.path(ref.path))
+        if size != ref.size_bytes:
+            raise FeaturescapeError(f"{ref.path} has {size} bytes, wrote {ref.size_bytes}")
+    manifest = Manifest(
+        job_id=context.job_id,
+        job=spec.job,
+        attempt=context.attempt,
+        spec=spec.model_dump(mode="json"),
+        seed=context.seed,
+        inputs=context.inputs,
+        created_at=datetime.now(UTC),
+        versions=_versions(),
+        files=context.files,
+        rows=outcome.rows,
+        error_rows=outcome.error_rows,
+        timings_seconds=context.timings_seconds,
+        details=outcome.details,
+    )
+    body = manifest.model_dump_json(indent=1).encode()
+    written = context.storage.write_new(context.path("manifest.json"), body)
+    return None if written is None else manifest
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for package in _VERSIONED:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _record_failure(storage: Storage, job_id: str, attempt: int, error: Exception) -> None:
+    if isinstance(error, FeaturescapeError):
+        failure = Failure(
+            attempt=attempt, code=error.code, message=error.message, detail=error.detail
+        )
+    else:
+        message = f"{type(error).__name__}: {error}"[:2000]
+        failure = Failure(attempt=attempt, code="internal", message=message)
+    path = f"{job_dir(job_id)}/failure.json"
+    storage.write(path, failure.model_dump_json().encode())
+
+
+@contextmanager
+def _heartbeat(context: RunContext) -> Any:
+    """Show a sign of life every two seconds; end the process if storage has not taken one for long."""
+    done = threading.Event()
+
+    def beat() -> None:
+        last = time.monotonic()
+        while not done.wait(BEAT_SECONDS):
+            try:
+                context.beat()
+                last = time.monotonic()
+            except OSError as error:
+                log.warning("no sign of life written: %s", error)
+                if time.monotonic() - last > LEASE_SECONDS:
+                    os._exit(75)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0 when the artifact is there, 1 when the job failed."""
+    parser = argparse.ArgumentParser(prog="python -m featurescape_jobs.run")
+    parser.add_argument("--job", required=True)
+    parser.add_argument("--attempt", type=int, default=1)
+    options = parser.parse_args(arguments)
+    storage = Storage(os.environ["FEATURESCAPE_STORAGE"])
+    address = os.environ.get("RAY_ADDRESS") or None
+    with JobLog(storage, options.job):
+        try:
+            log.info("job %s, attempt %d", options.job, options.attempt)
+            manifest = execute(storage, options.job, options.attempt, address)
+            log.info("done" if manifest else "another attempt has committed this job")
+            return 0
+        except FeaturescapeError as error:
+            log.error("%s: %s", error.code, error.message)
+        except Exception:
+            log.exception("the job failed")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""What happens to one shard on one worker: count the try, do the work, verify, commit, mark.
+
+Files get names unique to the try, so two workers on one shard never meet; the driver picks one marker.
+Holds one shard.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from featurescape_jobs import tables
+from featurescape_jobs.errors import ArtifactError
+from featurescape_jobs.frozen import EXAMPLES, Shard, read_shard
+from featurescape_jobs.storage import Storage
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What became of some examples: output rows, and error rows as dicts of `tables.ERRORS`."""
+
+    table: pa.Table
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+
+class ShardWorker(Protocol):
+    """Does a job's work on a worker process; made once, kept for many shards."""
+
+    def process(self, examples: pa.Table) -> Processed:
+        """Every example (columns of `tables.INPUT`) as one output row or one error row."""
+        ...
+
+
+class WorkerSetup(Protocol):
+    """What is sent to a worker process; small and picklable, never pixels or weights."""
+
+    def start(self) -> ShardWorker:
+        """Load what the work needs, on the worker."""
+        ...
+
+
+@dataclass(frozen=True)
+class Marker:
+    """One committed shard. Its existence says that the files are whole."""
+
+    shard: int
+    path: str
+    rows: int
+    errors: int
+    size_bytes: int
+    sha256: str
+    errors_path: str | None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where a job's shards go and what they look like."""
+
+    storage_root: str
+    job_path: str
+    kind: str
+    schema: pa.Schema
+
+
+def error_row(example: dict[str, Any], code: str, message: str) -> dict[str, Any]:
+    """An error row for an example of `tables.INPUT`."""
+    return {
+        "example_id": example["example_id"],
+        "locator": example["locator"],
+        "code": code,
+        "message": message,
+    }
+
+
+def verify(examples: pa.Table, processed: Processed, schema: pa.Schema) -> None:
+    """Raise `ArtifactError` unless every example came back exactly once, in the right columns."""
+    tables.check_schema(processed.table.schema, schema, "shard output")
+    failed = [row["example_id"] for row in processed.errors]
+    came = sorted([*processed.table["example_id"].to_pylist(), *failed])
+    if came != sorted(examples["example_id"].to_pylist()):
+        raise ArtifactError(
+            f"{examples.num_rows} examples went in, {processed.table.num_rows} rows and "
+            f"{len(failed)} errors came out, or under other ids"
+        )
+
+
+def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -> Marker:
+    """Write a shard's rows, its errors and then its marker."""
+    verify(examples, processed, desk.schema)
+    storage, token = Storage(desk.storage_root), secrets.token_hex(4)
+    errors_path = None
+    if processed.errors:
+        errors_path = f"work/errors/{shard.index:05d}-{token}.parquet"
+        errors = tables.errors_table(processed.errors)
+        storage.write_table(f"{desk.job_path}/{errors_path}", errors)
+    path = f"data/{desk.kind}-{shard.index:05d}-{token}.parquet"
+    written = storage.write_table(f"{desk.job_path}/{path}", processed.table)
+    marker = Marker(
+        shard=shard.index,
+        path=path,
+        rows=processed.table.num_rows,
+        errors=len(processed.errors),
+        size_bytes=written.size_bytes,
+        sha256=written.sha256,
+        errors_path=errors_path,
+    )
+    body = json.dumps(asdict(marker)).encode()
+    storage.write(f"{desk.job_path}/work/markers/{shard.index:05d}-{token}.json", body)
+    return marker
+
+
+class ShardRunner:
+    """The worker process's side of the engine. Nothing heavy happens before `ready`."""
+
+    def __init__(self, setup: WorkerSetup, desk: Desk) -> None:
+        self._setup = setup
+        self._desk = desk
+        self._storage = Storage(desk.storage_root)
+        self._worker: ShardWorker | None = None
+
+    def ready(self) -> None:
+        """Load what the work needs; raises what is wrong with the job as a whole."""
+        if self._worker is None:
+            self._worker = self._setup.start()
+
+    def _process(self, examples: pa.Table) -> Processed:
+        self.ready()
+        assert self._worker is not None
+        return self._worker.process(examples)
+
+    def run(self, shard: Shard) -> Marker:
+        """Process and commit one shard. The try is counted before the work, in case it kills us."""
+        token = secrets.token_hex(4)
+        self._storage.write(f"{self._desk.job_path}/work/tries/{shard.index:05d}-{token}", b"1")
+        examples = read_shard(self._storage, f"{self._desk.job_path}/{EXAMPLES}", shard)
+        return commit(self._desk, shard, examples, self._process(examples))
+
+    def run_row(self, shard: Shard, offset: int) -> Processed:
+        """One example of a shard that has killed workers, alone; commits nothing."""
+        examples = read_shard(self._storage, f"{self._desk.job_path}/{EXAMPLES}", shard)
+        return self._process(examples.slice(offset, 1))

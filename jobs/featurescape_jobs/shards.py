@@ -1,0 +1,209 @@
+"""The bulk engine: a dataset cut into shards, each done exactly once, whatever dies on the way.
+
+A shard is the unit of work, of retry and of commit. The driver hands shards to workers and collects their
+markers; a shard whose worker died is handed out again, and after `MAX_TRIES` deaths its examples are tried
+one by one, so that only the culprit becomes an error row. A new attempt of the job takes over the markers
+of earlier ones.
+
+The driver holds markers and error rows, never features or pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter, deque
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from featurescape_jobs import tables
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.context import RunContext
+from featurescape_jobs.errors import ArtifactError
+from featurescape_jobs.frozen import EXAMPLES, FrozenInput, Shard, read_shard
+from featurescape_jobs.pools import Done, Lost, Pool, PoolSize, open_pool
+from featurescape_jobs.shard_worker import (
+    Desk,
+    Marker,
+    Processed,
+    WorkerSetup,
+    commit,
+    error_row,
+)
+from featurescape_jobs.specs import Resources
+from featurescape_jobs.storage import Written
+
+MAX_TRIES = 2
+"""Deaths with a whole shard; the third and last try is row by row."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """What a bulk job asks of the engine."""
+
+    setup: WorkerSetup
+    schema: pa.Schema
+    kind: str
+    resources: Resources
+    row_timeout_seconds: float = 60.0
+    """Time that one example may take when it is tried alone."""
+    shard_timeout_seconds: float | None = None
+    """Time that a shard may take; None: ten examples' time, and a tenth of it for each."""
+
+
+@dataclass(frozen=True)
+class BulkResult:
+    """Counts of what was committed."""
+
+    rows: int
+    error_rows: int
+    error_codes: dict[str, int]
+
+
+def run_shards(bulk: Bulk, frozen: FrozenInput, context: RunContext) -> BulkResult:
+    """Process every example of the frozen input and name the files in the context.
+
+    Raises:
+        WorkerLostError: workers die before they can start.
+        FeaturescapeError: whatever a worker says is wrong with the job as a whole.
+    """
+    desk = Desk(context.storage.root, job_dir(context.job_id), bulk.kind, bulk.schema)
+    engine = _Engine(bulk, frozen, context, desk)
+    engine.resume()
+    engine.work()
+    return engine.finish()
+
+
+class _Engine:
+    def __init__(self, bulk: Bulk, frozen: FrozenInput, context: RunContext, desk: Desk) -> None:
+        self.bulk, self.frozen, self.context, self.desk = bulk, frozen, context, desk
+        self.shards = {shard.index: shard for shard in frozen.shards()}
+        self.markers: dict[int, Marker] = {}
+        self.tries: Counter[int] = Counter()
+
+    def resume(self) -> None:
+        """Take over the shards that earlier attempts committed and the tries they counted."""
+        storage, base = self.context.storage, self.context.path("work")
+        for path in storage.list(f"{base}/markers"):
+            marker = _read_marker(self.context, path)
+            if marker is not None and self._is_whole(marker):
+                self.markers[marker.shard] = marker
+        for name in storage.children(f"{base}/tries"):
+            index = int(name.partition("-")[0])
+            if index in self.shards and index not in self.markers:
+                self.tries[index] += 1
+        if self.markers:
+            log.info("%d of %d shards were done before", len(self.markers), len(self.shards))
+
+    def _is_whole(self, marker: Marker) -> bool:
+        """Whether the marker belongs to this input and its files are what it says."""
+        shard, storage = self.shards.get(marker.shard), self.context.storage
+        if shard is None or shard.size != marker.rows + marker.errors:
+            return False
+        path = self.context.path(marker.path)
+        if not storage.exists(path) or storage.sha256(path) != marker.sha256:
+            return False
+        return marker.errors_path is None or storage.exists(self.context.path(marker.errors_path))
+
+    def work(self) -> None:
+        """Hand out all shards that have no marker yet; the suspicious ones last, row by row."""
+        todo = deque(shard for index, shard in self.shards.items() if index not in self.markers)
+        if not todo:
+            return
+        size = PoolSize.of(self.bulk.resources, len(todo))
+        with open_pool(self.bulk.setup, self.desk, size, self.context.ray_address) as pool:
+            self._report()
+            suspects = self._hand_out(pool, todo)
+            for shard in suspects:
+                self._isolate(pool, shard)
+
+    def _hand_out(self, pool: Pool, todo: deque[Shard]) -> list[Shard]:
+        suspects = []
+        while todo or pool.busy:
+            while todo and pool.has_room:
+                shard = todo.popleft()
+                if self.tries[shard.index] >= MAX_TRIES:
+                    suspects.append(shard)
+                else:
+                    pool.start(shard, self._shard_timeout(shard))
+            for outcome in pool.wait():
+                if isinstance(outcome, Done):
+                    self._done(outcome.marker)
+                else:
+                    self._lost(outcome, todo)
+            self._report()
+        return suspects
+
+    def _shard_timeout(self, shard: Shard) -> float:
+        generous = self.bulk.row_timeout_seconds * (10 + shard.size / 10)
+        return self.bulk.shard_timeout_seconds or generous
+
+    def _done(self, marker: Marker) -> None:
+        self.markers[marker.shard] = marker
+
+    def _lost(self, lost: Lost, todo: deque[Shard]) -> None:
+        """A worker is gone. Its shard, if it had one, goes back to the queue."""
+        if lost.shard is None:
+            return
+        self.tries[lost.shard.index] += 1
+        log.warning("shard %d: %s", lost.shard.index, lost.reason)
+        todo.append(lost.shard)
+
+    def _isolate(self, pool: Pool, shard: Shard) -> None:
+        """Each example alone; one that takes its worker with it becomes an error row."""
+        path = self.context.path(EXAMPLES)
+        examples = read_shard(self.context.storage, path, shard)
+        pieces: list[Processed] = []
+        for offset, example in enumerate(examples.to_pylist()):
+            answer = pool.run_row(shard, offset, self.bulk.row_timeout_seconds)
+            if isinstance(answer, Lost):
+                log.warning("example %s: %s", example["example_id"], answer.reason)
+                row = error_row(example, answer.code, answer.reason)
+                answer = Processed(self.bulk.schema.empty_table(), [row])
+            pieces.append(answer)
+            self.context.beat()
+        whole = Processed(
+            pa.concat_tables([piece.table for piece in pieces]),
+            [row for piece in pieces for row in piece.errors],
+        )
+        self._done(commit(self.desk, shard, examples, whole))
+        self._report()
+
+    def _report(self) -> None:
+        done = sum(self.shards[index].size for index in self.markers)
+        errors = sum(marker.errors for marker in self.markers.values())
+        self.context.progress(done, self.frozen.examples, errors=errors)
+
+    def finish(self) -> BulkResult:
+        """Name every shard's file, gather the error rows, and check that nothing is missing."""
+        markers = [self.markers[index] for index in sorted(self.markers)]
+        rows = sum(marker.rows for marker in markers)
+        error_rows = sum(marker.errors for marker in markers)
+        if len(markers) != len(self.shards) or rows + error_rows != self.frozen.examples:
+            raise ArtifactError(
+                f"{self.frozen.examples} examples went in, {rows} rows and {error_rows} errors came out"
+            )
+        for marker in markers:
+            written = Written(self.context.path(marker.path), marker.size_bytes, marker.sha256)
+            self.context.add(written, self.bulk.kind, marker.rows)
+        codes = self._gather_errors(markers)
+        return BulkResult(rows, error_rows, codes)
+
+    def _gather_errors(self, markers: list[Marker]) -> dict[str, int]:
+        paths = [marker.errors_path for marker in markers if marker.errors_path is not None]
+        parts = [self.context.storage.read_table(self.context.path(path)) for path in paths]
+        table = pa.concat_tables([tables.ERRORS.empty_table(), *parts])
+        self.context.add_table("data/errors.parquet", table, "errors")
+        return dict(Counter(table["code"].to_pylist()))
+
+
+def _read_marker(context: RunContext, path: str) -> Marker | None:
+    """The marker, or None if it is damaged: its shard is then done again."""
+    try:
+        return Marker(**json.loads(context.storage.read(path)))
+    except (ValueError, TypeError):
+        log.warning("marker %s is damaged; its shard is done again", path)
+        return None

@@ -1,0 +1,231 @@
+"""Local disk or S3 behind one small interface: read, list, and commit whole files atomically.
+
+Paths are relative to the root, with ``/``, and are checked: nothing leaves the root. A write is all or
+nothing: locally a temporary file in the same folder, fsync, rename, fsync of the folder; on S3 one PUT
+of a finished buffer, or a multipart upload that is only completed when every byte is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from featurescape_jobs.errors import NotFoundError, RequestError
+
+_CHUNK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was committed: the facts a marker or manifest repeats."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class ReadableFile(Protocol):
+    def read(self, nbytes: int | None = ...) -> bytes: ...
+    def seek(self, position: int, whence: int = ...) -> int: ...
+    def size(self) -> int: ...
+    def close(self) -> None: ...
+
+
+def check_path(path: str) -> str:
+    """``path`` itself if it is relative and stays inside; raises `RequestError` otherwise."""
+    pure = PurePosixPath(path)
+    bad = not path or pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path
+    if bad or str(pure) != path:
+        raise RequestError(f"not a relative path inside the storage: {path[:200]!r}")
+    return path
+
+
+class Storage:
+    """A folder tree at ``root``: a local path or ``s3://bucket/prefix``.
+
+    S3 credentials, region and endpoint come from the environment (AWS_*), never from here.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/") if "://" in root else str(Path(root).resolve())
+        self.is_local = "://" not in root
+        if self.is_local:
+            self._fs: fs.FileSystem = fs.LocalFileSystem()
+            self._base = self.root
+        elif root.startswith("s3://"):
+            self._base = self.root.removeprefix("s3://")
+            endpoint = os.environ.get("AWS_ENDPOINT_URL")
+            options = {} if endpoint is None else {
+                "endpoint_override": endpoint.split("://")[-1],
+                "scheme": endpoint.split("://")[0],
+            }
+            self._fs = fs.S3FileSystem(**options)
+        else:
+            raise RequestError(f"storage is a folder or s3://…, not {root[:200]!r}")
+
+    def __repr__(self) -> str:
+        return f"Storage({self.root!r})"
+
+    def _full(self, path: str) -> str:
+        return f"{self._base}/{check_path(path)}"
+
+    def local_path(self, path: str) -> Path:
+        """The file on this machine; only for local storage."""
+        if not self.is_local:
+            raise RequestError(f"{self.root} is not on this machine")
+        return Path(self._full(path))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file of that name."""
+        return bool(self._fs.get_file_info(self._full(path)).type == fs.FileType.File)
+
+    def size(self, path: str) -> int:
+        """Size in bytes; raises `NotFoundError`."""
+        info = self._fs.get_file_info(self._full(path))
+        if info.type != fs.FileType.File:
+            raise NotFoundError(f"no file {path}", path=path)
+        return int(info.size)
+
+    def list(self, prefix: str) -> list[str]:
+        """Paths of all files below the folder ``prefix``, sorted; none if there is no such folder."""
+        selector = fs.FileSelector(self._full(prefix), recursive=True, allow_not_found=True)
+        cut = len(self._base) + 1
+        infos = self._fs.get_file_info(selector)
+        return sorted(info.path[cut:] for info in infos if info.type == fs.FileType.File)
+
+    def children(self, prefix: str) -> list[str]:
+        """Names of the files and folders directly in ``prefix``, sorted."""
+        selector = fs.FileSelector(self._full(prefix), recursive=False, allow_not_found=True)
+        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+
+    def open(self, path: str) -> ReadableFile:
+        """A seekable file for reading; the caller closes it. Raises `NotFoundError`."""
+        try:
+            return cast(ReadableFile, self._fs.open_input_file(self._full(path)))
+        except FileNotFoundError:
+            raise NotFoundError(f"no file {path}", path=path) from None
+
+    def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes of the file, or ``length`` of them from ``start``."""
+        with contextlib.closing(self.open(path)) as file:
+            if start:
+                file.seek(start)
+            return bytes(file.read(length) if length is not None else file.read())
+
+    def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
+        """A whole Parquet file (or some columns of it) as a table."""
+        with self.parquet(path) as file:
+            return file.read(columns=columns)
+
+    @contextlib.contextmanager
+    def parquet(self, path: str) -> Iterator[pq.ParquetFile]:
+        """A Parquet file, open for reading some row groups or columns."""
+        with contextlib.closing(self.open(path)) as source, pq.ParquetFile(source) as file:
+            yield file
+
+    def write(self, path: str, data: bytes | memoryview) -> Written:
+        """Commit ``data`` as ``path``: either all of it is there afterwards, or nothing is."""
+        full = self._full(path)
+        if self.is_local:
+            with _atomic_file(Path(full)) as file:
+                file.write(data)
+        else:
+            stream = self._fs.open_output_stream(full)
+            stream.write(data)
+            stream.close()  # not in a `with`: closing publishes, and a failed write must not
+        return Written(path, len(data), hashlib.sha256(data).hexdigest())
+
+    def write_new(self, path: str, data: bytes) -> Written | None:
+        """Like `write`, but None where the file is there already: the first writer wins.
+
+        On S3, which pyarrow gives no conditional PUT, a look goes before the PUT.
+        """
+        if not self.is_local:
+            return None if self.exists(path) else self.write(path, data)
+        target = Path(self._full(path))
+        staged = self.write(f"{path}.{secrets.token_hex(4)}", data)
+        try:
+            os.link(self._full(staged.path), target)
+        except FileExistsError:
+            return None
+        finally:
+            self.delete(staged.path)
+        return Written(path, staged.size_bytes, staged.sha256)
+
+    def write_table(self, path: str, table: pa.Table, row_group_rows: int = 4096) -> Written:
+        """Commit a table as Parquet. Holds the encoded file in memory: one shard."""
+        sink = pa.BufferOutputStream()
+        binary = [f.name for f in table.schema if pa.types.is_fixed_size_list(f.type)]
+        pq.write_table(
+            table,
+            sink,
+            row_group_size=row_group_rows,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[f.name for f in table.schema if f.name in ("label", "code")],
+            write_statistics=[f.name for f in table.schema if f.name not in (*binary, "thumbnail")],
+        )
+        return self.write(path, memoryview(sink.getvalue()))
+
+    def upload(self, local: Path, path: str) -> Written:
+        """Commit a finished local file as ``path``, in pieces of 8 MiB; ``local`` may be moved."""
+        digest = hashlib.sha256()
+        with local.open("rb") as source:
+            while chunk := source.read(_CHUNK_BYTES):
+                digest.update(chunk)
+        written = Written(path, local.stat().st_size, digest.hexdigest())
+        full = self._full(path)
+        with local.open("rb") as source:
+            if self.is_local:
+                with _atomic_file(Path(full)) as file:
+                    while chunk := source.read(_CHUNK_BYTES):
+                        file.write(chunk)
+            else:
+                stream = self._fs.open_output_stream(full)
+                while chunk := source.read(_CHUNK_BYTES):
+                    stream.write(chunk)
+                stream.close()
+        return written
+
+    def delete(self, path: str) -> None:
+        """Remove one file; it is fine if it is not there."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.delete_file(self._full(path))
+
+    def sha256(self, path: str) -> str:
+        """Checksum of a file, read in pieces of 8 MiB."""
+        digest = hashlib.sha256()
+        with contextlib.closing(self.open(path)) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

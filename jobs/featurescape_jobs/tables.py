@@ -1,0 +1,111 @@
+"""The schema of every Parquet file, and the marker of a shard. Units are in the field metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from featurescape_jobs.errors import ArtifactError
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""A picture as dataset tools read it: encoded bytes, or a path, or both."""
+
+
+def _field(name: str, kind: pa.DataType, about: str, unit: str = "") -> pa.Field:
+    metadata = {"description": about, **({"unit": unit} if unit else {})}
+    return pa.field(name, kind, metadata=metadata)
+
+
+EXAMPLE_ID = _field("example_id", pa.string(), "Stable id of the example across all artifacts.")
+LABEL = _field("label", pa.int32(), "Index into the dataset's classes; null: no label.")
+
+INPUT = pa.schema(
+    [
+        EXAMPLE_ID,
+        LABEL,
+        _field("locator", pa.string(), "Where the example is read from; meaning is the dataset's."),
+        _field("size", pa.int64(), "Size of the source when frozen; -1: unknown.", "bytes"),
+    ]
+)
+ERRORS = pa.schema(
+    [
+        EXAMPLE_ID,
+        _field("locator", pa.string(), "Where the example was to be read from."),
+        _field("code", pa.string(), "Why: one of errors.ROW_ERROR_CODES."),
+        _field("message", pa.string(), "What the decoder or worker said."),
+    ]
+)
+EMBEDDING = pa.schema(
+    [
+        EXAMPLE_ID,
+        LABEL,
+        _field("x", pa.float32(), "First coordinate of the layout."),
+        _field("y", pa.float32(), "Second coordinate of the layout."),
+    ]
+)
+POINTS = pa.schema(
+    [
+        EXAMPLE_ID,
+        LABEL,
+        _field("x", pa.float32(), "Map coordinate, 0 left.", "unit square"),
+        _field("y", pa.float32(), "Map coordinate, 0 top.", "unit square"),
+        _field("locator", pa.string(), "Where the example was read from."),
+        _field("features_file", pa.int32(), "Which features file holds the example."),
+        _field("features_row", pa.int32(), "Row of the example in that file."),
+    ]
+)
+NEIGHBORS = pa.schema(
+    [
+        EXAMPLE_ID,
+        _field("neighbor_rows", pa.list_(pa.int32()), "Rows of the nearest examples, nearest first."),
+        _field("distances", pa.list_(pa.float32()), "Distances in feature space to them."),
+    ]
+)
+HISTORY = pa.schema(
+    [
+        _field("epoch", pa.int32(), "Epoch, from 1."),
+        _field("loss", pa.float32(), "Mean cross entropy over the epoch.", "nats"),
+        _field("validation_loss", pa.float32(), "Mean cross entropy, held out.", "nats"),
+        _field("validation_accuracy", pa.float32(), "Share right, held out.", "fraction"),
+        _field("seconds", pa.float32(), "Wall time of the epoch.", "seconds"),
+    ]
+)
+
+
+def features_schema(dimensions: int, dtype: str) -> pa.Schema:
+    """Schema of a features file: (N, D) as FixedSizeList beside id, label and thumbnail.
+
+    Args:
+        dimensions: D, features per example.
+        dtype: ``"float32"`` or ``"float16"``.
+    """
+    value = {"float32": pa.float32(), "float16": pa.float16()}[dtype]
+    return pa.schema(
+        [
+            EXAMPLE_ID,
+            LABEL,
+            _field("locator", pa.string(), "Where the example was read from."),
+            _field("features", pa.list_(value, dimensions), "Pooled activation of the layer."),
+            _field("thumbnail", IMAGE, "The picture, reduced; PNG or WebP bytes."),
+            _field("width", pa.int32(), "Width of the picture as read.", "pixels"),
+            _field("height", pa.int32(), "Height of the picture as read.", "pixels"),
+        ]
+    )
+
+
+def errors_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """A table of error rows; messages are cut at 500 characters."""
+    cut = [{**row, "message": str(row["message"])[:500]} for row in rows]
+    return pa.Table.from_pylist(cut, schema=ERRORS)
+
+
+def check_schema(schema: pa.Schema, expected: pa.Schema, path: str) -> None:
+    """Raise `ArtifactError` unless names and types are the expected ones."""
+    if not schema.equals(expected, check_metadata=False):
+        raise ArtifactError(
+            f"{path} has the columns {', '.join(schema.names)}, "
+            f"expected {', '.join(expected.names)} with their types",
+            path=path,
+        )

@@ -1,0 +1,162 @@
+"""What the scheduler needs of Ray, and Ray's Job Submission API behind it.
+
+Ray's own Python client has no timeouts and loads Ray into the service; its REST API is small and
+stable, so it is called here directly. A call that fails or takes too long raises
+`RunnerUnavailableError`: nothing is known then, the scheduler asks again later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import httpx
+
+RunnerState = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
+_SUBMIT_FACTOR = 4
+_MAX_LOG_BYTES = 4_000_000
+
+
+class RunnerUnavailableError(Exception):
+    """Ray does not answer, or not in time."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One attempt of one job, ready to be started. Nothing in it was written by a user."""
+
+    submission_id: str
+    job_id: str
+    attempt: int
+    driver_cpus: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunnerStatus:
+    """What Ray says of a submission."""
+
+    state: RunnerState
+    message: str = ""
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+class JobRunner(Protocol):
+    """Starts and stops the processes of jobs. All calls may raise `RunnerUnavailableError`."""
+
+    def connect(self) -> bool:
+        """Make sure that there is a cluster; True if it is new: no earlier submission is alive."""
+        ...
+
+    def submit(self, submission: Submission) -> None:
+        """Start an attempt. To repeat it is safe only after `status` said None."""
+        ...
+
+    def status(self, submission_id: str) -> RunnerStatus | None:
+        """The state of a submission; None if there is no such submission."""
+        ...
+
+    def stop(self, submission_id: str) -> None:
+        """Ask for the end of a submission's processes; returns before they are gone."""
+        ...
+
+    def log(self, submission_id: str) -> str:
+        """What the submission wrote to its terminal; empty if that is not known."""
+        ...
+
+    def close(self) -> bool:
+        """Let go of the cluster; True if that ended everything that was running."""
+        ...
+
+
+class RayJobs:
+    """Ray's Job Submission API at one address.
+
+    Args:
+        address: the dashboard, as ``http://127.0.0.1:8265``.
+        call_seconds: time limit of one call; a submit may take four times as long.
+        python: the interpreter that the cluster's machines start a driver with.
+        token: Ray's bearer token; None: what RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH says.
+    """
+
+    def __init__(
+        self, address: str, call_seconds: float, python: str = "python", token: str | None = None
+    ) -> None:
+        token = token or _token_of_environment()
+        self._python = shlex.quote(python)
+        self._seconds = call_seconds
+        self._http = httpx.Client(
+            base_url=address,
+            timeout=call_seconds,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            trust_env=False,
+        )
+
+    def connect(self) -> bool:
+        """Check that the dashboard answers."""
+        self._call("GET", "/api/version")
+        return False
+
+    def submit(self, submission: Submission) -> None:
+        body: dict[str, Any] = {
+            "entrypoint": f"{self._python} -m featurescape_jobs.run"
+            f" --job {submission.job_id} --attempt {submission.attempt}",
+            "submission_id": submission.submission_id,
+            "runtime_env": {"env_vars": dict(submission.environment)},
+            "metadata": {"job": submission.job_id},
+        }
+        if submission.driver_cpus:
+            body["entrypoint_num_cpus"] = submission.driver_cpus
+        self._call("POST", "/api/jobs/", body)
+
+    def status(self, submission_id: str) -> RunnerStatus | None:
+        answer = self._call("GET", f"/api/jobs/{submission_id}")
+        if answer is None:
+            return None
+        return RunnerStatus(answer["status"], str(answer.get("message") or ""))
+
+    def stop(self, submission_id: str) -> None:
+        self._call("POST", f"/api/jobs/{submission_id}/stop")
+
+    def log(self, submission_id: str) -> str:
+        answer = self._call("GET", f"/api/jobs/{submission_id}/logs")
+        return "" if answer is None else str(answer.get("logs", ""))[-_MAX_LOG_BYTES:]
+
+    def close(self) -> bool:
+        self._http.close()
+        return False
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer's JSON; None for 404."""
+        seconds = self._seconds * (_SUBMIT_FACTOR if body is not None else 1)
+        try:
+            answer = self._http.request(method, path, json=body, timeout=seconds)
+        except httpx.HTTPError as error:
+            kind = type(error).__name__
+            raise RunnerUnavailableError(f"Ray at {self._http.base_url}: {kind}") from error
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if answer.is_error:
+            text = answer.text[-300:].strip()
+            raise RunnerUnavailableError(f"Ray answered {answer.status_code}: {text}")
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise RunnerUnavailableError("Ray's answer is not JSON") from error
+
+
+def _token_of_environment() -> str | None:
+    token = os.environ.get("RAY_AUTH_TOKEN")
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if not token and path:
+        with contextlib.suppress(OSError):
+            token = Path(path).read_text().strip()
+    return token or None

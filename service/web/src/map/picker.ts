@@ -1,0 +1,69 @@
+/** Finds the example under the cursor, through point tiles that are fetched as they are needed. */
+
+import type { MapInfo } from "../api/types";
+import { Lru } from "../lib/lru";
+import { type Archive } from "./archive";
+import type { PictureLayer } from "./picture-layer";
+import { type Accepts, containing, nearest, parsePointTile, type Point, type PointTile, tilesAround, withRow } from "./points";
+
+/** How near the cursor must be to a point, in screen pixels. */
+export const REACH_PX = 14;
+const CACHED_TILES = 128;
+
+export interface PickQuery {
+  x: number;
+  y: number;
+  zoom: number;
+  reachPx: number;
+  ok: Accepts;
+  /** The thumbnails layer, where it is the one on top. */
+  pictures: PictureLayer | null;
+}
+
+export class Picker {
+  private readonly tiles = new Lru<string, Promise<PointTile | null>>(CACHED_TILES);
+
+  constructor(
+    private readonly info: MapInfo,
+    private readonly archive: Archive,
+    private readonly thumbnailPx: number,
+  ) {}
+
+  /** The example at a place of the map, or null. */
+  async pick(query: PickQuery): Promise<Point | null> {
+    const { x, y, zoom, ok, pictures } = query;
+    const perPixel = 1 / (this.info.tile_px * 2 ** zoom);
+    if (!pictures) return this.nearest(query, query.reachPx * perPixel);
+    const z = pictures.tileZoom(zoom);
+    if (z >= pictures.info.max_zoom) {
+      const half = this.thumbnailPx / 2 / this.info.tile_px / 2 ** pictures.info.max_zoom;
+      return containing(await this.around(x, y, half), x, y, half, ok);
+    }
+    const row = pictures.rowAt(x, y, zoom);
+    if (row === null) return null;
+    const cell = this.thumbnailPx / this.info.tile_px / 2 ** z;
+    if (row === undefined) return this.nearest(query, cell / 2);
+    return withRow(await this.around(x, y, cell), row);
+  }
+
+  private async nearest(query: PickQuery, radius: number): Promise<Point | null> {
+    const { x, y, ok } = query;
+    return nearest(await this.around(x, y, radius), x, y, radius, ok);
+  }
+
+  private async around(x: number, y: number, radius: number): Promise<PointTile[]> {
+    const z = this.info.points_zoom;
+    const loads = tilesAround(z, x, y, radius).map(([column, row]) => this.load(z, column, row));
+    return (await Promise.all(loads)).filter((tile) => tile !== null);
+  }
+
+  private load(z: number, x: number, y: number): Promise<PointTile | null> {
+    const key = `${x}/${y}`;
+    const known = this.tiles.get(key);
+    if (known) return known;
+    const load = this.archive.tile(z, x, y).then((bytes) => (bytes ? parsePointTile(bytes) : null));
+    this.tiles.set(key, load);
+    load.catch(() => this.tiles.delete(key));
+    return load;
+  }
+}

@@ -1,0 +1,81 @@
+/** What the address bar keeps of a map: center, zoom, color layer, colormap, hidden classes, selected row. */
+
+import { type ColormapName, DEFAULT_COLORMAP, isColormap } from "./colormaps";
+
+export interface MapState {
+  /** Unit square, y down; null: the whole map. */
+  center: [number, number] | null;
+  zoom: number | null;
+  layer: string;
+  colormap: ColormapName;
+  /** Class indices that are not drawn. */
+  hidden: ReadonlySet<number>;
+  row: number | null;
+}
+
+/** What the state is checked against. */
+export interface MapFacts {
+  layers: readonly string[];
+  /** Indices of the legend's classes. */
+  classes: readonly number[];
+  examples: number;
+  maxZoom: number;
+}
+
+function finite(text: string | undefined): number | null {
+  const value = Number.parseFloat(text ?? "");
+  return Number.isFinite(value) ? value : null;
+}
+
+function indices(text: string | null, classes: readonly number[]): number[] {
+  const known = new Set(classes);
+  return (text ?? "").split(",").filter((part) => /^\d+$/.test(part)).map(Number).filter((i) => known.has(i));
+}
+
+function hiddenFrom(query: URLSearchParams, classes: readonly number[]): Set<number> {
+  const only = new Set(indices(query.get("only"), classes));
+  if (only.size > 0) return new Set(classes.filter((index) => !only.has(index)));
+  return new Set(indices(query.get("hide"), classes));
+}
+
+/** Reads a query string; whatever is missing, malformed or out of range falls back to its default. */
+export function parseMapState(search: string, facts: MapFacts): MapState {
+  const query = new URLSearchParams(search);
+  const [x, y] = (query.get("c") ?? "").split(",");
+  const center: [number | null, number | null] = [finite(x), finite(y)];
+  const inside = (value: number | null): value is number => value !== null && value >= -1 && value <= 2;
+  const zoom = finite(query.get("z") ?? undefined);
+  const layer = query.get("layer") ?? "";
+  const colormap = query.get("colormap") ?? "";
+  const row = /^\d{1,10}$/.test(query.get("row") ?? "") ? Number(query.get("row")) : null;
+  return {
+    center: inside(center[0]) && inside(center[1]) ? [center[0], center[1]] : null,
+    zoom: zoom === null ? null : Math.min(facts.maxZoom, Math.max(-3, zoom)),
+    layer: facts.layers.includes(layer) ? layer : facts.layers[0]!,
+    colormap: isColormap(colormap) ? colormap : DEFAULT_COLORMAP,
+    hidden: hiddenFrom(query, facts.classes),
+    row: row !== null && row < facts.examples ? row : null,
+  };
+}
+
+/** Writes a query string, defaults left out; `parseMapState` reads it back to the same state. */
+export function formatMapState(state: MapState, facts: MapFacts): string {
+  const parts: string[] = [];
+  const zoom = state.zoom ?? 0;
+  if (state.center && state.zoom !== null) {
+    // A tenth of a screen pixel at this zoom.
+    const digits = Math.min(12, Math.max(4, Math.ceil((zoom + 12.4) * Math.log10(2))));
+    const [x, y] = state.center.map((value) => Number(value.toFixed(digits)));
+    parts.push(`c=${x},${y}`, `z=${Number(zoom.toFixed(3))}`);
+  }
+  if (state.layer !== facts.layers[0]) parts.push(`layer=${encodeURIComponent(state.layer)}`);
+  if (state.colormap !== DEFAULT_COLORMAP) parts.push(`colormap=${state.colormap}`);
+  const shown = facts.classes.filter((index) => !state.hidden.has(index));
+  const hidden = facts.classes.filter((index) => state.hidden.has(index));
+  if (hidden.length > 0) {
+    // The shorter of the two lists.
+    parts.push(shown.length > 0 && shown.length < hidden.length ? `only=${shown}` : `hide=${hidden}`);
+  }
+  if (state.row !== null) parts.push(`row=${state.row}`);
+  return parts.length > 0 ? `?${parts.join("&")}` : "";
+}

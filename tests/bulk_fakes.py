@@ -1,0 +1,54 @@
+"""Workers for tests of the bulk engine: they square a number, and some rows are deadly."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from featurescape_jobs.errors import WeightsError
+from featurescape_jobs.shard_worker import Processed, error_row
+
+SCHEMA = pa.schema([("example_id", pa.string()), ("squared", pa.int64())])
+
+
+@dataclass(frozen=True)
+class SquareSetup:
+    """Squares the number in the locator. ``deadly`` and ``bad`` are locators."""
+
+    deadly: tuple[str, ...] = ()
+    bad: tuple[str, ...] = ()
+    hangs: tuple[str, ...] = ()
+    seconds: float = 0.0
+    pids: str | None = None
+    broken: bool = False
+    loses: bool = False
+
+    def start(self) -> "SquareWorker":
+        if self.broken:
+            raise WeightsError("no such weights", field="model.weights")
+        if self.pids:
+            (Path(self.pids) / str(os.getpid())).touch()
+        return SquareWorker(self)
+
+
+class SquareWorker:
+    def __init__(self, setup: SquareSetup) -> None:
+        self.setup = setup
+
+    def process(self, examples: pa.Table) -> Processed:
+        time.sleep(self.setup.seconds)
+        rows, errors = [], []
+        for example in examples.to_pylist():
+            locator = example["locator"]
+            if locator in self.setup.deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if locator in self.setup.hangs:
+                time.sleep(3600)
+            if locator in self.setup.bad:
+                errors.append(error_row(example, "decode_error", "bad"))
+            else:
+                rows.append({"example_id": example["example_id"], "squared": int(locator) ** 2})
+        kept = rows[1:] if self.setup.loses else rows
+        return Processed(pa.Table.from_pylist(kept, schema=SCHEMA), errors)

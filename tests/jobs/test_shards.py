@@ -1,0 +1,214 @@
+"""The bulk engine: every example ends as exactly one row or one error row."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pytest
+from bulk_fakes import SCHEMA, SquareSetup
+from featurescape_jobs.context import RunContext
+from featurescape_jobs.errors import ArtifactError, DatasetError, WeightsError
+from featurescape_jobs.frozen import EXAMPLES, freeze
+from featurescape_jobs.shards import Bulk, BulkResult, run_shards
+from featurescape_jobs.specs import DatasetSpec, Resources
+from featurescape_jobs.storage import Storage
+
+DIGITS = DatasetSpec(name="digits", limit=100)
+
+
+def context(root: Path, attempt: int = 1, ray_address: str | None = None) -> RunContext:
+    return RunContext(Storage(str(root)), "features-0123456789ab", attempt, 0, {}, ray_address)
+
+
+def squares(
+    run: RunContext, setup: SquareSetup, shard_size: int = 16, **options: float
+) -> tuple[BulkResult, pa.Table]:
+    frozen = freeze(DIGITS, run, shard_size)
+    bulk = Bulk(setup, SCHEMA, "squares", Resources(), **options)
+    result = run_shards(bulk, frozen, run)
+    parts = [
+        run.storage.read_table(run.path(file.path)) for file in run.files if file.kind == "squares"
+    ]
+    return result, pa.concat_tables(parts)
+
+
+def expected() -> list[int]:
+    return [int(row * 17.97) ** 2 for row in range(100)]
+
+
+def test_every_example_comes_out_once_in_order(tmp_path: Path) -> None:
+    result, table = squares(context(tmp_path), SquareSetup())
+    assert table["squared"].to_pylist() == expected()
+    assert (result.rows, result.error_rows) == (100, 0)
+
+
+def test_the_shard_size_does_not_change_the_rows(tmp_path: Path) -> None:
+    tables = [
+        squares(context(tmp_path / str(size)), SquareSetup(), size)[1] for size in (1, 7, 100, 1000)
+    ]
+    assert all(table.equals(tables[0]) for table in tables)
+
+
+def test_rows_that_fail_are_gathered_with_their_code(tmp_path: Path) -> None:
+    run = context(tmp_path)
+    result, table = squares(run, SquareSetup(bad=("0", "17")))
+    assert (result.rows, result.error_rows, result.error_codes) == (98, 2, {"decode_error": 2})
+    errors = run.storage.read_table(run.path("data/errors.parquet"))
+    assert errors["example_id"].to_pylist() == ["digits-0000", "digits-0017"]
+    assert not set(errors["example_id"].to_pylist()) & set(table["example_id"].to_pylist())
+
+
+def test_a_worker_that_loses_a_row_is_found_out(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="16 examples went in, 15 rows"):
+        squares(context(tmp_path), SquareSetup(loses=True))
+
+
+def test_a_second_attempt_takes_over_what_is_committed(tmp_path: Path) -> None:
+    first = context(tmp_path)
+    squares(first, SquareSetup())
+    work = first.storage.local_path(first.path("work"))
+    markers = sorted((work / "markers").iterdir())
+    kept = {json.loads(path.read_text())["path"] for path in markers[:5]}
+    for path in markers[5:]:
+        path.unlink()
+    second = context(tmp_path, attempt=2)
+    _, table = squares(second, SquareSetup())
+    assert table["squared"].to_pylist() == expected()
+    assert kept <= {file.path for file in second.files}
+    tries = [path.name[:5] for path in (work / "tries").iterdir()]
+    assert sorted(tries) == sorted([f"{k:05d}" for k in (0, 1, 2, 3, 4, 5, 5, 6, 6)])
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "marker"])
+def test_a_damaged_shard_is_done_again(tmp_path: Path, damage: str) -> None:
+    first = context(tmp_path)
+    squares(first, SquareSetup())
+    file = first.storage.local_path(first.path(first.files[2].path))
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif damage == "flipped":
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(bytes(data))
+    elif damage == "gone":
+        file.unlink()
+    else:
+        marker = sorted(first.storage.local_path(first.path("work/markers")).iterdir())[2]
+        marker.write_text('{"shard": 2')
+    second = context(tmp_path, attempt=2)
+    _, table = squares(second, SquareSetup())
+    assert table["squared"].to_pylist() == expected()
+    changed = {file.path for file in second.files} - {file.path for file in first.files}
+    assert len([path for path in changed if "squares" in path]) == 1
+
+
+def test_frozen_input_is_not_frozen_again_for_another_spec(tmp_path: Path) -> None:
+    freeze(DIGITS, context(tmp_path), 16)
+    with pytest.raises(ArtifactError, match="another spec"):
+        freeze(DatasetSpec(name="digits"), context(tmp_path), 16)
+
+
+def test_a_limit_takes_examples_from_the_whole_listing(tmp_path: Path) -> None:
+    run = context(tmp_path)
+    frozen = freeze(DIGITS, run)
+    rows = [int(loc) for loc in run.storage.read_table(run.path(EXAMPLES))["locator"].to_pylist()]
+    assert frozen.examples == 100
+    assert (rows[0], rows[50], rows[99]) == (0, 898, 1779)
+
+
+def test_roots_outside_the_allowed_ones_are_refused(tmp_path: Path) -> None:
+    run = context(tmp_path)
+    run.allowed_roots = (str(tmp_path),)
+    with pytest.raises(DatasetError, match=r"dataset\.root"):
+        freeze(DatasetSpec(name="images", root="/usr"), run)
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    ray = pytest.importorskip("ray")
+    tests = str(Path(__file__).parents[1])  # where workers find bulk_fakes
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        runtime_env={"env_vars": {"PYTHONPATH": tests}},
+    )
+    yield "auto"
+    ray.shutdown()
+
+
+@pytest.mark.ray
+def test_ray_workers_give_the_same_rows(tmp_path: Path, ray_address: str) -> None:
+    _, table = squares(context(tmp_path, ray_address=ray_address), SquareSetup())
+    assert table["squared"].to_pylist() == expected()
+
+
+@pytest.mark.ray
+def test_what_is_wrong_with_the_job_arrives_as_the_same_error(
+    tmp_path: Path, ray_address: str
+) -> None:
+    with pytest.raises(WeightsError, match="no such weights") as caught:
+        squares(context(tmp_path, ray_address=ray_address), SquareSetup(broken=True))
+    assert caught.value.detail == {"field": "model.weights"}
+
+
+@pytest.mark.ray
+def test_only_the_deadly_row_becomes_an_error(tmp_path: Path, ray_address: str) -> None:
+    run = context(tmp_path, ray_address=ray_address)
+    result, table = squares(run, SquareSetup(deadly=("17",)))
+    assert result.error_codes == {"crash": 1}
+    assert table["squared"].to_pylist() == [value for value in expected() if value != 17**2]
+
+
+@pytest.mark.ray
+def test_a_row_that_hangs_is_cut_off(tmp_path: Path, ray_address: str) -> None:
+    run = context(tmp_path, ray_address=ray_address)
+    limits = {"row_timeout_seconds": 4.0, "shard_timeout_seconds": 2.0}
+    result, _ = squares(run, SquareSetup(hangs=("35",)), **limits)
+    assert (result.rows, result.error_codes) == (99, {"timeout": 1})
+
+
+@pytest.mark.ray
+def test_killed_workers_leave_every_row_exactly_once(tmp_path: Path, ray_address: str) -> None:
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    run = context(tmp_path, ray_address=ray_address)
+    killed: set[int] = set()
+    stop = threading.Event()
+
+    def killer() -> None:
+        while not stop.wait(0.3) and len(killed) < 10:
+            for path in pids.iterdir():
+                pid = int(path.name)
+                if pid not in killed and psutil.pid_exists(pid):
+                    killed.add(pid)
+                    psutil.Process(pid).kill()
+                    break
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    try:
+        result, table = squares(run, SquareSetup(seconds=0.4, pids=str(pids)), 10)
+    finally:
+        stop.set()
+        thread.join()
+    assert killed
+    assert result.rows == 100
+    assert table["squared"].to_pylist() == expected()
+
+
+@pytest.mark.ray
+def test_no_worker_outlives_its_job(tmp_path: Path, ray_address: str) -> None:
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    squares(context(tmp_path, ray_address=ray_address), SquareSetup(pids=str(pids)))
+    deadline = time.monotonic() + 15
+    alive = [int(path.name) for path in pids.iterdir()]
+    while (alive := [pid for pid in alive if psutil.pid_exists(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert alive == []

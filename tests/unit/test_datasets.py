@@ -1,0 +1,166 @@
+"""Listings are stable, labels are right, and a wrong root is answered before any work."""
+
+import gzip
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Entry, RowError
+from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.specs import DatasetSpec
+from PIL import Image
+
+
+def entries(spec: DatasetSpec) -> list[Entry]:
+    return list(DATASETS[spec.name].freeze(spec).entries)
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    head = struct.pack(">BBBB", 0, 0, 8, values.ndim) + struct.pack(f">{values.ndim}i", *values.shape)
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "wb") as file:
+        file.write(head + values.astype(np.uint8).tobytes())
+
+
+def write_mnist(root: Path, suffix: str = "") -> np.ndarray:
+    images = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4)
+    write_idx(root / f"train-images-idx3-ubyte{suffix}", images[:3])
+    write_idx(root / f"train-labels-idx1-ubyte{suffix}", np.array([1, 0, 2]))
+    write_idx(root / f"t10k-images-idx3-ubyte{suffix}", images[3:])
+    write_idx(root / f"t10k-labels-idx1-ubyte{suffix}", np.array([2, 1]))
+    return images
+
+
+def png(value: int) -> bytes:
+    sink = io.BytesIO()
+    Image.new("RGB", (3, 2), (value, 0, 0)).save(sink, "PNG")
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("name", list(DATASETS))
+def test_every_card_says_what_the_entry_is_called(name: str) -> None:
+    assert DATASETS[name].card.name == name
+    assert "all" in DATASETS[name].card.splits
+
+
+def test_digits_are_1797_with_ten_classes() -> None:
+    spec = DatasetSpec(name="digits")
+    listed = entries(spec)
+    assert len(listed) == 1797
+    assert {entry.label for entry in listed} == set(range(10))
+    picture = DATASETS["digits"].open_reader(spec).read(listed[0].locator)
+    assert picture.shape == (8, 8)
+    assert picture.max() == 239  # scikit-learn's first digit reaches 15 of 16
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_mnist_reads_idx_plain_and_gzipped(tmp_path: Path, suffix: str) -> None:
+    images = write_mnist(tmp_path, suffix)
+    spec = DatasetSpec(name="mnist", root=str(tmp_path))
+    listed = entries(spec)
+    assert [entry.label for entry in listed] == [1, 0, 2, 2, 1]
+    reader = DATASETS["mnist"].open_reader(spec)
+    for entry, image in zip(listed, images, strict=True):
+        assert np.array_equal(reader.read(entry.locator), image)
+
+
+def test_mnist_ids_are_the_same_in_every_split(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    ids = {
+        split: [e.example_id for e in entries(DatasetSpec(name="mnist", root=str(tmp_path), split=split))]
+        for split in ("train", "test", "all")
+    }
+    assert ids["all"] == ids["train"] + ids["test"]
+
+
+def test_a_cut_idx_file_names_the_file(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(DatasetError, match="train-images-idx3-ubyte announces"):
+        entries(DatasetSpec(name="mnist", root=str(tmp_path)))
+
+
+def test_subfolders_are_classes_and_ids_are_relative_paths(tmp_path: Path) -> None:
+    for name in ("b/2.png", "a/1.png", "a/deep/3.PNG", ".hidden/4.png", "c/readme.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png(9))
+    spec = DatasetSpec(name="images", root=str(tmp_path))
+    listing = DATASETS["images"].freeze(spec)
+    assert listing.classes == ("a", "b")
+    found = [(entry.example_id, entry.label) for entry in listing.entries]
+    assert found == [("a/1.png", 0), ("a/deep/3.PNG", 0), ("b/2.png", 1)]
+
+
+def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(png(1))
+    listing = DATASETS["images"].freeze(DatasetSpec(name="images", root=str(tmp_path)))
+    assert listing.classes == ()
+    assert [entry.label for entry in listing.entries] == [None]
+
+
+def test_names_that_are_not_utf8_are_read_too(tmp_path: Path) -> None:
+    raw = bytes(tmp_path) + b"/caf\xe9.png"
+    with open(raw, "wb") as file:  # noqa: PTH123 - pathlib has no bytes paths
+        file.write(png(7))
+    spec = DatasetSpec(name="images", root=str(tmp_path))
+    (entry,) = entries(spec)
+    assert entry.example_id == "caf\\xe9.png"
+    assert entry.locator.isascii()
+    assert DATASETS["images"].open_reader(spec).read(entry.locator)[0, 0, 0] == 7
+
+
+def test_a_file_that_went_away_is_a_row_error(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(png(1))
+    spec = DatasetSpec(name="images", root=str(tmp_path))
+    (entry,) = entries(spec)
+    (tmp_path / "x.png").unlink()
+    with pytest.raises(RowError) as caught:
+        DATASETS["images"].open_reader(spec).read(entry.locator)
+    assert caught.value.code == "not_found"
+
+
+def test_parquet_with_an_image_struct_and_labels(tmp_path: Path) -> None:
+    images = [{"bytes": png(value), "path": f"{value}.png"} for value in (10, 20, 30)]
+    table = pa.table({"image": images, "kind": ["dog", "cat", "dog"]})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+    spec = DatasetSpec(name="images", root=str(tmp_path), label_column="kind")
+    listing = DATASETS["images"].freeze(spec)
+    assert listing.classes == ("cat", "dog")
+    listed = list(listing.entries)
+    assert [entry.label for entry in listed] == [1, 0, 1]
+    reader = DATASETS["images"].open_reader(spec)
+    assert [int(reader.read(entry.locator)[0, 0, 0]) for entry in listed] == [10, 20, 30]
+
+
+def test_a_parquet_without_the_column_lists_those_it_has(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"picture": [b"x"]}), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match=r"image_column.*its columns: picture") as caught:
+        DATASETS["images"].check(DatasetSpec(name="images", root=str(tmp_path)))
+    assert caught.value.detail["field"] == "dataset.image_column"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (DatasetSpec(name="images", root="/no/such/folder"), "there is no /no/such/folder"),
+        (DatasetSpec(name="images"), "dataset.root: images is read from a place"),
+        (DatasetSpec(name="mnist", root="/no/such/folder"), "there is no folder"),
+        (DatasetSpec(name="digits", split="train"), "digits has all, not 'train'"),
+        (DatasetSpec(name="digits", root="/tmp"), "digits needs none"),
+    ],
+)
+def test_a_wrong_root_or_split_is_answered_at_once(spec: DatasetSpec, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        DATASETS[spec.name].check(spec)
+
+
+def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(DatasetError, match=r"no pictures in .*\.jpg"):
+        DATASETS["images"].check(DatasetSpec(name="images", root=str(tmp_path)))

@@ -1,0 +1,122 @@
+"""Untrusted bytes become pixels, or a row error with a code."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from featurescape_jobs.datasets.base import RowError
+from featurescape_jobs.decode import MAX_PIXELS, decode, encode_thumbnail
+from PIL import Image
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, kind, **options)
+    return sink.getvalue()
+
+
+def photo(seed: int = 0) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 255, (40, 60, 3), dtype=np.uint8))
+
+
+def code_of(data: bytes) -> str:
+    with pytest.raises(RowError) as caught:
+        decode(data)
+    return caught.value.code
+
+
+def test_rgb_pixels_come_back_as_they_were() -> None:
+    assert np.array_equal(decode(encoded(photo())), np.asarray(photo()))
+
+
+def test_gray_stays_two_dimensional() -> None:
+    gray = photo().convert("L")
+    assert np.array_equal(decode(encoded(gray)), np.asarray(gray))
+
+
+def test_16_bit_gray_is_scaled_by_its_full_range() -> None:
+    values = np.array([[0, 257, 65535], [32768, 128 * 257, 1]], np.uint16)
+    assert decode(encoded(Image.fromarray(values))).tolist() == [[0, 1, 255], [128, 128, 0]]
+
+
+def test_alpha_is_laid_over_white() -> None:
+    rgba = Image.new("RGBA", (2, 1), (255, 0, 0, 255))
+    rgba.putpixel((1, 0), (255, 0, 0, 0))
+    assert decode(encoded(rgba)).tolist() == [[[255, 0, 0], [255, 255, 255]]]
+
+
+def test_a_transparent_palette_is_laid_over_white() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([0, 0, 255, 0, 255, 0])
+    image.putpixel((1, 0), 1)
+    assert decode(encoded(image, transparency=1)).tolist() == [[[0, 0, 255], [255, 255, 255]]]
+
+
+def test_exif_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn 90 degrees clockwise to be upright
+    wide = Image.new("RGB", (30, 10), "black")
+    wide.paste("white", (0, 0, 15, 10))
+    upright = decode(encoded(wide, "JPEG", exif=exif, quality=95))
+    assert upright.shape == (30, 10, 3)
+    assert upright[:10].mean() > 240
+    assert upright[20:].mean() < 15
+
+
+def test_cmyk_jpeg_becomes_rgb() -> None:
+    cmyk = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    red = decode(encoded(cmyk, "JPEG", quality=95))
+    assert red.shape == (8, 8, 3)
+    assert red[..., 0].min() > 200
+    assert red[..., 1:].max() < 60
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+def test_a_cut_jpeg_is_truncated_never_half_a_picture(keep: float) -> None:
+    data = encoded(photo(), "JPEG", quality=90)
+    assert code_of(data[: int(len(data) * keep)]) in ("truncated", "decode_error")
+
+
+def test_a_cut_png_is_an_error() -> None:
+    data = encoded(photo())
+    assert code_of(data[: len(data) // 2]) in ("truncated", "decode_error")
+
+
+def test_no_bytes_are_an_empty_file() -> None:
+    assert code_of(b"") == "empty_file"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"just text, named .jpg",
+        b"<html><script>alert(1)</script></html>",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
+    ],
+)
+def test_what_is_no_picture_says_so(data: bytes) -> None:
+    assert code_of(data) == "not_an_image"
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999))
+    assert len(bomb) < 1024
+    assert 50_000 * 50_000 > MAX_PIXELS
+    assert code_of(bomb) == "too_many_pixels"
+
+
+def test_a_small_thumbnail_keeps_the_pixels() -> None:
+    pixels = np.asarray(photo())
+    assert np.array_equal(decode(encode_thumbnail(pixels, 64)), pixels)
+
+
+def test_a_large_picture_is_reduced_by_its_longer_side() -> None:
+    assert decode(encode_thumbnail(np.zeros((200, 400, 3), np.uint8), 64)).shape == (32, 64, 3)
