@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+
 from featurescape_jobs.errors import WeightsError
 from featurescape_jobs.shard_worker import Processed, error_row
 

@@ -73,19 +73,20 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class PixelValues:
-    """Values of the occupied pixels of one level, and where each tile's pixels are."""
+class PixelPlaces:
+    """The occupied pixels of one level, tile by tile."""
 
     tile_x: NDArray[np.int64]
     tile_y: NDArray[np.int64]
     slices: list[slice]
+    """Which of the P pixels lie in each tile."""
     columns: NDArray[np.int64]
     """(P,) pixel column in its tile."""
     rows: NDArray[np.int64]
     """(P,) pixel row in its tile."""
 
 
-def locate(pixels: NDArray[np.uint64], tile_px: int) -> PixelValues:
+def locate(pixels: NDArray[np.uint64], tile_px: int) -> PixelPlaces:
     """Split ascending pixel codes of one level into tiles."""
     shift = np.uint64(2 * (tile_px.bit_length() - 1))
     tiles = pixels >> shift
@@ -94,7 +95,7 @@ def locate(pixels: NDArray[np.uint64], tile_px: int) -> PixelValues:
     ends = np.append(starts[1:], len(tiles))
     columns, rows = unmorton(pixels & ((np.uint64(1) << shift) - np.uint64(1)))
     slices = [slice(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
-    return PixelValues(tile_x, tile_y, slices, columns, rows)
+    return PixelPlaces(tile_x, tile_y, slices, columns, rows)
 
 
 def pyramid(points: Points, max_zoom: int, threads: int = 1, tile_px: int = TILE_PX) -> list[Cells]:

@@ -107,12 +107,13 @@ def _scale_gray(values: np.ndarray, mode: str) -> Picture:
     floats = values.astype(np.float32)
     if mode in _FULL_RANGE:
         top = float(_FULL_RANGE[mode])
-    elif mode == "I" and 0 <= floats.min() and 255 < floats.max() <= 65535:
+    elif mode == "I" and floats.min() >= 0 and 255 < floats.max() <= 65535:
         top = 65535.0
     else:
         floats = np.nan_to_num(floats - np.nanmin(floats), posinf=0.0, neginf=0.0)
         top = float(max(floats.max(), 1e-12))
-    return np.clip(np.rint(floats * (255.0 / top)), 0, 255).astype(np.uint8)
+    gray: Picture = np.clip(np.rint(floats * (255.0 / top)), 0, 255).astype(np.uint8)
+    return gray
 
 
 def _say(error: BaseException) -> str:

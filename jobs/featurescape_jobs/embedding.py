@@ -39,6 +39,7 @@ from featurescape_jobs.specs import EmbeddingSpec
 from featurescape_jobs.tsne import Layout, LayoutOptions, layout
 
 NEIGHBORS_KEPT = 12
+MIN_EXAMPLES = 8
 MAX_MATRIX_BYTES = 8 << 30
 """Largest N × D matrix that is laid out without PCA."""
 
@@ -71,6 +72,12 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
 
 def check_perplexity(perplexity: float, examples: int) -> None:
     """Raise `SpecError` unless three times the perplexity fits the number of examples."""
+    if examples < MIN_EXAMPLES:
+        raise SpecError(
+            f"features: {examples} examples; an embedding needs at least {MIN_EXAMPLES}",
+            field="features",
+            examples=examples,
+        )
     if 3 * perplexity > examples - 1:
         raise SpecError(
             f"perplexity: {perplexity:g} is too large for {examples} examples; "

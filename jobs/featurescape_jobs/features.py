@@ -35,7 +35,13 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Picture, RowError
 from featurescape_jobs.decode import encode_thumbnail
 from featurescape_jobs.frozen import check_dataset, freeze
-from featurescape_jobs.networks import Capture, LoadedNetwork, feature_dimensions, load_network, pool
+from featurescape_jobs.networks import (
+    Capture,
+    LoadedNetwork,
+    feature_dimensions,
+    load_network,
+    pool,
+)
 from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.shard_worker import Processed, error_row
 from featurescape_jobs.shards import Bulk, run_shards
@@ -61,6 +67,8 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
         "dimensions": dimensions,
         "dtype": spec.dtype,
         "error_codes": result.error_codes,
+        "workers": result.workers,
+        "nodes": result.nodes,
     }
     return Outcome(result.rows, result.error_rows, details)
 

@@ -11,6 +11,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -115,19 +116,15 @@ def read_shard(storage: Storage, path: str, shard: Shard) -> pa.Table:
 def _table(entries: Iterator[Entry]) -> pa.Table:
     chunks = []
     while chunk := list(itertools.islice(entries, _CHUNK)):
-        columns = [
+        columns: list[list[Any]] = [
             [entry.example_id for entry in chunk],
             [entry.label for entry in chunk],
             [entry.locator for entry in chunk],
             [entry.size for entry in chunk],
         ]
-        arrays = [*map(_array, columns, tables.INPUT)]
+        arrays = [pa.array(values, f.type) for values, f in zip(columns, tables.INPUT, strict=True)]
         chunks.append(pa.Table.from_arrays(arrays, schema=tables.INPUT))
     return pa.concat_tables(chunks) if chunks else tables.INPUT.empty_table()
-
-
-def _array(values: list[object], field: pa.Field) -> pa.Array:
-    return pa.array(values, type=field.type)
 
 
 def _spread(table: pa.Table, limit: int | None) -> pa.Table:

@@ -83,16 +83,23 @@ class NeighborIndex:
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def among_themselves(self, k: int) -> Neighbors:
-        """The k nearest *other* examples of every example; 1 <= k <= N - 1, else ``ValueError``."""
+    def among_themselves(
+        self, k: int, rows: npt.NDArray[np.int64] | None = None
+    ) -> Neighbors:
+        """The k nearest *other* examples of every example, or of those in ``rows`` (M,).
+
+        The result has shape (N, k) or (M, k). ``ValueError`` unless 1 <= k <= N - 1.
+        """
         n = len(self)
         if not 1 <= k <= n - 1:
             raise ValueError(f"k is {k}, but {n} examples have 1 to {n - 1} neighbors each")
-        found, squares = self._search(self._vectors, k + 1)
-        indices = np.empty((n, k), np.int32)
-        kept = np.empty((n, k), np.float32)
+        asked = self._vectors if rows is None else self._vectors[rows]
+        rows = np.arange(n) if rows is None else rows
+        found, squares = self._search(asked, k + 1)
+        indices = np.empty((len(rows), k), np.int32)
+        kept = np.empty((len(rows), k), np.float32)
         with Workers(self.options.threads) as workers:
-            workers.run(_without_self, n, found, squares, indices, kept)
+            workers.run(_without_self, len(rows), rows, (found, squares), indices, kept)
         return self._neighbors(indices, kept)
 
     def of(self, queries: npt.ArrayLike, k: int) -> Neighbors:
@@ -314,17 +321,18 @@ def _rerank(
 @compiled
 def _without_self(
     span: Span,
-    found: npt.NDArray[np.int64],
-    squares: Floats,
+    rows: npt.NDArray[np.int64],
+    candidates: tuple[npt.NDArray[np.int64], Floats],
     indices: npt.NDArray[np.int32],
     kept: Floats,
 ) -> None:
-    """Copy the first k that are not the row itself. Among many equal examples a row may be missing
+    """Copy the first k that are not the example itself. Among many equal examples one may be missing
     from its own list; then the last candidate falls away instead."""
+    found, squares = candidates
     for row in range(span.start, span.stop):
         at = 0
         for candidate in range(found.shape[1]):
-            if found[row, candidate] != row and at < indices.shape[1]:
+            if found[row, candidate] != rows[row] and at < indices.shape[1]:
                 indices[row, at] = found[row, candidate]
                 kept[row, at] = squares[row, candidate]
                 at += 1

@@ -29,8 +29,8 @@ class Pca:
 
     def transform(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, D) → (N, K)."""
-        reduced: NDArray[np.float32] = (features - self.mean) @ self.components.T
-        return reduced
+        reduced = (features - self.mean) @ self.components.T
+        return reduced.astype(np.float32, copy=False)
 
 
 def fit_pca(blocks: Iterable[NDArray[np.float32]], components: int) -> Pca:

@@ -39,7 +39,9 @@ class Registry(Mapping[str, T]):
         near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
         raise UnknownNameError(
-            f"there is no {self.kind} called {str(name)[:80]!r}. {hint}", kind=self.kind, known=known
+            f"there is no {self.kind} called {str(name)[:80]!r}. {hint}",
+            kind=self.kind,
+            known=known,
         )
 
     def __contains__(self, name: object) -> bool:

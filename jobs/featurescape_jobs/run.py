@@ -78,8 +78,6 @@ class Assignment:
 
 def read_assignment(storage: Storage, job_id: str) -> Assignment:
     """The request of a job; raises `NotFoundError` or `SpecError`."""
-    if not re.fullmatch(JOB_ID_PATTERN, job_id):
-        raise NotFoundError(f"not a job id: {job_id[:80]!r}")
     body = json.loads(storage.read(f"{job_dir(job_id)}/spec.json"))
     roots = body.get("allowed_roots")
     return Assignment(
@@ -98,6 +96,8 @@ def execute(
     Raises:
         Exception: whatever ended the job; ``failure.json`` then says why.
     """
+    if not re.fullmatch(JOB_ID_PATTERN, job_id):
+        raise NotFoundError(f"not a job id: {job_id[:80]!r}")
     if read_manifest(storage, job_id) is not None:
         return None
     try:
@@ -209,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
             log.info("done" if manifest else "another attempt has committed this job")
             return 0
         except FeaturescapeError as error:
-            log.error("%s: %s", error.code, error.message)
+            log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - says it all
         except Exception:
             log.exception("the job failed")
         return 1

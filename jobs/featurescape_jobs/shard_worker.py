@@ -7,7 +7,9 @@ Holds one shard.
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import socket
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -54,6 +56,8 @@ class Marker:
     size_bytes: int
     sha256: str
     errors_path: str | None
+    worker: str
+    """Who did it: ``<node>:<pid>``."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,15 @@ def error_row(example: dict[str, Any], code: str, message: str) -> dict[str, Any
         "code": code,
         "message": message,
     }
+
+
+def worker_name() -> str:
+    """``<node>:<pid>`` of this process; the node as Ray calls it, where there is Ray."""
+    import ray
+
+    on_ray = ray.is_initialized()
+    node = ray.get_runtime_context().get_node_id()[:16] if on_ray else socket.gethostname()
+    return f"{node}:{os.getpid()}"
 
 
 def verify(examples: pa.Table, processed: Processed, schema: pa.Schema) -> None:
@@ -107,6 +120,7 @@ def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -
         size_bytes=written.size_bytes,
         sha256=written.sha256,
         errors_path=errors_path,
+        worker=worker_name(),
     )
     body = json.dumps(asdict(marker)).encode()
     storage.write(f"{desk.job_path}/work/markers/{shard.index:05d}-{token}.json", body)
@@ -135,7 +149,8 @@ class ShardRunner:
     def run(self, shard: Shard) -> Marker:
         """Process and commit one shard. The try is counted before the work, in case it kills us."""
         token = secrets.token_hex(4)
-        self._storage.write(f"{self._desk.job_path}/work/tries/{shard.index:05d}-{token}", b"1")
+        path = f"{self._desk.job_path}/work/tries/{shard.index:05d}-{token}"
+        self._storage.write(path, worker_name().encode())
         examples = read_shard(self._storage, f"{self._desk.job_path}/{EXAMPLES}", shard)
         return commit(self._desk, shard, examples, self._process(examples))
 

@@ -61,6 +61,10 @@ class BulkResult:
     rows: int
     error_rows: int
     error_codes: dict[str, int]
+    workers: int
+    """Processes that committed a shard."""
+    nodes: int
+    """Machines that they ran on."""
 
 
 def run_shards(bulk: Bulk, frozen: FrozenInput, context: RunContext) -> BulkResult:
@@ -87,11 +91,11 @@ class _Engine:
     def resume(self) -> None:
         """Take over the shards that earlier attempts committed and the tries they counted."""
         storage, base = self.context.storage, self.context.path("work")
-        for path in storage.list(f"{base}/markers"):
+        for path in storage.list_files(f"{base}/markers"):
             marker = _read_marker(self.context, path)
             if marker is not None and self._is_whole(marker):
                 self.markers[marker.shard] = marker
-        for name in storage.children(f"{base}/tries"):
+        for name in storage.list_names(f"{base}/tries"):
             index = int(name.partition("-")[0])
             if index in self.shards and index not in self.markers:
                 self.tries[index] += 1
@@ -190,7 +194,9 @@ class _Engine:
             written = Written(self.context.path(marker.path), marker.size_bytes, marker.sha256)
             self.context.add(written, self.bulk.kind, marker.rows)
         codes = self._gather_errors(markers)
-        return BulkResult(rows, error_rows, codes)
+        workers = {marker.worker for marker in markers}
+        nodes = {worker.rpartition(":")[0] for worker in workers}
+        return BulkResult(rows, error_rows, codes, len(workers), len(nodes))
 
     def _gather_errors(self, markers: list[Marker]) -> dict[str, int]:
         paths = [marker.errors_path for marker in markers if marker.errors_path is not None]

@@ -41,7 +41,9 @@ class DatasetSpec(Spec):
         description="Folder, Parquet file or `s3://bucket/prefix` it is read from; the service "
         "allows only roots below its own list. Not for embedded datasets.",
     )
-    split: Name = Field(default="all", description="train, test or all, where the dataset has them.")
+    split: Name = Field(
+        default="all", description="train, test or all, where the dataset has them."
+    )
     limit: int | None = Field(
         default=None,
         ge=1,
@@ -106,7 +108,10 @@ class _JobSpec(Spec):
         default=None, min_length=1, max_length=200, description="A name for people."
     )
     seed: int = Field(
-        default=0, ge=0, lt=2**32, description="All randomness is a function of seed and example id."
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="All randomness is a function of seed and example id.",
     )
     resources: Resources = Field(
         default_factory=Resources, description="Worker processes and threads."
@@ -145,7 +150,8 @@ class FeaturesSpec(_JobSpec):
     dataset: DatasetSpec = Field(description="The examples.")
     model: ModelSpec = Field(description="The network.")
     layer: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
-        default=None, description="Module path of the layer, as `layer4.2`; none: the card's choice."
+        default=None,
+        description="Module path of the layer, as `layer4.2`; none: the card's choice.",
     )
     pooling: Literal["mean", "max", "flatten", "last"] | None = Field(
         default=None,
@@ -188,7 +194,9 @@ class EmbeddingSpec(_JobSpec):
     neighbors: Literal["auto", "exact", "approximate"] = Field(
         default="auto", description="How the neighbor graph is built (FAISS)."
     )
-    early_exaggeration: float = Field(default=12, ge=1, le=100, description="Factor of the first phase.")
+    early_exaggeration: float = Field(
+        default=12, ge=1, le=100, description="Factor of the first phase."
+    )
     early_exaggeration_iterations: int = Field(
         default=250, ge=0, le=10_000, description="Iterations of the first phase."
     )
@@ -216,7 +224,10 @@ class TilesSpec(_JobSpec):
         description="Deepest zoom level; none: deep enough for every picture to have room.",
     )
     thumbnail_px: int = Field(
-        default=64, ge=16, le=256, description="Cell of one picture in the thumbnails layer, in pixels."
+        default=64,
+        ge=16,
+        le=256,
+        description="Cell of one picture in the thumbnails layer, in pixels.",
     )
 
 
@@ -227,7 +238,9 @@ JOB_SPECS: dict[str, type[_JobSpec]] = {
     spec.model_fields["job"].default: spec
     for spec in (TrainingSpec, FeaturesSpec, EmbeddingSpec, TilesSpec)
 }
-_ADAPTER: TypeAdapter[TrainingSpec | FeaturesSpec | EmbeddingSpec | TilesSpec] = TypeAdapter(JobSpec)
+_ADAPTER: TypeAdapter[TrainingSpec | FeaturesSpec | EmbeddingSpec | TilesSpec] = TypeAdapter(
+    JobSpec
+)
 _MAX_SPEC_BYTES = 1_000_000
 
 

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, cast
@@ -23,6 +23,8 @@ from pyarrow import fs
 from featurescape_jobs.errors import NotFoundError, RequestError
 
 _CHUNK_BYTES = 8 << 20
+_STAGED = ".tmp"
+"""Suffix of files that a killed process may leave behind; listings do not show them."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,14 @@ class Storage:
         elif root.startswith("s3://"):
             self._base = self.root.removeprefix("s3://")
             endpoint = os.environ.get("AWS_ENDPOINT_URL")
-            options = {} if endpoint is None else {
-                "endpoint_override": endpoint.split("://")[-1],
-                "scheme": endpoint.split("://")[0],
-            }
+            options = (
+                {}
+                if endpoint is None
+                else {
+                    "endpoint_override": endpoint.split("://")[-1],
+                    "scheme": endpoint.split("://")[0],
+                }
+            )
             self._fs = fs.S3FileSystem(**options)
         else:
             raise RequestError(f"storage is a folder or s3://…, not {root[:200]!r}")
@@ -96,17 +102,22 @@ class Storage:
             raise NotFoundError(f"no file {path}", path=path)
         return int(info.size)
 
-    def list(self, prefix: str) -> list[str]:
+    def list_files(self, prefix: str) -> list[str]:
         """Paths of all files below the folder ``prefix``, sorted; none if there is no such folder."""
         selector = fs.FileSelector(self._full(prefix), recursive=True, allow_not_found=True)
         cut = len(self._base) + 1
         infos = self._fs.get_file_info(selector)
-        return sorted(info.path[cut:] for info in infos if info.type == fs.FileType.File)
+        return sorted(
+            info.path[cut:]
+            for info in infos
+            if info.type == fs.FileType.File and not info.path.endswith(_STAGED)
+        )
 
-    def children(self, prefix: str) -> list[str]:
+    def list_names(self, prefix: str) -> list[str]:
         """Names of the files and folders directly in ``prefix``, sorted."""
         selector = fs.FileSelector(self._full(prefix), recursive=False, allow_not_found=True)
-        return sorted(info.base_name for info in self._fs.get_file_info(selector))
+        names = (info.base_name for info in self._fs.get_file_info(selector))
+        return sorted(name for name in names if not name.endswith(_STAGED))
 
     def open(self, path: str) -> ReadableFile:
         """A seekable file for reading; the caller closes it. Raises `NotFoundError`."""
@@ -152,15 +163,12 @@ class Storage:
         """
         if not self.is_local:
             return None if self.exists(path) else self.write(path, data)
-        target = Path(self._full(path))
-        staged = self.write(f"{path}.{secrets.token_hex(4)}", data)
         try:
-            os.link(self._full(staged.path), target)
+            with _atomic_file(Path(self._full(path)), publish=os.link) as file:
+                file.write(data)
         except FileExistsError:
             return None
-        finally:
-            self.delete(staged.path)
-        return Written(path, staged.size_bytes, staged.sha256)
+        return Written(path, len(data), hashlib.sha256(data).hexdigest())
 
     def write_table(self, path: str, table: pa.Table, row_group_rows: int = 4096) -> Written:
         """Commit a table as Parquet. Holds the encoded file in memory: one shard."""
@@ -212,16 +220,21 @@ class Storage:
 
 
 @contextlib.contextmanager
-def _atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when the block ends well."""
+def _atomic_file(
+    path: Path, publish: Callable[[Path, Path], None] = os.replace
+) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when the block ends well.
+
+    ``publish`` gives it that name: ``os.replace``, or ``os.link``, which fails if the name is taken.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}{_STAGED}")
     try:
         with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)

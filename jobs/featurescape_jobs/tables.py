@@ -59,7 +59,9 @@ POINTS = pa.schema(
 NEIGHBORS = pa.schema(
     [
         EXAMPLE_ID,
-        _field("neighbor_rows", pa.list_(pa.int32()), "Rows of the nearest examples, nearest first."),
+        _field(
+            "neighbor_rows", pa.list_(pa.int32()), "Rows of the nearest examples, nearest first."
+        ),
         _field("distances", pa.list_(pa.float32()), "Distances in feature space to them."),
     ]
 )

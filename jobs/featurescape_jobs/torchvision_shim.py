@@ -44,7 +44,7 @@ def compiled_part_loads() -> bool:
     folders = [] if spec is None else spec.submodule_search_locations or []
     for library in [file for folder in folders for file in Path(folder).glob("_C.*")]:
         try:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
         except OSError:  # what the dynamic linker could not find, such as CUDA
             continue
         return True
@@ -60,7 +60,7 @@ def register_missing() -> torch.library.Library | None:
     missing = [name for name in _SCHEMAS if not hasattr(torch.ops.torchvision, name)]
     if not missing:
         return None
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in missing:
-        library.define(_SCHEMAS[name])
+        library.define(_SCHEMAS[name])  # type: ignore[no-untyped-call]
     return library

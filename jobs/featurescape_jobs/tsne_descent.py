@@ -128,7 +128,7 @@ class Descent(gradient_descent):  # type: ignore[misc]
             if due and any([callback(iteration, divergence, embedding) for callback in callbacks]):
                 raise OptimizationInterrupt(error=divergence, final_embedding=embedding)
             arguments = (step, gradient, positions, self.update, self.gains)
-            objective_function.workers.run(_advance, len(positions), *arguments)
+            objective_function.workers.run(advance, len(positions), *arguments)
             for axis in range(2):  # one at a time: numpy is slow along an axis of two
                 positions[:, axis] -= positions[:, axis].mean()
         divergence, _ = objective_function(positions, P, should_eval_error=True)
@@ -187,7 +187,7 @@ def _divergence_terms(span: Span, edges: Edges, xy: Floats, sums: Doubles) -> No
 
 
 @vectorized
-def _advance(
+def advance(
     span: Span, step: Step, gradient: Floats, positions: Doubles, velocity: Doubles, gains: Doubles
 ) -> None:
     """One step of every point; a gain grows while gradient and velocity disagree in sign."""

@@ -12,7 +12,7 @@ interpolated potential, as in smooth particle-mesh Ewald sums (Essmann et al. 19
 density and one potential, two real FFTs in place of eight, and is as accurate on half the mesh points
 per axis. The FFT lengths have no prime factor above 5.
 
-Memory: with a layout L units across, 2 L mesh points per axis: about 16 (4 + threads) L^2 bytes.
+Memory: with a layout L units across, 2.5 L mesh points per axis: about 25 (7 + threads) L^2 bytes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from featurescape_jobs.compiled import Span, Workers, compiled, vectorized
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-SPACING = 0.5
+SPACING = 0.4
 """Widest mesh, in units of the layout; the width of the kernel is 1."""
 
-MIN_CELLS = 96
+MIN_CELLS = 120
 """A small layout gets a finer mesh, with at least about this many cells across."""
 
 EXACT_UP_TO = 1_500

@@ -32,26 +32,26 @@ def read_file(path: str, sha256: str | None) -> State:
     """The tensors of a weight file by name.
 
     Args:
-        path: a ``.safetensors``, ``.pt`` or ``.pth`` file, already checked against the allowed roots.
+        path: a ``.safetensors``, ``.pt`` or ``.pth`` file; checked against the allowed roots.
         sha256: expected checksum; required for ``.pt`` and ``.pth``.
 
     Raises:
-        WeightsError: no such file, other suffix, too large, wrong sha256, or not readable as weights.
+        WeightsError: no such file, other suffix, too large, wrong sha256, or no weights.
     """
     file = Path(path)
     suffix = file.suffix.lower()
     if suffix not in (".safetensors", *STATE_DICT_SUFFIXES):
         raise WeightsError(
-            f"{_FIELD}: {path[:200]!r} is neither `pretrained` nor `random` nor a file that ends in "
-            ".safetensors, .pt or .pth",
+            f"{_FIELD}: {path[:200]!r} is neither `pretrained` nor `random` nor a file "
+            "that ends in .safetensors, .pt or .pth",
             field=_FIELD,
         )
     if not file.is_file():
         raise WeightsError(f"{_FIELD}: there is no file {path[:200]!r}", field=_FIELD)
     if suffix in STATE_DICT_SUFFIXES and sha256 is None:
         raise WeightsError(
-            f"model.weights_sha256 is missing: a {suffix} file is read only with its expected sha256 "
-            "(or save the weights as .safetensors)",
+            f"model.weights_sha256 is missing: a {suffix} file is read only with its expected "
+            "sha256 (or save the weights as .safetensors)",
             field="model.weights_sha256",
         )
     size = file.stat().st_size
@@ -67,7 +67,8 @@ def check_sha256(data: bytes, expected: str | None, source: str) -> None:
     found = hashlib.sha256(data).hexdigest()
     if expected is not None and found != expected:
         raise WeightsError(
-            f"{source} has the sha256 {found}, the spec expects {expected}: another file, or damaged",
+            f"{source} has the sha256 {found}, the spec expects {expected}: "
+            "another file, or damaged",
             field="model.weights_sha256",
             sha256=found,
         )
@@ -95,7 +96,8 @@ def parse_state(data: bytes, suffix: str, source: str) -> State:
 
 def output_layer(module: nn.Module) -> str:
     """Module path of the last linear layer: the one whose rows are the classes."""
-    return [name for name, part in module.named_modules() if isinstance(part, nn.Linear)][-1]
+    names = [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
+    return str(names[-1])
 
 
 def count_classes(build: Callable[[int], nn.Module], state: State) -> int | None:
@@ -111,7 +113,7 @@ def load_state(build: Callable[[], nn.Module], state: State, source: str) -> nn.
     It is built without memory and without drawing initial weights, then given the tensors.
 
     Raises:
-        WeightsError: names missing, left over or of another shape; ``detail["mismatches"]`` has all.
+        WeightsError: names missing, left over or of other shape; ``detail["mismatches"]`` has all.
     """
     with torch.device("meta"):
         module = build()

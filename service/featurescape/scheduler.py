@@ -1,10 +1,10 @@
 """Hands waiting jobs to Ray and keeps the record in step with what storage and Ray say.
 
 One thread does a round every half second. For a running job, in this order: a manifest makes it
-SUCCEEDED, whatever Ray says; a stop that was asked for ends it; the attempt's ``failure.json`` makes
-it FAILED; only then Ray is asked, and an attempt that is gone without a word is started again, up to
-``max_attempts`` times. A round may be cut off at any point: the next one, of this or of the next
-process, goes on from the record. Memory: the records of the jobs that are not terminal.
+SUCCEEDED, whatever Ray says; a stop that was asked for ends it; the attempt's ``failure.json``
+makes it FAILED; only then Ray is asked, and an attempt that is gone without a word is started
+again, up to ``max_attempts`` times. A round may be cut off at any point: the next one, of this or
+of the next process, goes on from the record. Memory: the records of the jobs that are not terminal.
 """
 
 from __future__ import annotations

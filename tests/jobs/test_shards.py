@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
+
 from bulk_fakes import SCHEMA, SquareSetup
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.errors import ArtifactError, DatasetError, WeightsError
@@ -209,6 +210,8 @@ def test_no_worker_outlives_its_job(tmp_path: Path, ray_address: str) -> None:
     squares(context(tmp_path, ray_address=ray_address), SquareSetup(pids=str(pids)))
     deadline = time.monotonic() + 15
     alive = [int(path.name) for path in pids.iterdir()]
-    while (alive := [pid for pid in alive if psutil.pid_exists(pid)]) and time.monotonic() < deadline:
+    while (
+        alive := [pid for pid in alive if psutil.pid_exists(pid)]
+    ) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert alive == []

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry, RowError
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
-from PIL import Image
 
 
 def entries(spec: DatasetSpec) -> list[Entry]:
@@ -21,7 +22,9 @@ def entries(spec: DatasetSpec) -> list[Entry]:
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
-    head = struct.pack(">BBBB", 0, 0, 8, values.ndim) + struct.pack(f">{values.ndim}i", *values.shape)
+    head = struct.pack(">BBBB", 0, 0, 8, values.ndim) + struct.pack(
+        f">{values.ndim}i", *values.shape
+    )
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "wb") as file:
         file.write(head + values.astype(np.uint8).tobytes())
@@ -72,7 +75,10 @@ def test_mnist_reads_idx_plain_and_gzipped(tmp_path: Path, suffix: str) -> None:
 def test_mnist_ids_are_the_same_in_every_split(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     ids = {
-        split: [e.example_id for e in entries(DatasetSpec(name="mnist", root=str(tmp_path), split=split))]
+        split: [
+            e.example_id
+            for e in entries(DatasetSpec(name="mnist", root=str(tmp_path), split=split))
+        ]
         for split in ("train", "test", "all")
     }
     assert ids["all"] == ids["train"] + ids["test"]

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from featurescape_jobs.pca import fit_pca
 from sklearn.decomposition import PCA
+
+from featurescape_jobs.pca import fit_pca
 
 
 def test_blocks_give_what_scikit_learn_gives_for_the_whole() -> None:
@@ -24,7 +25,9 @@ def test_a_line_in_the_plane_needs_one_component() -> None:
     assert pca.components[0] == pytest.approx([0.6, 0.8], abs=1e-6)
     assert pca.mean == pytest.approx([1, 2], abs=1e-6)
     assert pca.explained_variance_fraction == pytest.approx(1.0)
-    assert pca.transform(np.array([[4, 6]], np.float32)) == pytest.approx(np.array([[5.0]]), abs=1e-5)
+    assert pca.transform(np.array([[4, 6]], np.float32)) == pytest.approx(
+        np.array([[5.0]]), abs=1e-5
+    )
 
 
 def test_more_components_than_dimensions_are_as_many_as_there_are() -> None:

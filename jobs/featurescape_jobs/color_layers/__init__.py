@@ -1,10 +1,9 @@
 """The color layers there are. A new one: one file that exports ``COLOR_LAYER``, one name here."""
 
-from featurescape_jobs.color_layers import category, density, thumbnails
 from featurescape_jobs.color_layers.base import ColorLayer
+from featurescape_jobs.color_layers.category import COLOR_LAYER as CATEGORY
+from featurescape_jobs.color_layers.density import COLOR_LAYER as DENSITY
+from featurescape_jobs.color_layers.thumbnails import COLOR_LAYER as THUMBNAILS
 from featurescape_jobs.registry import Registry
 
-COLOR_LAYERS: Registry[ColorLayer] = Registry(
-    "color layer",
-    (density.COLOR_LAYER, category.COLOR_LAYER, thumbnails.COLOR_LAYER),
-)
+COLOR_LAYERS: Registry[ColorLayer] = Registry("color layer", (DENSITY, CATEGORY, THUMBNAILS))

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featurescape_jobs.aggregates import Cells, Points, largest_classes, pyramid
 from featurescape_jobs.artifacts import Legend, LegendClass
 from featurescape_jobs.color_layers.base import NO_LABEL, ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.color_layers.data_tiles import write_data_tiles
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
 from featurescape_jobs.map_geometry import aggregate_zoom
-from featurescape_jobs.pmtiles_archive import ArchiveWriter
 
 MAX_CLASSES = 4095  # 12 bits, one value of which is "no label"
 NO_LABEL_NAME = "no label"
@@ -52,7 +53,7 @@ def decode_categories(rgb: NDArray[np.uint8]) -> CategoryPixels:
     """What a decoded category tile (H, W, 3) says."""
     wide = rgb.astype(np.uint16)
     classes = wide[..., 0] | ((wide[..., 1] >> 4) << 8)
-    shares = (wide[..., 1] & 15).astype(np.float32) / _SHARE_STEPS
+    shares = (wide[..., 1] & 15).astype(np.float32) / np.float32(_SHARE_STEPS)
     log_count = (wide[..., 2].astype(np.float32) - 1) / _LOG_STEPS
     counts = np.where(wide[..., 2] == 0, np.float32(0), np.exp2(log_count))
     return CategoryPixels(classes.astype(np.uint16), shares, counts.astype(np.float32))
@@ -74,9 +75,7 @@ def legend_classes(classes: NDArray[np.uint16], names: tuple[str, ...]) -> list[
     unlabeled = int((classes == NO_LABEL).sum())
     if unlabeled:
         legend.append(
-            LegendClass(
-                index=len(names), name=NO_LABEL_NAME, color=NO_LABEL_COLOR, count=unlabeled
-            )
+            LegendClass(index=len(names), name=NO_LABEL_NAME, color=NO_LABEL_COLOR, count=unlabeled)
         )
     return legend
 
@@ -97,28 +96,21 @@ class Category:
 
     def draw(self, scene: MapScene, path: Path) -> Drawn:
         """Write the archive; memory as of `aggregates`, however many classes there are."""
-        from featurescape_jobs.aggregates import Points, largest_classes, locate, pyramid
-        from featurescape_jobs.color_layers.data_tiles import encode_level
-
         max_zoom = aggregate_zoom(scene.max_zoom)
+        # "no label" is counted as one more class, after the others.
         kinds = np.minimum(scene.classes, len(scene.class_names)).astype(np.uint16)
-        levels = pyramid(
-            Points(scene.x, scene.y, kinds), max_zoom, scene.threads, scene.tile_px
-        )
+        points = Points(scene.x, scene.y, kinds)
+        levels = pyramid(points, max_zoom, scene.threads, scene.tile_px)
+        metadata = {"name": self.card.title, "encoding": "class12"}
+        write_data_tiles(scene, path, levels, _colors, metadata)
         drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-        with ArchiveWriter(path, self.card.media_type) as archive:
-            for cells in levels:
-                pixels, totals, classes, tops = largest_classes(cells)
-                values = locate(pixels, scene.tile_px)
-                rgb = encode_categories(classes, tops, totals)
-                for tile_id, png in encode_level(
-                    cells.zoom, scene.tile_px, values, rgb, scene.threads
-                ):
-                    archive.add(tile_id, png)
-                scene.progress(cells.zoom + 1, len(levels))
-            archive.finish({"name": self.card.title, "encoding": "class12"}, max_zoom)
         legend = legend_classes(scene.classes, scene.class_names)
         return Drawn(max_zoom, Legend(kind="category", classes=legend), drawn)
+
+
+def _colors(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    pixels, totals, classes, tops = largest_classes(cells)
+    return pixels, encode_categories(classes, tops, totals)
 
 
 COLOR_LAYER = Category()

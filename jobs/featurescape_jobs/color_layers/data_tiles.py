@@ -1,7 +1,7 @@
-"""Data tiles: sparse pixel values of one level, as lossless RGB PNG, on threads, in archive order.
+"""Data tiles: sparse pixel values of each level as lossless RGB PNG, on threads, in archive order.
 
-The PNG encoder is ours: a canvas that is mostly black compresses ten times faster, and smaller, with
-zlib's run-length strategy than with Pillow's filters (2.5 against 16 ms for a tile with 8,000 points).
+The PNG encoder is ours: a canvas that is mostly black compresses five times faster, and smaller, with
+zlib's run-length strategy than with Pillow's filters (2.5 against 13 ms for a tile with 8,000 points).
 """
 
 from __future__ import annotations
@@ -9,20 +9,61 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurescape_jobs.aggregates import PixelValues
+from featurescape_jobs.aggregates import Cells, PixelPlaces, locate
+from featurescape_jobs.color_layers.base import MapScene
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.ordered_threads import ordered_map
-from featurescape_jobs.pmtiles_archive import hilbert_ids
+from featurescape_jobs.pmtiles_archive import ArchiveWriter, hilbert_ids
+
+PixelColors = Callable[[Cells], tuple[NDArray[np.uint64], NDArray[np.uint8]]]
+"""A level → (P,) ascending codes of its occupied pixels and their (P, 3) RGB values."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MEMORY_LEVEL = 9
+
+
+def write_data_tiles(
+    scene: MapScene,
+    path: Path,
+    levels: list[Cells],
+    colors: PixelColors,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write an archive of PNG tiles of all levels; one level's pixels are held at a time."""
+    done, total = 0, sum(len(cells.codes) for cells in levels)
+    with ArchiveWriter(path, "image/png") as archive:
+        for cells in levels:
+            pixels, rgb = colors(cells)
+            places = locate(pixels, cells.tile_px)
+            part_done = 0
+            for tile_id, png, n_pixels in _encode_level(cells, places, rgb, scene.threads):
+                archive.add(tile_id, png)
+                part_done += n_pixels
+                scene.progress(done + part_done, total)
+            done += len(cells.codes)
+        archive.finish(metadata, levels[-1].zoom)
+
+
+def _encode_level(
+    cells: Cells, places: PixelPlaces, rgb: NDArray[np.uint8], threads: int
+) -> Iterator[tuple[int, bytes, int]]:
+    """(tile id, PNG, occupied pixels) of one level, ascending by id."""
+    ids = hilbert_ids(cells.zoom, places.tile_x, places.tile_y)
+
+    def encode(tile: int) -> tuple[int, bytes, int]:
+        part = places.slices[tile]
+        png = encode_png(cells.tile_px, places.rows[part], places.columns[part], rgb[part])
+        return int(ids[tile]), png, part.stop - part.start
+
+    return ordered_map(encode, (int(tile) for tile in np.argsort(ids)), threads)
 
 
 def encode_png(
@@ -41,7 +82,7 @@ def encode_png(
     for channel in range(3):
         lines[first + channel] = rgb[:, channel]
     squeeze = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, _MEMORY_LEVEL, zlib.Z_RLE)
-    data = squeeze.compress(lines) + squeeze.flush()
+    data = squeeze.compress(lines.data) + squeeze.flush()
     header = struct.pack(">IIBBBBB", side_px, side_px, 8, 2, 0, 0, 0)
     return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
@@ -60,25 +101,3 @@ def decode_rgb(tile: bytes, max_side_px: int = 1024) -> NDArray[np.uint8]:
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise ArtifactError(f"not a data tile: {error}") from None
-
-
-def encode_level(
-    zoom: int, tile_px: int, values: PixelValues, rgb: NDArray[np.uint8], threads: int
-) -> Iterator[tuple[int, bytes]]:
-    """Tiles of one level, ascending by id.
-
-    Args:
-        zoom: the level.
-        tile_px: side of a tile.
-        values: (P,) where the occupied pixels are, as `aggregates.locate` says.
-        rgb: (P, 3) their values.
-        threads: threads to encode on.
-    """
-    ids = hilbert_ids(zoom, values.tile_x, values.tile_y)
-
-    def encode(tile: int) -> tuple[int, bytes]:
-        part = values.slices[tile]
-        png = encode_png(tile_px, values.rows[part], values.columns[part], rgb[part])
-        return int(ids[tile]), png
-
-    yield from ordered_map(encode, (int(tile) for tile in np.argsort(ids)), threads)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featurescape_jobs.aggregates import Cells, Points, pyramid
 from featurescape_jobs.artifacts import Legend
 from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.color_layers.data_tiles import write_data_tiles
 from featurescape_jobs.map_geometry import aggregate_zoom
-from featurescape_jobs.pmtiles_archive import ArchiveWriter
 
 _COUNT_MAX = 2**24 - 1
 
@@ -24,7 +25,8 @@ def encode_counts(counts: NDArray[np.uint32]) -> NDArray[np.uint8]:
 def decode_counts(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """(H, W) counts of a decoded density tile (H, W, 3)."""
     wide = rgb.astype(np.uint32)
-    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    counts: NDArray[np.uint32] = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    return counts
 
 
 class Density:
@@ -41,27 +43,18 @@ class Density:
 
     def draw(self, scene: MapScene, path: Path) -> Drawn:
         """Write the archive; O(N) memory, see `aggregates`."""
-        from featurescape_jobs.aggregates import Points, locate, pyramid
-        from featurescape_jobs.color_layers.data_tiles import encode_level
-
         max_zoom = aggregate_zoom(scene.max_zoom)
         points = Points(scene.x, scene.y, np.zeros(scene.n, dtype=np.uint16))
         levels = pyramid(points, max_zoom, scene.threads, scene.tile_px)
-        places = [locate(cells.pixels, scene.tile_px) for cells in levels]
-        done, total = 0, sum(len(values.slices) for values in places)
-        with ArchiveWriter(path, self.card.media_type) as archive:
-            for cells, values in zip(levels, places, strict=True):
-                rgb = encode_counts(cells.counts)
-                for tile_id, png in encode_level(
-                    cells.zoom, scene.tile_px, values, rgb, scene.threads
-                ):
-                    archive.add(tile_id, png)
-                    done += 1
-                    scene.progress(done, total)
-            archive.finish({"name": self.card.title, "encoding": "count24"}, max_zoom)
+        metadata = {"name": self.card.title, "encoding": "count24"}
+        write_data_tiles(scene, path, levels, _colors, metadata)
         count_max = [int(cells.counts.max()) for cells in levels]
         drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
         return Drawn(max_zoom, Legend(kind="density", count_max=count_max), drawn)
+
+
+def _colors(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    return cells.pixels, encode_counts(cells.counts)
 
 
 COLOR_LAYER = Density()

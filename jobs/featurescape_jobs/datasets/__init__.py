@@ -6,6 +6,4 @@ from featurescape_jobs.datasets import digits, images, mnist
 from featurescape_jobs.datasets.base import Dataset
 from featurescape_jobs.registry import Registry
 
-DATASETS: Registry[Dataset] = Registry(
-    "dataset", (digits.DATASET, mnist.DATASET, images.DATASET)
-)
+DATASETS: Registry[Dataset] = Registry("dataset", (digits.DATASET, mnist.DATASET, images.DATASET))

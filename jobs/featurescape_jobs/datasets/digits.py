@@ -31,10 +31,11 @@ class _Reader:
         from sklearn.datasets import load_digits
 
         images = load_digits().images
-        self._pictures = np.rint(images * (255 / 16)).astype(np.uint8)
+        self._pictures: Picture = np.rint(images * (255 / 16)).astype(np.uint8)
 
     def read(self, locator: str) -> Picture:
-        return self._pictures[int(locator)]
+        picture: Picture = self._pictures[int(locator)]
+        return picture
 
 
 class Digits:
@@ -44,7 +45,9 @@ class Digits:
     def check(self, spec: DatasetSpec) -> None:
         check_split(CARD, spec)
         if spec.root is not None:
-            raise DatasetError("dataset.root: digits needs none; leave it out", field="dataset.root")
+            raise DatasetError(
+                "dataset.root: digits needs none; leave it out", field="dataset.root"
+            )
 
     def freeze(self, spec: DatasetSpec) -> Listing:
         self.check(spec)

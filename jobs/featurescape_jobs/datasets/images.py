@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-
 from featurescape_jobs import decode
 from featurescape_jobs.datasets.base import (
     DatasetCard,
@@ -117,7 +116,8 @@ class Images:
             ParquetImages(parquet, spec).check()
         elif not root.is_dir():
             raise DatasetError(
-                f"dataset.root: {root} is neither a folder nor a .parquet file", field="dataset.root"
+                f"dataset.root: {root} is neither a folder nor a .parquet file",
+                field="dataset.root",
             )
         elif next(_walk(root), None) is None:
             suffixes = " ".join(sorted(decode.SUFFIXES))

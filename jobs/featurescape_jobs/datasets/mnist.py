@@ -79,7 +79,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         else:
             raw = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DatasetError(f"dataset.root: cannot read {path}: {error}", field="dataset.root") from None
+        raise DatasetError(
+            f"dataset.root: cannot read {path}: {error}", field="dataset.root"
+        ) from None
     if raw.size < 4 or bytes(raw[:3]) != b"\x00\x00\x08" or not 1 <= raw[3] <= 4:
         raise DatasetError(
             f"dataset.root: {path} is not an IDX file of bytes", field="dataset.root"
@@ -89,7 +91,8 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     body = raw[4 + 4 * rank :]
     if min(shape) < 1 or body.size != int(np.prod(shape, dtype=np.int64)):
         raise DatasetError(
-            f"dataset.root: {path} announces {shape} and has {body.size} bytes", field="dataset.root"
+            f"dataset.root: {path} announces {shape} and has {body.size} bytes",
+            field="dataset.root",
         )
     return body.reshape(shape)
 

@@ -56,14 +56,18 @@ class ParquetImages:
         data = fields.get("bytes")
         if data is None or not (pa.types.is_binary(data) or pa.types.is_large_binary(data)):
             raise self._wrong(
-                "image_column", path, f"column {column!r} is {kind}, not a struct with bytes", schema
+                "image_column",
+                path,
+                f"column {column!r} is {kind}, not a struct with bytes",
+                schema,
             )
 
     @staticmethod
     def _wrong(field: str, path: Path, problem: str, schema: pa.Schema) -> DatasetError:
         columns = ", ".join(schema.names[:20])
         return DatasetError(
-            f"dataset.{field}: {path.name} {problem}; its columns: {columns}", field=f"dataset.{field}"
+            f"dataset.{field}: {path.name} {problem}; its columns: {columns}",
+            field=f"dataset.{field}",
         )
 
     @staticmethod

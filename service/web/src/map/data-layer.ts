@@ -47,6 +47,7 @@ export class DataLayer {
   // A painted tile lives as long as OpenLayers keeps its canvas.
   private readonly owners = new WeakMap<HTMLCanvasElement, Painted>();
   private output = new ImageData(WORLD, WORLD);
+  private rootTile: Promise<DataTile | null> | null = null;
   private version = 0;
   private viewZoom = 0;
 
@@ -84,10 +85,12 @@ export class DataLayer {
     this.olLayer.changed();
   }
 
-  /** The one tile of zoom 0, decoded; null where the archive has none. */
-  async root(): Promise<DataTile | null> {
-    const bytes = await this.archive.tile(0, 0, 0);
-    return bytes ? decodeDataTile(bytes, this.info.media_type) : null;
+  /** The one tile of zoom 0, decoded; null where the archive has none. Kept. */
+  root(): Promise<DataTile | null> {
+    this.rootTile ??= this.archive
+      .tile(0, 0, 0)
+      .then((bytes) => (bytes ? decodeDataTile(bytes, this.info.media_type) : null));
+    return this.rootTile;
   }
 
   /** Called before a frame at this zoom is drawn. */

@@ -1,10 +1,10 @@
 /** Finds the example under the cursor, through point tiles that are fetched as they are needed. */
 
-import type { MapInfo } from "../api/types";
+import type { Example, MapInfo } from "../api/types";
 import { Lru } from "../lib/lru";
 import { type Archive } from "./archive";
 import type { PictureLayer } from "./picture-layer";
-import { type Accepts, containing, nearest, parsePointTile, type Point, type PointTile, tilesAround, withRow } from "./points";
+import { type Accepts, containing, nearest, NO_LABEL, parsePointTile, type Point, type PointTile, tilesAround } from "./points";
 
 /** How near the cursor must be to a point, in screen pixels. */
 export const REACH_PX = 14;
@@ -27,6 +27,7 @@ export class Picker {
     private readonly info: MapInfo,
     private readonly archive: Archive,
     private readonly thumbnailPx: number,
+    private readonly example: (row: number) => Promise<Example>,
   ) {}
 
   /** The example at a place of the map, or null. */
@@ -41,9 +42,9 @@ export class Picker {
     }
     const row = pictures.rowAt(x, y, zoom);
     if (row === null) return null;
-    const cell = this.thumbnailPx / this.info.tile_px / 2 ** z;
-    if (row === undefined) return this.nearest(query, cell / 2);
-    return withRow(await this.around(x, y, cell), row);
+    if (row === undefined) return this.nearest(query, this.thumbnailPx / this.info.tile_px / 2 ** z / 2);
+    const shown = await this.example(row);
+    return { row, x: shown.x, y: shown.y, label: shown.label ?? NO_LABEL };
   }
 
   private async nearest(query: PickQuery, radius: number): Promise<Point | null> {

@@ -69,15 +69,6 @@ export function containing(tiles: PointTile[], x: number, y: number, half: numbe
   return best(tiles, x, y, half, ok, (dx, dy) => Math.max(Math.abs(dx), Math.abs(dy)));
 }
 
-/** The point of one row. */
-export function withRow(tiles: PointTile[], row: number): Point | null {
-  for (const tile of tiles) {
-    const i = tile.row.indexOf(row);
-    if (i >= 0) return pointAt(tile, i);
-  }
-  return null;
-}
-
 /** Tiles at zoom `z` that a square around (x, y) touches: at most 3 × 3, nearest the center first. */
 export function tilesAround(z: number, x: number, y: number, radius: number): [number, number][] {
   const side = 2 ** z;

@@ -1,0 +1,184 @@
+"""The pictures themselves: one per cell while zoomed out, every one at its exact place at the deepest zoom.
+
+Tiles are drawn in blocks of 4 by 4 (a block's tiles are one run of archive ids), each on a thread: the
+block's pictures are decoded once, in pieces, painted onto one canvas, and the canvas is cut into WebP
+tiles. Only pictures across the border of two blocks are decoded twice.
+
+Pictures overlap at the deepest zoom where examples are close. They are painted in a fixed order: those
+that stood for a cell at some coarser zoom come last (the coarsest at the very end), hence stay visible;
+else by row. Each erases a frame of one pixel around itself, so that neighbors stay apart.
+
+Memory: 16 MiB for the canvas of a block and a few thousand small pictures, once per thread; the
+thumbnails stay on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featurescape_jobs.artifacts import Legend
+from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene, Pictures
+from featurescape_jobs.color_layers.picture_paint import encode_webp, fit_picture, paint
+from featurescape_jobs.map_geometry import bins
+from featurescape_jobs.ordered_threads import ordered_map
+from featurescape_jobs.picture_choice import choose_pictures
+from featurescape_jobs.pmtiles_archive import ArchiveWriter, hilbert_ids
+
+_BLOCK_ZOOMS = 2
+_CHUNK_PICTURES = 1024
+_GAP_FRACTION = 1 / 32
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Pictures of one zoom level, in the order they are painted."""
+
+    zoom: int
+    rows: NDArray[np.int64]
+    center_x: NDArray[np.floating]
+    """(K,) center on the level's canvas, in pixels."""
+    center_y: NDArray[np.floating]
+    frame_px: int
+    """What a picture erases around itself."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Tiles that share a canvas."""
+
+    zoom: int
+    x: int
+    y: int
+    side_tiles: int
+    indices: NDArray[np.int64]
+    """Which pictures of the level touch it, in the order they are painted."""
+
+
+class Thumbnails:
+    """Pictures in cells, then at their exact places."""
+
+    name = "thumbnails"
+    card = ColorLayerCard(
+        name=name,
+        title="Pictures",
+        summary="The most central picture of each cell; zoomed in fully, every picture.",
+        kind="pictures",
+        media_type="image/webp",
+        needs=("pictures",),
+    )
+
+    def draw(self, scene: MapScene, path: Path) -> Drawn:
+        """Write the archive; raises `ArtifactError` for a thumbnail that cannot be decoded."""
+        if scene.pictures is None:
+            raise ValueError("the thumbnails layer needs pictures")
+        levels = _levels(scene, scene.pictures)
+        drawn = [len(level.rows) for level in levels]
+        done, total = 0, sum(drawn)
+        with ArchiveWriter(path, self.card.media_type) as archive:
+            for level in levels:
+                for tiles, n_pictures in _draw_level(scene, scene.pictures, level):
+                    for tile_id, webp in tiles:
+                        archive.add(tile_id, webp)
+                    done += n_pictures
+                    scene.progress(min(done, total), total)
+            archive.finish({"name": self.card.title, "encoding": "picture"}, scene.max_zoom)
+        return Drawn(scene.max_zoom, Legend(kind="pictures"), drawn)
+
+
+def _levels(scene: MapScene, pictures: Pictures) -> list[_Level]:
+    """What is drawn where, per zoom level."""
+    cells_per_tile = max(1, scene.tile_px // scene.thumbnail_px)
+    choice = choose_pictures(scene.x, scene.y, pictures.sketch, cells_per_tile, scene.max_zoom)
+    levels = []
+    for zoom, rows in enumerate(choice.levels):
+        cells = cells_per_tile << zoom
+        cell_px = scene.tile_px / cells_per_tile
+        center_x = (bins(scene.x[rows], cells) + 0.5) * cell_px
+        center_y = (bins(scene.y[rows], cells) + 0.5) * cell_px
+        levels.append(_Level(zoom, rows, center_x, center_y, frame_px=0))
+    side_px = scene.tile_px << scene.max_zoom
+    rows = np.argsort(-choice.first_zoom, kind="stable").astype(np.int64)
+    x, y = (scene.x[rows].astype(np.float64), scene.y[rows].astype(np.float64))
+    levels.append(_Level(scene.max_zoom, rows, x * side_px, y * side_px, frame_px=1))
+    return levels
+
+
+def _draw_level(
+    scene: MapScene, pictures: Pictures, level: _Level
+) -> Iterator[tuple[list[tuple[int, bytes]], int]]:
+    """(tiles, pictures painted) of each block of a level, ascending by tile id."""
+
+    def draw(block: _Block) -> tuple[list[tuple[int, bytes]], int]:
+        canvas = _paint_block(scene, pictures, level, block)
+        return _cut_tiles(scene.tile_px, block, canvas), len(block.indices)
+
+    return ordered_map(draw, _blocks(scene, level), scene.threads)
+
+
+def _blocks(scene: MapScene, level: _Level) -> Iterator[_Block]:
+    """The blocks that any picture touches, in archive order."""
+    block_zoom = max(0, level.zoom - _BLOCK_ZOOMS)
+    side_tiles = 1 << (level.zoom - block_zoom)
+    block_px = side_tiles * scene.tile_px
+    # A picture is at most a cell large; one pixel more for the erased frame and for rounding.
+    reach = scene.thumbnail_px / 2 + 1
+    last = (1 << block_zoom) - 1
+    low_x, high_x, low_y, high_y = (
+        np.clip((center + sign * reach) // block_px, 0, last).astype(np.int64)
+        for center in (level.center_x, level.center_y)
+        for sign in (-1, 1)
+    )
+    corners = [(low_x, low_y), (high_x, low_y), (low_x, high_y), (high_x, high_y)]
+    indices = np.tile(np.arange(len(level.rows)), 4)
+    ids = np.concatenate([hilbert_ids(block_zoom, x, y) for x, y in corners])
+    block_x = np.concatenate([x for x, _ in corners])
+    block_y = np.concatenate([y for _, y in corners])
+    pairs = np.unique(np.stack([ids, indices, block_x, block_y]), axis=1)
+    ids, indices, block_x, block_y = pairs
+    starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
+    for start, end in zip(starts, np.append(starts[1:], len(ids)), strict=True):
+        x, y = int(block_x[start]), int(block_y[start])
+        yield _Block(level.zoom, x, y, side_tiles, indices[start:end])
+
+
+def _paint_block(
+    scene: MapScene, pictures: Pictures, level: _Level, block: _Block
+) -> NDArray[np.uint8]:
+    """(side, side, 4) RGBA canvas of a block; empty places are transparent."""
+    side_px = block.side_tiles * scene.tile_px
+    canvas = np.zeros((side_px, side_px, 4), dtype=np.uint8)
+    box_px = scene.thumbnail_px - 2 * max(1, round(scene.thumbnail_px * _GAP_FRACTION))
+    for start in range(0, len(block.indices), _CHUNK_PICTURES):
+        indices = block.indices[start : start + _CHUNK_PICTURES]
+        rows = level.rows[indices]
+        center_x = (level.center_x[indices] - block.x * side_px).tolist()
+        center_y = (level.center_y[indices] - block.y * side_px).tolist()
+        for row, data, x, y in zip(
+            rows.tolist(), pictures.read(rows), center_x, center_y, strict=True
+        ):
+            picture = fit_picture(data, box_px, row)
+            paint(canvas, picture, (x, y), level.frame_px)
+    return canvas
+
+
+def _cut_tiles(tile_px: int, block: _Block, canvas: NDArray[np.uint8]) -> list[tuple[int, bytes]]:
+    """(id, WebP) of the tiles of a block that are not empty, ascending by id."""
+    n = block.side_tiles
+    tile_y, tile_x = (part.ravel() for part in np.indices((n, n)))
+    ids = hilbert_ids(block.zoom, tile_x + block.x * n, tile_y + block.y * n)
+    tiles = []
+    for index in np.argsort(ids):
+        left, top = int(tile_x[index]) * tile_px, int(tile_y[index]) * tile_px
+        tile = canvas[top : top + tile_px, left : left + tile_px]
+        if tile[..., 3].any():
+            tiles.append((int(ids[index]), encode_webp(Image.fromarray(tile.copy()))))
+    return tiles
+
+
+COLOR_LAYER = Thumbnails()

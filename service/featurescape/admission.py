@@ -1,0 +1,164 @@
+"""Whether a spec can be run at all: everything that can be known before any work.
+
+The pydantic model has checked types and ranges; here the names are looked up in the registries, the
+inputs in the record, roots and weight files against what this service may read. What only a loaded
+network knows (its layers) is checked by the job before its work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from featurescape.jobstore import JobStore
+from featurescape.settings import Settings
+from featurescape_jobs.color_layers import COLOR_LAYERS
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.errors import (
+    DatasetError,
+    InputJobError,
+    NotFoundError,
+    SpecError,
+    UnknownNameError,
+    WeightsError,
+)
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.base import untrained
+from featurescape_jobs.registry import Named, Registry
+from featurescape_jobs.roots import check_root
+from featurescape_jobs.specs import (
+    AnyJobSpec,
+    DatasetSpec,
+    EmbeddingSpec,
+    FeaturesSpec,
+    ModelSpec,
+    TilesSpec,
+    TrainingSpec,
+    input_jobs,
+    input_kinds,
+)
+
+_WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
+_WEIGHTS = "model.weights"
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Checks specs against one service's record and settings."""
+
+    settings: Settings
+    store: JobStore
+
+    def check(self, spec: AnyJobSpec) -> None:
+        """Raise the error that a user should see now rather than in an hour.
+
+        Raises:
+            InputJobError: an input job is missing, of the wrong type, or ended without a result.
+            SpecError: a field is wrong; or a `DatasetError`, `WeightsError`, `UnknownNameError`.
+        """
+        self._check_inputs(spec)
+        if isinstance(spec, TrainingSpec | FeaturesSpec):
+            self._check_dataset(spec.dataset)
+            self._check_model(spec.model, training=isinstance(spec, TrainingSpec))
+        elif isinstance(spec, EmbeddingSpec):
+            self._check_perplexity(spec)
+        elif isinstance(spec, TilesSpec):
+            for name in spec.color_layers:
+                _known(COLOR_LAYERS, name, "color_layers")
+
+    def _check_inputs(self, spec: AnyJobSpec) -> None:
+        kinds = input_kinds(spec)
+        for field, job_id in input_jobs(spec).items():
+            detail = {"field": field, "job_id": job_id}
+            try:
+                source = self.store.get(job_id)
+            except NotFoundError:
+                raise InputJobError(f"{field}: there is no job {job_id}", **detail) from None
+            if source.job != kinds[field]:
+                raise InputJobError(
+                    f"{field}: {job_id} is a {source.job} job, a {kinds[field]} job is needed",
+                    **detail,
+                )
+            if source.status in ("FAILED", "STOPPED"):
+                raise InputJobError(
+                    f"{field}: job {job_id} is {source.status} and has no result; "
+                    "submit it again and name the new job",
+                    **detail,
+                )
+
+    def _check_dataset(self, spec: DatasetSpec) -> None:
+        field = "dataset.root"
+        dataset = _known(DATASETS, spec.name, "dataset.name")
+        if spec.root is None or not dataset.card.needs_root:
+            dataset.check(spec)  # says which of the two it is
+            return
+        root = check_root(spec.root, self.settings.roots, DatasetError, field)
+        if "://" not in root and not Path(spec.root).is_absolute():
+            raise DatasetError(f"{field}: give an absolute path, not {spec.root!r}", field=field)
+        # A folder on the machines of a cluster need not be on this one: there, the job looks.
+        if self.settings.embedded or root.startswith("s3://"):
+            dataset.check(spec)
+
+    def _check_model(self, spec: ModelSpec, training: bool) -> None:
+        card = _known(MODELS, spec.name, "model.name").card
+        if training and not card.trainable:
+            trainable = [name for name, model in MODELS.items() if model.card.trainable]
+            raise SpecError(
+                f"model.name: {spec.name} cannot be trained here; {', '.join(trainable)} can",
+                field="model.name",
+            )
+        if spec.training is not None:
+            self._check_trained(spec, spec.training)
+        elif spec.weights == "pretrained":
+            if card.weights is None and not training:
+                raise untrained(spec.name)
+        elif spec.weights != "random":
+            self._check_weights_file(spec)
+
+    def _check_trained(self, spec: ModelSpec, job_id: str) -> None:
+        trained = self.store.get(job_id).spec["model"]["name"]
+        if trained != spec.name:
+            raise InputJobError(
+                f"model.training: job {job_id} trained {trained}, not {spec.name}",
+                field="model.training",
+                job_id=job_id,
+            )
+
+    def _check_weights_file(self, spec: ModelSpec) -> None:
+        path = Path(check_root(spec.weights, self.settings.roots, WeightsError, _WEIGHTS))
+        if path.suffix.lower() not in _WEIGHT_SUFFIXES or not Path(spec.weights).is_absolute():
+            raise WeightsError(
+                f"{_WEIGHTS}: `pretrained`, `random` or the absolute path of a .safetensors, .pt "
+                f"or .pth file, not {spec.weights[:200]!r}",
+                field=_WEIGHTS,
+            )
+        if path.suffix.lower() != ".safetensors" and spec.weights_sha256 is None:
+            raise WeightsError(
+                "model.weights_sha256: needed for a .pt or .pth file (or use .safetensors)",
+                field="model.weights_sha256",
+            )
+        if self.settings.embedded and not path.is_file():
+            raise WeightsError(f"{_WEIGHTS}: there is no file {path}", field=_WEIGHTS)
+
+    def _check_perplexity(self, spec: EmbeddingSpec) -> None:
+        """Only where the features are there already; else the job does it before its work."""
+        rows = self.store.get(spec.features).rows
+        if rows is not None and 3 * spec.perplexity > rows - 1:
+            raise SpecError(
+                f"perplexity: {spec.perplexity:g} is too large for {rows} examples; "
+                f"at most {(rows - 1) / 3:.3g} (a third of them)",
+                field="perplexity",
+                examples=rows,
+            )
+
+
+T = TypeVar("T", bound=Named)
+
+
+def _known(registry: Registry[T], name: str, field: str) -> T:
+    """The entry, or an `UnknownNameError` that says which field named it."""
+    try:
+        return registry[name]
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{field}: {error.message}", **error.detail, field=field) from None

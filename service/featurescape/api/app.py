@@ -1,0 +1,80 @@
+"""``create_app``: the routes, the services behind them, and the guard around them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from featurescape import __version__
+from featurescape.api import artifacts, catalog, examples, health, jobs, tiles, viewer
+from featurescape.api.errors import add_error_handlers
+from featurescape.api.guard import Guard, TokenCheck
+from featurescape.api.services import Services
+from featurescape.runner import JobRunner
+from featurescape.settings import Settings
+
+
+def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
+    """The service as an ASGI app; jobs are handed out between its startup and shutdown.
+
+    Args:
+        settings: the process configuration.
+        runner: what runs the jobs; None: what the settings say, a cluster or a local Ray.
+
+    Raises:
+        FeaturescapeError: storage or database cannot be opened.
+    """
+    services = Services.build(settings, runner)
+    token = TokenCheck(settings.token.get_secret_value()) if settings.token else None
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services.start()
+        yield
+        await run_in_threadpool(services.close)
+
+    app = FastAPI(
+        title="featurescape",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        redirect_slashes=False,
+        middleware=[
+            Middleware(_Count, services=services),
+            Middleware(Guard, settings=settings, token=token),
+        ],
+    )
+    app.state.services = services
+    app.state.token = token
+    add_error_handlers(app)
+    for part in (catalog, jobs, artifacts, tiles, examples, health, viewer):
+        app.include_router(part.router)
+    return app
+
+
+class _Count:
+    """Counts answers by method and status, for /metrics."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+                key = (method, int(message["status"]))
+                self._services.requests[key] = self._services.requests.get(key, 0) + 1
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST"})

@@ -1,0 +1,75 @@
+"""Reading a JSON body that may be hostile: type, size, depth and numbers are checked first."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from fastapi import Request
+
+from featurescape_jobs.errors import MediaTypeError, RequestError, TooLargeError
+
+_MAX_DEPTH = 50
+
+
+async def read_json(request: Request, max_bytes: int) -> Any:
+    """The parsed body.
+
+    Raises:
+        MediaTypeError: it is not announced as ``application/json``.
+        TooLargeError: it is announced, or turns out, larger than ``max_bytes``.
+        RequestError: it is no JSON, nested too deep, or has NaN or Infinity.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise MediaTypeError(f"send Content-Type: application/json, not {kind[:80]!r}")
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise TooLargeError(f"a body has at most {max_bytes} bytes")
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > max_bytes:
+            raise TooLargeError(f"a body has at most {max_bytes} bytes")
+        parts.append(part)
+    return parse_json(b"".join(parts))
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of JSON text; raises `RequestError`."""
+    try:
+        value = json.loads(body, parse_constant=_refuse)
+    except RecursionError:
+        raise RequestError("the JSON is nested too deep") from None
+    except ValueError as error:
+        raise RequestError(f"the body is not JSON: {str(error)[:200]}") from None
+    _check(value, 0)
+    return value
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise RequestError(f"the JSON is nested deeper than {_MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check(name, depth + 1)
+            _check(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth + 1)
+    elif isinstance(value, float) and value in (float("inf"), float("-inf")):
+        raise RequestError("a number of the JSON is too large")
+    elif isinstance(value, str) and not value.isascii():
+        _check_text(value)
+
+
+def _check_text(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RequestError("a text of the JSON has half a surrogate pair") from None
+
+
+def _refuse(name: str) -> NoReturn:
+    raise RequestError(f"{name} is not JSON")

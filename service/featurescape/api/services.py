@@ -1,0 +1,93 @@
+"""What the routes work with: one record, one storage, one scheduler, for the life of the app."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, BinaryIO, cast
+
+from fastapi import Depends, Request
+
+from featurescape.admission import Admission
+from featurescape.jobstore import JobStore
+from featurescape.maps import Maps
+from featurescape.runner import JobRunner
+from featurescape.scheduler import Scheduler, make_runner
+from featurescape.settings import Settings
+from featurescape_jobs.errors import ConflictError, NotFoundError
+from featurescape_jobs.specs import JOB_ID_PATTERN
+from featurescape_jobs.storage import Storage
+
+
+@dataclass
+class Services:
+    """The parts of a running service."""
+
+    settings: Settings
+    store: JobStore
+    storage: Storage
+    scheduler: Scheduler
+    admission: Admission
+    maps: Maps
+    stopping: bool = False
+    requests: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(method, status) → answers given; for /metrics."""
+    _lock: BinaryIO | None = None
+
+    @classmethod
+    def build(cls, settings: Settings, runner: JobRunner | None = None) -> Services:
+        """The services that the settings describe; nothing runs yet."""
+        store = JobStore(settings.database_path)
+        storage = Storage(settings.storage)
+        return cls(
+            settings=settings,
+            store=store,
+            storage=storage,
+            scheduler=Scheduler(settings, store, storage, runner or make_runner(settings)),
+            admission=Admission(settings, store),
+            maps=Maps(settings, store, storage),
+        )
+
+    def start(self) -> None:
+        """Take the lock and start handing out jobs; raises `ConflictError`."""
+        self._lock = lock_database(self.settings.database_path)
+        self.scheduler.start()
+
+    def close(self) -> None:
+        """Stop handing out jobs and let go of everything."""
+        self.stopping = True
+        self.scheduler.close()
+        self.store.close()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def lock_database(database: Path) -> BinaryIO:
+    """Keep other services off the database while the returned file is open."""
+    file = database.with_name("service.lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ConflictError(
+            f"another featurescape service works on {database}: use that one, or another "
+            "FEATURESCAPE_STORAGE"
+        ) from None
+    return file
+
+
+def _services(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+def _checked_id(job_id: str) -> str:
+    if not re.fullmatch(JOB_ID_PATTERN, job_id, re.ASCII):
+        raise NotFoundError(f"there is no job {job_id[:80]!r}")
+    return job_id
+
+
+Use = Annotated[Services, Depends(_services)]
+CheckedId = Annotated[str, Depends(_checked_id)]
+"""The path parameter ``job_id``, which is an id of ours and nothing else."""

@@ -1,0 +1,269 @@
+"""Reading committed artifacts for the API: manifests, tiles, and single examples of a map.
+
+Everything is read in pieces (one tile, one row group), and kept in caches of fixed size: 256
+manifests, 64 archives and Parquet files, 128 MB of row groups, 64 MB of encoded pictures.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
+
+from featurescape.cache import Cache
+from featurescape.jobstore import JobStore
+from featurescape.settings import Settings
+from featurescape_jobs.artifacts import ColorLayerInfo, Manifest, MapInfo, job_dir
+from featurescape_jobs.context import read_manifest
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Picture, Reader, RowError
+from featurescape_jobs.errors import DatasetError, NotFoundError
+from featurescape_jobs.pmtiles_archive import ArchiveReader
+from featurescape_jobs.roots import check_root
+from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.storage import Storage
+
+_ROW_GROUP_BYTES = 128 << 20
+_PICTURE_BYTES = 64 << 20
+_LARGEST_PX = 4096
+_LOSSLESS_PX = 256
+
+
+class RowFile:
+    """A Parquet file from which single rows are read, one row group at a time."""
+
+    def __init__(self, storage: Storage, path: str) -> None:
+        self._file = pq.ParquetFile(storage.open(path))
+        groups = self._file.metadata.num_row_groups
+        sizes = [self._file.metadata.row_group(group).num_rows for group in range(groups)]
+        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        self._lock = threading.Lock()
+
+    @property
+    def rows(self) -> int:
+        """Rows in the file."""
+        return int(self.starts[-1])
+
+    @property
+    def groups(self) -> int:
+        """Row groups in the file."""
+        return len(self.starts) - 1
+
+    def find(self, row: int) -> tuple[int, int]:
+        """Row group of a row, and its place there; raises `NotFoundError`."""
+        if not 0 <= row < self.rows:
+            raise NotFoundError(f"there is no row {row}: rows go from 0 to {self.rows - 1}")
+        group = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return group, row - int(self.starts[group])
+
+    def read(self, group: int, columns: tuple[str, ...]) -> pa.Table:
+        """Some columns of a row group."""
+        with self._lock:
+            return self._file.read_row_group(group, columns=list(columns))
+
+
+@dataclass(frozen=True)
+class OpenMap:
+    """A tiles job with the jobs that it was made from."""
+
+    manifest: Manifest
+    info: MapInfo
+    embedding: Manifest
+    features: Manifest
+
+    def layer(self, name: str) -> ColorLayerInfo:
+        """A color layer of the map; raises `NotFoundError`."""
+        for layer in self.info.layers:
+            if layer.name == name:
+                return layer
+        known = ", ".join(layer.name for layer in self.info.layers)
+        raise NotFoundError(f"this map has no color layer {name[:80]!r}; it has {known}")
+
+    def class_name(self, label: int | None) -> str | None:
+        """The name of a class; None for no label."""
+        known = label is not None and 0 <= label < len(self.info.classes)
+        return self.info.classes[label] if known and label is not None else None
+
+
+@dataclass
+class Maps:
+    """All reading of artifacts that one service does."""
+
+    settings: Settings
+    store: JobStore
+    storage: Storage
+    _manifests: Cache[str, Manifest] = field(default_factory=lambda: Cache(256))
+    _archives: Cache[str, ArchiveReader] = field(default_factory=lambda: Cache(64))
+    _files: Cache[str, RowFile] = field(default_factory=lambda: Cache(64))
+    _groups: Cache[tuple[str, int, tuple[str, ...]], pa.Table] = field(
+        default_factory=lambda: Cache(_ROW_GROUP_BYTES, lambda table: int(table.nbytes))
+    )
+    _readers: Cache[str, tuple[Reader, threading.Lock]] = field(default_factory=lambda: Cache(8))
+    _pictures: Cache[tuple[str, int], tuple[bytes, str]] = field(
+        default_factory=lambda: Cache(_PICTURE_BYTES, lambda picture: len(picture[0]))
+    )
+
+    def manifest(self, job_id: str) -> Manifest:
+        """The manifest of a job that SUCCEEDED; raises `NotFoundError`."""
+        return self._manifests.get(job_id, lambda: self._read_manifest(job_id))
+
+    def _read_manifest(self, job_id: str) -> Manifest:
+        record = self.store.get(job_id)
+        manifest = read_manifest(self.storage, job_id) if record.status == "SUCCEEDED" else None
+        if manifest is None:
+            raise NotFoundError(f"job {job_id} is {record.status}: it has no artifact")
+        return manifest
+
+    def open(self, job_id: str) -> OpenMap:
+        """A map by the id of its tiles job; raises `NotFoundError`."""
+        manifest = self.manifest(job_id)
+        if manifest.job != "tiles":
+            raise NotFoundError(f"{job_id} is a {manifest.job} job, not a map (tiles)")
+        info = MapInfo.model_validate(manifest.details["map"])
+        return OpenMap(manifest, info, self.manifest(info.embedding), self.manifest(info.features))
+
+    def tile(self, opened: OpenMap, layer: ColorLayerInfo, place: tuple[int, int, int]) -> bytes:
+        """The bytes of tile (z, x, y), empty where nothing is drawn; `NotFoundError` outside."""
+        z, x, y = place
+        if not (layer.min_zoom <= z <= layer.max_zoom and 0 <= x < 1 << z and 0 <= y < 1 << z):
+            raise NotFoundError(f"no tile {z}/{x}/{y}: zoom goes to {layer.max_zoom}")
+        path = f"{job_dir(opened.manifest.job_id)}/{layer.path}"
+        archive = self._archives.get(path, lambda: ArchiveReader(self.storage, path))
+        return archive.get(z, x, y) or b""
+
+    def example(self, opened: OpenMap, row: int) -> dict[str, Any]:
+        """One example with its nearest neighbors, as the API shows it."""
+        points = self._only(opened.manifest, "points")
+        if points is None:
+            raise NotFoundError("this map has no table of points")
+        columns = ("example_id", "label", "x", "y", "features_file", "features_row")
+        point = self._row(points, row, columns)
+        source = self._row(
+            self._features_path(opened, point), point["features_row"], ("width", "height")
+        )
+        return {
+            "row": row,
+            "example_id": point["example_id"],
+            "label": point["label"],
+            "class_name": opened.class_name(point["label"]),
+            "x": point["x"],
+            "y": point["y"],
+            "width": source["width"],
+            "height": source["height"],
+            "neighbors": self._neighbors(opened, points, row),
+        }
+
+    def _neighbors(self, opened: OpenMap, points: str, row: int) -> list[dict[str, Any]]:
+        path = self._only(opened.embedding, "neighbors")
+        if path is None:
+            return []
+        near = self._row(path, row, ("neighbor_rows", "distances"))
+        found = []
+        for other, distance in zip(near["neighbor_rows"], near["distances"], strict=True):
+            point = self._row(points, other, ("example_id", "label"))
+            found.append(
+                {
+                    "row": other,
+                    "example_id": point["example_id"],
+                    "label": point["label"],
+                    "class_name": opened.class_name(point["label"]),
+                    "distance": distance,
+                }
+            )
+        return found
+
+    def search(self, opened: OpenMap, example_id: str, limit: int) -> list[dict[str, Any]]:
+        """Examples whose id is, or else starts with, ``example_id``; in row order."""
+        path = self._only(opened.manifest, "points")
+        if path is None:
+            return []
+        file = self._file(path)
+        exact: list[dict[str, Any]] = []
+        prefixed: list[dict[str, Any]] = []
+        for group in range(file.groups):
+            table = file.read(group, ("example_id", "label"))
+            hits = pc.indices_nonzero(pc.starts_with(table["example_id"], pattern=example_id))
+            for place in hits.to_pylist()[:limit]:
+                found = {name: table[name][place].as_py() for name in ("example_id", "label")}
+                entry = {
+                    "row": int(file.starts[group]) + place,
+                    "example_id": found["example_id"],
+                    "class_name": opened.class_name(found["label"]),
+                }
+                (exact if found["example_id"] == example_id else prefixed).append(entry)
+        return [*exact, *prefixed][:limit]
+
+    def thumbnail(self, opened: OpenMap, row: int) -> bytes:
+        """The encoded thumbnail of an example."""
+        point = self._point(opened, row, ("features_file", "features_row"))
+        stored = self._row(
+            self._features_path(opened, point), point["features_row"], ("thumbnail",)
+        )
+        return bytes(stored["thumbnail"]["bytes"])
+
+    def picture(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
+        """The example itself, encoded anew, and its media type; raises `NotFoundError`."""
+        key = (opened.features.job_id, row)
+        return self._pictures.get(key, lambda: self._encoded(opened, row))
+
+    def _encoded(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
+        locator = self._point(opened, row, ("locator",))["locator"]
+        job_id = opened.features.job_id
+        spec = DatasetSpec.model_validate(opened.features.spec["dataset"])
+        try:
+            reader, lock = self._readers.get(job_id, lambda: (self._reader(spec), threading.Lock()))
+            with lock:
+                picture = reader.read(locator)
+        except RowError as error:
+            raise NotFoundError(f"the picture cannot be read: {error.message}") from None
+        except (DatasetError, OSError) as error:
+            raise NotFoundError(f"the dataset cannot be read from here: {error}") from None
+        return _encode(picture)
+
+    def _reader(self, spec: DatasetSpec) -> Reader:
+        """A reader, if this service may (still) read from there."""
+        if spec.root is not None:
+            check_root(spec.root, self.settings.roots, DatasetError, "dataset.root")
+        return DATASETS[spec.name].open_reader(spec)
+
+    def _only(self, manifest: Manifest, kind: str) -> str | None:
+        files = manifest.of_kind(kind)
+        return f"{job_dir(manifest.job_id)}/{files[0].path}" if files else None
+
+    def _features_path(self, opened: OpenMap, point: dict[str, Any]) -> str:
+        ref = opened.features.of_kind("features")[point["features_file"]]
+        return f"{job_dir(opened.features.job_id)}/{ref.path}"
+
+    def _point(self, opened: OpenMap, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
+        path = self._only(opened.manifest, "points")
+        if path is None:
+            raise NotFoundError("this map has no table of points")
+        return self._row(path, row, columns)
+
+    def _file(self, path: str) -> RowFile:
+        return self._files.get(path, lambda: RowFile(self.storage, path))
+
+    def _row(self, path: str, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
+        file = self._file(path)
+        group, place = file.find(row)
+        table = self._groups.get((path, group, columns), lambda: file.read(group, columns))
+        return {name: table[name][place].as_py() for name in columns}
+
+
+def _encode(picture: Picture) -> tuple[bytes, str]:
+    """PNG for small pictures, so that single pixels stay sharp, else WebP; at most 4,096 px."""
+    image = Image.fromarray(picture)
+    image.thumbnail((_LARGEST_PX, _LARGEST_PX))
+    out = io.BytesIO()
+    if max(image.size) <= _LOSSLESS_PX:
+        image.save(out, "PNG")
+        return out.getvalue(), "image/png"
+    image.save(out, "WEBP", quality=90, method=2)
+    return out.getvalue(), "image/webp"

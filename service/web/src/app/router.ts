@@ -1,0 +1,63 @@
+/** Routes of the viewer, on the history API. */
+
+export type Route =
+  | { page: "home" }
+  | { page: "jobs" }
+  | { page: "job"; id: string }
+  | { page: "map"; id: string }
+  | { page: "missing"; path: string };
+
+/** The route of a path. */
+export function parseRoute(path: string): Route {
+  const parts = path.split("/").filter(Boolean).map(safeDecode);
+  const [first, id] = parts;
+  if (parts.length === 0) return { page: "home" };
+  if (parts.length === 1 && first === "jobs") return { page: "jobs" };
+  if (parts.length === 2 && id && first === "jobs") return { page: "job", id };
+  if (parts.length === 2 && id && first === "maps") return { page: "map", id };
+  return { page: "missing", path };
+}
+
+function safeDecode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** A page that is shown; `destroy` ends its timers and listeners. */
+export interface Page {
+  destroy(): void;
+}
+
+type Show = (route: Route) => void;
+
+let show: Show = () => undefined;
+
+/** Goes to a path of the viewer. */
+export function navigate(path: string, replace = false): void {
+  if (replace) history.replaceState(null, "", path);
+  else history.pushState(null, "", path);
+  show(parseRoute(location.pathname));
+}
+
+/** Whether a click on a link is ours to handle: plain, same origin, no modifier. */
+function ours(event: MouseEvent, link: HTMLAnchorElement): boolean {
+  const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  return plain && !event.defaultPrevented && link.origin === location.origin && !link.target && !link.download
+    && parseRoute(link.pathname).page !== "missing";
+}
+
+/** Starts routing: links inside the viewer change the page without a reload. */
+export function startRouter(onRoute: Show): void {
+  show = onRoute;
+  document.addEventListener("click", (event) => {
+    const link = (event.target as Element | null)?.closest?.("a");
+    if (!(link instanceof HTMLAnchorElement) || !ours(event, link)) return;
+    event.preventDefault();
+    navigate(link.pathname + link.search);
+  });
+  window.addEventListener("popstate", () => show(parseRoute(location.pathname)));
+  show(parseRoute(location.pathname));
+}

@@ -1,0 +1,57 @@
+/** Start of the viewer: theme, routes, and one page at a time. */
+
+import "@fontsource-variable/geist-mono/wght.css";
+import "@fontsource-variable/instrument-sans/wght.css";
+import "./styles/base.css";
+import "./styles/parts.css";
+import "./styles/jobs.css";
+import "./styles/map.css";
+import { listJobs } from "./api/client";
+import { navigate, type Page, type Route, startRouter } from "./app/router";
+import { messagePage } from "./app/message-page";
+import { startTheme } from "./app/theme";
+
+const app = document.getElementById("app")!;
+let page: Page | null = null;
+let visit = 0;
+
+/** The newest finished map, or the jobs where there is none. */
+async function home(): Promise<Page> {
+  const { jobs } = await listJobs("job=tiles&status=SUCCEEDED&limit=1");
+  const newest = jobs[0];
+  navigate(newest ? `/maps/${encodeURIComponent(newest.id)}` : "/jobs", true);
+  return { destroy: () => undefined };
+}
+
+async function open(route: Route): Promise<Page> {
+  switch (route.page) {
+    case "home":
+      return home();
+    case "jobs":
+      return (await import("./jobs/list-page")).jobsPage(app);
+    case "job":
+      return (await import("./jobs/detail-page")).jobPage(app, route.id);
+    case "map":
+      return (await import("./map/page")).mapPage(app, route.id);
+    case "missing":
+      return messagePage(app, "There is nothing here", `No page has the address ${route.path}`);
+  }
+}
+
+async function show(route: Route): Promise<void> {
+  const turn = ++visit;
+  page?.destroy();
+  page = null;
+  document.body.dataset.ready = "false";
+  document.body.dataset.page = route.page;
+  try {
+    const opened = await open(route);
+    if (turn === visit) page = opened;
+    else opened.destroy();
+  } catch (error) {
+    if (turn === visit) page = messagePage(app, "This page could not be opened", (error as Error).message);
+  }
+}
+
+startTheme();
+startRouter((route) => void show(route));

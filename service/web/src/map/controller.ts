@@ -1,0 +1,296 @@
+/** The page of one map at work: one state, what people do to it, and what then changes. */
+
+import { ApiError } from "../api/client";
+import type { Example, LegendClass, MapInfo } from "../api/types";
+import { currentTheme, onTheme } from "../app/theme";
+import { themeButton } from "../app/theme-button";
+import { fill, h, setText } from "../lib/dom";
+import { icon, type IconName } from "../lib/icons";
+import { Store } from "../lib/store";
+import { openArchive } from "./archive";
+import { Cursor } from "./cursor";
+import { Examples } from "./examples";
+import { HelpDialog } from "./help";
+import { HoverCard } from "./hover";
+import { bindKeys } from "./keys";
+import { Legend } from "./legend";
+import { Overview } from "./overview";
+import { DetailPanel } from "./panel";
+import { Picker } from "./picker";
+import { SearchBox } from "./search";
+import { layerCard, type MapTitle, titleCard } from "./sidebar";
+import { OVERZOOM, type Padding, Stage } from "./stage";
+import { drawnText, zoomText } from "./status-line";
+import { formatMapState, type MapFacts, type MapState, parseMapState } from "./url-state";
+
+const WRITE_MS = 250;
+const NO_LABEL_COLOR = "#8a8a8a";
+const NARROW = "(max-width: 760px)";
+
+function button(name: IconName, label: string, onClick: () => void): HTMLElement {
+  return h("button", { type: "button", class: "icon-button", label, title: label, on: { click: onClick } }, icon(name));
+}
+
+export class MapController {
+  private readonly facts: MapFacts;
+  private readonly classes: readonly LegendClass[];
+  private readonly store: Store<MapState>;
+  private readonly stage: Stage;
+  private readonly examples: Examples;
+  private readonly cursor: Cursor;
+  private readonly legend: Legend;
+  private readonly layers: ReturnType<typeof layerCard>;
+  private readonly title: ReturnType<typeof titleCard>;
+  private readonly panel: DetailPanel;
+  private readonly search: SearchBox;
+  private readonly help = new HelpDialog();
+  private readonly overview: Overview;
+  private readonly drawn = h("span", { testid: "drawn" });
+  private readonly depth = h("span", { class: "faint depth" });
+  private readonly problem = h("p", { class: "map-problem card", role: "alert", attrs: { hidden: "" } });
+  private readonly target = h("div", {
+    class: "map",
+    testid: "map",
+    tabIndex: 0,
+    role: "application",
+    label: "Map. Arrow keys move, plus and minus zoom, Enter opens the example at the cross.",
+  });
+  private readonly root: HTMLElement;
+  private readonly ends: (() => void)[] = [];
+  private writeTimer = 0;
+
+  constructor(app: HTMLElement, private readonly id: string, private readonly info: MapInfo, thumbnailPx: number) {
+    this.classes = info.layers.find((layer) => layer.legend.kind === "category")?.legend.classes ?? [];
+    this.facts = {
+      layers: info.layers.map((layer) => layer.name),
+      classes: this.classes.map((each) => each.index),
+      examples: info.examples,
+      maxZoom: info.max_zoom + OVERZOOM,
+    };
+    this.store = new Store(parseMapState(location.search, this.facts));
+    this.examples = new Examples(id);
+    this.legend = new Legend({
+      onColormap: (colormap) => this.store.set({ colormap }),
+      onHidden: (hidden) => this.store.set({ hidden }),
+    });
+    this.layers = layerCard(info.layers, this.legend, (layer) => this.store.set({ layer }));
+    this.title = titleCard(id, info);
+    this.panel = new DetailPanel(id, (label) => this.colorOf(label), {
+      onClose: () => this.close(),
+      onOpen: (row) => void this.open(row, true),
+      onLocate: () => void this.locate(),
+    });
+    this.search = new SearchBox(id, (row) => void this.open(row, true));
+    this.stage = new Stage(this.target, id, info, this.look(), (error) => this.complain(error));
+    this.overview = new Overview(this.stage);
+    const hover = new HoverCard(id);
+    this.cursor = new Cursor({
+      stage: this.stage,
+      target: this.target,
+      card: hover,
+      picker: new Picker(info, openArchive(id, info.points), thumbnailPx, (row) => this.examples.get(row)),
+      accepts: (label) => !this.store.state.hidden.has(label) || this.kind === "density",
+      describe: (label) => ({ className: this.nameOf(label), color: this.colorOf(label) }),
+      onOpen: (row) => void this.open(row, false),
+      onNothing: () => this.close(),
+    });
+    this.root = this.layout(hover.element);
+    fill(app, this.root, this.help.element);
+    this.start();
+  }
+
+  setTitle(title: MapTitle): void {
+    this.title.set(title);
+    document.title = `${title.title} · featurescape`;
+  }
+
+  destroy(): void {
+    window.clearTimeout(this.writeTimer);
+    for (const end of this.ends) end();
+    this.cursor.destroy();
+    this.stage.destroy();
+  }
+
+  private get kind(): string {
+    return this.stage.layerInfo(this.store.state.layer).legend.kind;
+  }
+
+  private look() {
+    const { layer, colormap, hidden } = this.store.state;
+    return { layer, colormap, hidden, theme: currentTheme() };
+  }
+
+  private colorOf(label: number | null): string {
+    return this.classes.find((each) => each.index === label)?.color ?? NO_LABEL_COLOR;
+  }
+
+  private nameOf(label: number): string {
+    return this.info.classes[label] ?? "no label";
+  }
+
+  private layout(hover: HTMLElement): HTMLElement {
+    const theme = themeButton();
+    this.ends.push(theme.destroy);
+    const zoom = h(
+      "div",
+      { class: "zoom card", role: "group", label: "Zoom" },
+      button("plus", "Zoom in", () => this.stage.zoomBy(1)),
+      button("minus", "Zoom out", () => this.stage.zoomBy(-1)),
+      button("fit", "Show the whole map", () => this.fit(true)),
+    );
+    return h(
+      "main",
+      { class: "map-page" },
+      h("div", { class: "left" }, this.title.element, this.layers.element),
+      this.target,
+      hover,
+      h("div", { class: "top card" }, this.search.element, button("help", "Keyboard shortcuts", () => this.help.toggle()), theme.element),
+      h("div", { class: "corner" }, this.overview.element, zoom),
+      h("p", { class: "status-line card", attrs: { "aria-live": "polite" } }, this.drawn, this.depth),
+      this.problem,
+      this.panel.element,
+    );
+  }
+
+  private start(): void {
+    const { center, zoom, row } = this.store.state;
+    const { olMap, view } = this.stage;
+    if (new URLSearchParams(location.search).has("embed")) this.root.classList.add("embedded");
+    // Panels have their size only once they are in the page.
+    olMap.updateSize();
+    if (center && zoom !== null) this.stage.moveTo(center[0], center[1], zoom);
+    else this.fit(false);
+    olMap.on("rendercomplete", () => {
+      document.body.dataset.ready = "true";
+    });
+    olMap.on("moveend", () => this.moved());
+    view.on("change", () => this.overview.follow());
+    olMap.on("change:size", () => this.overview.follow());
+    this.ends.push(
+      onTheme(() => this.relook()),
+      this.store.subscribe((state, previous) => this.changed(state, previous)),
+      bindKeys(this.root, {
+        layer: (i) => this.info.layers[i] && this.store.set({ layer: this.info.layers[i]!.name }),
+        fit: () => this.fit(true),
+        showAll: () => this.store.set({ hidden: new Set() }),
+        search: () => this.search.focus(),
+        help: () => this.help.toggle(),
+        neighbors: () => this.root.querySelector<HTMLElement>('[data-testid="neighbours"] button')?.focus(),
+        escape: () => this.close(),
+      }),
+    );
+    this.relook();
+    if (row !== null) void this.open(row, false, !center);
+  }
+
+  /** Colors or layer changed: repaint, no network but for tiles not seen yet. */
+  private relook(): void {
+    this.stage.applyLook(this.look());
+    this.layers.group.select(this.store.state.layer);
+    void this.overview.repaint();
+    this.overview.follow();
+    this.describe();
+  }
+
+  private changed(state: MapState, previous: MapState): void {
+    const looks = state.layer !== previous.layer || state.colormap !== previous.colormap || state.hidden !== previous.hidden;
+    if (state.layer !== previous.layer) {
+      document.body.dataset.ready = "false";
+      this.cursor.clear();
+    }
+    if (looks) this.relook();
+    else if (state.zoom !== previous.zoom) this.describe();
+    window.clearTimeout(this.writeTimer);
+    this.writeTimer = window.setTimeout(() => this.write(), looks ? 0 : WRITE_MS);
+  }
+
+  private write(): void {
+    const query = formatMapState(this.store.state, this.facts);
+    const embed = this.root.classList.contains("embedded") ? `${query ? "&" : "?"}embed=1` : "";
+    history.replaceState(null, "", location.pathname + query + embed);
+  }
+
+  private moved(): void {
+    this.store.set({ center: this.stage.center, zoom: this.stage.zoom });
+    this.overview.follow();
+  }
+
+  /** Legend and status line for the present zoom. */
+  private describe(): void {
+    const { state } = this.store;
+    const layer = this.stage.layerInfo(state.layer);
+    const { max, z } = this.stage.scaleAt(layer, this.stage.zoom);
+    this.legend.update({ layer, classes: this.kind === "density" ? [] : this.classes, colormap: state.colormap, hidden: state.hidden, theme: currentTheme(), max });
+    const hidden = this.classes.reduce((sum, each) => sum + (state.hidden.has(each.index) ? each.count : 0), 0);
+    setText(this.drawn, drawnText({ layer, examples: this.info.examples, hidden, z }));
+    setText(this.depth, zoomText(this.stage.zoom));
+  }
+
+  /** Opens an example; `fly` moves the map to it, otherwise only its marks appear. */
+  private async open(row: number, fly: boolean, center = false): Promise<void> {
+    const stealsFocus = this.root.contains(document.activeElement) && document.activeElement !== document.body;
+    this.store.set({ row });
+    this.panel.loading(row);
+    this.root.classList.add("with-panel");
+    try {
+      const example = await this.examples.get(row);
+      if (this.store.state.row !== row) return;
+      this.panel.show(example);
+      if (stealsFocus) this.panel.focus();
+      if (fly || center) this.fly(example, center ? this.info.max_zoom - 1 : 0);
+      this.stage.highlight.select(example, []);
+      await this.markNeighbors(example);
+    } catch (error) {
+      if (this.store.state.row === row) this.panel.failed((error as Error).message);
+    }
+  }
+
+  private async markNeighbors(example: Example): Promise<void> {
+    const rows = example.neighbors.map((neighbor) => neighbor.row);
+    const loads = await Promise.allSettled(rows.map((row) => this.examples.get(row)));
+    if (this.store.state.row !== example.row) return;
+    const places = loads.flatMap((load) => (load.status === "fulfilled" ? [load.value] : []));
+    this.stage.highlight.select(example, places);
+  }
+
+  private fly(example: Example, leastZoom: number): void {
+    const zoom = Math.max(this.stage.zoom, leastZoom);
+    const narrow = window.matchMedia(NARROW).matches;
+    const { offsetWidth, offsetHeight } = this.panel.element;
+    const left = this.leftWidth();
+    const offset: [number, number] = narrow ? [0, offsetHeight / 2] : [(offsetWidth - left) / 2, 0];
+    this.stage.flyTo(example.x, example.y, zoom, offset);
+  }
+
+  private async locate(): Promise<void> {
+    const { row } = this.store.state;
+    if (row !== null) this.fly(await this.examples.get(row), this.info.max_zoom);
+  }
+
+  private close(): void {
+    if (this.store.state.row === null) return;
+    const inside = this.panel.element.contains(document.activeElement);
+    this.panel.hide();
+    this.root.classList.remove("with-panel");
+    this.stage.highlight.select(null, []);
+    this.store.set({ row: null });
+    if (inside) this.target.focus();
+  }
+
+  private leftWidth(): number {
+    return window.matchMedia(NARROW).matches ? 0 : this.layers.element.offsetWidth + 16;
+  }
+
+  private fit(animate: boolean): void {
+    const narrow = window.matchMedia(NARROW).matches;
+    const right = this.panel.open && !narrow ? this.panel.element.offsetWidth + 16 : 0;
+    const padding: Padding = narrow ? [88, 4, 120, 4] : [20, 20 + right, 20, 20 + this.leftWidth()];
+    this.stage.fit(padding, animate);
+  }
+
+  private complain(error: unknown): void {
+    const why = error instanceof ApiError ? error.message : String((error as Error)?.message ?? error);
+    setText(this.problem, `Some tiles could not be loaded: ${why}`);
+    this.problem.hidden = false;
+  }
+}

@@ -1,0 +1,40 @@
+/** Keyboard shortcuts of the map page. OpenLayers itself has arrows, plus and minus while the map has the focus. */
+
+import { toggleTheme } from "../app/theme";
+import { isTyping } from "../lib/dom";
+
+export interface KeyActions {
+  layer(index: number): unknown;
+  fit(): void;
+  showAll(): void;
+  search(): void;
+  help(): void;
+  neighbors(): void;
+  escape(): void;
+}
+
+/** Listens until the returned function is called. */
+export function bindKeys(root: HTMLElement, actions: KeyActions): () => void {
+  const table: Record<string, () => unknown> = {
+    f: actions.fit,
+    a: actions.showAll,
+    n: actions.neighbors,
+    t: toggleTheme,
+    "/": actions.search,
+    "?": actions.help,
+  };
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+      actions.escape();
+      return;
+    }
+    if (isTyping(event.target)) return;
+    const action = /^[1-9]$/.test(event.key) ? () => actions.layer(Number(event.key) - 1) : table[event.key.toLowerCase()];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  };
+  document.addEventListener("keydown", onKey);
+  return () => document.removeEventListener("keydown", onKey);
+}

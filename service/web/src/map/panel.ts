@@ -1,0 +1,186 @@
+/** The opened example: its picture, label, id, place, and nearest neighbors. */
+
+import { imageUrl, thumbnailUrl } from "../api/client";
+import type { Example, Neighbor } from "../api/types";
+import { fill, h } from "../lib/dom";
+import { formatCount, formatFigure } from "../lib/format";
+import { icon } from "../lib/icons";
+
+export interface PanelActions {
+  onClose(): void;
+  /** A neighbor was chosen. */
+  onOpen(row: number): void;
+  onLocate(): void;
+}
+
+type ColorOf = (label: number | null) => string;
+
+/** Which index an arrow key moves to in a grid of `columns`; null: the key is not for the grid. */
+export function gridStep(key: string, at: number, count: number, columns: number): number | null {
+  const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
+  if (key === "Home") return 0;
+  if (key === "End") return count - 1;
+  const step = steps[key];
+  if (step === undefined) return null;
+  const next = at + step;
+  return next >= 0 && next < count ? next : at;
+}
+
+export class DetailPanel {
+  readonly element = h("aside", {
+    class: "panel card",
+    testid: "detail-panel",
+    label: "Example",
+    attrs: { hidden: "" },
+  });
+  private readonly body = h("div", { class: "panel-body" });
+  private readonly heading = h("h2", { tabIndex: -1 });
+
+  constructor(
+    private readonly map: string,
+    private readonly colorOf: ColorOf,
+    private readonly actions: PanelActions,
+  ) {
+    const close = h(
+      "button",
+      { type: "button", class: "icon-button", label: "Close", title: "Close (Esc)", testid: "detail-close", on: { click: () => actions.onClose() } },
+      icon("close"),
+    );
+    const locate = h(
+      "button",
+      { type: "button", class: "icon-button", label: "Show on the map", title: "Show on the map", on: { click: () => actions.onLocate() } },
+      icon("fit"),
+    );
+    this.element.append(h("header", { class: "panel-head" }, this.heading, locate, close), this.body);
+  }
+
+  get open(): boolean {
+    return !this.element.hidden;
+  }
+
+  loading(row: number): void {
+    this.element.hidden = false;
+    this.element.setAttribute("aria-busy", "true");
+    if (this.body.childElementCount === 0) {
+      fill(this.heading, `Row ${formatCount(row)}`);
+      fill(this.body, h("div", { class: "frame loading" }));
+    }
+  }
+
+  failed(message: string): void {
+    this.element.removeAttribute("aria-busy");
+    fill(this.heading, "Not available");
+    fill(this.body, h("p", { class: "problem", role: "alert" }, message));
+  }
+
+  show(example: Example): void {
+    this.element.hidden = false;
+    this.element.removeAttribute("aria-busy");
+    this.body.scrollTop = 0;
+    const name = example.class_name ?? "no label";
+    fill(this.heading, this.dot(example.label), h("span", { testid: "detail-class" }, name));
+    fill(
+      this.body,
+      this.picture(example, name),
+      this.identity(example),
+      this.facts(example),
+      this.neighbors(example),
+    );
+  }
+
+  hide(): void {
+    this.element.hidden = true;
+    this.body.replaceChildren();
+  }
+
+  focus(): void {
+    this.heading.focus({ preventScroll: true });
+  }
+
+  private dot(label: number | null): HTMLElement {
+    const dot = h("span", { class: "dot" });
+    dot.style.setProperty("--dot", this.colorOf(label));
+    return dot;
+  }
+
+  private picture(example: Example, name: string): HTMLElement {
+    const image = h("img", {
+      testid: "detail-image",
+      attrs: { alt: `${name}: ${example.example_id}`, src: imageUrl(this.map, example.row) },
+    });
+    if (Math.max(example.width, example.height) < 128) image.classList.add("pixelated");
+    const frame = h("div", { class: "frame" }, image);
+    frame.style.setProperty("--ratio", String(Math.min(1.6, Math.max(0.75, example.width / example.height || 1))));
+    image.addEventListener("error", () => {
+      fill(frame, h("p", { class: "problem" }, "The picture cannot be read from its dataset any more."));
+    });
+    return frame;
+  }
+
+  private identity(example: Example): HTMLElement {
+    const copy = h("button", { type: "button", class: "icon-button small", label: "Copy the id", title: "Copy the id" }, icon("copy"));
+    copy.addEventListener("click", () => {
+      void navigator.clipboard?.writeText(example.example_id).then(() => {
+        fill(copy, icon("check"));
+        window.setTimeout(() => fill(copy, icon("copy")), 1400);
+      }).catch(() => undefined);
+    });
+    return h("div", { class: "identity" }, h("code", { testid: "detail-id" }, example.example_id), copy);
+  }
+
+  private facts(example: Example): HTMLElement {
+    const fact = (term: string, value: string) => h("div", {}, h("dt", {}, term), h("dd", {}, value));
+    return h(
+      "dl",
+      { class: "facts" },
+      fact("Size", `${formatCount(example.width)} × ${formatCount(example.height)}`),
+      fact("Position", `${example.x.toFixed(4)}, ${example.y.toFixed(4)}`),
+      fact("Row", formatCount(example.row)),
+    );
+  }
+
+  private neighbors(example: Example): HTMLElement {
+    const buttons = example.neighbors.map((neighbor, i) => this.neighbor(neighbor, i));
+    const same = example.neighbors.filter((each) => each.label === example.label && each.label !== null).length;
+    const agree = example.label === null ? "" : `${same} of ${example.neighbors.length} alike`;
+    const list = h("div", { class: "neighbors", testid: "neighbours", role: "group", label: "Nearest neighbors" }, ...buttons);
+    list.addEventListener("keydown", (event) => {
+      const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
+      const columns = getComputedStyle(list).gridTemplateColumns.split(" ").length;
+      const next = at < 0 ? null : gridStep(event.key, at, buttons.length, columns);
+      if (next === null) return;
+      event.preventDefault();
+      event.stopPropagation();
+      buttons[at]!.tabIndex = -1;
+      buttons[next]!.tabIndex = 0;
+      buttons[next]!.focus();
+    });
+    return h(
+      "section",
+      { class: "near" },
+      h("div", { class: "legend-head" }, h("h3", {}, "Nearest neighbors"), h("span", { class: "faint" }, agree)),
+      buttons.length > 0 ? list : h("p", { class: "faint" }, "None are stored for this map."),
+    );
+  }
+
+  private neighbor(neighbor: Neighbor, i: number): HTMLButtonElement {
+    const name = neighbor.class_name ?? "no label";
+    const image = h("img", {
+      class: "picture",
+      attrs: { alt: "", loading: "lazy", src: thumbnailUrl(this.map, neighbor.row) },
+    });
+    image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
+    return h(
+      "button",
+      {
+        type: "button",
+        tabIndex: i === 0 ? 0 : -1,
+        title: `${name} · ${neighbor.example_id}`,
+        label: `${name}, ${neighbor.example_id}, distance ${formatFigure(neighbor.distance)}`,
+        on: { click: () => this.actions.onOpen(neighbor.row) },
+      },
+      image,
+      h("span", { class: "distance" }, this.dot(neighbor.label), formatFigure(neighbor.distance)),
+    );
+  }
+}

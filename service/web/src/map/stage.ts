@@ -1,0 +1,209 @@
+/** The OpenLayers map: view, color layers, and what changes when the state does. */
+
+import OlMap from "ol/Map";
+import View from "ol/View";
+import { containsExtent, getCenter } from "ol/extent";
+import KeyboardPan from "ol/interaction/KeyboardPan";
+import KeyboardZoom from "ol/interaction/KeyboardZoom";
+import MouseWheelZoom from "ol/interaction/MouseWheelZoom";
+import { defaults as defaultInteractions } from "ol/interaction/defaults";
+import type { ColorLayer, MapInfo } from "../api/types";
+import { reducedMotion } from "../lib/dom";
+import { openArchive } from "./archive";
+import { cellMax, cellSize } from "./cells";
+import { type ColormapName, lookupTable, pack, parseHex, type Theme } from "./colormaps";
+import { DataLayer, type Painter } from "./data-layer";
+import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
+import { Highlight } from "./highlight";
+import { type DataTile, paintCategory, paintDensity } from "./paint";
+import { PictureLayer } from "./picture-layer";
+
+/** How many levels the view goes beyond the deepest tiles, so that single pictures are seen large. */
+export const OVERZOOM = 3;
+const MIN_ZOOM = -2;
+
+export interface Look {
+  layer: string;
+  colormap: ColormapName;
+  hidden: ReadonlySet<number>;
+  theme: Theme;
+}
+
+export type Padding = [number, number, number, number];
+
+export class Stage {
+  readonly olMap: OlMap;
+  readonly view: View;
+  readonly highlight: Highlight;
+  private readonly data = new Map<string, DataLayer>();
+  private readonly pictures = new Map<string, PictureLayer>();
+  private root: DataTile | null = null;
+
+  constructor(
+    target: HTMLElement,
+    job: string,
+    private readonly info: MapInfo,
+    private look: Look,
+    onError: (error: unknown) => void,
+  ) {
+    for (const layer of info.layers) {
+      const archive = openArchive(job, layer.path);
+      if (layer.legend.kind === "pictures") this.pictures.set(layer.name, new PictureLayer(layer, archive, onError));
+      else this.data.set(layer.name, new DataLayer(layer, archive, this.painter(layer), onError));
+    }
+    this.highlight = new Highlight(look.theme);
+    this.view = new View({
+      projection,
+      center: [WORLD / 2, WORLD / 2],
+      resolution: 1,
+      maxResolution: resolutionOf(MIN_ZOOM),
+      minResolution: resolutionOf(info.max_zoom + OVERZOOM),
+      extent: EXTENT,
+      constrainOnlyCenter: true,
+      enableRotation: false,
+    });
+    this.olMap = this.createMap(target);
+    this.applyLook(look);
+    void this.loadRoot();
+  }
+
+  private createMap(target: HTMLElement): OlMap {
+    const still = reducedMotion();
+    const layers = [...this.data.values(), ...this.pictures.values(), this.highlight].map((each) => each.olLayer);
+    const interactions = defaultInteractions({
+      altShiftDragRotate: false,
+      pinchRotate: false,
+      keyboard: false,
+      mouseWheelZoom: false,
+      ...(still ? { zoomDuration: 0 } : {}),
+    }).extend([
+      new MouseWheelZoom({ duration: still ? 0 : 180 }),
+      new KeyboardPan({ duration: still ? 0 : 120, pixelDelta: 96 }),
+      new KeyboardZoom({ duration: still ? 0 : 160, delta: 0.5 }),
+    ]);
+    const olMap = new OlMap({ target, view: this.view, layers, interactions, controls: [] });
+    olMap.on("precompose", () => {
+      for (const layer of this.data.values()) layer.prepare(this.zoom);
+    });
+    return olMap;
+  }
+
+  get zoom(): number {
+    return zoomOf(this.view.getResolution() ?? 1);
+  }
+
+  /** Center of the view in the unit square. */
+  get center(): [number, number] {
+    return toUnit(this.view.getCenter() ?? getCenter(EXTENT));
+  }
+
+  /** The thumbnails layer where it is the chosen one. */
+  get activePictures(): PictureLayer | null {
+    return this.pictures.get(this.look.layer) ?? null;
+  }
+
+  layerInfo(name: string): ColorLayer {
+    return this.info.layers.find((layer) => layer.name === name) ?? this.info.layers[0]!;
+  }
+
+  /** The layer whose numbers lie beneath the thumbnails: category where there is one. */
+  private get underlay(): ColorLayer | undefined {
+    const of = (kind: string) => this.info.layers.find((layer) => layer.legend.kind === kind);
+    return of("category") ?? of("density");
+  }
+
+  /** Shows the chosen color layer in its colors; nothing is fetched again. */
+  applyLook(look: Look): void {
+    this.look = look;
+    const pictures = this.pictures.has(look.layer);
+    for (const [name, layer] of this.data) {
+      const beneath = pictures && name === this.underlay?.name;
+      layer.olLayer.setVisible(name === look.layer || beneath);
+      layer.olLayer.setOpacity(beneath ? 0.34 : 1);
+      layer.setPainter(this.painter(this.layerInfo(name)));
+    }
+    for (const [name, layer] of this.pictures) layer.olLayer.setVisible(name === look.layer);
+    this.highlight.setTheme(look.theme);
+  }
+
+  private get density(): ColorLayer | undefined {
+    return this.info.layers.find((layer) => layer.legend.kind === "density");
+  }
+
+  /** Largest count of a drawn cell at a view zoom, and the cell's side in tile pixels. */
+  scaleAt(layer: ColorLayer, zoom: number): { max: number; cell: number; z: number } {
+    const z = Math.min(layer.max_zoom, Math.max(layer.min_zoom, Math.round(zoom)));
+    const cell = cellSize(this.info.examples, z, Math.round(zoom) - z);
+    return { z, cell, max: cellMax(this.density, this.root, z, cell) };
+  }
+
+  private painter(layer: ColorLayer): Painter {
+    const cell = (z: number, over: number) => cellSize(this.info.examples, z, over);
+    const max = (z: number, size: number) => cellMax(this.density, this.root, z, size);
+    if (layer.legend.kind === "density") {
+      const table = lookupTable(this.look.colormap, this.look.theme);
+      return { cell, paint: (tile, out, z, size) => paintDensity(tile, out, { table, cell: size, max: max(z, size) }) };
+    }
+    const { classes } = layer.legend;
+    const length = classes.reduce((most, each) => Math.max(most, each.index + 1), 0);
+    const colors = new Uint32Array(length);
+    for (const each of classes) colors[each.index] = pack(...parseHex(each.color), 255);
+    const hidden = Uint8Array.from({ length }, (_, index) => (this.look.hidden.has(index) ? 1 : 0));
+    return {
+      cell,
+      paint: (tile, out, z, size) => paintCategory(tile, out, { colors, hidden, cell: size, max: max(z, size) }),
+    };
+  }
+
+  /** The zoom 0 tile gives the scale of cells that are larger than a pixel there. */
+  private async loadRoot(): Promise<void> {
+    const density = this.density && this.data.get(this.density.name);
+    if (!density || cellSize(this.info.examples, 0, 0) === 1) return;
+    this.root = await density.root().catch(() => null);
+    for (const [name, layer] of this.data) layer.setPainter(this.painter(this.layerInfo(name)));
+    this.view.changed();
+  }
+
+  /** The whole square in the present colors, 512 × 512; null where there is no data layer. */
+  async paintOverview(): Promise<ImageData | null> {
+    const chosen = this.data.has(this.look.layer) ? this.layerInfo(this.look.layer) : this.underlay;
+    const tile = chosen && (await this.data.get(chosen.name)!.root().catch(() => null));
+    if (!tile) return null;
+    const pixels = new ImageData(tile.size, tile.size);
+    const cell = Math.max(4, cellSize(this.info.examples, 0, 0));
+    this.painter(chosen).paint(tile, new Uint32Array(pixels.data.buffer), 0, cell);
+    return pixels;
+  }
+
+  /** Shows the whole map within the part of the screen that panels leave free. */
+  fit(padding: Padding, animate: boolean): void {
+    const duration = animate && !reducedMotion() ? 320 : 0;
+    this.view.fit(EXTENT, { padding, duration });
+  }
+
+  zoomBy(delta: number): void {
+    const zoom = Math.min(this.info.max_zoom + OVERZOOM, Math.max(MIN_ZOOM, Math.round((this.zoom + delta) * 2) / 2));
+    this.view.animate({ resolution: resolutionOf(zoom), duration: reducedMotion() ? 0 : 200 });
+  }
+
+  moveTo(x: number, y: number, zoom: number): void {
+    this.view.setCenter(toPlane(x, y));
+    this.view.setResolution(resolutionOf(zoom));
+  }
+
+  /** Flies to a place, shifted by `offset` screen pixels so that an open panel does not cover it. */
+  flyTo(x: number, y: number, zoom: number, offset: [number, number]): void {
+    const resolution = resolutionOf(zoom);
+    const [px, py] = toPlane(x, y);
+    const center = [px + offset[0] * resolution, py - offset[1] * resolution];
+    const size = this.olMap.getSize() ?? [1, 1];
+    const far = !containsExtent(this.view.calculateExtent(size), [px, py, px, py]);
+    this.view.cancelAnimations();
+    this.view.animate({ center, resolution, duration: reducedMotion() ? 0 : far ? 700 : 420 });
+  }
+
+  destroy(): void {
+    this.olMap.setTarget(undefined);
+    this.olMap.dispose();
+  }
+}

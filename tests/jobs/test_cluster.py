@@ -1,0 +1,79 @@
+"""A features job over a Ray cluster of two nodes on one machine."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pytest
+from featurescape_jobs.artifacts import Manifest
+from featurescape_jobs.run import execute
+from featurescape_jobs.specs import parse_spec
+from featurescape_jobs.storage import Storage
+
+JOB = "features-0123456789ab"
+SPEC = {
+    "job": "features",
+    "dataset": {"name": "digits"},
+    "model": {"name": "lenet", "weights": "random"},
+    "shard_size": 60,
+    "batch_size": 4,
+}
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # of this test's own nodes, on loopback
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    yield cluster.address
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def run_job(root: Path, ray_address: str | None) -> tuple[Manifest, pa.Table]:
+    storage = Storage(str(root))
+    spec = parse_spec(SPEC)
+    body = {"spec": spec.model_dump(mode="json"), "inputs": {}}
+    storage.write(f"jobs/{JOB}/spec.json", json.dumps(body).encode())
+    manifest = execute(storage, JOB, 1, ray_address)
+    assert manifest is not None
+    files = [f"jobs/{JOB}/{file.path}" for file in manifest.of_kind("features")]
+    return manifest, pa.concat_tables([storage.read_table(path) for path in files])
+
+
+@pytest.mark.ray
+def test_both_nodes_work_and_a_killed_worker_loses_nothing(tmp_path: Path, two_nodes: str) -> None:
+    tries = tmp_path / f"cluster/jobs/{JOB}/work/tries"
+    killed: list[int] = []
+
+    def kill_one_in_the_middle() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            started = list(tries.glob("*-*")) if tries.is_dir() else []
+            if len(started) >= 8:
+                newest = max(started, key=lambda path: path.stat().st_mtime)
+                pid = int(newest.read_text().rpartition(":")[2])
+                psutil.Process(pid).kill()
+                killed.append(pid)
+                return
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_one_in_the_middle)
+    killer.start()
+    manifest, table = run_job(tmp_path / "cluster", two_nodes)
+    killer.join()
+    assert len(killed) == 1
+    assert manifest.details["nodes"] == 2
+    assert len(list(tries.iterdir())) == 30 + 1  # only the killed worker's shard was tried twice
+    assert (manifest.rows, manifest.error_rows) == (1797, 0)
+    _, undisturbed = run_job(tmp_path / "alone", None)
+    assert table.sort_by("example_id").equals(undisturbed.sort_by("example_id"))

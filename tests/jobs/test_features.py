@@ -1,0 +1,142 @@
+"""Features are what the layer says, whatever the batch, the shard or the neighbors in it."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from featurescape_jobs import features
+from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.decode import decode
+from featurescape_jobs.errors import DatasetError, LayerError, WeightsError
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.networks import load_network
+from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.specs import FeaturesSpec, parse_spec
+from featurescape_jobs.storage import Storage
+
+RANDOM_LENET = {"name": "lenet", "weights": "random"}
+
+
+def spec_of(**changes: object) -> FeaturesSpec:
+    base = {"job": "features", "dataset": {"name": "digits", "limit": 50}, "model": RANDOM_LENET}
+    spec = parse_spec({**base, **changes})
+    assert isinstance(spec, FeaturesSpec)
+    return spec
+
+
+def extract(root: Path, spec: FeaturesSpec) -> tuple[Outcome, pa.Table, RunContext]:
+    context = RunContext(Storage(str(root)), "features-0123456789ab", 1, spec.seed, {})
+    outcome = features.run(spec, context)
+    parts = [
+        context.storage.read_table(context.path(file.path))
+        for file in context.files
+        if file.kind == "features"
+    ]
+    return outcome, pa.concat_tables(parts), context
+
+
+def matrix(table: pa.Table) -> np.ndarray:
+    return np.stack(table["features"].to_numpy(zero_copy_only=False))
+
+
+def test_features_are_the_activation_of_the_layer(tmp_path: Path) -> None:
+    import torch
+
+    spec = spec_of(layer="fc1", pooling="flatten")
+    _, table, _ = extract(tmp_path, spec)
+    network = load_network(spec.model, seed=0)
+    found: list[torch.Tensor] = []
+    network.module.get_submodule("fc1").register_forward_hook(lambda *args: found.append(args[2]))
+    reader = DATASETS["digits"].open_reader(spec.dataset)
+    pictures = [reader.read(locator) for locator in table["locator"].to_pylist()]
+    network.module(torch.from_numpy(prepare(pictures, network.card)))
+    assert np.allclose(matrix(table), found[0].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 7}, {"shard_size": 11}])
+def test_batch_and_shard_size_change_nothing(tmp_path: Path, change: dict[str, int]) -> None:
+    _, one, _ = extract(tmp_path / "a", spec_of())
+    _, two, _ = extract(tmp_path / "b", spec_of(**change))
+    assert one["example_id"].equals(two["example_id"])
+    assert np.allclose(matrix(one), matrix(two), atol=1e-5)
+    assert one["thumbnail"].combine_chunks().equals(two["thumbnail"].combine_chunks())
+
+
+def test_half_precision_is_stored_as_such(tmp_path: Path) -> None:
+    _, table, _ = extract(tmp_path, spec_of(dtype="float16"))
+    assert table.schema.field("features").type.value_type == pa.float16()
+
+
+def test_the_thumbnail_is_the_picture(tmp_path: Path) -> None:
+    spec = spec_of()
+    _, table, _ = extract(tmp_path, spec)
+    reader = DATASETS["digits"].open_reader(spec.dataset)
+    row = table.slice(3, 1).to_pylist()[0]
+    assert np.array_equal(decode(row["thumbnail"]["bytes"]), reader.read(row["locator"]))
+    assert (row["width"], row["height"]) == (8, 8)
+
+
+@pytest.mark.parametrize("model", ["lenet", "row_lstm"])
+def test_the_card_says_what_is_taken_where_the_spec_does_not(tmp_path: Path, model: str) -> None:
+    outcome, table, _ = extract(tmp_path, spec_of(model={"name": model, "weights": "random"}))
+    card = MODELS[model].card
+    assert outcome.details["layer"] == card.default_layer
+    assert outcome.details["pooling"] == card.default_pooling
+    assert matrix(table).shape == (50, outcome.details["dimensions"])
+
+
+def test_an_unknown_layer_is_answered_with_the_layers(tmp_path: Path) -> None:
+    with pytest.raises(LayerError) as caught:
+        extract(tmp_path, spec_of(layer="conv7"))
+    assert "conv1" in caught.value.detail["layers"]
+    assert list(tmp_path.rglob("*.parquet")) == []
+
+
+def test_a_model_without_weights_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="training"):
+        extract(tmp_path, spec_of(model={"name": "lenet"}))
+
+
+def test_an_empty_folder_is_an_error_before_any_work(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DatasetError, match="no pictures"):
+        extract(tmp_path / "out", spec_of(dataset={"name": "images", "root": str(empty)}))
+
+
+def write_mixed_folder(root: Path) -> None:
+    """Two right pictures, one of them odd, and three files that are none."""
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    sink = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (50, 70, 3), dtype=np.uint8)).save(sink, "JPEG")
+    (root / "right.jpg").write_bytes(sink.getvalue())
+    (root / "cut.jpg").write_bytes(sink.getvalue()[: len(sink.getvalue()) // 2])
+    (root / "empty.png").write_bytes(b"")
+    (root / "text.jpg").write_text("this is no picture")
+    deep = rng.integers(0, 65535, (40, 30), dtype=np.uint16)
+    Image.fromarray(deep).save(root / "gray16.png")
+
+
+def test_bad_files_become_error_rows_and_odd_ones_do_not(tmp_path: Path) -> None:
+    write_mixed_folder(tmp_path / "in")
+    spec = spec_of(dataset={"name": "images", "root": str(tmp_path / "in")})
+    outcome, table, context = extract(tmp_path / "out", spec)
+    assert sorted(table["example_id"].to_pylist()) == ["gray16.png", "right.jpg"]
+    errors = context.storage.read_table(context.path("data/errors.parquet")).to_pylist()
+    codes = {row["example_id"]: row["code"] for row in errors}
+    assert codes == {"cut.jpg": "truncated", "empty.png": "empty_file", "text.jpg": "not_an_image"}
+    assert (outcome.rows, outcome.error_rows) == (2, 3)
+
+
+def test_a_folder_of_bad_files_alone_gives_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jpg").write_text("no")
+    spec = spec_of(dataset={"name": "images", "root": str(tmp_path / "in")})
+    outcome, table, _ = extract(tmp_path / "out", spec)
+    assert (outcome.rows, outcome.error_rows, table.num_rows) == (0, 1, 0)

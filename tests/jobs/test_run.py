@@ -1,0 +1,164 @@
+"""The main path: an artifact exists if and only if its manifest does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from featurescape_jobs.artifacts import Manifest
+from featurescape_jobs.context import Outcome, RunContext, read_manifest, seed_for
+from featurescape_jobs.errors import LayerError, NotFoundError, UnknownNameError
+from featurescape_jobs.run import JOBS, execute, main
+from featurescape_jobs.specs import JOB_SPECS, AnyJobSpec, parse_spec
+from featurescape_jobs.storage import Storage
+
+JOB = "features-0123456789ab"
+SPEC = {
+    "job": "features",
+    "dataset": {"name": "digits", "limit": 60},
+    "model": {"name": "lenet", "weights": "random"},
+    "shard_size": 10,
+}
+
+
+def assign(storage: Storage, **changes: object) -> AnyJobSpec:
+    spec = parse_spec({**SPEC, **changes})
+    body = {"spec": spec.model_dump(mode="json"), "inputs": {}, "threads": 1}
+    storage.write(f"jobs/{JOB}/spec.json", json.dumps(body).encode())
+    return spec
+
+
+def verify(storage: Storage, manifest: Manifest) -> None:
+    for file in manifest.files:
+        path = f"jobs/{JOB}/{file.path}"
+        assert storage.size(path) == file.size_bytes
+        assert storage.sha256(path) == file.sha256
+        if file.rows is not None:
+            assert storage.read_table(path).num_rows == file.rows
+
+
+def test_every_job_type_has_a_spec_and_the_other_way_round() -> None:
+    assert set(JOBS) == set(JOB_SPECS)
+
+
+@pytest.mark.parametrize("job", list(JOBS))
+def test_every_job_type_can_be_imported_and_says_what_it_does(job: str) -> None:
+    module = sys.modules[JOBS[job].run.__module__]
+    assert module.__doc__ is not None
+    for part in ("Input:", "Output", "Cost:", "Failure modes:", "Source of the method"):
+        assert part in module.__doc__, part
+
+
+def test_a_finished_job_has_a_manifest_that_holds(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    spec = assign(storage)
+    manifest = execute(storage, JOB, attempt=1)
+    assert manifest is not None
+    assert manifest == read_manifest(storage, JOB)
+    assert (manifest.rows, manifest.error_rows, manifest.attempt) == (60, 0, 1)
+    assert parse_spec(manifest.spec) == spec
+    assert set(manifest.timings_seconds) == {"check", "freeze input", "extract"}
+    verify(storage, manifest)
+
+
+def test_a_failed_job_leaves_the_reason_and_no_manifest(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    assign(storage, layer="nowhere")
+    with pytest.raises(LayerError):
+        execute(storage, JOB, attempt=2)
+    assert read_manifest(storage, JOB) is None
+    failure = json.loads(storage.read(f"jobs/{JOB}/failure.json"))
+    assert (failure["code"], failure["attempt"]) == ("unknown_layer", 2)
+    assert "conv1" in failure["detail"]["layers"]
+
+
+def test_of_two_drivers_one_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Storage(str(tmp_path))
+    assign(storage)
+    real = JOBS["features"].run
+
+    def slow(spec: AnyJobSpec, context: RunContext) -> Outcome:
+        outcome = real(spec, context)
+        if context.attempt == 1:
+            assert execute(storage, JOB, attempt=2) is not None
+        return outcome
+
+    monkeypatch.setattr("featurescape_jobs.features.run", slow)
+    assert execute(storage, JOB, attempt=1) is None
+    manifest = read_manifest(storage, JOB)
+    assert manifest is not None
+    assert manifest.attempt == 2
+    verify(storage, manifest)
+
+
+def test_a_committed_job_is_not_run_again(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    assign(storage)
+    first = execute(storage, JOB, attempt=1)
+    assert execute(storage, JOB, attempt=2) is None
+    assert read_manifest(storage, JOB) == first
+
+
+@pytest.mark.parametrize("job_id", ["../etc", "features-xyz", "", "features-0123456789ab/.."])
+def test_an_id_that_is_none_touches_nothing(tmp_path: Path, job_id: str) -> None:
+    with pytest.raises(NotFoundError):
+        execute(Storage(str(tmp_path / "root")), job_id, 1)
+    assert not (tmp_path / "etc").exists()
+
+
+def test_an_unknown_model_is_named(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    assign(storage, model={"name": "lennet", "weights": "random"})
+    with pytest.raises(UnknownNameError, match="Did you mean lenet"):
+        execute(storage, JOB, 1)
+
+
+def test_the_command_line_says_what_happened_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(str(tmp_path))
+    monkeypatch.setenv("FEATURESCAPE_STORAGE", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assign(storage, layer="nowhere")
+    assert main(["--job", JOB, "--attempt", "1"]) == 1
+    assert (
+        "unknown_layer: layer: the network has no layer 'nowhere'"
+        in storage.read(f"jobs/{JOB}/job.log").decode()
+    )
+    assign(storage)
+    assert main(["--job", JOB, "--attempt", "2"]) == 0
+
+
+@pytest.mark.parametrize("after_markers", [1, 3])
+def test_a_killed_driver_is_resumed_by_the_next_attempt(tmp_path: Path, after_markers: int) -> None:
+    storage = Storage(str(tmp_path))
+    assign(storage, shard_size=1)
+    markers = tmp_path / f"jobs/{JOB}/work/markers"
+    command = [sys.executable, "-m", "featurescape_jobs.run", "--job", JOB]
+    environment = {**os.environ, "FEATURESCAPE_STORAGE": str(tmp_path)}
+    environment.pop("RAY_ADDRESS", None)
+    driver = subprocess.Popen(command, env=environment)
+    deadline = time.monotonic() + 60
+    while not markers.is_dir() or len(list(markers.glob("*.json"))) < after_markers:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert read_manifest(storage, JOB) is None
+    before = {path.name for path in markers.glob("*.json")}
+    manifest = execute(storage, JOB, attempt=2)
+    assert manifest is not None
+    assert manifest.rows == 60
+    assert before <= {path.name for path in markers.glob("*.json")}
+    assert len(list(markers.glob("*.json"))) == 60
+    verify(storage, manifest)
+
+
+def test_seeds_depend_on_job_and_example_only() -> None:
+    assert seed_for(0, "a") == seed_for(0, "a")
+    assert len({seed_for(seed, name) for seed in range(10) for name in "abcdef"}) == 60

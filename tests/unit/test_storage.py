@@ -1,0 +1,114 @@
+"""Files appear whole or not at all, and nothing leaves the root; on disk as on S3."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from featurescape_jobs.errors import NotFoundError, RequestError
+from featurescape_jobs.storage import Storage, check_path
+
+
+@pytest.fixture(scope="module")
+def s3_root() -> Iterator[str]:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", endpoint)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_REGION", "us-east-1")
+        client = boto3.client("s3", region_name="us-east-1", endpoint_url=endpoint)
+        client.create_bucket(Bucket="maps")
+        yield "s3://maps/prefix"
+    server.stop()
+
+
+@pytest.fixture(params=["disk", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "disk":
+        return Storage(str(tmp_path / "root"))
+    return Storage(f"{request.getfixturevalue('s3_root')}/{request.node.name.encode().hex()[:40]}")
+
+
+def test_what_was_written_is_read(storage: Storage) -> None:
+    written = storage.write("jobs/a/file.bin", b"hello world")
+    assert written.sha256 == hashlib.sha256(b"hello world").hexdigest()
+    assert storage.read("jobs/a/file.bin") == b"hello world"
+    assert storage.read("jobs/a/file.bin", 6, 3) == b"wor"
+    assert (storage.size("jobs/a/file.bin"), storage.exists("jobs/a/file.bin")) == (11, True)
+    assert storage.sha256("jobs/a/file.bin") == written.sha256
+
+
+def test_listing_is_sorted_and_relative(storage: Storage) -> None:
+    for name in ("b", "a/2", "a/1"):
+        storage.write(f"jobs/{name}", b"x")
+    assert storage.list_files("jobs") == ["jobs/a/1", "jobs/a/2", "jobs/b"]
+    assert storage.list_names("jobs") == ["a", "b"]
+    assert storage.list_files("nothing") == []
+
+
+def test_a_missing_file_says_so(storage: Storage) -> None:
+    with pytest.raises(NotFoundError, match="no file jobs/none"):
+        storage.read("jobs/none")
+    with pytest.raises(NotFoundError):
+        storage.size("jobs/none")
+    assert not storage.exists("jobs/none")
+
+
+def test_tables_come_back_as_they_were(storage: Storage) -> None:
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(range(12), pa.float32()), 4)
+    table = pa.table({"example_id": ["a", "b", "c"], "features": vectors})
+    storage.write_table("t.parquet", table, row_group_rows=2)
+    assert storage.read_table("t.parquet").equals(table)
+    assert storage.read_table("t.parquet", ["example_id"]).column_names == ["example_id"]
+    with storage.parquet("t.parquet") as file:
+        assert file.num_row_groups == 2
+
+
+def test_an_upload_is_the_local_file(storage: Storage, tmp_path: Path) -> None:
+    local = tmp_path / "big"
+    local.write_bytes(bytes(range(256)) * 40_000)
+    written = storage.upload(local, "jobs/big")
+    assert written.size_bytes == storage.size("jobs/big") == 256 * 40_000
+    assert storage.sha256("jobs/big") == written.sha256
+
+
+def test_the_first_writer_wins(storage: Storage) -> None:
+    assert storage.write_new("manifest.json", b"first") is not None
+    assert storage.write_new("manifest.json", b"second") is None
+    assert storage.read("manifest.json") == b"first"
+
+
+def test_a_deleted_file_is_gone_and_may_be_deleted_again(storage: Storage) -> None:
+    storage.write("x/file", b"1")
+    storage.delete("x/file")
+    storage.delete("x/file")
+    assert not storage.exists("x/file")
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    with pytest.raises(TypeError):
+        storage.write("a/file", "not bytes")  # type: ignore[arg-type]
+    assert storage.list_files("a") == []
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/./b", "a\\b", "a\0b", "./a", "a/"]
+)
+def test_nothing_leaves_the_root(path: str) -> None:
+    with pytest.raises(RequestError):
+        check_path(path)
+
+
+def test_other_addresses_are_refused() -> None:
+    with pytest.raises(RequestError, match="a folder or s3://"):
+        Storage("gs://bucket")
