@@ -112,10 +112,11 @@ def make_manifest(job_id: str, files: list[ArtifactRef], rows: int, **fields: An
 def features_table(examples: Examples, rows: NDArray[np.int64]) -> pa.Table:
     """A features file of some of the examples."""
     dimensions = examples.features.shape[1]
+    ids = examples.ids
     schema = features_schema(dimensions, "float32")
     values = pa.array(examples.features[rows].ravel())
     columns = [
-        [examples.ids[row] for row in rows],
+        [ids[row] for row in rows],
         pa.array([examples.labels[row] for row in rows], pa.int32()),
         [f"locator/{row}" for row in rows],
         pa.FixedSizeListArray.from_arrays(values, dimensions),
@@ -140,7 +141,8 @@ def commit_features(storage: Storage, examples: Examples, file_rows: int = 1000)
         )
         for index, start in enumerate(range(0, n, file_rows))
     ]
-    manifest = make_manifest(FEATURES_ID, files, n, details={"classes": examples.classes})
+    details = {"classes": examples.classes, "dimensions": examples.features.shape[1]}
+    manifest = make_manifest(FEATURES_ID, files, n, details=details)
     commit(storage, manifest)
     return manifest
 
@@ -150,8 +152,9 @@ def commit_embedding(
 ) -> Manifest:
     """An embedding artifact of the examples, in the order of ``rows`` (all by default)."""
     rows = np.arange(len(examples.xy)) if rows is None else rows
+    ids = examples.ids
     columns = [
-        [examples.ids[row] for row in rows],
+        [ids[row] for row in rows],
         pa.array([examples.labels[row] for row in rows], pa.int32()),
         pa.array(examples.xy[rows, 0]),
         pa.array(examples.xy[rows, 1]),

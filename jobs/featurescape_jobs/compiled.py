@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -34,8 +35,8 @@ class Span(NamedTuple):
 
 def _compile(function: _Function, relaxed: frozenset[str]) -> _Function:
     # error_model "numpy": no check for a zero divisor, which would keep loops from being unrolled.
-    options = {"nogil": True, "cache": True, "fastmath": set(relaxed), "error_model": "numpy"}
-    return cast(_Function, numba.njit(**options)(function))
+    made = numba.njit(function, nogil=True, cache=True, fastmath=set(relaxed), error_model="numpy")
+    return cast(_Function, made)
 
 
 def compiled(function: _Function) -> _Function:
@@ -90,7 +91,7 @@ class Workers:
 
 def spans_of(cuts: Sequence[int]) -> list[Span]:
     """The spans between consecutive cuts."""
-    return [Span(part, int(a), int(b)) for part, (a, b) in enumerate(zip(cuts, cuts[1:]))]
+    return [Span(part, int(a), int(b)) for part, (a, b) in enumerate(pairwise(cuts))]
 
 
 def balanced_spans(offsets: npt.NDArray[np.int64], parts: int) -> list[Span]:

@@ -34,7 +34,7 @@ from featurescape_jobs.context import InputArtifact, Outcome, RunContext
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.neighbors import Neighbors
 from featurescape_jobs.pca import MAX_DIMENSIONS, fit_pca
-from featurescape_jobs.quality import measure
+from featurescape_jobs.quality import QualityOptions, quality
 from featurescape_jobs.specs import EmbeddingSpec
 from featurescape_jobs.tsne import Layout, LayoutOptions, layout
 
@@ -57,11 +57,12 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         found = layout(reduced, _options(spec, context), _show(context))
     with context.stage("measure"):
         labels = _labels(ids["label"])
-        quality = measure(reduced, found.xy, labels, seed=context.seed, threads=context.threads)
+        options = QualityOptions(spec.metric, seed=context.seed, threads=context.threads)
+        report = quality(reduced, found.xy, labels, options)
     with context.stage("write"):
         _write(ids, found, context)
     details = {
-        "quality": {**asdict(quality), "kl_divergence": found.kl},
+        "quality": {**asdict(report), "kl_divergence": found.kl},
         "kl_history": [list(point) for point in found.kl_history],
         "layout_seconds": {name: round(value, 3) for name, value in found.seconds.items()},
         "explained_variance_fraction": explained,

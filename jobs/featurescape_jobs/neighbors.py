@@ -69,7 +69,7 @@ class NeighborIndex:
     """
 
     def __init__(self, features: npt.ArrayLike, options: NeighborOptions) -> None:
-        self._raw = _checked(features)
+        self._raw = checked_features(features)
         n, self._d = self._raw.shape
         self.options = options
         self.method = _method(options.method, n)
@@ -77,15 +77,13 @@ class NeighborIndex:
         with _faiss_threads(options.threads):
             self._flat = faiss.IndexFlatL2(self._vectors.shape[1])
             self._flat.add(self._vectors)
-            self._index = self._flat
+            self._index: Any = self._flat
         self._cells_for: int = 0
 
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def among_themselves(
-        self, k: int, rows: npt.NDArray[np.int64] | None = None
-    ) -> Neighbors:
+    def among_themselves(self, k: int, rows: npt.NDArray[np.int64] | None = None) -> Neighbors:
         """The k nearest *other* examples of every example, or of those in ``rows`` (M,).
 
         The result has shape (N, k) or (M, k). ``ValueError`` unless 1 <= k <= N - 1.
@@ -106,7 +104,7 @@ class NeighborIndex:
         """The k nearest examples of each query; ``queries`` (M, D), 1 <= k <= N."""
         if not 1 <= k <= len(self):
             raise ValueError(f"k is {k}, but there are {len(self)} examples to choose from")
-        asked = _checked(queries)
+        asked = checked_features(queries)
         if asked.shape[1] != self._d:
             raise ValueError(f"queries have {asked.shape[1]} features, the examples {self._d}")
         vectors = _comparable(asked, self.options.metric, self._vectors.shape[1])
@@ -116,7 +114,8 @@ class NeighborIndex:
     def _neighbors(self, indices: npt.NDArray[np.int32], squares: Floats) -> Neighbors:
         # For unit vectors |a - b|^2 = 2 (1 - cos).
         cosine = self.options.metric == "cosine"
-        return Neighbors(indices, squares / 2 if cosine else np.sqrt(squares), self.method)
+        distances: Floats = squares / np.float32(2) if cosine else np.sqrt(squares)
+        return Neighbors(indices, distances, self.method)
 
     def _search(self, vectors: Floats, k: int) -> tuple[npt.NDArray[np.int64], Floats]:
         """At least k candidates per row with true squared distances, the first k in order."""
@@ -191,7 +190,7 @@ class OpenTSNEIndex(KNNIndex):  # type: ignore[misc]
     ) -> OpenTSNEIndex:
         """An index over ``features`` (N, D) that will be built with k neighbors."""
         made = cls(
-            _checked(features),
+            checked_features(features),
             k,
             metric=options.metric,
             n_jobs=options.threads,
@@ -251,7 +250,8 @@ def _method(asked: Method, n: int) -> Literal["exact", "approximate"]:
     return asked
 
 
-def _checked(features: npt.ArrayLike) -> Floats:
+def checked_features(features: npt.ArrayLike) -> Floats:
+    """``features`` as a contiguous float32 array (N, D); ``ValueError`` where that is not possible."""
     array = np.ascontiguousarray(features, dtype=np.float32)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"features have shape {array.shape}; (N, D) with N, D > 0 is needed")

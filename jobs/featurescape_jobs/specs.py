@@ -38,8 +38,8 @@ class DatasetSpec(Spec):
         default=None,
         min_length=1,
         max_length=4096,
-        description="Folder, Parquet file or `s3://bucket/prefix` it is read from; the service "
-        "allows only roots below its own list. Not for embedded datasets.",
+        description="Folder or Parquet file that it is read from, on every machine that works on it; "
+        "the service allows only roots below its own list. Not for embedded datasets.",
     )
     split: Name = Field(
         default="all", description="train, test or all, where the dataset has them."
@@ -158,7 +158,12 @@ class FeaturesSpec(_JobSpec):
         description="How an activation becomes a vector: mean or max over positions (or steps), "
         "flatten, or the last step of a sequence; none: the card's choice.",
     )
-    batch_size: int = Field(default=64, ge=1, le=8192, description="Examples per forward pass.")
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=8192,
+        description="Examples per forward pass; none: fits the size of the network's input.",
+    )
     shard_size: int | None = Field(
         default=None,
         ge=1,

@@ -26,7 +26,14 @@ from openTSNE import initialization
 
 from featurescape_jobs.compiled import Workers
 from featurescape_jobs.errors import JobStoppedError
-from featurescape_jobs.neighbors import Method, Metric, NeighborOptions, Neighbors, OpenTSNEIndex
+from featurescape_jobs.neighbors import (
+    Method,
+    Metric,
+    NeighborOptions,
+    Neighbors,
+    OpenTSNEIndex,
+    checked_features,
+)
 from featurescape_jobs.tsne_affinities import Affinities
 from featurescape_jobs.tsne_descent import Descent, Objective
 
@@ -88,7 +95,7 @@ def layout(
     yes, :class:`JobStoppedError` is raised. Raises ``ValueError`` where the perplexity does not go with
     N and where features are not finite. The same seed and number of threads give the same layout.
     """
-    examples = np.asarray(features, dtype=np.float32)
+    examples = checked_features(features)
     k = neighbors_for(options.perplexity, len(examples))
     clock = _Clock(should_stop)
     with Workers(options.threads) as workers:

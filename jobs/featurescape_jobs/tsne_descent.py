@@ -51,7 +51,7 @@ class Objective:
     def __call__(
         self,
         embedding: npt.NDArray[Any],
-        P: sp.csr_matrix,  # noqa: N803 - openTSNE's name for it
+        P: sp.csr_matrix,
         *,
         exaggeration: float = 1.0,
         should_eval_error: bool = False,
@@ -98,11 +98,13 @@ class Descent(gradient_descent):  # type: ignore[misc]
     """
 
     glances: Sequence[Callable[[], None]] = ()
+    update: Doubles | None
+    gains: Doubles | None
 
     def __call__(
         self,
         embedding: npt.NDArray[np.float64],
-        P: sp.csr_matrix,  # noqa: N803 - openTSNE's name for it
+        P: sp.csr_matrix,
         n_iter: int,
         objective_function: Objective,
         **parameters: Any,
@@ -124,8 +126,7 @@ class Descent(gradient_descent):  # type: ignore[misc]
             divergence, gradient = objective_function(
                 positions, P, exaggeration=exaggeration, should_eval_error=due
             )
-            # All callbacks are called, whatever the first one says.
-            if due and any([callback(iteration, divergence, embedding) for callback in callbacks]):
+            if due and _any_stops(callbacks, iteration, divergence, embedding):
                 raise OptimizationInterrupt(error=divergence, final_embedding=embedding)
             arguments = (step, gradient, positions, self.update, self.gains)
             objective_function.workers.run(advance, len(positions), *arguments)
@@ -133,6 +134,12 @@ class Descent(gradient_descent):  # type: ignore[misc]
                 positions[:, axis] -= positions[:, axis].mean()
         divergence, _ = objective_function(positions, P, should_eval_error=True)
         return divergence, embedding
+
+
+def _any_stops(callbacks: Sequence[Callable[..., bool]], *news: Any) -> bool:
+    # All callbacks are called, whatever the first one says.
+    answers = [bool(callback(*news)) for callback in callbacks]
+    return any(answers)
 
 
 def _step(parameters: dict[str, Any]) -> Step:

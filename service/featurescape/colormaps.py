@@ -41,7 +41,8 @@ def lookup_table(name: str) -> Pixels:
     anchors = np.array([_rgb(color) for color in _ANCHORS[name].split()], dtype=float)
     at = np.linspace(0, len(anchors) - 1, 256)
     columns = [np.interp(at, np.arange(len(anchors)), anchors[:, band]) for band in range(3)]
-    return np.rint(np.stack(columns, axis=1)).astype(np.uint8)
+    table: Pixels = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
+    return table
 
 
 def decode(tile: bytes) -> Pixels:

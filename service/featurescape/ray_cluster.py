@@ -35,6 +35,7 @@ _MAX_FOLDER_CHARACTERS = 40
 _PORT_OPTIONS = (
     "port",
     "dashboard-port",
+    "ray-client-server-port",
     "dashboard-agent-listen-port",
     "dashboard-agent-grpc-port",
     "runtime-env-agent-port",
@@ -198,7 +199,6 @@ def _command(folder: Path, ports: dict[str, int], settings: Settings) -> list[st
         "--disable-usage-stats",
         "--include-dashboard=true",
         "--dashboard-host=127.0.0.1",
-        "--ray-client-server-port=0",  # none: nobody needs it
         "--min-worker-port=0",
         "--max-worker-port=0",
         f"--num-cpus={settings.cpus}",

@@ -47,6 +47,7 @@ log = logging.getLogger("featurescape.scheduler")
 _LOG_LINES = 15
 _WAITING = "waiting for the cluster"
 _EXIT_SECONDS = 10.0
+_RECONNECT_SECONDS = 3.0
 _PAST = {"FAILED": "failed", "STOPPED": "was stopped"}
 
 
@@ -81,6 +82,7 @@ class Scheduler:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._connected = False
+        self._connect_at = 0.0
         self.problem: str | None = "starting"
         """Why jobs cannot run at the moment; None: they can."""
 
@@ -123,9 +125,12 @@ class Scheduler:
         self._dispatch()
 
     def _connect(self) -> None:
+        if time.monotonic() < self._connect_at:
+            return
         try:
             fresh = self._runner.connect()
         except RunnerUnavailableError as error:
+            self._connect_at = time.monotonic() + _RECONNECT_SECONDS
             if self.problem != str(error):
                 log.warning("%s", error)
             self.problem = str(error)

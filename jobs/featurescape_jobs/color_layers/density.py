@@ -14,6 +14,7 @@ from featurescape_jobs.color_layers.data_tiles import write_data_tiles
 from featurescape_jobs.map_geometry import aggregate_zoom
 
 _COUNT_MAX = 2**24 - 1
+_CHANNEL_WEIGHTS = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
 
 
 def encode_counts(counts: NDArray[np.uint32]) -> NDArray[np.uint8]:
@@ -25,7 +26,7 @@ def encode_counts(counts: NDArray[np.uint32]) -> NDArray[np.uint8]:
 def decode_counts(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """(H, W) counts of a decoded density tile (H, W, 3)."""
     wide = rgb.astype(np.uint32)
-    counts: NDArray[np.uint32] = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    counts: NDArray[np.uint32] = wide @ _CHANNEL_WEIGHTS
     return counts
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -104,11 +105,20 @@ def check_split(card: DatasetCard, spec: DatasetSpec) -> None:
         )
 
 
-def need_root(card: DatasetCard, spec: DatasetSpec) -> str:
-    """The root, which must be given; raises `DatasetError` that says what to give."""
+def local_root(card: DatasetCard, spec: DatasetSpec) -> Path:
+    """The root, which must be given and be on this machine; raises `DatasetError` with the remedy."""
     if spec.root is None:
         raise DatasetError(
             f"dataset.root: {card.name} is read from a place that you name: {card.root_hint}",
             field="dataset.root",
         )
-    return spec.root
+    root = Path(spec.root)
+    if "://" in spec.root:
+        raise DatasetError(
+            f"dataset.root: {card.name} reads folders and files, not {spec.root[:200]!r}; "
+            "mount the bucket, or copy it to a disk that all workers see",
+            field="dataset.root",
+        )
+    if not root.exists():
+        raise DatasetError(f"dataset.root: there is no {root}", field="dataset.root")
+    return root

@@ -22,7 +22,7 @@ from featurescape_jobs.datasets.base import (
     Reader,
     RowError,
     check_split,
-    need_root,
+    local_root,
 )
 from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parquet
 from featurescape_jobs.errors import DatasetError
@@ -108,9 +108,7 @@ class Images:
 
     def check(self, spec: DatasetSpec) -> None:
         check_split(CARD, spec)
-        root = Path(need_root(CARD, spec))
-        if not root.exists():
-            raise DatasetError(f"dataset.root: there is no {root}", field="dataset.root")
+        root = local_root(CARD, spec)
         parquet = find_parquet(root)
         if parquet:
             ParquetImages(parquet, spec).check()
@@ -128,7 +126,7 @@ class Images:
 
     def freeze(self, spec: DatasetSpec) -> Listing:
         self.check(spec)
-        root = Path(need_root(CARD, spec))
+        root = local_root(CARD, spec)
         parquet = find_parquet(root)
         if parquet:
             return ParquetImages(parquet, spec).freeze()
@@ -136,7 +134,7 @@ class Images:
         return Listing(_entries(root, classes), classes=tuple(_text(name) for name in classes))
 
     def open_reader(self, spec: DatasetSpec) -> Reader:
-        root = Path(need_root(CARD, spec))
+        root = local_root(CARD, spec)
         parquet = find_parquet(root)
         return ParquetImages(parquet, spec) if parquet else _FolderReader(root)
 

@@ -23,7 +23,7 @@ from featurescape_jobs.datasets.base import (
     Picture,
     RowError,
     check_split,
-    need_root,
+    local_root,
 )
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
@@ -103,7 +103,7 @@ def _splits(spec: DatasetSpec) -> tuple[str, ...]:
 
 class _Reader:
     def __init__(self, spec: DatasetSpec) -> None:
-        self._root = Path(need_root(CARD, spec))
+        self._root = local_root(CARD, spec)
 
     @cached_property
     def _train(self) -> NDArray[np.uint8]:
@@ -127,16 +127,14 @@ class Mnist:
 
     def check(self, spec: DatasetSpec) -> None:
         check_split(CARD, spec)
-        root = Path(need_root(CARD, spec))
-        if not root.is_dir():
-            raise DatasetError(f"dataset.root: there is no folder {root}", field="dataset.root")
+        root = local_root(CARD, spec)
         for split in _splits(spec):
             _find(root, split, "images")
             _find(root, split, "labels")
 
     def freeze(self, spec: DatasetSpec) -> Listing:
         self.check(spec)
-        root = Path(need_root(CARD, spec))
+        root = local_root(CARD, spec)
         labels = {split: self._labels(root, split) for split in _splits(spec)}
         n_classes = 1 + max(int(values.max()) for values in labels.values())
         fashion = "fashion" in root.name.lower() and n_classes == len(FASHION_CLASSES)

@@ -6,6 +6,8 @@ import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/jobs.css";
 import "./styles/map.css";
+import "./styles/panel.css";
+import "./styles/narrow.css";
 import { listJobs } from "./api/client";
 import { navigate, type Page, type Route, startRouter } from "./app/router";
 import { messagePage } from "./app/message-page";

@@ -1,5 +1,13 @@
 /** Numbers and times as people read them. */
 
+/** Between facts on one line; the thin spaces give the dot room. */
+const BETWEEN = "\u2009 · \u2009";
+
+/** Joins the facts that there are. */
+export function joined(...facts: (string | false | null | undefined)[]): string {
+  return facts.filter(Boolean).join(BETWEEN);
+}
+
 const COUNT = new Intl.NumberFormat("en-US");
 
 /** 1797 → "1,797". */

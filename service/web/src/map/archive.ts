@@ -2,7 +2,7 @@
 
 import { PMTiles } from "pmtiles";
 import { fileUrl } from "../api/client";
-import { type DataTile, wordsOf } from "./paint";
+import { type DataTile, sparseTile } from "./paint";
 
 export interface Archive {
   /** Bytes of a tile; null where the archive has none. */
@@ -41,7 +41,7 @@ export async function decodeDataTile(bytes: ArrayBuffer, type: string): Promise<
   if (scratch?.canvas.width !== size) scratch = createContext(size, true);
   scratch.drawImage(bitmap, 0, 0);
   bitmap.close();
-  return { size, words: wordsOf(scratch.getImageData(0, 0, size, size).data) };
+  return sparseTile(scratch.getImageData(0, 0, size, size).data, size);
 }
 
 /** Decodes a picture tile. */

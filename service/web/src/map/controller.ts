@@ -1,5 +1,6 @@
 /** The page of one map at work: one state, what people do to it, and what then changes. */
 
+import type OlMap from "ol/Map";
 import { ApiError } from "../api/client";
 import type { Example, LegendClass, MapInfo } from "../api/types";
 import { currentTheme, onTheme } from "../app/theme";
@@ -22,6 +23,13 @@ import { layerCard, type MapTitle, titleCard } from "./sidebar";
 import { OVERZOOM, type Padding, Stage } from "./stage";
 import { drawnText, zoomText } from "./status-line";
 import { formatMapState, type MapFacts, type MapState, parseMapState } from "./url-state";
+
+declare global {
+  interface Window {
+    /** For tests and the console: the OpenLayers map that is shown. */
+    featurescape?: { map: OlMap };
+  }
+}
 
 const WRITE_MS = 250;
 const NO_LABEL_COLOR = "#8a8a8a";
@@ -59,7 +67,7 @@ export class MapController {
   private readonly ends: (() => void)[] = [];
   private writeTimer = 0;
 
-  constructor(app: HTMLElement, private readonly id: string, private readonly info: MapInfo, thumbnailPx: number) {
+  constructor(app: HTMLElement, id: string, private readonly info: MapInfo, thumbnailPx: number) {
     this.classes = info.layers.find((layer) => layer.legend.kind === "category")?.legend.classes ?? [];
     this.facts = {
       layers: info.layers.map((layer) => layer.name),
@@ -96,6 +104,7 @@ export class MapController {
     });
     this.root = this.layout(hover.element);
     fill(app, this.root, this.help.element);
+    window.featurescape = { map: this.stage.olMap };
     this.start();
   }
 
@@ -107,6 +116,7 @@ export class MapController {
   destroy(): void {
     window.clearTimeout(this.writeTimer);
     for (const end of this.ends) end();
+    delete window.featurescape;
     this.cursor.destroy();
     this.stage.destroy();
   }
@@ -169,7 +179,7 @@ export class MapController {
     this.ends.push(
       onTheme(() => this.relook()),
       this.store.subscribe((state, previous) => this.changed(state, previous)),
-      bindKeys(this.root, {
+      bindKeys({
         layer: (i) => this.info.layers[i] && this.store.set({ layer: this.info.layers[i]!.name }),
         fit: () => this.fit(true),
         showAll: () => this.store.set({ hidden: new Set() }),
@@ -219,8 +229,8 @@ export class MapController {
   private describe(): void {
     const { state } = this.store;
     const layer = this.stage.layerInfo(state.layer);
-    const { max, z } = this.stage.scaleAt(layer, this.stage.zoom);
-    this.legend.update({ layer, classes: this.kind === "density" ? [] : this.classes, colormap: state.colormap, hidden: state.hidden, theme: currentTheme(), max });
+    const { max, z, dots } = this.stage.scaleAt(layer, this.stage.zoom);
+    this.legend.update({ layer, classes: this.kind === "density" ? [] : this.classes, colormap: state.colormap, hidden: state.hidden, theme: currentTheme(), max, dotted: dots.radius > 0 });
     const hidden = this.classes.reduce((sum, each) => sum + (state.hidden.has(each.index) ? each.count : 0), 0);
     setText(this.drawn, drawnText({ layer, examples: this.info.examples, hidden, z }));
     setText(this.depth, zoomText(this.stage.zoom));
@@ -284,7 +294,7 @@ export class MapController {
   private fit(animate: boolean): void {
     const narrow = window.matchMedia(NARROW).matches;
     const right = this.panel.open && !narrow ? this.panel.element.offsetWidth + 16 : 0;
-    const padding: Padding = narrow ? [88, 4, 120, 4] : [20, 20 + right, 20, 20 + this.leftWidth()];
+    const padding: Padding = narrow ? [88, 4, 120, 4] : [20, 20 + right, 52, 20 + this.leftWidth()];
     this.stage.fit(padding, animate);
   }
 

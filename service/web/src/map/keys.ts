@@ -14,7 +14,7 @@ export interface KeyActions {
 }
 
 /** Listens until the returned function is called. */
-export function bindKeys(root: HTMLElement, actions: KeyActions): () => void {
+export function bindKeys(actions: KeyActions): () => void {
   const table: Record<string, () => unknown> = {
     f: actions.fit,
     a: actions.showAll,

@@ -17,8 +17,10 @@ export interface LegendView {
   colormap: ColormapName;
   hidden: ReadonlySet<number>;
   theme: Theme;
-  /** Largest count of a cell at the present zoom. */
+  /** Largest count that a dot shows at the present zoom. */
   max: number;
+  /** Whether one pixel is drawn per pixel of data, or a dot. */
+  dotted: boolean;
 }
 
 export interface LegendActions {
@@ -70,9 +72,9 @@ export class Legend {
 
   update(view: LegendView): void {
     this.view = view;
-    const { layer, theme, colormap, max } = view;
+    const { layer, theme, colormap, max, dotted } = view;
     const density = layer.legend.kind === "density";
-    const key = density ? `${layer.name}/${theme}/${colormap}/${max}` : layer.name;
+    const key = density ? `${layer.name}/${theme}/${colormap}/${max}/${dotted}` : layer.name;
     if (key !== this.shownKey) {
       const focused = this.element.contains(document.activeElement) && document.activeElement?.getAttribute("data-value");
       this.shownKey = key;
@@ -83,7 +85,7 @@ export class Legend {
     this.markHidden();
   }
 
-  private buildDensity({ colormap, theme, max }: LegendView): void {
+  private buildDensity({ colormap, theme, max, dotted }: LegendView): void {
     this.rows.clear();
     const ticks = scaleTicks(max).map((tick) => {
       const label = h("span", { class: "tick" }, formatCount(tick));
@@ -104,7 +106,7 @@ export class Legend {
     group.select(colormap);
     fill(
       this.element,
-      h("div", { class: "legend-head" }, h("h2", {}, "Examples per cell"), h("span", { class: "faint" }, "log scale")),
+      h("div", { class: "legend-head" }, h("h2", {}, dotted ? "Examples per dot" : "Examples per pixel"), h("span", { class: "faint" }, "log scale")),
       gradient(colormap, theme, "scale"),
       h("div", { class: max <= 1 ? "ticks lone" : "ticks" }, ...ticks),
       h("div", { class: "legend-head second" }, h("h2", {}, "Colormap"), h("span", { class: "faint" }, colormap)),

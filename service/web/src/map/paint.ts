@@ -2,21 +2,64 @@
  * From data tiles to pixels. A data tile holds one 24-bit word per pixel, as its lossless PNG has it:
  * a count (density), or class, share and log count (category). Painting reads the words and writes
  * RGBA, so a change of colormap or of hidden classes needs neither network nor decoding.
+ *
+ * On a dense map a pixel of data is a pixel of color. On a sparse one every occupied pixel becomes a
+ * round dot, as in a scatter plot; counts of dots that overlap add up.
  */
 
-/** The words of one tile; row by row from the top. */
+import type { Dots } from "./dots";
+
+/** The pixels of one tile that hold anything, in row order; then those of an apron, if it has one. */
 export interface DataTile {
   size: number;
+  /** Column and row of each; outside 0…size - 1 in the apron. */
+  x: Int16Array;
+  y: Int16Array;
+  /** The 24-bit word of each. */
   words: Uint32Array;
 }
 
-/** RGBA bytes of an opaque picture → words, R in the high byte. */
-export function wordsOf(rgba: Uint8ClampedArray): Uint32Array {
-  const words = new Uint32Array(rgba.length / 4);
+/** RGBA bytes of an opaque square picture → its words other than 0. */
+export function sparseTile(rgba: Uint8ClampedArray, size: number): DataTile {
+  const x = new Int16Array(size * size);
+  const y = new Int16Array(size * size);
+  const words = new Uint32Array(size * size);
+  let n = 0;
   for (let i = 0, j = 0; i < words.length; i += 1, j += 4) {
-    words[i] = (rgba[j]! << 16) | (rgba[j + 1]! << 8) | rgba[j + 2]!;
+    const word = (rgba[j]! << 16) | (rgba[j + 1]! << 8) | rgba[j + 2]!;
+    if (word === 0) continue;
+    x[n] = i % size;
+    y[n] = (i - x[n]!) / size;
+    words[n] = word;
+    n += 1;
   }
-  return words;
+  return { size, x: x.slice(0, n), y: y.slice(0, n), words: words.slice(0, n) };
+}
+
+/** A tile beside another: `column` and `row` are -1, 0 or 1. */
+export interface NeighborTile {
+  column: number;
+  row: number;
+  tile: DataTile;
+}
+
+/** The tile with those pixels of its neighbors that lie within `margin` of it, so dots cross the seams. */
+export function withApron(tile: DataTile, neighbors: readonly NeighborTile[], margin: number): DataTile {
+  const { size } = tile;
+  const x = Array.from(tile.x);
+  const y = Array.from(tile.y);
+  const words = Array.from(tile.words);
+  const near = (value: number) => value >= -margin && value < size + margin;
+  for (const { column, row, tile: other } of neighbors) {
+    for (let i = 0; i < other.words.length; i += 1) {
+      const [left, top] = [other.x[i]! + column * size, other.y[i]! + row * size];
+      if (!near(left) || !near(top)) continue;
+      x.push(left);
+      y.push(top);
+      words.push(other.words[i]!);
+    }
+  }
+  return { size, x: Int16Array.from(x), y: Int16Array.from(y), words: Uint32Array.from(words) };
 }
 
 export interface CategoryPixel {
@@ -37,45 +80,93 @@ export function categoryPixel(word: number): CategoryPixel {
   };
 }
 
-const COUNT_OF_LEVEL = Float64Array.from({ length: 256 }, (_, level) =>
-  level === 0 ? 0 : 2 ** ((level - 1) / 12),
-);
-
-/** Fills the cell × cell block whose top left pixel is `at`. */
-function fillBlock(out: Uint32Array, at: number, size: number, cell: number, color: number): void {
-  for (let y = 0; y < cell; y += 1) out.fill(color, at + y * size, at + y * size + cell);
-}
-
 /** Position of a count on a log scale from 1 to `max`, 0…1. */
 export function logScale(count: number, max: number): number {
   if (max <= 1) return 0.5;
-  return Math.min(1, Math.log(count) / Math.log(max));
+  return Math.min(1, Math.max(0, Math.log(count) / Math.log(max)));
 }
+
+interface Kernel {
+  dx: Int32Array;
+  dy: Int32Array;
+  /** How much of the pixel the dot covers, 0…1. */
+  cover: Float32Array;
+  reach: number;
+}
+
+/** A disc of `radius` output pixels; `half` is where its center lies within a pixel (0 or 0.5). */
+export function discKernel(radius: number, half: number): Kernel {
+  const reach = Math.ceil(radius + 0.5);
+  const dx: number[] = [];
+  const dy: number[] = [];
+  const cover: number[] = [];
+  for (let y = -reach; y <= reach; y += 1) {
+    for (let x = -reach; x <= reach; x += 1) {
+      const part = radius + 0.5 - Math.hypot(x + 0.5 - half, y + 0.5 - half);
+      if (part <= 0) continue;
+      dx.push(x);
+      dy.push(y);
+      cover.push(Math.min(1, part));
+    }
+  }
+  return { dx: Int32Array.from(dx), dy: Int32Array.from(dy), cover: Float32Array.from(cover), reach };
+}
+
+/** Calls `put` with each output pixel that the dot of tile pixel `i` covers. */
+function eachCovered(tile: DataTile, dots: Dots, kernel: Kernel, i: number, put: (j: number, cover: number) => void): void {
+  const side = tile.size * dots.scale;
+  const half = dots.scale >> 1;
+  const cx = tile.x[i]! * dots.scale + half;
+  const cy = tile.y[i]! * dots.scale + half;
+  const { reach } = kernel;
+  const whole = cx >= reach && cy >= reach && cx < side - reach && cy < side - reach;
+  for (let k = 0; k < kernel.cover.length; k += 1) {
+    const x = cx + kernel.dx[k]!;
+    const y = cy + kernel.dy[k]!;
+    if (whole || (x >= 0 && y >= 0 && x < side && y < side)) put(y * side + x, kernel.cover[k]!);
+  }
+}
+
+function kernelOf(dots: Dots): Kernel {
+  return discKernel(dots.radius, dots.scale === 1 ? 0.5 : 0);
+}
+
+let sums = new Float32Array(0);
+let covers = new Float32Array(0);
 
 export interface DensityPaint {
   table: Uint32Array;
-  /** Largest count of a cell at this zoom: the upper end of the scale. */
+  /** Largest count that is expected: the upper end of the scale. */
   max: number;
-  /** Side of a drawn cell, in tile pixels; counts are summed over it. */
-  cell: number;
+  dots: Dots;
 }
 
-/** Paints counts; where there is nothing, the pixel is transparent. */
-export function paintDensity(tile: DataTile, out: Uint32Array, paint: DensityPaint): void {
-  const { size, words } = tile;
-  const { cell, max, table } = paint;
+/** Paints counts into `out`, (size · scale)² pixels; where there is nothing, it stays transparent. */
+export function paintDensity(tile: DataTile, out: Uint32Array, { table, max, dots }: DensityPaint): void {
+  const { size, x, y, words } = tile;
+  const color = (count: number) => table[Math.round(logScale(count, max) * (table.length - 1))]!;
   out.fill(0);
-  for (let y = 0; y < size; y += cell) {
-    for (let x = 0; x < size; x += cell) {
-      const at = y * size + x;
-      let count = 0;
-      for (let row = at; row < at + cell * size; row += size) {
-        for (let i = row; i < row + cell; i += 1) count += words[i]!;
-      }
-      if (count === 0) continue;
-      const step = Math.round(logScale(count, max) * (table.length - 1));
-      fillBlock(out, at, size, cell, table[step]!);
-    }
+  if (dots.radius === 0) {
+    for (let i = 0; i < words.length; i += 1) out[y[i]! * size + x[i]!] = color(words[i]!);
+    return;
+  }
+  const kernel = kernelOf(dots);
+  if (sums.length < out.length) {
+    sums = new Float32Array(out.length);
+    covers = new Float32Array(out.length);
+  }
+  sums.fill(0, 0, out.length);
+  covers.fill(0, 0, out.length);
+  for (let i = 0; i < words.length; i += 1) {
+    eachCovered(tile, dots, kernel, i, (j, cover) => {
+      sums[j]! += words[i]! * cover;
+      if (cover > covers[j]!) covers[j] = cover;
+    });
+  }
+  for (let j = 0; j < out.length; j += 1) {
+    const cover = covers[j]!;
+    if (cover === 0) continue;
+    out[j] = ((color(Math.max(1, sums[j]!)) & 0xffffff) | (Math.round(255 * cover) << 24)) >>> 0;
   }
 }
 
@@ -85,45 +176,40 @@ export interface CategoryPaint {
   /** 1 for the classes that are not drawn. */
   hidden: Uint8Array;
   max: number;
-  cell: number;
+  dots: Dots;
 }
 
-/** Opacity of a category cell: more examples and a purer cell are stronger; a lone one is still seen. */
+/** Opacity of a category pixel: more examples and a purer pixel are stronger; a lone one is still seen. */
 export function categoryAlpha(count: number, share: number, max: number): number {
-  const strength = 0.72 + 0.28 * logScale(Math.max(1, count), Math.max(2, max));
+  const strength = 0.8 + 0.2 * logScale(Math.max(1, count), Math.max(2, max));
   return Math.round(255 * strength * (0.55 + 0.45 * share));
 }
 
-/** Paints each cell in the color of its most frequent class that is not hidden. */
-export function paintCategory(tile: DataTile, out: Uint32Array, paint: CategoryPaint): void {
-  const { size, words } = tile;
-  const { cell, hidden, colors, max } = paint;
-  const weights = new Float64Array(colors.length);
-  const seen: number[] = [];
+/** `top` over `bottom`, both packed; `cover` 0…1 is how much of the pixel the top one has. */
+function over(bottom: number, top: number, alpha: number, cover: number): number {
+  const a = alpha * cover;
+  const below = (bottom >>> 24) * (1 - cover);
+  const total = a + below;
+  const mix = (shift: number) => Math.round((((top >> shift) & 255) * a + ((bottom >> shift) & 255) * below) / total);
+  return ((Math.round(total) << 24) | (mix(16) << 16) | (mix(8) << 8) | mix(0)) >>> 0;
+}
+
+/** Paints each occupied pixel in the color of its most frequent class, unless that class is hidden. */
+export function paintCategory(tile: DataTile, out: Uint32Array, { colors, hidden, max, dots }: CategoryPaint): void {
+  const kernel = kernelOf(dots);
   out.fill(0);
-  for (let y = 0; y < size; y += cell) {
-    for (let x = 0; x < size; x += cell) {
-      const at = y * size + x;
-      let count = 0;
-      for (let row = at; row < at + cell * size; row += size) {
-        for (let i = row; i < row + cell; i += 1) {
-          const word = words[i]!;
-          if (word === 0) continue;
-          const index = ((word >> 16) & 255) | (((word >> 12) & 15) << 8);
-          if (index >= colors.length || hidden[index]) continue;
-          const here = COUNT_OF_LEVEL[word & 255]!;
-          count += here;
-          if (weights[index] === 0) seen.push(index);
-          weights[index]! += (here * ((word >> 8) & 15)) / 15 + 1e-9;
-        }
-      }
-      if (seen.length === 0) continue;
-      let top = seen[0]!;
-      for (const index of seen) if (weights[index]! > weights[top]!) top = index;
-      const alpha = categoryAlpha(count, Math.min(1, weights[top]! / count), max);
-      fillBlock(out, at, size, cell, ((colors[top]! & 0xffffff) | (alpha << 24)) >>> 0);
-      for (const index of seen) weights[index] = 0;
-      seen.length = 0;
+  for (let i = 0; i < tile.words.length; i += 1) {
+    const { index, share, count } = categoryPixel(tile.words[i]!);
+    if (index >= colors.length || hidden[index]) continue;
+    const alpha = categoryAlpha(count, share, max);
+    const color = colors[index]! & 0xffffff;
+    const solid = (color | (alpha << 24)) >>> 0;
+    if (dots.radius === 0) {
+      out[tile.y[i]! * tile.size + tile.x[i]!] = solid;
+      continue;
     }
+    eachCovered(tile, dots, kernel, i, (j, cover) => {
+      out[j] = cover === 1 ? solid : over(out[j]!, color, alpha, cover);
+    });
   }
 }

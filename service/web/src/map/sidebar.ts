@@ -2,7 +2,7 @@
 
 import type { ColorLayer, MapInfo } from "../api/types";
 import { h, setText } from "../lib/dom";
-import { plural } from "../lib/format";
+import { joined, plural } from "../lib/format";
 import { icon, mark } from "../lib/icons";
 import { type RadioGroup, radioGroup } from "../lib/radio";
 import { type Legend, layerIcon } from "./legend";
@@ -24,7 +24,7 @@ export function titleCard(id: string, info: MapInfo): { element: HTMLElement; se
     set(title) {
       setText(name, title.title);
       name.title = title.title;
-      setText(detail, [title.detail, plural(info.examples, "picture")].filter(Boolean).join(" · "));
+      setText(detail, joined(title.detail, plural(info.examples, "picture")));
     },
   };
 }

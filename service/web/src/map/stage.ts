@@ -10,9 +10,10 @@ import { defaults as defaultInteractions } from "ol/interaction/defaults";
 import type { ColorLayer, MapInfo } from "../api/types";
 import { reducedMotion } from "../lib/dom";
 import { openArchive } from "./archive";
-import { cellMax, cellSize } from "./cells";
+
 import { type ColormapName, lookupTable, pack, parseHex, type Theme } from "./colormaps";
 import { DataLayer, type Painter } from "./data-layer";
+import { dotMax, type Dots, dotsAt } from "./dots";
 import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
 import { type DataTile, paintCategory, paintDensity } from "./paint";
@@ -38,6 +39,7 @@ export class Stage {
   private readonly data = new Map<string, DataLayer>();
   private readonly pictures = new Map<string, PictureLayer>();
   private root: DataTile | null = null;
+  private readonly rootLoaded: Promise<void>;
 
   constructor(
     target: HTMLElement,
@@ -64,7 +66,7 @@ export class Stage {
     });
     this.olMap = this.createMap(target);
     this.applyLook(look);
-    void this.loadRoot();
+    this.rootLoaded = this.loadRoot();
   }
 
   private createMap(target: HTMLElement): OlMap {
@@ -81,11 +83,7 @@ export class Stage {
       new KeyboardPan({ duration: still ? 0 : 120, pixelDelta: 96 }),
       new KeyboardZoom({ duration: still ? 0 : 160, delta: 0.5 }),
     ]);
-    const olMap = new OlMap({ target, view: this.view, layers, interactions, controls: [] });
-    olMap.on("precompose", () => {
-      for (const layer of this.data.values()) layer.prepare(this.zoom);
-    });
-    return olMap;
+    return new OlMap({ target, view: this.view, layers, interactions, controls: [] });
   }
 
   get zoom(): number {
@@ -130,19 +128,23 @@ export class Stage {
     return this.info.layers.find((layer) => layer.legend.kind === "density");
   }
 
-  /** Largest count of a drawn cell at a view zoom, and the cell's side in tile pixels. */
-  scaleAt(layer: ColorLayer, zoom: number): { max: number; cell: number; z: number } {
+  /** What the legend says at a view zoom: the tile zoom, its dots, and the largest count they show. */
+  scaleAt(layer: ColorLayer, zoom: number): { z: number; dots: Dots; max: number } {
     const z = Math.min(layer.max_zoom, Math.max(layer.min_zoom, Math.round(zoom)));
-    const cell = cellSize(this.info.examples, z, Math.round(zoom) - z);
-    return { z, cell, max: cellMax(this.density, this.root, z, cell) };
+    const dots = this.dots(z, Math.max(0, Math.round(zoom) - z));
+    return { z, dots, max: dotMax(this.density, this.root, z, dots) };
+  }
+
+  private dots(z: number, over: number): Dots {
+    return dotsAt(this.info.examples, z, over, window.devicePixelRatio);
   }
 
   private painter(layer: ColorLayer): Painter {
-    const cell = (z: number, over: number) => cellSize(this.info.examples, z, over);
-    const max = (z: number, size: number) => cellMax(this.density, this.root, z, size);
+    const dots = (z: number, over: number) => this.dots(z, over);
+    const max = (z: number, drawn: Dots) => dotMax(this.density, this.root, z, drawn);
     if (layer.legend.kind === "density") {
       const table = lookupTable(this.look.colormap, this.look.theme);
-      return { cell, paint: (tile, out, z, size) => paintDensity(tile, out, { table, cell: size, max: max(z, size) }) };
+      return { dots, paint: (tile, out, z, drawn) => paintDensity(tile, out, { table, dots: drawn, max: max(z, drawn) }) };
     }
     const { classes } = layer.legend;
     const length = classes.reduce((most, each) => Math.max(most, each.index + 1), 0);
@@ -150,15 +152,15 @@ export class Stage {
     for (const each of classes) colors[each.index] = pack(...parseHex(each.color), 255);
     const hidden = Uint8Array.from({ length }, (_, index) => (this.look.hidden.has(index) ? 1 : 0));
     return {
-      cell,
-      paint: (tile, out, z, size) => paintCategory(tile, out, { colors, hidden, cell: size, max: max(z, size) }),
+      dots,
+      paint: (tile, out, z, drawn) => paintCategory(tile, out, { colors, hidden, dots: drawn, max: max(z, drawn) }),
     };
   }
 
-  /** The zoom 0 tile gives the scale of cells that are larger than a pixel there. */
+  /** The zoom 0 tile gives the scale of dots that are larger than a pixel there. */
   private async loadRoot(): Promise<void> {
     const density = this.density && this.data.get(this.density.name);
-    if (!density || cellSize(this.info.examples, 0, 0) === 1) return;
+    if (!density || this.dots(0, 0).radius === 0) return;
     this.root = await density.root().catch(() => null);
     for (const [name, layer] of this.data) layer.setPainter(this.painter(this.layerInfo(name)));
     this.view.changed();
@@ -168,10 +170,11 @@ export class Stage {
   async paintOverview(): Promise<ImageData | null> {
     const chosen = this.data.has(this.look.layer) ? this.layerInfo(this.look.layer) : this.underlay;
     const tile = chosen && (await this.data.get(chosen.name)!.root().catch(() => null));
+    await this.rootLoaded;
     if (!tile) return null;
     const pixels = new ImageData(tile.size, tile.size);
-    const cell = Math.max(4, cellSize(this.info.examples, 0, 0));
-    this.painter(chosen).paint(tile, new Uint32Array(pixels.data.buffer), 0, cell);
+    const dots = { radius: Math.max(1.6, this.dots(0, 0).radius), scale: 1 };
+    this.painter(chosen).paint(tile, new Uint32Array(pixels.data.buffer), 0, dots);
     return pixels;
   }
 

@@ -1,0 +1,169 @@
+"""The Python client: submit specs, wait, get tables and maps back.
+
+client = Client()
+job = client.submit(FeaturesSpec(dataset=…, model=…)).wait()
+table = job.artifact().table()
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from featurescape.handles import Job, Map
+from featurescape.transport import Transport
+from featurescape_jobs.errors import NotFoundError
+from featurescape_jobs.specs import AnyJobSpec, DatasetSpec, ModelSpec, parse_spec
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_SOME_JOB = "0123456789ab"
+
+
+class Client:
+    """A connection to one featurescape service.
+
+    Args:
+        url: address of the service; None: FEATURESCAPE_URL, or ``http://127.0.0.1:8090``.
+        token: the service's token; None: FEATURESCAPE_TOKEN, if there is one.
+
+    Errors of the service arrive as the classes of `featurescape_jobs.errors`; if nobody answers,
+    `ServiceUnavailableError` says what to do. Requests are repeated where a connection breaks; a
+    submit carries a key, so that it makes one job however often it is sent.
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+        self._transport = Transport(url, token)
+
+    @property
+    def url(self) -> str:
+        """Address of the service."""
+        return self._transport.url
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; jobs go on."""
+        self._transport.close()
+
+    def submit(self, spec: AnyJobSpec | Mapping[str, Any], key: str | None = None) -> Job:
+        """Submit a job; returns at once.
+
+        Args:
+            spec: a spec, or the same as a mapping; it is validated here, before any network.
+            key: an idempotency key: the same key and spec give the same job, also later and from
+                elsewhere. None: a new job.
+
+        Raises:
+            SpecError: a field is wrong; the message names it.
+            InputJobError: a job that the spec names is missing or did not succeed.
+        """
+        checked = parse_spec(dict(spec)) if isinstance(spec, Mapping) else spec
+        answer = self._transport.post(
+            "/v1/jobs", checked.model_dump(mode="json"), key or secrets.token_hex(16)
+        )
+        return Job(self._transport, answer.json())
+
+    def job(self, job_id: str) -> Job:
+        """A job by its id; raises `NotFoundError`."""
+        if not re.fullmatch(r"[a-z0-9-]{1,64}", job_id, re.ASCII):
+            raise NotFoundError(f"there is no job {job_id[:80]!r}")
+        return Job(self._transport, self._transport.get(f"/v1/jobs/{job_id}").json())
+
+    def jobs(
+        self, limit: int = 100, *, status: str | None = None, job: str | None = None
+    ) -> list[Job]:
+        """The newest jobs, of one status or job type if you like."""
+        answer = self._transport.get("/v1/jobs", limit=limit, status=status, job=job)
+        return [Job(self._transport, state) for state in answer.json()["jobs"]]
+
+    def catalog(self) -> dict[str, Any]:
+        """Datasets, models, job types with their schema, and color layers of the service."""
+        return cast("dict[str, Any]", self._transport.get("/v1/catalog").json())
+
+    def open_map(self, job_id: str) -> Map:
+        """A map by the id of its tiles job; raises `NotFoundError`."""
+        job = self.job(job_id)
+        if job.job != "tiles":
+            raise NotFoundError(f"{job_id} is a {job.job} job, not a map (tiles)")
+        return Map(self._transport, [job])
+
+    def map(
+        self,
+        dataset: str | Path | DatasetSpec | Mapping[str, Any],
+        model: str | ModelSpec | Mapping[str, Any],
+        *,
+        layer: str | None = None,
+        training: Job | str | None = None,
+        perplexity: float = 30,
+        seed: int = 0,
+        title: str | None = None,
+    ) -> Map:
+        """Make a map: features → embedding → tiles as three chained jobs; returns at once.
+
+        Args:
+            dataset: a name of the catalog (``"digits"``), a folder of images or of MNIST's IDX
+                files, ``s3://bucket/prefix``, or a spec.
+            model: a name of the catalog, or a spec.
+            layer: module path of the layer; None: what the model's card says.
+            training: a `training` job of the model, or its id, whose weights are taken.
+            perplexity: of the embedding; below a third of the examples.
+            seed: of all three jobs.
+            title: a name for people.
+
+        Raises:
+            SpecError: a field is wrong; nothing was submitted then.
+        """
+        common = {"seed": seed, "title": title}
+        network = _model(model, training.id if isinstance(training, Job) else training)
+        features = {
+            **common,
+            "job": "features",
+            "dataset": self.dataset(dataset),
+            "model": network,
+            "layer": layer,
+        }
+        embedding = {**common, "job": "embedding", "perplexity": perplexity}
+        parse_spec({**embedding, "features": f"features-{_SOME_JOB}"})
+        first = self.submit(features)
+        second = self.submit({**embedding, "features": first.id})
+        third = self.submit({**common, "job": "tiles", "embedding": second.id})
+        return Map(self._transport, [first, second, third])
+
+    def dataset(self, given: str | Path | DatasetSpec | Mapping[str, Any]) -> dict[str, Any]:
+        """The dataset field of a spec that `map` makes of what it is given."""
+        if isinstance(given, DatasetSpec):
+            return given.model_dump(mode="json")
+        if isinstance(given, Mapping):
+            return dict(given)
+        text = str(given)
+        if text.startswith("s3://"):
+            return {"name": "images", "root": text}
+        if isinstance(given, str) and _NAME.fullmatch(text) and not self._is_folder(text):
+            return {"name": text}
+        root = Path(text).expanduser().absolute()
+        return {"name": "mnist" if _has_idx_files(root) else "images", "root": str(root)}
+
+    def _is_folder(self, word: str) -> bool:
+        """Whether a plain word means a folder here rather than a dataset of the catalog."""
+        if not Path(word).exists():
+            return False
+        return word not in {card["name"] for card in self.catalog()["datasets"]}
+
+
+def _model(given: str | ModelSpec | Mapping[str, Any], training: str | None) -> dict[str, Any]:
+    if isinstance(given, ModelSpec):
+        spec = given.model_dump(mode="json")
+    else:
+        spec = {"name": given} if isinstance(given, str) else dict(given)
+    return spec if training is None else {**spec, "training": training}
+
+
+def _has_idx_files(root: Path) -> bool:
+    return root.is_dir() and any(root.glob("*idx*-ubyte*"))

@@ -1,0 +1,56 @@
+"""``featurescape serve``: the service as the process's only work, until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+
+from featurescape.api import create_app
+from featurescape.embedded import bind
+from featurescape.settings import Settings, unknown_variables
+from featurescape_jobs.errors import SpecError
+
+_GRACE_SECONDS = 20
+
+
+def make_settings(overrides: dict[str, Any]) -> Settings:
+    """Settings from the environment and the command line; raises `SpecError` in one sentence."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        where = f"FEATURESCAPE_{name.upper()}: " if name else ""
+        raise SpecError(f"settings: {where}{first['msg']}", field=name) from None
+
+
+def serve(overrides: dict[str, Any], console: Console) -> int:
+    """Serve until SIGINT or SIGTERM; requests under way get 20 seconds to end."""
+    settings = make_settings(overrides)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in unknown_variables():
+        console.print(f"{name} is no setting of featurescape", style="yellow", markup=False)
+    with bind(settings.host, settings.port) as listening:
+        port = listening.getsockname()[1]
+        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+        config = uvicorn.Config(
+            create_app(settings),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        where = "a local Ray" if settings.embedded else f"Ray at {settings.ray_address}"
+        console.print(
+            f"featurescape serves http://{shown}:{port} (storage {settings.storage}, {where})",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        server.run(sockets=[listening])
+    return 0 if server.started else 1

@@ -1,0 +1,124 @@
+"""Tables for the terminal. Text that comes from elsewhere is never read as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from featurescape_jobs.artifacts import Manifest
+
+_STYLES = {
+    "PENDING": "dim",
+    "RUNNING": "blue",
+    "SUCCEEDED": "green",
+    "FAILED": "red",
+    "STOPPED": "yellow",
+}
+_SECTIONS = (
+    ("datasets", "Datasets"),
+    ("models", "Models"),
+    ("jobs", "Jobs"),
+    ("color_layers", "Color layers"),
+)
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def jobs(states: list[dict[str, Any]]) -> Table:
+    """The listing of jobs."""
+    table = _table("id", "status", "title", "examples", "errors", "seconds", "created")
+    for state in states:
+        table.add_row(
+            Text(state["id"]),
+            _status(state),
+            Text(str(state["title"] or "")),
+            _number(state["rows"]),
+            _number(state["error_rows"]),
+            _seconds(state),
+            Text(state["created_at"][:19].replace("T", " ")),
+        )
+    return table
+
+
+def job(state: dict[str, Any], manifest: Manifest | None, url: str) -> Table:
+    """One job, with what its manifest says."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    table.add_row("id", Text(state["id"]))
+    table.add_row("status", _status(state))
+    if state["title"]:
+        table.add_row("title", Text(state["title"]))
+    if state["reason"]:
+        table.add_row("reason", Text(f"{state['reason']['code']}: {state['reason']['message']}"))
+    for field, job_id in state["inputs"].items():
+        table.add_row(field, Text(job_id))
+    progress = state["progress"]
+    if progress and state["status"] == "RUNNING":
+        counted = f"{progress['done']:,} of {progress['total']:,}"
+        table.add_row("progress", Text(f"{progress['stage']} {counted} {progress['message']}"))
+    table.add_row("attempt", str(state["attempt"]))
+    table.add_row("seconds", _seconds(state))
+    if manifest is not None:
+        table.add_row("examples", f"{manifest.rows:,} ({manifest.error_rows:,} error rows)")
+        for stage, spent in manifest.timings_seconds.items():
+            table.add_row("", Text(f"{stage}: {spent:.1f} s"))
+        for name, value in highlights(manifest):
+            table.add_row(name, value)
+        size = sum(ref.size_bytes for ref in manifest.files)
+        table.add_row("files", f"{len(manifest.files)}, {size / 1e6:,.1f} MB")
+    table.add_row("page", Text(url))
+    return table
+
+
+def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What is most worth knowing of a result, as (name, text)."""
+    details = manifest.details
+    if manifest.job == "training" and "validation_accuracy" in details:
+        yield "validation accuracy", f"{details['validation_accuracy']:.3f}"
+    quality = details.get("quality", {})
+    if "neighbors_kept_fraction" in quality:
+        yield f"neighbors kept at {quality['k']}", f"{quality['neighbors_kept_fraction']:.3f}"
+    if quality.get("label_accuracy_fraction") is not None:
+        majority = f"{quality['majority_fraction']:.3f}"
+        accuracy = f"{quality['label_accuracy_fraction']:.3f}"
+        yield "label accuracy", f"{accuracy} (guessing the commonest: {majority})"
+    if "kl_divergence" in quality:
+        yield "KL divergence", f"{quality['kl_divergence']:.3f}"
+    for layer in details.get("map", {}).get("layers", []):
+        drawn = layer["drawn"][-1]
+        yield layer["title"], f"zoom 0 to {layer['max_zoom']}, {drawn:,} of {manifest.rows:,} drawn"
+
+
+def catalog(found: dict[str, Any]) -> Iterator[Table]:
+    """The catalog, a table per kind."""
+    for key, title in _SECTIONS:
+        table = _table("name", "title", "summary", title=title)
+        for card in found[key]:
+            table.add_row(Text(card["name"]), Text(card["title"]), Text(card["summary"]))
+        yield table
+
+
+def _status(state: dict[str, Any]) -> Text:
+    return Text(state["status"], style=_STYLES.get(state["status"], ""))
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _seconds(state: dict[str, Any]) -> str:
+    if not state["started_at"] or not state["ended_at"]:
+        return ""
+    spent = datetime.fromisoformat(state["ended_at"]) - datetime.fromisoformat(state["started_at"])
+    return f"{spent.total_seconds():,.1f}"

@@ -1,0 +1,174 @@
+"""Waiting for jobs, with a bar for each where there is a terminal or notebook, else with lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import TimeElapsedColumn as Elapsed
+
+from featurescape_jobs.artifacts import Progress as JobProgress
+from featurescape_jobs.errors import (
+    FeaturescapeError,
+    JobFailedError,
+    JobStoppedError,
+    ServiceUnavailableError,
+)
+
+_PAUSE_SECONDS = 0.3
+_PATIENCE_SECONDS = 60.0
+"""A service that is started anew comes back; so long a silence is waited through."""
+
+
+class Watched(Protocol):
+    """What is needed of a job."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def job(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def progress(self) -> JobProgress | None: ...
+    @property
+    def rows(self) -> int | None: ...
+    @property
+    def error_rows(self) -> int | None: ...
+    @property
+    def reason(self) -> FeaturescapeError | None: ...
+    def refresh(self) -> object: ...
+
+
+def watch(
+    jobs: Sequence[Watched],
+    *,
+    timeout_seconds: float | None = None,
+    show: bool = True,
+    console: Console | None = None,
+) -> None:
+    """Wait until all jobs have ended.
+
+    Raises:
+        JobFailedError: a job FAILED; the message is the reason of the first that did.
+        JobStoppedError: a job was STOPPED.
+        TimeoutError: after ``timeout_seconds``; the jobs go on.
+        ServiceUnavailableError: the service does not answer for a minute.
+    """
+    console = console or Console()
+    display = _Display(jobs, console) if show else None
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    with display or nullcontext():
+        heard_at = time.monotonic()
+        while True:
+            try:
+                for job in jobs:
+                    if not job.ended:
+                        job.refresh()
+                heard_at = time.monotonic()
+            except ServiceUnavailableError:
+                if time.monotonic() - heard_at > _PATIENCE_SECONDS:
+                    raise
+            if display is not None:
+                display.update()
+            if all(job.ended for job in jobs):
+                break
+            if deadline is not None and time.monotonic() > deadline:
+                waiting = ", ".join(job.id for job in jobs if not job.ended)
+                raise TimeoutError(f"after {timeout_seconds:g} seconds still at work: {waiting}")
+            time.sleep(_PAUSE_SECONDS)
+    for job in jobs:
+        _raise_for(job)
+
+
+def _raise_for(job: Watched) -> None:
+    if job.status == "SUCCEEDED":
+        return
+    reason = job.reason
+    why = reason.message if reason is not None else "no reason given"
+    if job.status == "STOPPED":
+        raise JobStoppedError(f"{job.id} was stopped", job_id=job.id)
+    code = reason.code if reason is not None else "internal"
+    detail = {} if reason is None else reason.detail
+    raise JobFailedError(f"{job.id}: {why}", job_id=job.id, reason=code, reason_detail=detail)
+
+
+class _Display:
+    """One line per job: live in a terminal or notebook, else printed when the job ends."""
+
+    def __init__(self, jobs: Sequence[Watched], console: Console) -> None:
+        self._jobs = jobs
+        self._console = console
+        self._live = console.is_terminal or console.is_jupyter
+        self._started: dict[str, float] = {}
+        self._ended: set[str] = set()
+        self._bars = Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.fields[name]:<10}", style="bold", markup=False),
+            BarColumn(bar_width=28),
+            Elapsed(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            disable=not self._live,
+        )
+        self._tasks: dict[str, TaskID] = {
+            job.id: self._bars.add_task("waiting", name=job.job, total=None, start=False)
+            for job in jobs
+        }
+
+    def __enter__(self) -> None:
+        self._bars.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def update(self) -> None:
+        """Show what the jobs say."""
+        for job in self._jobs:
+            if job.id in self._ended:
+                continue
+            if job.status != "PENDING" and job.id not in self._started:
+                self._started[job.id] = time.monotonic()
+                self._bars.start_task(self._tasks[job.id])
+            if job.ended:
+                self._ended.add(job.id)
+                self._finish(job)
+            elif job.progress is not None:
+                self._step(job, job.progress)
+
+    def _step(self, job: Watched, progress: JobProgress) -> None:
+        counted = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
+        errors = f" · {progress.errors:,} errors" if progress.errors else ""
+        message = f" · {progress.message}" if progress.message else ""
+        self._bars.update(
+            self._tasks[job.id],
+            completed=progress.done,
+            total=progress.total or None,
+            description=f"{progress.stage}{counted}{errors}{message}"[:120],
+        )
+
+    def _finish(self, job: Watched) -> None:
+        text = _result(job)
+        done = 1 if job.status == "SUCCEEDED" else 0
+        self._bars.update(self._tasks[job.id], completed=done, total=1, description=text)
+        self._bars.stop_task(self._tasks[job.id])
+        if not self._live:
+            seconds = time.monotonic() - self._started.get(job.id, time.monotonic())
+            line = f"{job.job:<10} {seconds:6.1f} s  {text}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _result(job: Watched) -> str:
+    if job.status != "SUCCEEDED":
+        return job.status
+    errors = job.error_rows or 0
+    text = f"{job.rows or 0:,} examples"
+    if errors:
+        text += f", {errors:,} error row{'' if errors == 1 else 's'} (job.errors() lists them)"
+    return text

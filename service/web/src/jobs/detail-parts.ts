@@ -1,0 +1,92 @@
+/** The parts of a job's page: spec, inputs, timings, quality figures, files. */
+
+import { fileUrl } from "../api/client";
+import type { Job, Manifest } from "../api/types";
+import { h } from "../lib/dom";
+import { formatBytes, formatCount, formatDuration, formatFigure, humanize } from "../lib/format";
+import { icon } from "../lib/icons";
+
+function section(title: string, ...content: (Node | null)[]): HTMLElement {
+  return h("section", { class: "block" }, h("h2", {}, title), ...content);
+}
+
+/** A value of a spec in one line. */
+export function specValue(value: unknown): string {
+  if (value === null || value === undefined) return "–";
+  if (Array.isArray(value)) return value.map(specValue).join(", ");
+  return typeof value === "number" ? String(value) : typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** A nested spec as rows of dotted field and value; empty fields are left out. */
+export function specRows(spec: Record<string, unknown>, prefix = ""): [string, string][] {
+  return Object.entries(spec).flatMap(([key, value]): [string, string][] => {
+    if (value === null || (prefix === "" && key === "job")) return [];
+    if (typeof value === "object" && !Array.isArray(value)) {
+      return specRows(value as Record<string, unknown>, `${prefix}${key}.`);
+    }
+    return [[prefix + key, specValue(value)]];
+  });
+}
+
+export function specBlock(spec: Record<string, unknown>): HTMLElement {
+  const rows = specRows(spec).map(([field, value]) => h("div", {}, h("dt", {}, field), h("dd", {}, value)));
+  return section("Spec", h("dl", { class: "table" }, ...rows));
+}
+
+export function inputsBlock(job: Job): HTMLElement | null {
+  const inputs = Object.entries(job.inputs);
+  if (inputs.length === 0) return null;
+  const rows = inputs.map(([field, id]) =>
+    h("div", {}, h("dt", {}, field), h("dd", {}, h("a", { href: `/jobs/${encodeURIComponent(id)}` }, h("code", {}, id)))),
+  );
+  return section("Inputs", h("dl", { class: "table" }, ...rows));
+}
+
+export function timingsBlock(manifest: Manifest): HTMLElement | null {
+  const timings = Object.entries(manifest.timings_seconds);
+  if (timings.length === 0) return null;
+  const most = Math.max(...timings.map(([, seconds]) => seconds), 1e-9);
+  const rows = timings.map(([stage, seconds]) => {
+    const bar = h("i", {});
+    bar.style.width = `${(100 * seconds) / most}%`;
+    return h("div", {}, h("dt", {}, humanize(stage)), h("dd", { class: "timing" }, h("span", { class: "track" }, bar), formatDuration(seconds)));
+  });
+  return section("Time per stage", h("dl", { class: "table" }, ...rows));
+}
+
+/** Numbers of the manifest's details, nested ones with their path; lists and the map are left out. */
+export function figures(details: Record<string, unknown>, prefix = ""): [string, number][] {
+  return Object.entries(details).flatMap(([key, value]): [string, number][] => {
+    if (key === "map" || Array.isArray(value)) return [];
+    if (typeof value === "number" && Number.isFinite(value)) return [[humanize(prefix + key), value]];
+    if (value && typeof value === "object") return figures(value as Record<string, unknown>, `${prefix}${key} · `);
+    return [];
+  });
+}
+
+export function qualityBlock(manifest: Manifest): HTMLElement | null {
+  const found = figures(manifest.details).slice(0, 24);
+  if (found.length === 0) return null;
+  const cards = found.map(([name, value]) => h("div", { class: "figure-card" }, h("dd", {}, formatFigure(value)), h("dt", {}, name)));
+  return section("Figures", h("dl", { class: "figures" }, ...cards));
+}
+
+const SHOWN_FILES = 200;
+
+export function filesBlock(manifest: Manifest): HTMLElement {
+  const rows = manifest.files.slice(0, SHOWN_FILES).map((file) =>
+    h(
+      "li",
+      {},
+      h("a", { href: fileUrl(manifest.job_id, file.path), attrs: { download: "" } }, icon("download"), h("code", {}, file.path)),
+      h("span", { class: "faint" }, file.rows === null || file.rows === undefined ? "" : `${formatCount(file.rows)} rows`),
+      h("span", { class: "faint size" }, formatBytes(file.size_bytes)),
+    ),
+  );
+  const more = manifest.files.length - SHOWN_FILES;
+  return section(
+    "Files",
+    h("ul", { class: "files" }, ...rows),
+    more > 0 ? h("p", { class: "faint" }, `and ${formatCount(more)} more, named in the manifest`) : null,
+  );
+}
