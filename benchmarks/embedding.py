@@ -26,12 +26,12 @@ import openTSNE
 from harness import interleave, print_table
 from sklearn.decomposition import PCA
 
-from featurescape_jobs.compiled import Workers
-from featurescape_jobs.neighbors import NeighborOptions, kneighbors
-from featurescape_jobs.quality import Quality, QualityOptions, quality
-from featurescape_jobs.tsne import LayoutOptions, layout, neighbors_for
-from featurescape_jobs.tsne_affinities import joint_affinities
-from featurescape_jobs.tsne_field import exact_repulsion
+from featurescape_jobs.layouts.affinities import joint_affinities
+from featurescape_jobs.layouts.compiled import Workers
+from featurescape_jobs.layouts.field import exact_repulsion
+from featurescape_jobs.layouts.neighbors import NeighborOptions, kneighbors
+from featurescape_jobs.layouts.quality import Quality, QualityOptions, quality
+from featurescape_jobs.layouts.tsne import LayoutOptions, layout, neighbors_for
 
 Floats = npt.NDArray[np.float32]
 

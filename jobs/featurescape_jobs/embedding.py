@@ -32,11 +32,11 @@ from safetensors.numpy import save
 from featurescape_jobs import tables
 from featurescape_jobs.context import InputArtifact, Outcome, RunContext
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.neighbors import Neighbors
-from featurescape_jobs.pca import MAX_DIMENSIONS, fit_pca
-from featurescape_jobs.quality import QualityOptions, quality
+from featurescape_jobs.layouts.neighbors import Neighbors
+from featurescape_jobs.layouts.pca import MAX_DIMENSIONS, fit_pca
+from featurescape_jobs.layouts.quality import QualityOptions, quality
+from featurescape_jobs.layouts.tsne import Layout, LayoutOptions, layout
 from featurescape_jobs.specs import EmbeddingSpec
-from featurescape_jobs.tsne import Layout, LayoutOptions, layout
 
 NEIGHBORS_KEPT = 12
 MIN_EXAMPLES = 8

@@ -124,10 +124,16 @@ class TrainingSpec(_JobSpec):
     job: Literal["training"] = "training"
     dataset: DatasetSpec = Field(description="Labeled examples to learn from.")
     model: ModelSpec = Field(description="A trainable model; its weights are the start.")
-    epochs: int = Field(default=3, ge=1, le=1000, description="Passes over the training part.")
+    epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Passes over the training part; none: 3, and more where the dataset is so small "
+        "that they would be fewer than 400 steps.",
+    )
     batch_size: int = Field(default=128, ge=1, le=65536, description="Examples per step.")
     learning_rate: float = Field(
-        default=2e-3, gt=0, le=10, description="Peak of the one-cycle schedule (AdamW)."
+        default=5e-3, gt=0, le=10, description="Peak of the one-cycle schedule (AdamW)."
     )
     validation_fraction: float = Field(
         default=0.1,

@@ -169,10 +169,8 @@ def _map(options: argparse.Namespace) -> int:
         )
         if options.watch:
             watch(made.jobs, console=_err)
-    if options.json:
-        print(json.dumps({"url": made.url, "jobs": [job.refresh().state for job in made.jobs]}))
-    else:
-        print(made.url)
+        states = [job.refresh().state for job in made.jobs]
+    print(json.dumps({"url": made.url, "jobs": states}) if options.json else made.url)
     return 0
 
 
@@ -235,3 +233,7 @@ def _catalog(options: argparse.Namespace) -> int:
         for table in tables.catalog(found):
             _out.print(table)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

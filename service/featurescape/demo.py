@@ -25,7 +25,7 @@ from featurescape_jobs.errors import ServiceUnavailableError
 
 _MODEL = {"name": "lenet"}
 _DATASET = {"name": "digits"}
-_EPOCHS = 8
+_EPOCHS = 5
 _PAUSE_SECONDS = 0.2
 
 

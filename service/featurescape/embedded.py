@@ -23,12 +23,14 @@ class EmbeddedService:
     Args:
         settings: as of any service; port 0 takes any free port, as does a taken one here.
         runner: what runs the jobs; None: what the settings say.
+
+    Raises:
+        ConflictError: another service works on the same storage.
     """
 
     def __init__(self, settings: Settings, runner: JobRunner | None = None) -> None:
-        self._settings = settings
-        self._socket = bind(settings.host, settings.port, fall_back=True)
         self.app = create_app(settings, runner)
+        self._socket = bind(settings.host, settings.port, fall_back=True)
         config = uvicorn.Config(
             self.app,
             log_config=None,
@@ -49,10 +51,8 @@ class EmbeddedService:
         deadline = time.monotonic() + _START_SECONDS
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise ServiceUnavailableError(
-                    "the service does not start; is another one working on this storage "
-                    f"({self._settings.storage})?"
-                )
+                self.__exit__()
+                raise ServiceUnavailableError("the service does not start; its log says why")
             time.sleep(0.01)
         return self
 

@@ -29,7 +29,7 @@ from featurescape.settings import Settings
 
 log = logging.getLogger("featurescape.ray")
 
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 5.0
 _MAX_FOLDER_CHARACTERS = 40
 """Ray puts sockets below its folder, and a socket's path may have 107 characters."""
 _PORT_OPTIONS = (
@@ -61,7 +61,7 @@ class RayNote:
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started_at) < 1.0
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+            return process if same and _is_alive(process) else None
         except psutil.NoSuchProcess:
             return None
 
@@ -248,8 +248,24 @@ def _end_tree(head: psutil.Process) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         tree = [head, *head.children(recursive=True)]
         head.terminate()
-        _, alive = psutil.wait_procs(tree, timeout=_STOP_SECONDS)
-        for process in alive:
+        for process in _wait_for_end(tree, _STOP_SECONDS):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(alive, timeout=_STOP_SECONDS)
+        _wait_for_end(tree, _STOP_SECONDS)
+
+
+def _wait_for_end(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that have not ended in time. One that only nobody has reaped yet has ended."""
+    deadline = time.monotonic() + seconds
+    while alive := [process for process in processes if _is_alive(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -21,6 +21,7 @@ import httpx
 import psutil
 import pytest
 import yaml
+
 from featurescape.client import Client
 from featurescape.settings import Settings
 from featurescape_jobs.errors import AuthenticationError
@@ -193,11 +194,12 @@ class Machine:
         token_file = self.folder / "ray_token"
         token_file.touch(mode=0o600)
         token_file.write_text(self.token)
-        ports = free_ports(5)
+        ports = free_ports(6)
         self.shared = {
             "6379": ports[0],
             "8265": ports[1],
             "8090": ports[2],
+            "10001": ports[5],
             "ray-head": "127.0.0.1",
             "0.0.0.0": "127.0.0.1",
             "/run/secrets/ray_token": str(token_file),
@@ -278,9 +280,11 @@ def test_the_containers_commands_make_a_cluster_that_runs_jobs(machine: Machine)
     for name in ("ray-head", "ray-worker", "api"):
         machine.start(name, services[name])
     url = machine.here("api", "http://127.0.0.1:8090")
-    with Client(url, "a token that is not the right one") as stranger:
-        with pytest.raises(AuthenticationError):
-            stranger.jobs()
+    with (
+        Client(url, "a token that is not the right one") as stranger,
+        pytest.raises(AuthenticationError),
+    ):
+        stranger.jobs()
     dashboard = machine.here("api", "http://127.0.0.1:8265/api/jobs/")
     assert httpx.get(dashboard, trust_env=False).status_code == 401
     with Client(url, GIVEN["FEATURESCAPE_TOKEN"]) as client:
@@ -303,4 +307,9 @@ def test_the_containers_commands_make_a_cluster_that_runs_jobs(machine: Machine)
         features.wait(150, show=False)
         embedding.wait(150, show=False)
         assert (features.rows, features.error_rows, embedding.rows) == (300, 0, 300)
-        assert embedding.artifact().table().column_names == ["example_id", "label", "x", "y"]
+        assert embedding.artifact().table("embedding").column_names == [
+            "example_id",
+            "label",
+            "x",
+            "y",
+        ]

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tile_sums import counts_by_level
 
 from featurescape import Client
 from featurescape_jobs.storage import Storage
+from tile_sums import counts_by_level
 
 pytestmark = [pytest.mark.data, pytest.mark.timeout(900)]
 
@@ -31,7 +31,7 @@ def test_the_whole_of_fashion_mnist_becomes_a_map(
     info = view.info()
     density = next(layer for layer in info.layers if layer.name == "density")
     sums = counts_by_level(Storage(str(tmp_path)), density.path)
-    assert sums == {zoom: 70_000 for zoom in range(density.max_zoom + 1)}
+    assert sums == dict.fromkeys(range(density.max_zoom + 1), 70000)
     assert [legend.name for legend in info.layers[1].legend.classes][:2] == [
         "T-shirt/top",
         "Trouser",

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
-from tile_sums import counts_by_level
 
 from featurescape import Client
 from featurescape.handles import Map
 from featurescape_jobs.errors import JobFailedError, SpecError
 from featurescape_jobs.storage import Storage
+from tile_sums import counts_by_level
 
 pytestmark = pytest.mark.ray
 
@@ -24,7 +24,7 @@ def test_the_map_has_every_digit_on_every_level(digits_map: Map, tmp_path: Path)
     digits_map.tiles.artifact().download(tmp_path)
     density = next(layer for layer in info.layers if layer.name == "density")
     sums = counts_by_level(Storage(str(tmp_path)), density.path)
-    assert sums == {zoom: 1797 for zoom in range(density.max_zoom + 1)}
+    assert sums == dict.fromkeys(range(density.max_zoom + 1), 1797)
     assert info.layers[2].drawn[-1] == 1797
 
 
@@ -111,9 +111,7 @@ def test_an_unknown_layer_fails_before_any_work_and_lists_the_layers(client: Cli
 
 def test_a_perplexity_that_does_not_fit_is_refused(client: Client, digits_map: Map) -> None:
     with pytest.raises(SpecError, match="perplexity"):
-        client.submit(
-            {"job": "embedding", "features": digits_map.jobs[0].id, "perplexity": 600.0}
-        )
+        client.submit({"job": "embedding", "features": digits_map.jobs[0].id, "perplexity": 600.0})
 
 
 def test_every_stage_was_timed(digits_map: Map) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry, RowError
@@ -56,9 +57,12 @@ def test_digits_are_1797_with_ten_classes() -> None:
     listed = entries(spec)
     assert len(listed) == 1797
     assert {entry.label for entry in listed} == set(range(10))
-    picture = DATASETS["digits"].open_reader(spec).read(listed[0].locator)
-    assert picture.shape == (8, 8)
-    assert picture.max() == 239  # scikit-learn's first digit reaches 15 of 16
+    reader = DATASETS["digits"].open_reader(spec)
+    theirs = load_digits()
+    assert [entry.label for entry in listed] == theirs.target.tolist()
+    for row in (0, 1, 1796):
+        picture = reader.read(listed[row].locator)
+        assert np.array_equal(picture, np.rint(theirs.images[row] * 255 / 16))
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

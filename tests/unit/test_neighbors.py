@@ -6,7 +6,7 @@ import pytest
 from openTSNE.affinity import PerplexityBasedNN
 from scipy.spatial.distance import cdist
 
-from featurescape_jobs.neighbors import (
+from featurescape_jobs.layouts.neighbors import (
     NeighborIndex,
     NeighborOptions,
     OpenTSNEIndex,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from featurescape_jobs.pca import fit_pca
+from featurescape_jobs.layouts.pca import fit_pca
 
 
 def test_blocks_give_what_scikit_learn_gives_for_the_whole() -> None:

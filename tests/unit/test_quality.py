@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from featurescape_jobs.quality import QualityOptions, quality
+from featurescape_jobs.layouts.quality import QualityOptions, quality
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from openTSNE.affinity import PerplexityBasedNN, joint_probabilities_nn
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from featurescape_jobs import tsne_field
-from featurescape_jobs.compiled import Workers, balanced_spans
 from featurescape_jobs.errors import JobStoppedError
-from featurescape_jobs.neighbors import NeighborOptions, kneighbors
-from featurescape_jobs.tsne import LayoutOptions, layout, neighbors_for
-from featurescape_jobs.tsne_affinities import conditional_affinities, joint_affinities
-from featurescape_jobs.tsne_descent import Objective
-from featurescape_jobs.tsne_field import Field
-from featurescape_jobs.tsne_place import Reference, place
+from featurescape_jobs.layouts import field
+from featurescape_jobs.layouts.affinities import conditional_affinities, joint_affinities
+from featurescape_jobs.layouts.compiled import Workers, balanced_spans
+from featurescape_jobs.layouts.descent import Objective
+from featurescape_jobs.layouts.field import Field
+from featurescape_jobs.layouts.neighbors import NeighborOptions, kneighbors
+from featurescape_jobs.layouts.place import Reference, place
+from featurescape_jobs.layouts.tsne import LayoutOptions, layout, neighbors_for
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def kl_by_definition(joint, xy):
 # Widths of a layout at the start, in early exaggeration and at the end.
 @pytest.mark.parametrize(("width", "tolerance"), [(1e-4, 1e-3), (3, 1e-3), (60, 0.025)])
 def test_repulsion_by_mesh_equals_the_sum_over_all_pairs(monkeypatch, workers, width, tolerance):
-    monkeypatch.setattr(tsne_field, "EXACT_UP_TO", 0)
+    monkeypatch.setattr(field, "EXACT_UP_TO", 0)
     xy = (np.random.default_rng(0).normal(size=(1200, 2)) * width / 6).astype(np.float32)
     forces = np.empty_like(xy)
     z = Field(workers).repulsion(xy, forces)
@@ -133,7 +133,7 @@ def test_the_layout_is_as_good_as_openTSNEs(digits):
 
 
 def test_the_layout_by_mesh_is_as_good_as_the_exact_one(monkeypatch, digits, finished):
-    monkeypatch.setattr(tsne_field, "EXACT_UP_TO", 0)
+    monkeypatch.setattr(field, "EXACT_UP_TO", 0)
     assert layout(digits[0], LayoutOptions(threads=2)).kl <= finished.kl * 1.02
 
 

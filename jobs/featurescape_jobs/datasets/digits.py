@@ -6,7 +6,12 @@ Holds the whole dataset (115 kB).
 
 from __future__ import annotations
 
+import gzip
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 
 from featurescape_jobs.datasets.base import (
     DatasetCard,
@@ -26,12 +31,23 @@ CARD = DatasetCard(
 )
 
 
+def _load() -> NDArray[np.uint8]:
+    """(1797, 65): 64 gray values from 0 to 16, and the digit.
+
+    The file is read where scikit-learn keeps it: importing its datasets takes seconds, on every worker.
+    """
+    package = find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        raise DatasetError("dataset.name: digits needs scikit-learn, which is not installed")
+    path = Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    with gzip.open(path, "rt", encoding="ascii") as file:
+        return np.loadtxt(file, delimiter=",", dtype=np.uint8)
+
+
 class _Reader:
     def __init__(self) -> None:
-        from sklearn.datasets import load_digits
-
-        images = load_digits().images
-        self._pictures: Picture = np.rint(images * (255 / 16)).astype(np.uint8)
+        values = _load()[:, :-1].reshape(-1, 8, 8)
+        self._pictures: Picture = np.rint(values * (255 / 16)).astype(np.uint8)
 
     def read(self, locator: str) -> Picture:
         picture: Picture = self._pictures[int(locator)]
@@ -51,9 +67,7 @@ class Digits:
 
     def freeze(self, spec: DatasetSpec) -> Listing:
         self.check(spec)
-        from sklearn.datasets import load_digits
-
-        labels = load_digits().target
+        labels = _load()[:, -1]
         entries = (
             Entry(f"digits-{row:04d}", str(row), label=int(label), size=64)
             for row, label in enumerate(labels)

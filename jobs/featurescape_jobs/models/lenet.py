@@ -26,8 +26,8 @@ CARD = ModelCard(
     resize_px=28,
     mean=(0.5,),
     std=(0.5,),
-    layers=("conv1", "pool1", "conv2", "pool2", "fc1", "fc1_relu", "fc2", "fc2_relu", "head"),
-    default_layer="fc2_relu",
+    layers=("conv1", "relu1", "conv2", "relu2", "fc1", "relu3", "fc2", "relu4", "head"),
+    default_layer="fc2",
     default_pooling="flatten",
     weights=None,
     trainable=True,
@@ -47,16 +47,16 @@ class Lenet:
         return nn.Sequential(
             OrderedDict(
                 conv1=nn.Conv2d(1, 16, kernel_size=5),  # (N, 16, 24, 24)
-                conv1_relu=nn.ReLU(),
                 pool1=nn.MaxPool2d(2),  # (N, 16, 12, 12)
+                relu1=nn.ReLU(),  # after pooling: the same values, for a quarter of the work
                 conv2=nn.Conv2d(16, 32, kernel_size=5),  # (N, 32, 8, 8)
-                conv2_relu=nn.ReLU(),
                 pool2=nn.MaxPool2d(2),  # (N, 32, 4, 4)
+                relu2=nn.ReLU(),
                 flatten=nn.Flatten(),
                 fc1=nn.Linear(512, 120),
-                fc1_relu=nn.ReLU(),
+                relu3=nn.ReLU(),
                 fc2=nn.Linear(120, 84),
-                fc2_relu=nn.ReLU(),
+                relu4=nn.ReLU(),
                 head=nn.Linear(84, n_classes),
             )
         )

@@ -36,7 +36,8 @@ def manifest(job_id: CheckedId, use: Use) -> Response:
     return Response(body, media_type="application/json")
 
 
-@router.api_route("/files/{path:path}", methods=["GET", "HEAD"])
+@router.head("/files/{path:path}", include_in_schema=False)
+@router.get("/files/{path:path}")
 def file(job_id: CheckedId, path: str, request: Request, use: Use) -> Response:
     """A file of the artifact. Only names in the manifest lead to a file."""
     for ref in use.maps.manifest(job_id).files:

@@ -31,14 +31,19 @@ class Services:
     scheduler: Scheduler
     admission: Admission
     maps: Maps
+    lock: BinaryIO
     stopping: bool = False
     requests: dict[tuple[str, int], int] = field(default_factory=dict)
     """(method, status) → answers given; for /metrics."""
-    _lock: BinaryIO | None = None
 
     @classmethod
     def build(cls, settings: Settings, runner: JobRunner | None = None) -> Services:
-        """The services that the settings describe; nothing runs yet."""
+        """The services that the settings describe; nothing runs yet.
+
+        Raises:
+            ConflictError: another service works on the same record.
+        """
+        lock = lock_database(settings.database_path)
         store = JobStore(settings.database_path)
         storage = Storage(settings.storage)
         return cls(
@@ -48,11 +53,11 @@ class Services:
             scheduler=Scheduler(settings, store, storage, runner or make_runner(settings)),
             admission=Admission(settings, store),
             maps=Maps(settings, store, storage),
+            lock=lock,
         )
 
     def start(self) -> None:
-        """Take the lock and start handing out jobs; raises `ConflictError`."""
-        self._lock = lock_database(self.settings.database_path)
+        """Start handing out jobs."""
         self.scheduler.start()
 
     def close(self) -> None:
@@ -60,12 +65,12 @@ class Services:
         self.stopping = True
         self.scheduler.close()
         self.store.close()
-        if self._lock is not None:
-            self._lock.close()
+        self.lock.close()
 
 
 def lock_database(database: Path) -> BinaryIO:
     """Keep other services off the database while the returned file is open."""
+    database.parent.mkdir(parents=True, exist_ok=True)
     file = database.with_name("service.lock").open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

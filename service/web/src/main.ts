@@ -8,9 +8,10 @@ import "./styles/jobs.css";
 import "./styles/map.css";
 import "./styles/panel.css";
 import "./styles/narrow.css";
-import { listJobs } from "./api/client";
-import { navigate, type Page, type Route, startRouter } from "./app/router";
+import { listJobs, SIGN_IN_EVENT } from "./api/client";
+import { loginPage } from "./app/login-page";
 import { messagePage } from "./app/message-page";
+import { navigate, type Page, parseRoute, type Route, startRouter } from "./app/router";
 import { startTheme } from "./app/theme";
 
 const app = document.getElementById("app")!;
@@ -55,5 +56,13 @@ async function show(route: Route): Promise<void> {
   }
 }
 
+/** Any page may meet a service that asks for its token; the page is opened again after signing in. */
+function signIn(): void {
+  visit += 1;
+  page?.destroy();
+  page = loginPage(app, () => void show(parseRoute(location.pathname)));
+}
+
+window.addEventListener(SIGN_IN_EVENT, signIn);
 startTheme();
 startRouter((route) => void show(route));

@@ -14,6 +14,10 @@ export class ApiError extends Error {
 }
 
 const id = encodeURIComponent;
+const LOGIN = "/v1/login";
+
+/** Fired on the window where the service asks for its token. */
+export const SIGN_IN_EVENT = "featurescape:sign-in";
 
 /** Turns `{"error": {"code", "message"}}`, or whatever came instead, into an `ApiError`. */
 export function apiError(status: number, body: unknown): ApiError {
@@ -33,6 +37,7 @@ async function request(path: string, init?: RequestInit): Promise<Response> {
     throw new ApiError("service_unavailable", "The service does not answer. Is it running?", 0);
   }
   if (response.ok) return response;
+  if (response.status === 401 && path !== LOGIN) window.dispatchEvent(new Event(SIGN_IN_EVENT));
   throw apiError(response.status, await response.json().catch(() => null));
 }
 
@@ -51,6 +56,12 @@ export function thumbnailUrl(map: string, row: number): string {
 
 export function imageUrl(map: string, row: number): string {
   return `/v1/maps/${id(map)}/examples/${row}/image`;
+}
+
+/** Trades the service's token for a session cookie. */
+export async function login(token: string): Promise<void> {
+  const headers = { "Content-Type": "application/json" };
+  await request(LOGIN, { method: "POST", headers, body: JSON.stringify({ token }) });
 }
 
 export function listJobs(query: string, signal?: AbortSignal): Promise<JobPage> {

@@ -28,7 +28,8 @@ class JobView {
 
   constructor(job: Job) {
     this.bar = new ProgressBar("Progress");
-    const title = job.title || describeJob(job) || job.id;
+    const kind = job.job[0]!.toUpperCase() + job.job.slice(1);
+    const title = job.title || describeJob(job) || kind;
     document.title = `${title} · featurescape`;
     const side = h("div", { class: "side" }, inputsBlock(job), specBlock(job.spec));
     const log = h("section", { class: "block" }, h("h2", {}, "Log"), this.log);
@@ -39,7 +40,7 @@ class JobView {
       h(
         "main",
         { class: "page-main job" },
-        h("div", { class: "page-title" }, h("p", { class: "kind" }, job.job), h("h1", {}, title), h("code", { class: "faint", testid: "job-id" }, job.id)),
+        h("div", { class: "page-title" }, title !== kind && h("p", { class: "kind" }, kind), h("h1", {}, title), h("code", { class: "faint", testid: "job-id" }, job.id)),
         h("section", { class: "job-status card" }, h("div", { class: "job-line" }, this.chip.element, this.facts, h("span", { class: "push" }), this.actions), this.bar.element, this.notes),
         h("div", { class: "columns" }, h("div", { class: "wide" }, this.result, log), side),
       ),

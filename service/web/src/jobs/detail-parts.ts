@@ -54,12 +54,12 @@ export function timingsBlock(manifest: Manifest): HTMLElement | null {
   return section("Time per stage", h("dl", { class: "table" }, ...rows));
 }
 
-/** Numbers of the manifest's details, nested ones with their path; lists and the map are left out. */
-export function figures(details: Record<string, unknown>, prefix = ""): [string, number][] {
+/** Numbers of the manifest's details, nested ones too; lists and the map are left out. */
+export function figures(details: Record<string, unknown>): [string, number][] {
   return Object.entries(details).flatMap(([key, value]): [string, number][] => {
     if (key === "map" || Array.isArray(value)) return [];
-    if (typeof value === "number" && Number.isFinite(value)) return [[humanize(prefix + key), value]];
-    if (value && typeof value === "object") return figures(value as Record<string, unknown>, `${prefix}${key} · `);
+    if (typeof value === "number" && Number.isFinite(value)) return [[humanize(key), value]];
+    if (value && typeof value === "object") return figures(value as Record<string, unknown>);
     return [];
   });
 }

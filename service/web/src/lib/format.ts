@@ -76,7 +76,9 @@ export function formatFigure(value: number): string {
   return Math.abs(value) >= 1000 ? formatCount(Math.round(value)) : String(Number(value.toPrecision(3)));
 }
 
-/** "knn_label_accuracy" → "knn label accuracy". */
+const ABBREVIATIONS: Record<string, string> = { kl: "KL", knn: "kNN", pca: "PCA" };
+
+/** "knn_label_accuracy" → "kNN label accuracy". */
 export function humanize(name: string): string {
-  return name.replaceAll("_", " ");
+  return name.split("_").map((word) => ABBREVIATIONS[word] ?? word).join(" ");
 }

@@ -1,15 +1,15 @@
 /**
- * Sequential colormaps as lookup tables. The stops sample matplotlib's perceptually uniform maps
- * (CC0) and one of our own; between stops the table is linear in sRGB.
+ * Sequential colormaps as lookup tables, under the names that the API's tiles have. The stops sample
+ * matplotlib's perceptually uniform maps (CC0); between stops the table is linear in sRGB.
  */
 
 export const COLORMAPS = {
   magma: ["#000004", "#180f3d", "#440f76", "#721f81", "#9e2f7f", "#cd4071", "#f1605d", "#fd9668", "#feca8d", "#fcfdbf"],
-  viridis: ["#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"],
+  viridis: ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"],
   inferno: ["#000004", "#1b0c41", "#4a0c6b", "#781c6d", "#a52c60", "#cf4446", "#ed6925", "#fb9b06", "#f7d13d", "#fcffa4"],
-  plasma: ["#0d0887", "#47039f", "#7301a8", "#9c179e", "#bd3786", "#d8576b", "#ed7953", "#fa9e3b", "#fdc926", "#f0f921"],
-  cividis: ["#00204d", "#00336f", "#39486b", "#575c6d", "#707173", "#8a8779", "#a69d75", "#c4b56c", "#e4cf5b", "#ffea46"],
-  ink: ["#15181d", "#39404a", "#5f6874", "#88919d", "#b4bac3", "#dde0e5", "#f6f7f9"],
+  plasma: ["#0d0887", "#46039f", "#7201a8", "#9c179e", "#bd3786", "#d8576b", "#ed7953", "#fb9f3a", "#fdca26", "#f0f921"],
+  cividis: ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"],
+  gray: ["#1a1a1a", "#ffffff"],
 } as const;
 
 export type ColormapName = keyof typeof COLORMAPS;

@@ -33,6 +33,8 @@ declare global {
 
 const WRITE_MS = 250;
 const NO_LABEL_COLOR = "#8a8a8a";
+/** An example nearer than this to a card or an edge is not in sight. */
+const EDGE_PX = 40;
 const NARROW = "(max-width: 760px)";
 
 function button(name: IconName, label: string, onClick: () => void): HTMLElement {
@@ -85,10 +87,10 @@ export class MapController {
     this.title = titleCard(id, info);
     this.panel = new DetailPanel(id, (label) => this.colorOf(label), {
       onClose: () => this.close(),
-      onOpen: (row) => void this.open(row, true),
+      onOpen: (row) => void this.open(row, "show"),
       onLocate: () => void this.locate(),
     });
-    this.search = new SearchBox(id, (row) => void this.open(row, true));
+    this.search = new SearchBox(id, (row) => void this.open(row, "find"));
     this.stage = new Stage(this.target, id, info, this.look(), (error) => this.complain(error));
     this.overview = new Overview(this.stage);
     const hover = new HoverCard(id);
@@ -99,7 +101,7 @@ export class MapController {
       picker: new Picker(info, openArchive(id, info.points), thumbnailPx, (row) => this.examples.get(row)),
       accepts: (label) => !this.store.state.hidden.has(label) || this.kind === "density",
       describe: (label) => ({ className: this.nameOf(label), color: this.colorOf(label) }),
-      onOpen: (row) => void this.open(row, false),
+      onOpen: (row) => void this.open(row, "show"),
       onNothing: () => this.close(),
     });
     this.root = this.layout(hover.element);
@@ -190,7 +192,7 @@ export class MapController {
       }),
     );
     this.relook();
-    if (row !== null) void this.open(row, false, !center);
+    if (row !== null) void this.open(row, center ? "stay" : "find");
   }
 
   /** Colors or layer changed: repaint, no network but for tiles not seen yet. */
@@ -209,7 +211,6 @@ export class MapController {
       this.cursor.clear();
     }
     if (looks) this.relook();
-    else if (state.zoom !== previous.zoom) this.describe();
     window.clearTimeout(this.writeTimer);
     this.writeTimer = window.setTimeout(() => this.write(), looks ? 0 : WRITE_MS);
   }
@@ -221,7 +222,9 @@ export class MapController {
   }
 
   private moved(): void {
-    this.store.set({ center: this.stage.center, zoom: this.stage.zoom });
+    const whole = this.stage.fitted;
+    this.store.set(whole ? { center: null, zoom: null } : { center: this.stage.center, zoom: this.stage.zoom });
+    this.describe();
     this.overview.follow();
   }
 
@@ -236,9 +239,10 @@ export class MapController {
     setText(this.depth, zoomText(this.stage.zoom));
   }
 
-  /** Opens an example; `fly` moves the map to it, otherwise only its marks appear. */
-  private async open(row: number, fly: boolean, center = false): Promise<void> {
-    const stealsFocus = this.root.contains(document.activeElement) && document.activeElement !== document.body;
+  /** Opens an example. The map moves where it has to ("show"), goes close ("find"), or stays ("stay"). */
+  private async open(row: number, arrive: "show" | "find" | "stay"): Promise<void> {
+    // Who works by keyboard goes on in the panel; a mouse click leaves the focus on the map.
+    const takesFocus = this.root.querySelector(":focus-visible") !== null;
     this.store.set({ row });
     this.panel.loading(row);
     this.root.classList.add("with-panel");
@@ -246,13 +250,29 @@ export class MapController {
       const example = await this.examples.get(row);
       if (this.store.state.row !== row) return;
       this.panel.show(example);
-      if (stealsFocus) this.panel.focus();
-      if (fly || center) this.fly(example, center ? this.info.max_zoom - 1 : 0);
+      if (takesFocus) this.panel.focus();
       this.stage.highlight.select(example, []);
+      if (arrive === "find") this.fly(example, Math.max(this.stage.zoom, this.info.max_zoom - 1));
+      else if (arrive === "show" && !this.inSight(example)) this.fly(example, this.stage.zoom);
       await this.markNeighbors(example);
     } catch (error) {
       if (this.store.state.row === row) this.panel.failed((error as Error).message);
     }
+  }
+
+  /** The part of the map that cards leave free: left, top, right, bottom in pixels. */
+  private free(): [number, number, number, number] {
+    const { clientWidth: width, clientHeight: height } = this.target;
+    const { offsetWidth, offsetHeight } = this.panel.element;
+    if (window.matchMedia(NARROW).matches) return [0, 64, width, height - (this.panel.open ? offsetHeight : 120)];
+    return [this.layers.element.offsetWidth + 16, 0, width - (this.panel.open ? offsetWidth + 16 : 0), height];
+  }
+
+  private inSight(example: Example): boolean {
+    const pixel = this.stage.pixelOf(example.x, example.y);
+    const [left, top, right, bottom] = this.free();
+    const [x, y] = pixel ?? [-1, -1];
+    return x > left + EDGE_PX && x < right - EDGE_PX && y > top + EDGE_PX && y < bottom - EDGE_PX;
   }
 
   private async markNeighbors(example: Example): Promise<void> {
@@ -263,18 +283,15 @@ export class MapController {
     this.stage.highlight.select(example, places);
   }
 
-  private fly(example: Example, leastZoom: number): void {
-    const zoom = Math.max(this.stage.zoom, leastZoom);
-    const narrow = window.matchMedia(NARROW).matches;
-    const { offsetWidth, offsetHeight } = this.panel.element;
-    const left = this.leftWidth();
-    const offset: [number, number] = narrow ? [0, offsetHeight / 2] : [(offsetWidth - left) / 2, 0];
-    this.stage.flyTo(example.x, example.y, zoom, offset);
+  private fly(example: Example, zoom: number): void {
+    const [left, top, right, bottom] = this.free();
+    const { clientWidth: width, clientHeight: height } = this.target;
+    this.stage.flyTo(example.x, example.y, zoom, [(width - left - right) / 2, (height - top - bottom) / 2]);
   }
 
   private async locate(): Promise<void> {
     const { row } = this.store.state;
-    if (row !== null) this.fly(await this.examples.get(row), this.info.max_zoom);
+    if (row !== null) this.fly(await this.examples.get(row), Math.max(this.stage.zoom, this.info.max_zoom));
   }
 
   private close(): void {
@@ -287,14 +304,13 @@ export class MapController {
     if (inside) this.target.focus();
   }
 
-  private leftWidth(): number {
-    return window.matchMedia(NARROW).matches ? 0 : this.layers.element.offsetWidth + 16;
-  }
-
   private fit(animate: boolean): void {
+    const { clientWidth: width, clientHeight: height } = this.target;
+    const [left, top, right, bottom] = this.free();
     const narrow = window.matchMedia(NARROW).matches;
-    const right = this.panel.open && !narrow ? this.panel.element.offsetWidth + 16 : 0;
-    const padding: Padding = narrow ? [88, 4, 120, 4] : [20, 20 + right, 52, 20 + this.leftWidth()];
+    const padding: Padding = narrow
+      ? [top + 16, 4, height - bottom, 4]
+      : [20, width - right + 20, 52, left + 20];
     this.stage.fit(padding, animate);
   }
 

@@ -39,6 +39,7 @@ export class Stage {
   private readonly data = new Map<string, DataLayer>();
   private readonly pictures = new Map<string, PictureLayer>();
   private root: DataTile | null = null;
+  private fittedView: number[] | null = null;
   private readonly rootLoaded: Promise<void>;
 
   constructor(
@@ -181,7 +182,22 @@ export class Stage {
   /** Shows the whole map within the part of the screen that panels leave free. */
   fit(padding: Padding, animate: boolean): void {
     const duration = animate && !reducedMotion() ? 320 : 0;
-    this.view.fit(EXTENT, { padding, duration });
+    const remember = () => {
+      this.fittedView = [...this.center, this.zoom];
+    };
+    this.view.fit(EXTENT, { padding, duration, callback: remember });
+  }
+
+  /** Whether the view is still the one that shows the whole map. */
+  get fitted(): boolean {
+    const now = [...this.center, this.zoom];
+    return this.fittedView?.every((value, i) => Math.abs(value - now[i]!) < 1e-6) ?? false;
+  }
+
+  /** Where a place is on the screen, or null before the first frame. */
+  pixelOf(x: number, y: number): [number, number] | null {
+    const pixel = this.olMap.getPixelFromCoordinate(toPlane(x, y)) as number[] | null;
+    return pixel && [pixel[0]!, pixel[1]!];
   }
 
   zoomBy(delta: number): void {

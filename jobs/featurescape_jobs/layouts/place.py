@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from featurescape_jobs.compiled import Span, Workers, compiled
-from featurescape_jobs.neighbors import Metric, NeighborOptions, search
-from featurescape_jobs.tsne_affinities import conditional_affinities
-from featurescape_jobs.tsne_descent import Step, advance
-from featurescape_jobs.tsne_field import Field
+from featurescape_jobs.layouts.affinities import conditional_affinities
+from featurescape_jobs.layouts.compiled import Span, Workers, compiled
+from featurescape_jobs.layouts.descent import Motion, Step, advance
+from featurescape_jobs.layouts.field import Field
+from featurescape_jobs.layouts.neighbors import Metric, NeighborOptions, search
 
 Floats = npt.NDArray[np.float32]
 
@@ -84,7 +84,7 @@ def _settle(start: Floats, partners: _Partners, workers: Workers) -> Floats:
     field.spread(known, margin=_MARGIN_FRACTION * float(np.ptp(known)) + 1.0)
     low, high = field.bounds()
     positions = np.clip(start.astype(np.float64), low, high)
-    velocity, gains = np.zeros_like(positions), np.ones_like(positions)
+    motion = Motion(positions, np.zeros_like(positions), np.ones_like(positions))
     m = len(positions)
     forces, gradient = np.empty((m, 2), np.float32), np.empty((m, 2), np.float32)
     sums = np.empty(m, np.float32)
@@ -92,7 +92,7 @@ def _settle(start: Floats, partners: _Partners, workers: Workers) -> Floats:
         xy = positions.astype(np.float32)
         field.at(xy, forces, sums)
         workers.run(_gradient, m, xy, partners, (forces, sums), gradient)
-        workers.run(advance, m, _STEP, gradient, positions, velocity, gains)
+        workers.run(advance, m, _STEP, gradient, motion)
         np.clip(positions, low, high, out=positions)
     return positions.astype(np.float32)
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from openTSNE.tsne import OptimizationInterrupt, gradient_descent
 
-from featurescape_jobs.compiled import Span, Workers, balanced_spans, compiled, vectorized
-from featurescape_jobs.tsne_affinities import Edges
-from featurescape_jobs.tsne_field import Field
+from featurescape_jobs.layouts.affinities import Edges
+from featurescape_jobs.layouts.compiled import Span, Workers, balanced_spans, compiled, vectorized
+from featurescape_jobs.layouts.field import Field
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -31,6 +31,22 @@ class Step(NamedTuple):
     momentum: float
     min_gain: float
     max_step: float
+
+
+class Motion(NamedTuple):
+    """What a step changes, each (N, 2) float64."""
+
+    positions: Doubles
+    velocity: Doubles
+    gains: Doubles
+
+
+class _Forces(NamedTuple):
+    """Repulsive forces (N, 2), and what attraction and repulsion are multiplied with."""
+
+    repulsive: Floats
+    pull: np.float32
+    push: np.float32
 
 
 class Objective:
@@ -65,9 +81,9 @@ class Objective:
         self._read(P)
         normalization = self._field.repulsion(xy, self._forces)
         gradient = np.empty_like(xy)
-        pull, push = np.float32(exaggeration), np.float32(1 / normalization)
-        arguments = (self._edges, xy, (pull, push), self._forces, gradient)
-        self.workers.run(_gradient, self._spans, *arguments)
+        scales = (np.float32(exaggeration), np.float32(1 / normalization))
+        forces = _Forces(self._forces, *scales)
+        self.workers.run(_gradient, self._spans, self._edges, xy, forces, gradient)
         return self._divergence(xy, normalization) if should_eval_error else 0.0, gradient
 
     def _divergence(self, xy: Floats, normalization: float) -> float:
@@ -118,7 +134,7 @@ class Descent(gradient_descent):  # type: ignore[misc]
         exaggeration = float(parameters.get("exaggeration") or 1.0)
         every = int(parameters.get("callbacks_every_iters", 50))
         callbacks = tuple(parameters.get("callbacks") or ())
-        step = _step(parameters)
+        step, motion = _step(parameters), Motion(positions, self.update, self.gains)
         for iteration in range(1, n_iter + 1):
             for glance in self.glances:
                 glance()
@@ -128,8 +144,7 @@ class Descent(gradient_descent):  # type: ignore[misc]
             )
             if due and _any_stops(callbacks, iteration, divergence, embedding):
                 raise OptimizationInterrupt(error=divergence, final_embedding=embedding)
-            arguments = (step, gradient, positions, self.update, self.gains)
-            objective_function.workers.run(advance, len(positions), *arguments)
+            objective_function.workers.run(advance, len(positions), step, gradient, motion)
             for axis in range(2):  # one at a time: numpy is slow along an axis of two
                 positions[:, axis] -= positions[:, axis].mean()
         divergence, _ = objective_function(positions, P, should_eval_error=True)
@@ -157,11 +172,10 @@ def _gradient(
     span: Span,
     edges: Edges,
     xy: Floats,
-    scales: tuple[np.float32, np.float32],
-    forces: Floats,
+    forces: _Forces,
     gradient: Floats,
 ) -> None:
-    """Attraction times scales[0] less the repulsive forces times scales[1]."""
+    """Attraction times ``pull`` less the repulsive forces times ``push``."""
     one = np.float32(1)
     for i in range(span.start, span.stop):
         x = xy[i, 0]
@@ -175,8 +189,8 @@ def _gradient(
             w = edges.weights[at] / (one + dx * dx + dy * dy)
             pull_x += w * dx
             pull_y += w * dy
-        gradient[i, 0] = scales[0] * pull_x - scales[1] * forces[i, 0]
-        gradient[i, 1] = scales[0] * pull_y - scales[1] * forces[i, 1]
+        gradient[i, 0] = forces.pull * pull_x - forces.push * forces.repulsive[i, 0]
+        gradient[i, 1] = forces.pull * pull_y - forces.push * forces.repulsive[i, 1]
 
 
 @compiled
@@ -194,10 +208,9 @@ def _divergence_terms(span: Span, edges: Edges, xy: Floats, sums: Doubles) -> No
 
 
 @vectorized
-def advance(
-    span: Span, step: Step, gradient: Floats, positions: Doubles, velocity: Doubles, gains: Doubles
-) -> None:
+def advance(span: Span, step: Step, gradient: Floats, motion: Motion) -> None:
     """One step of every point; a gain grows while gradient and velocity disagree in sign."""
+    positions, velocity, gains = motion
     for i in range(span.start, span.stop):
         for axis in range(2):
             slope = np.float64(gradient[i, axis])

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from openTSNE.affinity import PerplexityBasedNN
 
-from featurescape_jobs.compiled import Span, Workers, compiled
-from featurescape_jobs.neighbors import Neighbors, OpenTSNEIndex
+from featurescape_jobs.layouts.compiled import Span, Workers, compiled
+from featurescape_jobs.layouts.neighbors import Neighbors, OpenTSNEIndex
 
 Floats = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
@@ -40,8 +40,8 @@ class Edges(NamedTuple):
 class Affinities(PerplexityBasedNN):  # type: ignore[misc]
     """Joint affinities of N examples, in the form that openTSNE's embedding takes.
 
-    ``P`` is a scipy CSR matrix (N, N), symmetric, of sum 1, with some 1.4 k entries a row in float32
-    (12 bytes an entry where openTSNE's has 12 plus the copies it makes). ``to_new`` is openTSNE's.
+    ``P`` is a scipy CSR matrix (N, N), symmetric, of sum 1, with some 1.4 k entries a row in float32,
+    8 bytes an entry with its column. ``to_new`` is openTSNE's.
     """
 
     def __init__(self, index: OpenTSNEIndex, perplexity: float, workers: Workers) -> None:

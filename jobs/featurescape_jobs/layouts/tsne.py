@@ -3,12 +3,12 @@
 openTSNE's defaults and its embedding object are kept: PCA initialization of standard deviation 1e-4,
 early exaggeration 12 for 250 iterations, then 500 without, momentum 0.8, learning rate N / exaggeration
 (Belkina et al. 2019). Handed in are our neighbor search (:mod:`.neighbors`), affinities
-(:mod:`.tsne_affinities`), repulsion (:mod:`.tsne_field`) and descent (:mod:`.tsne_descent`). The result
+(:mod:`.affinities`), repulsion (:mod:`.field`) and descent (:mod:`.descent`). The result
 has the same KL divergence as openTSNE's own.
 
 Memory, beside the features, for N examples and k = 3 x perplexity neighbors: 8 k N bytes of neighbors,
-about 12 k N bytes of affinities (twice that while they are made), and the mesh of the field. For 70,000
-examples and perplexity 30: 50 + 75 MB, at most 250 MB while working.
+about 12 k N bytes of affinities (three times that while they are made), and the mesh of the field. For
+70,000 examples and perplexity 30: 50 + 75 MB, and a peak of about 300 MB above the features.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ import numpy.typing as npt
 import openTSNE
 from openTSNE import initialization
 
-from featurescape_jobs.compiled import Workers
 from featurescape_jobs.errors import JobStoppedError
-from featurescape_jobs.neighbors import (
+from featurescape_jobs.layouts.affinities import Affinities
+from featurescape_jobs.layouts.compiled import Workers
+from featurescape_jobs.layouts.descent import Descent, Objective
+from featurescape_jobs.layouts.neighbors import (
     Method,
     Metric,
     NeighborOptions,
@@ -34,8 +36,6 @@ from featurescape_jobs.neighbors import (
     OpenTSNEIndex,
     checked_features,
 )
-from featurescape_jobs.tsne_affinities import Affinities
-from featurescape_jobs.tsne_descent import Descent, Objective
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, float], None]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from featurescape_jobs.neighbors import Metric, NeighborIndex, NeighborOptions
+from featurescape_jobs.layouts.neighbors import Metric, NeighborIndex, NeighborOptions
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

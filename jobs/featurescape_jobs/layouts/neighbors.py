@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from openTSNE.nearest_neighbors import KNNIndex
 
-from featurescape_jobs.compiled import Span, Workers, compiled, vectorized
+from featurescape_jobs.layouts.compiled import Span, Workers, compiled, vectorized
 
 Floats = npt.NDArray[np.float32]
 Metric = Literal["euclidean", "cosine"]

@@ -1,0 +1,312 @@
+"""The tables of these pages that follow from code: ``python docs/tables.py`` writes them anew.
+
+A page marks where a table goes: from ``<!-- table NAME -->`` to ``<!-- end -->``. A test compares the
+pages with what would be written, so that a field, column, setting, code, route or option that is
+added or changed cannot go undocumented.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from fastapi.routing import APIRoute
+
+from featurescape import cli
+from featurescape.api import artifacts as artifact_routes
+from featurescape.api import catalog, examples, health, jobs, tiles
+from featurescape.settings import Settings
+from featurescape_jobs import artifacts, tables
+from featurescape_jobs.color_layers import COLOR_LAYERS
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.run import JOBS
+from featurescape_jobs.specs import JOB_SPECS
+
+PAGES = Path(__file__).parent
+_MARKED = re.compile(r"(<!-- table ([A-Za-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_COMMON = ("title", "seed", "resources")
+_DIMENSIONS = 7
+
+Row = tuple[str, ...]
+
+
+def render(text: str) -> str:
+    """A page with every marked table as the code has it now."""
+
+    def fill(match: re.Match[str]) -> str:
+        kind, _, argument = match[2].partition(" ")
+        return f"{match[1]}{_TABLES[kind](argument)}\n{match[3]}"
+
+    return _MARKED.sub(fill, text)
+
+
+def _table(header: Row, rows: Iterable[Row]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+# -- specs and settings ------------------------------------------------------------------------
+
+
+def _spec(job: str) -> str:
+    schema = JOB_SPECS[job].model_json_schema()
+    names = list(schema["properties"])
+    own = [name for name in names if name not in ("job", *_COMMON)]
+    schema["properties"] = {n: schema["properties"][n] for n in ("job", *own, *_COMMON)}
+    return _table(
+        ("field", "values", "default", "meaning"), _spec_rows(schema, schema.get("$defs", {}), "")
+    )
+
+
+def _spec_rows(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> Iterable[Row]:
+    for name, raw in schema["properties"].items():
+        node = _resolved(raw, defs)
+        nested = node.get("type") == "object"
+        if "const" in node:
+            default, meaning = "required", "Which job type this is."
+        else:
+            default = _default(raw, required=name in schema.get("required", ()), nested=nested)
+            meaning = raw.get("description", "")
+        yield (f"`{prefix}{name}`", _values(raw, defs), default, _null(meaning))
+        if nested:
+            yield from _spec_rows(node, defs, f"{prefix}{name}.")
+
+
+def _default(node: dict[str, Any], *, required: bool, nested: bool) -> str:
+    if required:
+        return "required"
+    return "as below" if nested else f"`{json.dumps(node.get('default'))}`"
+
+
+def _resolved(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    return {**defs[node["$ref"].rpartition("/")[2]], **node} if "$ref" in node else node
+
+
+def _values(raw: dict[str, Any], defs: dict[str, Any]) -> str:
+    """What a field may be, from its JSON schema, in words."""
+    node = _resolved(raw, defs)
+    if "anyOf" in node:
+        return " or ".join(_values(part, defs) for part in node["anyOf"])
+    if "const" in node:
+        return f"`{node['const']}`"
+    if "enum" in node:
+        return ", ".join(f"`{value}`" for value in node["enum"])
+    kind = str(node["type"])
+    if kind in ("integer", "number"):
+        return _range(kind, node)
+    if kind == "string":
+        return _text(node)
+    if kind == "array" and "items" in node:
+        least = f", at least {node['minItems']}" if "minItems" in node else ""
+        return f"list of {_values(node['items'], defs)}s{least}"
+    return kind
+
+
+def _range(kind: str, node: dict[str, Any]) -> str:
+    limits = (
+        ("minimum", "≥"),
+        ("exclusiveMinimum", ">"),
+        ("maximum", "≤"),
+        ("exclusiveMaximum", "<"),
+    )
+    found = [f"{sign} {node[name]:,}" for name, sign in limits if name in node]
+    return " ".join([kind, ", ".join(found)]).strip()
+
+
+def _text(node: dict[str, Any]) -> str:
+    pattern = str(node.get("pattern", ""))
+    known = {"{12}": "job id", "{64}": "64 hex digits", "{0,63}": "name", "https?": "address"}
+    word = next((word for mark, word in known.items() if mark in pattern), "text")
+    return f"{word}, at most {node['maxLength']:,} characters" if "maxLength" in node else word
+
+
+def _null(meaning: str) -> str:
+    """Descriptions say "none"; JSON says null."""
+    return meaning.replace("none:", "null:").replace("None:", "Unset:")
+
+
+def _settings(_: str) -> str:
+    schema = Settings.model_json_schema()
+
+    def rows() -> Iterable[Row]:
+        for name, node in schema["properties"].items():
+            many = node.get("type") == "array"
+            values = "several, with commas" if many else _values(node, {}).replace(" or null", "")
+            default = node.get("default")
+            shown = f"`{','.join(default) if many else default}`" if default else "unset"
+            if "default" not in node:
+                shown = "the user's data folder"
+            meaning = _null(node["description"].replace("none:", "unset:"))
+            yield (f"`FEATURESCAPE_{name.upper()}`", values, shown, meaning)
+
+    return _table(("variable", "values", "default", "meaning"), rows())
+
+
+# -- artifacts ---------------------------------------------------------------------------------
+
+
+def _columns(name: str) -> str:
+    schema: pa.Schema = (
+        tables.features_schema(_DIMENSIONS, "float32")
+        if name == "features"
+        else getattr(tables, name.upper())
+    )
+
+    def rows() -> Iterable[Row]:
+        for field in schema:
+            said = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+            kind = str(field.type).replace("item: ", "").replace(f"[{_DIMENSIONS}]", "[D]")
+            yield (f"`{field.name}`", f"`{kind}`", said.get("unit", ""), said["description"])
+
+    return _table(("column", "type", "unit", "meaning"), rows())
+
+
+def _record(name: str) -> str:
+    schema = getattr(artifacts, name.replace(" ", "")).model_json_schema()
+    defs = schema.get("$defs", {})
+
+    def rows() -> Iterable[Row]:
+        for field, node in schema["properties"].items():
+            meaning = node.get("description", "")
+            yield (f"`{field}`", _record_type(node, defs), meaning)
+
+    return _table(("field", "type", "meaning"), rows())
+
+
+def _record_type(node: dict[str, Any], defs: dict[str, Any]) -> str:
+    if "$ref" in node:
+        return str(node["$ref"].rpartition("/")[2])
+    if "anyOf" in node:
+        return " or ".join(_record_type(part, defs) for part in node["anyOf"])
+    if "enum" in node:
+        return ", ".join(f"`{value}`" for value in node["enum"])
+    kind = str(node["type"])
+    if kind == "array" and "prefixItems" in node:
+        return f"{len(node['prefixItems'])} {node['prefixItems'][0]['type']}s"
+    if kind == "array":
+        return f"list of {_record_type(node['items'], defs)}"
+    if kind == "object" and isinstance(node.get("additionalProperties"), dict):
+        return f"text → {_record_type(node['additionalProperties'], defs)}"
+    return {"string": "text"}.get(kind, kind)
+
+
+# -- codes, catalog, routes, commands ----------------------------------------------------------
+
+
+def _errors(_: str) -> str:
+    rows = (
+        (f"`{code}`", f"`{kind.__name__}`", str(kind.status), _first_line(kind.__doc__))
+        for code, kind in error_classes().items()
+    )
+    return _table(("code", "class", "HTTP status", "meaning"), rows)
+
+
+def _row_errors(_: str) -> str:
+    return _table(("code", "meaning"), ((f"`{c}`", why) for c, why in ROW_ERROR_CODES.items()))
+
+
+def _jobs(_: str) -> str:
+    rows = ((f"[`{e.name}`](jobs/{e.name}.md)", e.title, e.summary) for e in JOBS.values())
+    return _table(("job", "title", "what it does"), rows)
+
+
+def _datasets(_: str) -> str:
+    def rows() -> Iterable[Row]:
+        for card in (dataset.card for dataset in DATASETS.values()):
+            root = card.root_hint if card.needs_root else "none"
+            yield (f"`{card.name}`", card.summary, root, ", ".join(f"`{s}`" for s in card.splits))
+
+    return _table(("dataset", "what", "root", "splits"), rows())
+
+
+def _models(_: str) -> str:
+    def rows() -> Iterable[Row]:
+        for card in (model.card for model in MODELS.values()):
+            weights = f"{card.weights.name}, {card.weights.license}" if card.weights else "trained"
+            default = f"`{card.default_layer}`, {card.default_pooling}"
+            shape = f"{card.channels} × {card.input_px} × {card.input_px}"
+            yield (f"`{card.name}`", card.paper, shape, default, weights)
+
+    header = ("model", "after", "input (C × H × W)", "default layer and pooling", "weights")
+    return _table(header, rows())
+
+
+def _color_layers(_: str) -> str:
+    def rows() -> Iterable[Row]:
+        for card in (layer.card for layer in COLOR_LAYERS.values()):
+            needs = ", ".join(card.needs) or "nothing"
+            yield (f"`{card.name}`", card.summary, card.kind, f"`{card.media_type}`", needs)
+
+    return _table(("color layer", "shows", "kind", "tiles", "needs"), rows())
+
+
+def _routes(_: str) -> str:
+    parts = (catalog, jobs, artifact_routes, tiles, examples, health)
+    found = [route for part in parts for route in part.router.routes if isinstance(route, APIRoute)]
+
+    def rows() -> Iterable[Row]:
+        for route in found:
+            methods = " ".join(sorted(route.methods - {"HEAD"}))
+            query = ", ".join(f"`{param.alias}`" for param in route.dependant.query_params)
+            path = route.path.replace(":path}", "}")
+            yield (f"`{methods} {path}`", query, _first_line(route.description))
+
+    return _table(("route", "query", "what it answers"), rows())
+
+
+def _commands(_: str) -> str:
+    found = [a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)]
+
+    def rows() -> Iterable[Row]:
+        for name, parser in found[0].choices.items():
+            actions = [action for action in parser._actions if action.dest != "help"]
+            words = [
+                action.metavar or action.dest for action in actions if not action.option_strings
+            ]
+            usage = " ".join(["featurescape", name, *(str(word).upper() for word in words)])
+            options = ", ".join(f"`{a.option_strings[-1]}`" for a in actions if a.option_strings)
+            yield (f"`{usage}`", str(parser.description), options)
+
+    return _table(("command", "what it does", "options"), rows())
+
+
+def _first_line(text: str | None) -> str:
+    return " ".join((text or "").strip().split("\n\n")[0].split()).replace("``", "`")
+
+
+_TABLES: dict[str, Callable[[str], str]] = {
+    "spec": _spec,
+    "settings": _settings,
+    "columns": _columns,
+    "record": _record,
+    "errors": _errors,
+    "row_errors": _row_errors,
+    "jobs": _jobs,
+    "datasets": _datasets,
+    "models": _models,
+    "color_layers": _color_layers,
+    "routes": _routes,
+    "commands": _commands,
+}
+
+
+def main() -> None:
+    """Write all pages anew."""
+    for page in sorted(PAGES.rglob("*.md")):
+        text = page.read_text()
+        fresh = render(text)
+        if fresh != text:
+            page.write_text(fresh)
+            print(f"wrote {page.relative_to(PAGES)}")
+
+
+if __name__ == "__main__":
+    main()

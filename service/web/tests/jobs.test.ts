@@ -1,0 +1,133 @@
+import { describe, expect, it } from "vitest";
+import { apiError } from "../src/api/client";
+import type { Job, Progress } from "../src/api/types";
+import { EtaTracker, fraction } from "../src/jobs/eta";
+import { anyActive, chainStatus, groupChains } from "../src/jobs/group";
+import { figures, specRows } from "../src/jobs/detail-parts";
+
+function job(id: string, change: Partial<Job> = {}): Job {
+  return {
+    id,
+    job: id.split("-")[0]!,
+    title: null,
+    status: "SUCCEEDED",
+    spec: {},
+    inputs: {},
+    attempt: 1,
+    reason: null,
+    progress: null,
+    rows: null,
+    error_rows: null,
+    created_at: "2026-11-22T12:00:00Z",
+    started_at: null,
+    ended_at: null,
+    ...change,
+  };
+}
+
+const spec = { dataset: { name: "digits" }, model: { name: "lenet" } };
+const chain = [
+  job("tiles-1", { inputs: { embedding: "embedding-1" }, created_at: "2026-11-22T12:00:03Z", status: "PENDING" }),
+  job("embedding-1", { inputs: { features: "features-1" }, status: "RUNNING" }),
+  job("features-1", { inputs: { "model.training": "training-1" }, spec }),
+  job("training-1", { spec }),
+];
+
+describe("chains", () => {
+  it("put a job after everything it is made from", () => {
+    const [only, ...rest] = groupChains(chain);
+    expect(rest).toEqual([]);
+    expect(only!.stages.map((each) => each.id)).toEqual(["training-1", "features-1", "embedding-1", "tiles-1"]);
+    expect(only!.last.id).toBe("tiles-1");
+    expect(only!.status).toBe("RUNNING");
+    expect(only!.title).toMatch(/digits.*lenet/);
+  });
+
+  it("share an input that two maps are made from, newest chain first", () => {
+    const other = job("embedding-2", { inputs: { features: "features-1" }, created_at: "2026-11-23T00:00:00Z", title: "cosine" });
+    const found = groupChains([...chain, other]);
+    expect(found.map((each) => each.last.id)).toEqual(["embedding-2", "tiles-1"]);
+    expect(found.map((each) => each.stages[1]!.id)).toEqual(["features-1", "features-1"]);
+    expect(found[0]!.title).toBe("cosine");
+  });
+
+  it("do without inputs that are not in the list, and survive a circle", () => {
+    expect(groupChains([chain[0]!])[0]!.stages).toHaveLength(1);
+    expect(groupChains([job("a-1", { inputs: { x: "b-1" } }), job("b-1", { inputs: { x: "a-1" } })])).toEqual([]);
+  });
+
+  it("have one status: failed before running, done when the last is done", () => {
+    const of = (...all: Job["status"][]) => chainStatus(all.map((status, i) => job(`x-${i}`, { status })));
+    expect(of("FAILED", "SUCCEEDED")).toBe("SUCCEEDED");
+    expect(of("SUCCEEDED", "FAILED", "FAILED")).toBe("FAILED");
+    expect(of("STOPPED", "PENDING")).toBe("STOPPED");
+    expect(of("SUCCEEDED", "PENDING")).toBe("RUNNING");
+    expect(of("PENDING", "PENDING")).toBe("PENDING");
+  });
+
+  it("are active while any job may still change", () => {
+    expect(anyActive(chain)).toBe(true);
+    expect(anyActive([job("a-1"), job("b-1", { status: "FAILED" })])).toBe(false);
+  });
+});
+
+describe("time left", () => {
+  const progress = (change: Partial<Progress>): Progress => ({
+    attempt: 1, sequence: 0, stage: "extract", done: 0, total: 100, errors: 0, message: "", updated_at: 0, ...change,
+  });
+
+  it("follows the pace of the stage", () => {
+    const eta = new EtaTracker();
+    expect(eta.observe(progress({ done: 0, updated_at: 10 }))).toBeNull();
+    expect(eta.observe(progress({ done: 20, updated_at: 14 }))).toBeCloseTo(16);
+    expect(eta.observe(progress({ done: 20, updated_at: 14 }))).toBeCloseTo(16);
+    expect(eta.observe(progress({ done: 40, updated_at: 18 }))).toBeCloseTo(12);
+  });
+
+  it("forgets an earlier pace", () => {
+    const eta = new EtaTracker();
+    for (let i = 0; i <= 20; i += 1) eta.observe(progress({ total: 1000, done: i, updated_at: 2 * i }));
+    let left: number | null = null;
+    for (let i = 1; i <= 20; i += 1) left = eta.observe(progress({ total: 1000, done: 20 + 10 * i, updated_at: 40 + 2 * i }));
+    expect(left).toBeCloseTo((1000 - 220) / 5, -1);
+  });
+
+  it("starts again with a new stage and says nothing at the end or without a total", () => {
+    const eta = new EtaTracker();
+    eta.observe(progress({ updated_at: 0 }));
+    eta.observe(progress({ done: 50, updated_at: 5 }));
+    expect(eta.observe(progress({ stage: "commit", done: 1, updated_at: 6 }))).toBeNull();
+    expect(eta.observe(progress({ stage: "commit", done: 100, updated_at: 9 }))).toBeNull();
+    expect(eta.observe(progress({ stage: "commit", total: 0, done: 0, updated_at: 12 }))).toBeNull();
+  });
+
+  it("is a part between 0 and 1, or unknown", () => {
+    expect(fraction(null)).toBeNull();
+    expect(fraction(progress({ total: 0 }))).toBeNull();
+    expect(fraction(progress({ done: 25 }))).toBe(0.25);
+    expect(fraction(progress({ done: 120 }))).toBe(1);
+  });
+});
+
+describe("a job's page", () => {
+  it("shows the spec with dotted fields and without empty ones", () => {
+    const rows = specRows({ job: "features", dataset: { name: "digits", root: null }, color_layers: ["a", "b"], seed: 0 });
+    expect(rows).toEqual([["dataset.name", "digits"], ["color_layers", "a, b"], ["seed", "0"]]);
+  });
+
+  it("shows the numbers of the manifest, not the map", () => {
+    expect(figures({ map: { examples: 3 }, quality: { final_kl: 0.77 }, names: [1], dimensions: 64 })).toEqual([
+      ["final KL", 0.77],
+      ["dimensions", 64],
+    ]);
+  });
+});
+
+describe("errors of the service", () => {
+  it("keep code and message, and have some where the answer has none", () => {
+    expect(apiError(422, { error: { code: "unknown_layer", message: "no such layer" } })).toMatchObject({
+      code: "unknown_layer", message: "no such layer", status: 422,
+    });
+    expect(apiError(502, null)).toMatchObject({ code: "internal", message: "the service answered with 502" });
+  });
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from "vitest";
+import { formatMapState, type MapFacts, type MapState, parseMapState } from "../src/map/url-state";
+import { parseRoute } from "../src/app/router";
+
+const facts: MapFacts = {
+  layers: ["density", "category", "thumbnails"],
+  classes: [0, 1, 2, 3, 4, 5],
+  examples: 1797,
+  maxZoom: 7,
+};
+const start: MapState = { center: null, zoom: null, layer: "density", colormap: "magma", hidden: new Set(), row: null };
+
+describe("the address bar", () => {
+  it("is empty for the state a map opens with", () => {
+    expect(formatMapState(start, facts)).toBe("");
+    expect(parseMapState("", facts)).toEqual(start);
+  });
+
+  it("gives back every state it was given", () => {
+    const states: Partial<MapState>[] = [
+      { center: [0.5123, 0.25], zoom: 3.125 },
+      { layer: "category", colormap: "cividis" },
+      { hidden: new Set([1, 4]) },
+      { hidden: new Set([0, 1, 2, 3, 5]) },
+      { hidden: new Set(facts.classes) },
+      { row: 0 },
+      { layer: "thumbnails", row: 1796, center: [0, 1], zoom: -0.5, hidden: new Set([5]) },
+    ];
+    for (const change of states) {
+      const state = { ...start, ...change };
+      expect(parseMapState(formatMapState(state, facts), facts)).toEqual(state);
+    }
+  });
+
+  it("writes the shorter list of classes", () => {
+    expect(formatMapState({ ...start, hidden: new Set([2]) }, facts)).toBe("?hide=2");
+    expect(formatMapState({ ...start, hidden: new Set([0, 1, 2, 3, 5]) }, facts)).toBe("?only=4");
+  });
+
+  it("keeps the center to a fraction of a pixel, no more", () => {
+    const text = (zoom: number) => formatMapState({ ...start, center: [1 / 3, 2 / 3], zoom }, facts);
+    expect(text(0)).toBe("?c=0.3333,0.6667&z=0");
+    const [x] = parseMapState(text(7), facts).center!;
+    expect(Math.abs(x - 1 / 3) * 512 * 2 ** 7).toBeLessThan(0.2);
+  });
+
+  it("falls back where a value is malformed or out of range", () => {
+    const search = "?c=NaN,2&z=x&layer=<img>&colormap=constructor&hide=9,-1,a&row=1797";
+    expect(parseMapState(search, facts)).toEqual(start);
+    expect(parseMapState("?z=99&row=-1&c=0.5", facts)).toEqual({ ...start, zoom: 7 });
+  });
+});
+
+describe("routes", () => {
+  it("are read from the path", () => {
+    expect(parseRoute("/")).toEqual({ page: "home" });
+    expect(parseRoute("/jobs/")).toEqual({ page: "jobs" });
+    expect(parseRoute("/jobs/tiles-0123456789ab")).toEqual({ page: "job", id: "tiles-0123456789ab" });
+    expect(parseRoute("/maps/tiles-0123456789ab")).toEqual({ page: "map", id: "tiles-0123456789ab" });
+    expect(parseRoute("/maps").page).toBe("missing");
+    expect(parseRoute("/maps/%E0%A4%A").page).toBe("map");
+  });
+});

@@ -1,0 +1,61 @@
+"""What watches the service can see how it is."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+
+from featurescape.embedded import EmbeddedService
+from featurescape_jobs.errors import ConflictError
+from service_fakes import FEATURES_SPEC, RunningService
+
+
+def test_it_is_alive(http: httpx.Client) -> None:
+    assert http.get("/livez").json() == {"status": "alive"}
+
+
+def test_without_ray_it_is_degraded_and_still_ready(
+    http: httpx.Client, service: RunningService
+) -> None:
+    answer = http.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "degraded", "reason": "Ray: Ray is down"}
+
+
+def test_metrics_count_jobs_and_requests_without_job_ids(http: httpx.Client) -> None:
+    job_id = http.post("/v1/jobs", json=FEATURES_SPEC).json()["id"]
+    text = http.get("/metrics").text
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert int(lines['featurescape_jobs{status="PENDING"}']) >= 1
+    assert int(lines['featurescape_http_requests_total{method="POST",status="202"}']) >= 1
+    assert lines["featurescape_ray_up"] == "0"
+    assert job_id not in text
+
+
+def test_a_second_service_on_the_same_record_is_refused(service: RunningService) -> None:
+    settings = service.embedded.app.state.services.settings
+    with pytest.raises(ConflictError, match="another"):
+        EmbeddedService(settings, service.runner)
+
+
+def test_the_pages_of_the_viewer_lead_to_its_index(http: httpx.Client) -> None:
+    for path in ("/", "/jobs", "/jobs/features-0123456789ab", "/maps/tiles-0123456789ab"):
+        answer = http.get(path)
+        assert answer.status_code in (200, 503)  # 503: the viewer is not built here
+        assert answer.headers["content-type"].startswith(("text/html", "text/plain"))
+
+
+def test_jobs_reach_ray_as_soon_as_it_is_back(service: RunningService) -> None:
+    with httpx.Client(base_url=service.url) as client:
+        submitted = client.post("/v1/jobs", json=FEATURES_SPEC).json()["id"]
+        service.runner.up = True
+        deadline = time.monotonic() + 10
+        while service.store.get(submitted).status == "PENDING" and time.monotonic() < deadline:
+            service.runner.states.clear()
+            for record in service.store.running():
+                service.store.request_stop(record.id)
+            time.sleep(0.05)
+        assert service.store.get(submitted).status != "PENDING"
+        service.runner.up = False

@@ -1,0 +1,141 @@
+"""Tiles in color and single examples of a map."""
+
+from __future__ import annotations
+
+import io
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from featurescape.colormaps import COLORMAPS, lookup_table
+from service_fakes import FEATURES_SPEC, RunningService, png
+
+
+def pixels(answer: httpx.Response) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
+
+
+def test_a_density_tile_is_colored_where_something_is(http: httpx.Client, map_id: str) -> None:
+    answer = http.get(f"/v1/maps/{map_id}/tiles/density/0/0/0.png?colormap=magma")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    found = pixels(answer)
+    assert found.shape == (512, 512, 4)
+    assert found[0, 0].tolist() == [*lookup_table("magma")[255].tolist(), 255]
+    assert not found[1:, 1:, 3].any()
+
+
+def test_a_category_tile_has_the_color_of_the_class_unless_hidden(
+    http: httpx.Client, map_id: str
+) -> None:
+    address = f"/v1/maps/{map_id}/tiles/category/0/0/0.png"
+    assert http.get(address).status_code == 200
+    shown = pixels(http.get(address))
+    # class 3 | 15 << 8 is not in the legend of four classes: nothing is drawn
+    assert not shown[..., 3].any()
+
+
+def test_thumbnails_come_as_they_are(http: httpx.Client, map_id: str) -> None:
+    answer = http.get(f"/v1/maps/{map_id}/tiles/thumbnails/0/0/0.webp")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+    assert http.get(f"/v1/maps/{map_id}/tiles/thumbnails/0/0/0.png").status_code == 404
+
+
+def test_an_empty_tile_is_transparent(http: httpx.Client, map_id: str) -> None:
+    answer = http.get(f"/v1/maps/{map_id}/tiles/density/1/1/1.png")
+    assert answer.status_code == 200
+    assert not pixels(answer)[..., 3].any()
+
+
+@pytest.mark.parametrize(
+    "place", ["9999/0/0", "2/0/0", "0/1/0", "1/0/2", "0/-1/0", f"1/{10**18}/0", "-1/0/0"]
+)
+def test_there_are_no_tiles_outside_of_the_map(http: httpx.Client, map_id: str, place: str) -> None:
+    assert http.get(f"/v1/maps/{map_id}/tiles/density/{place}.png").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["density/x/0/0.png", "density/0/0/0.png?colormap=jet", "category/0/0/0.png?hide=a"]
+)
+def test_wrong_tile_parameters_are_named(http: httpx.Client, map_id: str, path: str) -> None:
+    answer = http.get(f"/v1/maps/{map_id}/tiles/{path}")
+    assert answer.status_code == 422
+
+
+def test_an_unknown_layer_is_not_found_and_the_known_are_told(
+    http: httpx.Client, map_id: str
+) -> None:
+    answer = http.get(f"/v1/maps/{map_id}/tiles/nothing/0/0/0.png")
+    assert answer.status_code == 404
+    assert "thumbnails" in answer.json()["error"]["message"]
+
+
+def test_an_example_is_shown_with_its_neighbors(http: httpx.Client, map_id: str) -> None:
+    found = http.get(f"/v1/maps/{map_id}/examples/3").json()
+    assert found["example_id"] == "digits-0003"
+    assert (found["label"], found["class_name"]) == (3, "3")
+    assert (found["width"], found["height"]) == (8, 8)
+    assert found["x"] == pytest.approx(0.4)
+    assert [near["row"] for near in found["neighbors"]] == [2, 0]
+    assert found["neighbors"][0]["class_name"] is None
+    assert found["neighbors"][1] == {
+        "row": 0,
+        "example_id": "digits-0000",
+        "label": 0,
+        "class_name": "0",
+        "distance": 1.0,
+    }
+
+
+@pytest.mark.parametrize("row", ["4", "-1", str(10**15)])
+def test_a_row_outside_of_the_map_is_not_found(http: httpx.Client, map_id: str, row: str) -> None:
+    for what in ("", "/thumbnail", "/image"):
+        assert http.get(f"/v1/maps/{map_id}/examples/{row}{what}").status_code == 404
+
+
+def test_the_thumbnail_is_the_stored_one_also_of_a_second_file(
+    http: httpx.Client, map_id: str
+) -> None:
+    for row in (0, 2, 3):
+        answer = http.get(f"/v1/maps/{map_id}/examples/{row}/thumbnail")
+        assert answer.content == png(row)
+        assert answer.headers["content-type"] == "image/png"
+
+
+def test_the_picture_is_read_from_the_dataset_and_encoded_anew(
+    http: httpx.Client, map_id: str
+) -> None:
+    from sklearn.datasets import load_digits
+
+    answer = http.get(f"/v1/maps/{map_id}/examples/2/image")
+    assert answer.headers["content-type"] == "image/png"
+    expected = np.rint(load_digits().images[2] * (255 / 16))
+    assert np.array_equal(pixels(answer)[..., 0], expected)
+
+
+def test_examples_are_found_by_id_or_its_start(http: httpx.Client, map_id: str) -> None:
+    address = f"/v1/maps/{map_id}/examples"
+    exact = http.get(address, params={"example_id": "digits-0002"}).json()["examples"]
+    assert exact == [{"row": 2, "example_id": "digits-0002", "class_name": None}]
+    started = http.get(address, params={"example_id": "digits-"}).json()["examples"]
+    assert [example["row"] for example in started] == [0, 1, 2, 3]
+    assert http.get(address, params={"example_id": "%_"}).json()["examples"] == []
+    assert http.get(address).status_code == 422
+
+
+def test_only_a_tiles_job_is_a_map(http: httpx.Client, service: RunningService) -> None:
+    job_id = service.commit.started(FEATURES_SPEC)
+    service.commit.finish(job_id)
+    answer = http.get(f"/v1/maps/{job_id}/examples/0")
+    assert answer.status_code == 404
+    assert "not a map" in answer.json()["error"]["message"]
+
+
+def test_colormaps_run_from_dark_to_light_or_across_the_hues() -> None:
+    for name in COLORMAPS:
+        table = lookup_table(name)
+        assert table.shape == (256, 3)
+        if name != "turbo":
+            luminance = table @ np.array([0.2126, 0.7152, 0.0722])
+            assert (np.diff(luminance) > -0.5).all(), name

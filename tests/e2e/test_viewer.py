@@ -1,0 +1,215 @@
+"""The viewer in Debian's Chromium: it draws, zooms to single pictures, and opens the right one."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from featurescape import Client
+from featurescape.handles import Map
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+READY = "() => document.body.dataset.ready === 'true'"
+LAYERS = ["density", "category", "thumbnails"]
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page; no console error and no CSP violation may come up while it is used."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    opened = context.new_page()
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(f"{message.type}: {message.text}")
+
+    opened.on("console", listen)
+    opened.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+def open_map(page: Page, view: Map, query: str = "") -> None:
+    page.goto(f"{view.url}{query}")
+    page.wait_for_function(READY)
+
+
+def picture_of(page: Page) -> np.ndarray:
+    image = Image.open(io.BytesIO(page.get_by_test_id("map").screenshot())).convert("RGB")
+    return np.asarray(image).astype(int)
+
+
+def place_on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Viewport pixel of a point of the unit square."""
+    left, top = page.evaluate(
+        """([x, y]) => {
+            const map = window.featurescape.map;
+            const view = map.getView();
+            const [minX, minY, maxX, maxY] = view.getProjection().getExtent();
+            const at = [minX + x * (maxX - minX), maxY - y * (maxY - minY)];
+            return map.getPixelFromCoordinate(at);
+        }""",
+        [x, y],
+    )
+    box = page.get_by_test_id("map").bounding_box()
+    assert box is not None
+    return box["x"] + left, box["y"] + top
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_draws(page: Page, digits_map: Map, layer: str) -> None:
+    open_map(page, digits_map, f"?layer={layer}")
+    pixels = picture_of(page)
+    background = pixels[5, 5]
+    drawn = np.abs(pixels - background).sum(axis=2) > 60
+    assert drawn.mean() > 0.005
+    colors = {tuple(color) for color in (pixels[drawn] // 32).tolist()}
+    assert len(colors) >= {"density": 4, "category": 10, "thumbnails": 4}[layer]
+
+
+def test_layers_are_chosen_by_hand(page: Page, digits_map: Map) -> None:
+    open_map(page, digits_map)
+    seen = []
+    for layer in LAYERS:
+        page.get_by_test_id(f"layer-{layer}").click()
+        expect(page).to_have_url(re.compile(f"layer={layer}|/maps/[^?]+$"))
+        page.wait_for_function(READY)
+        seen.append(picture_of(page))
+    assert all(np.abs(a - b).mean() > 0.5 for a, b in zip(seen, seen[1:], strict=False))
+
+
+def test_a_click_on_a_single_picture_opens_it(page: Page, digits_map: Map, client: Client) -> None:
+    row = 1234
+    example = digits_map.example(row)
+    zoom = digits_map.info().max_zoom + 1
+    open_map(page, digits_map, f"?layer=thumbnails&c={example['x']},{example['y']}&z={zoom}")
+    page.mouse.click(*place_on_screen(page, example["x"], example["y"]))
+    panel = page.get_by_test_id("detail-panel")
+    expect(panel).to_be_visible()
+    expect(page.get_by_test_id("detail-id")).to_contain_text(example["example_id"])
+    expect(page.get_by_test_id("detail-class")).to_contain_text(example["class_name"])
+    image = page.get_by_test_id("detail-image").locator("img")
+    if image.count() == 0:
+        image = page.locator("img[data-testid=detail-image]")
+    expect(image).to_have_js_property("complete", True)
+    assert image.evaluate("picture => picture.naturalWidth") > 0
+    assert f"/examples/{row}/" in str(image.evaluate("picture => picture.src"))
+    neighbors = page.get_by_test_id("neighbours").get_by_role("button")
+    assert neighbors.count() >= 8
+    expect(page).to_have_url(re.compile(rf"row={row}"))
+
+
+def test_hover_shows_the_picture(page: Page, digits_map: Map) -> None:
+    example = digits_map.example(42)
+    zoom = digits_map.info().max_zoom
+    open_map(page, digits_map, f"?layer=category&c={example['x']},{example['y']}&z={zoom}")
+    x, y = place_on_screen(page, example["x"], example["y"])
+    page.mouse.move(x - 30, y)
+    page.mouse.move(x, y, steps=4)
+    expect(page.get_by_test_id("hover-card")).to_be_visible()
+    expect(page.get_by_test_id("hover-card").locator("img")).to_be_visible()
+
+
+def test_a_hidden_class_is_not_drawn_and_the_address_keeps_it(page: Page, digits_map: Map) -> None:
+    open_map(page, digits_map, "?layer=category")
+    before = picture_of(page)
+    page.get_by_test_id("class-0").click()
+    page.wait_for_function(READY)
+    page.wait_for_timeout(300)
+    after = picture_of(page)
+    assert np.abs(before - after).sum() > 0
+    expect(page).to_have_url(re.compile("hide=0"))
+    page.reload()
+    page.wait_for_function(READY)
+    assert np.abs(picture_of(page) - after).mean() < 1
+
+
+def test_the_map_is_worked_from_the_keyboard(page: Page, digits_map: Map) -> None:
+    open_map(page, digits_map)
+    page.get_by_test_id("map").focus()
+    zoom = "() => window.featurescape.map.getView().getZoom()"
+    before = page.evaluate(zoom)
+    page.keyboard.press("+")
+    page.wait_for_function(f"({zoom})() > {before} + 0.3")
+    center = "() => window.featurescape.map.getView().getCenter()[0]"
+    was = page.evaluate(center)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"({center})() > {was}")
+
+
+def test_the_jobs_page_shows_progress_move(page: Page, client: Client) -> None:
+    page.goto(f"{client.url}/jobs")
+    job = client.submit(
+        {
+            "job": "training",
+            "title": "progress to be seen",
+            "dataset": {"name": "digits"},
+            "model": {"name": "row_lstm"},
+            "epochs": 30,
+        }
+    )
+    row = page.get_by_test_id("job-row").filter(has_text="progress to be seen").first
+    expect(row).to_be_visible(timeout=10_000)
+    progress = row.get_by_test_id("job-progress")
+    expect(progress).to_be_visible(timeout=60_000)
+    seen = set()
+    for _ in range(200):
+        if progress.count():
+            seen.add(progress.first.get_attribute("aria-valuenow") or progress.first.inner_text())
+        if len(seen) >= 4:
+            break
+        page.wait_for_timeout(150)
+    assert len(seen) >= 4
+    job.wait(timeout_seconds=240, show=False)
+    expect(row).to_contain_text(
+        re.compile("succeeded|done|finished", re.IGNORECASE), timeout=15_000
+    )
+
+
+def test_a_failed_job_shows_why(page: Page, client: Client) -> None:
+    job = client.submit(
+        {
+            "job": "features",
+            "dataset": {"name": "digits"},
+            "model": {"name": "lenet", "weights": "random"},
+            "layer": "<img src=x onerror=alert(1)>",
+        }
+    )
+    while not job.refresh().ended:
+        page.wait_for_timeout(200)
+    page.goto(f"{client.url}/jobs/{job.id}")
+    expect(page.get_by_test_id("job-error").first).to_contain_text("unknown_layer")
+    expect(page.get_by_test_id("job-error").first).to_contain_text("<img src=x onerror=alert(1)>")
+
+
+def test_the_map_has_room_on_a_phone(browser: Browser, digits_map: Map) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    opened = context.new_page()
+    open_map(opened, digits_map)
+    width = opened.evaluate("() => document.documentElement.scrollWidth")
+    context.close()
+    assert width <= 390

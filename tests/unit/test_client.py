@@ -1,0 +1,256 @@
+"""The client against a service over real HTTP: what it sends, what it raises, what it hands out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from featurescape import Client, DatasetSpec, FeaturesSpec, ModelSpec
+from featurescape.transport import Transport
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.errors import (
+    ArtifactError,
+    ConflictError,
+    InputJobError,
+    JobFailedError,
+    JobStoppedError,
+    NotFoundError,
+    ServiceUnavailableError,
+    SpecError,
+    UnknownNameError,
+    WeightsError,
+)
+from service_fakes import FEATURES_SPEC, RunningService, running_service
+
+RANDOM = ModelSpec(name="lenet", weights="random")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[RunningService]:
+    with running_service(tmp_path, allowed_roots=(str(tmp_path),)) as running:
+        yield running
+
+
+@pytest.fixture
+def client(service: RunningService) -> Iterator[Client]:
+    with Client(service.url) as made:
+        yield made
+
+
+def test_a_spec_is_submitted_as_model_or_mapping(client: Client) -> None:
+    spec = FeaturesSpec(dataset=DatasetSpec(name="digits", limit=4), model=RANDOM)
+    job = client.submit(spec)
+    assert job.spec == client.submit(FEATURES_SPEC).spec
+    assert job.id.startswith("features-")
+    assert job.status in ("PENDING", "RUNNING")
+    assert client.job(job.id).id == job.id
+    assert len(client.jobs(job="features")) == 2
+
+
+def test_the_same_key_gives_the_same_job(client: Client) -> None:
+    assert client.submit(FEATURES_SPEC, "k").id == client.submit(FEATURES_SPEC, "k").id
+    with pytest.raises(ConflictError):
+        client.submit({**FEATURES_SPEC, "seed": 1}, "k")
+
+
+def test_a_wrong_spec_is_refused_before_any_network() -> None:
+    nowhere = Client("http://127.0.0.1:1")
+    with pytest.raises(SpecError, match="batch_size"):
+        nowhere.submit({**FEATURES_SPEC, "batch_size": -1})
+    with pytest.raises(SpecError, match="perplexity"):
+        nowhere.map("digits", "lenet", perplexity=-1)
+    nowhere.close()
+
+
+def test_errors_of_the_service_arrive_as_their_classes(client: Client) -> None:
+    with pytest.raises(UnknownNameError, match="digits") as caught:
+        client.submit({**FEATURES_SPEC, "dataset": {"name": "digts"}})
+    assert "digits" in caught.value.detail["known"]
+    with pytest.raises(WeightsError):
+        client.submit({**FEATURES_SPEC, "model": {"name": "lenet"}})
+    with pytest.raises(InputJobError):
+        client.submit({"job": "embedding", "features": "features-000000000000"})
+    for job_id in ("features-000000000000", "../../x", ""):
+        with pytest.raises(NotFoundError):
+            client.job(job_id)
+
+
+def test_where_nobody_answers_the_error_says_what_to_do() -> None:
+    refused = pytest.raises(ServiceUnavailableError, match="featurescape serve")
+    with Client("http://127.0.0.1:1") as nowhere, refused:
+        nowhere.jobs()
+
+
+def test_address_and_token_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEATURESCAPE_URL", "http://example.org:1/")
+    with Client() as client:
+        assert client.url == "http://example.org:1"
+
+
+def test_a_request_is_repeated_after_a_broken_connection(
+    service: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    real = httpx.Client.send
+
+    def send(self: httpx.Client, request: httpx.Request, **more: object) -> httpx.Response:
+        sent.append(request.headers.get("idempotency-key", ""))
+        answer = real(self, request)
+        if len(sent) == 1:
+            raise httpx.ReadError("the answer got lost", request=request)
+        return answer
+
+    monkeypatch.setattr(httpx.Client, "send", send)
+    monkeypatch.setattr("featurescape.transport._PAUSES_SECONDS", (0.0, 0.0))
+    with Client(service.url) as client:
+        job = client.submit(FEATURES_SPEC)
+    assert len(sent) == 2
+    assert sent[0] == sent[1] != ""
+    assert [record.id for record in service.store.waiting() + service.store.running()] == [job.id]
+
+
+def test_waiting_ends_with_the_job_and_tells_of_error_rows(
+    client: Client, service: RunningService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = client.submit(FEATURES_SPEC)
+    timer = threading.Timer(0.5, service.commit.manifest, [job.id], {"error_rows": 3})
+    timer.start()
+    assert job.wait(timeout_seconds=20) is job
+    timer.join()
+    assert (job.status, job.rows, job.error_rows) == ("SUCCEEDED", 4, 3)
+    assert "3 error rows" in capsys.readouterr().out
+
+
+def test_a_failed_job_raises_its_reason(client: Client, service: RunningService) -> None:
+    job = client.submit(FEATURES_SPEC)
+    while service.store.get(job.id).attempt == 0:
+        time.sleep(0.01)
+    service.commit.failure(job.id, 1, "unknown_layer", "there is no layer x; it has a, b")
+    with pytest.raises(JobFailedError, match="no layer x") as caught:
+        job.wait(timeout_seconds=20, show=False)
+    assert caught.value.detail["reason"] == "unknown_layer"
+    assert job.reason is not None
+    assert job.reason.code == "unknown_layer"
+
+
+def test_a_stopped_job_raises_that(client: Client) -> None:
+    job = client.submit(FEATURES_SPEC)
+    job.stop()
+    with pytest.raises(JobStoppedError):
+        job.wait(timeout_seconds=20, show=False)
+
+
+def test_waiting_can_be_given_up(client: Client) -> None:
+    job = client.submit(FEATURES_SPEC)
+    with pytest.raises(TimeoutError, match=job.id):
+        job.wait(timeout_seconds=0.05, show=False)
+
+
+def test_the_log_is_read(client: Client, service: RunningService) -> None:
+    job = client.submit(FEATURES_SPEC)
+    service.storage.write(f"{job_dir(job.id)}/job.log", b"hello\n")
+    assert job.logs() == "hello\n"
+
+
+def test_tables_come_whole_from_several_files(client: Client, service: RunningService) -> None:
+    view = client.open_map(service.commit.digits_map())
+    embedding = client.job(view.info().embedding)
+    features = client.job(view.info().features)
+    table = features.artifact().table()
+    assert table.num_rows == 4
+    assert table["features"].to_pylist()[3] == [3.0, 0.0]
+    assert features.errors().to_pylist()[0]["code"] == "truncated"
+    assert embedding.errors().num_rows == 0
+    assert embedding.artifact().table("neighbors").num_rows == 4
+    with pytest.raises(NotFoundError, match="embedding, neighbors"):
+        embedding.artifact().table("nothing")
+
+
+def test_files_are_downloaded_once_and_checked(
+    client: Client, service: RunningService, tmp_path: Path
+) -> None:
+    view = client.open_map(service.commit.digits_map())
+    artifact = view.tiles.artifact()
+    target = tmp_path / "copy"
+    paths = artifact.download(target)
+    assert {path.relative_to(target).as_posix() for path in paths} == {
+        ref.path for ref in artifact.files
+    }
+    before = [path.stat().st_mtime_ns for path in paths]
+    assert artifact.download(target) == paths
+    assert [path.stat().st_mtime_ns for path in paths] == before
+    damaged = artifact.files[0]
+    full = f"{job_dir(view.id)}/{damaged.path}"
+    service.storage.write(full, b"\0" * damaged.size_bytes)
+    with pytest.raises(ArtifactError, match="sha256"):
+        artifact.table("points")
+    assert not list((tmp_path / "copy" / "data").glob(".*"))
+
+
+def test_a_map_is_three_chained_jobs(client: Client) -> None:
+    view = client.map("digits", {"name": "lenet", "weights": "random"}, perplexity=5, seed=3)
+    features, embedding, tiles = view.jobs
+    assert [job.job for job in view.jobs] == ["features", "embedding", "tiles"]
+    assert embedding.inputs == {"features": features.id}
+    assert tiles.inputs == {"embedding": embedding.id}
+    assert embedding.spec["perplexity"] == 5
+    assert {job.spec["seed"] for job in view.jobs} == {3}
+    assert view.url == f"{client.url}/maps/{tiles.id}"
+    with pytest.raises(NotFoundError, match="not a map"):
+        client.open_map(features.id)
+
+
+def test_a_map_tells_of_examples(client: Client, service: RunningService) -> None:
+    view = client.open_map(service.commit.digits_map())
+    assert view.info().examples == 4
+    assert view.example(1)["class_name"] == "1"
+    assert view.find("digits-0002")[0]["row"] == 2
+
+
+def test_a_dataset_is_a_name_a_folder_or_an_address(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "digits", "idx"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "idx" / "train-images-idx3-ubyte.gz").touch()
+    root = str(tmp_path / "photos")
+    assert client.dataset("digits") == {"name": "digits"}
+    assert client.dataset("./digits") == {"name": "images", "root": str(tmp_path / "digits")}
+    assert client.dataset("photos") == {"name": "images", "root": root}
+    assert client.dataset(Path("photos")) == {"name": "images", "root": root}
+    assert client.dataset(tmp_path / "idx")["name"] == "mnist"
+    assert client.dataset("s3://b/x") == {"name": "images", "root": "s3://b/x"}
+    assert client.dataset({"name": "digits", "limit": 3}) == {"name": "digits", "limit": 3}
+    assert client.dataset("nowhere") == {"name": "nowhere"}
+
+
+def test_the_catalog_is_read(client: Client) -> None:
+    assert "digits" in {card["name"] for card in client.catalog()["datasets"]}
+
+
+def test_notebook_views_escape_what_users_wrote(client: Client, service: RunningService) -> None:
+    script = "<script>alert(1)</script>"
+    job = client.submit({**FEATURES_SPEC, "title": script})
+    assert script not in job._repr_html_()
+    assert "&lt;script&gt;" in job._repr_html_()
+    view = client.open_map(service.commit.digits_map())
+    assert f'<iframe src="{view.url}"' in view._repr_html_()
+    waiting = client.map("digits", RANDOM)
+    assert "<iframe" not in waiting._repr_html_()
+
+
+def test_a_token_is_sent(tmp_path: Path) -> None:
+    token = "a-token-of-24-characters"
+    with running_service(tmp_path, token=token) as locked:
+        with Client(locked.url, token) as client:
+            assert client.jobs() == []
+        transport = Transport(locked.url, "another-token-of-some-length")
+        with pytest.raises(Exception, match="token is needed"):
+            transport.get("/v1/jobs")
+        transport.close()

@@ -1,0 +1,85 @@
+"""What is imported where: the base install is light, and the API never loads what jobs need."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import featurescape_jobs
+
+HEAVY = ("torch", "ray", "openTSNE", "datashader", "numba", "fastapi", "pyarrow", "sklearn")
+JOBS_ONLY = ("torch", "torchvision", "ray", "openTSNE", "datashader", "numba", "sklearn", "faiss")
+
+TIMED = """
+import time
+started = time.perf_counter()
+import featurescape
+print(time.perf_counter() - started)
+"""
+
+
+def run(code: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=tempfile.gettempdir(),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def loaded(statement: str, modules: tuple[str, ...]) -> list[str]:
+    """Which of the modules are there after the statement."""
+    code = f"import sys\n{statement}\nprint(*(m for m in {modules!r} if m in sys.modules))"
+    return run(code).split()
+
+
+def test_importing_featurescape_takes_less_than_half_a_second() -> None:
+    assert min(float(run(TIMED)) for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import featurescape; dir(featurescape)",
+        "from featurescape import Client, FeaturesSpec, Job, Map, SpecError; Client().close()",
+        "import featurescape.cli",
+    ],
+)
+def test_client_and_command_line_load_nothing_heavy(statement: str) -> None:
+    assert loaded(statement, HEAVY) == []
+
+
+def test_the_service_loads_nothing_that_only_jobs_need() -> None:
+    statement = (
+        "import tempfile\n"
+        "from featurescape.api import create_app\n"
+        "from featurescape.api.catalog import catalog\n"
+        "from featurescape.settings import Settings\n"
+        "create_app(Settings(storage=tempfile.mkdtemp()))\n"
+        "catalog()"
+    )
+    assert loaded(statement, JOBS_ONLY) == []
+
+
+def test_jobs_never_import_the_product() -> None:
+    product = re.compile(r"^\s*(from|import) featurescape\b(?!_)", re.MULTILINE)
+    sources = list(Path(featurescape_jobs.__file__).parent.rglob("*.py"))
+    assert len(sources) > 20
+    assert [path for path in sources if product.search(path.read_text())] == []
+
+
+def test_every_public_name_can_be_imported() -> None:
+    code = (
+        "import featurescape\nfor n in featurescape.__all__: getattr(featurescape, n)\nprint('ok')"
+    )
+    assert run(code).strip() == "ok"

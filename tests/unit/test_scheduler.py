@@ -1,0 +1,370 @@
+"""The scheduler brings every job to its end, whatever Ray does meanwhile."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from featurescape.jobstore import JobRecord, JobStore
+from featurescape.runner import RunnerStatus
+from featurescape.scheduler import Scheduler
+from featurescape.settings import Settings
+from featurescape_jobs.artifacts import ArtifactRef, job_dir
+from featurescape_jobs.specs import parse_spec
+from featurescape_jobs.storage import Storage
+from service_fakes import FEATURES_SPEC, Committer, FakeRunner
+
+
+class Bench:
+    """A scheduler whose rounds the test does itself."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        values = {"storage": str(folder / "storage"), "stop_seconds": 0.2, **settings}
+        self.settings = Settings(**values)  # type: ignore[arg-type]
+        self.store = JobStore(self.settings.database_path)
+        self.storage = Storage(self.settings.storage)
+        self.runner = FakeRunner()
+        self.commit = Committer(self.storage, self.store)
+        self.restart()
+
+    def restart(self) -> None:
+        """A new service process on the same record."""
+        self.scheduler = Scheduler(self.settings, self.store, self.storage, self.runner)
+
+    def submit(self, **more: object) -> str:
+        return self.store.create(parse_spec({**FEATURES_SPEC, **more})).id
+
+    def round(self) -> None:
+        self.scheduler.run_once()
+
+    def job(self, job_id: str) -> JobRecord:
+        return self.store.get(job_id)
+
+    def end(self, job_id: str, attempt: int = 1) -> None:
+        """The process of an attempt is gone, and Ray says so."""
+        self.runner.states[f"{job_id}-a{attempt}"] = RunnerStatus("FAILED")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_waiting_job_is_submitted_with_its_assignment(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    assert bench.job(job_id).status == "RUNNING"
+    submission = bench.runner.submissions[0]
+    assert submission.submission_id == f"{job_id}-a1"
+    assert submission.environment == {"FEATURESCAPE_STORAGE": bench.storage.root}
+    body = json.loads(bench.storage.read(f"{job_dir(job_id)}/spec.json"))
+    assert body["job_id"] == job_id
+    assert parse_spec(body["spec"]) == parse_spec(FEATURES_SPEC)
+    assert body["allowed_roots"] == list(bench.settings.roots)
+    assert body["threads"] >= 1
+
+
+def test_no_more_jobs_run_at_once_than_allowed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_running_jobs=2)
+    ids = [bench.submit() for _ in range(3)]
+    bench.round()
+    assert [bench.job(job_id).status for job_id in ids] == ["RUNNING", "RUNNING", "PENDING"]
+    bench.commit.manifest(ids[0])
+    bench.round()
+    assert bench.job(ids[2]).status == "RUNNING"
+
+
+def test_a_job_waits_for_its_inputs(bench: Bench) -> None:
+    source = bench.submit()
+    job_id = bench.store.create(parse_spec({"job": "embedding", "features": source})).id
+    bench.round()
+    assert bench.job(job_id).status == "PENDING"
+    bench.commit.manifest(source)
+    bench.round()
+    assert bench.job(source).status == "SUCCEEDED"
+    assert bench.job(job_id).status == "RUNNING"
+
+
+@pytest.mark.parametrize("ending", ["FAILED", "STOPPED"])
+def test_a_job_fails_with_its_input_and_says_why(bench: Bench, ending: str) -> None:
+    source = bench.submit()
+    job_id = bench.store.create(parse_spec({"job": "embedding", "features": source})).id
+    last = bench.store.create(parse_spec({"job": "tiles", "embedding": job_id})).id
+    bench.round()
+    if ending == "FAILED":
+        bench.commit.failure(source, 1, "dataset_error", "the folder is empty")
+    else:
+        bench.store.request_stop(source)
+    for _ in range(3):
+        bench.round()
+    for each, named in ((job_id, source), (last, job_id)):
+        record = bench.job(each)
+        assert record.status == "FAILED"
+        assert record.reason is not None
+        assert record.reason["code"] == "input_job"
+        assert named in record.reason["message"]
+
+
+def test_a_manifest_decides_whatever_ray_says(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.commit.manifest(job_id, error_rows=2)
+    bench.end(job_id)
+    bench.round()
+    record = bench.job(job_id)
+    assert (record.status, record.rows, record.error_rows) == ("SUCCEEDED", 4, 2)
+
+
+def test_a_manifest_counts_while_ray_is_down(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.commit.manifest(job_id)
+    bench.runner.up = False
+    bench.round()
+    assert bench.job(job_id).status == "SUCCEEDED"
+    assert bench.scheduler.problem == "Ray is down"
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "not json", "of another job"])
+def test_a_damaged_artifact_is_not_a_success(bench: Bench, damage: str) -> None:
+    job_id = bench.submit()
+    bench.round()
+    ref = ArtifactRef(path="data/x", kind="features", size_bytes=3, sha256="0" * 64)
+    bench.commit.manifest(job_id, [ref] if damage in ("missing", "short") else [])
+    if damage == "short":
+        bench.storage.write(f"{job_dir(job_id)}/data/x", b"12")
+    elif damage == "not json":
+        bench.storage.write(f"{job_dir(job_id)}/manifest.json", b"{")
+    elif damage == "of another job":
+        bench.commit.manifest(job_id, job_id="features-000000000000")
+        body = bench.storage.read(f"{job_dir(job_id)}/manifest.json")
+        assert b"000000000000" in body
+    bench.round()
+    record = bench.job(job_id)
+    assert record.status == "FAILED"
+    assert record.reason is not None
+    assert record.reason["code"] == "artifact_error"
+
+
+def test_the_word_of_the_failed_attempt_is_the_reason(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.commit.failure(job_id, 1, "unknown_layer", "there is no layer x")
+    bench.round()
+    record = bench.job(job_id)
+    assert record.status == "FAILED"
+    assert record.reason == {
+        "code": "unknown_layer",
+        "message": "there is no layer x",
+        "detail": {},
+    }
+
+
+def test_a_lost_attempt_is_followed_by_another(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.end(job_id)
+    bench.round()
+    record = bench.job(job_id)
+    assert (record.status, record.attempt, record.losses) == ("RUNNING", 2, 1)
+    assert bench.runner.submissions[-1].submission_id == f"{job_id}-a2"
+
+
+def test_a_failure_of_an_earlier_attempt_does_not_end_the_next(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.end(job_id)
+    bench.round()
+    bench.commit.failure(job_id, 1, "internal", "old")
+    bench.round()
+    assert bench.job(job_id).status == "RUNNING"
+
+
+def test_after_three_lost_attempts_the_job_fails_with_its_last_lines(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.runner.text = "line one\nKilled"
+    bench.round()
+    for attempt in (1, 2, 3):
+        bench.end(job_id, attempt)
+        bench.round()
+    record = bench.job(job_id)
+    assert (record.status, record.attempt) == ("FAILED", 3)
+    assert record.reason is not None
+    assert record.reason["code"] == "worker_lost"
+    assert "Killed" in record.reason["message"]
+
+
+def test_a_submission_that_ray_forgot_is_started_again(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.runner.states.clear()
+    bench.round()
+    assert bench.job(job_id).attempt == 2
+
+
+def test_a_submit_without_answer_is_not_repeated_if_ray_has_it(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.runner.answers_submit = False
+    bench.round()
+    assert not bench.job(job_id).submitted
+    bench.round()
+    bench.round()
+    record = bench.job(job_id)
+    assert (record.status, record.attempt, record.submitted) == ("RUNNING", 1, True)
+    assert len(bench.runner.submissions) == 1
+
+
+def test_a_submit_that_never_arrived_is_repeated_as_the_same_attempt(bench: Bench) -> None:
+    job_id = bench.submit()
+    assert bench.store.claim(bench.job(job_id)) is not None  # and then the service was killed
+    bench.restart()
+    bench.round()
+    record = bench.job(job_id)
+    assert (record.attempt, record.losses, record.submitted) == (1, 0, True)
+
+
+def test_a_restarted_service_goes_on_with_running_jobs(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.restart()
+    bench.round()
+    assert (bench.job(job_id).status, bench.job(job_id).attempt) == ("RUNNING", 1)
+    assert len(bench.runner.submissions) == 1
+    bench.commit.manifest(job_id)
+    bench.round()
+    assert bench.job(job_id).status == "SUCCEEDED"
+
+
+def test_a_new_ray_at_the_start_costs_no_attempt(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.runner.states.clear()
+    bench.runner.fresh = True
+    bench.restart()
+    bench.round()
+    record = bench.job(job_id)
+    assert (record.status, record.attempt, record.losses) == ("RUNNING", 2, 0)
+
+
+def test_closing_a_local_ray_puts_running_jobs_back(bench: Bench) -> None:
+    job_id, stopping = bench.submit(), bench.submit()
+    bench.round()
+    bench.commit.manifest(job_id)
+    bench.round()
+    bench.store.request_stop(stopping)
+    waiting = bench.submit()
+    bench.runner.owns_cluster = True
+    bench.scheduler.close()
+    assert bench.job(job_id).status == "SUCCEEDED"
+    assert bench.job(stopping).status == "STOPPED"
+    assert bench.job(waiting).status == "PENDING"
+
+
+def test_a_driver_that_was_told_to_end_by_others_is_started_again(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.commit.failure(job_id, 1, "job_stopped", "SIGTERM")
+    bench.end(job_id)
+    bench.round()
+    assert bench.job(job_id).attempt == 2
+
+
+def test_progress_of_the_attempt_is_kept(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.commit.progress(job_id, attempt=1, sequence=3, stage="extract", done=5, total=9)
+    bench.round()
+    progress = bench.job(job_id).progress
+    assert progress is not None
+    assert (progress["stage"], progress["done"], progress["total"]) == ("extract", 5, 9)
+    bench.commit.progress(job_id, attempt=9, sequence=4, stage="other")
+    bench.round()
+    assert bench.job(job_id).progress == progress
+
+
+def test_a_job_that_ray_holds_back_says_what_it_waits_for(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.runner.states[f"{job_id}-a1"] = RunnerStatus("PENDING", "No CPUs. More text.")
+    bench.round()
+    progress = bench.job(job_id).progress
+    assert progress is not None
+    assert (progress["stage"], progress["message"]) == ("waiting for the cluster", "No CPUs")
+
+
+def test_a_job_without_sign_of_life_counts_as_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("featurescape.scheduler.time.monotonic", lambda: now[0])
+    job_id = bench.submit()
+    bench.round()
+    for beat in range(3):  # beats hold it alive
+        bench.commit.progress(job_id, attempt=1, sequence=beat)
+        now[0] += bench.settings.lease_seconds * 0.9
+        bench.round()
+    assert bench.job(job_id).attempt == 1
+    now[0] += bench.settings.lease_seconds * 1.1
+    bench.round()
+    assert bench.runner.stopped == [f"{job_id}-a1"]
+    assert bench.job(job_id).attempt == 2
+
+
+def test_a_running_job_stops_once_its_process_is_gone(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.store.request_stop(job_id)
+    bench.round()
+    assert bench.runner.stopped == [f"{job_id}-a1"]
+    bench.round()
+    assert bench.job(job_id).status == "STOPPED"
+    bench.round()
+    assert not bench.job(job_id).kill_pending
+
+
+def test_a_job_that_does_not_end_is_stopped_anyway_and_killed_on(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.runner.ends_on_stop = False
+    bench.round()
+    bench.store.request_stop(job_id)
+    bench.round()
+    assert bench.job(job_id).status == "RUNNING"
+    time.sleep(bench.settings.stop_seconds)
+    bench.round()
+    assert bench.job(job_id).status == "STOPPED"
+    bench.round()
+    assert len(bench.runner.stopped) >= 3
+    bench.end(job_id)
+    bench.round()
+    assert bench.store.to_kill() == []
+
+
+def test_a_job_is_stopped_in_time_while_ray_is_down(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.runner.up = False
+    bench.store.request_stop(job_id)
+    time.sleep(bench.settings.stop_seconds)
+    bench.round()
+    assert bench.job(job_id).status == "STOPPED"
+    assert bench.job(job_id).kill_pending
+
+
+def test_a_result_that_came_before_the_stop_is_kept(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.store.request_stop(job_id)
+    bench.commit.manifest(job_id)
+    bench.round()
+    assert bench.job(job_id).status == "SUCCEEDED"
+
+
+def test_nothing_is_handed_out_while_ray_is_down(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.runner.up = False
+    bench.round()
+    assert bench.job(job_id).status == "PENDING"
+    assert bench.job(job_id).attempt == 0
