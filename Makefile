@@ -8,7 +8,7 @@ WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -p
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast check format bench clean
+.PHONY: demo test test-fast check format bench viewer clean
 
 demo: $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARGS=--no-serve ends when it is complete.
 	@$(BIN)/featurescape demo $(ARGS)
@@ -43,6 +43,8 @@ $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --editable '.[server,dev]'
 	@touch $@
+
+viewer: $(STATIC)  ## Build the viewer into the Python package.
 
 # Node builds the viewer: the machine's own, or else the one that PyPI ships.
 $(STATIC): $(VENV)/.ready $(WEB_SOURCES)

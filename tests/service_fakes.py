@@ -233,7 +233,7 @@ class Committer:
         files = [
             self.add_table(job_id, "points.parquet", points, "points"),
             self.add_archive(job_id, "density", "density", data_tile((0, 0, 4))),
-            self.add_archive(job_id, "category", "category", data_tile((3, 255, 25))),
+            self.add_archive(job_id, "category", "category", data_tile((3, 15, 25))),
             self.add_archive(job_id, "thumbnails", "thumbnails", webp()),
         ]
         self.finish(job_id, files=files, details={"map": map_info(features, embedding)})

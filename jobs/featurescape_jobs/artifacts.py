@@ -35,16 +35,20 @@ class ArtifactRef(_Record):
 
     path: str = Field(description="Relative to the job's folder, as `data/features-00000.parquet`.")
     kind: str = Field(description="What it is: `features`, `errors`, `density`, `weights`, …")
-    size_bytes: int = Field(ge=0)
-    sha256: str
+    size_bytes: int = Field(ge=0, description="Size in bytes.")
+    sha256: str = Field(description="Checksum of the file, in hex.")
     rows: int | None = Field(default=None, description="Rows, for Parquet files.")
 
 
 class Legend(_Record):
     """How one color layer is read."""
 
-    kind: Literal["density", "category", "pictures"]
-    classes: list[LegendClass] = Field(default_factory=list)
+    kind: Literal["density", "category", "pictures"] = Field(
+        description="How a tile's pixels are read; a viewer draws from it."
+    )
+    classes: list[LegendClass] = Field(
+        default_factory=list, description="Category: the classes, by index."
+    )
     count_max: list[int] = Field(
         default_factory=list, description="Density: largest count of a cell, per zoom level."
     )
@@ -53,37 +57,37 @@ class Legend(_Record):
 class LegendClass(_Record):
     """One class of a category layer."""
 
-    index: int
-    name: str
-    color: str = Field(pattern=r"^#[0-9a-f]{6}$")
-    count: int
+    index: int = Field(description="The class in the tiles' pixels.")
+    name: str = Field(description="As the dataset names it; hostile text.")
+    color: str = Field(pattern=r"^#[0-9a-f]{6}$", description="Its color, as `#rrggbb`.")
+    count: int = Field(description="Examples of the class.")
 
 
 class ColorLayerInfo(_Record):
     """One tile archive of a map."""
 
-    name: str
-    title: str
+    name: str = Field(description="The color layer of the catalog.")
+    title: str = Field(description="Its name for people.")
     path: str = Field(description="The PMTiles archive, relative to the job's folder.")
-    media_type: str
-    min_zoom: int
-    max_zoom: int
-    legend: Legend
+    media_type: str = Field(description="Of a tile: image/png or image/webp.")
+    min_zoom: int = Field(description="Coarsest zoom level with tiles.")
+    max_zoom: int = Field(description="Deepest zoom level with tiles.")
+    legend: Legend = Field(description="How its pixels are read.")
     drawn: list[int] = Field(description="Examples that are drawn, per zoom level.")
 
 
 class MapInfo(_Record):
     """The details of a `tiles` artifact: all that a viewer needs to draw it."""
 
-    tile_px: int
+    tile_px: int = Field(description="Side of a tile, in pixels.")
     max_zoom: int = Field(description="Deepest zoom of any layer.")
     bounds: tuple[float, float, float, float] = Field(
         description="x0, y0, x1, y1 of the embedding that the unit square shows (a square)."
     )
-    examples: int
-    has_labels: bool
-    classes: list[str]
-    layers: list[ColorLayerInfo]
+    examples: int = Field(description="Examples in the map.")
+    has_labels: bool = Field(description="Whether any example has a label.")
+    classes: list[str] = Field(description="Names of the classes, by label.")
+    layers: list[ColorLayerInfo] = Field(description="The color layers that were drawn.")
     points: str = Field(description="PMTiles archive of the point tiles.")
     points_zoom: int = Field(description="The one zoom level of the point tiles.")
     embedding: str = Field(description="Job id of the embedding.")
@@ -93,16 +97,16 @@ class MapInfo(_Record):
 class Manifest(_Record):
     """The description of a committed artifact; its existence is the commit."""
 
-    schema_version: int = SCHEMA_VERSION
-    job_id: str
-    job: str
-    attempt: int
-    spec: dict[str, Any]
-    seed: int
+    schema_version: int = Field(default=SCHEMA_VERSION, description="Version of this record.")
+    job_id: str = Field(description="The job that made the artifact.")
+    job: str = Field(description="Its job type.")
+    attempt: int = Field(description="The attempt that committed, from 1.")
+    spec: dict[str, Any] = Field(description="The request, whole.")
+    seed: int = Field(description="The job's seed.")
     inputs: dict[str, str] = Field(description="Field of the spec → id of the input job.")
-    created_at: datetime
-    versions: dict[str, str]
-    files: list[ArtifactRef]
+    created_at: datetime = Field(description="When it was committed, UTC.")
+    versions: dict[str, str] = Field(description="Package → version it was made with.")
+    files: list[ArtifactRef] = Field(description="Every file of the artifact; no other counts.")
     rows: int = Field(description="Examples in the output.")
     error_rows: int = Field(description="Examples in errors.parquet.")
     timings_seconds: dict[str, float] = Field(description="Stage → wall seconds.")

@@ -129,7 +129,7 @@ class TrainingSpec(_JobSpec):
         ge=1,
         le=1000,
         description="Passes over the training part; none: 3, and more where the dataset is so small "
-        "that they would be fewer than 400 steps.",
+        "that they would be fewer than 200 steps.",
     )
     batch_size: int = Field(default=128, ge=1, le=65536, description="Examples per step.")
     learning_rate: float = Field(

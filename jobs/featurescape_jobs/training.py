@@ -53,7 +53,7 @@ from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.training_data import TrainingData, labeled_examples, read_examples
 
 DEFAULT_EPOCHS = 3
-MIN_STEPS = 400
+MIN_STEPS = 200
 """Steps that a default training has at least: a small dataset gets more epochs."""
 CLIP_NORM = 5.0
 _EVALUATION_BATCH = 1024

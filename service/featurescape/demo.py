@@ -27,6 +27,8 @@ _MODEL = {"name": "lenet"}
 _DATASET = {"name": "digits"}
 _EPOCHS = 5
 _PAUSE_SECONDS = 0.2
+_WORTH_SECONDS = 0.05
+"""Stages that took less are not worth a word."""
 
 
 def demo(overrides: dict[str, Any], *, serve: bool, console: Console) -> int:
@@ -44,6 +46,7 @@ def demo(overrides: dict[str, Any], *, serve: bool, console: Console) -> int:
             _wait_for_ray(service, settings)
         watch(jobs, console=console)
         view = client.open_map(jobs[-1].id)
+        console.print()
         console.print(_summary(jobs, time.monotonic() - started))
         _say_where(console, view, serve)
         if serve:
@@ -88,7 +91,7 @@ def _summary(jobs: list[Job], seconds: float) -> Table:
     table.add_column()
     for job in jobs:
         manifest = job.manifest()
-        stages = manifest.timings_seconds.items()
+        stages = [item for item in manifest.timings_seconds.items() if item[1] >= _WORTH_SECONDS]
         timed = " · ".join(f"{stage} {spent:.1f} s" for stage, spent in stages)
         table.add_row(job.job, "examples", f"{manifest.rows:,}, {manifest.error_rows:,} error rows")
         table.add_row("", "stages", timed)

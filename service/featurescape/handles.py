@@ -156,7 +156,7 @@ class Artifact:
         """All Parquet files of one kind as one table, in memory.
 
         Args:
-            kind: as in ``files``; None: the first kind of Parquet file that is not ``errors``.
+            kind: as in ``files``; None: the kind that is named like the job, else the first one.
 
         Raises:
             NotFoundError: there is no Parquet file of that kind.
@@ -168,7 +168,7 @@ class Artifact:
         refs = [ref for ref in self.files if ref.path.endswith(".parquet")]
         kinds = list(dict.fromkeys(ref.kind for ref in refs))
         if kind is None:
-            kind = next((each for each in kinds if each != "errors"), None)
+            kind = self.manifest.job if self.manifest.job in kinds else next(iter(kinds), None)
         if kind not in kinds:
             raise NotFoundError(
                 f"{self.manifest.job_id} has no table {kind!r}; it has {', '.join(kinds) or 'none'}"

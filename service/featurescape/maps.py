@@ -167,7 +167,7 @@ class Maps:
         near = self._row(path, row, ("neighbor_rows", "distances"))
         found = []
         for other, distance in zip(near["neighbor_rows"], near["distances"], strict=True):
-            point = self._row(points, other, ("example_id", "label"))
+            point = self._row(points, other, ("example_id", "label", "x", "y"))
             found.append(
                 {
                     "row": other,
@@ -175,6 +175,8 @@ class Maps:
                     "label": point["label"],
                     "class_name": opened.class_name(point["label"]),
                     "distance": distance,
+                    "x": point["x"],
+                    "y": point["y"],
                 }
             )
         return found

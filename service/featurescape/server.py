@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from typing import Any
 
 import uvicorn
@@ -52,5 +53,8 @@ def serve(overrides: dict[str, Any], console: Console) -> int:
             highlight=False,
             soft_wrap=True,
         )
+        # uvicorn ends gracefully and then raises the signal once more, for whoever comes after it.
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(kind, lambda *_: None)
         server.run(sockets=[listening])
     return 0 if server.started else 1

@@ -30,10 +30,11 @@ def test_a_category_tile_has_the_color_of_the_class_unless_hidden(
     http: httpx.Client, map_id: str
 ) -> None:
     address = f"/v1/maps/{map_id}/tiles/category/0/0/0.png"
-    assert http.get(address).status_code == 200
     shown = pixels(http.get(address))
-    # class 3 | 15 << 8 is not in the legend of four classes: nothing is drawn
-    assert not shown[..., 3].any()
+    assert shown[0, 0].tolist() == [0, 0, 4, 130 + 25]
+    assert not shown[1:, 1:, 3].any()
+    assert pixels(http.get(address, params={"hide": "0,1"}))[0, 0, 3] == 155
+    assert not pixels(http.get(address, params={"hide": "1,3"}))[..., 3].any()
 
 
 def test_thumbnails_come_as_they_are(http: httpx.Client, map_id: str) -> None:

@@ -209,9 +209,9 @@ class Machine:
         self.agents = {"ray-head": ports[3], "ray-worker": ports[4], "api": ""}
 
     def here(self, name: str, text: str) -> str:
-        for there, substitute in {**self.shared, "52365": self.agents[name]}.items():
-            text = text.replace(there, str(substitute))
-        return text
+        substitutes = {**self.shared, "52365": self.agents[name]}
+        pattern = "|".join(re.escape(there) for there in substitutes)
+        return re.sub(pattern, lambda match: str(substitutes[match[0]]), text)
 
     def environment(self, name: str, service: dict[str, Any]) -> dict[str, str]:
         given = {k: self.here(name, v) for k, v in service["environment"].items() if v is not None}
@@ -264,7 +264,7 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture
 def machine() -> Iterator[Machine]:
     # Not tmp_path: Ray's sockets lie below this folder, and a socket's path has few characters.
-    folder = Path(tempfile.mkdtemp(prefix="fscape-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="fs-deploy-", dir="/tmp"))
     found = Machine(folder)
     try:
         yield found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import json
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from artifact_builders import (
@@ -85,9 +87,7 @@ def test_the_tables_are_what_the_code_says() -> None:
 def test_every_table_that_follows_from_code_is_in_a_page() -> None:
     text = "".join(page.read_text() for page in DOCS.rglob("*.md"))
     marked = set(re.findall(r"<!-- table ([\w ]+) -->", text))
-    schemas = {
-        name for name in vars(tables) if name.isupper() and hasattr(vars(tables)[name], "names")
-    }
+    schemas = {name for name, value in vars(tables).items() if isinstance(value, pa.Schema)}
     assert {f"spec {job}" for job in JOBS} <= marked
     assert {f"columns {name.lower()}" for name in schemas} | {"columns features"} <= marked
     everything_else = {"settings", "errors", "row_errors", "routes", "commands"}
@@ -104,6 +104,26 @@ def test_every_job_has_a_page_with_all_sections_and_examples_that_parse(job: str
     assert parse_spec(json.loads(examples[0])).job == job
     for code in blocks(page, "python"):
         compile(code, str(page), "exec")
+
+
+@pytest.mark.parametrize("job", list(JOBS))
+def test_the_page_of_a_job_names_its_details_and_the_kinds_of_its_files(job: str) -> None:
+    """What the module writes as literals: keys of details and measures, kinds of added files."""
+    text = (DOCS / "jobs" / f"{job}.md").read_text()
+    tree = ast.parse((ROOT / "jobs" / "featurescape_jobs" / f"{job}.py").read_text())
+    said: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and target.id in ("details", "measures"):
+                said |= {k.value for k in node.value.keys if isinstance(k, ast.Constant)}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            last = node.args[-1] if node.args else None
+            is_add = node.func.attr in ("add", "add_table", "add_bytes")
+            if is_add and isinstance(last, ast.Constant):
+                said.add(last.value)
+    assert said
+    assert {word for word in said if f"`{word}`" not in text} == set()
 
 
 @pytest.mark.parametrize("job", list(JOBS))

@@ -1,4 +1,8 @@
-"""Single pictures on a canvas: decode, fit into a box, paint, encode."""
+"""Single pictures on a canvas: decode, fit into a box, paint, encode.
+
+A pixel is one uint32 with the bytes R, G, B, A in memory: painting whole pixels is four times faster than
+painting channels.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,10 @@ _NEAREST_FROM = 4.0
 # saves 10 % of the bytes, 3 takes 25.
 _WEBP_METHOD = 0
 _WEBP_QUALITY = 80
+EMPTY_CELL = 0xFFFFFFFF
 
 
-def fit_picture(data: bytes, box_px: int, row: int) -> NDArray[np.uint8]:
+def fit_picture(data: bytes, box_px: int, row: int) -> NDArray[np.uint32]:
     """A thumbnail, scaled so that its longer side fits the box.
 
     Tiny pictures (a quarter of the box or less) are enlarged by a whole factor with sharp pixels, others
@@ -31,7 +36,7 @@ def fit_picture(data: bytes, box_px: int, row: int) -> NDArray[np.uint8]:
         row: for the message.
 
     Returns:
-        (h, w) gray or (h, w, 3) RGB. Raises `ArtifactError` if it cannot be decoded.
+        (h, w) opaque pixels. Raises `ArtifactError` if it cannot be decoded.
     """
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
@@ -45,24 +50,30 @@ def fit_picture(data: bytes, box_px: int, row: int) -> NDArray[np.uint8]:
         ) from None
     factor = box_px / max(picture.size)
     if factor >= _NEAREST_FROM:
-        return np.asarray(picture).repeat(int(factor), 0).repeat(int(factor), 1)
+        return _pixels(picture).repeat(int(factor), 0).repeat(int(factor), 1)
     if factor != 1:
         width, height = (max(1, round(side * factor)) for side in picture.size)
         picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(picture)
+    return _pixels(picture)
+
+
+def _pixels(picture: Image.Image) -> NDArray[np.uint32]:
+    """(h, w) opaque pixels of a gray or RGB picture."""
+    pixels: NDArray[np.uint32] = np.asarray(picture.convert("RGBA")).view(np.uint32)
+    return pixels[..., 0]
 
 
 def paint(
-    canvas: NDArray[np.uint8],
-    picture: NDArray[np.uint8],
+    canvas: NDArray[np.uint32],
+    picture: NDArray[np.uint32],
     center: tuple[float, float],
     frame_px: int,
 ) -> None:
-    """Put an opaque picture on an RGBA canvas; what lies outside the canvas is cut off.
+    """Put a picture on a canvas; what lies outside the canvas is cut off.
 
     Args:
-        canvas: (H, W, 4).
-        picture: (h, w) gray or (h, w, 3).
+        canvas: (H, W) pixels.
+        picture: (h, w) pixels.
         center: x and y of its center on the canvas, in pixels.
         frame_px: pixels around it that are made transparent.
     """
@@ -76,14 +87,24 @@ def paint(
     x1, y1 = min(canvas.shape[1], left + width), min(canvas.shape[0], top + height)
     if x0 >= x1 or y0 >= y1:
         return
-    part = picture[y0 - top : y1 - top, x0 - left : x1 - left]
-    target = canvas[y0:y1, x0:x1]
-    target[..., :3] = part if part.ndim == 3 else part[..., None]
-    target[..., 3] = 255
+    canvas[y0:y1, x0:x1] = picture[y0 - top : y1 - top, x0 - left : x1 - left]
 
 
-def encode_webp(image: Image.Image) -> bytes:
-    """A tile as WebP with transparency; releases the interpreter lock while it works."""
+def encode_webp(pixels: NDArray[np.uint32]) -> bytes:
+    """A tile (H, W) as WebP with transparency; Pillow releases the interpreter lock meanwhile."""
+    rgba = np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, 4)
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", method=_WEBP_METHOD, quality=_WEBP_QUALITY)
+    Image.fromarray(rgba).save(buffer, "WEBP", method=_WEBP_METHOD, quality=_WEBP_QUALITY)
     return buffer.getvalue()
+
+
+def with_cell_rows(webp: bytes, rows: NDArray[np.uint32]) -> bytes:
+    """The tile with one more RIFF chunk, ``FSRW``, that decoders skip: which example each cell shows.
+
+    Args:
+        webp: an encoded tile.
+        rows: (cells, cells), from the top left; `EMPTY_CELL` where a cell has no picture.
+    """
+    body = rows.astype("<u4").tobytes()
+    whole = webp + b"FSRW" + len(body).to_bytes(4, "little") + body
+    return whole[:4] + (len(whole) - 8).to_bytes(4, "little") + whole[8:]

@@ -8,6 +8,9 @@ Pictures overlap at the deepest zoom where examples are close. They are painted 
 that stood for a cell at some coarser zoom come last (the coarsest at the very end), hence stay visible;
 else by row. Each erases a frame of one pixel around itself, so that neighbors stay apart.
 
+Below the deepest zoom a tile also says which example each of its cells shows (`with_cell_rows`), so that a
+click opens the picture that is seen.
+
 Memory: 16 MiB for the canvas of a block and a few thousand small pictures, once per thread; the
 thumbnails stay on disk.
 """
@@ -20,11 +23,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from featurescape_jobs.artifacts import Legend
 from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene, Pictures
-from featurescape_jobs.color_layers.picture_paint import encode_webp, fit_picture, paint
+from featurescape_jobs.color_layers.picture_paint import (
+    EMPTY_CELL,
+    encode_webp,
+    fit_picture,
+    paint,
+    with_cell_rows,
+)
 from featurescape_jobs.map_geometry import bins
 from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.picture_choice import choose_pictures
@@ -116,7 +124,8 @@ def _draw_level(
 
     def draw(block: _Block) -> tuple[list[tuple[int, bytes]], int]:
         canvas = _paint_block(scene, pictures, level, block)
-        return _cut_tiles(scene.tile_px, block, canvas), len(block.indices)
+        tiles = _cut_tiles(scene.tile_px, block, canvas, _cell_rows(scene, level, block))
+        return tiles, len(block.indices)
 
     return ordered_map(draw, _blocks(scene, level), scene.threads)
 
@@ -149,10 +158,10 @@ def _blocks(scene: MapScene, level: _Level) -> Iterator[_Block]:
 
 def _paint_block(
     scene: MapScene, pictures: Pictures, level: _Level, block: _Block
-) -> NDArray[np.uint8]:
-    """(side, side, 4) RGBA canvas of a block; empty places are transparent."""
+) -> NDArray[np.uint32]:
+    """(side, side) canvas of a block; empty places are 0, transparent."""
     side_px = block.side_tiles * scene.tile_px
-    canvas = np.zeros((side_px, side_px, 4), dtype=np.uint8)
+    canvas = np.zeros((side_px, side_px), dtype=np.uint32)
     box_px = scene.thumbnail_px - 2 * max(1, round(scene.thumbnail_px * _GAP_FRACTION))
     for start in range(0, len(block.indices), _CHUNK_PICTURES):
         indices = block.indices[start : start + _CHUNK_PICTURES]
@@ -167,17 +176,38 @@ def _paint_block(
     return canvas
 
 
-def _cut_tiles(tile_px: int, block: _Block, canvas: NDArray[np.uint8]) -> list[tuple[int, bytes]]:
+def _cell_rows(scene: MapScene, level: _Level, block: _Block) -> NDArray[np.uint32] | None:
+    """(side, side) row shown in each cell of a block; None at the deepest zoom, which has no cells."""
+    if level.zoom == scene.max_zoom:
+        return None
+    cells_per_tile = max(1, scene.tile_px // scene.thumbnail_px)
+    side, cell_px = block.side_tiles * cells_per_tile, scene.tile_px / cells_per_tile
+    rows = np.full((side, side), EMPTY_CELL, dtype=np.uint32)
+    column = (level.center_x[block.indices] // cell_px).astype(np.int64) - block.x * side
+    line = (level.center_y[block.indices] // cell_px).astype(np.int64) - block.y * side
+    inside = (column >= 0) & (column < side) & (line >= 0) & (line < side)
+    rows[line[inside], column[inside]] = level.rows[block.indices[inside]]
+    return rows
+
+
+def _cut_tiles(
+    tile_px: int, block: _Block, canvas: NDArray[np.uint32], rows: NDArray[np.uint32] | None
+) -> list[tuple[int, bytes]]:
     """(id, WebP) of the tiles of a block that are not empty, ascending by id."""
     n = block.side_tiles
+    cells = 0 if rows is None else len(rows) // n
     tile_y, tile_x = (part.ravel() for part in np.indices((n, n)))
     ids = hilbert_ids(block.zoom, tile_x + block.x * n, tile_y + block.y * n)
     tiles = []
     for index in np.argsort(ids):
         left, top = int(tile_x[index]) * tile_px, int(tile_y[index]) * tile_px
         tile = canvas[top : top + tile_px, left : left + tile_px]
-        if tile[..., 3].any():
-            tiles.append((int(ids[index]), encode_webp(Image.fromarray(tile.copy()))))
+        if tile.any():
+            webp = encode_webp(tile)
+            if rows is not None:
+                y, x = int(tile_y[index]) * cells, int(tile_x[index]) * cells
+                webp = with_cell_rows(webp, rows[y : y + cells, x : x + cells])
+            tiles.append((int(ids[index]), webp))
     return tiles
 
 

@@ -108,6 +108,9 @@ export interface Neighbor {
   label: number | null;
   class_name: string | null;
   distance: number;
+  /** Unit square, y down. */
+  x: number;
+  y: number;
 }
 
 export interface Example {

@@ -91,14 +91,14 @@ export function emptyState(): HTMLElement {
       "from featurescape import Client",
       "",
       `client = Client("${location.origin}")`,
-      'client.map(dataset="digits", model="lenet")',
+      'client.map("~/Pictures", "efficientnet_lite0")',
     ].join("\n"),
   );
   return h(
     "section",
     { class: "empty" },
     h("h2", {}, "No jobs yet"),
-    h("p", {}, "Maps are made by jobs that are submitted from Python. This makes one of the digits that come with the installation:"),
+    h("p", {}, "Maps are made by jobs that are submitted from Python. This makes one of a folder of pictures:"),
     code,
     h("p", { class: "faint" }, "It appears here as soon as it is submitted."),
   );

@@ -251,10 +251,9 @@ export class MapController {
       if (this.store.state.row !== row) return;
       this.panel.show(example);
       if (takesFocus) this.panel.focus();
-      this.stage.highlight.select(example, []);
+      this.stage.highlight.select(example, example.neighbors);
       if (arrive === "find") this.fly(example, Math.max(this.stage.zoom, this.info.max_zoom - 1));
       else if (arrive === "show" && !this.inSight(example)) this.fly(example, this.stage.zoom);
-      await this.markNeighbors(example);
     } catch (error) {
       if (this.store.state.row === row) this.panel.failed((error as Error).message);
     }
@@ -273,14 +272,6 @@ export class MapController {
     const [left, top, right, bottom] = this.free();
     const [x, y] = pixel ?? [-1, -1];
     return x > left + EDGE_PX && x < right - EDGE_PX && y > top + EDGE_PX && y < bottom - EDGE_PX;
-  }
-
-  private async markNeighbors(example: Example): Promise<void> {
-    const rows = example.neighbors.map((neighbor) => neighbor.row);
-    const loads = await Promise.allSettled(rows.map((row) => this.examples.get(row)));
-    if (this.store.state.row !== example.row) return;
-    const places = loads.flatMap((load) => (load.status === "fulfilled" ? [load.value] : []));
-    this.stage.highlight.select(example, places);
   }
 
   private fly(example: Example, zoom: number): void {
