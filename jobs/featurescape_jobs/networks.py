@@ -89,10 +89,7 @@ def load_network(
     elif spec.weights == "random":
         module = build_random(model, n_classes or model.card.n_classes, seed)
     else:
-        path = check_root(spec.weights, allowed_roots, WeightsError, "model.weights")
-        state = read_file(path, spec.weights_sha256)
-        found = count_classes(model.build, state) or model.card.n_classes
-        module = load_state(partial(model.build, found), state, spec.weights)
+        module = _from_file(model, spec, allowed_roots)
     if n_classes is not None:
         _check_outputs(module, model.card, n_classes)
     module.eval().requires_grad_(False)
@@ -106,6 +103,14 @@ def build_random(model: Model, n_classes: int, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return model.build(n_classes)
+
+
+def _from_file(model: Model, spec: ModelSpec, allowed_roots: tuple[str, ...] | None) -> nn.Module:
+    """The network with as many outputs as the output layer in the file has rows."""
+    path = check_root(spec.weights, allowed_roots, WeightsError, "model.weights")
+    state = read_file(path, spec.weights_sha256)
+    n_classes = count_classes(model.build, state) or model.card.n_classes
+    return load_state(partial(model.build, n_classes), state, spec.weights)
 
 
 def _from_training(

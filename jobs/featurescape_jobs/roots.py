@@ -58,9 +58,11 @@ def _normal(root: str) -> str:
     scheme = _SCHEME.match(root)
     if scheme is None:
         try:
-            return str(Path(root).resolve())
-        except (OSError, RuntimeError):  # too long; a loop of links
-            raise ValueError("cannot be resolved to a path") from None
+            path = Path(root).resolve()
+            path.exists()  # asks the system, which refuses names that are too long
+        except (OSError, RuntimeError):  # RuntimeError: a loop of links
+            raise ValueError("cannot be resolved to a path that may be read") from None
+        return str(path)
     if scheme[1] == "s3" and root.startswith("s3://"):
         return _normal_s3(root)
     raise ValueError(

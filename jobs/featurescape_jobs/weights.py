@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -79,7 +81,9 @@ def parse_state(data: bytes, suffix: str, source: str) -> State:
     try:
         if suffix == ".safetensors":
             return dict(safetensors.load(data))
-        loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickle protocols; errors still raise
+            loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise WeightsError(
             f"{source} cannot be read as weights ({str(error).splitlines()[0][:300]})", field=_FIELD
@@ -120,11 +124,9 @@ def load_state(build: Callable[[], nn.Module], state: State, source: str) -> nn.
     values = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     problems: list[str] = []
     try:
-        result = module.load_state_dict(values, strict=False, assign=True)
-        problems += [f"missing {key}" for key in result.missing_keys]
-        problems += [f"unexpected {key}" for key in result.unexpected_keys]
-    except RuntimeError as error:  # shapes; torch reports them even when not strict
-        problems += [line.strip() for line in str(error).splitlines()[1:]]
+        module.load_state_dict(values, assign=True)
+    except RuntimeError as error:
+        problems = _mismatches(str(error))
     if problems:
         more = f" … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise WeightsError(
@@ -133,3 +135,15 @@ def load_state(build: Callable[[], nn.Module], state: State, source: str) -> nn.
             mismatches=problems[:1000],
         )
     return module
+
+
+def _mismatches(report: str) -> list[str]:
+    """torch's report as one line per tensor."""
+    problems: list[str] = []
+    for line in report.splitlines()[1:]:
+        kind = re.match(r"\s*(Missing|Unexpected) key\(s\)", line)
+        if kind is None:
+            problems.append(line.strip())
+        else:
+            problems += [f"{kind[1].lower()} {key}" for key in re.findall(r'"([^"]*)"', line)]
+    return problems

@@ -111,7 +111,7 @@ class Client:
             dataset: a name of the catalog (``"digits"``), a folder of images or of MNIST's IDX
                 files, ``s3://bucket/prefix``, or a spec.
             model: a name of the catalog, or a spec.
-            layer: module path of the layer; None: what the model's card says.
+            layer: module path of the layer; None: the card's choice.
             training: a `training` job of the model, or its id, whose weights are taken.
             perplexity: of the embedding; below a third of the examples.
             seed: of all three jobs.
@@ -122,16 +122,10 @@ class Client:
         """
         common = {"seed": seed, "title": title}
         network = _model(model, training.id if isinstance(training, Job) else training)
-        features = {
-            **common,
-            "job": "features",
-            "dataset": self.dataset(dataset),
-            "model": network,
-            "layer": layer,
-        }
+        features = {**common, "job": "features", "model": network, "layer": layer}
         embedding = {**common, "job": "embedding", "perplexity": perplexity}
         parse_spec({**embedding, "features": f"features-{_SOME_JOB}"})
-        first = self.submit(features)
+        first = self.submit({**features, "dataset": self.dataset(dataset)})
         second = self.submit({**embedding, "features": first.id})
         third = self.submit({**common, "job": "tiles", "embedding": second.id})
         return Map(self._transport, [first, second, third])

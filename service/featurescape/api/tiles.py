@@ -5,10 +5,11 @@ The viewer reads the archives themselves through `artifacts` and colors them on 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from featurescape import colormaps
 from featurescape.api.artifacts import IMMUTABLE
@@ -21,32 +22,39 @@ router = APIRouter(prefix="/v1/maps/{job_id}/tiles", tags=["maps"])
 _SUFFIX = {"image/png": "png", "image/webp": "webp"}
 
 
+@dataclass(frozen=True)
+class Address:
+    """Which tile, from the path of the request."""
+
+    layer: str
+    z: int
+    x: int
+    y: int
+    suffix: Literal["png", "webp"]
+
+
 @router.get("/{layer}/{z}/{x}/{y}.{suffix}")
 def tile(
     job_id: CheckedId,
-    layer: str,
-    z: int,
-    x: int,
-    y: int,
-    suffix: Literal["png", "webp"],
+    at: Annotated[Address, Depends()],
     use: Use,
     colormap: str = "viridis",
     hide: Annotated[str, Query(max_length=4000)] = "",
 ) -> Response:
     """A tile of 512 px; transparent where the map is empty, 404 outside of it."""
     opened = use.maps.open(job_id)
-    info = opened.layer(layer)
-    if suffix != _SUFFIX[info.media_type]:
-        raise NotFoundError(f"tiles of {layer} end in .{_SUFFIX[info.media_type]}")
+    info = opened.layer(at.layer)
+    if at.suffix != _SUFFIX[info.media_type]:
+        raise NotFoundError(f"tiles of {info.name} end in .{_SUFFIX[info.media_type]}")
     if colormap not in colormaps.COLORMAPS:
         known = ", ".join(colormaps.COLORMAPS)
         raise SpecError(f"colormap: one of {known}", field="colormap")
     hidden = _class_indices(hide)
-    data = use.maps.tile(opened, info, (z, x, y))
+    data = use.maps.tile(opened, info, (at.z, at.x, at.y))
     headers = {"Cache-Control": IMMUTABLE}
     if info.legend.kind == "pictures" and data:
         return Response(data, media_type=info.media_type, headers=headers)
-    body = _colored(data, info, z, colormap, hidden) if data else _empty(opened.info.tile_px)
+    body = _colored(data, info, at.z, colormap, hidden) if data else _empty(opened.info.tile_px)
     return Response(body, media_type="image/png", headers=headers)
 
 

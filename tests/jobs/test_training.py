@@ -1,0 +1,240 @@
+"""Training lowers the loss, repeats exactly, holds out by id, and says what it could not read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save_file
+
+from featurescape_jobs import tables, training
+from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.errors import DatasetError, SpecError, WeightsError
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.networks import build_random, load_network
+from featurescape_jobs.run import execute
+from featurescape_jobs.specs import ModelSpec, TrainingSpec, parse_spec
+from featurescape_jobs.storage import Storage
+from featurescape_jobs.training_data import TrainingData, read_examples
+
+JOB = "training-0123456789ab"
+
+
+def spec_of(**changes: Any) -> TrainingSpec:
+    base = {
+        "job": "training",
+        "dataset": {"name": "digits", "limit": 200},
+        "model": {"name": "lenet"},
+        "epochs": 1,
+    }
+    spec = parse_spec({**base, **changes})
+    assert isinstance(spec, TrainingSpec)
+    return spec
+
+
+def train(root: Path, spec: TrainingSpec) -> tuple[Outcome, RunContext]:
+    context = RunContext(Storage(str(root)), JOB, 1, spec.seed, {})
+    return training.run(spec, context), context
+
+
+def weights(context: RunContext) -> dict[str, torch.Tensor]:
+    [file] = [file for file in context.files if file.kind == "weights"]
+    return load_safetensors(context.storage.read(context.path(file.path)))
+
+
+def table(context: RunContext, kind: str) -> pa.Table:
+    [file] = [file for file in context.files if file.kind == kind]
+    return context.storage.read_table(context.path(file.path))
+
+
+def shapes_folder(root: Path, per_class: int = 20) -> Path:
+    """Pictures of two classes that a glance tells apart: bright above, or bright below."""
+    random = np.random.default_rng(0)
+    for name, rows in (("above", slice(0, 14)), ("below", slice(14, 28))):
+        (root / name).mkdir(parents=True)
+        for number in range(per_class):
+            picture = random.integers(0, 80, (28, 28), dtype=np.uint8)
+            picture[rows] += 150
+            Image.fromarray(picture).save(root / name / f"{number:03d}.png")
+    return root
+
+
+@pytest.mark.parametrize("name", ["lenet", "row_lstm"])
+def test_the_loss_of_one_batch_falls_in_five_steps(name: str) -> None:
+    model = MODELS[name]
+    random = np.random.default_rng(0)
+    data = TrainingData(
+        pixels=random.integers(0, 256, (32, 28, 28, 1), dtype=np.uint8),
+        labels=random.integers(0, 10, 32),
+        held_out=np.zeros(32, np.bool_),
+        errors=[],
+    )
+    module = build_random(model, 10, seed=0)
+    optimizer = torch.optim.AdamW(module.parameters(), 2e-3)
+    pictures, labels = training._batch(data, np.arange(32), model.card)
+    losses = [training._step(module, optimizer, pictures, labels) for _ in range(6)]
+    assert losses[0] == pytest.approx(np.log(10), abs=0.15), "fresh weights know nothing"
+    assert losses[5] < losses[0] - 0.05
+
+
+def test_a_run_repeats_exactly_and_another_seed_does_not(tmp_path: Path) -> None:
+    spec = spec_of(epochs=2)
+    runs = [train(tmp_path / name, spec)[1] for name in "ab"]
+    first, again = (weights(run) for run in runs)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    losses = [table(run, "history").drop_columns("seconds") for run in runs]
+    assert losses[0].equals(losses[1])
+    other = weights(train(tmp_path / "c", spec_of(epochs=2, seed=1))[1])
+    assert not any(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_digits_are_learned_with_the_default_settings(tmp_path: Path) -> None:
+    spec = spec_of(dataset={"name": "digits"}, epochs=None)
+    outcome, context = train(tmp_path, spec)
+    details = outcome.details
+    assert details["validation_accuracy"] >= 0.97
+    assert details["majority_rate"] < 0.2
+    assert details["epochs"] >= 3
+    assert details["classes"] == [str(digit) for digit in range(10)]
+    assert details["validation_examples"] + details["training_examples"] == outcome.rows == 1797
+    confusion = np.array(details["confusion"])
+    assert confusion.sum() == details["validation_examples"]
+    accuracy = np.trace(confusion) / confusion.sum()
+    assert details["validation_accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    history = table(context, "history")
+    assert history["epoch"].to_pylist() == list(range(1, details["epochs"] + 1))
+    best = history["validation_accuracy"].to_pylist()[details["best_epoch"] - 1]
+    assert (
+        best == pytest.approx(accuracy, abs=1e-6) == max(history["validation_accuracy"].to_pylist())
+    )
+    tables.check_schema(history.schema, tables.HISTORY, "history")
+
+
+def test_the_written_weights_are_the_network_that_was_measured(tmp_path: Path) -> None:
+    spec = spec_of(epochs=8)
+    storage = Storage(str(tmp_path))
+    body = {"spec": spec.model_dump(mode="json"), "inputs": {}, "threads": 1}
+    storage.write(f"jobs/{JOB}/spec.json", json.dumps(body).encode())
+    manifest = execute(storage, JOB, attempt=1)
+    assert manifest is not None
+    network = load_network(ModelSpec(name="lenet", training=JOB), seed=9, storage=storage)
+    assert network.classes == tuple(manifest.details["classes"])
+    context = RunContext(storage, JOB, 1, spec.seed, {})
+    listing = storage.read_table(f"jobs/{JOB}/input/examples.parquet")
+    with read_examples(listing, spec, context, network.card, 10) as data:
+        loss, confusion = training.evaluate(network.module, network.card, data)
+    assert confusion.tolist() == manifest.details["confusion"]
+    assert loss == pytest.approx(manifest.details["validation_loss"], abs=1e-5)
+    assert network.card.model_dump(mode="json") == manifest.details["card"]
+
+
+def test_what_is_held_out_depends_on_seed_and_id_only(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    whole = None
+    for limit in (None, 100):
+        spec = spec_of(dataset={"name": "digits", "limit": limit}, validation_fraction=0.3)
+        context = RunContext(storage, f"training-{limit or 0:012x}", 1, 0, {})
+        training.freeze(spec.dataset, context)
+        listing = storage.read_table(context.path("input/examples.parquet"))
+        with read_examples(listing, spec, context, MODELS["lenet"].card, 10) as data:
+            held = dict(zip(listing["example_id"].to_pylist(), data.held_out.tolist(), strict=True))
+        whole = whole or held
+        assert held.items() <= whole.items()
+    assert np.mean(list(whole.values())) == pytest.approx(0.3, abs=0.03)  # type: ignore[union-attr]
+
+
+def test_bad_files_are_skipped_counted_and_named(tmp_path: Path) -> None:
+    root = shapes_folder(tmp_path / "data")
+    (root / "above" / "empty.png").write_bytes(b"")
+    (root / "below" / "text.jpg").write_text("no picture")
+    spec = spec_of(
+        dataset={"name": "images", "root": str(root)},
+        epochs=12,
+        batch_size=8,
+        validation_fraction=0.25,
+    )
+    outcome, context = train(tmp_path / "store", spec)
+    assert (outcome.rows, outcome.error_rows) == (40, 2)
+    errors = table(context, "errors").to_pylist()
+    assert {row["code"] for row in errors} == {"empty_file", "not_an_image"}
+    assert context._progress.errors == 2
+    assert outcome.details["classes"] == ["above", "below"]
+    assert outcome.details["validation_accuracy"] == 1.0
+
+
+def test_progress_names_epoch_loss_and_accuracy(tmp_path: Path) -> None:
+    _, context = train(tmp_path, spec_of(epochs=2))
+    progress = json.loads(context.storage.read(context.path("progress.json")))
+    assert progress["stage"] == "train"
+    assert progress["done"] == progress["total"] > 0
+    assert progress["message"].startswith("epoch 2/2  loss ")
+    assert "  accuracy 0." in progress["message"]
+    assert list(context.timings_seconds) == ["check", "freeze input", "read", "train"]
+
+
+def test_training_goes_on_from_a_file(tmp_path: Path) -> None:
+    _, context = train(tmp_path / "a", spec_of(epochs=10))
+    path = tmp_path / "start.safetensors"
+    save_file(weights(context), path)
+    spec = spec_of(model={"name": "lenet", "weights": str(path)}, learning_rate=1e-5)
+    outcome, _ = train(tmp_path / "b", spec)
+    fresh, _ = train(tmp_path / "c", spec_of(learning_rate=1e-5))
+    assert outcome.details["validation_loss"] < fresh.details["validation_loss"] - 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "reason"),
+    [
+        ({"model": {"name": "resnet18"}}, SpecError, "model.name: resnet18 is not trained here"),
+        ({"dataset": {"name": "mnist"}}, DatasetError, "dataset.root"),
+        ({"validation_fraction": 1e-9}, SpecError, "of 200 examples 0 are held out"),
+        ({"dataset": {"name": "digits", "limit": 1}}, SpecError, r"one class \(0\)"),
+    ],
+)
+def test_what_cannot_work_is_said_by_field(
+    tmp_path: Path, changes: dict[str, Any], error: type[SpecError], reason: str
+) -> None:
+    with pytest.raises(error, match=reason):
+        train(tmp_path, spec_of(**changes))
+
+
+def test_a_loss_that_is_no_longer_finite_ends_the_job() -> None:
+    module = build_random(MODELS["lenet"], 2, seed=0)
+    optimizer = torch.optim.AdamW(module.parameters(), 1.0)
+    pictures = torch.full((2, 1, 28, 28), torch.inf)
+    with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
+        training._step(module, optimizer, pictures, torch.tensor([0, 1]))
+
+
+def test_an_unlabeled_folder_is_refused_before_any_picture_is_read(tmp_path: Path) -> None:
+    root = shapes_folder(tmp_path / "data", per_class=2) / "above"
+    spec = spec_of(dataset={"name": "images", "root": str(root)})
+    with pytest.raises(SpecError, match=r"^dataset: it has no labels, .* one folder per class"):
+        train(tmp_path / "store", spec)
+
+
+def test_weights_of_another_number_of_classes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "three.safetensors"
+    save_file(build_random(MODELS["lenet"], 3, 0).state_dict(), path)
+    spec = spec_of(model={"name": "lenet", "weights": str(path)})
+    with pytest.raises(WeightsError, match="3 outputs and the dataset has 10 classes"):
+        train(tmp_path / "store", spec)
+
+
+def test_many_pictures_go_through_a_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory = weights(train(tmp_path / "a", spec_of())[1])
+    monkeypatch.setattr("featurescape_jobs.training_data.MAX_MEMORY_BYTES", 1000)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    mapped = weights(train(tmp_path / "b", spec_of())[1])
+    assert all(torch.equal(in_memory[name], mapped[name]) for name in mapped)
+    assert not list(tmp_path.glob("featurescape-*"))
