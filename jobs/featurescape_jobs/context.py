@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -122,14 +123,24 @@ class RunContext:
         self.files.append(ref)
         return ref
 
+    def output(self, relative: str) -> str:
+        """Where this attempt writes the file: under a name that no other attempt writes to.
+
+        An earlier attempt that was given up may still run, and must not overwrite what was committed.
+        """
+        stem, dot, suffix = relative.rpartition(".")
+        return self.path(
+            relative if self.attempt == 1 else f"{stem}-attempt{self.attempt}{dot}{suffix}"
+        )
+
     def add_table(self, relative: str, table: pa.Table, kind: str) -> ArtifactRef:
         """Write a table as Parquet and name it in the manifest."""
-        written = self.storage.write_table(self.path(relative), table)
+        written = self.storage.write_table(self.output(relative), table)
         return self.add(written, kind, rows=table.num_rows)
 
     def add_bytes(self, relative: str, data: bytes, kind: str) -> ArtifactRef:
         """Write a small file and name it in the manifest."""
-        return self.add(self.storage.write(self.path(relative), data), kind)
+        return self.add(self.storage.write(self.output(relative), data), kind)
 
     @contextmanager
     def stage(self, name: str, total: int = 0) -> Iterator[None]:
@@ -167,13 +178,18 @@ class RunContext:
                 message=message if message is not None else ("" if new_stage else old.message),
                 updated_at=time.time(),
             )
-            now = time.monotonic()
-            if force or now - self._written_at >= PROGRESS_SECONDS:
-                self._written_at = now
-                body = self._progress.model_dump_json().encode()
-                self.storage.write(self.path("progress.json"), body)
+            if force or time.monotonic() - self._written_at >= PROGRESS_SECONDS:
+                with contextlib.suppress(OSError):  # a hint; `beat` raises if storage is gone for long
+                    self._write_progress()
 
     def beat(self) -> None:
-        """Write the last progress again, as a sign of life."""
-        last = self._progress
-        self.progress(last.done, force=True)
+        """Write the last progress again, as a sign of life; raises ``OSError``."""
+        with self._lock:
+            now = {"sequence": self._progress.sequence + 1, "updated_at": time.time()}
+            self._progress = self._progress.model_copy(update=now)
+            self._write_progress()
+
+    def _write_progress(self) -> None:
+        self._written_at = time.monotonic()
+        body = self._progress.model_dump_json().encode()
+        self.storage.write(self.path("progress.json"), body)

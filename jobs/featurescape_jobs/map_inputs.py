@@ -179,12 +179,12 @@ def _find(wanted: pa.ChunkedArray, ids: pa.ChunkedArray) -> NDArray[np.int64]:
 
 def _classes(labels: pa.ChunkedArray, n_classes: int, path: str) -> NDArray[np.uint16]:
     """(N,) class of each example; raises `ArtifactError` for a label that is no class."""
-    values: NDArray[np.int64] = labels.fill_null(NO_LABEL).to_numpy().astype(np.int64)
-    labeled = values[values != NO_LABEL]
+    labeled: NDArray[np.int32] = labels.drop_null().to_numpy()
     if len(labeled) and not (labeled.min() >= 0 and labeled.max() < min(n_classes, NO_LABEL)):
         raise ArtifactError(
             f"{path} has labels from {labeled.min()} to {labeled.max()}, but there are "
             f"{n_classes} classes (at most {NO_LABEL - 1} can be drawn)",
             path=path,
         )
-    return values.astype(np.uint16)
+    classes: NDArray[np.uint16] = labels.fill_null(NO_LABEL).to_numpy().astype(np.uint16)
+    return classes

@@ -134,14 +134,27 @@ class ArchiveWriter:
         leaves_at = HEAD_BYTES + self._data_bytes
         self._file.write(leaves)
         self._file.write(body)
-        header: HeaderDict = {
+        header = self._header(max_zoom)
+        header["root_length"] = len(root)
+        header["leaf_directory_offset"] = leaves_at
+        header["leaf_directory_length"] = len(leaves)
+        header["metadata_offset"] = leaves_at + len(leaves)
+        header["metadata_length"] = len(body)
+        self._file.seek(0)
+        self._file.write(serialize_header(header))
+        self._file.write(root)
+        self._file.flush()
+
+    def _header(self, max_zoom: int) -> HeaderDict:
+        """The header but for the places of root directory, leaves and metadata."""
+        return {
             "version": 3,
             "root_offset": HEADER_BYTES,
-            "root_length": len(root),
-            "metadata_offset": leaves_at + len(leaves),
-            "metadata_length": len(body),
-            "leaf_directory_offset": leaves_at,
-            "leaf_directory_length": len(leaves),
+            "root_length": 0,
+            "metadata_offset": 0,
+            "metadata_length": 0,
+            "leaf_directory_offset": 0,
+            "leaf_directory_length": 0,
             "tile_data_offset": HEAD_BYTES,
             "tile_data_length": self._data_bytes,
             "addressed_tiles_count": self._tiles,
@@ -162,10 +175,6 @@ class ArchiveWriter:
             "center_lon_e7": 0,
             "center_lat_e7": 0,
         }
-        self._file.seek(0)
-        self._file.write(serialize_header(header))
-        self._file.write(root)
-        self._file.flush()
 
 
 def _zoom_of(tile_id: int) -> int:

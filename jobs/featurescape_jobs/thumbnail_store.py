@@ -25,8 +25,8 @@ class SketchProjection:
     """Features (N, D) to sketches (N, d) that about keep distances, for choosing central pictures.
 
     Up to 32 features are kept as they are; more are multiplied by a Gaussian matrix drawn from the
-    job's seed and scaled by 1/sqrt(d) (Johnson and Lindenstrauss), which keeps distances within some
-    18 % (one standard deviation of the squared distance is sqrt(2/d), 25 %).
+    job's seed and scaled by 1/sqrt(d) (Johnson and Lindenstrauss), which keeps squared distances
+    within sqrt(2/d), 25 % (one standard deviation).
     """
 
     def __init__(self, dimensions: int, seed: int) -> None:

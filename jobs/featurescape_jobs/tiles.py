@@ -10,8 +10,9 @@ Output, all in the unit square (x right, y down):
 - ``data/points.parquet``: `tables.POINTS`, one row per example in the order of the embedding.
 - ``details["map"]``: `artifacts.MapInfo`; ``details["left_out"]``: layers that could not be drawn, and why.
 
-Cost: 70,000 pictures of 28 x 28 px in some 20 s on two cores, most of it WebP encoding; grows with N.
-Disk: the thumbnails once more, in a temporary folder. Memory: about 400 bytes per example, and for each
+Cost: 70,000 pictures of 28 x 28 px took 26 to 33 s on two cores that had other work too, most of it for
+encoding WebP; grows with N.
+Disk: the thumbnails once more, in a temporary folder. Memory: about 1 KB per example at the peak, and for each
 thread at most 256 MiB (see `aggregates`, `color_layers.thumbnails`).
 
 Fails with `UnknownNameError` for an unknown color layer and `SpecError` where no layer can be drawn, both

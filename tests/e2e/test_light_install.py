@@ -1,0 +1,62 @@
+"""The base install, in an environment of its own, against a running service."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from featurescape.embedded import EmbeddedService
+
+pytestmark = pytest.mark.ray
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import sys, time
+started = time.perf_counter()
+import featurescape
+seconds = time.perf_counter() - started
+client = featurescape.Client(sys.argv[1])
+job = client.submit({
+    "job": "features",
+    "dataset": {"name": "digits", "limit": 20},
+    "model": {"name": "lenet", "weights": "random"},
+})
+job.wait(timeout_seconds=120, show=False)
+table = job.artifact().table()
+absent = []
+for name in ("torch", "ray", "fastapi", "numpy", "datashader", "openTSNE"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        absent.append(name)
+print(job.status, table.num_rows, seconds < 0.5, len(absent))
+"""
+
+
+def python_in(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [str(folder / "bin/python"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_base_install_submits_a_job(service: EmbeddedService, tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=120)
+    python_in(environment, "-m", "pip", "install", "--quiet", str(ROOT))
+    python_in(environment, "-c", "import featurescape")  # compiles it once, as pip does not always
+    assert python_in(environment, "-c", SCRIPT, service.url).split() == [
+        "SUCCEEDED",
+        "20",
+        "True",
+        "6",
+    ]
+    commands = python_in(environment, "-m", "featurescape.cli", "jobs", "--url", service.url)
+    assert "features" in commands
