@@ -36,8 +36,8 @@ from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.color_layers.base import MapScene
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.density import decode_counts
-from featurescape_jobs.pmtiles_archive import ArchiveReader
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.tiling.archive import ArchiveReader
 
 TILE_PX = 256
 MERCATOR = 20037508.34

@@ -18,7 +18,6 @@ from featurescape.jobstore import JobStore
 from featurescape.runner import RunnerStatus, RunnerUnavailableError, Submission
 from featurescape.settings import Settings
 from featurescape_jobs.artifacts import ArtifactRef, Failure, Manifest, Progress, job_dir
-from featurescape_jobs.pmtiles_archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.storage import Storage, Written
 from featurescape_jobs.tables import (
@@ -28,6 +27,7 @@ from featurescape_jobs.tables import (
     POINTS,
     features_schema,
 )
+from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 
 FEATURES_SPEC: dict[str, Any] = {
     "job": "features",

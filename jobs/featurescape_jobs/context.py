@@ -98,9 +98,12 @@ class RunContext:
     """Roots that datasets and weights may be read from; None: any (tests, own machine)."""
     files: list[ArtifactRef] = field(default_factory=list)
     timings_seconds: dict[str, float] = field(default_factory=dict)
-    _progress: Progress = field(default_factory=Progress)
-    _written_at: float = 0.0
-    _lock: Any = field(default_factory=threading.Lock, repr=False)
+    _progress: Progress = field(init=False)
+    _written_at: float = field(default=0.0, init=False)
+    _lock: Any = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._progress = Progress(attempt=self.attempt)
 
     def input(self, field_name: str) -> InputArtifact:
         """The artifact of the input job that the spec names in ``field_name``."""
@@ -145,7 +148,8 @@ class RunContext:
     @contextmanager
     def stage(self, name: str, total: int = 0) -> Iterator[None]:
         """Time a stage for the manifest and show it as the current one."""
-        self.progress(0, total, stage=name, force=True)
+        self._advance({"stage": name, "done": 0, "total": total, "message": ""})
+        self._show_now()
         started = time.monotonic()
         yield
         spent = self.timings_seconds.get(name, 0.0) + time.monotonic() - started
@@ -156,40 +160,36 @@ class RunContext:
         done: int,
         total: int | None = None,
         *,
-        stage: str | None = None,
         message: str | None = None,
         errors: int | None = None,
         force: bool = False,
     ) -> None:
-        """Say how far the job is; written at most once a second unless ``force``.
+        """Say how far the stage is; written at most once a second unless ``force``.
 
-        ``message`` stays until the stage changes.
+        What is None stays as it was; ``message`` stays until the stage changes.
         """
-        with self._lock:
-            old = self._progress
-            new_stage = stage is not None and stage != old.stage
-            self._progress = Progress(
-                attempt=self.attempt,
-                sequence=old.sequence + 1,
-                stage=stage or old.stage,
-                done=done,
-                total=old.total if total is None else total,
-                errors=old.errors if errors is None else errors,
-                message=message if message is not None else ("" if new_stage else old.message),
-                updated_at=time.time(),
-            )
-            if force or time.monotonic() - self._written_at >= PROGRESS_SECONDS:
-                with contextlib.suppress(OSError):  # a hint; `beat` raises if storage is gone for long
-                    self._write_progress()
+        said = {"done": done, "total": total, "message": message, "errors": errors}
+        self._advance({name: value for name, value in said.items() if value is not None})
+        if force or time.monotonic() - self._written_at >= PROGRESS_SECONDS:
+            self._show_now()
 
     def beat(self) -> None:
         """Write the last progress again, as a sign of life; raises ``OSError``."""
+        self._advance({})
+        self._write_progress()
+
+    def _advance(self, changes: dict[str, Any]) -> None:
         with self._lock:
-            now = {"sequence": self._progress.sequence + 1, "updated_at": time.time()}
-            self._progress = self._progress.model_copy(update=now)
+            counted = {"sequence": self._progress.sequence + 1, "updated_at": time.time()}
+            self._progress = self._progress.model_copy(update={**changes, **counted})
+
+    def _show_now(self) -> None:
+        """Progress is a hint: a job does not fail because it could not be written."""
+        with contextlib.suppress(OSError):
             self._write_progress()
 
     def _write_progress(self) -> None:
-        self._written_at = time.monotonic()
-        body = self._progress.model_dump_json().encode()
-        self.storage.write(self.path("progress.json"), body)
+        with self._lock:
+            self._written_at = time.monotonic()
+            body = self._progress.model_dump_json().encode()
+            self.storage.write(self.path("progress.json"), body)

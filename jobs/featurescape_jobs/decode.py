@@ -46,7 +46,7 @@ def decode(data: bytes) -> Picture:
             image.load()
             upright = ImageOps.exif_transpose(image)
             return _to_uint8(upright)
-        except Exception as error:  # as in `_open`
+        except Exception as error:  # noqa: BLE001 - as in `_open`
             code = "truncated" if "truncated" in str(error) else "decode_error"
             raise RowError(code, f"{image.format}: {_say(error)}") from None
 
@@ -63,9 +63,8 @@ def _open(data: bytes) -> Image.Image:
         raise RowError("not_an_image", f"the bytes are none of {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError as error:
         raise RowError("too_many_pixels", _say(error)) from None
-    except Exception as error:
-        # Pillow's parsers raise nearly anything on crafted bytes (TypeError, IndexError, …): whatever it
-        # is, it is this picture's error and must not end the job.
+    except Exception as error:  # noqa: BLE001 - parsers raise nearly anything on crafted bytes
+        # Whatever it is (TypeError, IndexError, …), it is this picture's error and must not end the job.
         raise RowError("decode_error", _say(error)) from None
 
 

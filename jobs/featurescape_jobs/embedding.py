@@ -117,6 +117,17 @@ def _blocks(features: InputArtifact) -> Iterator[Floats]:
         yield flat.reshape(len(column), -1).astype(np.float32, copy=False)
 
 
+def _stack(blocks: Iterator[Floats], shape: tuple[int, int]) -> Floats:
+    """All blocks as one (N, K) array, without holding them twice."""
+    whole = np.empty(shape, np.float32)
+    used = 0
+    for block in blocks:
+        whole[used : used + len(block)] = block
+        used += len(block)
+    assert used == len(whole), f"{used} features of {len(whole)}"
+    return whole
+
+
 def _reduce(
     spec: EmbeddingSpec, features: InputArtifact, context: RunContext
 ) -> tuple[Floats, float]:
@@ -129,7 +140,7 @@ def _reduce(
                 "ask for 50 components",
                 field="pca_components",
             )
-        reduced, explained = np.concatenate(list(_blocks(features))), 1.0
+        reduced, explained = _stack(_blocks(features), (n, d)), 1.0
     else:
         if d > MAX_DIMENSIONS:
             raise SpecError(
@@ -138,7 +149,8 @@ def _reduce(
                 field="pca_components",
             )
         pca = fit_pca(_blocks(features), spec.pca_components)
-        reduced = np.concatenate([pca.transform(block) for block in _blocks(features)])
+        parts = (pca.transform(block) for block in _blocks(features))
+        reduced = _stack(parts, (n, spec.pca_components))
         explained = pca.explained_variance_fraction
         fitted = save({"mean": pca.mean, "components": np.ascontiguousarray(pca.components)})
         context.add_bytes("data/pca.safetensors", fitted, "pca")

@@ -8,7 +8,7 @@ WebP, longer side ``thumbnail_px``), width and height in pixels. Kind ``errors``
 not be read, with a code. Details: classes, dimensions, layer, pooling, model, error codes.
 
 Cost: one decode and one forward pass per example, stopped at the layer. A worker holds the network, one
-shard of output and a batch of input.
+shard of output, a batch of resized input and one decoded picture.
 
 Failure modes: unknown layer (`LayerError`, lists the layers), no weights (`WeightsError`), dataset missing or
 empty (`DatasetError`), all before any work; unreadable examples become error rows.
@@ -43,7 +43,7 @@ from featurescape_jobs.networks import (
     load_network,
     pool,
 )
-from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.preprocessing import normalize, resize
 from featurescape_jobs.shard_worker import Processed, error_row
 from featurescape_jobs.shards import Bulk, run_shards
 from featurescape_jobs.specs import FeaturesSpec
@@ -119,6 +119,17 @@ def default_batch_size(card: ModelCard) -> int:
     return max(1, min(512, (16 * 3 * 224**2) // values))
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What is kept of a picture until its batch is full: a batch of large photos would be gigabytes."""
+
+    example: dict[str, Any]
+    resized: Picture
+    thumbnail: bytes
+    width: int
+    height: int
+
+
 class FeaturesWorker:
     """Decodes pictures, runs the network up to the layer, pools, and keeps a thumbnail."""
 
@@ -135,37 +146,38 @@ class FeaturesWorker:
     def process(self, examples: pa.Table) -> Processed:
         """Features of a shard, in the order of its examples."""
         errors: list[dict[str, Any]] = []
-        pictures = self._read(examples, errors)
+        read = self._read(examples, errors)
         parts = []
-        while batch := list(islice(pictures, self._batch_size)):
+        while batch := list(islice(read, self._batch_size)):
             parts.append(self._rows(batch))
         return Processed(pa.concat_tables(parts) if parts else self._empty(), errors)
 
-    def _read(
-        self, examples: pa.Table, errors: list[dict[str, Any]]
-    ) -> Iterator[tuple[dict[str, Any], Picture]]:
+    def _read(self, examples: pa.Table, errors: list[dict[str, Any]]) -> Iterator[_Read]:
         for example in examples.to_pylist():
             try:
-                yield example, self._reader.read(example["locator"])
+                picture = self._reader.read(example["locator"])
             except RowError as error:
                 errors.append(error_row(example, error.code, error.message))
+                continue
+            yield _Read(
+                example=example,
+                resized=resize(picture, self._card),
+                thumbnail=encode_thumbnail(picture, self._spec.thumbnail_px),
+                width=picture.shape[1],
+                height=picture.shape[0],
+            )
 
-    def _rows(self, batch: list[tuple[dict[str, Any], Picture]]) -> pa.Table:
-        pictures = [picture for _, picture in batch]
-        features = self._extract(prepare(pictures, self._card))
+    def _rows(self, batch: list[_Read]) -> pa.Table:
+        features = self._extract(normalize(np.stack([read.resized for read in batch]), self._card))
         schema = tables.features_schema(features.shape[1], self._spec.dtype)
-        thumbnail_px = self._spec.thumbnail_px
         columns = [
-            pa.array([example[name] for example, _ in batch], schema.field(name).type)
+            pa.array([read.example[name] for read in batch], schema.field(name).type)
             for name in ("example_id", "label", "locator")
         ] + [
             pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), features.shape[1]),
-            pa.array(
-                [{"bytes": encode_thumbnail(p, thumbnail_px), "path": None} for p in pictures],
-                tables.IMAGE,
-            ),
-            pa.array([picture.shape[1] for picture in pictures], pa.int32()),
-            pa.array([picture.shape[0] for picture in pictures], pa.int32()),
+            pa.array([{"bytes": read.thumbnail, "path": None} for read in batch], tables.IMAGE),
+            pa.array([read.width for read in batch], pa.int32()),
+            pa.array([read.height for read in batch], pa.int32()),
         ]
         arrays = [column.cast(f.type) for column, f in zip(columns, schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=schema)

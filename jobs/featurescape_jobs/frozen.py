@@ -29,6 +29,7 @@ from featurescape_jobs.storage import Storage
 EXAMPLES = "input/examples.parquet"
 FROZEN = "input/frozen.json"
 _CHUNK = 65_536
+_MAX_EXAMPLES = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
 
     Raises:
         DatasetError: the dataset is empty, cannot be read, or repeats an id.
-        ArtifactError: an earlier attempt froze it for another spec.
+        ArtifactError: an earlier attempt froze it for another spec, or the listing is damaged.
     """
     spec_sha256 = hashlib.sha256(f"{spec.model_dump_json()}|{shard_size}".encode()).hexdigest()
     if context.storage.exists(context.path(FROZEN)):
@@ -84,6 +85,10 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         frozen = FrozenInput(**{**found, "classes": tuple(found["classes"])})
         if frozen.spec_sha256 != spec_sha256:
             raise ArtifactError(f"{context.path(FROZEN)} was frozen for another spec")
+        if context.storage.sha256(context.path(EXAMPLES)) != frozen.sha256:
+            raise ArtifactError(
+                f"{context.path(EXAMPLES)} is not what was frozen; submit a new job"
+            )
         return frozen
     check_dataset(spec, context.allowed_roots)
     listing = DATASETS[spec.name].freeze(spec)
@@ -124,6 +129,11 @@ def _table(entries: Iterator[Entry]) -> pa.Table:
         ]
         arrays = [pa.array(values, f.type) for values, f in zip(columns, tables.INPUT, strict=True)]
         chunks.append(pa.Table.from_arrays(arrays, schema=tables.INPUT))
+        if len(chunks) * _CHUNK > _MAX_EXAMPLES:
+            raise DatasetError(
+                f"dataset: more than {_MAX_EXAMPLES} examples; give a part of it as the root",
+                field="dataset",
+            )
     return pa.concat_tables(chunks) if chunks else tables.INPUT.empty_table()
 
 

@@ -5,12 +5,14 @@ Ray keeps its own log, which grows without end, lies on one node and goes with t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
 from types import TracebackType
 
 from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.errors import NotFoundError
 from featurescape_jobs.storage import Storage
 
 MAX_LINES = 2_000
@@ -40,6 +42,9 @@ class JobLog(logging.Handler):
         root = logging.getLogger()
         root.addHandler(self)
         root.setLevel(logging.INFO)
+        with contextlib.suppress(NotFoundError, OSError):  # what earlier attempts said goes on
+            earlier = self._storage.read(self._path).decode(errors="replace")
+            self._lines.extendleft(reversed(earlier.splitlines()))
         self._thread.start()
         return self
 
@@ -61,4 +66,7 @@ class JobLog(logging.Handler):
 
     def _flush(self) -> None:
         self._changed.clear()
-        self._storage.write(self._path, "\n".join([*list(self._lines), ""]).encode())
+        try:
+            self._storage.write(self._path, "\n".join([*self._lines.copy(), ""]).encode())
+        except OSError:  # the log is no reason to fail; the next flush tries again
+            self._changed.set()

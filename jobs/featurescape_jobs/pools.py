@@ -58,6 +58,11 @@ class Pool(Protocol):
     def busy(self) -> bool: ...
     @property
     def has_room(self) -> bool: ...
+    @property
+    def problem(self) -> str:
+        """Why nothing is being worked on and what helps, for people; empty while all is well."""
+        ...
+
     def start(self, shard: Shard, timeout_seconds: float) -> None: ...
     def wait(self) -> list[Done | Lost]:
         """What has happened since, waiting for about a second at most."""
@@ -100,6 +105,10 @@ class InlinePool:
     def has_room(self) -> bool:
         return self._next is None
 
+    @property
+    def problem(self) -> str:
+        return ""
+
     def start(self, shard: Shard, timeout_seconds: float) -> None:
         self._next = shard
 
@@ -129,6 +138,7 @@ class RayPool:
         import ray
 
         self._ray = ray
+        self._cpus_per_worker = size.cpus_per_worker
         self._setup, self._desk = ray.put(setup), ray.put(desk)
         self._actor_class = ray.remote(ShardRunner).options(
             num_cpus=size.cpus_per_worker,
@@ -152,6 +162,22 @@ class RayPool:
     @property
     def has_room(self) -> bool:
         return any(slot.call is None for slot in self._slots)
+
+    @property
+    def problem(self) -> str:
+        if any(slot.is_ready for slot in self._slots):
+            return ""
+        wanted = self._cpus_per_worker
+        largest = max(
+            (int(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]),
+            default=0,
+        )
+        if wanted > largest:
+            return (
+                f"no node has the {wanted} CPUs of a worker (the largest has {largest}): stop the "
+                "job and ask for fewer in resources.cpus_per_worker, or add such a node"
+            )
+        return f"no worker is ready yet; each waits for {wanted} free CPU{'s' * (wanted > 1)}"
 
     def start(self, shard: Shard, timeout_seconds: float) -> None:
         slot = next(slot for slot in self._slots if slot.call is None)

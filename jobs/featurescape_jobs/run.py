@@ -91,7 +91,7 @@ def read_assignment(storage: Storage, job_id: str) -> Assignment:
 def execute(
     storage: Storage, job_id: str, attempt: int, ray_address: str | None = None
 ) -> Manifest | None:
-    """Run one attempt of a job and commit it; None where another attempt has committed already.
+    """Run one attempt of a job and commit it; None where another attempt has committed or has the job.
 
     Raises:
         Exception: whatever ended the job; ``failure.json`` then says why.
@@ -115,14 +115,17 @@ def execute(
         )
         with _heartbeat(context):
             outcome = JOBS[spec.job].run(spec, context)
-        return _commit(spec, context, outcome)
+            return _commit(spec, context, outcome)
     except Exception as error:
-        _record_failure(storage, job_id, attempt, error)
+        if not _is_superseded(storage, job_id, attempt):
+            _record_failure(storage, job_id, attempt, error)
         raise
 
 
 def _commit(spec: AnyJobSpec, context: RunContext, outcome: Outcome) -> Manifest | None:
     """Check every file and write the manifest last. The first attempt to get here wins."""
+    if _is_superseded(context.storage, context.job_id, context.attempt):
+        return None
     for ref in context.files:
         size = context.storage.size(context.path(ref.path))
         if size != ref.size_bytes:
@@ -145,6 +148,15 @@ def _commit(spec: AnyJobSpec, context: RunContext, outcome: Outcome) -> Manifest
     body = manifest.model_dump_json(indent=1).encode()
     written = context.storage.write_new(context.path("manifest.json"), body)
     return None if written is None else manifest
+
+
+def _is_superseded(storage: Storage, job_id: str, attempt: int) -> bool:
+    """Whether the service has handed the job to a later attempt: this one then leaves no more traces."""
+    try:
+        assigned = json.loads(storage.read(f"{job_dir(job_id)}/spec.json"))
+        return int(assigned.get("attempt", 0)) > attempt
+    except (NotFoundError, ValueError):
+        return False
 
 
 def _versions() -> dict[str, str]:
@@ -171,19 +183,24 @@ def _record_failure(storage: Storage, job_id: str, attempt: int, error: Exceptio
 
 @contextmanager
 def _heartbeat(context: RunContext) -> Any:
-    """Show a sign of life every two seconds; end the process if storage has not taken one for long."""
+    """Show a sign of life every two seconds.
+
+    Ends the process if storage has not taken one for long, or if a later attempt has the job.
+    """
     done = threading.Event()
 
     def beat() -> None:
         last = time.monotonic()
         while not done.wait(BEAT_SECONDS):
             try:
+                if _is_superseded(context.storage, context.job_id, context.attempt):
+                    _give_up()
                 context.beat()
                 last = time.monotonic()
             except OSError as error:
                 log.warning("no sign of life written: %s", error)
                 if time.monotonic() - last > LEASE_SECONDS:
-                    os._exit(75)
+                    _give_up()
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()
@@ -192,6 +209,11 @@ def _heartbeat(context: RunContext) -> Any:
     finally:
         done.set()
         thread.join()
+
+
+def _give_up() -> None:
+    """End at once, workers included: the job is another attempt's now."""
+    os._exit(75)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -206,7 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             log.info("job %s, attempt %d", options.job, options.attempt)
             manifest = execute(storage, options.job, options.attempt, address)
-            log.info("done" if manifest else "another attempt has committed this job")
+            log.info("done" if manifest else "another attempt has this job")
             return 0
         except FeaturescapeError as error:
             log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - says it all

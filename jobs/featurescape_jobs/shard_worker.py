@@ -56,6 +56,7 @@ class Marker:
     size_bytes: int
     sha256: str
     errors_path: str | None
+    errors_sha256: str | None
     worker: str
     """Who did it: ``<node>:<pid>``."""
 
@@ -105,11 +106,11 @@ def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -
     """Write a shard's rows, its errors and then its marker."""
     verify(examples, processed, desk.schema)
     storage, token = Storage(desk.storage_root), secrets.token_hex(4)
-    errors_path = None
+    errors_path = errors_sha256 = None
     if processed.errors:
         errors_path = f"work/errors/{shard.index:05d}-{token}.parquet"
         errors = tables.errors_table(processed.errors)
-        storage.write_table(f"{desk.job_path}/{errors_path}", errors)
+        errors_sha256 = storage.write_table(f"{desk.job_path}/{errors_path}", errors).sha256
     path = f"data/{desk.kind}-{shard.index:05d}-{token}.parquet"
     written = storage.write_table(f"{desk.job_path}/{path}", processed.table)
     marker = Marker(
@@ -120,6 +121,7 @@ def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -
         size_bytes=written.size_bytes,
         sha256=written.sha256,
         errors_path=errors_path,
+        errors_sha256=errors_sha256,
         worker=worker_name(),
     )
     body = json.dumps(asdict(marker)).encode()

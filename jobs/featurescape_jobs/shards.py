@@ -104,13 +104,15 @@ class _Engine:
 
     def _is_whole(self, marker: Marker) -> bool:
         """Whether the marker belongs to this input and its files are what it says."""
-        shard, storage = self.shards.get(marker.shard), self.context.storage
+        shard = self.shards.get(marker.shard)
         if shard is None or shard.size != marker.rows + marker.errors:
             return False
-        path = self.context.path(marker.path)
-        if not storage.exists(path) or storage.sha256(path) != marker.sha256:
-            return False
-        return marker.errors_path is None or storage.exists(self.context.path(marker.errors_path))
+        files = [(marker.path, marker.sha256), (marker.errors_path, marker.errors_sha256)]
+        return all(self._has(path, sha256) for path, sha256 in files if path is not None)
+
+    def _has(self, path: str, sha256: str | None) -> bool:
+        storage, path = self.context.storage, self.context.path(path)
+        return storage.exists(path) and storage.sha256(path) == sha256
 
     def work(self) -> None:
         """Hand out all shards that have no marker yet; the suspicious ones last, row by row."""
@@ -119,7 +121,7 @@ class _Engine:
             return
         size = PoolSize.of(self.bulk.resources, len(todo))
         with open_pool(self.bulk.setup, self.desk, size, self.context.ray_address) as pool:
-            self._report()
+            self._report(pool.problem)
             suspects = self._hand_out(pool, todo)
             for shard in suspects:
                 self._isolate(pool, shard)
@@ -138,7 +140,7 @@ class _Engine:
                     self._done(outcome.marker)
                 else:
                     self._lost(outcome, todo)
-            self._report()
+            self._report(pool.problem)
         return suspects
 
     def _shard_timeout(self, shard: Shard) -> float:
@@ -168,7 +170,6 @@ class _Engine:
                 row = error_row(example, answer.code, answer.reason)
                 answer = Processed(self.bulk.schema.empty_table(), [row])
             pieces.append(answer)
-            self.context.beat()
         whole = Processed(
             pa.concat_tables([piece.table for piece in pieces]),
             [row for piece in pieces for row in piece.errors],
@@ -176,10 +177,10 @@ class _Engine:
         self._done(commit(self.desk, shard, examples, whole))
         self._report()
 
-    def _report(self) -> None:
+    def _report(self, message: str = "") -> None:
         done = sum(self.shards[index].size for index in self.markers)
         errors = sum(marker.errors for marker in self.markers.values())
-        self.context.progress(done, self.frozen.examples, errors=errors)
+        self.context.progress(done, self.frozen.examples, errors=errors, message=message)
 
     def finish(self) -> BulkResult:
         """Name every shard's file, gather the error rows, and check that nothing is missing."""

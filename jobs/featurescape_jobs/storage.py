@@ -193,15 +193,18 @@ class Storage:
                 digest.update(chunk)
         written = Written(path, local.stat().st_size, digest.hexdigest())
         full = self._full(path)
-        with local.open("rb") as source:
-            if self.is_local:
-                with _atomic_file(Path(full)) as file:
-                    while chunk := source.read(_CHUNK_BYTES):
-                        file.write(chunk)
-            else:
-                stream = self._fs.open_output_stream(full)
+        if self.is_local:
+            with local.open("rb") as source, _atomic_file(Path(full)) as file:
                 while chunk := source.read(_CHUNK_BYTES):
-                    stream.write(chunk)
+                    file.write(chunk)
+        elif written.size_bytes == 0:
+            self.write(path, b"")
+        else:
+            # One call, of the mapped file: a stream that is dropped between two is closed, and so
+            # published, by its destructor.
+            with pa.memory_map(str(local)) as source:
+                stream = self._fs.open_output_stream(full)
+                stream.write(source.read_buffer())
                 stream.close()
         return written
 

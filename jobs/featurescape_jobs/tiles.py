@@ -6,19 +6,19 @@ made from (`tables.features_schema`), for thumbnails, locators and central pictu
 Output, all in the unit square (x right, y down):
 
 - ``data/<color layer>.pmtiles``: one PMTiles archive per color layer (see `color_layers`), zoom 0 and up.
-- ``data/points.pmtiles``: x, y, row and class of every example (see `point_tiles`).
+- ``data/points.pmtiles``: x, y, row and class of every example (see `tiling.points`).
 - ``data/points.parquet``: `tables.POINTS`, one row per example in the order of the embedding.
 - ``details["map"]``: `artifacts.MapInfo`; ``details["left_out"]``: layers that could not be drawn, and why.
 
 Cost: 70,000 pictures of 28 x 28 px took 26 to 33 s on two cores that had other work too, most of it for
 encoding WebP; grows with N.
 Disk: the thumbnails once more, in a temporary folder. Memory: about 1 KB per example at the peak, and for each
-thread at most 256 MiB (see `aggregates`, `color_layers.thumbnails`).
+thread at most 256 MiB (see `tiling.aggregates`, `color_layers.thumbnails`).
 
-Fails with `UnknownNameError` for an unknown color layer and `SpecError` where no layer can be drawn, both
+Failure modes: `UnknownNameError` for an unknown color layer and `SpecError` where no layer can be drawn, both
 before any work; with `ArtifactError` where the inputs do not fit together.
 
-Method: tile pyramids of aggregates as in datashader (Cottam, Lumsdaine, Wang: "Abstract rendering", 2013),
+Source of the method: tile pyramids of aggregates as in datashader (Cottam, Lumsdaine, Wang: "Abstract rendering", 2013),
 with 2 x 2 sums upwards; PMTiles v3.
 """
 
@@ -34,17 +34,17 @@ from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.color_layers.base import ColorLayer, MapScene
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.map_geometry import (
+from featurescape_jobs.specs import TilesSpec
+from featurescape_jobs.tiling.geometry import (
     TILE_PX,
     UnitSquare,
     automatic_max_zoom,
     fit_square,
     margin_for,
 )
-from featurescape_jobs.map_inputs import MapInputs, read_map_inputs, store_thumbnails
-from featurescape_jobs.point_tiles import points_table, write_point_tiles
-from featurescape_jobs.specs import TilesSpec
-from featurescape_jobs.thumbnail_store import SketchProjection, ThumbnailStore
+from featurescape_jobs.tiling.inputs import MapInputs, read_map_inputs, store_thumbnails
+from featurescape_jobs.tiling.points import points_table, write_point_tiles
+from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
 
 
 def run(spec: TilesSpec, context: RunContext) -> Outcome:

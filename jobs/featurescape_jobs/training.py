@@ -15,7 +15,7 @@ part), training_examples, validation_examples, and up to 100 classes the confusi
 Cost: on two cores some 8,000 pictures per second and epoch for either network: three epochs of 60,000
 take half a minute. Pictures are decoded once and kept resized, see `training_data`.
 
-Failure modes, before any work: an unlabeled dataset or one with a single class, a model that is not
+Failure modes: before any work, an unlabeled dataset or one with a single class, a model that is not
 trainable, weights for another number of classes. While training: a loss that is no longer finite
 (`SpecError` naming learning_rate). Two runs of one spec on one machine and number of threads give
 the same weights.

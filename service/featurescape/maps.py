@@ -25,10 +25,10 @@ from featurescape_jobs.context import read_manifest
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Picture, Reader, RowError
 from featurescape_jobs.errors import DatasetError, NotFoundError
-from featurescape_jobs.pmtiles_archive import ArchiveReader
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.tiling.archive import ArchiveReader
 
 _ROW_GROUP_BYTES = 128 << 20
 _PICTURE_BYTES = 64 << 20

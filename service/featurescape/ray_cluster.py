@@ -88,8 +88,9 @@ class LocalRay:
             return False
         note = self._read_note()
         if note is not None and note.process() is not None:
-            self._attach(note)
-            return False
+            with contextlib.suppress(OSError):  # its folder may have been cleaned away: start anew
+                self._attach(note)
+                return False
         if note is not None:
             self._end(note)
         self._start()

@@ -301,7 +301,12 @@ class Scheduler:
         """STOPPED as soon as nothing runs any more, or when the time for that is up."""
         asked_at = record.stop_requested_at or 0.0
         overdue = time.time() - asked_at > self._settings.stop_seconds
-        gone = self.problem is None and self._end_processes(record)
+        gone = False
+        if self.problem is None:
+            try:
+                gone = self._end_processes(record)
+            except RunnerUnavailableError as error:
+                self.problem = str(error)
         if (gone or overdue) and not self._settled(record):
             self._store.stop(record)
 
@@ -357,6 +362,7 @@ class Scheduler:
         cpus = min(JOBS[record.job].driver_cpus, self._settings.driver_cap)
         body = {
             "job_id": record.id,
+            "attempt": record.attempt,
             "spec": record.spec,
             "inputs": record.inputs,
             "allowed_roots": list(self._settings.roots),

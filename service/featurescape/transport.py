@@ -15,6 +15,8 @@ from featurescape_jobs.errors import ServiceUnavailableError, from_json
 DEFAULT_URL = "http://127.0.0.1:8090"
 _PAUSES_SECONDS = (0.2, 0.6)
 _TIMEOUT = httpx.Timeout(60, connect=5)
+_NO_PROXY = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
+"""A proxy of the environment (HTTP_PROXY) is not asked for this machine's own services."""
 _PASSING = frozenset({502, 503, 504})
 
 
@@ -32,6 +34,7 @@ class Transport:
         self._http = httpx.Client(
             base_url=self.url,
             timeout=_TIMEOUT,
+            mounts=_NO_PROXY,
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
+
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import parse_spec

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from artifact_builders import EMBEDDING_ID, FEATURES_ID, commit_features, random_examples
 from safetensors.numpy import load
 
+from artifact_builders import EMBEDDING_ID, FEATURES_ID, commit_features, random_examples
 from featurescape_jobs import embedding
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.embedding import check_perplexity

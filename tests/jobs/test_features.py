@@ -1,6 +1,7 @@
 """Features are what the layer says, whatever the batch, the shard or the neighbors in it."""
 
 import io
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,21 @@ def test_a_folder_of_bad_files_alone_gives_no_rows(tmp_path: Path) -> None:
     spec = spec_of(dataset={"name": "images", "root": str(tmp_path / "in")})
     outcome, table, _ = extract(tmp_path / "out", spec)
     assert (outcome.rows, outcome.error_rows, table.num_rows) == (0, 1, 0)
+
+
+def test_a_batch_holds_pictures_in_the_size_of_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoded pictures do not pile up: a batch of large photos would be gigabytes."""
+    alive: list[weakref.ref[np.ndarray]] = []
+
+    class Photos:
+        def read(self, locator: str) -> np.ndarray:
+            assert sum(ref() is not None for ref in alive) <= 1
+            picture = np.zeros((300, 400, 3), np.uint8)
+            alive.append(weakref.ref(picture))
+            return picture
+
+    monkeypatch.setattr(type(DATASETS["digits"]), "open_reader", lambda self, spec: Photos())
+    outcome, _, _ = extract(tmp_path, spec_of(batch_size=50))
+    assert outcome.rows == len(alive) == 50

@@ -1,10 +1,12 @@
 """The main path: an artifact exists if and only if its manifest does."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.context import Outcome, RunContext, read_manifest, seed_for
 from featurescape_jobs.errors import LayerError, NotFoundError, UnknownNameError
+from featurescape_jobs.joblog import JobLog
 from featurescape_jobs.run import JOBS, execute, main
 from featurescape_jobs.specs import JOB_SPECS, AnyJobSpec, parse_spec
 from featurescape_jobs.storage import Storage
@@ -162,3 +165,109 @@ def test_a_killed_driver_is_resumed_by_the_next_attempt(tmp_path: Path, after_ma
 def test_seeds_depend_on_job_and_example_only() -> None:
     assert seed_for(0, "a") == seed_for(0, "a")
     assert len({seed_for(seed, name) for seed in range(10) for name in "abcdef"}) == 60
+
+
+def give_to(storage: Storage, attempt: int) -> None:
+    path = f"jobs/{JOB}/spec.json"
+    body = {**json.loads(storage.read(path)), "attempt": attempt}
+    storage.write(path, json.dumps(body).encode())
+
+
+def test_an_attempt_that_was_given_up_neither_commits_nor_complains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(str(tmp_path))
+    assign(storage)
+    real = JOBS["features"].run
+
+    def overtaken(spec: AnyJobSpec, context: RunContext) -> Outcome:
+        give_to(storage, 2)
+        return real(spec, context)
+
+    monkeypatch.setattr("featurescape_jobs.features.run", overtaken)
+    monkeypatch.setattr("featurescape_jobs.run._give_up", lambda: None)
+    assert execute(storage, JOB, attempt=1) is None
+    assert read_manifest(storage, JOB) is None
+
+    def fails(spec: AnyJobSpec, context: RunContext) -> Outcome:
+        raise RuntimeError("late trouble")
+
+    monkeypatch.setattr("featurescape_jobs.features.run", fails)
+    with pytest.raises(RuntimeError):
+        execute(storage, JOB, attempt=1)
+    assert not storage.exists(f"jobs/{JOB}/failure.json")
+
+
+def test_an_attempt_that_was_given_up_ends_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(str(tmp_path))
+    assign(storage)
+    ended = threading.Event()
+
+    def waits(spec: AnyJobSpec, context: RunContext) -> Outcome:
+        give_to(storage, 2)
+        assert ended.wait(20)
+        return Outcome(rows=0)
+
+    monkeypatch.setattr("featurescape_jobs.features.run", waits)
+    monkeypatch.setattr("featurescape_jobs.run.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("featurescape_jobs.run._give_up", ended.set)
+    assert execute(storage, JOB, attempt=1) is None
+
+
+def test_no_attempt_overwrites_the_files_of_another(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    first, second = (RunContext(storage, JOB, attempt, 0, {}) for attempt in (1, 2))
+    committed = second.add_bytes("data/x.bin", b"second", "x")
+    late = first.add_bytes("data/x.bin", b"first, late", "x")
+    assert (late.path, committed.path) == ("data/x.bin", "data/x-attempt2.bin")
+    assert storage.read(second.path(committed.path)) == b"second"
+
+
+def test_a_sign_of_life_leaves_the_progress_as_it_is(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    context = RunContext(storage, JOB, 3, 0, {})
+
+    def shown() -> dict[str, object]:
+        body: dict[str, object] = json.loads(storage.read(f"jobs/{JOB}/progress.json"))
+        return {name: value for name, value in body.items() if name != "updated_at"}
+
+    with context.stage("extract", total=9):
+        context.progress(4, errors=1, message="so far", force=True)
+        before = shown()
+        context.beat()
+    same = {
+        "attempt": 3,
+        "stage": "extract",
+        "done": 4,
+        "total": 9,
+        "errors": 1,
+        "message": "so far",
+    }
+    assert before == {**same, "sequence": 2}
+    assert shown() == {**same, "sequence": 3}
+
+
+def test_progress_that_cannot_be_written_does_not_end_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = RunContext(Storage(str(tmp_path)), JOB, 1, 0, {})
+
+    def full(path: str, data: bytes) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(context.storage, "write", full)
+    with context.stage("extract"):
+        context.progress(1, force=True)
+    with pytest.raises(OSError, match="no space"):
+        context.beat()
+
+
+def test_the_log_of_an_earlier_attempt_is_kept(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    for line in ("first attempt", "second attempt"):
+        with JobLog(storage, JOB):
+            logging.getLogger("featurescape_jobs.test").warning(line)
+    log = storage.read(f"jobs/{JOB}/job.log").decode()
+    assert log.index("first attempt") < log.index("second attempt")

@@ -14,6 +14,8 @@ from bulk_fakes import SCHEMA, SquareSetup
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.errors import ArtifactError, DatasetError, WeightsError
 from featurescape_jobs.frozen import EXAMPLES, freeze
+from featurescape_jobs.pools import PoolSize, open_pool
+from featurescape_jobs.shard_worker import Desk
 from featurescape_jobs.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.specs import DatasetSpec, Resources
 from featurescape_jobs.storage import Storage
@@ -107,6 +109,25 @@ def test_a_damaged_shard_is_done_again(tmp_path: Path, damage: str) -> None:
     assert len([path for path in changed if "squares" in path]) == 1
 
 
+def test_damaged_error_rows_are_gathered_again(tmp_path: Path) -> None:
+    first = context(tmp_path)
+    squares(first, SquareSetup(bad=("0",)))
+    (file,) = first.storage.local_path(first.path("work/errors")).iterdir()
+    file.write_bytes(file.read_bytes()[:-9])
+    second = context(tmp_path, attempt=2)
+    result, _ = squares(second, SquareSetup(bad=("0",)))
+    assert (result.rows, result.error_codes) == (99, {"decode_error": 1})
+
+
+def test_a_listing_that_is_not_the_frozen_one_is_found_out(tmp_path: Path) -> None:
+    run = context(tmp_path)
+    freeze(DIGITS, run, 16)
+    table = run.storage.read_table(run.path(EXAMPLES))
+    run.storage.write_table(run.path(EXAMPLES), table.slice(1), row_group_rows=16)
+    with pytest.raises(ArtifactError, match="not what was frozen"):
+        freeze(DIGITS, run, 16)
+
+
 def test_frozen_input_is_not_frozen_again_for_another_spec(tmp_path: Path) -> None:
     freeze(DIGITS, context(tmp_path), 16)
     with pytest.raises(ArtifactError, match="another spec"):
@@ -147,6 +168,15 @@ def ray_address() -> Iterator[str]:
 def test_ray_workers_give_the_same_rows(tmp_path: Path, ray_address: str) -> None:
     _, table = squares(context(tmp_path, ray_address=ray_address), SquareSetup())
     assert table["squared"].to_pylist() == expected()
+
+
+@pytest.mark.ray
+def test_workers_that_fit_on_no_node_are_told_of(tmp_path: Path, ray_address: str) -> None:
+    desk = Desk(str(tmp_path), "jobs/features-0123456789ab", "squares", SCHEMA)
+    size = PoolSize(workers=2, cpus_per_worker=99, shards=4)
+    with open_pool(SquareSetup(), desk, size, ray_address) as pool:
+        assert pool.problem.startswith("no node has the 99 CPUs of a worker (the largest has 2)")
+        assert "resources.cpus_per_worker" in pool.problem
 
 
 @pytest.mark.ray

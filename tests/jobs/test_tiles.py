@@ -27,11 +27,11 @@ from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.density import decode_counts
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.errors import ArtifactError, InputJobError, SpecError, UnknownNameError
-from featurescape_jobs.pmtiles_archive import ArchiveReader
 from featurescape_jobs.specs import TilesSpec
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import POINTS
-from featurescape_jobs.thumbnail_store import SketchProjection
+from featurescape_jobs.tiling.archive import ArchiveReader
+from featurescape_jobs.tiling.thumbnail_store import SketchProjection
 
 
 def draw(storage: Storage, **spec: object) -> tuple[Outcome, MapInfo, RunContext]:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featurescape_jobs import aggregates
-from featurescape_jobs.aggregates import Cells, Points, deepest, largest_classes, locate, pyramid
 from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.map_geometry import (
+from featurescape_jobs.tiling import aggregates
+from featurescape_jobs.tiling.aggregates import (
+    Cells,
+    Points,
+    deepest,
+    largest_classes,
+    locate,
+    pyramid,
+)
+from featurescape_jobs.tiling.geometry import (
     aggregate_zoom,
     automatic_max_zoom,
     automatic_points_zoom,

@@ -254,3 +254,14 @@ def test_a_token_is_sent(tmp_path: Path) -> None:
         with pytest.raises(Exception, match="token is needed"):
             transport.get("/v1/jobs")
         transport.close()
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    service: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with Client(service.url) as client:
+        assert client.jobs() == []

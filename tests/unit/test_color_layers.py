@@ -29,9 +29,9 @@ from featurescape_jobs.color_layers.density import decode_counts, encode_counts
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors, hex_to_oklab
 from featurescape_jobs.color_layers.picture_paint import fit_picture, paint
 from featurescape_jobs.errors import ArtifactError, UnknownNameError
-from featurescape_jobs.picture_choice import choose_pictures
-from featurescape_jobs.pmtiles_archive import ArchiveReader
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.tiling.archive import ArchiveReader
+from featurescape_jobs.tiling.picture_choice import choose_pictures
 
 
 class HeldPictures:

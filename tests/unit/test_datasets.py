@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -175,3 +176,85 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(DatasetError, match=r"no pictures in .*\.jpg"):
         DATASETS["images"].check(DatasetSpec(name="images", root=str(tmp_path)))
+
+
+def test_a_folder_that_cannot_be_listed_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cats").mkdir()
+    real = os.scandir
+
+    def scandir(folder: str | Path) -> object:
+        if str(folder).endswith("cats"):
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DatasetError, match=r"cannot list .*cats \(Permission denied\); let"):
+        entries(DatasetSpec(name="images", root=str(tmp_path)))
+
+
+def test_folders_may_lie_deeper_than_python_recurses(tmp_path: Path) -> None:
+    folder = tmp_path
+    try:
+        for _ in range(1200):
+            folder = folder / "d"
+            folder.mkdir()
+        (folder / "a.png").touch()
+        found = entries(DatasetSpec(name="images", root=str(tmp_path)))
+        assert [entry.example_id for entry in found] == ["d/" * 1200 + "a.png"]
+    finally:  # pytest's own cleaning recurses
+        (folder / "a.png").unlink(missing_ok=True)
+        while folder != tmp_path:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def labeled_parquet(root: Path, labels: pa.Array) -> DatasetSpec:
+    pictures = pa.array([{"bytes": b"", "path": None}] * len(labels))
+    pq.write_table(pa.table({"image": pictures, "label": labels}), root / "a.parquet")
+    return DatasetSpec(name="images", root=str(root), label_column="label")
+
+
+def test_a_label_that_is_no_number_is_no_label(tmp_path: Path) -> None:
+    spec = labeled_parquet(tmp_path, pa.array([2.0, float("nan"), None, 1.0, float("nan")]))
+    assert DATASETS["images"].freeze(spec).classes == ("1.0", "2.0")
+    assert [entry.label for entry in entries(spec)] == [1, None, None, 0, None]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (pa.array([[1], [2]]), "not text, integers, numbers or booleans"),
+        (pa.array([{"a": 1}, {"a": 2}]), "not text, integers, numbers or booleans"),
+        (pa.array(["x" * 201, "y"]), "is it a label"),
+        (pa.array([str(value) for value in range(4097)]), "is it a label"),
+        (
+            pa.StringArray.from_buffers(
+                1, pa.array([0, 1], pa.int32()).buffers()[1], pa.py_buffer(b"\xff")
+            ),
+            "cannot read 'label' of a.parquet",
+        ),
+    ],
+    ids=["list", "struct", "long", "many", "not UTF-8"],
+)
+def test_hostile_labels_are_refused_with_the_field(
+    tmp_path: Path, labels: pa.Array, message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message) as caught:
+        entries(labeled_parquet(tmp_path, labels))
+    assert caught.value.detail["field"] == "dataset.label_column"
+
+
+def test_a_damaged_page_of_a_parquet_file_is_the_error_of_its_rows(tmp_path: Path) -> None:
+    pictures = pa.array([{"bytes": bytes(range(256)) * 20, "path": None}] * 4)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": pictures}), path, compression="zstd", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    data[8:60] = b"\xff" * 52
+    path.write_bytes(bytes(data))
+    spec = DatasetSpec(name="images", root=str(tmp_path))
+    reader = DATASETS["images"].open_reader(spec)
+    with pytest.raises(RowError) as caught:
+        reader.read(entries(spec)[0].locator)
+    assert caught.value.code == "decode_error"

@@ -125,3 +125,17 @@ def test_a_small_thumbnail_keeps_the_pixels() -> None:
 
 def test_a_large_picture_is_reduced_by_its_longer_side() -> None:
     assert decode(encode_thumbnail(np.zeros((200, 400, 3), np.uint8), 64)).shape == (32, 64, 3)
+
+
+def test_what_a_parser_raises_on_a_later_frame_is_the_error_of_that_row() -> None:
+    """Pillow raises TypeError on a page without a width, and IndexError on some cuts of a GIF."""
+    frames = [photo(seed).convert("P") for seed in range(2)]
+    tiff = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    width = max(tiff.rfind(struct.pack("<HH", 256, size)) for size in (3, 4))
+    assert code_of(tiff[:width] + b"\7\0" + tiff[width + 2 :]) == "decode_error"
+    gif = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    for cut in range(len(gif) // 2, len(gif), 16):
+        try:
+            assert decode(gif[:cut]).shape[:2] == (40, 60)
+        except RowError as error:
+            assert error.code in ("truncated", "decode_error")

@@ -31,11 +31,11 @@ from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.pmtiles_archive import ArchiveReader
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import FeaturesSpec, TilesSpec, parse_spec
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.tiling.archive import ArchiveReader
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

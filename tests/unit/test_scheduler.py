@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from featurescape.jobstore import JobRecord, JobStore
-from featurescape.runner import RunnerStatus
+from featurescape.runner import RunnerStatus, RunnerUnavailableError
 from featurescape.scheduler import Scheduler
 from featurescape.settings import Settings
 from featurescape_jobs.artifacts import ArtifactRef, job_dir
@@ -65,6 +65,7 @@ def test_a_waiting_job_is_submitted_with_its_assignment(bench: Bench) -> None:
     assert parse_spec(body["spec"]) == parse_spec(FEATURES_SPEC)
     assert body["allowed_roots"] == list(bench.settings.roots)
     assert body["threads"] >= 1
+    assert body["attempt"] == 1
 
 
 def test_no_more_jobs_run_at_once_than_allowed(tmp_path: Path) -> None:
@@ -368,3 +369,19 @@ def test_nothing_is_handed_out_while_ray_is_down(bench: Bench) -> None:
     bench.round()
     assert bench.job(job_id).status == "PENDING"
     assert bench.job(job_id).attempt == 0
+
+
+def test_a_job_is_stopped_in_time_while_ray_answers_but_does_not_tell(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.store.request_stop(job_id)
+
+    def silent(submission_id: str) -> None:
+        raise RunnerUnavailableError("no answer in time")
+
+    monkeypatch.setattr(bench.runner, "status", silent)
+    time.sleep(bench.settings.stop_seconds)
+    bench.round()
+    assert bench.job(job_id).status == "STOPPED"

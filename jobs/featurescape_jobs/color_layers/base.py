@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from featurescape_jobs.artifacts import Legend
-from featurescape_jobs.map_geometry import TILE_PX
+from featurescape_jobs.tiling.geometry import TILE_PX
 
 NO_LABEL = 65535
 """Class of an example without label, in `MapScene.classes` and in the point tiles."""

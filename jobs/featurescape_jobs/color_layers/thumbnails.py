@@ -33,10 +33,10 @@ from featurescape_jobs.color_layers.picture_paint import (
     paint,
     with_cell_rows,
 )
-from featurescape_jobs.map_geometry import bins
-from featurescape_jobs.ordered_threads import ordered_map
-from featurescape_jobs.picture_choice import choose_pictures
-from featurescape_jobs.pmtiles_archive import ArchiveWriter, hilbert_ids
+from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
+from featurescape_jobs.tiling.geometry import bins
+from featurescape_jobs.tiling.ordered_threads import ordered_map
+from featurescape_jobs.tiling.picture_choice import choose_pictures
 
 _BLOCK_ZOOMS = 2
 _CHUNK_PICTURES = 1024

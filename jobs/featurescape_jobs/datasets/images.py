@@ -4,7 +4,7 @@ A folder whose subfolders hold the pictures gives one class per subfolder; a fla
 file with the suffix of an image is an example: what cannot be decoded becomes an error row, it does not
 vanish. Hidden files and folders are left out, symbolic links to folders are not followed.
 
-Holds the sorted names of one folder at a time; of Parquet, one row group.
+Holds the sorted names of one folder and of those above it; of Parquet, one row group.
 """
 
 from __future__ import annotations
@@ -38,15 +38,29 @@ CARD = DatasetCard(
 _RAW = "raw:"
 
 
+def _scan(folder: str | Path) -> list[os.DirEntry[str]]:
+    """What is in the folder, sorted by name; raises `DatasetError` where it cannot be listed."""
+    try:
+        with os.scandir(folder) as found:
+            shown = (entry for entry in found if not entry.name.startswith("."))
+            return sorted(shown, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DatasetError(
+            f"dataset.root: cannot list {folder} ({error.strerror}); let the service's user read it, "
+            "or move it out of the dataset",
+            field="dataset.root",
+        ) from None
+
+
 def _walk(folder: Path) -> Iterator[Path]:
-    """Image files below ``folder``, in the order of their names, one folder in memory."""
-    with os.scandir(folder) as found:
-        entries = sorted(
-            (entry for entry in found if not entry.name.startswith(".")), key=lambda e: e.name
-        )
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
+    """Image files below ``folder``, in the order of their names; any depth."""
+    open_folders = [iter(_scan(folder))]
+    while open_folders:
+        entry = next(open_folders[-1], None)
+        if entry is None:
+            open_folders.pop()
+        elif entry.is_dir(follow_symlinks=False):
+            open_folders.append(iter(_scan(entry.path)))
         elif os.path.splitext(entry.name)[1].lower() in decode.SUFFIXES and entry.is_file():  # noqa: PTH122
             yield Path(entry.path)
 
@@ -65,11 +79,7 @@ def _locator(relative: str) -> str:
 
 def _class_names(root: Path) -> tuple[str, ...]:
     """Subfolders of the root that hold at least one image, sorted."""
-    folders = sorted(
-        entry.name
-        for entry in os.scandir(root)
-        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
-    )
+    folders = [entry.name for entry in _scan(root) if entry.is_dir(follow_symlinks=False)]
     return tuple(name for name in folders if next(_walk(root / name), None) is not None)
 
 

@@ -1,11 +1,14 @@
 """Pictures in Parquet: a struct column {bytes, path}, as dataset tools write it, and a label column.
 
-Holds one row group of the image column.
+Labels may be text, integers, booleans or finite numbers; NaN is no label. Holds one row group of the
+image column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +22,8 @@ from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 
 _MAX_CLASSES = 4096
+_MAX_LABEL_CHARACTERS = 200
+_MAX_ROW_GROUP_BYTES = 4 << 30
 
 
 def find_parquet(root: Path) -> tuple[Path, ...]:
@@ -39,11 +44,13 @@ class ParquetImages:
     def check(self) -> None:
         """Raise `DatasetError` where a file is no Parquet or lacks a column."""
         for path in self._files:
-            schema = self._open(path).schema_arrow
+            file = self._open(path)
+            schema = file.schema_arrow
             self._check_image(path, schema)
+            _check_row_groups(path, file.metadata)
             label = self._spec.label_column
-            if label is not None and label not in schema.names:
-                raise self._wrong("label_column", path, f"has no column {label!r}", schema)
+            if label is not None:
+                self._check_label(path, schema, label)
         if sum(self._open(path).metadata.num_rows for path in self._files) == 0:
             raise DatasetError("dataset.root: the Parquet files have no rows", field="dataset.root")
 
@@ -61,6 +68,14 @@ class ParquetImages:
                 f"column {column!r} is {kind}, not a struct with bytes",
                 schema,
             )
+
+    def _check_label(self, path: Path, schema: pa.Schema, label: str) -> None:
+        if label not in schema.names:
+            raise self._wrong("label_column", path, f"has no column {label!r}", schema)
+        kind = schema.field(label).type
+        if not _is_label(kind):
+            problem = f"column {label!r} is {kind}, not text, integers, numbers or booleans"
+            raise self._wrong("label_column", path, problem, schema)
 
     @staticmethod
     def _wrong(field: str, path: Path, problem: str, schema: pa.Schema) -> DatasetError:
@@ -91,15 +106,21 @@ class ParquetImages:
             return []
         seen: set[object] = set()
         for path in self._files:
-            for batch in self._open(path).iter_batches(columns=[column]):
-                seen.update(pc.unique(batch.column(0)).to_pylist())
-                if len(seen) > _MAX_CLASSES:
-                    raise DatasetError(
-                        f"dataset.label_column: {column!r} has more than {_MAX_CLASSES} values; "
-                        "is it a label?",
-                        field="dataset.label_column",
-                    )
+            with _explained(path, column):
+                for batch in self._open(path).iter_batches(columns=[column]):
+                    seen.update(map(_label, pc.unique(batch.column(0)).to_pylist()))
+                    self._check_classes(seen)
         return sorted((value for value in seen if value is not None), key=_sort_key)
+
+    def _check_classes(self, seen: set[object]) -> None:
+        column = self._spec.label_column
+        longest = max((len(str(value)) for value in seen), default=0)
+        if len(seen - {None}) > _MAX_CLASSES or longest > _MAX_LABEL_CHARACTERS:
+            raise DatasetError(
+                f"dataset.label_column: {column!r} has more than {_MAX_CLASSES} values, or one of more "
+                f"than {_MAX_LABEL_CHARACTERS} characters; is it a label?",
+                field="dataset.label_column",
+            )
 
     def _entries(self, classes: list[object]) -> Iterator[Entry]:
         index = {value: position for position, value in enumerate(classes)}
@@ -108,25 +129,69 @@ class ParquetImages:
             file = self._open(path)
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                labels: list[object] = [None] * rows
+                labels: Iterable[object] = itertools.repeat(None, rows)
                 if column is not None:
-                    labels = file.read_row_group(group, columns=[column]).column(0).to_pylist()
+                    with _explained(path, column):
+                        labels = file.read_row_group(group, columns=[column]).column(0).to_pylist()
                 for row, label in enumerate(labels):
                     yield Entry(
-                        f"{path.name}#{group}.{row}", f"{number}.{group}.{row}", index.get(label)
+                        f"{path.name}#{group}.{row}",
+                        f"{number}.{group}.{row}",
+                        index.get(_label(label)),
                     )
 
     def _read_row_group(self, number: int, group: int) -> pa.ChunkedArray:
-        column = self._spec.image_column
-        return self._open(self._files[number]).read_row_group(group, columns=[column]).column(0)
+        file = self._open(self._files[number])
+        return file.read_row_group(group, columns=[self._spec.image_column]).column(0)
 
     def read(self, locator: str) -> Picture:
         """The picture of a row; raises `RowError`."""
         number, group, row = (int(part) for part in locator.split("."))
-        value = self._row_group(number, group)[row].as_py()
+        try:
+            value = self._row_group(number, group)[row].as_py()
+        except (DatasetError, OSError, IndexError, ValueError, pa.ArrowException) as error:
+            raise RowError("decode_error", f"Parquet: {error}") from None
         if value is None or value["bytes"] is None:
             raise RowError("empty_file", "the row has no image bytes")
         return decode.decode(value["bytes"])
+
+
+@contextlib.contextmanager
+def _explained(path: Path, column: str) -> Iterator[None]:
+    """What Arrow says of damaged pages or text that is not UTF-8, as a `DatasetError`."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"dataset.label_column: cannot read {column!r} of {path.name}: {str(error)[:300]}; "
+            "write the file again, or leave label_column out",
+            field="dataset.label_column",
+        ) from None
+
+
+def _check_row_groups(path: Path, metadata: pq.FileMetaData) -> None:
+    """A worker reads a row group whole, so one that fills its memory is refused."""
+    groups = range(metadata.num_row_groups)
+    largest = max((metadata.row_group(group).total_byte_size for group in groups), default=0)
+    if largest > _MAX_ROW_GROUP_BYTES:
+        raise DatasetError(
+            f"dataset.root: {path.name} has a row group of {largest} bytes, at most "
+            f"{_MAX_ROW_GROUP_BYTES} are read; write it with smaller ones (row_group_size=1000)",
+            field="dataset.root",
+        )
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(text or number or pa.types.is_boolean(kind))
+
+
+def _label(value: object) -> object:
+    """The value as a key; NaN, which is not equal to itself, as no label."""
+    return None if value != value else value
 
 
 def _sort_key(value: object) -> tuple[str, object]:

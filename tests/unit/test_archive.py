@@ -10,13 +10,13 @@ from pmtiles.reader import MmapSource, Reader, all_tiles
 from pmtiles.tile import zxy_to_tileid
 
 from featurescape_jobs.errors import ArtifactError, NotFoundError
-from featurescape_jobs.pmtiles_archive import (
+from featurescape_jobs.storage import Storage
+from featurescape_jobs.tiling.archive import (
     HEAD_BYTES,
     ArchiveReader,
     ArchiveWriter,
     hilbert_ids,
 )
-from featurescape_jobs.storage import Storage
 
 
 def write(path: Path, tiles: dict[int, bytes], max_zoom: int) -> None:

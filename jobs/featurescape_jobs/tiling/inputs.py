@@ -21,7 +21,7 @@ from featurescape_jobs.color_layers.base import NO_LABEL
 from featurescape_jobs.context import InputArtifact
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.tables import EMBEDDING, check_schema, features_schema
-from featurescape_jobs.thumbnail_store import SketchProjection, ThumbnailStore
+from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
 
 _BATCH_ROWS = 2048
 _DTYPES = {pa.float32(): "float32", pa.float16(): "float16"}

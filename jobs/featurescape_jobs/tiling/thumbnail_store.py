@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.map_geometry import bins, morton
+from featurescape_jobs.tiling.geometry import bins, morton
 
 SKETCH_DIMENSIONS = 32
 _PARTS_PER_SIDE = 16

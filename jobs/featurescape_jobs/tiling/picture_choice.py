@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.map_geometry import bins, morton
+from featurescape_jobs.tiling.geometry import bins, morton
 
 _CHUNK_ROWS = 65_536
 

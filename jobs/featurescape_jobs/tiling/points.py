@@ -14,10 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurescape_jobs.color_layers.base import MapScene
-from featurescape_jobs.map_geometry import automatic_points_zoom, bins
-from featurescape_jobs.map_inputs import MapInputs
-from featurescape_jobs.pmtiles_archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tables import POINTS
+from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
+from featurescape_jobs.tiling.geometry import automatic_points_zoom, bins
+from featurescape_jobs.tiling.inputs import MapInputs
 
 
 def write_point_tiles(scene: MapScene, path: Path, seed: int) -> int:
