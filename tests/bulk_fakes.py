@@ -25,6 +25,8 @@ class SquareSetup:
     pids: str | None = None
     broken: bool = False
     loses: bool = False
+    hiccup: str | None = None
+    """A file; until it is there, the first shard meets an ``OSError`` and makes it."""
 
     def start(self) -> "SquareWorker":
         if self.broken:
@@ -40,6 +42,9 @@ class SquareWorker:
 
     def process(self, examples: pa.Table) -> Processed:
         time.sleep(self.setup.seconds)
+        if self.setup.hiccup and not Path(self.setup.hiccup).exists():
+            Path(self.setup.hiccup).touch()
+            raise OSError("storage does not answer")
         rows, errors = [], []
         for example in examples.to_pylist():
             locator = example["locator"]

@@ -150,7 +150,7 @@ def _reduce(
             )
         pca = fit_pca(_blocks(features), spec.pca_components)
         parts = (pca.transform(block) for block in _blocks(features))
-        reduced = _stack(parts, (n, spec.pca_components))
+        reduced = _stack(parts, (n, len(pca.components)))
         explained = pca.explained_variance_fraction
         fitted = save({"mean": pca.mean, "components": np.ascontiguousarray(pca.components)})
         context.add_bytes("data/pca.safetensors", fitted, "pca")

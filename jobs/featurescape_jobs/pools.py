@@ -200,6 +200,9 @@ class RayPool:
         try:
             answer = self._ray.get(slot.call)
         except self._ray.exceptions.RayTaskError as error:
+            if slot.shard is not None and isinstance(getattr(error, "cause", None), OSError):
+                # Storage or disk failed this once; if it goes on, the driver's own commit says so.
+                return self._replace(slot, "crash", f"the worker failed: {error.cause}")
             raise _cause(error) from None
         except self._ray.exceptions.RayError as error:
             return self._replace(slot, "crash", f"the worker process ended: {_last_line(error)}")

@@ -7,6 +7,7 @@ job (does the root exist, has the model such a layer) is checked there, before a
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -257,17 +258,31 @@ _MAX_SPEC_BYTES = 1_000_000
 
 def _explain(error: ValidationError) -> SpecError:
     """The first problem in one sentence; all of them in the detail."""
-    problems = [
-        {"field": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]}
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    for problem in problems:
-        head, _, rest = problem["field"].partition(".")
-        problem["field"] = rest if head in JOB_SPECS else problem["field"]
+    problems = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        job, *path = [str(part) for part in item["loc"]] or [""]
+        if job not in JOB_SPECS:
+            job, path = "", [job, *path]
+        message = item["msg"]
+        if item["type"] == "extra_forbidden":
+            message = _no_such_field(job, path)
+        problems.append({"field": ".".join(path), "problem": message})
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     field = first["field"] or "job"
     return SpecError(f"{field}: {first['problem']}{more}", field=field, problems=problems)
+
+
+def _no_such_field(job: str, path: list[str]) -> str:
+    """What to say of an unknown field: the fields there are beside it, the nearest first."""
+    spec: Any = JOB_SPECS.get(job)
+    for part in path[:-1]:
+        spec = spec.model_fields[part].annotation if spec is not None else None
+    fields = list(getattr(spec, "model_fields", {}))
+    near = difflib.get_close_matches(path[-1], fields, n=1)
+    if near:
+        return f"there is no such field; did you mean {near[0]}?"
+    return f"there is no such field; there are {', '.join(fields)}"
 
 
 def parse_spec(data: Any) -> AnyJobSpec:

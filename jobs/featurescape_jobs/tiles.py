@@ -18,8 +18,8 @@ thread at most 256 MiB (see `tiling.aggregates`, `color_layers.thumbnails`).
 Failure modes: `UnknownNameError` for an unknown color layer and `SpecError` where no layer can be drawn, both
 before any work; with `ArtifactError` where the inputs do not fit together.
 
-Source of the method: tile pyramids of aggregates as in datashader (Cottam, Lumsdaine, Wang: "Abstract rendering", 2013),
-with 2 x 2 sums upwards; PMTiles v3.
+Source of the method: tile pyramids of aggregates as in datashader (Cottam, Lumsdaine, Wang:
+"Abstract rendering", 2013), with 2 x 2 sums upwards; PMTiles v3.
 """
 
 from __future__ import annotations

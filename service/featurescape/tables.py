@@ -36,7 +36,12 @@ def _table(*columns: str, title: str | None = None) -> Table:
 
 def jobs(states: list[dict[str, Any]]) -> Table:
     """The listing of jobs."""
-    table = _table("id", "status", "title", "examples", "errors", "seconds", "created")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for column, width in (("id", 22), ("status", 9)):  # ids are there to be copied
+        table.add_column(column, no_wrap=True, min_width=width)
+    table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=40)
+    for column in ("examples", "errors", "seconds"):
+        table.add_column(column, no_wrap=True, justify="right", min_width=len(column))
     for state in states:
         table.add_row(
             Text(state["id"]),
@@ -45,7 +50,6 @@ def jobs(states: list[dict[str, Any]]) -> Table:
             _number(state["rows"]),
             _number(state["error_rows"]),
             _seconds(state),
-            Text(state["created_at"][:19].replace("T", " ")),
         )
     return table
 

@@ -102,3 +102,13 @@ def test_a_perplexity_that_does_not_fit_is_answered_before_any_work(
 
 def test_a_third_of_the_examples_fits() -> None:
     check_perplexity(30, 91)
+
+
+def test_fewer_examples_than_components_are_laid_out_too(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    examples = random_examples(20)
+    examples.features = clusters(20, 60)[0]
+    commit_features(storage, examples)
+    spec = EmbeddingSpec(features=FEATURES_ID, iterations=20, perplexity=5, pca_components=50)
+    context = RunContext(storage, EMBEDDING_ID, 1, 0, {"features": FEATURES_ID})
+    assert embedding.run(spec, context).rows == 20

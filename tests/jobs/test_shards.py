@@ -189,6 +189,15 @@ def test_what_is_wrong_with_the_job_arrives_as_the_same_error(
 
 
 @pytest.mark.ray
+def test_a_shard_that_storage_failed_once_is_done_again(tmp_path: Path, ray_address: str) -> None:
+    run = context(tmp_path, ray_address=ray_address)
+    result, table = squares(run, SquareSetup(hiccup=str(tmp_path / "hiccup")))
+    assert (tmp_path / "hiccup").exists()
+    assert (result.rows, result.error_rows) == (100, 0)
+    assert table["squared"].to_pylist() == expected()
+
+
+@pytest.mark.ray
 def test_only_the_deadly_row_becomes_an_error(tmp_path: Path, ray_address: str) -> None:
     run = context(tmp_path, ray_address=ray_address)
     result, table = squares(run, SquareSetup(deadly=("17",)))

@@ -73,6 +73,13 @@ def test_numbers_that_are_none_are_refused(number: str) -> None:
         parse_spec(text)
 
 
+def test_an_unknown_field_is_answered_with_the_nearest() -> None:
+    with pytest.raises(SpecError, match=r"batchsize: there is no such field; did you mean batch_s"):
+        parse_spec({**FEATURES, "batchsize": 3})
+    with pytest.raises(SpecError, match=r"dataset.rot: .* did you mean root\?"):
+        parse_spec({**FEATURES, "dataset": {"name": "images", "rot": "/x"}})
+
+
 def test_an_unknown_job_lists_the_job_types() -> None:
     with pytest.raises(SpecError, match="'training', 'features', 'embedding', 'tiles'"):
         parse_spec({"job": "featurs"})
