@@ -8,7 +8,9 @@ picture.
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,6 +24,8 @@ SUFFIXES = frozenset(
 MAX_BYTES = 256 << 20
 MAX_PIXELS = 100_000_000
 MAX_FRAMES = 1_000
+_STORED_PIXELS = 1024
+"""Gray pictures up to 32 × 32 are stored in their PNG as they are: Parquet compresses the column."""
 _FULL_RANGE = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I;16N": 65535}
 
 
@@ -116,6 +120,12 @@ def _say(error: BaseException) -> str:
 def encode_thumbnail(picture: Picture, longer_side_px: int) -> bytes:
     """A small copy: PNG of the pixels themselves where they fit, else reduced, as WebP."""
     height, width = picture.shape[:2]
+    if (
+        picture.ndim == 2
+        and picture.size <= _STORED_PIXELS
+        and max(height, width) <= longer_side_px
+    ):
+        return _stored_png(picture)
     image = Image.fromarray(picture)
     sink = io.BytesIO()
     if max(width, height) <= longer_side_px:
@@ -126,3 +136,16 @@ def encode_thumbnail(picture: Picture, longer_side_px: int) -> bytes:
     small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     small.save(sink, "WEBP", quality=85, method=1)
     return sink.getvalue()
+
+
+def _stored_png(gray: Picture) -> bytes:
+    """PNG of (H, W) gray without compression: a tenth of the time of the smallest `Image.save`."""
+    height, width = gray.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # each row starts with its filter: none
+    rows[:, 1:] = gray
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 0)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+        for kind, data in chunks
+    )

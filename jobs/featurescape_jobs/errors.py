@@ -40,6 +40,7 @@ ROW_ERROR_CODES: dict[str, str] = {
     "too_many_pixels": "The header announces more pixels than the cap.",
     "too_many_bytes": "The file is larger than the cap.",
     "too_many_frames": "An animation with more frames than the cap.",
+    "refused": "An archive's entry that is no file inside it: a link, a device, a name with '..'.",
     "bad_label": "The label has no place in the dataset's classes.",
     "crash": "This row ended the worker process each time it was tried.",
     "timeout": "This row did not finish within the time a row may take.",

@@ -1,26 +1,21 @@
 """The frozen input of a bulk job: which examples there are, fixed once, when the job first starts.
 
 Shard k is row group k of ``input/examples.parquet``: a fixed range of examples, whatever the number of
-workers or the attempt. Holds the listing as Arrow columns (about 100 bytes an example).
+workers or the attempt. Where the listing comes from, and what it takes, is `dataset_index`'s business.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from featurescape_jobs import tables
 from featurescape_jobs.context import RunContext
+from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Entry
 from featurescape_jobs.errors import ArtifactError, DatasetError
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import DatasetSpec
@@ -28,8 +23,6 @@ from featurescape_jobs.storage import Storage
 
 EXAMPLES = "input/examples.parquet"
 FROZEN = "input/frozen.json"
-_CHUNK = 65_536
-_MAX_EXAMPLES = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -91,15 +84,13 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
             )
         return frozen
     check_dataset(spec, context.allowed_roots)
-    listing = DATASETS[spec.name].freeze(spec)
-    table = _spread(_table(listing.entries), spec.limit)
+    indexed = index_dataset(DATASETS[spec.name], spec, context.storage)
+    table = _spread(indexed.table, spec.limit)
     if table.num_rows == 0:
         raise DatasetError("dataset: no examples", field="dataset")
-    if pc.count_distinct(table["example_id"]).as_py() != table.num_rows:
-        raise DatasetError("dataset: two examples have the same id", field="dataset")
     size = shard_size or default_shard_size(table.num_rows)
     written = context.storage.write_table(context.path(EXAMPLES), table, row_group_rows=size)
-    frozen = FrozenInput(table.num_rows, size, written.sha256, spec_sha256, listing.classes)
+    frozen = FrozenInput(table.num_rows, size, written.sha256, spec_sha256, indexed.classes)
     context.storage.write(context.path(FROZEN), json.dumps(asdict(frozen)).encode())
     return frozen
 
@@ -116,25 +107,6 @@ def read_shard(storage: Storage, path: str, shard: Shard) -> pa.Table:
     if table.num_rows != shard.size:
         raise ArtifactError(f"{path}: shard {shard.index} has {table.num_rows} rows", path=path)
     return table
-
-
-def _table(entries: Iterator[Entry]) -> pa.Table:
-    chunks = []
-    while chunk := list(itertools.islice(entries, _CHUNK)):
-        columns: list[list[Any]] = [
-            [entry.example_id for entry in chunk],
-            [entry.label for entry in chunk],
-            [entry.locator for entry in chunk],
-            [entry.size for entry in chunk],
-        ]
-        arrays = [pa.array(values, f.type) for values, f in zip(columns, tables.INPUT, strict=True)]
-        chunks.append(pa.Table.from_arrays(arrays, schema=tables.INPUT))
-        if len(chunks) * _CHUNK > _MAX_EXAMPLES:
-            raise DatasetError(
-                f"dataset: more than {_MAX_EXAMPLES} examples; give a part of it as the root",
-                field="dataset",
-            )
-    return pa.concat_tables(chunks) if chunks else tables.INPUT.empty_table()
 
 
 def _spread(table: pa.Table, limit: int | None) -> pa.Table:

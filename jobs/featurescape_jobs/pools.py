@@ -131,6 +131,14 @@ class _Slot:
     is_ready: bool = False
 
 
+def fitting_workers(cpus_per_worker: int) -> int:
+    """Workers that the cluster has CPUs for; 1 without Ray."""
+    import ray
+
+    cpus = int(ray.cluster_resources().get("CPU", 1)) if ray.is_initialized() else 1
+    return max(1, cpus // cpus_per_worker)
+
+
 class RayPool:
     """Ray actors, spread over the nodes; each takes its CPUs and runs one call at a time."""
 
@@ -146,8 +154,7 @@ class RayPool:
             max_task_retries=0,
             scheduling_strategy="SPREAD",
         )
-        cpus = int(ray.cluster_resources().get("CPU", 1))
-        fitting = max(1, cpus // size.cpus_per_worker)
+        fitting = fitting_workers(size.cpus_per_worker)
         self._slots = [self._slot() for _ in range(min(size.workers or fitting, size.shards))]
         self._failed_starts = 0
 

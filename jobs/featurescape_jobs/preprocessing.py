@@ -46,9 +46,11 @@ def prepare(pictures: Pictures, card: ModelCard) -> NDArray[np.float32]:
 
 def resize(picture: NDArray[np.uint8], card: ModelCard) -> NDArray[np.uint8]:
     """One picture in the size and channels of the card: (input_px, input_px, C) uint8."""
+    px = card.input_px
+    if card.resize_px == px and picture.shape == ((px, px) if card.channels == 1 else (px, px, 3)):
+        return picture.reshape(px, px, card.channels)
     image = Image.fromarray(picture)
     mode = "L" if card.channels == 1 else "RGB"
-    px = card.input_px
     if image.size != (px, px) or card.resize_px != px:
         # To gray before resampling, to RGB after it: fewer channels to resample.
         if mode == "L" and image.mode != mode:

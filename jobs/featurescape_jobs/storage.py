@@ -52,6 +52,15 @@ def check_path(path: str) -> str:
     return path
 
 
+def s3_file_system() -> fs.FileSystem:
+    """S3 as the environment (AWS_*) has it: credentials, region, endpoint."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint is None:
+        return fs.S3FileSystem()
+    scheme, _, host = endpoint.rpartition("://")
+    return fs.S3FileSystem(endpoint_override=host, scheme=scheme or "https")
+
+
 class Storage:
     """A folder tree at ``root``: a local path or ``s3://bucket/prefix``.
 
@@ -66,16 +75,7 @@ class Storage:
             self._base = self.root
         elif root.startswith("s3://"):
             self._base = self.root.removeprefix("s3://")
-            endpoint = os.environ.get("AWS_ENDPOINT_URL")
-            options = (
-                {}
-                if endpoint is None
-                else {
-                    "endpoint_override": endpoint.split("://")[-1],
-                    "scheme": endpoint.split("://")[0],
-                }
-            )
-            self._fs = fs.S3FileSystem(**options)
+            self._fs = s3_file_system()
         else:
             raise RequestError(f"storage is a folder or s3://…, not {root[:200]!r}")
 

@@ -1,6 +1,7 @@
 """Features are what the layer says, whatever the batch, the shard or the neighbors in it."""
 
 import io
+import json
 import weakref
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from featurescape_jobs import features
+from featurescape_jobs import execution, features
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.decode import decode
-from featurescape_jobs.errors import DatasetError, LayerError, WeightsError
+from featurescape_jobs.errors import DatasetError, LayerError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.preprocessing import prepare
@@ -143,19 +144,68 @@ def test_a_folder_of_bad_files_alone_gives_no_rows(tmp_path: Path) -> None:
     assert (outcome.rows, outcome.error_rows, table.num_rows) == (0, 1, 0)
 
 
-def test_a_batch_holds_pictures_in_the_size_of_the_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_thread_holds_one_decoded_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     """Decoded pictures do not pile up: a batch of large photos would be gigabytes."""
     alive: list[weakref.ref[np.ndarray]] = []
 
     class Photos:
         def read(self, locator: str) -> np.ndarray:
-            assert sum(ref() is not None for ref in alive) <= 1
+            assert sum(ref() is not None for ref in list(alive)) <= 2 * threads - 1
             picture = np.zeros((300, 400, 3), np.uint8)
             alive.append(weakref.ref(picture))
             return picture
 
     monkeypatch.setattr(type(DATASETS["digits"]), "open_reader", lambda self, spec: Photos())
-    outcome, _, _ = extract(tmp_path, spec_of(batch_size=50))
+    spec = spec_of(batch_size=10, resources={"cpus_per_worker": threads})
+    outcome, _, _ = extract(tmp_path, spec)
     assert outcome.rows == len(alive) == 50
+
+
+def test_a_pinned_execution_is_taken_and_recorded(tmp_path: Path) -> None:
+    plain, table, _ = extract(tmp_path / "a", spec_of(execution="float32"))
+    assert plain.details["execution"] == {"mode": "float32", "measured": []}
+    half, other, _ = extract(tmp_path / "b", spec_of(execution="bfloat16"))
+    assert half.details["execution"]["mode"] == "bfloat16"
+    assert execution.smallest_cosine(matrix(other), matrix(table)) > 0.999
+    assert not np.allclose(matrix(other), matrix(table), atol=1e-6)
+
+
+def test_an_execution_that_the_network_cannot_have_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"execution: folded .* no batch norm"):
+        extract(tmp_path, spec_of(execution="folded"))
+
+
+def test_a_job_large_enough_is_measured_once_and_the_choice_is_in_its_details(
+    tmp_path: Path,
+) -> None:
+    outcome, table, context = extract(tmp_path, spec_of(batch_size=2, shard_size=10))
+    said = outcome.details["execution"]
+    assert [row["mode"] for row in said["measured"]] == list(execution.MODES)
+    assert said["measured"][0]["examples_per_second"] > 0
+    assert json.loads(context.storage.read(context.path(execution.CHOICE))) == said
+    assert table.num_rows == 50
+
+
+def test_all_shards_and_attempts_run_in_the_mode_that_was_settled_first(tmp_path: Path) -> None:
+    storage, job_path = Storage(str(tmp_path)), "jobs/features-0123456789ab"
+    execution.settle(storage, job_path, execution.Choice("bfloat16"))
+    outcome, table, _ = extract(tmp_path, spec_of())
+    assert outcome.details["execution"]["mode"] == "bfloat16"
+    _, plain, _ = extract(tmp_path / "plain", spec_of())
+    assert not np.allclose(matrix(table), matrix(plain), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lenet", "row_lstm"])
+def test_alone_in_a_batch_and_on_two_threads_the_features_are_equal(
+    tmp_path: Path, name: str
+) -> None:
+    model = {"name": name, "weights": "random"}
+    base = {"model": model, "execution": "float32", "dataset": {"name": "digits", "limit": 20}}
+    _, one, _ = extract(tmp_path / "a", spec_of(**base, batch_size=1))
+    changed = spec_of(**base, batch_size=6, shard_size=7, resources={"cpus_per_worker": 2})
+    _, many, _ = extract(tmp_path / "b", changed)
+    assert one["example_id"].equals(many["example_id"])
+    assert np.allclose(matrix(one), matrix(many), atol=1e-5)

@@ -161,7 +161,8 @@ def test_a_parquet_without_the_column_lists_those_it_has(tmp_path: Path) -> None
     [
         (DatasetSpec(name="images", root="/no/such/folder"), "there is no /no/such/folder"),
         (DatasetSpec(name="images"), "dataset.root: images is read from a place"),
-        (DatasetSpec(name="images", root="s3://bucket/photos"), "reads folders and files, not"),
+        (DatasetSpec(name="mnist", root="s3://bucket/photos"), "reads folders and files, not"),
+        (DatasetSpec(name="images", root="gs://bucket/photos"), "neither a folder nor s3://"),
         (DatasetSpec(name="mnist", root="/no/such/folder"), "there is no /no/such/folder"),
         (DatasetSpec(name="digits", split="train"), "digits has all, not 'train'"),
         (DatasetSpec(name="digits", root="/tmp"), "digits needs none"),

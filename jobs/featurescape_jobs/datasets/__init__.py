@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from featurescape_jobs.datasets import digits, images, mnist
+from featurescape_jobs.datasets import digits, imagenet, images, mnist, webdataset
 from featurescape_jobs.datasets.base import Dataset
 from featurescape_jobs.registry import Registry
 
-DATASETS: Registry[Dataset] = Registry("dataset", (digits.DATASET, mnist.DATASET, images.DATASET))
+DATASETS: Registry[Dataset] = Registry(
+    "dataset",
+    (digits.DATASET, mnist.DATASET, images.DATASET, imagenet.DATASET, webdataset.DATASET),
+)

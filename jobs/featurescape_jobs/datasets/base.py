@@ -7,7 +7,7 @@ a string that means something to the reader of the same dataset only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -36,7 +36,7 @@ class DatasetCard(BaseModel):
     root_hint: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One example of the listing."""
 
@@ -47,12 +47,24 @@ class Entry:
     """Bytes of the source; -1: unknown."""
 
 
+class Watched(Protocol):
+    """A source that notes what it reads, as `tree.Tree` does."""
+
+    @property
+    def stamps(self) -> dict[str, str]: ...
+    @property
+    def settled(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Listing:
     """All examples of a dataset, in a fixed order, and the names of the classes."""
 
     entries: Iterator[Entry]
-    classes: tuple[str, ...] = field(default=())
+    classes: Sequence[str] = field(default=())
+    """Where they are only known from the examples, they are complete when ``entries`` has ended."""
+    source: Watched | None = None
+    """What the entries are read from, if the listing is worth to be kept for other jobs."""
 
 
 class RowError(Exception):

@@ -1,4 +1,4 @@
-"""Any folder of images, or Parquet with an ``image`` struct {bytes, path}.
+"""Any folder of images, or Parquet with an ``image`` struct {bytes, path}; on disk or in a bucket.
 
 A folder whose subfolders hold the pictures gives one class per subfolder; a flat one gives no labels. Every
 file with the suffix of an image is an example: what cannot be decoded becomes an error row, it does not
@@ -9,22 +9,19 @@ Holds the sorted names of one folder and of those above it; of Parquet, one row 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from featurescape_jobs import decode
 from featurescape_jobs.datasets.base import (
     DatasetCard,
     Entry,
     Listing,
-    Picture,
     Reader,
-    RowError,
     check_split,
-    local_root,
 )
 from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parquet
+from featurescape_jobs.datasets.pictures import PictureReader, file_locator, text, walk
+from featurescape_jobs.datasets.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 
@@ -33,83 +30,22 @@ CARD = DatasetCard(
     title="Folder of images",
     summary="Subfolders are classes, or a flat folder; or Parquet with an image column.",
     needs_root=True,
-    root_hint="a folder of pictures, a .parquet file or a folder of them",
+    root_hint="a folder of pictures, a .parquet file or a folder of them; or s3://bucket/prefix",
 )
-_RAW = "raw:"
 
 
-def _scan(folder: str | Path) -> list[os.DirEntry[str]]:
-    """What is in the folder, sorted by name; raises `DatasetError` where it cannot be listed."""
-    try:
-        with os.scandir(folder) as found:
-            shown = (entry for entry in found if not entry.name.startswith("."))
-            return sorted(shown, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DatasetError(
-            f"dataset.root: cannot list {folder} ({error.strerror}); let the service's user read it, "
-            "or move it out of the dataset",
-            field="dataset.root",
-        ) from None
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Image files below ``folder``, in the order of their names; any depth."""
-    open_folders = [iter(_scan(folder))]
-    while open_folders:
-        entry = next(open_folders[-1], None)
-        if entry is None:
-            open_folders.pop()
-        elif entry.is_dir(follow_symlinks=False):
-            open_folders.append(iter(_scan(entry.path)))
-        elif os.path.splitext(entry.name)[1].lower() in decode.SUFFIXES and entry.is_file():  # noqa: PTH122
-            yield Path(entry.path)
-
-
-def _text(name: str) -> str:
-    """``name`` as text that can be stored: bytes that are not UTF-8 become ``\\xNN``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _locator(relative: str) -> str:
-    """``relative`` itself, or its bytes in hex where they are not UTF-8."""
-    text = _text(relative)
-    plain = text == relative and not relative.startswith(_RAW)
-    return relative if plain else _RAW + os.fsencode(relative).hex()
-
-
-def _class_names(root: Path) -> tuple[str, ...]:
+def _class_names(tree: Tree) -> tuple[str, ...]:
     """Subfolders of the root that hold at least one image, sorted."""
-    folders = [entry.name for entry in _scan(root) if entry.is_dir(follow_symlinks=False)]
-    return tuple(name for name in folders if next(_walk(root / name), None) is not None)
+    folders = [found.name for found in tree.scan() if found.is_folder]
+    return tuple(name for name in folders if next(walk(tree, name), None) is not None)
 
 
-def _entries(root: Path, classes: tuple[str, ...]) -> Iterator[Entry]:
+def _entries(tree: Tree, classes: tuple[str, ...]) -> Iterator[Entry]:
     labels = {name: index for index, name in enumerate(classes)}
-    for path in _walk(root):
-        relative = path.relative_to(root)
-        label = labels.get(relative.parts[0]) if len(relative.parts) > 1 else None
-        try:
-            size = path.stat().st_size
-        except OSError:
-            size = -1
-        yield Entry(_text(str(relative)), _locator(str(relative)), label=label, size=size)
-
-
-class _FolderReader:
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def read(self, locator: str) -> Picture:
-        raw = locator.startswith(_RAW)
-        name = os.fsdecode(bytes.fromhex(locator.removeprefix(_RAW))) if raw else locator
-        path = self._root / name
-        try:
-            if path.stat().st_size > decode.MAX_BYTES:
-                raise RowError("too_many_bytes", f"more than {decode.MAX_BYTES} bytes")
-            data = path.read_bytes()
-        except OSError as error:
-            raise RowError("not_found", error.strerror or str(error)) from None
-        return decode.decode(data)
+    for path, size in walk(tree):
+        top, slash, _ = path.partition("/")
+        label = labels.get(top) if slash else None
+        yield Entry(text(path), file_locator(path), label=label, size=size)
 
 
 class Images:
@@ -118,35 +54,31 @@ class Images:
 
     def check(self, spec: DatasetSpec) -> None:
         check_split(CARD, spec)
-        root = local_root(CARD, spec)
-        parquet = find_parquet(root)
+        tree = open_tree(CARD, spec)
+        parquet = find_parquet(tree)
         if parquet:
-            ParquetImages(parquet, spec).check()
-        elif not root.is_dir():
-            raise DatasetError(
-                f"dataset.root: {root} is neither a folder nor a .parquet file",
-                field="dataset.root",
-            )
-        elif next(_walk(root), None) is None:
+            ParquetImages(tree, parquet, spec).check()
+        elif next(walk(tree), None) is None:
             suffixes = " ".join(sorted(decode.SUFFIXES))
             raise DatasetError(
-                f"dataset.root: no pictures in {root} (looked for {suffixes}, and for .parquet)",
+                f"dataset.root: no pictures in {spec.root} (looked for {suffixes}, and for .parquet; "
+                "tar archives are read by the datasets webdataset and imagenet)",
                 field="dataset.root",
             )
 
     def freeze(self, spec: DatasetSpec) -> Listing:
         self.check(spec)
-        root = local_root(CARD, spec)
-        parquet = find_parquet(root)
+        tree = open_tree(CARD, spec)
+        parquet = find_parquet(tree)
         if parquet:
-            return ParquetImages(parquet, spec).freeze()
-        classes = _class_names(root)
-        return Listing(_entries(root, classes), classes=tuple(_text(name) for name in classes))
+            return ParquetImages(tree, parquet, spec).freeze()
+        classes = _class_names(tree)
+        return Listing(_entries(tree, classes), tuple(text(name) for name in classes), tree)
 
     def open_reader(self, spec: DatasetSpec) -> Reader:
-        root = local_root(CARD, spec)
-        parquet = find_parquet(root)
-        return ParquetImages(parquet, spec) if parquet else _FolderReader(root)
+        tree = open_tree(CARD, spec)
+        parquet = find_parquet(tree)
+        return ParquetImages(tree, parquet, spec) if parquet else PictureReader(tree)
 
 
 DATASET = Images()

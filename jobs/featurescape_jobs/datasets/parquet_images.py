@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 
 from featurescape_jobs import decode
 from featurescape_jobs.datasets.base import Entry, Listing, Picture, RowError
+from featurescape_jobs.datasets.pictures import archive_path
+from featurescape_jobs.datasets.tree import Tree, note
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 
@@ -26,17 +28,17 @@ _MAX_LABEL_CHARACTERS = 200
 _MAX_ROW_GROUP_BYTES = 4 << 30
 
 
-def find_parquet(root: Path) -> tuple[Path, ...]:
-    """The Parquet files at ``root``: the file itself, or those directly in the folder; else none."""
-    if root.is_file():
-        return (root,) if root.suffix == ".parquet" else ()
-    return tuple(sorted(path for path in root.glob("*.parquet") if path.is_file()))
+def find_parquet(tree: Tree) -> tuple[str, ...]:
+    """The Parquet files of a tree: the file itself, or those directly in the folder; else none."""
+    files = (found.name for found in tree.scan() if not found.is_folder)
+    return tuple(archive_path(name) for name in files if name.endswith(".parquet"))
 
 
 class ParquetImages:
     """Listing and reader of a set of Parquet files with the same columns."""
 
-    def __init__(self, files: tuple[Path, ...], spec: DatasetSpec) -> None:
+    def __init__(self, tree: Tree, files: tuple[str, ...], spec: DatasetSpec) -> None:
+        self._tree = tree
         self._files = files
         self._spec = spec
         self._row_group = lru_cache(maxsize=1)(self._read_row_group)
@@ -54,7 +56,7 @@ class ParquetImages:
         if sum(self._open(path).metadata.num_rows for path in self._files) == 0:
             raise DatasetError("dataset.root: the Parquet files have no rows", field="dataset.root")
 
-    def _check_image(self, path: Path, schema: pa.Schema) -> None:
+    def _check_image(self, path: str, schema: pa.Schema) -> None:
         column = self._spec.image_column
         if column not in schema.names:
             raise self._wrong("image_column", path, f"has no column {column!r}", schema)
@@ -69,7 +71,7 @@ class ParquetImages:
                 schema,
             )
 
-    def _check_label(self, path: Path, schema: pa.Schema, label: str) -> None:
+    def _check_label(self, path: str, schema: pa.Schema, label: str) -> None:
         if label not in schema.names:
             raise self._wrong("label_column", path, f"has no column {label!r}", schema)
         kind = schema.field(label).type
@@ -78,18 +80,17 @@ class ParquetImages:
             raise self._wrong("label_column", path, problem, schema)
 
     @staticmethod
-    def _wrong(field: str, path: Path, problem: str, schema: pa.Schema) -> DatasetError:
+    def _wrong(field: str, path: str, problem: str, schema: pa.Schema) -> DatasetError:
         columns = ", ".join(schema.names[:20])
         return DatasetError(
-            f"dataset.{field}: {path.name} {problem}; its columns: {columns}",
+            f"dataset.{field}: {path} {problem}; its columns: {columns}",
             field=f"dataset.{field}",
         )
 
-    @staticmethod
-    def _open(path: Path) -> pq.ParquetFile:
+    def _open(self, path: str) -> pq.ParquetFile:
         try:
             # Extension types stay what they are stored as: nothing in a file names code to run.
-            return pq.ParquetFile(path, arrow_extensions_enabled=False)
+            return pq.ParquetFile(self._tree.open(path), arrow_extensions_enabled=False)
         except (OSError, pa.ArrowInvalid) as error:
             raise DatasetError(
                 f"dataset.root: {path} is not readable Parquet: {error}", field="dataset.root"
@@ -97,8 +98,24 @@ class ParquetImages:
 
     def freeze(self) -> Listing:
         """The listing; classes are the distinct labels, sorted."""
-        classes = self._classes()
-        return Listing(self._entries(classes), classes=tuple(str(name) for name in classes))
+        for path in self._files:
+            note(self._tree, path)
+        values = self._classes()
+        names = self._class_names() if values else []
+        if names and all(isinstance(v, int) and 0 <= v < len(names) for v in values):
+            return Listing(self._entries([*range(len(names))]), tuple(names), self._tree)
+        return Listing(self._entries(values), tuple(str(value) for value in values), self._tree)
+
+    def _class_names(self) -> list[str]:
+        """What Hugging Face's datasets library says of an integer column: ``ClassLabel``'s names."""
+        metadata = self._open(self._files[0]).schema_arrow.metadata or {}
+        try:
+            features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+            names = [str(name) for name in features[self._spec.label_column]["names"]]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return []
+        sane = len(names) <= _MAX_CLASSES and all(len(n) <= _MAX_LABEL_CHARACTERS for n in names)
+        return names if sane else []
 
     def _classes(self) -> list[object]:
         column = self._spec.label_column
@@ -125,7 +142,7 @@ class ParquetImages:
     def _entries(self, classes: list[object]) -> Iterator[Entry]:
         index = {value: position for position, value in enumerate(classes)}
         column = self._spec.label_column
-        for number, path in enumerate(self._files):
+        for path in self._files:
             file = self._open(path)
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
@@ -134,21 +151,19 @@ class ParquetImages:
                     with _explained(path, column):
                         labels = file.read_row_group(group, columns=[column]).column(0).to_pylist()
                 for row, label in enumerate(labels):
-                    yield Entry(
-                        f"{path.name}#{group}.{row}",
-                        f"{number}.{group}.{row}",
-                        index.get(_label(label)),
-                    )
+                    where = f"{path}#{group}.{row}"
+                    yield Entry(where, where, index.get(_label(label)))
 
-    def _read_row_group(self, number: int, group: int) -> pa.ChunkedArray:
-        file = self._open(self._files[number])
+    def _read_row_group(self, path: str, group: int) -> pa.ChunkedArray:
+        file = self._open(path)
         return file.read_row_group(group, columns=[self._spec.image_column]).column(0)
 
     def read(self, locator: str) -> Picture:
         """The picture of a row; raises `RowError`."""
-        number, group, row = (int(part) for part in locator.split("."))
+        path, _, place = locator.rpartition("#")
+        group, row = (int(part) for part in place.split("."))
         try:
-            value = self._row_group(number, group)[row].as_py()
+            value = self._row_group(path, group)[row].as_py()
         except (DatasetError, OSError, IndexError, ValueError, pa.ArrowException) as error:
             raise RowError("decode_error", f"Parquet: {error}") from None
         if value is None or value["bytes"] is None:
@@ -157,25 +172,25 @@ class ParquetImages:
 
 
 @contextlib.contextmanager
-def _explained(path: Path, column: str) -> Iterator[None]:
+def _explained(path: str, column: str) -> Iterator[None]:
     """What Arrow says of damaged pages or text that is not UTF-8, as a `DatasetError`."""
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(
-            f"dataset.label_column: cannot read {column!r} of {path.name}: {str(error)[:300]}; "
+            f"dataset.label_column: cannot read {column!r} of {path}: {str(error)[:300]}; "
             "write the file again, or leave label_column out",
             field="dataset.label_column",
         ) from None
 
 
-def _check_row_groups(path: Path, metadata: pq.FileMetaData) -> None:
+def _check_row_groups(path: str, metadata: pq.FileMetaData) -> None:
     """A worker reads a row group whole, so one that fills its memory is refused."""
     groups = range(metadata.num_row_groups)
     largest = max((metadata.row_group(group).total_byte_size for group in groups), default=0)
     if largest > _MAX_ROW_GROUP_BYTES:
         raise DatasetError(
-            f"dataset.root: {path.name} has a row group of {largest} bytes, at most "
+            f"dataset.root: {path} has a row group of {largest} bytes, at most "
             f"{_MAX_ROW_GROUP_BYTES} are read; write it with smaller ones (row_group_size=1000)",
             field="dataset.root",
         )

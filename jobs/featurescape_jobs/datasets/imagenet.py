@@ -1,0 +1,244 @@
+"""ImageNet (ILSVRC 2012 classification) as people have it: folders, archives, Kaggle's tree, a bucket.
+
+Training pictures: ``train/<wnid>/*.JPEG``, ``train/<wnid>.tar``, ``ILSVRC2012_img_train.tar`` (archives
+inside an archive), or the synsets directly in the root. Validation pictures: one folder or archive, with the
+ground truth of `imagenet_words`, or one folder or archive per synset. Ids (``train/<wnid>/<stem>``,
+``val/<stem>``), their order and the labels (rank of the wnid among those there are) are the same for every
+layout.
+
+Source: O. Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", 2015.
+Holds the names of one synset, and those of the validation pictures (50,000).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
+from featurescape_jobs.datasets.imagenet_words import WNID, Ground, class_names, ground_truth
+from featurescape_jobs.datasets.pictures import (
+    PictureReader,
+    archive_path,
+    file_locator,
+    is_picture,
+    member_locator,
+    text,
+    walk,
+)
+from featurescape_jobs.datasets.tars import members, open_archive
+from featurescape_jobs.datasets.tree import Found, Tree, open_tree
+from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.tiling.ordered_threads import ordered_map
+
+CARD = DatasetCard(
+    name="imagenet",
+    title="ImageNet (ILSVRC 2012)",
+    summary="Synset folders or archives, validation with its ground truth, Kaggle's tree.",
+    needs_root=True,
+    splits=("train", "val", "all"),
+    root_hint="the folder with train/ and val/ or with the archives; or s3://bucket/prefix",
+)
+_BASES = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")
+_PLACES = {
+    "train": ("train", "ILSVRC2012_img_train"),
+    "val": ("val", "ILSVRC2012_img_val", "validation"),
+}
+_SYNSET = re.compile(r"^(n\d{8})(\.tar)?$")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where pictures lie: a folder, an archive, or an archive inside one (``start`` to ``stop``)."""
+
+    path: str
+    is_folder: bool
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What was found: the parts of synsets by wnid, or one part for all of ``val``."""
+
+    train: dict[str, Part]
+    val: dict[str, Part]
+    flat_val: Part | None
+
+
+class Imagenet:
+    name = CARD.name
+    card = CARD
+
+    def check(self, spec: DatasetSpec) -> None:
+        check_split(CARD, spec)
+        _find_layout(open_tree(CARD, spec), spec)
+
+    def freeze(self, spec: DatasetSpec) -> Listing:
+        check_split(CARD, spec)
+        tree = open_tree(CARD, spec)
+        layout, ground = _find_layout(tree, spec)
+        truth = ground.read() if layout.flat_val is not None else {}
+        wnids = sorted({*layout.train, *layout.val, *truth.values()})
+        index = {wnid: label for label, wnid in enumerate(wnids)}
+        entries = _entries(tree, _asked(layout, spec.split), index, truth)
+        return Listing(entries, class_names(wnids, ground), tree)
+
+    def open_reader(self, spec: DatasetSpec) -> PictureReader:
+        return PictureReader(open_tree(CARD, spec))
+
+
+# -- the layout --------------------------------------------------------------------------------
+
+
+def _find_layout(tree: Tree, spec: DatasetSpec) -> tuple[Layout, Ground]:
+    """What there is; raises `DatasetError` where it has nothing of the split, or no ground truth."""
+    for base in _BASES:
+        inside = _look(tree, base)
+        layout = Layout(
+            _synsets(tree, base, "train", inside),
+            _synsets(tree, base, "val", inside),
+            _flat_val(tree, base, inside),
+        )
+        if layout.train or layout.val or layout.flat_val:
+            break
+    if layout.val:
+        layout = replace(layout, flat_val=None)
+    asked = _asked(layout, spec.split)
+    if not (asked.train or asked.val or asked.flat_val):
+        raise DatasetError(
+            f"dataset.root: no pictures of {spec.split!r} in {spec.root} (looked for "
+            "train/<wnid>/, train/<wnid>.tar, ILSVRC2012_img_train.tar, val/, ILSVRC2012_img_val.tar "
+            "and ILSVRC/Data/CLS-LOC); other folders of pictures are read by the dataset images",
+            field="dataset.root",
+        )
+    ground = ground_truth(tree, base)
+    if asked.flat_val is not None:
+        ground.check()
+    elif not ground.there:
+        # Pictures without ground truth that nobody asked for do not matter.
+        layout = replace(layout, flat_val=None)
+    return layout, ground
+
+
+def _asked(layout: Layout, split: str) -> Layout:
+    """The parts of a split. Classes are always those of the whole, or labels would differ."""
+    if split == "train":
+        return Layout(layout.train, {}, None)
+    if split == "val":
+        return Layout({}, layout.val, layout.flat_val)
+    return layout
+
+
+def _look(tree: Tree, folder: str) -> dict[str, Found]:
+    """What is in a folder, by name; nothing where one of the folders above it is missing."""
+    inside = {found.name: found for found in tree.scan()}
+    path = ""
+    for name in folder.split("/") if folder else ():
+        if name not in inside or not inside[name].is_folder:
+            return {}
+        path = f"{path}/{name}" if path else name
+        inside = {found.name: found for found in tree.scan(path)}
+    return inside
+
+
+def _join(base: str, name: str) -> str:
+    return f"{base}/{name}" if base else name
+
+
+def _synsets(tree: Tree, base: str, split: str, inside: dict[str, Found]) -> dict[str, Part]:
+    """Parts by wnid; a folder goes before an archive of the same synset."""
+    for name in _PLACES[split]:
+        if name in inside and inside[name].is_folder:
+            folder = _join(base, name)
+            parts = _parts(folder, tree.scan(folder))
+            if parts:
+                return parts
+    if split == "val":
+        return {}
+    return _parts(base, list(inside.values())) or _nested(tree, base, inside)
+
+
+def _parts(folder: str, inside: list[Found]) -> dict[str, Part]:
+    parts: dict[str, Part] = {}
+    for found in inside:  # sorted: a folder comes before its archive
+        match = _SYNSET.match(found.name)
+        if match and found.is_folder != bool(match[2]):
+            parts.setdefault(match[1], Part(_join(folder, found.name), found.is_folder))
+    return parts
+
+
+def _nested(tree: Tree, base: str, inside: dict[str, Found]) -> dict[str, Part]:
+    """The archives of synsets inside the archive of all."""
+    for name in _PLACES["train"]:
+        if f"{name}.tar" in inside and not inside[f"{name}.tar"].is_folder:
+            path = _join(base, f"{name}.tar")
+            found = ((m.name.rpartition("/")[2], m) for m in members(open_archive(tree, path)))
+            return {
+                base_name.removesuffix(".tar"): Part(path, False, m.offset, m.offset + m.size)
+                for base_name, m in found
+                if WNID.fullmatch(base_name.removesuffix(".tar")) and not m.problem
+            }
+    return {}
+
+
+def _flat_val(tree: Tree, base: str, inside: dict[str, Found]) -> Part | None:
+    for name in _PLACES["val"]:
+        path = _join(base, name)
+        if name in inside and inside[name].is_folder:
+            if any(not found.is_folder and is_picture(found.name) for found in tree.scan(path)):
+                return Part(path, True)
+        elif f"{name}.tar" in inside and not inside[f"{name}.tar"].is_folder:
+            return Part(f"{path}.tar", False)
+    return None
+
+
+# -- the examples ------------------------------------------------------------------------------
+
+
+def _entries(
+    tree: Tree, layout: Layout, index: dict[str, int], truth: dict[str, str]
+) -> Iterator[Entry]:
+    wnids = sorted(layout.train)
+    found = ordered_map(partial(_pictures, tree), [layout.train[w] for w in wnids], tree.threads)
+    for wnid, pictures in zip(wnids, found, strict=True):
+        for stem, locator, size in pictures:
+            yield Entry(f"train/{wnid}/{stem}", locator, index[wnid], size)
+    label: Callable[[str], str | None] = truth.get
+    pictures = []
+    if layout.flat_val is not None:
+        pictures = _pictures(tree, layout.flat_val)
+    elif layout.val:
+        wnid_of: dict[str, str] = {}
+        for wnid, part in layout.val.items():
+            found_here = _pictures(tree, part)
+            wnid_of.update((stem, wnid) for stem, _, _ in found_here)
+            pictures += found_here
+        label = wnid_of.get
+        pictures.sort()
+    for stem, locator, size in pictures:
+        yield Entry(f"val/{stem}", locator, index.get(label(stem) or ""), size)
+
+
+def _pictures(tree: Tree, part: Part) -> list[tuple[str, str, int]]:
+    """Stem, locator and size of the pictures of a part, by stem."""
+    if part.is_folder:
+        return sorted(
+            (text(_stem(path)), file_locator(path), size) for path, size in walk(tree, part.path)
+        )
+    path = archive_path(part.path)
+    return sorted(
+        (_stem(member.name), member_locator(path, member), member.size)
+        for member in members(open_archive(tree, path), part.start, part.stop)
+        if is_picture(member.name) and not member.name.rpartition("/")[2].startswith(".")
+    )
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0]
+
+
+DATASET = Imagenet()

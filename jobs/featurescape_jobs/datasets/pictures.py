@@ -1,0 +1,111 @@
+"""Picture files and ranges of archives in a tree: found, named by locators, read.
+
+A locator is the path of a file, ``<path>:<offset>:<bytes>`` of an archive, or
+``<path>:<problem>:refused`` for an entry that is no file inside it; ``raw:`` and the bytes in hex stand for a
+path that is not UTF-8. Holds one encoded picture.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from featurescape_jobs import decode
+from featurescape_jobs.datasets.base import Picture, RowError
+from featurescape_jobs.datasets.tars import Member
+from featurescape_jobs.datasets.tree import Found, Tree
+from featurescape_jobs.errors import DatasetError
+
+_RAW = "raw:"
+_REFUSED = "refused"
+
+
+def is_picture(name: str) -> bool:
+    """Whether the name ends as that of a picture."""
+    stem, _, ending = name.rpartition(".")
+    return bool(stem) and f".{ending.lower()}" in decode.SUFFIXES
+
+
+def walk(tree: Tree, folder: str = "") -> Iterator[tuple[str, int]]:
+    """Path and size (-1: unknown) of the pictures below ``folder``, by name; any depth."""
+    prefix = f"{folder}/" if folder else ""
+    open_folders: list[tuple[str, Iterator[Found]]] = [(prefix, iter(tree.scan(folder)))]
+    while open_folders:
+        prefix, found = open_folders[-1]
+        for name, is_folder, size in found:
+            if is_folder:
+                inner = prefix + name
+                open_folders.append((f"{inner}/", iter(tree.scan(inner))))
+                break
+            if is_picture(name):
+                yield prefix + name, size
+        else:
+            open_folders.pop()
+
+
+def text(name: str) -> str:
+    """``name`` as text that can be stored: bytes that are not UTF-8 become ``\\xNN``."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def file_locator(path: str) -> str:
+    """The locator of a file."""
+    plain = text(path) == path and not path.startswith(_RAW)
+    return path if plain else _RAW + os.fsencode(path).hex()
+
+
+def member_locator(archive: str, member: Member) -> str:
+    """The locator of an entry of an archive."""
+    if member.problem:
+        return f"{archive}:{member.problem}:{_REFUSED}"
+    return f"{archive}:{member.offset}:{member.size}"
+
+
+def archive_path(path: str) -> str:
+    """``path`` of an archive or Parquet file; raises `DatasetError` where a locator cannot name it."""
+    if text(path) != path:
+        raise DatasetError(
+            f"dataset.root: the name of the file {text(path)} is not UTF-8; rename it",
+            field="dataset.root",
+        )
+    return path
+
+
+class PictureReader:
+    """Reads and decodes what the locators of a tree name."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def read(self, locator: str) -> Picture:
+        """The picture; raises `RowError`."""
+        try:
+            data = self._bytes(locator)
+        except OSError as error:
+            raise RowError("not_found", error.strerror or str(error)[:300]) from None
+        return decode.decode(data)
+
+    def _bytes(self, locator: str) -> bytes:
+        path, _, tail = locator.rpartition(":")
+        if path and tail.isdecimal():
+            path, _, start = path.rpartition(":")
+            return self._range(path, int(start), int(tail))
+        if path and tail == _REFUSED:
+            raise RowError("refused", f"the archive's entry is a {path.rpartition(':')[2]}")
+        if locator.startswith(_RAW):
+            locator = os.fsdecode(bytes.fromhex(locator.removeprefix(_RAW)))
+        size = self._tree.size(locator)
+        _check_size(size)
+        return self._tree.read(locator, 0, size)
+
+    def _range(self, path: str, start: int, size: int) -> bytes:
+        _check_size(size)
+        data = self._tree.read(path, start, size)
+        if len(data) < size:
+            raise RowError("truncated", f"{path} ends after {len(data)} of {size} bytes")
+        return data
+
+
+def _check_size(size: int) -> None:
+    if size > decode.MAX_BYTES:
+        raise RowError("too_many_bytes", f"{size} bytes; at most {decode.MAX_BYTES} are read")

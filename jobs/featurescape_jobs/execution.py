@@ -1,0 +1,268 @@
+"""How a network is run: as it is, folded, in bfloat16, or compiled; measured once, the same for a whole job.
+
+A worker that finds no choice measures its first batch in every mode, and takes the fastest whose
+features keep a cosine of `MIN_COSINE` to those of the plain network. The first choice that is
+committed holds for all workers, shards and attempts of the job: so the same job gives the same
+rows on any machine. Small jobs are run as they are, and only large ones are compiled.
+
+Memory: while it measures, a second copy of the weights; then those of the mode alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.graphs import NoGraphError, cut, first_tensor, fold
+from featurescape_jobs.networks import Capture, LoadedNetwork, pool
+from featurescape_jobs.storage import Storage
+
+Mode = Literal["float32", "folded", "bfloat16", "compiled"]
+MODES: tuple[Mode, ...] = ("float32", "folded", "bfloat16", "compiled")
+
+MIN_COSINE = 0.999
+MIN_GAIN = 1.1
+"""A mode is taken for being faster by this factor: below it, the more exact one is."""
+MIN_BATCHES = 16
+"""Batches per worker below which measuring (some six passes) costs more than it can save."""
+COMPILE_WORTH_SECONDS = 180.0
+"""Work left per worker from which on compiling (20 to 60 seconds) pays."""
+CHOICE = "work/execution.json"
+_TIMED_PASSES, _TIMED_SECONDS = 2, 0.25
+
+Features = NDArray[np.float32]
+Runner = Callable[[NDArray[np.float32]], Features]
+"""Normalized pictures (N, C, H, W) to features (N, D)."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is taken from the network, and where it runs."""
+
+    network: LoadedNetwork
+    layer: str
+    pooling: str
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One mode on the first batch."""
+
+    mode: Mode
+    examples_per_second: float = 0.0
+    cosine: float = 0.0
+    """Smallest of the batch, to the features of the plain network."""
+    problem: str = ""
+    """Why it was not measured or cannot be used."""
+
+    @property
+    def usable(self) -> bool:
+        return not self.problem and self.cosine >= MIN_COSINE
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The mode of a job, and what was measured for it; nothing where it was not worth it."""
+
+    mode: Mode
+    measured: tuple[Measured, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """For the manifest."""
+        rows = [
+            {
+                **asdict(row),
+                "examples_per_second": round(row.examples_per_second, 1),
+                "cosine": round(row.cosine, 6),
+            }
+            for row in self.measured
+        ]
+        return {"mode": self.mode, "measured": rows}
+
+
+def build(target: Target, mode: Mode) -> Runner:
+    """The network ready to run in a mode.
+
+    Raises:
+        NoGraphError: the network cannot be run so; "float32" always can.
+    """
+    if mode == "float32":
+        capture = Capture(target.network.module.to(target.device), [target.layer])
+        return _runner(target, lambda batch: capture.run(batch)[target.layer], torch.float32)
+    graph: nn.Module = _folded(target, mode)
+    if mode == "folded":
+        return _runner(target, graph, torch.float32)
+    graph = copy.deepcopy(graph).to(torch.bfloat16)
+    if mode == "compiled":
+        return _runner(target, _compiled(graph), torch.bfloat16)
+    return _runner(target, graph, torch.bfloat16)
+
+
+def check(target: Target, mode: Mode) -> None:
+    """Raise `SpecError` where a mode that was asked for cannot be had; nothing is run."""
+    try:
+        build(target, mode)
+    except NoGraphError as error:
+        raise SpecError(
+            f"execution: {mode} is not possible with this network and layer: {error}; "
+            "leave it at auto, or ask for float32",
+            field="execution",
+        ) from None
+
+
+def _folded(target: Target, mode: Mode) -> nn.Module:
+    graph = cut(target.network.module, target.layer)
+    with torch.no_grad():
+        folded = fold(graph)
+    if folded == 0 and mode == "folded":
+        raise NoGraphError("there is no batch norm to fold")
+    graph.to(target.device)
+    if target.network.card.channels == 3:
+        graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return graph
+
+
+def _compiled(graph: nn.Module) -> Callable[[torch.Tensor], Any]:
+    """Weights become constants, laid out as the kernels like them. One shape: see `_Padded`."""
+    from torch._inductor import config
+
+    config.compile_threads = 1  # a pool of processes per worker would take the others' cores
+    return _Padded(torch.compile(graph, dynamic=False, options={"freezing": True}))
+
+
+class _Padded:
+    """Fills short batches up to the first one's size: every other size would compile again."""
+
+    def __init__(self, run: Callable[[torch.Tensor], Any]) -> None:
+        self._run, self._size = run, 0
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        n = len(batch)
+        self._size = max(self._size, n)
+        if n < self._size:
+            rest = batch.new_zeros((self._size - n, *batch.shape[1:]))
+            batch = torch.cat([batch, rest]).contiguous(memory_format=_format_of(batch))
+        return first_tensor(self._run(batch))[:n]
+
+
+def _format_of(batch: torch.Tensor) -> torch.memory_format:
+    last = batch.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _runner(target: Target, run: Callable[[torch.Tensor], Any], dtype: torch.dtype) -> Runner:
+    sequence = target.network.card.sequence
+
+    def features(inputs: NDArray[np.float32]) -> Features:
+        with torch.no_grad():
+            batch = torch.from_numpy(inputs).to(target.device, dtype)
+            activation = first_tensor(run(batch))
+            pooled = pool(activation, target.pooling, sequence=sequence)
+            found: Features = pooled.float().cpu().numpy()
+        assert len(found) == len(inputs)
+        return found
+
+    return features
+
+
+def smallest_cosine(found: Features, plain: Features) -> float:
+    """The smallest cosine of corresponding rows; -1 where one is not finite or all zero alone."""
+    if found.shape != plain.shape or not (np.isfinite(found).all() and np.isfinite(plain).all()):
+        return -1.0
+    a, b = found.astype(np.float64), plain.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    both_zero = ~a.any(axis=1) & ~b.any(axis=1)
+    cosines = np.where(lengths > 0, (a * b).sum(axis=1) / np.where(lengths > 0, lengths, 1), -1.0)
+    return float(np.where(both_zero, 1.0, cosines).min())
+
+
+def choose(
+    builder: Callable[[Mode], Runner], inputs: NDArray[np.float32], examples: float
+) -> Choice:
+    """The mode for a job, by measuring a batch in each.
+
+    Args:
+        builder: makes the runner of a mode, as `build`; what it raises rules the mode out.
+        inputs: (N, C, H, W), a batch of the job.
+        examples: that a worker has to do in all.
+
+    Returns:
+        Without measurements, where the job is too small for them to pay.
+    """
+    if examples < MIN_BATCHES * len(inputs):
+        return Choice("float32")
+    plain_run = builder("float32")
+    plain = plain_run(inputs)
+    best = Measured("float32", _speed(plain_run, inputs), smallest_cosine(plain, plain))
+    rows = [best]
+    for mode in MODES[1:]:
+        if mode == "compiled" and examples / best.examples_per_second < COMPILE_WORTH_SECONDS:
+            row = Measured(mode, problem="the job is too small to pay for compiling")
+        else:
+            row = _measure(builder, mode, inputs, plain)
+        rows.append(row)
+        if row.usable and row.examples_per_second > MIN_GAIN * best.examples_per_second:
+            best = row
+    return Choice(best.mode, tuple(rows))
+
+
+def _measure(
+    builder: Callable[[Mode], Runner],
+    mode: Mode,
+    inputs: NDArray[np.float32],
+    plain: Features,
+) -> Measured:
+    try:
+        run = builder(mode)
+        cosine = smallest_cosine(run(inputs), plain)  # warms up as well; compiles
+        if cosine < MIN_COSINE:
+            return Measured(mode, 0.0, cosine, f"cosine below {MIN_COSINE}")
+        return Measured(mode, _speed(run, inputs), cosine)
+    except NoGraphError as error:
+        return Measured(mode, problem=str(error))
+    except Exception as error:  # noqa: BLE001 - compilers and kernels raise nearly anything
+        log.warning("%s cannot be used: %s", mode, error)
+        return Measured(mode, problem=f"{type(error).__name__}: {error}".splitlines()[0][:300])
+
+
+def _speed(run: Runner, inputs: NDArray[np.float32]) -> float:
+    """Examples a second; what comes back is in numpy, so a GPU has finished."""
+    spent: list[float] = []
+    while len(spent) < _TIMED_PASSES or sum(spent) < _TIMED_SECONDS:
+        start = time.perf_counter()
+        run(inputs)
+        spent.append(time.perf_counter() - start)
+    return len(inputs) / min(spent)
+
+
+def read_choice(storage: Storage, job_path: str) -> Choice | None:
+    """What was chosen for the job, if anything yet."""
+    path = f"{job_path}/{CHOICE}"
+    if not storage.exists(path):
+        return None
+    body = json.loads(storage.read(path))
+    return Choice(body["mode"], tuple(Measured(**row) for row in body["measured"]))
+
+
+def settle(storage: Storage, job_path: str, choice: Choice) -> Choice:
+    """Commit the choice, or find that another worker was first: then theirs holds."""
+    body = json.dumps(choice.to_json()).encode()
+    if storage.write_new(f"{job_path}/{CHOICE}", body) is not None:
+        return choice
+    settled = read_choice(storage, job_path)
+    assert settled is not None
+    return settled

@@ -1,0 +1,172 @@
+"""The fastest mode whose features are right is taken, and a folded network is the network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from featurescape_jobs import execution
+from featurescape_jobs.execution import Choice, Measured, Mode, Runner, Target, choose
+from featurescape_jobs.graphs import NoGraphError, cut, fold
+from featurescape_jobs.networks import Capture, load_network
+from featurescape_jobs.specs import ModelSpec
+from featurescape_jobs.storage import Storage
+
+INPUTS = np.random.default_rng(0).normal(size=(4, 3, 2, 2)).astype(np.float32)
+LARGE = execution.MIN_BATCHES * len(INPUTS)
+
+
+def runner(seconds: float, change: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Runner:
+    """A network that gives its input, after a time."""
+
+    def run(inputs: np.ndarray) -> np.ndarray:
+        time.sleep(seconds)
+        return change(inputs.reshape(len(inputs), -1)).astype(np.float32)
+
+    return run
+
+
+def choice_of(examples: float = LARGE, **fakes: Runner) -> Choice:
+    made = {"float32": runner(0.03), **fakes}
+
+    def build(mode: Mode) -> Runner:
+        if mode not in made:
+            raise NoGraphError("not in this test")
+        return made[mode]
+
+    return choose(build, INPUTS, examples)
+
+
+def test_the_fastest_mode_with_the_same_features_is_taken() -> None:
+    choice = choice_of(folded=runner(0.02), bfloat16=runner(0.001, lambda x: x * 1.01))
+    assert choice.mode == "bfloat16"
+    assert [row.mode for row in choice.measured] == list(execution.MODES)
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda x: -x, lambda x: x * np.nan, lambda x: x * 0, lambda x: x[:, ::-1]]
+)
+def test_a_fast_mode_with_other_features_is_not(
+    wrong: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    choice = choice_of(bfloat16=runner(0.001, wrong))
+    assert choice.mode == "float32"
+    assert "cosine below 0.999" in choice.measured[2].problem
+
+
+def test_a_mode_that_raises_is_passed_over_with_its_reason() -> None:
+    def broken(inputs: np.ndarray) -> np.ndarray:
+        raise RuntimeError("no such kernel")
+
+    choice = choice_of(folded=broken)
+    assert choice.mode == "float32"
+    assert choice.measured[1].problem == "RuntimeError: no such kernel"
+
+
+def test_a_mode_that_is_hardly_faster_is_not_worth_its_rounding() -> None:
+    assert choice_of(bfloat16=runner(0.0295)).mode == "float32"
+
+
+def test_a_small_job_is_not_measured_and_a_middling_one_not_compiled() -> None:
+    assert choice_of(LARGE - 1) == Choice("float32")
+    fast = {"bfloat16": runner(0.01), "compiled": runner(0.001)}
+    choice = choice_of(LARGE, **fast)
+    assert choice.mode == "bfloat16"
+    assert "too small" in choice.measured[3].problem
+    assert choice_of(1e6, **fast).mode == "compiled"
+
+
+def test_the_first_choice_that_is_committed_holds(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    first = Choice("folded", (Measured("float32", 1.0, 1.0),))
+    assert execution.read_choice(storage, "jobs/a") is None
+    assert execution.settle(storage, "jobs/a", first) == first
+    assert execution.settle(storage, "jobs/a", Choice("bfloat16")) == first
+    assert execution.read_choice(storage, "jobs/a") == first
+
+
+def test_rows_that_are_both_zero_are_alike_and_one_alone_is_not() -> None:
+    zero, one = np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32)
+    assert execution.smallest_cosine(zero, zero) == 1.0
+    assert execution.smallest_cosine(zero, one) == -1.0
+
+
+class Residual(nn.Module):
+    """Convolutions with batch norms, a shared in-place ReLU, and an in-place sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.relu = nn.ReLU(inplace=True)
+        self.head = nn.Sequential(nn.Conv2d(4, 2, 1), nn.BatchNorm2d(2))
+        for norm in (self.bn1, self.bn2, self.head[1]):
+            nn.init.uniform_(norm.weight, 0.5, 2)
+            nn.init.uniform_(norm.bias, -1, 1)
+            norm.running_mean.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        z = self.bn2(self.conv2(y))
+        z += y
+        return self.head(self.relu(z))
+
+
+@pytest.mark.parametrize(
+    ("layer", "folded"),
+    [("conv1", 0), ("bn1", 0), ("conv2", 1), ("bn2", 1), ("relu", 2), ("head", 2), ("head.0", 2)],
+)
+def test_a_folded_network_gives_the_layer_as_the_network_does(layer: str, folded: int) -> None:
+    torch.manual_seed(0)
+    module = Residual().eval().requires_grad_(False)
+    batch = torch.randn(3, 3, 8, 8)
+    expected = Capture(module, [layer]).run(batch)[layer]
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    graph = cut(module, layer)
+    assert torch.equal(graph(batch), expected)
+    assert fold(graph) == folded
+    assert torch.allclose(graph(batch), expected, atol=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+class Winding(nn.Module):
+    """Its path depends on values, and `aside` is not on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.aside = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x) if x.sum() > 0 else x
+
+
+def test_a_network_that_is_no_graph_is_run_as_it_is() -> None:
+    with pytest.raises(NoGraphError, match="TraceError"):
+        cut(Winding(), "conv")
+    with pytest.raises(NoGraphError, match="gives no tensor"):
+        cut(nn.Sequential(nn.Identity(), nn.Sequential()), "1.0")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0", "row_lstm"])
+def test_every_mode_of_a_network_of_the_catalog_keeps_the_features(name: str) -> None:
+    network = load_network(ModelSpec(name=name, weights="random"), seed=0)
+    card = network.card
+    target = Target(network, card.default_layer, card.default_pooling, torch.device("cpu"))
+    shape = (2, card.channels, card.input_px, card.input_px)
+    inputs = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    plain = execution.build(target, "float32")(inputs)
+    if name != "row_lstm":
+        folded = execution.build(target, "folded")(inputs)
+        assert np.allclose(folded, plain, rtol=1e-4, atol=1e-5)
+    half = execution.build(target, "bfloat16")(inputs)
+    assert half.dtype == np.float32
+    assert execution.smallest_cosine(half, plain) > execution.MIN_COSINE
+    again = execution.build(target, "float32")(inputs)
+    assert np.array_equal(again, plain), "the plain network was changed"

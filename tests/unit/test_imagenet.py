@@ -1,0 +1,234 @@
+"""ImageNet in every layout gives the same ids, order, labels, class names and pictures."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Picture
+from featurescape_jobs.datasets.imagenet_words import class_names, ground_truth
+from featurescape_jobs.datasets.tree import LocalTree
+from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.torchvision_shim import imagenet_classes
+from tar_builders import bucket, jpeg, tar_bytes, upload, write
+
+IMAGENET = DATASETS["imagenet"]
+WNIDS = [f"n{1440764 + 977 * k:08d}" for k in range(12)]
+WORDS = {wnid: f"thing {k}, Res {k}" for k, wnid in enumerate(WNIDS)}
+TRAIN = {
+    wnid: {f"{wnid}_{7 * n + 3}.JPEG": jpeg(20 * k + n) for n in range(3)}
+    for k, wnid in enumerate(WNIDS)
+}
+TRUTH = {f"ILSVRC2012_val_{n + 1:08d}": WNIDS[(5 * n) % 12] for n in range(24)}
+VAL = {f"{stem}.JPEG": jpeg(200 + n) for n, stem in enumerate(TRUTH)}
+MAPPING = "".join(f"{wnid} {words}\n" for wnid, words in WORDS.items()).encode()
+CSV = "ImageId,PredictionString\n" + "".join(
+    f"{stem},{wnid} 1 2 3 4 \n" for stem, wnid in reversed(TRUTH.items())
+)
+NUMBER = {wnid: 1 + (7 * k) % 12 for k, wnid in enumerate(WNIDS)}
+
+
+def meta_mat() -> bytes:
+    """The devkit's list of synsets: 12 leaves in an order of their own, and one above them."""
+    kind = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("num_children", "O")]
+    rows = [(NUMBER[wnid], wnid, WORDS[wnid], 0) for wnid in WNIDS] + [(13, "n00001740", "all", 12)]
+    sink = io.BytesIO()
+    savemat(sink, {"synsets": np.array(rows, dtype=kind).reshape(-1, 1)})
+    return sink.getvalue()
+
+
+def devkit() -> dict[str, bytes]:
+    numbers = "".join(f"{NUMBER[wnid]}\n" for wnid in TRUTH.values()).encode()
+    return {"data/ILSVRC2012_validation_ground_truth.txt": numbers, "data/meta.mat": meta_mat()}
+
+
+def below(prefix: str, files: dict[str, bytes]) -> dict[str, bytes]:
+    return {f"{prefix}/{name}": data for name, data in files.items()}
+
+
+def train_folders(prefix: str = "train") -> dict[str, bytes]:
+    return {
+        f"{prefix}/{wnid}/{n}": data for wnid, files in TRAIN.items() for n, data in files.items()
+    }
+
+
+def train_tars() -> dict[str, bytes]:
+    """One archive per synset; inside, in no order."""
+    return {f"{wnid}.tar": tar_bytes([*reversed(files.items())]) for wnid, files in TRAIN.items()}
+
+
+def val_folders(prefix: str = "val") -> dict[str, bytes]:
+    return {f"{prefix}/{TRUTH[name.removesuffix('.JPEG')]}/{name}": d for name, d in VAL.items()}
+
+
+def layouts() -> dict[str, dict[str, bytes]]:
+    kit = below("ILSVRC2012_devkit_t12", devkit())
+    csv = {"LOC_val_solution.csv": CSV.encode(), "LOC_synset_mapping.txt": MAPPING}
+    labels = "".join(f"{wnid}\n" for wnid in TRUTH.values()).encode()
+    return {
+        "folders": {**train_folders(), **val_folders(), "synset_words.txt": MAPPING},
+        "folders and the devkit": {**train_folders(), **below("val", VAL), **kit},
+        "tars in train": {**below("train", train_tars()), **below("val", VAL), **csv},
+        "tars in ILSVRC2012_img_train": {
+            **below("ILSVRC2012_img_train", train_tars()),
+            **below("ILSVRC2012_img_val", VAL),
+            **kit,
+        },
+        "tars in the root": {
+            **train_tars(),
+            **below("val", VAL),
+            "imagenet_2012_validation_synset_labels.txt": labels,
+            "words.txt": MAPPING.replace(b" ", b"\t", 1),
+        },
+        "as downloaded": {
+            "ILSVRC2012_img_train.tar": tar_bytes([*reversed(train_tars().items())]),
+            "ILSVRC2012_img_val.tar": tar_bytes([*reversed(VAL.items())]),
+            "ILSVRC2012_devkit_t12.tar.gz": gzip.compress(tar_bytes(kit)),
+        },
+        "Kaggle": {
+            **train_folders("ILSVRC/Data/CLS-LOC/train"),
+            **below("ILSVRC/Data/CLS-LOC/val", VAL),
+            **csv,
+        },
+        "tars per synset in both": {
+            **below("train", train_tars()),
+            **{
+                f"val/{wnid}.tar": tar_bytes(
+                    {n: d for n, d in VAL.items() if TRUTH[n.removesuffix(".JPEG")] == wnid}
+                )
+                for wnid in set(TRUTH.values())
+            },
+            "LOC_synset_mapping.txt": MAPPING,
+        },
+    }
+
+
+def contents(root: str, split: str = "all") -> tuple[list[tuple[str, int | None]], tuple[str, ...]]:
+    listing = IMAGENET.freeze(DatasetSpec(name="imagenet", root=root, split=split))
+    rows = [(entry.example_id, entry.label) for entry in listing.entries]
+    return rows, tuple(listing.classes)
+
+
+def pictures(root: str) -> dict[str, Picture]:
+    spec = DatasetSpec(name="imagenet", root=root)
+    reader = IMAGENET.open_reader(spec)
+    return {e.example_id: reader.read(e.locator) for e in IMAGENET.freeze(spec).entries}
+
+
+EXPECTED = [
+    (f"train/{wnid}/{stem}", k)
+    for k, wnid in enumerate(WNIDS)
+    for stem in sorted(name.removesuffix(".JPEG") for name in TRAIN[wnid])
+] + [(f"val/{stem}", WNIDS.index(wnid)) for stem, wnid in TRUTH.items()]
+NAMES = tuple(f"thing {k}" for k in range(12))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Picture]:
+    return pictures(str(write(tmp_path_factory.mktemp("first"), layouts()["folders"])))
+
+
+@pytest.mark.parametrize("layout", list(layouts()))
+def test_every_layout_gives_the_same_examples(
+    tmp_path: Path, layout: str, first: dict[str, Picture]
+) -> None:
+    write(tmp_path, layouts()[layout])
+    IMAGENET.check(DatasetSpec(name="imagenet", root=str(tmp_path)))
+    assert contents(str(tmp_path)) == (EXPECTED, NAMES)
+    found = pictures(str(tmp_path))
+    assert list(found) == list(first)
+    assert all(np.array_equal(found[name], first[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def s3_root() -> Iterator[str]:
+    with bucket("imagenet") as root:
+        yield root
+
+
+@pytest.mark.parametrize("layout", ["folders and the devkit", "as downloaded", "Kaggle"])
+def test_a_bucket_gives_the_same_examples(
+    tmp_path: Path, layout: str, s3_root: str, first: dict[str, Picture]
+) -> None:
+    root = upload(write(tmp_path, layouts()[layout]), f"{s3_root}/{len(layout)}")
+    assert contents(root) == (EXPECTED, NAMES)
+    found = pictures(root)
+    assert all(np.array_equal(found[name], first[name]) for name in first)
+
+
+@pytest.mark.parametrize("layout", ["folders", "as downloaded"])
+def test_splits_are_parts_with_the_same_labels(tmp_path: Path, layout: str) -> None:
+    write(tmp_path, layouts()[layout])
+    for split, rows in (("train", EXPECTED[:36]), ("val", EXPECTED[36:])):
+        assert contents(str(tmp_path), split) == (rows, NAMES)
+
+
+def test_without_words_the_wnid_is_the_name(tmp_path: Path) -> None:
+    write(tmp_path, train_folders())
+    assert contents(str(tmp_path)) == (EXPECTED[:36], tuple(WNIDS))
+
+
+def test_a_thousand_classes_have_the_names_of_torchvision(tmp_path: Path) -> None:
+    wnids = [f"n{1440764 + 13638 * k:08d}" for k in range(999)] + ["n15075141"]
+    names = class_names(wnids, ground_truth(LocalTree(tmp_path), ""))
+    assert (names[0], names[999], len(set(names))) == ("tench", "toilet tissue", 1000)
+    assert names == imagenet_classes()
+
+
+def test_two_classes_of_one_name_are_told_apart_by_the_wnid(tmp_path: Path) -> None:
+    words = b"n02012849 crane\nn03126707 crane, hoist\nn01440764 tench\n"
+    write(tmp_path, {"LOC_synset_mapping.txt": words})
+    ground = ground_truth(LocalTree(tmp_path), "")
+    wnids = ["n01440764", "n02012849", "n03126707"]
+    names = ("tench", "crane (n02012849)", "crane (n03126707)")
+    assert class_names(wnids, ground) == names
+
+
+@pytest.mark.parametrize(
+    ("files", "split", "message"),
+    [
+        ({"cats/1.jpg": b""}, "all", "no pictures of 'all' in .*looked for"),
+        (train_folders(), "val", "no pictures of 'val'"),
+        (below("val", VAL), "val", r"without ground truth; put LOC_val_solution\.csv"),
+        ({**below("val", VAL), "LOC_val_solution.csv": b"a,b\n1,2\n"}, "all", "expected lines of"),
+        (
+            {**below("val", VAL), "imagenet_2012_validation_synset_labels.txt": b"n01440764\nx\n"},
+            "all",
+            "line 2 names no class",
+        ),
+        ({**below("val", VAL), **devkit(), "data/meta.mat": b"x"}, "all", r"is no meta\.mat"),
+        ({**below("val", VAL), "ILSVRC2012_devkit_t12.tar.gz": b"x"}, "all", "cannot be unpacked"),
+        (
+            {**below("val", VAL), "ILSVRC2012_devkit_t12.tar.gz": gzip.compress(tar_bytes({}))},
+            "all",
+            "lacks .* is it the devkit",
+        ),
+        ({f"train/{WNIDS[0]}.tar": b"x" * 600}, "train", "is no tar, or damaged"),
+    ],
+)
+def test_what_is_missing_or_broken_is_said(
+    tmp_path: Path, files: dict[str, bytes], split: str, message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message) as caught:
+        contents(str(write(tmp_path, files)), split)
+    assert caught.value.detail["field"] == "dataset.root"
+
+
+def test_training_pictures_do_not_need_the_ground_truth_of_others(tmp_path: Path) -> None:
+    write(tmp_path, {**train_folders(), **below("val", VAL)})
+    assert contents(str(tmp_path), "train")[0] == EXPECTED[:36]
+
+
+def test_a_bomb_in_place_of_the_devkit_is_not_unpacked_whole(tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(200 << 20), compresslevel=1)
+    write(tmp_path, {**below("val", VAL), "ILSVRC2012_devkit_t12.tar.gz": bomb})
+    with pytest.raises(DatasetError, match="lacks"):
+        contents(str(tmp_path))

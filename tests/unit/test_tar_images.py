@@ -1,0 +1,287 @@
+"""Tar shards: pictures are read by range, labels are found, and hostile archives are answered."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featurescape_jobs import decode
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Entry, RowError
+from featurescape_jobs.datasets.tars import Member, archive_in_memory, members
+from featurescape_jobs.errors import ROW_ERROR_CODES, DatasetError
+from featurescape_jobs.specs import DatasetSpec
+from tar_builders import entry, jpeg, png, tar_bytes, write
+
+WEBDATASET = DATASETS["webdataset"]
+
+
+def listed(data: bytes) -> list[Member]:
+    return list(members(archive_in_memory(data, "a.tar")))
+
+
+def freeze(root: Path, **fields: object) -> tuple[list[Entry], list[str]]:
+    listing = WEBDATASET.freeze(DatasetSpec(name="webdataset", root=str(root), **fields))
+    return list(listing.entries), list(listing.classes)
+
+
+def red(root: Path, found: Entry) -> int:
+    reader = WEBDATASET.open_reader(DatasetSpec(name="webdataset", root=str(root)))
+    return int(reader.read(found.locator)[0, 0, 0])
+
+
+# -- the parser --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_names_offsets_and_sizes_are_those_of_tarfile(format: int) -> None:
+    names = ["a.jpg", "folder/b.jpg", "x" * 60 + "/" + "y" * 80 + ".jpg"]
+    if format != tarfile.USTAR_FORMAT:
+        names += ["z" * 300 + ".jpg", "käse.png"]
+    data = tar_bytes(
+        {name: bytes(range(7 + n * 600 % 251)) for n, name in enumerate(names)}, format
+    )
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        theirs = [(info.name, info.offset_data, info.size) for info in archive.getmembers()]
+    assert [(m.name, m.offset, m.size) for m in listed(data)] == theirs
+    assert [name for name, _, _ in theirs] == names
+
+
+def test_an_archive_of_many_windows_is_read_whole() -> None:
+    data = tar_bytes({f"{n:04d}.jpg": bytes(n * 37 % 9000) for n in range(300)})
+    assert [m.size for m in listed(data)] == [n * 37 % 9000 for n in range(300)]
+
+
+def test_links_devices_and_names_that_lead_outside_are_listed_with_the_reason() -> None:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as archive:
+        for name, kind in (("s.jpg", tarfile.SYMTYPE), ("h.jpg", tarfile.LNKTYPE)):
+            info = entry(name, kind=kind)
+            info.linkname = "/etc/passwd"
+            archive.addfile(info)
+        for name, kind in (("c.jpg", tarfile.CHRTYPE), ("p.jpg", tarfile.FIFOTYPE)):
+            archive.addfile(entry(name, kind=kind))
+        for name in ("../../up.jpg", "/etc/abs.jpg", "a/../../b.jpg"):
+            archive.addfile(entry(name, b"x"), io.BytesIO(b"x"))
+        archive.addfile(entry("folder", kind=tarfile.DIRTYPE))
+    outside = "name that leads outside"
+    assert [m.problem for m in listed(sink.getvalue())] == [
+        *("link", "link", "device", "pipe"),
+        *(outside, outside, outside),
+    ]
+
+
+def absurd(size: int) -> bytes:
+    """A header that announces ``size`` bytes, in base 256, and little after it."""
+    header = bytearray(entry("big.jpg").tobuf())
+    header[124:136] = b"\x80" + size.to_bytes(11)
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    return bytes(header) + bytes(2048)
+
+
+@pytest.mark.parametrize("size", [10_000, 10**15, 2**87])
+def test_a_size_beyond_the_archive_is_refused_at_once(size: int) -> None:
+    with pytest.raises(DatasetError, match=r"a\.tar is cut off: 'big\.jpg' announces \d+ bytes"):
+        listed(absurd(size))
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.999])
+def test_an_archive_that_is_cut_off_names_itself_and_the_place(keep: float) -> None:
+    data = tar_bytes({f"{n}.jpg": jpeg(n) for n in range(9)})
+    whole = data.rstrip(b"\0")
+    with pytest.raises(DatasetError, match=r"a\.tar is cut off.*, at byte \d+; write or copy"):
+        listed(whole[: int(len(whole) * keep)])
+
+
+def pax(record: bytes) -> bytes:
+    """An extended header with a body of ours, and a file after it."""
+    return (
+        entry("x", record, tarfile.XHDTYPE).tobuf()
+        + record.ljust(-(-len(record) // 512) * 512, b"\0")
+        + tar_bytes({"a.jpg": b"x"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is cut off"),
+        (b"no tar at all".ljust(1024, b"?"), "is no tar, or damaged"),
+        (tar_bytes({"a.jpg": b"x"})[:512].replace(b"a", b"b") + bytes(2048), "is no tar"),
+        (gzip.compress(np.random.default_rng(0).bytes(4096)), "is packed with gzip"),
+        (pax(b"9999 path=a.jpg\n"), "damaged extended header"),
+        (pax(b"-9 path=a\n"), "damaged extended header"),
+        (pax(b"1" * 5000), "damaged extended header"),
+        (pax(b"13 size=-999\n"), "damaged extended header"),
+        (pax(b"2058 path=" + b"a" * 2047 + b"\n"), "has a name of 2047 characters"),
+        (
+            entry("x", bytes(2 << 20), tarfile.XHDTYPE).tobuf() + bytes(4 << 20),
+            "has an extended header of 2097152 bytes",
+        ),
+    ],
+    ids=["empty", "text", "checksum", "gzip", "length", "minus", "digits", "size", "name", "huge"],
+)
+def test_what_is_no_archive_or_damaged_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(DatasetError, match=message) as caught:
+        listed(data)
+    assert caught.value.detail["field"] == "dataset.root"
+
+
+def test_random_damage_ends_in_an_error_or_a_list_and_never_otherwise() -> None:
+    data = tar_bytes({f"{n}.jpg": jpeg(n) for n in range(4)}, tarfile.PAX_FORMAT)
+    random = np.random.default_rng(1)
+    for _ in range(300):
+        broken = bytearray(data)
+        for place in random.integers(0, len(data), 6):
+            broken[place] = random.integers(256)
+        try:
+            assert all(m.offset + m.size <= len(data) for m in listed(bytes(broken)))
+        except DatasetError:
+            continue
+
+
+# -- webdataset --------------------------------------------------------------------------------
+
+
+def test_shards_give_ids_labels_and_pictures(tmp_path: Path) -> None:
+    for shard in range(2):
+        files = []
+        for n in range(3):
+            value = 10 * (3 * shard + n) + 5
+            files += [(f"{n:06d}.png", png(value)), (f"{n:06d}.cls", b"%d\n" % (value % 4))]
+        write(tmp_path, {f"shard-{shard}.tar": tar_bytes(files)})
+    found, classes = freeze(tmp_path)
+    assert [e.example_id for e in found] == [
+        f"shard-{s}/00000{n}" for s in (0, 1) for n in range(3)
+    ]
+    assert [red(tmp_path, e) for e in found] == [5, 15, 25, 35, 45, 55]
+    assert [e.label for e in found] == [1, 3, 1, 3, 1, 3]
+    assert classes == ["0", "1", "2", "3"]
+    assert all(e.size == len(png(5)) for e in found)
+
+
+def test_one_shard_can_be_the_root(tmp_path: Path) -> None:
+    write(tmp_path, {"a.tar": tar_bytes({"k.png": png(9)}), "b.tar": tar_bytes({"k.png": png(1)})})
+    found, _ = freeze(tmp_path / "a.tar")
+    assert [e.example_id for e in found] == ["a/k"]
+    assert red(tmp_path / "a.tar", found[0]) == 9
+
+
+def test_labels_may_be_texts_endings_or_fields_of_the_json(tmp_path: Path) -> None:
+    files = []
+    for n, kind in enumerate(("dog", "cat", "dog")):
+        body = json.dumps({"kind": kind, "width": 3}).encode()
+        files += [(f"{n}.json", body), (f"{n}.png", png(n)), (f"{n}.txt", b"a " + kind.encode())]
+    write(tmp_path, {"a.tar": tar_bytes(files)})
+    found, classes = freeze(tmp_path, label_column="kind")
+    assert ([e.label for e in found], classes) == ([0, 1, 0], ["dog", "cat"])
+    found, classes = freeze(tmp_path, label_column="txt")
+    assert ([e.label for e in found], classes) == ([0, 1, 0], ["a dog", "a cat"])
+    found, classes = freeze(tmp_path)
+    assert ([e.label for e in found], classes) == ([None] * 3, [])
+
+
+def test_the_ending_of_the_picture_can_be_chosen(tmp_path: Path) -> None:
+    pictures = [("0.left.png", png(1)), ("0.right.png", png(2)), ("0.cls", b"0")]
+    write(tmp_path, {"a.tar": tar_bytes(pictures)})
+    assert freeze(tmp_path)[0] == []
+    (found,), _ = freeze(tmp_path, image_column="right.png")
+    assert red(tmp_path, found) == 2
+
+
+@pytest.mark.parametrize("said", [b"99999999999", b"5000", b"x" * 300])
+def test_labels_that_are_no_classes_are_refused_with_the_field(tmp_path: Path, said: bytes) -> None:
+    write(tmp_path, {"a.tar": tar_bytes([("0.png", png(1)), ("0.cls", said)])})
+    with pytest.raises(DatasetError, match=r"a\.tar: 0: the label") as caught:
+        freeze(tmp_path)
+    assert caught.value.detail["field"] == "dataset.label_column"
+
+
+def test_entries_that_are_no_files_inside_are_error_rows(tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as archive:
+        link = entry("link.png", kind=tarfile.SYMTYPE)
+        link.linkname = "../../secret.png"
+        archive.addfile(link)
+        archive.addfile(entry("../up.png", png(1)), io.BytesIO(png(1)))
+        archive.addfile(entry("good.png", png(7)), io.BytesIO(png(7)))
+        archive.addfile(entry("broken.png", b"<html>"), io.BytesIO(b"<html>"))
+        archive.addfile(entry("empty.png"))
+    write(tmp_path, {"data/a.tar": sink.getvalue(), "secret.png": png(99)})
+    before = sorted(tmp_path.rglob("*"))
+    found, _ = freeze(tmp_path / "data")
+    codes = {}
+    for example in found:
+        try:
+            red(tmp_path / "data", example)
+        except RowError as error:
+            codes[example.example_id] = error.code
+    assert codes == {
+        "a/link": "refused",
+        "a/../up": "refused",
+        "a/broken": "not_an_image",
+        "a/empty": "empty_file",
+    }
+    assert set(codes.values()) <= set(ROW_ERROR_CODES)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_archive_cut_off_after_the_listing_is_an_error_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar_bytes({"0.png": png(1), "1.png": png(2)}))
+    found, _ = freeze(tmp_path)
+    path.write_bytes(path.read_bytes()[: 512 + 20])
+    with pytest.raises(RowError, match="ends after 20 of") as caught:
+        red(tmp_path, found[0])
+    assert caught.value.code == "truncated"
+
+
+def test_an_entry_beyond_the_cap_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"a.tar": tar_bytes({"0.png": png(1) + bytes(5000)})})
+    monkeypatch.setattr(decode, "MAX_BYTES", 4000)
+    (found,), _ = freeze(tmp_path)
+    with pytest.raises(RowError) as caught:
+        red(tmp_path, found)
+    assert caught.value.code == "too_many_bytes"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"notes.txt": b"x"}, r"no \.tar in"),
+        ({"a.tar.gz": b"x"}, r"but a\.tar\.gz, which is packed"),
+        ({"a.tar": tar_bytes([("k.png", b"1"), ("k.png", b"2")])}, "has 'k.png' twice"),
+    ],
+)
+def test_a_root_without_shards_or_with_a_key_twice_is_answered(
+    tmp_path: Path, files: dict[str, bytes], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        freeze(write(tmp_path, files))
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.tar", b"caf\xe9.parquet"])
+def test_archives_whose_names_are_not_utf8_are_to_be_renamed(tmp_path: Path, name: bytes) -> None:
+    with open(bytes(tmp_path) + b"/" + name, "wb") as file:  # noqa: PTH123 - no bytes paths
+        file.write(tar_bytes({"0.png": png(1)}))
+    kind = "webdataset" if name.endswith(b"tar") else "images"
+    with pytest.raises(DatasetError, match=r"caf\\xe9\.\w+ is not UTF-8; rename it"):
+        DATASETS[kind].check(DatasetSpec(name=kind, root=str(tmp_path)))
+
+
+def test_headers_of_old_tars_without_magic_are_read() -> None:
+    header = bytearray(entry("a.jpg", b"abc").tobuf(tarfile.USTAR_FORMAT))
+    header[257:265] = bytes(8)
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    data = bytes(header) + b"abc".ljust(512, b"\0") + bytes(1024)
+    assert listed(data) == [Member("a.jpg", 512, 3)]
