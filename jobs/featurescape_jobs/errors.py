@@ -43,6 +43,7 @@ ROW_ERROR_CODES: dict[str, str] = {
     "refused": "An archive's entry that is no file inside it: a link, a device, a name with '..'.",
     "bad_label": "The label has no place in the dataset's classes.",
     "crash": "This row ended the worker process each time it was tried.",
+    "out_of_memory": "This row took more memory than its worker may have.",
     "timeout": "This row did not finish within the time a row may take.",
 }
 

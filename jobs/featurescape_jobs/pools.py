@@ -212,7 +212,9 @@ class RayPool:
                 return self._replace(slot, "crash", f"the worker failed: {error.cause}")
             raise _cause(error) from None
         except self._ray.exceptions.RayError as error:
-            return self._replace(slot, "crash", f"the worker process ended: {_last_line(error)}")
+            return self._replace(
+                slot, _code(error), f"the worker process ended: {_last_line(error)}"
+            )
         slot.is_ready, slot.call, slot.shard = True, None, None
         self._failed_starts = 0
         return Done(answer) if isinstance(answer, Marker) else None
@@ -245,7 +247,9 @@ class RayPool:
         except self._ray.exceptions.RayTaskError as error:
             raise _cause(error) from None
         except self._ray.exceptions.RayError as error:
-            return self._replace(slot, "crash", f"the worker process ended: {_last_line(error)}")
+            return self._replace(
+                slot, _code(error), f"the worker process ended: {_last_line(error)}"
+            )
         slot.call, slot.shard = None, None
         return answer
 
@@ -261,6 +265,12 @@ def _cause(error: Any) -> BaseException:
     if isinstance(cause, FeaturescapeError):
         return cause
     return RuntimeError(f"a worker failed: {cause or error}")
+
+
+def _code(error: BaseException) -> str:
+    """Why a worker ended, as far as Ray says."""
+    of_memory = "OutOfMemory" in type(error).__name__ or "memory running low" in str(error)
+    return "out_of_memory" if of_memory else "crash"
 
 
 def _last_line(error: BaseException) -> str:

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from featurescape_jobs.errors import RequestError, SpecError
 
 JOB_ID_PATTERN = r"^[a-z]{3,16}-[0-9a-f]{12}$"
+MIN_EMBEDDED = 8
+"""Examples that an embedding needs at least."""
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 
 JobId = Annotated[
@@ -222,9 +224,25 @@ class EmbeddingSpec(_JobSpec):
         default=250, ge=0, le=10_000, description="Iterations of the first phase."
     )
     iterations: int = Field(default=500, ge=0, le=100_000, description="Iterations after that.")
-    learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
+    learning_rate: Annotated[float, Field(gt=0, le=1e7)] | Literal["auto"] = Field(
         default="auto", description="Step size; auto: N / exaggeration."
     )
+
+    def check_examples(self, examples: int) -> None:
+        """Raise `SpecError` unless three times the perplexity fits the number of examples."""
+        if examples < MIN_EMBEDDED:
+            raise SpecError(
+                f"features: {examples} examples; an embedding needs at least {MIN_EMBEDDED}",
+                field="features",
+                examples=examples,
+            )
+        if 3 * self.perplexity > examples - 1:
+            raise SpecError(
+                f"perplexity: {self.perplexity:g} is too large for {examples} examples; "
+                f"at most {(examples - 1) / 3:.3g} (a third of them)",
+                field="perplexity",
+                examples=examples,
+            )
 
 
 class TilesSpec(_JobSpec):

@@ -64,8 +64,8 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
         with context.stage("points", inputs.n):
             points = folder / "points.pmtiles"
             points_zoom = write_point_tiles(scene, points, context.seed)
-            written = context.storage.upload(points, context.path("data/points.pmtiles"))
-            context.add(written, "points_tiles")
+            target = context.output("data/points.pmtiles")
+            points_ref = context.add(context.storage.upload(points, target), "points_tiles")
             context.add_table("data/points.parquet", points_table(inputs, scene), "points")
     info = MapInfo(
         tile_px=TILE_PX,
@@ -75,7 +75,7 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
         has_labels=_has_labels(inputs),
         classes=list(inputs.class_names),
         layers=infos,
-        points="data/points.pmtiles",
+        points=points_ref.path,
         points_zoom=points_zoom,
         embedding=context.inputs["embedding"],
         features=inputs.features.manifest.job_id,
@@ -142,13 +142,13 @@ def _draw(layer: ColorLayer, scene: MapScene, context: RunContext, folder: Path)
     path = folder / f"{layer.name}.pmtiles"
     with context.stage(layer.name):
         drawn = layer.draw(scene, path)
-        target = f"data/{layer.name}.pmtiles"
-        context.add(context.storage.upload(path, context.path(target)), layer.name)
+        target = context.output(f"data/{layer.name}.pmtiles")
+        ref = context.add(context.storage.upload(path, target), layer.name)
         path.unlink(missing_ok=True)
     return ColorLayerInfo(
         name=layer.name,
         title=layer.card.title,
-        path=target,
+        path=ref.path,
         media_type=layer.card.media_type,
         min_zoom=0,
         max_zoom=drawn.max_zoom,

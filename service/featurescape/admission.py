@@ -144,13 +144,8 @@ class Admission:
     def _check_perplexity(self, spec: EmbeddingSpec) -> None:
         """Only where the features are there already; else the job does it before its work."""
         rows = self.store.get(spec.features).rows
-        if rows is not None and 3 * spec.perplexity > rows - 1:
-            raise SpecError(
-                f"perplexity: {spec.perplexity:g} is too large for {rows} examples; "
-                f"at most {(rows - 1) / 3:.3g} (a third of them)",
-                field="perplexity",
-                examples=rows,
-            )
+        if rows is not None:
+            spec.check_examples(rows)
 
 
 T = TypeVar("T", bound=Named)

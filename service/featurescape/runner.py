@@ -17,9 +17,15 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
+from featurescape_jobs.errors import RequestError
+
 RunnerState = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
 _SUBMIT_FACTOR = 4
 _MAX_LOG_BYTES = 4_000_000
+_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Of every driver: threads that wait by spinning take the machine from those that work."""
+_REFUSALS = (400, 405, 413, 415, 422)
+"""Answers that will be the same next time."""
 
 
 class RunnerUnavailableError(Exception):
@@ -106,11 +112,12 @@ class RayJobs:
         return False
 
     def submit(self, submission: Submission) -> None:
+        """Start a driver; raises `RequestError` where Ray refuses it for good."""
         body: dict[str, Any] = {
             "entrypoint": f"{self._python} -m featurescape_jobs.run"
             f" --job {submission.job_id} --attempt {submission.attempt}",
             "submission_id": submission.submission_id,
-            "runtime_env": {"env_vars": dict(submission.environment)},
+            "runtime_env": {"env_vars": {**_ENVIRONMENT, **submission.environment}},
             "metadata": {"job": submission.job_id},
         }
         if submission.driver_cpus:
@@ -145,8 +152,10 @@ class RayJobs:
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if answer.is_error:
-            text = answer.text[-300:].strip()
-            raise RunnerUnavailableError(f"Ray answered {answer.status_code}: {text}")
+            text = f"Ray answered {answer.status_code}: {answer.text[-300:].strip()}"
+            if answer.status_code in _REFUSALS:
+                raise RequestError(text)
+            raise RunnerUnavailableError(text)
         try:
             return answer.json()
         except ValueError as error:

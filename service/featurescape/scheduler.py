@@ -36,6 +36,7 @@ from featurescape_jobs.errors import (
     FeaturescapeError,
     InputJobError,
     NotFoundError,
+    RequestError,
     WorkerLostError,
     error_classes,
 )
@@ -44,8 +45,6 @@ from featurescape_jobs.storage import Storage
 
 log = logging.getLogger("featurescape.scheduler")
 
-_JOB_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads that wait by spinning take half the machine's time from those that work, where it is shared."""
 _LOG_LINES = 15
 _WAITING = "waiting for the cluster"
 _EXIT_SECONDS = 10.0
@@ -185,8 +184,6 @@ class Scheduler:
         failure = self._failure(record)
         if failure is None or record.stop_requested_at is not None:
             return False
-        if failure.code == "job_stopped":  # its process was told to end, and not by us
-            return False
         return self._store.fail(record, _error_of(failure))
 
     def _manifest(self, record: JobRecord) -> Manifest | None:
@@ -307,6 +304,8 @@ class Scheduler:
                 gone = self._end_processes(record)
             except RunnerUnavailableError as error:
                 self.problem = str(error)
+        if overdue and not gone:
+            self._assign(record, record.attempt + 1)  # a driver out of reach ends itself by it
         if (gone or overdue) and not self._settled(record):
             self._store.stop(record)
 
@@ -359,27 +358,35 @@ class Scheduler:
         return ready
 
     def _submit(self, record: JobRecord) -> None:
+        cpus = self._assign(record, record.attempt)
+        submission = Submission(
+            submission_id=_submission_id(record),
+            job_id=record.id,
+            attempt=record.attempt,
+            # A local Ray has one node: to reserve its CPUs would only starve the job's workers.
+            driver_cpus=0 if self._settings.embedded else cpus,
+            environment={"FEATURESCAPE_STORAGE": self._storage.root},
+        )
+        try:
+            self._runner.submit(submission)
+        except RequestError as error:  # Ray will not take it, however often it is asked
+            self._store.fail(record, error)
+        else:
+            self._store.set_submitted(record)
+
+    def _assign(self, record: JobRecord, attempt: int) -> int:
+        """Write the request for an attempt, which ends drivers of earlier ones; the CPUs it gets."""
         cpus = min(JOBS[record.job].driver_cpus, self._settings.driver_cap)
         body = {
             "job_id": record.id,
-            "attempt": record.attempt,
+            "attempt": attempt,
             "spec": record.spec,
             "inputs": record.inputs,
             "allowed_roots": list(self._settings.roots),
             "threads": max(1, cpus),
         }
         self._storage.write(f"{job_dir(record.id)}/spec.json", json.dumps(body).encode())
-        self._runner.submit(
-            Submission(
-                submission_id=_submission_id(record),
-                job_id=record.id,
-                attempt=record.attempt,
-                # A local Ray has one node: to reserve its CPUs would only starve the job's workers.
-                driver_cpus=0 if self._settings.embedded else cpus,
-                environment={"FEATURESCAPE_STORAGE": self._storage.root, **_JOB_ENVIRONMENT},
-            )
-        )
-        self._store.set_submitted(record)
+        return cpus
 
 
 def _submission_id(record: JobRecord) -> str:

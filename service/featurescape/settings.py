@@ -129,8 +129,9 @@ class Settings(BaseSettings):
     )
     lease_seconds: float = Field(
         default=300,
-        ge=10,
-        description="A running job without a sign of life for so long counts as lost.",
+        ge=90,
+        description="A running job without a sign of life for so long counts as lost. A driver that "
+        "cannot give one ends itself after 60 seconds.",
     )
     poll_seconds: float = Field(
         default=0.5, gt=0, le=60, description="How often running jobs are looked after."

@@ -187,14 +187,14 @@ def test_a_model_that_cannot_be_trained_is_refused(http: httpx.Client) -> None:
     assert refused(http, spec)["detail"]["field"] == "model.name"
 
 
-def test_a_perplexity_beyond_a_third_of_the_examples_is_refused(
+def test_an_embedding_of_too_few_examples_is_refused(
     http: httpx.Client, service: RunningService, map_id: str
 ) -> None:
     features = service.store.get(map_id)
     embedding = service.store.get(features.inputs["embedding"])
     spec = {"job": "embedding", "features": embedding.inputs["features"], "perplexity": 2}
     error = refused(http, spec)
-    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "perplexity")
+    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "features")
 
 
 def test_an_unknown_color_layer_is_refused(http: httpx.Client, service: RunningService) -> None:

@@ -10,7 +10,6 @@ from safetensors.numpy import load
 from artifact_builders import EMBEDDING_ID, FEATURES_ID, commit_features, random_examples
 from featurescape_jobs import embedding
 from featurescape_jobs.context import Outcome, RunContext
-from featurescape_jobs.embedding import check_perplexity
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import EmbeddingSpec
 from featurescape_jobs.storage import Storage
@@ -97,11 +96,11 @@ def test_a_perplexity_that_does_not_fit_is_answered_before_any_work(
     perplexity: float, examples: int, message: str
 ) -> None:
     with pytest.raises(SpecError, match=message):
-        check_perplexity(perplexity, examples)
+        EmbeddingSpec(features=FEATURES_ID, perplexity=perplexity).check_examples(examples)
 
 
 def test_a_third_of_the_examples_fits() -> None:
-    check_perplexity(30, 91)
+    EmbeddingSpec(features=FEATURES_ID, perplexity=30).check_examples(91)
 
 
 def test_fewer_examples_than_components_are_laid_out_too(tmp_path: Path) -> None:

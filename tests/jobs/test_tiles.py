@@ -25,6 +25,7 @@ from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo, job_dir
 from featurescape_jobs.color_layers.category import decode_categories
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.density import decode_counts
+from featurescape_jobs.color_layers.picture_paint import EMPTY_CELL
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.errors import ArtifactError, InputJobError, SpecError, UnknownNameError
 from featurescape_jobs.specs import TilesSpec
@@ -186,6 +187,36 @@ def test_the_picture_at_a_place_is_that_of_the_example_there(tmp_path: Path) -> 
         with Image.open(io.BytesIO(tile)) as image:
             pixel = image.convert("RGBA").getpixel(tuple(int(p % 1 * 512) for p in place))
         assert np.allclose(pixel, [*color, 255], atol=14)
+
+
+def test_each_cell_says_which_example_it_shows(tmp_path: Path) -> None:
+    examples = random_examples(200)
+    storage = make_inputs(tmp_path, examples)
+    _, info, _ = draw(storage, max_zoom=3)
+    archive = archive_of(storage, info.layers[-1].path)
+    for zoom in range(3):
+        shown = []
+        for tile in level_tiles(archive, zoom).values():
+            rows = cell_rows(tile)
+            with Image.open(io.BytesIO(tile)) as image:
+                pixels = np.asarray(image.convert("RGBA"))[32::64, 32::64]  # centers of the cells
+            assert np.array_equal(pixels[..., 3] > 0, rows != EMPTY_CELL)
+            for row, pixel in zip(
+                rows[rows != EMPTY_CELL], pixels[rows != EMPTY_CELL], strict=True
+            ):
+                with Image.open(io.BytesIO(examples.thumbnails[row])) as thumbnail:
+                    assert np.allclose(pixel[:3], thumbnail.getpixel((4, 4)), atol=40)
+                shown.append(int(row))
+        assert len(shown) == len(set(shown)) == info.layers[-1].drawn[zoom]
+    assert all(b"FSRW" not in tile for tile in level_tiles(archive, 3).values())
+
+
+def cell_rows(tile: bytes) -> np.ndarray:
+    """The ``FSRW`` chunk of a tile: row by cell, (8, 8)."""
+    at = tile.index(b"FSRW")
+    assert int.from_bytes(tile[4:8], "little") == len(tile) - 8
+    assert int.from_bytes(tile[at + 4 : at + 8], "little") == 4 * 64
+    return np.frombuffer(tile[at + 8 :], "<u4").reshape(8, 8)
 
 
 def test_without_labels_the_category_layer_is_left_out_with_a_reason(tmp_path: Path) -> None:

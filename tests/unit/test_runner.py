@@ -90,7 +90,9 @@ def test_a_submission_names_job_attempt_and_storage_only(
         "entrypoint": "'/opt/my python/bin/python' -m featurescape_jobs.run"
         " --job features-0123456789ab --attempt 2",
         "submission_id": "features-0123456789ab-a2",
-        "runtime_env": {"env_vars": {"FEATURESCAPE_STORAGE": "/data"}},
+        "runtime_env": {
+            "env_vars": {"OMP_WAIT_POLICY": "PASSIVE", "FEATURESCAPE_STORAGE": "/data"}
+        },
         "metadata": {"job": "features-0123456789ab"},
         "entrypoint_num_cpus": 3,
     }

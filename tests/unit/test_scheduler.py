@@ -59,7 +59,7 @@ def test_a_waiting_job_is_submitted_with_its_assignment(bench: Bench) -> None:
     assert bench.job(job_id).status == "RUNNING"
     submission = bench.runner.submissions[0]
     assert submission.submission_id == f"{job_id}-a1"
-    assert submission.environment["FEATURESCAPE_STORAGE"] == bench.storage.root
+    assert submission.environment == {"FEATURESCAPE_STORAGE": bench.storage.root}
     body = json.loads(bench.storage.read(f"{job_dir(job_id)}/spec.json"))
     assert body["job_id"] == job_id
     assert parse_spec(body["spec"]) == parse_spec(FEATURES_SPEC)
@@ -264,15 +264,6 @@ def test_closing_a_local_ray_puts_running_jobs_back(bench: Bench) -> None:
     assert bench.job(waiting).status == "PENDING"
 
 
-def test_a_driver_that_was_told_to_end_by_others_is_started_again(bench: Bench) -> None:
-    job_id = bench.submit()
-    bench.round()
-    bench.commit.failure(job_id, 1, "job_stopped", "SIGTERM")
-    bench.end(job_id)
-    bench.round()
-    assert bench.job(job_id).attempt == 2
-
-
 def test_progress_of_the_attempt_is_kept(bench: Bench) -> None:
     job_id = bench.submit()
     bench.round()
@@ -385,3 +376,25 @@ def test_a_job_is_stopped_in_time_while_ray_answers_but_does_not_tell(
     time.sleep(bench.settings.stop_seconds)
     bench.round()
     assert bench.job(job_id).status == "STOPPED"
+
+
+def test_a_job_that_ray_refuses_fails_with_its_answer(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.runner.refuses = "Ray answered 422: no such field"
+    bench.round()
+    job = bench.job(job_id)
+    assert job.status == "FAILED"
+    assert job.reason is not None
+    assert "422" in job.reason["message"]
+
+
+def test_a_stopped_job_out_of_reach_is_fenced_off(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.store.request_stop(job_id)
+    bench.runner.up = False
+    time.sleep(bench.settings.stop_seconds + 0.05)
+    bench.round()
+    assert bench.job(job_id).status == "STOPPED"
+    assigned = json.loads(bench.storage.read(f"jobs/{job_id}/spec.json"))
+    assert assigned["attempt"] == 2
