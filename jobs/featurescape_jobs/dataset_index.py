@@ -29,9 +29,9 @@ from featurescape_jobs import tables
 from featurescape_jobs.datasets.base import Dataset, Entry, Listing
 from featurescape_jobs.datasets.tree import tree_at
 from featurescape_jobs.errors import DatasetError, NotFoundError
+from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage
-from featurescape_jobs.tiling.ordered_threads import ordered_map
 
 FOLDER = "index"
 FORMAT = 1

@@ -24,9 +24,9 @@ from featurescape_jobs.datasets.base import Reader, RowError
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.frozen import EXAMPLES, FrozenInput
 from featurescape_jobs.models.base import ModelCard
+from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.preprocessing import resize
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
-from featurescape_jobs.tiling.ordered_threads import ordered_map
 
 MAX_MEMORY_BYTES = 1 << 30
 _CHUNK = 256

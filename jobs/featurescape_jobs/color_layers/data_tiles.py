@@ -19,9 +19,9 @@ from PIL import Image
 
 from featurescape_jobs.color_layers.base import MapScene
 from featurescape_jobs.errors import ArtifactError
+from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.tiling.aggregates import Cells, PixelPlaces, locate
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
-from featurescape_jobs.tiling.ordered_threads import ordered_map
 
 PixelColors = Callable[[Cells], tuple[NDArray[np.uint64], NDArray[np.uint8]]]
 """A level → (P,) ascending codes of its occupied pixels and their (P, 3) RGB values."""

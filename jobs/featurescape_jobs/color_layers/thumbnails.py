@@ -33,9 +33,9 @@ from featurescape_jobs.color_layers.picture_paint import (
     paint,
     with_cell_rows,
 )
+from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.geometry import bins
-from featurescape_jobs.tiling.ordered_threads import ordered_map
 from featurescape_jobs.tiling.picture_choice import choose_pictures
 
 _BLOCK_ZOOMS = 2

@@ -31,8 +31,8 @@ from featurescape_jobs.datasets.pictures import (
 from featurescape_jobs.datasets.tars import members, open_archive
 from featurescape_jobs.datasets.tree import Found, Tree, open_tree
 from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.tiling.ordered_threads import ordered_map
 
 CARD = DatasetCard(
     name="imagenet",

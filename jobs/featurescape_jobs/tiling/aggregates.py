@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.tiling.geometry import TILE_PX, bins, morton, unmorton
-from featurescape_jobs.tiling.ordered_threads import ordered_map
 
 _SHARD_PX = 1024
 _CELLS_PER_POINT = 1024
