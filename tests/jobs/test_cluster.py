@@ -22,6 +22,7 @@ SPEC = {
     "model": {"name": "lenet", "weights": "random"},
     "shard_size": 60,
     "batch_size": 4,
+    "execution": "float32",
 }
 
 
