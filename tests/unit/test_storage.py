@@ -9,26 +9,13 @@ import pytest
 
 from featurescape_jobs.errors import NotFoundError, RequestError
 from featurescape_jobs.storage import Storage, check_path
+from tar_builders import bucket
 
 
 @pytest.fixture(scope="module")
 def s3_root() -> Iterator[str]:
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", endpoint)
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_REGION", "us-east-1")
-        client = boto3.client("s3", region_name="us-east-1", endpoint_url=endpoint)
-        client.create_bucket(Bucket="maps")
-        yield "s3://maps/prefix"
-    server.stop()
+    with bucket("maps") as root:
+        yield f"{root}/prefix"
 
 
 @pytest.fixture(params=["disk", "s3"])
