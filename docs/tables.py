@@ -26,6 +26,7 @@ from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
 from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import JOB_SPECS
 
@@ -33,6 +34,7 @@ PAGES = Path(__file__).parent
 _MARKED = re.compile(r"(<!-- table ([A-Za-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _COMMON = ("title", "seed", "resources")
 _DIMENSIONS = 7
+_LAYER = tables.LayerColumn("features", "…", "…", _DIMENSIONS)
 
 Row = tuple[str, ...]
 
@@ -69,6 +71,8 @@ def _spec(job: str) -> str:
 def _spec_rows(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> Iterable[Row]:
     for name, raw in schema["properties"].items():
         node = _resolved(raw, defs)
+        parts = [_resolved(part, defs) for part in node.get("anyOf", ())]
+        node = next((part for part in parts if part.get("type") == "object"), node)
         nested = node.get("type") == "object"
         if "const" in node:
             default, meaning = "required", "Which job type this is."
@@ -83,7 +87,9 @@ def _spec_rows(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> Ite
 def _default(node: dict[str, Any], *, required: bool, nested: bool) -> str:
     if required:
         return "required"
-    return "as below" if nested else f"`{json.dumps(node.get('default'))}`"
+    if nested and "anyOf" not in node:
+        return "as below"
+    return f"`{json.dumps(node.get('default'))}`"
 
 
 def _resolved(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +161,7 @@ def _settings(_: str) -> str:
 
 def _columns(name: str) -> str:
     schema: pa.Schema = (
-        tables.features_schema(_DIMENSIONS, "float32")
+        tables.features_schema([_LAYER], "float32")
         if name == "features"
         else getattr(tables, name.upper())
     )
@@ -232,10 +238,18 @@ def _models(_: str) -> str:
         for card in (model.card for model in MODELS.values()):
             weights = f"{card.weights.name}, {card.weights.license}" if card.weights else "trained"
             default = f"`{card.default_layer}`, {card.default_pooling}"
-            shape = f"{card.channels} × {card.input_px} × {card.input_px}"
+            shape = "T × D features"
+            if isinstance(card, PictureCard):
+                shape = f"{card.channels} × {card.input_px} × {card.input_px}"
             yield (f"`{card.name}`", card.paper, shape, default, weights)
 
-    header = ("model", "after", "input (C × H × W)", "default layer and pooling", "weights")
+    header = (
+        "model",
+        "after",
+        "input (C × H × W, or a sequence)",
+        "default layer and pooling",
+        "weights",
+    )
     return _table(header, rows())
 
 

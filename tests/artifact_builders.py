@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, job_dir
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.storage import Storage
-from featurescape_jobs.tables import EMBEDDING, features_schema
+from featurescape_jobs.tables import EMBEDDING, LayerColumn, features_schema
 
 FEATURES_ID = "features-000000000001"
 EMBEDDING_ID = "embedding-000000000002"
@@ -109,11 +109,26 @@ def make_manifest(job_id: str, files: list[ArtifactRef], rows: int, **fields: An
     )
 
 
+def features_column(dimensions: int) -> LayerColumn:
+    """The one column of features that the artifacts made here have."""
+    return LayerColumn("features", "layer", "mean", dimensions)
+
+
+def features_details(classes: list[str], dimensions: int) -> dict[str, Any]:
+    """What the manifest of a features job says of its output."""
+    return {
+        "classes": classes,
+        "layers": [asdict(features_column(dimensions))],
+        "dimensions": dimensions,
+        "dtype": "float32",
+    }
+
+
 def features_table(examples: Examples, rows: NDArray[np.int64]) -> pa.Table:
     """A features file of some of the examples."""
     dimensions = examples.features.shape[1]
     ids = examples.ids
-    schema = features_schema(dimensions, "float32")
+    schema = features_schema([features_column(dimensions)], "float32")
     values = pa.array(examples.features[rows].ravel())
     columns = [
         [ids[row] for row in rows],
@@ -124,6 +139,7 @@ def features_table(examples: Examples, rows: NDArray[np.int64]) -> pa.Table:
                  schema.field("thumbnail").type),
         pa.array([28] * len(rows), pa.int32()),
         pa.array([28] * len(rows), pa.int32()),
+        pa.array([f'{{"row":{row}}}' for row in rows]),
     ]  # fmt: skip
     return pa.table(columns, schema=schema)
 
@@ -141,7 +157,7 @@ def commit_features(storage: Storage, examples: Examples, file_rows: int = 1000)
         )
         for index, start in enumerate(range(0, n, file_rows))
     ]
-    details = {"classes": examples.classes, "dimensions": examples.features.shape[1]}
+    details = features_details(examples.classes, examples.features.shape[1])
     manifest = make_manifest(FEATURES_ID, files, n, details=details)
     commit(storage, manifest)
     return manifest

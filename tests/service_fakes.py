@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from artifact_builders import features_column, features_details
 from featurescape.embedded import EmbeddedService
 from featurescape.jobstore import JobStore
 from featurescape.runner import RunnerStatus, RunnerUnavailableError, Submission
@@ -204,8 +205,9 @@ class Committer:
                 "thumbnail": [{"bytes": png(row), "path": None} for row in range(ROWS)],
                 "width": [8] * ROWS,
                 "height": [8] * ROWS,
+                "attributes": [None] * ROWS,
             },
-            schema=features_schema(2, "float32"),
+            schema=features_schema([features_column(2)], "float32"),
         )
         parts = [table.slice(0, 3), table.slice(3)]
         files = [
@@ -217,7 +219,7 @@ class Committer:
             schema=ERRORS,
         )
         files.append(self.add_table(job_id, "errors.parquet", errors, "errors"))
-        self.finish(job_id, files=files, error_rows=1, details={"classes": ["0", "1", "2", "3"]})
+        self.finish(job_id, files=files, error_rows=1, details=features_details(list("0123"), 2))
         return job_id
 
     def _tiles(self, features: str, embedding: str, ids: list[str]) -> str:
@@ -231,6 +233,7 @@ class Committer:
                 "locator": ["0", "1", "2", "3"],
                 "features_file": [0, 0, 0, 1],
                 "features_row": [0, 1, 2, 0],
+                "attributes": [None, '{"name":"a <b>one</b>","azimuth_degrees":30.5}', None, None],
             },
             schema=POINTS,
         )

@@ -147,6 +147,7 @@ def _table(entries: Iterator[Entry]) -> pa.Table:
             [entry.label for entry in chunk],
             [entry.locator for entry in chunk],
             [entry.size for entry in chunk],
+            [_attributes(entry) for entry in chunk],
         ]
         arrays = [pa.array(values, f.type) for values, f in zip(columns, tables.INPUT, strict=True)]
         chunks.append(pa.Table.from_arrays(arrays, schema=tables.INPUT))
@@ -156,6 +157,12 @@ def _table(entries: Iterator[Entry]) -> pa.Table:
                 field="dataset",
             )
     return pa.concat_tables(chunks) if chunks else tables.INPUT.empty_table()
+
+
+def _attributes(entry: Entry) -> str | None:
+    if not entry.attributes:
+        return None
+    return json.dumps(dict(entry.attributes), ensure_ascii=False, separators=(",", ":"))
 
 
 def check_unique(table: pa.Table) -> None:

@@ -38,25 +38,29 @@ def decode(data: bytes) -> Picture:
     Raises:
         RowError: with the code that says why there is no picture.
     """
-    if not data:
-        raise RowError("empty_file", "the file has no bytes")
-    if len(data) > MAX_BYTES:
-        raise RowError("too_many_bytes", f"{len(data)} bytes; at most {MAX_BYTES} are read")
     with warnings.catch_warnings():
         # Pillow warns of odd metadata and of large sizes; our own caps decide.
         warnings.simplefilter("ignore")
-        image = _open(data)
+        image = open_image(data)
         try:
             image.load()
             upright = ImageOps.exif_transpose(image)
             return _to_uint8(upright)
-        except Exception as error:  # noqa: BLE001 - as in `_open`
+        except Exception as error:  # noqa: BLE001 - as in `open_image`
             code = "truncated" if "truncated" in str(error) else "decode_error"
             raise RowError(code, f"{image.format}: {_say(error)}") from None
 
 
-def _open(data: bytes) -> Image.Image:
-    """The header, checked against the caps."""
+def open_image(data: bytes) -> Image.Image:
+    """The picture with its header read and checked against the caps, its pixels not decoded yet.
+
+    Raises:
+        RowError: with the code that says why there is no picture.
+    """
+    if not data:
+        raise RowError("empty_file", "the file has no bytes")
+    if len(data) > MAX_BYTES:
+        raise RowError("too_many_bytes", f"{len(data)} bytes; at most {MAX_BYTES} are read")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         _check_caps(image)

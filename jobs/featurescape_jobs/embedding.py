@@ -1,6 +1,6 @@
 """Job ``embedding``: lay features out in two dimensions with t-SNE.
 
-Input: a `features` artifact.
+Input: a `features` artifact, one layer of it.
 
 Output: kind ``embedding``, one row per example in the order of the features: example_id, label, x, y
 (float32). Kind ``neighbors``: the nearest examples of each, by row number, with their distances in feature
@@ -12,8 +12,9 @@ Cost: PCA reads the features twice; the neighbor graph is FAISS; the descent is 
 70,000 examples take well under a minute on two cores. Holds N × K reduced features (K components) and the
 neighbor graph, never all N × D features where PCA is on.
 
-Failure modes: perplexity too large for N (`SpecError`, before any work), too few examples, features that are
-not finite, too many features per example for PCA.
+Failure modes: no such layer (`LayerError`), one with features of every step, perplexity too large for N
+(`SpecError`), all before any work; too few examples, features that are not finite, too many features per
+example for PCA.
 
 Source of the method: L. van der Maaten, G. Hinton, "Visualizing Data using t-SNE", 2008; defaults as
 recommended by openTSNE (P. Poličar et al., 2019; D. Kobak, P. Berens, 2019).
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -31,12 +33,13 @@ from safetensors.numpy import save
 
 from featurescape_jobs import tables
 from featurescape_jobs.context import InputArtifact, Outcome, RunContext
-from featurescape_jobs.errors import SpecError
+from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.layouts.neighbors import Neighbors
 from featurescape_jobs.layouts.pca import MAX_DIMENSIONS, fit_pca
 from featurescape_jobs.layouts.quality import QualityOptions, quality
 from featurescape_jobs.layouts.tsne import Layout, LayoutOptions, layout
 from featurescape_jobs.specs import EmbeddingSpec
+from featurescape_jobs.tables import LayerColumn
 
 NEIGHBORS_KEPT = 12
 MAX_MATRIX_BYTES = 8 << 30
@@ -49,8 +52,9 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     """Reduce, lay out, measure and store; the module says what comes out."""
     features = context.input("features")
     spec.check_examples(features.manifest.rows)
+    column = layer_column(features, spec.layer)
     with context.stage("reduce"):
-        reduced, explained = _reduce(spec, features, context)
+        reduced, explained = _reduce(spec, features, column, context)
         ids = pa.concat_tables(list(features.tables("features", ["example_id", "label"])))
     with context.stage("layout", total=spec.early_exaggeration_iterations + spec.iterations):
         found = layout(reduced, _options(spec, context), _show(context))
@@ -65,6 +69,8 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         "kl_history": [list(point) for point in found.kl_history],
         "layout_seconds": {name: round(value, 3) for name, value in found.seconds.items()},
         "explained_variance_fraction": explained,
+        "layer": column.layer,
+        "column": column.column,
         "classes": features.manifest.details["classes"],
     }
     return Outcome(rows=len(found.xy), details=details)
@@ -91,10 +97,30 @@ def _show(context: RunContext) -> Callable[[int, float], None]:
     return show
 
 
-def _blocks(features: InputArtifact) -> Iterator[Floats]:
+def layer_column(features: InputArtifact, layer: str | None) -> LayerColumn:
+    """The column of the layer; raises `SpecError` or `LayerError` where it cannot be laid out."""
+    columns = [LayerColumn(**fields) for fields in features.manifest.details["layers"]]
+    names = [column.layer for column in columns]
+    if layer is not None and layer not in names:
+        raise LayerError(
+            f"layer: {features.manifest.job_id} has the layers {', '.join(names)}, not {layer!r}",
+            field="layer",
+            layers=names,
+        )
+    column = columns[0] if layer is None else columns[names.index(layer)]
+    if column.steps:
+        raise SpecError(
+            f"features: {features.manifest.job_id} has a vector for every view or step of an "
+            "example; pool them (view_pooling, pooling), or give them to view_lstm",
+            field="features",
+        )
+    return column
+
+
+def _blocks(features: InputArtifact, name: str) -> Iterator[Floats]:
     """(n_i, D) float32, file by file."""
-    for table in features.tables("features", ["features"]):
-        column = table["features"].combine_chunks()
+    for table in features.tables("features", [name]):
+        column = table[name].combine_chunks()
         flat = column.flatten().to_numpy(zero_copy_only=False)
         yield flat.reshape(len(column), -1).astype(np.float32, copy=False)
 
@@ -111,10 +137,11 @@ def _stack(blocks: Iterator[Floats], shape: tuple[int, int]) -> Floats:
 
 
 def _reduce(
-    spec: EmbeddingSpec, features: InputArtifact, context: RunContext
+    spec: EmbeddingSpec, features: InputArtifact, column: LayerColumn, context: RunContext
 ) -> tuple[Floats, float]:
     """(N, K) features for the layout, stored with what made them; and the variance kept."""
-    n, d = features.manifest.rows, int(features.manifest.details["dimensions"])
+    n, d = features.manifest.rows, column.dimensions
+    blocks = partial(_blocks, features, column.column)
     if spec.pca_components is None or spec.pca_components >= d:
         if n * d * 4 > MAX_MATRIX_BYTES:
             raise SpecError(
@@ -122,7 +149,7 @@ def _reduce(
                 "ask for 50 components",
                 field="pca_components",
             )
-        reduced, explained = _stack(_blocks(features), (n, d)), 1.0
+        reduced, explained = _stack(blocks(), (n, d)), 1.0
     else:
         if d > MAX_DIMENSIONS:
             raise SpecError(
@@ -130,16 +157,16 @@ def _reduce(
                 f"{d}; extract with pooling mean or max, or from a smaller layer",
                 field="pca_components",
             )
-        pca = fit_pca(_blocks(features), spec.pca_components)
-        parts = (pca.transform(block) for block in _blocks(features))
+        pca = fit_pca(blocks(), spec.pca_components)
+        parts = (pca.transform(block) for block in blocks())
         reduced = _stack(parts, (n, len(pca.components)))
         explained = pca.explained_variance_fraction
         fitted = save({"mean": pca.mean, "components": np.ascontiguousarray(pca.components)})
         context.add_bytes("data/pca.safetensors", fitted, "pca")
     if not np.isfinite(reduced).all():
         raise SpecError("features: some are not finite; extract them as float32", field="features")
-    column = pa.FixedSizeListArray.from_arrays(pa.array(reduced.reshape(-1)), reduced.shape[1])
-    context.add_table("data/reference.parquet", pa.table({"features": column}), "reference")
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(reduced.reshape(-1)), reduced.shape[1])
+    context.add_table("data/reference.parquet", pa.table({"features": vectors}), "reference")
     return reduced, explained
 
 

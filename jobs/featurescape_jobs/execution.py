@@ -14,7 +14,7 @@ import copy
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.graphs import NoGraphError, cut, first_tensor, fold
 from featurescape_jobs.networks import Capture, LoadedNetwork, pool
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables import LayerColumn
 
 Mode = Literal["float32", "folded", "bfloat16", "compiled"]
 MODES: tuple[Mode, ...] = ("float32", "folded", "bfloat16", "compiled")
@@ -42,8 +43,8 @@ CHOICE = "work/execution.json"
 _TIMED_PASSES, _TIMED_SECONDS = 2, 0.25
 
 Features = NDArray[np.float32]
-Runner = Callable[[NDArray[np.float32]], Features]
-"""Normalized pictures (N, C, H, W) to features (N, D)."""
+Runner = Callable[[NDArray[np.float32]], Sequence[Features]]
+"""Normalized pictures (N, C, H, W) to the features (N, D) of each layer."""
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +54,12 @@ class Target:
     """What is taken from the network, and where it runs."""
 
     network: LoadedNetwork
-    layer: str
-    pooling: str
+    columns: tuple[LayerColumn, ...]
     device: torch.device
+
+    @property
+    def layers(self) -> list[str]:
+        return [column.layer for column in self.columns]
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,13 @@ def build(target: Target, mode: Mode) -> Runner:
         NoGraphError: the network cannot be run so; "float32" always can.
     """
     if mode == "float32":
-        capture = Capture(target.network.module.to(target.device), [target.layer])
-        return _runner(target, lambda batch: capture.run(batch)[target.layer], torch.float32)
+        capture = Capture(target.network.module.to(target.device), target.layers)
+
+        def plain(batch: torch.Tensor) -> list[torch.Tensor]:
+            found = capture.run(batch)
+            return [found[layer] for layer in target.layers]
+
+        return _runner(target, plain, torch.float32)
     graph: nn.Module = _folded(target, mode)
     if mode == "folded":
         return _runner(target, graph, torch.float32)
@@ -118,20 +127,20 @@ def check(target: Target, mode: Mode) -> None:
         build(target, mode)
     except NoGraphError as error:
         raise SpecError(
-            f"execution: {mode} is not possible with this network and layer: {error}; "
+            f"execution: {mode} is not possible with this network and these layers: {error}; "
             "leave it at auto, or ask for float32",
             field="execution",
         ) from None
 
 
 def _folded(target: Target, mode: Mode) -> nn.Module:
-    graph = cut(target.network.module, target.layer)
+    graph = cut(target.network.module, target.layers)
     with torch.no_grad():
         folded = fold(graph)
     if folded == 0 and mode == "folded":
         raise NoGraphError("there is no batch norm to fold")
     graph.to(target.device)
-    if target.network.card.channels == 3:
+    if target.network.picture_card.channels == 3:
         graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return graph
 
@@ -150,13 +159,13 @@ class _Padded:
     def __init__(self, run: Callable[[torch.Tensor], Any]) -> None:
         self._run, self._size = run, 0
 
-    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+    def __call__(self, batch: torch.Tensor) -> list[torch.Tensor]:
         n = len(batch)
         self._size = max(self._size, n)
         if n < self._size:
             rest = batch.new_zeros((self._size - n, *batch.shape[1:]))
             batch = torch.cat([batch, rest]).contiguous(memory_format=_format_of(batch))
-        return first_tensor(self._run(batch))[:n]
+        return [first_tensor(output)[:n] for output in self._run(batch)]
 
 
 def _format_of(batch: torch.Tensor) -> torch.memory_format:
@@ -167,16 +176,23 @@ def _format_of(batch: torch.Tensor) -> torch.memory_format:
 def _runner(target: Target, run: Callable[[torch.Tensor], Any], dtype: torch.dtype) -> Runner:
     sequence = target.network.card.sequence
 
-    def features(inputs: NDArray[np.float32]) -> Features:
+    def features(inputs: NDArray[np.float32]) -> list[Features]:
         with torch.no_grad():
             batch = torch.from_numpy(inputs).to(target.device, dtype)
-            activation = first_tensor(run(batch))
-            pooled = pool(activation, target.pooling, sequence=sequence)
-            found: Features = pooled.float().cpu().numpy()
-        assert len(found) == len(inputs)
+            pooled = [
+                pool(first_tensor(activation), column.pooling, sequence=sequence).float()
+                for column, activation in zip(target.columns, run(batch), strict=True)
+            ]
+            found: list[Features] = [part.cpu().numpy() for part in pooled]
+        assert all(len(part) == len(inputs) for part in found)
         return found
 
     return features
+
+
+def smallest_cosines(found: Sequence[Features], plain: Sequence[Features]) -> float:
+    """The smallest cosine of corresponding rows in any layer."""
+    return min(smallest_cosine(a, b) for a, b in zip(found, plain, strict=True))
 
 
 def smallest_cosine(found: Features, plain: Features) -> float:
@@ -207,7 +223,7 @@ def choose(
         return Choice("float32")
     plain_run = builder("float32")
     plain = plain_run(inputs)
-    best = Measured("float32", _speed(plain_run, inputs), smallest_cosine(plain, plain))
+    best = Measured("float32", _speed(plain_run, inputs), smallest_cosines(plain, plain))
     rows = [best]
     for mode in MODES[1:]:
         if mode == "compiled" and examples / best.examples_per_second < COMPILE_WORTH_SECONDS:
@@ -224,11 +240,11 @@ def _measure(
     builder: Callable[[Mode], Runner],
     mode: Mode,
     inputs: NDArray[np.float32],
-    plain: Features,
+    plain: Sequence[Features],
 ) -> Measured:
     try:
         run = builder(mode)
-        cosine = smallest_cosine(run(inputs), plain)  # warms up as well; compiles
+        cosine = smallest_cosines(run(inputs), plain)  # warms up as well; compiles
         if cosine < MIN_COSINE:
             return Measured(mode, 0.0, cosine, f"cosine below {MIN_COSINE}")
         return Measured(mode, _speed(run, inputs), cosine)

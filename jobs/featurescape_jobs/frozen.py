@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.errors import ArtifactError, DatasetError
+from featurescape_jobs.datasets.base import DatasetCard
+from featurescape_jobs.errors import ArtifactError, DatasetError, SpecError
+from featurescape_jobs.models.base import ModelCard
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage
@@ -42,6 +45,8 @@ class Shard:
 class FrozenInput:
     """What was frozen; the same for every attempt of a job."""
 
+    dataset: DatasetSpec
+    """As the job asks for it, with the place that it is read from."""
     examples: int
     shard_size: int
     sha256: str
@@ -57,25 +62,65 @@ class FrozenInput:
         ]
 
 
-def check_dataset(spec: DatasetSpec, allowed_roots: tuple[str, ...] | None) -> None:
-    """Raise `DatasetError` or `UnknownNameError` where the dataset surely cannot be read."""
-    dataset = DATASETS[spec.name]
+def place_dataset(spec: DatasetSpec, context: RunContext) -> DatasetSpec:
+    """The dataset with the place that it is read from: a job's artifact lies in the storage.
+
+    Raises:
+        DatasetError: the root is not allowed, or the dataset takes no such job.
+        UnknownNameError: no such dataset.
+    """
+    card = DATASETS[spec.name].card
+    if spec.job is not None:
+        check_job(card, spec.job)
+        return spec.placed(f"{context.storage.root}/{job_dir(spec.job)}")
     if spec.root is not None:
-        check_root(spec.root, allowed_roots, DatasetError, "dataset.root")
-    dataset.check(spec)
+        check_root(spec.root, context.allowed_roots, DatasetError, "dataset.root")
+    return spec
+
+
+def check_job(card: DatasetCard, job_id: str) -> None:
+    """Raise `DatasetError` unless the dataset can be read from such a job's artifact."""
+    if job_id.partition("-")[0] != card.job:
+        takes = f"a `{card.job}` job" if card.job else "no job: give a root"
+        raise DatasetError(f"dataset.job: {card.name} takes {takes}", field="dataset.job")
+
+
+def check_reads(spec: DatasetSpec, card: ModelCard) -> None:
+    """Raise `SpecError` where the dataset does not give what the model reads."""
+    gives = DATASETS[spec.name].card.gives
+    if gives != card.reads:
+        raise SpecError(
+            f"dataset: {spec.name} gives {gives}, and {card.name} reads {card.reads}; "
+            f"{_REMEDIES[gives]}",
+            field="dataset",
+        )
+
+
+_REMEDIES = {
+    "pictures": "choose a model that reads pictures, or give it the dataset features of a job",
+    "meshes": "render them first with a `renders` job, and name it in dataset.job of shapenet",
+    "features": "choose a model that reads features (view_lstm)",
+}
 
 
 def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None) -> FrozenInput:
     """Freeze the dataset's listing, or find it frozen by an earlier attempt.
 
+    Args:
+        spec: of the dataset.
+        context: of the job.
+        shard_size: examples per shard; None: by their number.
+
     Raises:
-        DatasetError: the dataset is empty, cannot be read, or repeats an id.
+        DatasetError: the root is not allowed; the dataset is empty, cannot be read, or repeats an id.
+        UnknownNameError: no such dataset.
         ArtifactError: an earlier attempt froze it for another spec, or the listing is damaged.
     """
     spec_sha256 = hashlib.sha256(f"{spec.model_dump_json()}|{shard_size}".encode()).hexdigest()
+    placed = place_dataset(spec, context)
     if context.storage.exists(context.path(FROZEN)):
         found = json.loads(context.storage.read(context.path(FROZEN)))
-        frozen = FrozenInput(**{**found, "classes": tuple(found["classes"])})
+        frozen = FrozenInput(**{**found, "classes": tuple(found["classes"]), "dataset": placed})
         if frozen.spec_sha256 != spec_sha256:
             raise ArtifactError(f"{context.path(FROZEN)} was frozen for another spec")
         if context.storage.sha256(context.path(EXAMPLES)) != frozen.sha256:
@@ -83,15 +128,15 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
                 f"{context.path(EXAMPLES)} is not what was frozen; submit a new job"
             )
         return frozen
-    check_dataset(spec, context.allowed_roots)
-    indexed = index_dataset(DATASETS[spec.name], spec, context.storage)
+    indexed = index_dataset(DATASETS[spec.name], placed, context.storage)
     table = _spread(indexed.table, spec.limit)
     if table.num_rows == 0:
         raise DatasetError("dataset: no examples", field="dataset")
     size = shard_size or default_shard_size(table.num_rows)
     written = context.storage.write_table(context.path(EXAMPLES), table, row_group_rows=size)
-    frozen = FrozenInput(table.num_rows, size, written.sha256, spec_sha256, indexed.classes)
-    context.storage.write(context.path(FROZEN), json.dumps(asdict(frozen)).encode())
+    frozen = FrozenInput(placed, table.num_rows, size, written.sha256, spec_sha256, indexed.classes)
+    said = {name: value for name, value in vars(frozen).items() if name != "dataset"}
+    context.storage.write(context.path(FROZEN), json.dumps(said).encode())
     return frozen
 
 

@@ -1,4 +1,4 @@
-"""A network as a graph that ends at one layer, with its batch norms folded into the convolutions.
+"""A network as a graph that ends at the layers asked for, with its batch norms folded into the convolutions.
 
 A batch norm in evaluation mode is a factor and a term per channel. Where a convolution feeds nothing
 but a batch norm, both are one convolution with other weights (B. Jacob et al., "Quantization and
@@ -11,6 +11,7 @@ Memory: the weights of folded convolutions are copies, all others are shared wit
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,12 +24,12 @@ class NoGraphError(Exception):
 
 
 class _Tracer(fx.Tracer):
-    """Follows a forward pass, and remembers what the layer gave; of several runs, the last."""
+    """Follows a forward pass, and remembers what the layers gave; of several runs, the last."""
 
-    def __init__(self, layer: str) -> None:
+    def __init__(self, layers: Sequence[str]) -> None:
         super().__init__()
-        self._layer = layer
-        self.reached: Any = None
+        self._layers = frozenset(layers)
+        self.reached: dict[str, Any] = {}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         # A convolution of a package (own padding, say) is one for folding as well.
@@ -36,35 +37,47 @@ class _Tracer(fx.Tracer):
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         output = super().call_module(m, forward, args, kwargs)
-        if self.path_of_module(m) == self._layer:
-            self.reached = output[0] if isinstance(output, tuple) and output else output
+        path = self.path_of_module(m)
+        if path in self._layers:
+            self.reached[path] = output[0] if isinstance(output, tuple) and output else output
         return output
 
 
-def cut(module: nn.Module, layer: str) -> fx.GraphModule:
-    """The part of ``module`` up to ``layer``; it maps (N, C, H, W) to what that layer gives.
+def cut(module: nn.Module, layers: Sequence[str]) -> fx.GraphModule:
+    """The part of ``module`` up to ``layers``; it maps (N, C, H, W) to what they give, in a tuple.
 
     Raises:
-        NoGraphError: the forward pass cannot be followed, or does not come to the layer.
+        NoGraphError: the forward pass cannot be followed, or does not come to a layer.
     """
-    tracer = _Tracer(layer)
+    tracer = _Tracer(layers)
     try:
         graph = tracer.trace(module)
     except Exception as error:  # noqa: BLE001 - tracing runs the network's own code on stand-ins
         raise NoGraphError(f"{type(error).__name__}: {error}"[:300]) from None
-    if not isinstance(tracer.reached, fx.Proxy):
-        raise NoGraphError(f"the layer {layer} gives no tensor of its own")
-    last = tracer.reached.node
+    for layer in layers:
+        if not isinstance(tracer.reached.get(layer), fx.Proxy):
+            raise NoGraphError(f"the layer {layer} gives no tensor of its own")
+    ends = [tracer.reached[layer].node for layer in layers]
     for node in reversed(list(graph.nodes)):  # what comes later might change the output in place
-        if node is last:
+        if node in ends:
             break
         graph.erase_node(node)
-    graph.output(last)
     network = fx.GraphModule(module, graph)
+    _keep_from_changes(network, ends)
+    graph.output(tuple(ends))
     graph.eliminate_dead_code()
     network.delete_all_unused_submodules()
     network.recompile()
     return network
+
+
+def _keep_from_changes(network: fx.GraphModule, ends: list[fx.Node]) -> None:
+    """Copy what a layer gives where a later node may change it in place."""
+    for number, node in enumerate(ends):
+        if node.users:
+            with network.graph.inserting_after(node):
+                copy = network.graph.call_method("clone", (node,))
+            ends[number] = copy
 
 
 def fold(network: fx.GraphModule) -> int:

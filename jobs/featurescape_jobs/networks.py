@@ -13,17 +13,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from featurescape_jobs.context import open_input
+from featurescape_jobs.context import InputArtifact, open_input
 from featurescape_jobs.errors import ArtifactError, LayerError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import Model, ModelCard
+from featurescape_jobs.models.base import Model, ModelCard, PictureCard, RecurrentModel, shaped
 from featurescape_jobs.roots import check_root
-from featurescape_jobs.specs import ModelSpec
+from featurescape_jobs.specs import ModelSpec, RecurrentSpec
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.weights import (
     check_sha256,
@@ -32,9 +32,6 @@ from featurescape_jobs.weights import (
     parse_state,
     read_file,
 )
-
-MAX_DIMENSIONS = 1 << 18
-"""Features per example that pooling may give: 1 MiB as float32."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,25 @@ class LoadedNetwork:
         return self.model.card
 
     @property
+    def picture_card(self) -> PictureCard:
+        """How pictures are fed to it; raises `SpecError` where it reads none."""
+        return picture_card(self.model)
+
+    @property
     def classes(self) -> tuple[str, ...] | None:
         """Names of the outputs; None: not known (random weights, or a file)."""
         return self.model.classes() if self.pretrained else self.trained_classes
+
+
+def picture_card(model: Model) -> PictureCard:
+    """The card of a model that reads pictures; raises `SpecError` where it does not."""
+    if not isinstance(model.card, PictureCard):
+        raise SpecError(
+            f"model.name: {model.name} reads the features of another job, not pictures: give the "
+            'dataset {"name": "features", "job": "features-…"}, or another model',
+            field="model.name",
+        )
+    return model.card
 
 
 def load_network(
@@ -62,6 +75,7 @@ def load_network(
     *,
     seed: int,
     n_classes: int | None = None,
+    dimensions: int | None = None,
     storage: Storage | None = None,
     allowed_roots: tuple[str, ...] | None = None,
 ) -> LoadedNetwork:
@@ -71,19 +85,24 @@ def load_network(
         spec: model and source of the weights.
         seed: of the job; random weights are a function of it.
         n_classes: outputs that are needed; None: as many as the weights have.
+        dimensions: D of the features that it is to read; None: it reads pictures.
         storage: where the artifact of ``spec.training`` lies.
         allowed_roots: roots that a weight file may lie below; None: any.
 
     Raises:
         UnknownNameError: no such model.
+        SpecError: `model.recurrent` is given for a model that is not, or not as it was trained.
         WeightsError: the weights cannot be had or do not fit.
         InputJobError, ArtifactError: the training job has no artifact, or a damaged one.
     """
-    model = MODELS[spec.name]
+    model = shaped(MODELS[spec.name], spec.recurrent, dimensions)
     classes: tuple[str, ...] | None = None
     pretrained = spec.weights == "pretrained" and spec.training is None
     if spec.training is not None:
-        module, classes = _from_training(model, spec.training, storage)
+        trained = _open_training(spec, spec.training, storage)
+        model = _as_trained(model, spec, trained)
+        module = _from_training(model, trained)
+        classes = tuple(str(name) for name in trained.manifest.details["classes"])
     elif pretrained:
         module = model.pretrained()
     elif spec.weights == "random":
@@ -91,9 +110,9 @@ def load_network(
     else:
         module = _from_file(model, spec, allowed_roots)
     if n_classes is not None:
-        _check_outputs(module, model.card, n_classes)
+        _check_outputs(module, model, n_classes)
     module.eval().requires_grad_(False)
-    if model.card.channels == 3:
+    if isinstance(model.card, PictureCard) and model.card.channels == 3:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return LoadedNetwork(module, model, classes, pretrained)
 
@@ -113,33 +132,58 @@ def _from_file(model: Model, spec: ModelSpec, allowed_roots: tuple[str, ...] | N
     return load_state(partial(model.build, n_classes), state, spec.weights)
 
 
-def _from_training(
-    model: Model, job_id: str, storage: Storage | None
-) -> tuple[nn.Module, tuple[str, ...]]:
-    """The network that a training job left, and the names of its classes."""
+def _open_training(spec: ModelSpec, job_id: str, storage: Storage | None) -> InputArtifact:
+    """The artifact of the training job, which must have trained this model."""
     if storage is None:
         raise ValueError("a spec with `training` needs the storage")
     artifact = open_input(storage, job_id)
     details = artifact.manifest.details
-    if artifact.manifest.job != "training" or details.get("model") != model.name:
+    if artifact.manifest.job != "training" or details.get("model") != spec.name:
         trained = details.get("model", f"a {artifact.manifest.job} job")
         raise WeightsError(
-            f"model.training: {job_id} trained {trained}, not {model.name}; "
-            f"name a training job of {model.name}",
+            f"model.training: {job_id} trained {trained}, not {spec.name}; "
+            f"name a training job of {spec.name}",
             field="model.training",
         )
-    data = storage.read(artifact.one("weights"))
+    return artifact
+
+
+def _as_trained(model: Model, spec: ModelSpec, trained: InputArtifact) -> Model:
+    """The model in the shape that was trained, where it has one."""
+    if not model.card.recurrent:
+        return model
+    details = trained.manifest.details
+    recurrent = RecurrentSpec.model_validate(details["recurrent"])
+    if spec.recurrent not in (None, recurrent):
+        raise SpecError(
+            f"model.recurrent: {spec.training} trained {recurrent}; leave it out",
+            field="model.recurrent",
+        )
+    dimensions = cast(RecurrentModel, model).dimensions
+    if dimensions != details["dimensions"]:
+        raise WeightsError(
+            f"model.training: {spec.training} was trained on {details['dimensions']} features a step, "
+            f"these have {dimensions}; give features of the same model and layer",
+            field="model.training",
+        )
+    return shaped(model, recurrent, dimensions)
+
+
+def _from_training(model: Model, trained: InputArtifact) -> nn.Module:
+    """The network that a training job left."""
+    job_id = trained.manifest.job_id
+    data = trained.storage.read(trained.one("weights"))
     try:
-        check_sha256(data, artifact.manifest.of_kind("weights")[0].sha256, job_id)
+        check_sha256(data, trained.manifest.of_kind("weights")[0].sha256, job_id)
         state = parse_state(data, ".safetensors", job_id)
     except WeightsError as error:
         raise ArtifactError(f"the weights of job {job_id} are damaged: {error.message}") from None
-    module = load_state(partial(model.build, int(details["n_classes"])), state, job_id)
-    return module, tuple(str(name) for name in details["classes"])
+    n_classes = int(trained.manifest.details["n_classes"])
+    return load_state(partial(model.build, n_classes), state, job_id)
 
 
-def _check_outputs(module: nn.Module, card: ModelCard, n_classes: int) -> None:
-    logits = module.eval()(_zero_image(card))
+def _check_outputs(module: nn.Module, model: Model, n_classes: int) -> None:
+    logits = module.eval()(zero_input(model))
     if logits.shape[1] != n_classes:
         raise WeightsError(
             f"the weights have {logits.shape[1]} outputs and the dataset has {n_classes} classes: "
@@ -251,9 +295,9 @@ def pool(activation: torch.Tensor, pooling: str, *, sequence: bool) -> torch.Ten
     Raises:
         SpecError: the pooling does not fit the shape.
     """
-    if pooling == "last" and not sequence:
+    if pooling in ("last", "steps") and not sequence:
         raise SpecError(
-            "pooling: last is for sequences, and this network reads no sequence; "
+            f"pooling: {pooling} is for sequences, and this network reads no sequence; "
             "use mean, max or flatten",
             field="pooling",
         )
@@ -278,23 +322,9 @@ def pool(activation: torch.Tensor, pooling: str, *, sequence: bool) -> torch.Ten
     return values.mean(positions) if pooling == "mean" else values.amax(positions)
 
 
-def feature_dimensions(network: LoadedNetwork, layer: str, pooling: str) -> int:
-    """D of the features of a layer, by a pass of one black picture: the check before any work.
-
-    Raises:
-        LayerError: no such layer, or it does not run.
-        SpecError: the pooling does not fit the layer, or gives more than `MAX_DIMENSIONS` features.
-    """
-    activation = Capture(network.module, [layer]).run(_zero_image(network.card))[layer]
-    dimensions = int(pool(activation, pooling, sequence=network.card.sequence).shape[1])
-    if dimensions > MAX_DIMENSIONS:
-        raise SpecError(
-            f"pooling: {pooling} of the layer {layer} gives {dimensions} features per example, at "
-            f"most {MAX_DIMENSIONS}; use mean or max",
-            field="pooling",
-        )
-    return dimensions
-
-
-def _zero_image(card: ModelCard) -> torch.Tensor:
-    return torch.zeros(1, card.channels, card.input_px, card.input_px)
+def zero_input(model: Model) -> torch.Tensor:
+    """The smallest input of zeros: one picture (1, C, H, W), or two steps of features (1, 2, D)."""
+    card = model.card
+    if isinstance(card, PictureCard):
+        return torch.zeros(1, card.channels, card.input_px, card.input_px)
+    return torch.zeros(1, 2, cast(RecurrentModel, model).dimensions or 1)

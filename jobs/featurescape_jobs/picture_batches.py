@@ -17,21 +17,41 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.datasets.base import Reader, RowError
+from featurescape_jobs.datasets.base import Picture, Reader, RowError, SequenceReader
 from featurescape_jobs.decode import encode_thumbnail
-from featurescape_jobs.models.base import ModelCard
+from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.preprocessing import normalize, resize
 from featurescape_jobs.shard_worker import error_row
+
+ReadExample = Callable[[Any, str], list[Picture]]
+"""How a reader's locator becomes pictures: `one_picture` or `all_views`."""
+MAX_VIEWS = 256
+"""Pictures of one example."""
+
+
+def one_picture(reader: Reader, locator: str) -> list[Picture]:
+    """The example is a picture."""
+    return [reader.read(locator)]
+
+
+def all_views(reader: SequenceReader, locator: str) -> list[Picture]:
+    """The example is a sequence of pictures."""
+    views = reader.read_sequence(locator)
+    if not 0 < len(views) <= MAX_VIEWS:
+        raise RowError("too_many_frames", f"{len(views)} views; from 1 to {MAX_VIEWS} are read")
+    return views
 
 
 @dataclass(frozen=True)
 class Plan:
     """How batches are made."""
 
-    card: ModelCard
+    card: PictureCard
     batch_size: int
+    """Examples."""
     thumbnail_px: int
     threads: int
+    read: ReadExample
 
 
 @dataclass(frozen=True)
@@ -41,10 +61,13 @@ class Batch:
     examples: pa.Table
     """N rows of `tables.INPUT`."""
     inputs: NDArray[np.float32]
-    """(N, C, H, W), normalized."""
+    """(P, C, H, W), normalized: the pictures of all examples, one after the other."""
+    views: NDArray[np.int64]
+    """(N,): how many of the pictures are each example's."""
     thumbnails: list[bytes]
+    """Of the first picture of each example."""
     sizes_px: NDArray[np.int32]
-    """(N, 2): width and height as read."""
+    """(N, 2): width and height of it, as read."""
     errors: list[dict[str, Any]]
 
 
@@ -83,27 +106,34 @@ class Batches:
             threads.shutdown(cancel_futures=True)
 
     def _make(self, examples: pa.Table) -> Batch:
-        card, errors = self._plan.card, list[dict[str, Any]]()
-        read: list[int] = []
-        resized = np.empty((examples.num_rows, card.input_px, card.input_px, card.channels), "u1")
-        thumbnails, sizes = [], []
+        errors, rows = list[dict[str, Any]](), list[int]()
+        resized, views = list[Picture](), list[int]()
+        thumbnails, sizes = list[bytes](), list[tuple[int, ...]]()
         reader = self._idle.pop() if self._idle else self._open_reader()
         for row, locator in enumerate(examples["locator"].to_pylist()):
             try:
-                picture = reader.read(locator)
+                pictures = self._plan.read(reader, locator)
             except RowError as error:
                 example = examples.slice(row, 1).to_pylist()[0]
                 errors.append(error_row(example, error.code, error.message))
                 continue
-            resized[len(read)] = resize(picture, card)
-            thumbnails.append(encode_thumbnail(picture, self._plan.thumbnail_px))
-            sizes.append(picture.shape[1::-1])
-            read.append(row)
+            resized += [resize(picture, self._plan.card) for picture in pictures]
+            thumbnails.append(encode_thumbnail(pictures[0], self._plan.thumbnail_px))
+            sizes.append(pictures[0].shape[1::-1])
+            views.append(len(pictures))
+            rows.append(row)
         self._idle.append(reader)
         return Batch(
-            examples=examples.take(pa.array(read, pa.int64())) if errors else examples,
-            inputs=normalize(resized[: len(read)], card),
+            examples=examples.take(pa.array(rows, pa.int64())) if errors else examples,
+            inputs=normalize(self._stacked(resized), self._plan.card),
+            views=np.array(views, np.int64),
             thumbnails=thumbnails,
             sizes_px=np.array(sizes, np.int32).reshape(-1, 2),
             errors=errors,
         )
+
+    def _stacked(self, resized: list[Picture]) -> NDArray[np.uint8]:
+        card = self._plan.card
+        if not resized:
+            return np.empty((0, card.input_px, card.input_px, card.channels), np.uint8)
+        return np.stack(resized)

@@ -44,13 +44,10 @@ class Lost:
 class PoolSize:
     """How many workers at most, and what each takes."""
 
-    workers: int | None
-    cpus_per_worker: int
+    resources: Resources
     shards: int
-
-    @classmethod
-    def of(cls, resources: Resources, shards: int) -> PoolSize:
-        return cls(resources.workers, resources.cpus_per_worker, shards)
+    network: bool
+    """Whether workers run a network, and so take a GPU where there is one."""
 
 
 class Pool(Protocol):
@@ -131,12 +128,24 @@ class _Slot:
     is_ready: bool = False
 
 
-def fitting_workers(cpus_per_worker: int) -> int:
-    """Workers that the cluster has CPUs for; 1 without Ray."""
+def worker_gpus(resources: Resources) -> float:
+    """GPUs of a worker that runs a network: what is asked for, else 1 where the cluster has any."""
     import ray
 
-    cpus = int(ray.cluster_resources().get("CPU", 1)) if ray.is_initialized() else 1
-    return max(1, cpus // cpus_per_worker)
+    if resources.gpus_per_worker is not None:
+        return resources.gpus_per_worker
+    return 1.0 if ray.is_initialized() and ray.cluster_resources().get("GPU", 0) >= 1 else 0.0
+
+
+def fitting_workers(resources: Resources, gpus_per_worker: float) -> int:
+    """Workers that the cluster has CPUs and GPUs for; 1 without Ray."""
+    import ray
+
+    found = ray.cluster_resources() if ray.is_initialized() else {}
+    fitting = int(found.get("CPU", 1)) // resources.cpus_per_worker
+    if gpus_per_worker > 0:
+        fitting = min(fitting, int(found.get("GPU", 0) / gpus_per_worker))
+    return max(1, fitting)
 
 
 class RayPool:
@@ -146,16 +155,19 @@ class RayPool:
         import ray
 
         self._ray = ray
-        self._cpus_per_worker = size.cpus_per_worker
+        resources = size.resources
+        gpus = worker_gpus(resources) if size.network else 0.0
+        self._wanted = {"CPU": float(resources.cpus_per_worker), "GPU": gpus}
         self._setup, self._desk = ray.put(setup), ray.put(desk)
         self._actor_class = ray.remote(ShardRunner).options(
-            num_cpus=size.cpus_per_worker,
+            num_cpus=resources.cpus_per_worker,
+            num_gpus=gpus,
             max_restarts=0,
             max_task_retries=0,
             scheduling_strategy="SPREAD",
         )
-        fitting = fitting_workers(size.cpus_per_worker)
-        self._slots = [self._slot() for _ in range(min(size.workers or fitting, size.shards))]
+        workers = resources.workers or fitting_workers(resources, gpus)
+        self._slots = [self._slot() for _ in range(min(workers, size.shards))]
         self._failed_starts = 0
 
     def _slot(self) -> _Slot:
@@ -174,17 +186,23 @@ class RayPool:
     def problem(self) -> str:
         if any(slot.is_ready for slot in self._slots):
             return ""
-        wanted = self._cpus_per_worker
-        largest = max(
-            (int(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]),
-            default=0,
+        for kind, field in (("CPU", "cpus_per_worker"), ("GPU", "gpus_per_worker")):
+            wanted, largest = self._wanted[kind], self._largest(kind)
+            if wanted > largest:
+                return (
+                    f"no node has the {wanted:g} {kind}s of a worker (the largest has {largest:g}): "
+                    f"stop the job and ask for fewer in resources.{field}, or add such a node"
+                )
+        waits = " and ".join(
+            f"{count:g} free {kind}{'s' * (count > 1)}"
+            for kind, count in self._wanted.items()
+            if count
         )
-        if wanted > largest:
-            return (
-                f"no node has the {wanted} CPUs of a worker (the largest has {largest}): stop the "
-                "job and ask for fewer in resources.cpus_per_worker, or add such a node"
-            )
-        return f"no worker is ready yet; each waits for {wanted} free CPU{'s' * (wanted > 1)}"
+        return f"no worker is ready yet; each waits for {waits}"
+
+    def _largest(self, kind: str) -> float:
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return max((float(node.get(kind, 0)) for node in nodes), default=0.0)
 
     def start(self, shard: Shard, timeout_seconds: float) -> None:
         slot = next(slot for slot in self._slots if slot.call is None)

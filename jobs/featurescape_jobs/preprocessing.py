@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurescape_jobs.models.base import ModelCard
+from featurescape_jobs.models.base import PictureCard
 
 Pictures = Sequence[NDArray[np.uint8]]
 
@@ -27,7 +27,7 @@ _FILTERS = {
 _REDUCING_GAP = 3.0
 
 
-def prepare(pictures: Pictures, card: ModelCard) -> NDArray[np.float32]:
+def prepare(pictures: Pictures, card: PictureCard) -> NDArray[np.float32]:
     """The input of the network.
 
     Args:
@@ -44,7 +44,7 @@ def prepare(pictures: Pictures, card: ModelCard) -> NDArray[np.float32]:
     return normalize(resized, card)
 
 
-def resize(picture: NDArray[np.uint8], card: ModelCard) -> NDArray[np.uint8]:
+def resize(picture: NDArray[np.uint8], card: PictureCard) -> NDArray[np.uint8]:
     """One picture in the size and channels of the card: (input_px, input_px, C) uint8."""
     px = card.input_px
     if card.resize_px == px and picture.shape == ((px, px) if card.channels == 1 else (px, px, 3)):
@@ -66,7 +66,7 @@ def resize(picture: NDArray[np.uint8], card: ModelCard) -> NDArray[np.uint8]:
     return np.asarray(image).reshape(px, px, card.channels)
 
 
-def normalize(resized: NDArray[np.uint8], card: ModelCard) -> NDArray[np.float32]:
+def normalize(resized: NDArray[np.uint8], card: PictureCard) -> NDArray[np.float32]:
     """(N, H, W, C) uint8 to (N, C, H, W) float32: ``(value / 255 - mean) / std`` per channel."""
     n, h, w, c = resized.shape
     # Rows of W × C values at a time: numpy is slow where the innermost axis has three.
@@ -77,7 +77,7 @@ def normalize(resized: NDArray[np.uint8], card: ModelCard) -> NDArray[np.float32
     return values.reshape(n, h, w, c).transpose(0, 3, 1, 2)
 
 
-def _kept_box(width: int, height: int, card: ModelCard) -> tuple[float, float, float, float]:
+def _kept_box(width: int, height: int, card: PictureCard) -> tuple[float, float, float, float]:
     """The part of the source that resizing and then cropping keeps, in source pixels."""
     shorter = min(width, height)
     scaled_w = max(1, card.resize_px * width // shorter)

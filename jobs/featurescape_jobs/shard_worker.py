@@ -6,10 +6,13 @@ Holds one shard.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
 import socket
+import tarfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -27,6 +30,17 @@ class Processed:
 
     table: pa.Table
     errors: list[dict[str, Any]] = field(default_factory=list)
+    members: list[tuple[str, bytes]] = field(default_factory=list)
+    """Files that go with the rows, as relative path and bytes: one tar archive per shard."""
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Processed]) -> Processed:
+        """Several pieces, in order, as one."""
+        return cls(
+            pa.concat_tables([piece.table for piece in pieces]),
+            [row for piece in pieces for row in piece.errors],
+            [member for piece in pieces for member in piece.members],
+        )
 
 
 class ShardWorker(Protocol):
@@ -57,6 +71,9 @@ class Marker:
     sha256: str
     errors_path: str | None
     errors_sha256: str | None
+    members_path: str | None
+    members_bytes: int
+    members_sha256: str | None
     worker: str
     """Who did it: ``<node>:<pid>``."""
 
@@ -102,8 +119,19 @@ def verify(examples: pa.Table, processed: Processed, schema: pa.Schema) -> None:
         )
 
 
+def archive(members: Sequence[tuple[str, bytes]]) -> bytes:
+    """The files as an uncompressed tar archive; the same bytes for the same files."""
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return sink.getvalue()
+
+
 def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -> Marker:
-    """Write a shard's rows, its errors and then its marker."""
+    """Write a shard's rows, its errors and members, and then its marker."""
     verify(examples, processed, desk.schema)
     storage, token = Storage(desk.storage_root), secrets.token_hex(4)
     errors_path = errors_sha256 = None
@@ -111,7 +139,11 @@ def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -
         errors_path = f"work/errors/{shard.index:05d}-{token}.parquet"
         errors = tables.errors_table(processed.errors)
         errors_sha256 = storage.write_table(f"{desk.job_path}/{errors_path}", errors).sha256
-    path = f"data/{desk.kind}-{shard.index:05d}-{token}.parquet"
+    stem = f"data/{desk.kind}-{shard.index:05d}-{token}"
+    members = None
+    if processed.members:
+        members = storage.write(f"{desk.job_path}/{stem}.tar", archive(processed.members))
+    path = f"{stem}.parquet"
     written = storage.write_table(f"{desk.job_path}/{path}", processed.table)
     marker = Marker(
         shard=shard.index,
@@ -122,6 +154,9 @@ def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -
         sha256=written.sha256,
         errors_path=errors_path,
         errors_sha256=errors_sha256,
+        members_path=f"{stem}.tar" if members else None,
+        members_bytes=members.size_bytes if members else 0,
+        members_sha256=members.sha256 if members else None,
         worker=worker_name(),
     )
     body = json.dumps(asdict(marker)).encode()

@@ -48,6 +48,8 @@ class Bulk:
     schema: pa.Schema
     kind: str
     resources: Resources
+    network: bool = False
+    """Whether workers run a network, and so take a GPU where there is one."""
     row_timeout_seconds: float = 60.0
     """Time that one example may take when it is tried alone."""
     shard_timeout_seconds: float | None = None
@@ -107,7 +109,11 @@ class _Engine:
         shard = self.shards.get(marker.shard)
         if shard is None or shard.size != marker.rows + marker.errors:
             return False
-        files = [(marker.path, marker.sha256), (marker.errors_path, marker.errors_sha256)]
+        files = [
+            (marker.path, marker.sha256),
+            (marker.errors_path, marker.errors_sha256),
+            (marker.members_path, marker.members_sha256),
+        ]
         return all(self._has(path, sha256) for path, sha256 in files if path is not None)
 
     def _has(self, path: str, sha256: str | None) -> bool:
@@ -119,7 +125,7 @@ class _Engine:
         todo = deque(shard for index, shard in self.shards.items() if index not in self.markers)
         if not todo:
             return
-        size = PoolSize.of(self.bulk.resources, len(todo))
+        size = PoolSize(self.bulk.resources, len(todo), self.bulk.network)
         with open_pool(self.bulk.setup, self.desk, size, self.context.ray_address) as pool:
             self._report(pool.problem)
             suspects = self._hand_out(pool, todo)
@@ -170,10 +176,7 @@ class _Engine:
                 row = error_row(example, answer.code, answer.reason)
                 answer = Processed(self.bulk.schema.empty_table(), [row])
             pieces.append(answer)
-        whole = Processed(
-            pa.concat_tables([piece.table for piece in pieces]),
-            [row for piece in pieces for row in piece.errors],
-        )
+        whole = Processed.joined(pieces)
         self._done(commit(self.desk, shard, examples, whole))
         self._report()
 
@@ -194,6 +197,10 @@ class _Engine:
         for marker in markers:
             written = Written(self.context.path(marker.path), marker.size_bytes, marker.sha256)
             self.context.add(written, self.bulk.kind, marker.rows)
+            if marker.members_path is not None and marker.members_sha256 is not None:
+                path = self.context.path(marker.members_path)
+                members = Written(path, marker.members_bytes, marker.members_sha256)
+                self.context.add(members, f"{self.bulk.kind}_tar")
         codes = self._gather_errors(markers)
         workers = {marker.worker for marker in markers}
         nodes = {worker.rpartition(":")[0] for worker in workers}

@@ -173,7 +173,7 @@ class Storage:
     def write_table(self, path: str, table: pa.Table, row_group_rows: int = 4096) -> Written:
         """Commit a table as Parquet. Holds the encoded file in memory: one shard."""
         sink = pa.BufferOutputStream()
-        binary = [f.name for f in table.schema if pa.types.is_fixed_size_list(f.type)]
+        lists = [f.name for f in table.schema if pa.types.is_nested(f.type)]
         pq.write_table(
             table,
             sink,
@@ -181,7 +181,7 @@ class Storage:
             compression="zstd",
             compression_level=1,
             use_dictionary=[f.name for f in table.schema if f.name in ("label", "code")],
-            write_statistics=[f.name for f in table.schema if f.name not in (*binary, "thumbnail")],
+            write_statistics=[f.name for f in table.schema if f.name not in lists],
         )
         return self.write(path, memoryview(sink.getvalue()))
 

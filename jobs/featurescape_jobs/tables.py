@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,11 @@ def _field(name: str, kind: pa.DataType, about: str, unit: str = "") -> pa.Field
 
 EXAMPLE_ID = _field("example_id", pa.string(), "Stable id of the example across all artifacts.")
 LABEL = _field("label", pa.int32(), "Index into the dataset's classes; null: no label.")
+ATTRIBUTES = _field(
+    "attributes",
+    pa.string(),
+    "What the dataset knows of the example, a JSON object; null: nothing.",
+)
 
 INPUT = pa.schema(
     [
@@ -27,6 +33,7 @@ INPUT = pa.schema(
         LABEL,
         _field("locator", pa.string(), "Where the example is read from; meaning is the dataset's."),
         _field("size", pa.int64(), "Size of the source when frozen; -1: unknown.", "bytes"),
+        ATTRIBUTES,
     ]
 )
 ERRORS = pa.schema(
@@ -54,6 +61,7 @@ POINTS = pa.schema(
         _field("locator", pa.string(), "Where the example was read from."),
         _field("features_file", pa.int32(), "Which features file holds the example."),
         _field("features_row", pa.int32(), "Row of the example in that file."),
+        ATTRIBUTES,
     ]
 )
 NEIGHBORS = pa.schema(
@@ -76,11 +84,25 @@ HISTORY = pa.schema(
 )
 
 
-def features_schema(dimensions: int, dtype: str) -> pa.Schema:
-    """Schema of a features file: (N, D) as FixedSizeList beside id, label and thumbnail.
+@dataclass(frozen=True)
+class LayerColumn:
+    """A column of features: those of one layer."""
+
+    column: str
+    """``features``, of further layers ``features_2`` and so on."""
+    layer: str
+    pooling: str
+    dimensions: int
+    """D, features per example, or per step."""
+    steps: bool = False
+    """Whether there is a vector for every step, a list of them per example."""
+
+
+def features_schema(columns: Sequence[LayerColumn], dtype: str) -> pa.Schema:
+    """Schema of a features file: FixedSizeLists beside id, label and thumbnail.
 
     Args:
-        dimensions: D, features per example.
+        columns: one or more; a layer's (N, D), or of every step a list of D each.
         dtype: ``"float32"`` or ``"float16"``.
     """
     value = {"float32": pa.float32(), "float16": pa.float16()}[dtype]
@@ -89,12 +111,20 @@ def features_schema(dimensions: int, dtype: str) -> pa.Schema:
             EXAMPLE_ID,
             LABEL,
             _field("locator", pa.string(), "Where the example was read from."),
-            _field("features", pa.list_(value, dimensions), "Pooled activation of the layer."),
+            *(_features_field(column, value) for column in columns),
             _field("thumbnail", IMAGE, "The picture, reduced; PNG or WebP bytes."),
             _field("width", pa.int32(), "Width of the picture as read.", "pixels"),
             _field("height", pa.int32(), "Height of the picture as read.", "pixels"),
+            ATTRIBUTES,
         ]
     )
+
+
+def _features_field(column: LayerColumn, value: pa.DataType) -> pa.Field:
+    vector = pa.list_(value, column.dimensions)
+    kind = pa.list_(vector) if column.steps else vector
+    about = f"Features of the layer {column.layer}, pooling {column.pooling}."
+    return _field(column.column, kind, about)
 
 
 def errors_table(rows: Sequence[dict[str, Any]]) -> pa.Table:

@@ -115,7 +115,7 @@ def _open_scene(
     with contextlib.ExitStack() as stack:
         pictures = None
         if any("pictures" in layer.card.needs for layer in layers):
-            project = SketchProjection(inputs.dimensions, context.seed)
+            project = SketchProjection(inputs.column.dimensions, context.seed)
             thumbnails = folder / "thumbnails"
             thumbnails.mkdir()
             pictures = ThumbnailStore(thumbnails, x, y, project.dimensions)

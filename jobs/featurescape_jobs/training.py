@@ -1,6 +1,7 @@
 """Job ``training``: weights for a network of the catalog, learned from a labeled dataset.
 
-Input: a labeled dataset and a trainable model (`lenet`, `row_lstm`). The weights start fresh, drawn
+Input: a labeled dataset and a trainable model: `lenet` and `row_lstm` on pictures, `view_lstm` on the
+sequences that a `features` job extracted. The weights start fresh, drawn
 from the seed, or from a file named in ``model.weights``. An example is held out by a hash of seed and
 example id, so that the same example is held out however the dataset is listed.
 
@@ -10,10 +11,10 @@ validation_accuracy (fraction), seconds; kind ``errors``, one row per example th
 or has no label. Details: model, card, classes, n_classes, epochs, best_epoch, validation_accuracy,
 validation_loss, majority_rate (accuracy of always naming the class most frequent in the held-out
 part), training_examples, validation_examples, and up to 100 classes the confusion counts
-(rows: true class, columns: predicted).
+(rows: true class, columns: predicted); of a recurrent model its shape and D.
 
 Cost: on two cores some 8,000 pictures per second and epoch for either network: three epochs of 60,000
-take half a minute. Pictures are decoded once and kept resized, see `training_data`.
+take half a minute. Examples are read once and kept, see `training_inputs`.
 
 Failure modes: before any work, an unlabeled dataset or one with a single class, a model that is not
 trainable, weights for another number of classes. While training: a loss that is no longer finite
@@ -31,7 +32,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -43,14 +44,15 @@ from torch.nn import functional
 
 from featurescape_jobs import tables
 from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.datasets.features import open_sequences
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.frozen import check_dataset, freeze
+from featurescape_jobs.frozen import check_reads, freeze, place_dataset
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import Model, ModelCard
+from featurescape_jobs.models.base import Model, RecurrentModel, shaped
 from featurescape_jobs.networks import build_random, load_network
-from featurescape_jobs.preprocessing import normalize
-from featurescape_jobs.specs import TrainingSpec
+from featurescape_jobs.specs import DatasetSpec, TrainingSpec
 from featurescape_jobs.training_data import TrainingData, labeled_examples, read_examples
+from featurescape_jobs.training_inputs import Source
 
 DEFAULT_EPOCHS = 3
 MIN_STEPS = 200
@@ -63,19 +65,19 @@ _CONFUSION_CLASSES = 100
 def run(spec: TrainingSpec, context: RunContext) -> Outcome:
     """Train, keep the best epoch's weights; the module says what comes out."""
     with context.stage("check"):
-        model = _trainable(spec)
-        check_dataset(spec.dataset, context.allowed_roots)
+        dataset = place_dataset(spec.dataset, context)
+        model = _trainable(spec, dataset)
     with context.stage("freeze input"):
         frozen = freeze(spec.dataset, context)
-        table = labeled_examples(context, frozen)
+        source = Source(labeled_examples(context, frozen), frozen.dataset, len(frozen.classes))
         module = _start(spec, context, model, len(frozen.classes))
     with ExitStack() as stack:
-        with context.stage("read", total=table.num_rows):
-            reading = read_examples(table, spec, context, model.card, len(frozen.classes))
+        with context.stage("read", total=source.table.num_rows):
+            reading = read_examples(source, model.card, spec.validation_fraction, context)
             data = stack.enter_context(reading)
         _check_split(data)
         with context.stage("train"), _threads(context.threads):
-            best, history = fit(module, model.card, data, spec, context)
+            best, history = fit(module, data, spec, context)
     _write(best, history, data, spec, context)
     details = {
         "model": model.name,
@@ -85,17 +87,24 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         "epochs": len(history),
         **_measures(best, data),
     }
+    if model.card.recurrent:
+        recurrent = cast(RecurrentModel, model)
+        details["recurrent"] = recurrent.recurrent.model_dump(mode="json")
+        details["dimensions"] = recurrent.dimensions
     return Outcome(len(data.labels), len(data.errors), details)
 
 
-def _trainable(spec: TrainingSpec) -> Model:
+def _trainable(spec: TrainingSpec, dataset: DatasetSpec) -> Model:
+    """The model in the shape to train it in, if it can be, on such a dataset."""
     model = MODELS[spec.model.name]
     if not model.card.trainable:
         names = ", ".join(name for name, entry in MODELS.items() if entry.card.trainable)
         raise SpecError(
             f"model.name: {model.name} is not trained here; these are: {names}", field="model.name"
         )
-    return model
+    check_reads(dataset, model.card)
+    dimensions = open_sequences(dataset)[1] if model.card.reads == "features" else None
+    return shaped(model, spec.model.recurrent, dimensions)
 
 
 def _start(spec: TrainingSpec, context: RunContext, model: Model, n_classes: int) -> nn.Module:
@@ -103,7 +112,11 @@ def _start(spec: TrainingSpec, context: RunContext, model: Model, n_classes: int
     if spec.model.weights == "pretrained" and model.card.weights is None:
         return build_random(model, n_classes, context.seed)
     network = load_network(
-        spec.model, seed=context.seed, n_classes=n_classes, allowed_roots=context.allowed_roots
+        spec.model,
+        seed=context.seed,
+        n_classes=n_classes,
+        dimensions=cast(RecurrentModel, model).dimensions if model.card.recurrent else None,
+        allowed_roots=context.allowed_roots,
     )
     return network.module.requires_grad_(True)
 
@@ -153,11 +166,7 @@ class Best:
 
 
 def fit(
-    module: nn.Module,
-    card: ModelCard,
-    data: TrainingData,
-    spec: TrainingSpec,
-    context: RunContext,
+    module: nn.Module, data: TrainingData, spec: TrainingSpec, context: RunContext
 ) -> tuple[Best, list[Epoch]]:
     """Train ``module`` in place on the part that is not held out; raises `SpecError` if it diverges."""
     part = np.flatnonzero(~data.held_out)
@@ -175,12 +184,12 @@ def fit(
         started, total = time.monotonic(), 0.0
         module.train()
         for step, rows in enumerate(np.array_split(random.permutation(part), steps)):
-            loss = _step(module, optimizer, *_batch(data, rows, card))
+            loss = _step(module, optimizer, data.inputs.batch(rows), data.labels[rows])
             schedule.step()
             total += loss * len(rows)
             done = (number - 1) * len(part) + min((step + 1) * spec.batch_size, len(part))
             context.progress(done, epochs * len(part), message=_message(number, epochs, loss, best))
-        validation_loss, confusion = evaluate(module, card, data)
+        validation_loss, confusion = evaluate(module, data)
         seconds = time.monotonic() - started
         epoch = Epoch(number, total / len(part), validation_loss, confusion, seconds)
         history.append(epoch)
@@ -197,22 +206,14 @@ def _message(number: int, epochs: int, loss: float, best: Best | None) -> str:
     return f"epoch {number}/{epochs}  loss {loss:.2f}{accuracy}"
 
 
-def _batch(
-    data: TrainingData, rows: NDArray[np.int64], card: ModelCard
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalized pictures (N, C, H, W) and labels (N,)."""
-    pictures = torch.from_numpy(normalize(data.pixels[rows], card))
-    return pictures, torch.from_numpy(data.labels[rows])
-
-
 def _step(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    pictures: torch.Tensor,
-    labels: torch.Tensor,
+    inputs: tuple[torch.Tensor, ...],
+    labels: NDArray[np.int64],
 ) -> float:
     """One step of gradient descent; the loss before it."""
-    loss = functional.cross_entropy(module(pictures), labels)
+    loss = functional.cross_entropy(module(*inputs), torch.from_numpy(labels))
     value = float(loss.detach())
     if not math.isfinite(value):
         raise SpecError(
@@ -225,9 +226,7 @@ def _step(
     return value
 
 
-def evaluate(
-    module: nn.Module, card: ModelCard, data: TrainingData
-) -> tuple[float, NDArray[np.int64]]:
+def evaluate(module: nn.Module, data: TrainingData) -> tuple[float, NDArray[np.int64]]:
     """Mean cross entropy and confusion counts (true by predicted class) of the held-out part."""
     rows = np.flatnonzero(data.held_out)
     total = 0.0
@@ -235,8 +234,9 @@ def evaluate(
     module.eval()
     with torch.inference_mode():
         for start in range(0, len(rows), _EVALUATION_BATCH):
-            pictures, labels = _batch(data, rows[start : start + _EVALUATION_BATCH], card)
-            logits = module(pictures)
+            part = rows[start : start + _EVALUATION_BATCH]
+            labels = torch.from_numpy(data.labels[part])
+            logits = module(*data.inputs.batch(part))
             n_classes = logits.shape[1]
             total += float(functional.cross_entropy(logits, labels, reduction="sum"))
             pairs = labels * n_classes + logits.argmax(1)

@@ -15,6 +15,7 @@ from featurescape.jobstore import JobStore
 from featurescape.settings import Settings
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import check_split
 from featurescape_jobs.errors import (
     DatasetError,
     InputJobError,
@@ -23,8 +24,9 @@ from featurescape_jobs.errors import (
     UnknownNameError,
     WeightsError,
 )
+from featurescape_jobs.frozen import check_job, check_reads
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import untrained
+from featurescape_jobs.models.base import shaped, untrained
 from featurescape_jobs.registry import Named, Registry
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import (
@@ -61,6 +63,7 @@ class Admission:
         if isinstance(spec, TrainingSpec | FeaturesSpec):
             self._check_dataset(spec.dataset)
             self._check_model(spec.model, training=isinstance(spec, TrainingSpec))
+            check_reads(spec.dataset, MODELS[spec.model.name].card)
         elif isinstance(spec, EmbeddingSpec):
             self._check_perplexity(spec)
         elif isinstance(spec, TilesSpec):
@@ -90,6 +93,10 @@ class Admission:
     def _check_dataset(self, spec: DatasetSpec) -> None:
         field = "dataset.root"
         dataset = _known(DATASETS, spec.name, "dataset.name")
+        if spec.job is not None:
+            check_job(dataset.card, spec.job)
+            check_split(dataset.card, spec)
+            return  # the artifact need not be there yet
         if spec.root is None or not dataset.card.needs_root:
             dataset.check(spec)  # says which of the two it is
             return
@@ -108,6 +115,8 @@ class Admission:
                 f"model.name: {spec.name} cannot be trained here; {', '.join(trainable)} can",
                 field="model.name",
             )
+        if spec.recurrent is not None and not card.recurrent:
+            shaped(MODELS[spec.name], spec.recurrent, None)  # says so
         if spec.training is not None:
             self._check_trained(spec, spec.training)
         elif spec.weights == "pretrained":

@@ -122,7 +122,7 @@ class Client:
         """
         common = {"seed": seed, "title": title}
         network = _model(model, training.id if isinstance(training, Job) else training)
-        features = {**common, "job": "features", "model": network, "layer": layer}
+        features = {**common, "job": "features", "model": network, "layers": layer}
         embedding = {**common, "job": "embedding", "perplexity": perplexity}
         parse_spec({**embedding, "features": f"features-{_SOME_JOB}"})
         first = self.submit({**features, "dataset": self.dataset(dataset)})

@@ -7,6 +7,7 @@ manifests, 64 archives and Parquet files, 128 MB of row groups, 64 MB of encoded
 from __future__ import annotations
 
 import io
+import json
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -143,7 +144,10 @@ class Maps:
         points = self._only(opened.manifest, "points")
         if points is None:
             raise NotFoundError("this map has no table of points")
-        columns = ("example_id", "label", "x", "y", "features_file", "features_row")
+        columns = (
+            *("example_id", "label", "x", "y"),
+            *("features_file", "features_row", "attributes"),
+        )
         point = self._row(points, row, columns)
         source = self._row(
             self._features_path(opened, point), point["features_row"], ("width", "height")
@@ -157,6 +161,7 @@ class Maps:
             "y": point["y"],
             "width": source["width"],
             "height": source["height"],
+            "attributes": json.loads(point["attributes"] or "{}"),
             "neighbors": self._neighbors(opened, points, row),
         }
 
@@ -231,7 +236,9 @@ class Maps:
 
     def _reader(self, spec: DatasetSpec) -> Reader:
         """A reader, if this service may (still) read from there."""
-        if spec.root is not None:
+        if spec.job is not None:
+            spec = spec.placed(f"{self.storage.root}/{job_dir(spec.job)}")
+        elif spec.root is not None:
             check_root(spec.root, self.settings.roots, DatasetError, "dataset.root")
         return DATASETS[spec.name].open_reader(spec)
 

@@ -101,7 +101,7 @@ def test_an_unknown_layer_fails_before_any_work_and_lists_the_layers(client: Cli
         "job": "features",
         "dataset": {"name": "digits"},
         "model": RANDOM_LENET,
-        "layer": "conv9",
+        "layers": ["conv9"],
     }
     with pytest.raises(JobFailedError, match="no layer 'conv9'") as caught:
         client.submit(spec).wait(timeout_seconds=120, show=False)

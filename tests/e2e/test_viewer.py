@@ -197,7 +197,7 @@ def test_a_failed_job_shows_why(page: Page, client: Client) -> None:
             "job": "features",
             "dataset": {"name": "digits"},
             "model": {"name": "lenet", "weights": "random"},
-            "layer": "<img src=x onerror=alert(1)>",
+            "layers": ["<img src=x onerror=alert(1)>"],
         }
     )
     while not job.refresh().ended:

@@ -49,7 +49,7 @@ def matrix(table: pa.Table) -> np.ndarray:
 def test_features_are_the_activation_of_the_layer(tmp_path: Path) -> None:
     import torch
 
-    spec = spec_of(layer="fc1", pooling="flatten")
+    spec = spec_of(layers="fc1", pooling="flatten")
     _, table, _ = extract(tmp_path, spec)
     network = load_network(spec.model, seed=0)
     found: list[torch.Tensor] = []
@@ -87,14 +87,15 @@ def test_the_thumbnail_is_the_picture(tmp_path: Path) -> None:
 def test_the_card_says_what_is_taken_where_the_spec_does_not(tmp_path: Path, model: str) -> None:
     outcome, table, _ = extract(tmp_path, spec_of(model={"name": model, "weights": "random"}))
     card = MODELS[model].card
-    assert outcome.details["layer"] == card.default_layer
-    assert outcome.details["pooling"] == card.default_pooling
+    [column] = outcome.details["layers"]
+    assert column["layer"] == card.default_layer
+    assert column["pooling"] == card.default_pooling
     assert matrix(table).shape == (50, outcome.details["dimensions"])
 
 
 def test_an_unknown_layer_is_answered_with_the_layers(tmp_path: Path) -> None:
     with pytest.raises(LayerError) as caught:
-        extract(tmp_path, spec_of(layer="conv7"))
+        extract(tmp_path, spec_of(layers="conv7"))
     assert "conv1" in caught.value.detail["layers"]
     assert list(tmp_path.rglob("*.parquet")) == []
 

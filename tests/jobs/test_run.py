@@ -71,7 +71,7 @@ def test_a_finished_job_has_a_manifest_that_holds(tmp_path: Path) -> None:
 
 def test_a_failed_job_leaves_the_reason_and_no_manifest(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
-    assign(storage, layer="nowhere")
+    assign(storage, layers=["nowhere"])
     with pytest.raises(LayerError):
         execute(storage, JOB, attempt=2)
     assert read_manifest(storage, JOB) is None
@@ -127,7 +127,7 @@ def test_the_command_line_says_what_happened_in_the_log(
     storage = Storage(str(tmp_path))
     monkeypatch.setenv("FEATURESCAPE_STORAGE", str(tmp_path))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assign(storage, layer="nowhere")
+    assign(storage, layers=["nowhere"])
     assert main(["--job", JOB, "--attempt", "1"]) == 1
     assert (
         "unknown_layer: layer: the network has no layer 'nowhere'"

@@ -173,7 +173,7 @@ def test_ray_workers_give_the_same_rows(tmp_path: Path, ray_address: str) -> Non
 @pytest.mark.ray
 def test_workers_that_fit_on_no_node_are_told_of(tmp_path: Path, ray_address: str) -> None:
     desk = Desk(str(tmp_path), "jobs/features-0123456789ab", "squares", SCHEMA)
-    size = PoolSize(workers=2, cpus_per_worker=99, shards=4)
+    size = PoolSize(Resources(workers=2, cpus_per_worker=99), shards=4, network=False)
     with open_pool(SquareSetup(), desk, size, ray_address) as pool:
         assert pool.problem.startswith("no node has the 99 CPUs of a worker (the largest has 2)")
         assert "resources.cpus_per_worker" in pool.problem

@@ -23,6 +23,7 @@ from featurescape_jobs.run import execute
 from featurescape_jobs.specs import ModelSpec, TrainingSpec, parse_spec
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.training_data import TrainingData, read_examples
+from featurescape_jobs.training_inputs import PictureInputs, Source
 
 JOB = "training-0123456789ab"
 
@@ -71,15 +72,15 @@ def test_the_loss_of_one_batch_falls_in_five_steps(name: str) -> None:
     model = MODELS[name]
     random = np.random.default_rng(0)
     data = TrainingData(
-        pixels=random.integers(0, 256, (32, 28, 28, 1), dtype=np.uint8),
+        inputs=PictureInputs(random.integers(0, 256, (32, 28, 28, 1), dtype=np.uint8), model.card),
         labels=random.integers(0, 10, 32),
         held_out=np.zeros(32, np.bool_),
         errors=[],
     )
     module = build_random(model, 10, seed=0)
     optimizer = torch.optim.AdamW(module.parameters(), 2e-3)
-    pictures, labels = training._batch(data, np.arange(32), model.card)
-    losses = [training._step(module, optimizer, pictures, labels) for _ in range(6)]
+    batch = data.inputs.batch(np.arange(32))
+    losses = [training._step(module, optimizer, batch, data.labels) for _ in range(6)]
     assert losses[0] == pytest.approx(np.log(10), abs=0.15), "fresh weights know nothing"
     assert losses[5] < losses[0] - 0.05
 
@@ -128,8 +129,9 @@ def test_the_written_weights_are_the_network_that_was_measured(tmp_path: Path) -
     assert network.classes == tuple(manifest.details["classes"])
     context = RunContext(storage, JOB, 1, spec.seed, {})
     listing = storage.read_table(f"jobs/{JOB}/input/examples.parquet")
-    with read_examples(listing, spec, context, network.card, 10) as data:
-        loss, confusion = training.evaluate(network.module, network.card, data)
+    source = Source(listing, spec.dataset, 10)
+    with read_examples(source, network.card, spec.validation_fraction, context) as data:
+        loss, confusion = training.evaluate(network.module, data)
     assert confusion.tolist() == manifest.details["confusion"]
     assert loss == pytest.approx(manifest.details["validation_loss"], abs=1e-5)
     assert network.card.model_dump(mode="json") == manifest.details["card"]
@@ -143,7 +145,8 @@ def test_what_is_held_out_depends_on_seed_and_id_only(tmp_path: Path) -> None:
         context = RunContext(storage, f"training-{limit or 0:012x}", 1, 0, {})
         training.freeze(spec.dataset, context)
         listing = storage.read_table(context.path("input/examples.parquet"))
-        with read_examples(listing, spec, context, MODELS["lenet"].card, 10) as data:
+        source = Source(listing, spec.dataset, 10)
+        with read_examples(source, MODELS["lenet"].card, 0.3, context) as data:
             held = dict(zip(listing["example_id"].to_pylist(), data.held_out.tolist(), strict=True))
         whole = whole or held
         assert held.items() <= whole.items()
@@ -210,7 +213,7 @@ def test_a_loss_that_is_no_longer_finite_ends_the_job() -> None:
     optimizer = torch.optim.AdamW(module.parameters(), 1.0)
     pictures = torch.full((2, 1, 28, 28), torch.inf)
     with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
-        training._step(module, optimizer, pictures, torch.tensor([0, 1]))
+        training._step(module, optimizer, (pictures,), np.array([0, 1]))
 
 
 def test_an_unlabeled_folder_is_refused_before_any_picture_is_read(tmp_path: Path) -> None:
@@ -232,7 +235,7 @@ def test_many_pictures_go_through_a_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_memory = weights(train(tmp_path / "a", spec_of())[1])
-    monkeypatch.setattr("featurescape_jobs.training_data.MAX_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("featurescape_jobs.training_inputs.MAX_MEMORY_BYTES", 1000)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     mapped = weights(train(tmp_path / "b", spec_of())[1])

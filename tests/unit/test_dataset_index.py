@@ -210,7 +210,7 @@ def test_a_job_freezes_from_the_kept_listing_without_walking(
 def test_equal_ids_are_found_and_named() -> None:
     def table(names: list[str]) -> pa.Table:
         nulls = [None] * len(names)
-        return pa.table([names, nulls, names, [0] * len(names)], schema=tables.INPUT)
+        return pa.table([names, nulls, names, [0] * len(names), nulls], schema=tables.INPUT)
 
     check_unique(table([]))
     check_unique(table([str(n) for n in range(100_000)]))

@@ -24,7 +24,15 @@ from artifact_builders import (
     tiles_context,
 )
 from featurescape import client, handles
-from featurescape_jobs import features, frozen, networks, specs, tables, tiles
+from featurescape_jobs import (
+    features,
+    frozen,
+    networks,
+    picture_features,
+    specs,
+    tables,
+    tiles,
+)
 from featurescape_jobs.artifacts import MapInfo, job_dir
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
@@ -34,6 +42,7 @@ from featurescape_jobs.models import MODELS
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import FeaturesSpec, TilesSpec, parse_spec
+from featurescape_jobs.specs import networks as spec_module
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.tiling.archive import ArchiveReader
 
@@ -221,26 +230,27 @@ def extending() -> dict[str, str]:
 def extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """All entries of the page, registered as the page says."""
     code = extending()
-    for path, module in (("specs.py", specs), ("tables.py", tables)):
+    for path, module in (("specs/networks.py", spec_module), ("tables.py", tables)):
         space = dict(vars(module))
         exec(compile(code[f"featurescape_jobs/{path}"], path, "exec"), space)
         for name in set(space) - set(vars(module)) - {"__builtins__"}:
             monkeypatch.setattr(module, name, space[name], raising=False)
+            monkeypatch.setattr(specs, name, space[name], raising=False)
     loaded = {}
     for path, text in code.items():
         name = path.removesuffix(".py").replace("/", ".")
-        if path.endswith(("specs.py", "tables.py")):
+        if path.endswith(("specs/networks.py", "tables.py")):
             continue
         file = tmp_path / f"{name}.py"
         file.write_text(text)
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
         loaded[name.rpartition(".")[2]] = load(file, name)
     datasets = Registry("dataset", (*DATASETS.values(), loaded["gradients"].DATASET))
-    for module in (frozen, features, loaded["brightness"]):
+    for module in (frozen, picture_features, loaded["brightness"]):
         monkeypatch.setattr(module, "DATASETS", datasets)
-    monkeypatch.setattr(
-        networks, "MODELS", Registry("model", (*MODELS.values(), loaded["pocket"].MODEL))
-    )
+    models = Registry("model", (*MODELS.values(), loaded["pocket"].MODEL))
+    for module in (networks, features):
+        monkeypatch.setattr(module, "MODELS", models)
     layers = Registry("color layer", (*COLOR_LAYERS.values(), loaded["labeled"].COLOR_LAYER))
     monkeypatch.setattr(tiles, "COLOR_LAYERS", layers)
     return loaded
@@ -304,7 +314,7 @@ def test_the_page_names_files_that_the_tree_would_have() -> None:
         "featurescape_jobs/datasets/gradients.py",
         "featurescape_jobs/models/pocket.py",
         "featurescape_jobs/color_layers/labeled.py",
-        "featurescape_jobs/specs.py",
+        "featurescape_jobs/specs/networks.py",
         "featurescape_jobs/tables.py",
         "featurescape_jobs/brightness.py",
     ]

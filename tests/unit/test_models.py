@@ -14,8 +14,8 @@ from PIL import Image
 
 from featurescape_jobs.errors import WeightsError
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import Model
-from featurescape_jobs.networks import Capture
+from featurescape_jobs.models.base import Model, PictureCard, shaped
+from featurescape_jobs.networks import Capture, zero_input
 from featurescape_jobs.preprocessing import prepare
 
 
@@ -39,18 +39,22 @@ def test_the_card_belongs_to_the_entry(model: Model) -> None:
     card = model.card
     assert card.name == model.name
     assert card.default_layer in card.layers
-    assert len(card.mean) == len(card.std) == card.channels
-    assert card.resize_px >= card.input_px
+    if isinstance(card, PictureCard):
+        assert len(card.mean) == len(card.std) == card.channels
+        assert card.resize_px >= card.input_px
     assert card.trainable == (card.weights is None)
 
 
 def test_every_layer_of_the_card_exists_and_runs(model: Model) -> None:
+    if model.card.recurrent:
+        model = shaped(model, None, dimensions=5)
     card = model.card
     # On torch's "meta" device only shapes are computed: vgg16 takes no memory and no time.
     device = "cpu" if card.sequence else "meta"
     with torch.device(device):
         network = model.build(7).eval()
-        batch = torch.zeros(2, card.channels, card.input_px, card.input_px)
+        batch = zero_input(model)
+        batch = torch.cat([batch, batch])
     activations = Capture(network, card.layers).run(batch)
     assert set(activations) == set(card.layers)
     assert all(value.shape[0] == 2 for value in activations.values())
@@ -69,7 +73,7 @@ def test_a_model_without_weights_says_how_to_get_some() -> None:
 
 
 def test_the_forget_gate_of_the_row_lstm_starts_open() -> None:
-    lstm = MODELS["row_lstm"].build(10).get_submodule("lstm")
+    lstm = MODELS["row_lstm"].build(10).get_submodule("recurrent.0.ahead.cell")
     assert isinstance(lstm, torch.nn.LSTM)
     bias = lstm.get_parameter("bias_ih_l0") + lstm.get_parameter("bias_hh_l0")
     assert torch.equal(bias[128:256], torch.ones(128))  # torch's order of gates: i, f, g, o
@@ -81,8 +85,8 @@ def test_the_row_lstm_reads_rows_from_top_to_bottom() -> None:
     picture = torch.rand(1, 1, 28, 28)
     changed = picture.clone()
     changed[:, :, 20:] = 0
-    capture = Capture(network, ["lstm"])
-    before, after = (capture.run(x)["lstm"] for x in (picture, changed))
+    capture = Capture(network, ["recurrent.0"])
+    before, after = (capture.run(x)["recurrent.0"] for x in (picture, changed))
     assert before.shape == (1, 28, 128)
     assert torch.equal(before[:, :20], after[:, :20])
     assert not torch.allclose(before[:, 20:], after[:, 20:])

@@ -22,17 +22,18 @@ from featurescape_jobs.errors import (
     UnknownNameError,
     WeightsError,
 )
+from featurescape_jobs.feature_columns import plan_columns
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import (
     Capture,
+    LoadedNetwork,
     build_random,
     check_layer,
-    feature_dimensions,
     layer_names,
     load_network,
     pool,
 )
-from featurescape_jobs.specs import ModelSpec
+from featurescape_jobs.specs import FeaturesSpec, ModelSpec
 from featurescape_jobs.storage import Storage
 
 TRAINING = "training-0123456789ab"
@@ -351,24 +352,32 @@ def test_pooling_that_does_not_fit_is_an_error_by_field() -> None:
         assert caught.value.detail["field"] == "pooling"
 
 
+def dimensions_of(network: LoadedNetwork, layer: str, pooling: str) -> int:
+    spec = FeaturesSpec(
+        dataset={"name": "digits"}, model={"name": "lenet"}, layers=layer, pooling=pooling
+    )
+    [column] = plan_columns(network, spec, several_views=False)
+    return column.dimensions
+
+
 @pytest.mark.parametrize(
     ("name", "layer", "pooling", "dimensions"),
     [
         ("lenet", "fc2", "flatten", 84),
         ("lenet", "conv2", "mean", 32),
         ("lenet", "conv2", "flatten", 2048),
-        ("row_lstm", "lstm", "last", 128),
-        ("row_lstm", "lstm", "flatten", 3584),
+        ("row_lstm", "recurrent.0", "last", 128),
+        ("row_lstm", "recurrent.0", "flatten", 3584),
         ("row_lstm", "head", "last", 10),
         ("resnet18", "layer4.1", "mean", 512),
     ],
 )
 def test_feature_dimensions(name: str, layer: str, pooling: str, dimensions: int) -> None:
     network = load_network(ModelSpec(name=name, weights="random"), seed=0)
-    assert feature_dimensions(network, layer, pooling) == dimensions
+    assert dimensions_of(network, layer, pooling) == dimensions
 
 
 def test_too_many_features_are_refused_before_any_work() -> None:
     network = load_network(ModelSpec(name="resnet18", weights="random"), seed=0)
     with pytest.raises(SpecError, match="gives 802816 features per example, at most 262144"):
-        feature_dimensions(network, "conv1", "flatten")
+        dimensions_of(network, "conv1", "flatten")

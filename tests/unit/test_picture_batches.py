@@ -13,7 +13,7 @@ from featurescape_jobs import tables
 from featurescape_jobs.datasets.base import Picture, RowError
 from featurescape_jobs.decode import decode
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.picture_batches import Batches, Plan
+from featurescape_jobs.picture_batches import Batches, Plan, one_picture
 
 CARD = MODELS["lenet"].card
 
@@ -44,7 +44,7 @@ def examples(n: int) -> pa.Table:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_batches_come_in_order_without_those_that_cannot_be_read(threads: int) -> None:
-    batches = list(Batches(Reader, Plan(CARD, 8, 64, threads)).of(examples(37)))
+    batches = list(Batches(Reader, Plan(CARD, 8, 64, threads, one_picture)).of(examples(37)))
     rows = pa.concat_tables(batch.examples for batch in batches)
     kept = [k for k in range(37) if k % 5 != 4]
     assert rows["label"].to_pylist() == kept
@@ -59,7 +59,7 @@ def test_batches_come_in_order_without_those_that_cannot_be_read(threads: int) -
 
 def test_reading_goes_on_beside_the_network_but_only_so_far() -> None:
     reader = Reader()
-    flow = Batches(lambda: reader, Plan(CARD, 4, 64, 1)).of(examples(400))
+    flow = Batches(lambda: reader, Plan(CARD, 4, 64, 1, one_picture)).of(examples(400))
     next(flow)
     deadline = time.monotonic() + 10
     while len(reader.seen) < 12 and time.monotonic() < deadline:
@@ -78,7 +78,7 @@ def test_every_thread_has_a_reader_of_its_own() -> None:
         readers.append(Reader(0.002))
         return readers[-1]
 
-    batches = Batches(open_reader, Plan(CARD, 2, 64, 3))
+    batches = Batches(open_reader, Plan(CARD, 2, 64, 3, one_picture))
     for _ in range(2):
         list(batches.of(examples(30)))
     assert 1 <= len(readers) <= 3
@@ -90,4 +90,4 @@ def test_what_a_reader_raises_ends_the_shard() -> None:
             raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        list(Batches(Broken, Plan(CARD, 8, 64, 2)).of(examples(9)))
+        list(Batches(Broken, Plan(CARD, 8, 64, 2, one_picture)).of(examples(9)))

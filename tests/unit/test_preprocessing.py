@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import ModelCard
+from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.preprocessing import normalize, prepare, resize
 from featurescape_jobs.torchvision_shim import torchvision
 
 
-def card(**changes: Any) -> ModelCard:
+def card(**changes: Any) -> PictureCard:
     return MODELS["resnet18"].card.model_copy(update=changes)
 
 

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from featurescape_jobs.datasets import digits, imagenet, images, mnist, webdataset
+from featurescape_jobs.datasets import (
+    digits,
+    features,
+    imagenet,
+    images,
+    mnist,
+    shapenet,
+    webdataset,
+)
 from featurescape_jobs.datasets.base import Dataset
 from featurescape_jobs.registry import Registry
 
 DATASETS: Registry[Dataset] = Registry(
     "dataset",
-    (digits.DATASET, mnist.DATASET, images.DATASET, imagenet.DATASET, webdataset.DATASET),
+    (
+        digits.DATASET,
+        mnist.DATASET,
+        images.DATASET,
+        imagenet.DATASET,
+        webdataset.DATASET,
+        shapenet.DATASET,
+        features.DATASET,
+    ),
 )

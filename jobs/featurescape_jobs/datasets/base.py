@@ -7,20 +7,22 @@ a string that means something to the reader of the same dataset only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB or (H, W) gray, 0 to 255."""
+Attributes = Mapping[str, str | int | float]
+"""What is known of an example beside its label, for people and for captions."""
 
 
 class DatasetCard(BaseModel):
@@ -34,6 +36,13 @@ class DatasetCard(BaseModel):
     needs_root: bool
     splits: tuple[str, ...] = ("all",)
     root_hint: str = ""
+    gives: Literal["pictures", "meshes", "features"] = "pictures"
+    sequences: bool = Field(
+        default=False, description="Whether an example can be a model with all its views."
+    )
+    job: str | None = Field(
+        default=None, description="Job type whose artifact can be the dataset, in place of a root."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,7 @@ class Entry:
     label: int | None = None
     size: int = -1
     """Bytes of the source; -1: unknown."""
+    attributes: Attributes | None = None
 
 
 class Watched(Protocol):
@@ -84,6 +94,14 @@ class Reader(Protocol):
         ...
 
 
+class SequenceReader(Reader, Protocol):
+    """Reader of a dataset whose examples can be several views; `read` gives the first."""
+
+    def read_sequence(self, locator: str) -> list[Picture]:
+        """All views, in their order; raises `RowError` where one cannot be read."""
+        ...
+
+
 class Dataset(Protocol):
     """An entry of the registry."""
 
@@ -115,6 +133,16 @@ def check_split(card: DatasetCard, spec: DatasetSpec) -> None:
             f"dataset.split: {card.name} has {', '.join(card.splits)}, not {spec.split!r}",
             field="dataset.split",
         )
+    if spec.example == "model" and not card.sequences:
+        raise DatasetError(
+            f"dataset.example: an example of {card.name} is no model with views; leave it out",
+            field="dataset.example",
+        )
+
+
+def is_sequence(spec: DatasetSpec) -> bool:
+    """Whether the examples are read by `SequenceReader.read_sequence`."""
+    return spec.example == "model"
 
 
 def local_root(card: DatasetCard, spec: DatasetSpec) -> Path:

@@ -11,6 +11,7 @@ from featurescape_jobs.models import (
     resnet50,
     row_lstm,
     vgg16,
+    view_lstm,
 )
 from featurescape_jobs.models.base import Model
 from featurescape_jobs.registry import Registry
@@ -20,6 +21,7 @@ MODELS: Registry[Model] = Registry(
     (
         lenet.MODEL,
         row_lstm.MODEL,
+        view_lstm.MODEL,
         efficientnet_lite0.MODEL,
         alexnet.MODEL,
         vgg16.MODEL,

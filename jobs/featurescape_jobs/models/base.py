@@ -6,11 +6,12 @@ know stands on the card.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from featurescape_jobs.errors import WeightsError
+from featurescape_jobs.errors import SpecError, WeightsError
+from featurescape_jobs.specs import RecurrentSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,14 +37,12 @@ class ModelCard(BaseModel):
     title: str
     summary: str
     paper: str
-    channels: Literal[1, 3]
-    input_px: int = Field(description="Height and width that the network is fed with.")
-    resize_px: int = Field(description="Shorter side after resizing, before the center crop.")
-    mean: tuple[float, ...] = Field(description="Subtracted from values in 0 to 1, per channel.")
-    std: tuple[float, ...] = Field(description="Divided by, per channel.")
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    sequence: bool = Field(
-        default=False, description="Activations are (N, T, H): rows of the picture are steps."
+    reads: Literal["pictures", "features"] = Field(
+        default="pictures", description="Pictures, or a sequence of features of another job."
+    )
+    sequence: bool = Field(default=False, description="Activations are (N, T, H), a row per step.")
+    recurrent: bool = Field(
+        default=False, description="Whether `model.recurrent` chooses cell, layers and directions."
     )
     layers: tuple[str, ...] = Field(description="Layers people ask for; any module path works.")
     default_layer: str
@@ -53,6 +52,17 @@ class ModelCard(BaseModel):
         default=10, description="Outputs of the pretrained weights, and of random ones."
     )
     trainable: bool = Field(default=False, description="Whether `training` takes it.")
+
+
+class PictureCard(ModelCard):
+    """A model that reads pictures."""
+
+    channels: Literal[1, 3]
+    input_px: int = Field(description="Height and width that the network is fed with.")
+    resize_px: int = Field(description="Shorter side after resizing, before the center crop.")
+    mean: tuple[float, ...] = Field(description="Subtracted from values in 0 to 1, per channel.")
+    std: tuple[float, ...] = Field(description="Divided by, per channel.")
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
 
 class Model(Protocol):
@@ -77,6 +87,37 @@ class Model(Protocol):
     def classes(self) -> tuple[str, ...] | None:
         """Names of the outputs of the pretrained weights; may import torch to know them."""
         ...
+
+
+class RecurrentModel(Model, Protocol):
+    """A model whose card says ``recurrent``."""
+
+    @property
+    def recurrent(self) -> RecurrentSpec:
+        """Its shape, in which `build` makes it."""
+        ...
+
+    @property
+    def dimensions(self) -> int | None:
+        """D of the features that it reads; None: it reads pictures, or it is not known yet."""
+        ...
+
+    def configured(self, recurrent: RecurrentSpec, dimensions: int | None) -> RecurrentModel:
+        """The same model in another shape."""
+        ...
+
+
+def shaped(model: Model, recurrent: RecurrentSpec | None, dimensions: int | None) -> Model:
+    """The model in the shape asked for; raises `SpecError` where it has no such choice."""
+    if model.card.recurrent:
+        recurrent_model = cast(RecurrentModel, model)
+        return recurrent_model.configured(recurrent or recurrent_model.recurrent, dimensions)
+    if recurrent is not None:
+        raise SpecError(
+            f"model.recurrent: {model.name} is no recurrent model; leave it out",
+            field="model.recurrent",
+        )
+    return model
 
 
 def untrained(name: str) -> WeightsError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featurescape_jobs.errors import WeightsError
-from featurescape_jobs.models.base import ModelCard, WeightsCard
+from featurescape_jobs.models.base import PictureCard, WeightsCard
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ _PARTS = {
 }
 
 
-CARD = ModelCard(
+CARD = PictureCard(
     name="efficientnet_lite0",
     title="EfficientNet-Lite0",
     summary="ImageNet features without a download; fast on a CPU.",

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from featurescape_jobs.models.base import ModelCard, untrained
+from featurescape_jobs.models.base import PictureCard, untrained
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-CARD = ModelCard(
+CARD = PictureCard(
     name="lenet",
     title="LeNet-5",
     summary="A small convolutional network for small gray pictures, trained in seconds.",

@@ -1,53 +1,74 @@
-"""A picture read row by row: an LSTM over its 28 rows, classified from the last hidden state.
+"""A picture read row by row: a recurrent network over its 28 rows, classified from the last state.
 
-Long short-term memory after Hochreiter and Schmidhuber (1997), with the forget gate of Gers,
-Schmidhuber and Cummins (2000) and its bias of 1 (Jozefowicz et al. 2015). torch's gate order is i,
-f, g, o.
+Long short-term memory after Hochreiter and Schmidhuber (1997) unless ``model.recurrent`` says otherwise: a
+tanh RNN, a GRU, several layers, both directions.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from featurescape_jobs.models.base import ModelCard, untrained
+from featurescape_jobs.models.base import PictureCard, untrained
+from featurescape_jobs.recurrent.shape import layer_paths, top_layer
+from featurescape_jobs.specs import RecurrentSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
 ROWS = 28
-HIDDEN = 128
 
 
-CARD = ModelCard(
-    name="row_lstm",
-    title="Row LSTM",
-    summary="An LSTM that reads a gray picture as a sequence of 28 rows.",
-    paper="Hochreiter and Schmidhuber 1997, Long short-term memory",
-    channels=1,
-    input_px=ROWS,
-    resize_px=ROWS,
-    mean=(0.5,),
-    std=(0.5,),
-    sequence=True,
-    layers=("lstm", "head"),
-    default_layer="lstm",
-    default_pooling="last",
-    weights=None,
-    trainable=True,
-)
+@lru_cache(maxsize=64)
+def _card(recurrent: RecurrentSpec) -> PictureCard:
+    return PictureCard(
+        name="row_lstm",
+        title="Row LSTM",
+        summary="A recurrent network that reads a gray picture as a sequence of 28 rows.",
+        paper="Hochreiter and Schmidhuber 1997, Long short-term memory",
+        channels=1,
+        input_px=ROWS,
+        resize_px=ROWS,
+        mean=(0.5,),
+        std=(0.5,),
+        sequence=True,
+        recurrent=True,
+        layers=layer_paths(recurrent),
+        default_layer=top_layer(recurrent),
+        default_pooling="last",
+        weights=None,
+        trainable=True,
+    )
 
 
+@dataclass(frozen=True)
 class RowLstm:
-    """The entry of the registry."""
+    """The entry of the registry, in one of its shapes."""
 
-    name = CARD.name
-    card = CARD
+    recurrent: RecurrentSpec = field(default_factory=RecurrentSpec)
+
+    @property
+    def name(self) -> str:
+        return "row_lstm"
+
+    @property
+    def card(self) -> PictureCard:
+        return _card(self.recurrent)
+
+    @property
+    def dimensions(self) -> None:
+        """None: it reads pictures."""
+
+    def configured(self, recurrent: RecurrentSpec, dimensions: int | None) -> RowLstm:
+        """The same in another shape; ``dimensions`` does not matter, a row has 28 values."""
+        return RowLstm(recurrent)
 
     def build(self, n_classes: int) -> nn.Module:
-        """(N, 1, 28, 28) to logits (N, n_classes); layer ``lstm`` is (N, 28, 128)."""
-        from featurescape_jobs.models.row_lstm_network import RowLstmNetwork
+        """(N, 1, 28, 28) to logits (N, n_classes); a layer is (N, 28, H), or (N, 28, 2 H)."""
+        from featurescape_jobs.recurrent.network import RecurrentNetwork
 
-        return RowLstmNetwork(ROWS, HIDDEN, n_classes)
+        return RecurrentNetwork(ROWS, self.recurrent, n_classes)
 
     def pretrained(self) -> nn.Module:
         """There are none: raises `WeightsError`."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from featurescape_jobs.errors import WeightsError
-from featurescape_jobs.models.base import ModelCard, WeightsCard
+from featurescape_jobs.models.base import PictureCard, WeightsCard
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ class TorchvisionModel:
         unused: parts of torchvision's weight file that the network built here has not.
     """
 
-    card: ModelCard
+    card: PictureCard
     enum: str
     options: Mapping[str, Any] = field(default_factory=dict)
     unused: tuple[str, ...] = ()

@@ -3,8 +3,8 @@
 Rows are the rows of the embedding. Features files may hold their examples in any order and may hold more
 than the embedding does; an example of the embedding that none of them has is an `ArtifactError`.
 
-Memory: ids and locators of all examples (Arrow strings); features and thumbnails pass through in batches
-of 2,048 rows.
+Memory: ids, locators and attributes of all examples (Arrow strings); features and thumbnails pass
+through in batches of 2,048 rows.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from featurescape_jobs.color_layers.base import NO_LABEL
 from featurescape_jobs.context import InputArtifact
 from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.tables import EMBEDDING, check_schema, features_schema
+from featurescape_jobs.tables import EMBEDDING, LayerColumn, check_schema, features_schema
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
 
 _BATCH_ROWS = 2048
-_DTYPES = {pa.float32(): "float32", pa.float16(): "float16"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ class MapInputs:
     labels: pa.ChunkedArray
     """int32; null: no label."""
     locators: pa.ChunkedArray
+    attributes: pa.ChunkedArray
+    """JSON; null: nothing is known."""
     classes: NDArray[np.uint16]
     """(N,) label, or `NO_LABEL`."""
     class_names: tuple[str, ...]
@@ -46,8 +47,8 @@ class MapInputs:
     features_row: NDArray[np.int32]
     """(N,) its row there."""
     features: InputArtifact
-    dimensions: int
-    """D, features per example."""
+    column: LayerColumn
+    """The features that were laid out."""
 
     @property
     def n(self) -> int:
@@ -65,13 +66,15 @@ def read_map_inputs(embedding: InputArtifact) -> MapInputs:
     features = embedding.upstream("features")
     names = features.manifest.details.get("classes") or []
     class_names = tuple(str(name) for name in names)
-    dimensions = _check_files(features)
-    ids, locators, file_of, row_of = _index(features)
+    column = _check_files(features, str(embedding.manifest.details.get("column", "features")))
+    index, file_of, row_of = _index(features)
+    ids = index["example_id"]
     at = _find(table["example_id"], ids)
     return MapInputs(
         example_ids=table["example_id"],
         labels=table["label"],
-        locators=locators.take(pa.array(at)),
+        locators=index["locator"].take(pa.array(at)),
+        attributes=index["attributes"].take(pa.array(at)),
         classes=_classes(table["label"], len(class_names), path),
         class_names=class_names,
         x=table["x"].to_numpy().astype(np.float32, copy=False),
@@ -79,7 +82,7 @@ def read_map_inputs(embedding: InputArtifact) -> MapInputs:
         features_file=file_of[at],
         features_row=row_of[at],
         features=features,
-        dimensions=dimensions,
+        column=column,
     )
 
 
@@ -97,11 +100,12 @@ def store_thumbnails(
         row_at[inputs.features_row[rows]] = rows
         start = 0
         with inputs.features.storage.parquet(inputs.features.path(ref)) as file:
-            columns = ["features", "thumbnail"]
+            columns = [inputs.column.column, "thumbnail"]
             for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
                 targets = row_at[start : start + batch.num_rows]
                 start += batch.num_rows
-                _store_batch(batch, targets, store, project)
+                named = batch.select(columns).rename_columns(["features", "thumbnail"])
+                _store_batch(named, targets, store, project)
                 done += int((targets >= 0).sum())
                 progress(done, inputs.n)
 
@@ -125,39 +129,32 @@ def _store_batch(
     store.add(targets[wanted], thumbnails.to_pylist(), project(values))
 
 
-def _check_files(features: InputArtifact) -> int:
-    """D, after all files were found to have one schema and the rows that the manifest says."""
-    dimensions = None
-    for ref in features.manifest.of_kind("features"):
+def _check_files(features: InputArtifact, name: str) -> LayerColumn:
+    """The column of features called ``name``, after all files were found to be as the manifest says."""
+    details, refs = features.manifest.details, features.manifest.of_kind("features")
+    columns = [LayerColumn(**fields) for fields in details["layers"]]
+    found = [column for column in columns if column.column == name]
+    if not refs or not found:
+        raise ArtifactError(f"job {features.manifest.job_id} has no column of features {name!r}")
+    expected = features_schema(columns, details["dtype"])
+    for ref in refs:
         path = features.path(ref)
         with features.storage.parquet(path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
-        kind = schema.field("features").type if "features" in schema.names else pa.null()
-        if not pa.types.is_fixed_size_list(kind) or kind.value_type not in _DTYPES:
-            raise ArtifactError(f"{path} has no column of features", path=path)
-        dimensions = dimensions or int(kind.list_size)
-        check_schema(schema, features_schema(dimensions, _DTYPES[kind.value_type]), path)
+        check_schema(schema, expected, path)
         if rows != ref.rows:
             raise ArtifactError(f"{path} has {rows} rows, its manifest says {ref.rows}", path=path)
-    if dimensions is None:
-        raise ArtifactError(f"job {features.manifest.job_id} has no features files")
-    return dimensions
+    return found[0]
 
 
 def _index(
     features: InputArtifact,
-) -> tuple[pa.ChunkedArray, pa.ChunkedArray, NDArray[np.int32], NDArray[np.int32]]:
-    """Ids and locators of all features rows, and their file and row numbers."""
-    tables = list(features.tables("features", ["example_id", "locator"]))
-    table = pa.concat_tables(tables)
+) -> tuple[pa.Table, NDArray[np.int32], NDArray[np.int32]]:
+    """Ids, locators and attributes of all features rows, and their file and row numbers."""
+    tables = list(features.tables("features", ["example_id", "locator", "attributes"]))
     file_of = np.repeat(np.arange(len(tables)), [part.num_rows for part in tables])
     row_of = np.concatenate([np.arange(part.num_rows) for part in tables])
-    return (
-        table["example_id"],
-        table["locator"],
-        file_of.astype(np.int32),
-        row_of.astype(np.int32),
-    )
+    return pa.concat_tables(tables), file_of.astype(np.int32), row_of.astype(np.int32)
 
 
 def _find(wanted: pa.ChunkedArray, ids: pa.ChunkedArray) -> NDArray[np.int64]:

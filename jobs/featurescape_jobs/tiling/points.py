@@ -57,5 +57,6 @@ def points_table(inputs: MapInputs, scene: MapScene) -> pa.Table:
         inputs.locators,
         pa.array(inputs.features_file),
         pa.array(inputs.features_row),
+        inputs.attributes,
     ]
     return pa.table(columns, schema=POINTS)

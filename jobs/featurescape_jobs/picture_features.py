@@ -1,0 +1,168 @@
+"""The worker of `features` that reads pictures: decoded on threads, through the network, pooled.
+
+An example is a picture, or a model with several views whose features are pooled. Memory: the network,
+one shard of output, and per thread a batch of input and one decoded example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from featurescape_jobs import execution, tables
+from featurescape_jobs.allocator import keep_freed_memory
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import is_sequence
+from featurescape_jobs.devices import worker_device
+from featurescape_jobs.feature_columns import recurrent_runners
+from featurescape_jobs.feature_rows import Features, features_table, pool_views
+from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.networks import LoadedNetwork, load_network
+from featurescape_jobs.picture_batches import Batch, Batches, Plan, all_views, one_picture
+from featurescape_jobs.pools import fitting_workers, worker_gpus
+from featurescape_jobs.shard_worker import Processed
+from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
+from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables import LayerColumn
+
+Run = Callable[[NDArray[np.float32]], Sequence[Features]]
+"""Normalized pictures (P, C, H, W) to the features of each layer."""
+VIEWS_GUESS = 24
+"""Views of a model, to size batches by: those of ShapeNetRendering."""
+
+
+@dataclass(frozen=True)
+class PictureSetup:
+    """What a worker needs to know; it loads the weights itself."""
+
+    spec: FeaturesSpec
+    dataset: DatasetSpec
+    """That of the spec, placed."""
+    job_id: str
+    storage_root: str
+    allowed_roots: tuple[str, ...] | None
+    columns: tuple[LayerColumn, ...] = ()
+    examples: int = 0
+    """Of the whole job."""
+
+    def start(self) -> PictureFeatures:
+        """Load the network and open the dataset, on the worker."""
+        torch.set_num_threads(self.spec.resources.cpus_per_worker)
+        keep_freed_memory()
+        return PictureFeatures(self)
+
+    def network(self) -> LoadedNetwork:
+        """The network with the weights that the spec asks for."""
+        return load_network(
+            self.spec.model,
+            seed=self.spec.seed,
+            storage=Storage(self.storage_root),
+            allowed_roots=self.allowed_roots,
+        )
+
+
+def default_batch_size(card: PictureCard) -> int:
+    """About two million input values: 16 pictures of 224 px, 512 of 28 px.
+
+    Larger batches are slower on CPUs: their activations leave the cache, and the allocator returns
+    every block to the system (measured with efficientnet_lite0: 64 take 2.5 times as long as 16).
+    """
+    values = card.channels * card.input_px**2
+    return max(1, min(512, (16 * 3 * 224**2) // values))
+
+
+class PictureFeatures:
+    """Runs the network up to the layers, pools, and keeps a thumbnail; threads decode beside it."""
+
+    def __init__(self, setup: PictureSetup) -> None:
+        spec, network = setup.spec, setup.network()
+        card = network.picture_card
+        self._setup = setup
+        self._schema = tables.features_schema(setup.columns, spec.dtype)
+        self._target = execution.Target(network, setup.columns, worker_device())
+        self._run: Run | None = None
+        self._batch_size = spec.batch_size or default_batch_size(card)
+        several = is_sequence(setup.dataset)
+        plan = Plan(
+            card=card,
+            batch_size=max(1, self._batch_size // VIEWS_GUESS) if several else self._batch_size,
+            thumbnail_px=spec.thumbnail_px,
+            threads=spec.resources.cpus_per_worker,
+            read=all_views if several else one_picture,
+        )
+        open_reader = partial(DATASETS[setup.dataset.name].open_reader, setup.dataset)
+        self._batches = Batches(open_reader, plan)
+
+    def process(self, examples: pa.Table) -> Processed:
+        """Features of a shard, in the order of its examples."""
+        parts, errors = [self._schema.empty_table()], []
+        for batch in self._batches.of(examples):
+            errors += batch.errors
+            if len(batch.inputs):
+                parts.append(self._rows(batch))
+        return Processed(pa.concat_tables(parts), errors)
+
+    def _rows(self, batch: Batch) -> pa.Table:
+        n = batch.examples.num_rows
+        thumbnails = [pa.array(batch.thumbnails, pa.binary()), pa.nulls(n, pa.string())]
+        pictures = {
+            "thumbnail": pa.StructArray.from_arrays(thumbnails, fields=list(tables.IMAGE)),
+            "width": pa.array(batch.sizes_px[:, 0].copy()),
+            "height": pa.array(batch.sizes_px[:, 1].copy()),
+        }
+        found = zip(self._setup.columns, self._extract(batch), strict=True)
+        dtype = self._setup.spec.dtype
+        return features_table(batch.examples, dict(found), pictures, dtype)
+
+    def _extract(self, batch: Batch) -> list[Features]:
+        """Per layer, of N examples; the network sees at most a batch of pictures at a time."""
+        starts = range(0, len(batch.inputs), self._batch_size)
+        parts = [self._pass(batch.inputs[at : at + self._batch_size]) for at in starts]
+        layers = [_joined(list(of_layer)) for of_layer in zip(*parts, strict=True)]
+        if not is_sequence(self._setup.dataset):
+            return layers
+        pooling = self._setup.spec.view_pooling
+        return [pool_views(np.asarray(layer), batch.views, pooling) for layer in layers]
+
+    def _pass(self, inputs: NDArray[np.float32]) -> Sequence[Features]:
+        """In the mode of the job, which its first batch settles."""
+        if self._run is None:
+            self._run = self._built(inputs)
+        return self._run(inputs)
+
+    def _built(self, inputs: NDArray[np.float32]) -> Run:
+        if self._target.network.card.recurrent:
+            network = self._target.network
+            network.module.to(self._target.device)
+            runners = recurrent_runners(network, self._setup.spec, self._setup.columns)
+            return lambda pictures: [runner.run(pictures) for runner in runners]
+        return execution.build(self._target, self._settled(inputs).mode)
+
+    def _settled(self, inputs: NDArray[np.float32]) -> execution.Choice:
+        storage, job_path = Storage(self._setup.storage_root), job_dir(self._setup.job_id)
+        found = execution.read_choice(storage, job_path)
+        if found is not None:
+            return found
+        spec = self._setup.spec
+        if spec.execution != "auto":
+            return execution.settle(storage, job_path, execution.Choice(spec.execution))
+        resources = spec.resources
+        workers = resources.workers or fitting_workers(resources, worker_gpus(resources))
+        build = partial(execution.build, self._target)
+        choice = execution.choose(build, inputs, self._setup.examples / workers)
+        return execution.settle(storage, job_path, choice)
+
+
+def _joined(parts: list[Features]) -> Features:
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], list):
+        return [steps for part in parts for steps in part]
+    return np.concatenate([np.asarray(part) for part in parts])

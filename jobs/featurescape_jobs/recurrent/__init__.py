@@ -1,0 +1,1 @@
+"""One recurrent family: cells as equations, networks on torch's fast path, extraction of states and gates."""

@@ -1,0 +1,109 @@
+"""The worker of `features` that reads sequences: the features of another job, through a recurrent network.
+
+Memory: the network, one shard of output, one row group of input, and a padded batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from featurescape_jobs import tables
+from featurescape_jobs.datasets.base import RowError
+from featurescape_jobs.datasets.features import SequencesReader, as_matrix
+from featurescape_jobs.devices import worker_device
+from featurescape_jobs.feature_columns import recurrent_runners
+from featurescape_jobs.feature_rows import features_table
+from featurescape_jobs.networks import LoadedNetwork, load_network
+from featurescape_jobs.shard_worker import Processed, error_row
+from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
+from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables import LayerColumn
+
+BATCH_SIZE = 64
+_COPIED = ("thumbnail", "width", "height")
+
+
+@dataclass(frozen=True)
+class SequenceSetup:
+    """What a worker needs to know; it loads the weights itself."""
+
+    spec: FeaturesSpec
+    dataset: DatasetSpec
+    """That of the spec, placed."""
+    input_dimensions: int
+    """D of each step of the input."""
+    storage_root: str
+    allowed_roots: tuple[str, ...] | None
+    columns: tuple[LayerColumn, ...] = ()
+
+    def start(self) -> SequenceFeatures:
+        """Load the network and open the dataset, on the worker."""
+        torch.set_num_threads(self.spec.resources.cpus_per_worker)
+        return SequenceFeatures(self)
+
+    def network(self) -> LoadedNetwork:
+        """The network with the weights that the spec asks for."""
+        return load_network(
+            self.spec.model,
+            seed=self.spec.seed,
+            dimensions=self.input_dimensions,
+            storage=Storage(self.storage_root),
+            allowed_roots=self.allowed_roots,
+        )
+
+
+class SequenceFeatures:
+    """Reads sequences, runs the network over each, and takes over picture and thumbnail."""
+
+    def __init__(self, setup: SequenceSetup) -> None:
+        network = setup.network()
+        network.module.to(worker_device())
+        self._setup = setup
+        self._schema = tables.features_schema(setup.columns, setup.spec.dtype)
+        self._reader = SequencesReader(setup.dataset)
+        self._runners = recurrent_runners(network, setup.spec, setup.columns)
+
+    def process(self, examples: pa.Table) -> Processed:
+        """Features of a shard, in the order of its examples."""
+        parts, errors = [self._schema.empty_table()], list[dict[str, Any]]()
+        size = self._setup.spec.batch_size or BATCH_SIZE
+        for start in range(0, examples.num_rows, size):
+            parts.append(self._rows(examples.slice(start, size), errors))
+        return Processed(pa.concat_tables(parts), errors)
+
+    def _rows(self, examples: pa.Table, errors: list[dict[str, Any]]) -> pa.Table:
+        rows, kept = list[dict[str, pa.Scalar]](), list[int]()
+        for number, example in enumerate(examples.to_pylist()):
+            try:
+                rows.append(self._reader.read_row(example["locator"]))
+                kept.append(number)
+            except RowError as error:
+                errors.append(error_row(example, error.code, error.message))
+        if not rows:
+            return self._schema.empty_table()
+        inputs, lengths = padded([as_matrix(row["features"]) for row in rows])
+        found = [runner.run(inputs, lengths) for runner in self._runners]
+        columns = dict(zip(self._setup.columns, found, strict=True))
+        copied = {
+            name: pa.array([row[name].as_py() for row in rows], self._schema.field(name).type)
+            for name in _COPIED
+        }
+        taken = examples.take(pa.array(kept, pa.int64()))
+        return features_table(taken, columns, copied, self._setup.spec.dtype)
+
+
+def padded(
+    sequences: list[NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Sequences of (T_i, D) as one array (N, T, D), zeros behind the shorter ones; and their T_i."""
+    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+    whole = np.zeros((len(sequences), int(lengths.max()), sequences[0].shape[1]), np.float32)
+    for row, sequence in zip(whole, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return whole, lengths

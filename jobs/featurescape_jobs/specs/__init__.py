@@ -1,0 +1,130 @@
+"""The requests: one pydantic model per job type, one union discriminated by ``job``.
+
+Unknown fields are refused. Every field says its unit and range. A spec names earlier jobs by id;
+`input_jobs` lists them, so that the service can wait for them. What needs the machine that runs the
+job (does the root exist, has the model such a layer) is checked there, before any work.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, get_args
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from featurescape_jobs.errors import RequestError, SpecError
+from featurescape_jobs.specs.base import (
+    JOB_ID_PATTERN,
+    SHA256_PATTERN,
+    BaseJobSpec,
+    DatasetSpec,
+    JobId,
+    ModelSpec,
+    Name,
+    RecurrentSpec,
+    Resources,
+    Spec,
+)
+from featurescape_jobs.specs.maps import MIN_EMBEDDED, EmbeddingSpec, TilesSpec
+from featurescape_jobs.specs.networks import FeaturesSpec, RendersSpec, TrainingSpec
+
+__all__ = [
+    "JOB_ID_PATTERN",
+    "JOB_SPECS",
+    "MIN_EMBEDDED",
+    "SHA256_PATTERN",
+    "AnyJobSpec",
+    "BaseJobSpec",
+    "DatasetSpec",
+    "EmbeddingSpec",
+    "FeaturesSpec",
+    "JobId",
+    "JobSpec",
+    "ModelSpec",
+    "Name",
+    "RecurrentSpec",
+    "RendersSpec",
+    "Resources",
+    "Spec",
+    "TilesSpec",
+    "TrainingSpec",
+    "input_jobs",
+    "input_kinds",
+    "parse_spec",
+]
+
+AnyJobSpec = TrainingSpec | FeaturesSpec | EmbeddingSpec | TilesSpec
+JobSpec = Annotated[AnyJobSpec, Field(discriminator="job")]
+JOB_SPECS: dict[str, type[BaseJobSpec]] = {
+    spec.model_fields["job"].default: spec
+    for spec in (TrainingSpec, FeaturesSpec, EmbeddingSpec, TilesSpec)
+}
+_ADAPTER: TypeAdapter[AnyJobSpec] = TypeAdapter(JobSpec)
+_MAX_SPEC_BYTES = 1_000_000
+
+
+def _explain(error: ValidationError) -> SpecError:
+    """The first problem in one sentence; all of them in the detail."""
+    problems = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        job, *path = [str(part) for part in item["loc"]] or [""]
+        if job not in JOB_SPECS:
+            job, path = "", [job, *path]
+        message = item["msg"]
+        if item["type"] == "extra_forbidden":
+            message = _no_such_field(job, path)
+        problems.append({"field": ".".join(path), "problem": message})
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    field = first["field"] or "job"
+    return SpecError(f"{field}: {first['problem']}{more}", field=field, problems=problems)
+
+
+def _no_such_field(job: str, path: list[str]) -> str:
+    """What to say of an unknown field: the fields there are beside it, the nearest first."""
+    spec: Any = JOB_SPECS.get(job)
+    for part in path[:-1]:
+        kinds = [spec.model_fields[part].annotation] if part in _fields(spec) else []
+        kinds += get_args(kinds[0]) if kinds else []  # an optional part is one of a union
+        spec = next((kind for kind in kinds if _fields(kind)), None)
+    fields = _fields(spec)
+    near = difflib.get_close_matches(path[-1], fields, n=1)
+    if near:
+        return f"there is no such field; did you mean {near[0]}?"
+    return f"there is no such field; there are {', '.join(fields)}"
+
+
+def _fields(spec: Any) -> list[str]:
+    return list(getattr(spec, "model_fields", {}))
+
+
+def parse_spec(data: Any) -> AnyJobSpec:
+    """A validated spec from a mapping or JSON text; raises `SpecError` that names the field."""
+    try:
+        if isinstance(data, str | bytes):
+            if len(data) > _MAX_SPEC_BYTES:
+                raise RequestError(f"a spec has at most {_MAX_SPEC_BYTES} bytes, this {len(data)}")
+            return _ADAPTER.validate_json(data)
+        return _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def input_jobs(spec: AnyJobSpec) -> dict[str, str]:
+    """Field path → id of the job it names, as ``{"features": "features-…"}``."""
+    inputs = {field: str(getattr(spec, field)) for field in type(spec).needs}
+    dataset, model = getattr(spec, "dataset", None), getattr(spec, "model", None)
+    if isinstance(dataset, DatasetSpec) and dataset.job is not None:
+        inputs["dataset.job"] = dataset.job
+    if isinstance(model, ModelSpec) and model.training is not None:
+        inputs["model.training"] = model.training
+    return inputs
+
+
+def input_kinds(spec: AnyJobSpec) -> dict[str, str]:
+    """Field path → the job type that the job it names must be."""
+    kinds = {**type(spec).needs, "model.training": "training"}
+    dataset = getattr(spec, "dataset", None)
+    if isinstance(dataset, DatasetSpec) and dataset.job is not None:
+        kinds["dataset.job"] = dataset.job.partition("-")[0]  # whether it takes such: its card says
+    return kinds

@@ -1,0 +1,172 @@
+"""What every spec is made of: strict models, ids, and the parts that several jobs share."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+JOB_ID_PATTERN = r"^[a-z]{3,16}-[0-9a-f]{12}$"
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
+
+JobId = Annotated[
+    str, Field(pattern=JOB_ID_PATTERN, description="Id of a job, as `features-0123456789ab`.")
+]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+LayerName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Spec(BaseModel):
+    """Base of everything that is validated here: frozen, no unknown fields, no NaN."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class DatasetSpec(Spec):
+    """Which examples: a dataset of the catalog and where it lies."""
+
+    name: Name = Field(description="A dataset of the catalog: digits, mnist, images, …")
+    root: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="Folder, file or s3://bucket/prefix that it is read from, on every machine that "
+        "works on it; the service allows only roots below its own list. Not for embedded datasets.",
+    )
+    job: JobId | None = Field(
+        default=None,
+        description="A job whose artifact is the dataset, in place of a root: a `renders` job for "
+        "shapenet, a `features` job for features.",
+    )
+    example: Literal["view", "model"] = Field(
+        default="view",
+        description="shapenet: what one example is, a view, or a model with all its views.",
+    )
+    split: Name = Field(
+        default="all", description="train, val, test or all, where the dataset has them."
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="At most this many examples, evenly spread over the listing; none: all.",
+    )
+    image_column: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        default="image",
+        description="Parquet: the struct column {bytes, path}. "
+        "WebDataset: the ending of the picture; image: any.",
+    )
+    label_column: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="Parquet: the column with the label; none: unlabeled. "
+        "WebDataset: ending, or field of the json, with the label; none: cls.",
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> DatasetSpec:
+        if self.root is not None and self.job is not None:
+            raise ValueError("give either `root` or `job`, not both")
+        return self
+
+    def placed(self, root: str) -> DatasetSpec:
+        """The same dataset, with the folder of its job's artifact as the root."""
+        return self.model_copy(update={"root": root})
+
+
+class RecurrentSpec(Spec):
+    """The shape of a recurrent network."""
+
+    cell: Literal["rnn", "lstm", "gru"] = Field(
+        default="lstm", description="The simple recurrence with tanh, or one with gates."
+    )
+    layers: int = Field(
+        default=1, ge=1, le=4, description="Recurrent layers, each over the states of the last."
+    )
+    bidirectional: bool = Field(
+        default=False, description="Read the sequence from both ends; the states are concatenated."
+    )
+    hidden_units: int = Field(
+        default=128, ge=1, le=4096, description="H, units per layer and direction."
+    )
+
+
+class ModelSpec(Spec):
+    """Which network, and with which weights."""
+
+    name: Name = Field(description="A model of the catalog: lenet, row_lstm, efficientnet_lite0, …")
+    weights: str = Field(
+        default="pretrained",
+        min_length=1,
+        max_length=4096,
+        description="`pretrained` (what the model's card names), `random` (seeded; only where you "
+        "ask for it), or a .safetensors or state dict file.",
+    )
+    weights_sha256: str | None = Field(
+        default=None,
+        pattern=SHA256_PATTERN,
+        description="Expected sha256 of the file; required for a .pt or .pth file.",
+    )
+    training: JobId | None = Field(
+        default=None, description="A `training` job of this model, whose weights are taken."
+    )
+
+    recurrent: RecurrentSpec | None = Field(
+        default=None,
+        description="Shape of a recurrent model (row_lstm, view_lstm); none: one layer of 128 LSTM "
+        "units, or what `training` trained.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelSpec:
+        if self.training is not None and self.weights != "pretrained":
+            raise ValueError("give either `training` or `weights`, not both")
+        return self
+
+
+class Resources(Spec):
+    """What the job may use. The defaults fit a laptop and a small cluster."""
+
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Worker processes; none: the CPUs of the cluster / cpus_per_worker.",
+    )
+    cpus_per_worker: int = Field(
+        default=1, ge=1, le=256, description="CPU threads of one worker process."
+    )
+    gpus_per_worker: float | None = Field(
+        default=None,
+        ge=0,
+        le=8,
+        description="GPUs of one worker, 0.5 for two workers on one GPU, 0 for none; none: 1 where "
+        "the cluster has GPUs and the job runs a network.",
+    )
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _whole_or_share(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and value != int(value):
+            raise ValueError("a share of one GPU (up to 1), or a whole number")
+        return value
+
+
+class BaseJobSpec(Spec):
+    """Fields that every job has."""
+
+    needs: ClassVar[dict[str, str]] = {}
+    """Field with an input job id → the job type that it must be."""
+
+    title: str | None = Field(
+        default=None, min_length=1, max_length=200, description="A name for people."
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="All randomness is a function of seed and example id.",
+    )
+    resources: Resources = Field(
+        default_factory=Resources, description="Worker processes and threads."
+    )

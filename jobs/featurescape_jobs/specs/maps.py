@@ -1,0 +1,90 @@
+"""Specs of the jobs that make a map of features: `embedding`, `tiles`."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.specs.base import BaseJobSpec, JobId, LayerName, Name
+
+MIN_EMBEDDED = 8
+"""Examples that an embedding needs at least."""
+
+
+class EmbeddingSpec(BaseJobSpec):
+    """Lay features out in two dimensions with t-SNE."""
+
+    job: Literal["embedding"] = "embedding"
+    needs: ClassVar[dict[str, str]] = {"features": "features"}
+    features: JobId = Field(description="The `features` job to lay out.")
+    layer: LayerName | None = Field(
+        default=None, description="Which layer of the features job; none: its first."
+    )
+    pca_components: int | None = Field(
+        default=50,
+        ge=2,
+        le=4096,
+        description="Reduce the features to this many principal components first; none: do not.",
+    )
+    perplexity: float = Field(
+        default=30, ge=2, le=1000, description="Effective number of neighbors; below N / 3."
+    )
+    metric: Literal["euclidean", "cosine"] = Field(
+        default="euclidean", description="Distance between features."
+    )
+    neighbors: Literal["auto", "exact", "approximate"] = Field(
+        default="auto", description="How the neighbor graph is built (FAISS)."
+    )
+    early_exaggeration: float = Field(
+        default=12, ge=1, le=100, description="Factor of the first phase."
+    )
+    early_exaggeration_iterations: int = Field(
+        default=250, ge=0, le=10_000, description="Iterations of the first phase."
+    )
+    iterations: int = Field(default=500, ge=0, le=100_000, description="Iterations after that.")
+    learning_rate: Annotated[float, Field(gt=0, le=1e7)] | Literal["auto"] = Field(
+        default="auto", description="Step size; auto: N / exaggeration."
+    )
+
+    def check_examples(self, examples: int) -> None:
+        """Raise `SpecError` unless three times the perplexity fits the number of examples."""
+        if examples < MIN_EMBEDDED:
+            raise SpecError(
+                f"features: {examples} examples; an embedding needs at least {MIN_EMBEDDED}",
+                field="features",
+                examples=examples,
+            )
+        if 3 * self.perplexity > examples - 1:
+            raise SpecError(
+                f"perplexity: {self.perplexity:g} is too large for {examples} examples; "
+                f"at most {(examples - 1) / 3:.3g} (a third of them)",
+                field="perplexity",
+                examples=examples,
+            )
+
+
+class TilesSpec(BaseJobSpec):
+    """Draw an embedding as a tile pyramid: density, category and thumbnails."""
+
+    job: Literal["tiles"] = "tiles"
+    needs: ClassVar[dict[str, str]] = {"embedding": "embedding"}
+    embedding: JobId = Field(description="The `embedding` job to draw.")
+    color_layers: tuple[Name, ...] = Field(
+        default=("density", "category", "thumbnails"),
+        min_length=1,
+        description="Color layers to draw; category is left out where there are no labels.",
+    )
+    max_zoom: int | None = Field(
+        default=None,
+        ge=0,
+        le=12,
+        description="Deepest zoom level; none: deep enough for every picture to have room.",
+    )
+    thumbnail_px: int = Field(
+        default=64,
+        ge=16,
+        le=256,
+        description="Cell of one picture in the thumbnails layer, in pixels.",
+    )

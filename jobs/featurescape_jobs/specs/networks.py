@@ -1,0 +1,135 @@
+"""Specs of the jobs that make pictures, weights and features: `training`, `features`, `renders`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, ModelSpec
+
+
+class TrainingSpec(BaseJobSpec):
+    """Train a network of the catalog on a labeled dataset."""
+
+    job: Literal["training"] = "training"
+    dataset: DatasetSpec = Field(description="Labeled examples to learn from.")
+    model: ModelSpec = Field(description="A trainable model; its weights are the start.")
+    epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Passes over the training part; none: 3, and more where the dataset is so small "
+        "that they would be fewer than 200 steps.",
+    )
+    batch_size: int = Field(default=128, ge=1, le=65536, description="Examples per step.")
+    learning_rate: float = Field(
+        default=5e-3, gt=0, le=10, description="Peak of the one-cycle schedule (AdamW)."
+    )
+    validation_fraction: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Part held out to measure accuracy, drawn by example id.",
+    )
+
+    @model_validator(mode="after")
+    def _starts_somewhere(self) -> TrainingSpec:
+        if self.model.training is not None:
+            raise ValueError("model.training: a training job starts from weights, not from a job")
+        return self
+
+
+class FeaturesSpec(BaseJobSpec):
+    """Extract one feature vector per example from a layer of a network."""
+
+    job: Literal["features"] = "features"
+    dataset: DatasetSpec = Field(description="The examples.")
+    model: ModelSpec = Field(description="The network.")
+    layers: tuple[LayerName, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=16,
+        description="Module paths of the layers, as `layer4.2`, all of one pass; the first is the "
+        "column `features`, the others `features_2` and so on. One name will do; none: the card's "
+        "choice.",
+    )
+    pooling: Literal["mean", "max", "flatten", "last", "steps"] | None = Field(
+        default=None,
+        description="How an activation becomes a vector: mean or max over positions (or steps), "
+        "flatten, the last valid step of a sequence, or every step of it; none: the card's choice, "
+        "for other layers than the card's own mean or last.",
+    )
+    view_pooling: Literal["max", "mean", "steps"] = Field(
+        default="max",
+        description="Where an example is several views: the largest value over them, the mean, or "
+        "the features of every view as a sequence.",
+    )
+    state: Literal["hidden", "cell", "gates"] = Field(
+        default="hidden", description="What is taken from a recurrent layer at each step."
+    )
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=8192,
+        description="Examples per forward pass; none: fits the size of the network's input.",
+    )
+    shard_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Examples per shard, the unit of retry and commit; none: fits the dataset.",
+    )
+    dtype: Literal["float32", "float16"] = Field(
+        default="float32", description="Type of the features as stored."
+    )
+    execution: Literal["auto", "float32", "folded", "bfloat16", "compiled"] = Field(
+        default="auto",
+        description="How the network is run: as it is, with batch norms folded, folded in bfloat16, "
+        "or that compiled; auto: the fastest whose features have a cosine of 0.999 to float32.",
+    )
+    thumbnail_px: int = Field(
+        default=64, ge=8, le=256, description="Longer side of the thumbnail, in pixels."
+    )
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("layers")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("a layer is named twice")
+        return value
+
+
+class RendersSpec(BaseJobSpec):
+    """Render meshes from many sides, in the layout of ShapeNetRendering."""
+
+    job: Literal["renders"] = "renders"
+    dataset: DatasetSpec = Field(description="The meshes.")
+    views: int = Field(default=24, ge=1, le=100, description="Pictures of one mesh.")
+    image_px: int = Field(default=137, ge=16, le=1024, description="Side of a picture, in pixels.")
+    elevation_min_degrees: float = Field(
+        default=25, ge=-90, le=90, description="Lowest camera, above the horizon."
+    )
+    elevation_max_degrees: float = Field(
+        default=30, ge=-90, le=90, description="Highest camera, above the horizon."
+    )
+    shard_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Meshes per shard, the unit of retry and commit; none: fits the dataset.",
+    )
+    thumbnail_px: int = Field(
+        default=64, ge=8, le=256, description="Longer side of the thumbnail, in pixels."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RendersSpec:
+        if self.elevation_min_degrees > self.elevation_max_degrees:
+            raise ValueError("elevation_min_degrees is above elevation_max_degrees")
+        return self

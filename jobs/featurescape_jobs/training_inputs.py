@@ -1,0 +1,189 @@
+"""What a network is trained on: pictures at its size, or sequences of features; read once, kept for all epochs.
+
+Memory: pictures as uint8, up to `MAX_MEMORY_BYTES`; beyond that, and for sequences always, they lie in a
+temporary file that is mapped.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from featurescape_jobs.context import RunContext
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Reader, RowError
+from featurescape_jobs.datasets.features import SequencesReader
+from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.ordered_threads import ordered_map
+from featurescape_jobs.preprocessing import normalize, resize
+from featurescape_jobs.shard_worker import error_row
+from featurescape_jobs.specs import DatasetSpec
+
+MAX_MEMORY_BYTES = 1 << 30
+_CHUNK = 256
+
+Pixels = NDArray[np.uint8]
+Rows = NDArray[np.int64]
+
+
+class Inputs(Protocol):
+    """N examples as a network takes them."""
+
+    def batch(self, rows: Rows) -> tuple[torch.Tensor, ...]:
+        """The arguments of the network's forward pass, for B of the examples."""
+        ...
+
+
+@dataclass(frozen=True)
+class Read:
+    """The inputs that could be read, their rows in the listing, and error rows of the others."""
+
+    inputs: Inputs
+    rows: Rows
+    errors: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is read: the frozen listing of a dataset, for so many classes."""
+
+    table: pa.Table
+    dataset: DatasetSpec
+    """Placed."""
+    n_classes: int
+
+    def check_label(self, example: dict[str, Any]) -> None:
+        """Raise `RowError` for a label that is no class."""
+        label = example["label"]
+        if label is None or not 0 <= label < self.n_classes:
+            raise RowError("bad_label", f"label {label} is not one of {self.n_classes} classes")
+
+
+@dataclass(frozen=True)
+class PictureInputs:
+    """Pictures at the network's size: ``pixels`` is (N, input_px, input_px, C) uint8."""
+
+    pixels: Pixels
+    card: PictureCard
+
+    def batch(self, rows: Rows) -> tuple[torch.Tensor, ...]:
+        """Normalized pictures (B, C, H, W)."""
+        return (torch.from_numpy(normalize(self.pixels[rows], self.card)),)
+
+
+@dataclass(frozen=True)
+class SequenceInputs:
+    """Sequences one after the other: example i has ``lengths[i]`` of the ``steps`` (S, D) float32."""
+
+    steps: NDArray[np.float32]
+    starts: Rows
+    lengths: Rows
+
+    def batch(self, rows: Rows) -> tuple[torch.Tensor, ...]:
+        """Sequences (B, T, D), zeros behind the shorter ones, and their lengths (B,)."""
+        lengths = self.lengths[rows]
+        whole = np.zeros((len(rows), int(lengths.max()), self.steps.shape[1]), np.float32)
+        for sequence, start, length in zip(whole, self.starts[rows], lengths, strict=True):
+            sequence[:length] = self.steps[start : start + length]
+        return torch.from_numpy(whole), torch.from_numpy(lengths)
+
+
+@contextmanager
+def read_pictures(source: Source, card: PictureCard, context: RunContext) -> Iterator[Read]:
+    """Decode and resize all pictures; the temporary file, if there is one, goes with the block."""
+    n = source.table.num_rows
+    errors: list[dict[str, Any]] = []
+    with _array((n, card.input_px, card.input_px, card.channels)) as pixels:
+        kept, used = np.zeros(n, np.int64), 0
+        pictures = _Pictures(source, card)
+        chunks = [source.table.slice(start, _CHUNK) for start in range(0, n, _CHUNK)]
+        for number, (found, rows, bad) in enumerate(
+            ordered_map(pictures.read, chunks, context.threads)
+        ):
+            pixels[used : used + len(rows)] = found
+            kept[used : used + len(rows)] = np.asarray(rows, np.int64) + number * _CHUNK
+            used += len(rows)
+            errors += bad
+            context.progress(min((number + 1) * _CHUNK, n), errors=len(errors))
+        yield Read(PictureInputs(pixels[:used], card), kept[:used], errors)
+
+
+@contextmanager
+def _array(shape: tuple[int, ...]) -> Iterator[Pixels]:
+    """Room for the pictures: in memory, or in a temporary file where they are too many."""
+    if int(np.prod(shape)) <= MAX_MEMORY_BYTES:
+        yield np.empty(shape, np.uint8)
+        return
+    with tempfile.TemporaryDirectory(prefix="featurescape-") as folder:
+        yield np.memmap(Path(folder, "pixels"), np.uint8, "w+", shape=shape)
+
+
+class _Pictures:
+    """Reads pictures on several threads, each with a reader of its own."""
+
+    def __init__(self, source: Source, card: PictureCard) -> None:
+        self._source, self._card = source, card
+        self._local = threading.local()
+
+    def _reader(self) -> Reader:
+        if not hasattr(self._local, "reader"):
+            spec = self._source.dataset
+            self._local.reader = DATASETS[spec.name].open_reader(spec)
+        reader: Reader = self._local.reader
+        return reader
+
+    def read(self, chunk: pa.Table) -> tuple[Pixels, list[int], list[dict[str, Any]]]:
+        """Pictures, their rows within the chunk, and error rows for the rest."""
+        px, channels = self._card.input_px, self._card.channels
+        pictures = np.empty((chunk.num_rows, px, px, channels), np.uint8)
+        rows: list[int] = []
+        errors: list[dict[str, Any]] = []
+        for row, example in enumerate(chunk.to_pylist()):
+            try:
+                self._source.check_label(example)
+                picture = self._reader().read(example["locator"])
+                pictures[len(rows)] = resize(picture, self._card)
+                rows.append(row)
+            except RowError as error:
+                errors.append(error_row(example, error.code, error.message))
+        return pictures[: len(rows)], rows, errors
+
+
+@contextmanager
+def read_sequences(source: Source, context: RunContext) -> Iterator[Read]:
+    """Copy all sequences to a temporary file, which goes with the block."""
+    reader = SequencesReader(source.dataset)
+    rows, lengths = list[int](), list[int]()
+    errors: list[dict[str, Any]] = []
+    dimensions = 0
+    with tempfile.TemporaryDirectory(prefix="featurescape-") as folder:
+        path = Path(folder, "steps")
+        with path.open("wb") as file:
+            for row, example in enumerate(source.table.to_pylist()):
+                try:
+                    source.check_label(example)
+                    steps = reader.read_features(example["locator"])
+                except RowError as error:
+                    errors.append(error_row(example, error.code, error.message))
+                    continue
+                steps.tofile(file)
+                rows.append(row)
+                lengths.append(len(steps))
+                dimensions = steps.shape[1]
+                context.progress(row + 1, errors=len(errors))
+        counts = np.array(lengths, np.int64)
+        steps = np.zeros((0, 1), np.float32)
+        if len(rows):
+            steps = np.memmap(path, np.float32, "r", shape=(int(counts.sum()), dimensions))
+        starts = np.cumsum(counts) - counts
+        yield Read(SequenceInputs(steps, starts, counts), np.array(rows, np.int64), errors)
