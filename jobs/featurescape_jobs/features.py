@@ -37,11 +37,11 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.datasets.features import open_sequences
-from featurescape_jobs.feature_columns import plan_columns
+from featurescape_jobs.extraction.columns import plan_columns
+from featurescape_jobs.extraction.pictures import PictureSetup
+from featurescape_jobs.extraction.sequences import SequenceSetup
 from featurescape_jobs.frozen import check_reads, freeze, place_dataset
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.picture_features import PictureSetup
-from featurescape_jobs.sequence_features import SequenceSetup
 from featurescape_jobs.shards import Bulk, run_shards
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
 

@@ -78,6 +78,9 @@ def test_an_example_is_shown_with_its_neighbors(http: httpx.Client, map_id: str)
     assert (found["label"], found["class_name"]) == (3, "3")
     assert (found["width"], found["height"]) == (8, 8)
     assert found["x"] == pytest.approx(0.4)
+    assert found["attributes"] == {}
+    known = http.get(f"/v1/maps/{map_id}/examples/1").json()["attributes"]
+    assert known == {"name": "a <b>one</b>", "azimuth_degrees": 30.5}
     assert [near["row"] for near in found["neighbors"]] == [2, 0]
     assert found["neighbors"][0]["class_name"] is None
     near = found["neighbors"][1]

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from featurescape_jobs import datasets, embedding, features, frozen, picture_features, training
+from featurescape_jobs import datasets, embedding, features, frozen, training
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, Picture, RowError
 from featurescape_jobs.errors import DatasetError, LayerError, SpecError, WeightsError
+from featurescape_jobs.extraction import pictures
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.registry import Registry
@@ -68,7 +69,7 @@ class Turned:
 @pytest.fixture(autouse=True)
 def turned(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = Registry("dataset", (*DATASETS.values(), Turned()))
-    for module in (frozen, picture_features, datasets):
+    for module in (frozen, pictures, datasets):
         monkeypatch.setattr(module, "DATASETS", registry)
 
 
@@ -139,7 +140,7 @@ def test_several_layers_come_from_one_pass(tmp_path: Path) -> None:
 
     registry = Registry("dataset", (*DATASETS.values(), Counted()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picture_features, "DATASETS", registry)
+        patch.setattr(pictures, "DATASETS", registry)
         fields = {"dataset": {"name": "turned"}, "model": LENET, "layers": ["fc2", "conv1", "head"]}
         outcome, _, context = run_job(tmp_path, VIEWS_ID, **fields)
     assert len(reads) == N
@@ -176,9 +177,7 @@ def test_a_view_lstm_is_trained_on_views_and_gives_features_of_models(tmp_path: 
     assert trained.details["validation_accuracy"] > 0.9 > trained.details["majority_rate"]
     assert trained.details["dimensions"] == 84
     model = {"name": "view_lstm", "training": TRAINING_ID}
-    outcome, _, context = run_job(
-        tmp_path, "features-00000000000e", dataset=sequences, model=model
-    )
+    outcome, _, context = run_job(tmp_path, "features-00000000000e", dataset=sequences, model=model)
     table = table_of(context)
     assert outcome.details["dimensions"] == 2 * 12
     assert table["example_id"].equals(views["example_id"])

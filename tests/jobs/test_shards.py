@@ -1,6 +1,8 @@
 """The bulk engine: every example ends as exactly one row or one error row."""
 
 import json
+import math
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -107,6 +109,33 @@ def test_a_damaged_shard_is_done_again(tmp_path: Path, damage: str) -> None:
     assert table["squared"].to_pylist() == expected()
     changed = {file.path for file in second.files} - {file.path for file in first.files}
     assert len([path for path in changed if "squares" in path]) == 1
+
+
+def test_the_files_of_a_shard_are_one_archive(tmp_path: Path) -> None:
+    run = context(tmp_path)
+    _, table = squares(run, SquareSetup(files=True, bad=("0",)), 10)
+    refs = [file for file in run.files if file.kind == "squares_tar"]
+    assert len(refs) == 10
+    found = {}
+    for ref in refs:
+        with tarfile.open(run.storage.local_path(run.path(ref.path))) as tar:
+            found |= {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
+    values = table["squared"].to_pylist()
+    assert len(values) == 99
+    assert found == {f"{math.isqrt(n)}/square.txt": str(n).encode() for n in values}
+
+
+def test_a_damaged_archive_is_made_again(tmp_path: Path) -> None:
+    first = context(tmp_path)
+    squares(first, SquareSetup(files=True))
+    damaged = next(file for file in first.files if file.kind == "squares_tar")
+    path = first.storage.local_path(first.path(damaged.path))
+    path.write_bytes(path.read_bytes()[:-512])
+    second = context(tmp_path, attempt=2)
+    squares(second, SquareSetup(files=True))
+    kept = {file.path for file in second.files}
+    assert damaged.path not in kept
+    assert len(kept & {file.path for file in first.files}) == len(first.files) - 3, "errors, too"
 
 
 def test_damaged_error_rows_are_gathered_again(tmp_path: Path) -> None:

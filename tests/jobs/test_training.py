@@ -96,6 +96,25 @@ def test_a_run_repeats_exactly_and_another_seed_does_not(tmp_path: Path) -> None
     assert not any(torch.equal(first[name], other[name]) for name in first)
 
 
+@pytest.mark.parametrize(
+    ("steps", "epochs"), [(10_000, 3), (422, 5), (71, 16), (13, 16), (5, 40), (1, 200)]
+)
+def test_the_fewer_examples_the_more_epochs(steps: int, epochs: int) -> None:
+    assert training.default_epochs(steps) == epochs
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("model", "accuracy"), [("lenet", 0.985), ("row_lstm", 0.96)])
+def test_real_digits_are_learned(
+    mnist_digits: Path, tmp_path: Path, model: str, accuracy: float
+) -> None:
+    dataset = {"name": "mnist", "root": str(mnist_digits)}
+    spec = spec_of(dataset=dataset, model={"name": model}, epochs=None)
+    outcome, _ = train(tmp_path, spec)
+    assert len(outcome.details["classes"]) == 10
+    assert outcome.details["validation_accuracy"] >= accuracy
+
+
 def test_digits_are_learned_with_the_default_settings(tmp_path: Path) -> None:
     spec = spec_of(dataset={"name": "digits"}, epochs=None)
     outcome, context = train(tmp_path, spec)

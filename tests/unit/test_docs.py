@@ -28,7 +28,6 @@ from featurescape_jobs import (
     features,
     frozen,
     networks,
-    picture_features,
     specs,
     tables,
     tiles,
@@ -38,6 +37,7 @@ from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.extraction import pictures
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import JOBS
@@ -246,7 +246,7 @@ def extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
         loaded[name.rpartition(".")[2]] = load(file, name)
     datasets = Registry("dataset", (*DATASETS.values(), loaded["gradients"].DATASET))
-    for module in (frozen, picture_features, loaded["brightness"]):
+    for module in (frozen, pictures, loaded["brightness"]):
         monkeypatch.setattr(module, "DATASETS", datasets)
     models = Registry("model", (*MODELS.values(), loaded["pocket"].MODEL))
     for module in (networks, features):

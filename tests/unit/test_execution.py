@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -190,3 +191,19 @@ def test_every_mode_of_a_network_of_the_catalog_keeps_the_features(name: str) ->
     assert execution.smallest_cosines(half, plain) > execution.MIN_COSINE
     again = execution.build(target, "float32")(inputs)
     assert all(map(np.array_equal, again, plain)), "the plain network was changed"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own compiler uses torch.jit
+@pytest.mark.compiler
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++")
+def test_a_compiled_network_keeps_the_features_of_batches_of_any_size() -> None:
+    """A short batch is filled up: every size would compile again."""
+    network = load_network(ModelSpec(name="lenet", weights="random"), seed=0)
+    columns = (LayerColumn("features", "fc2", "flatten", 84),)
+    target = Target(network, columns, torch.device("cpu"))
+    inputs = np.random.default_rng(0).normal(size=(8, 1, 28, 28)).astype(np.float32)
+    plain, compiled = execution.build(target, "float32"), execution.build(target, "compiled")
+    for n in (8, 3, 8):
+        cosine = execution.smallest_cosines(compiled(inputs[:n]), plain(inputs[:n]))
+        assert cosine > execution.MIN_COSINE
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1

@@ -22,7 +22,7 @@ from featurescape_jobs.errors import (
     UnknownNameError,
     WeightsError,
 )
-from featurescape_jobs.feature_columns import plan_columns
+from featurescape_jobs.extraction.columns import plan_columns
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import (
     Capture,

@@ -191,13 +191,6 @@ def test_views_are_read_alike_whatever_the_scale_of_their_features() -> None:
         torch.testing.assert_close(scaled, network(views), atol=1e-4, rtol=0)
 
 
-def test_what_is_left_out_in_training_is_there_afterwards() -> None:
-    network, views = ViewLstm(dimensions=12).build(4), torch.randn(2, 24, 12)
-    assert not torch.equal(network(views), network(views))
-    network.eval()
-    assert torch.equal(network(views), network(views))
-
-
 @pytest.mark.parametrize("cell", MODULES)
 def test_a_network_learns_which_of_two_steps_was_larger(cell: str) -> None:
     torch.manual_seed(0)

@@ -19,8 +19,8 @@ class TrainingSpec(BaseJobSpec):
         default=None,
         ge=1,
         le=1000,
-        description="Passes over the training part; none: 3, and more where the dataset is so small "
-        "that they would be fewer than 200 steps.",
+        description="Passes over the training part; none: for 2,000 steps, but 3 at least and 16 at "
+        "most, and more only where the dataset is so small that they would be fewer than 200 steps.",
     )
     batch_size: int = Field(default=128, ge=1, le=65536, description="Examples per step.")
     learning_rate: float = Field(
@@ -112,6 +112,10 @@ class RendersSpec(BaseJobSpec):
     dataset: DatasetSpec = Field(description="The meshes.")
     views: int = Field(default=24, ge=1, le=100, description="Pictures of one mesh.")
     image_px: int = Field(default=137, ge=16, le=1024, description="Side of a picture, in pixels.")
+    up: Literal["y", "z"] = Field(
+        default="y",
+        description="The axis that points up in OBJ, PLY and OFF files; GLB and .sh3f say it.",
+    )
     elevation_min_degrees: float = Field(
         default=25, ge=-90, le=90, description="Lowest camera, above the horizon."
     )

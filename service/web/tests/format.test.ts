@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { elapsedSeconds, formatAgo, formatBytes, formatDuration, formatEta, formatFigure, humanize, joined, plural } from "../src/lib/format";
+import { attributeValue, elapsedSeconds, formatAgo, formatBytes, formatDuration, formatEta, formatFigure, humanize, joined, plural } from "../src/lib/format";
 import { Lru } from "../src/lib/lru";
 import { Store } from "../src/lib/store";
 import type { ColorLayer } from "../src/api/types";
@@ -8,6 +8,10 @@ import { gridStep } from "../src/map/panel";
 import { drawnText, zoomText } from "../src/map/status-line";
 
 describe("numbers and times", () => {
+  it("of attributes have two decimals at most", () => {
+    expect([30.456, 24, -0.5, "a <b>"].map(attributeValue)).toEqual(["30.46", "24", "-0.5", "a <b>"]);
+  });
+
   it("are written as people read them", () => {
     expect(plural(1, "picture")).toBe("1 picture");
     expect(plural(1797, "picture")).toBe("1,797 pictures");

@@ -124,6 +124,8 @@ export interface Example {
   /** Pixels of the picture as it was read. */
   width: number;
   height: number;
+  /** What the dataset knows of the example beside its label. Hostile text. */
+  attributes: Record<string, string | number>;
   neighbors: Neighbor[];
 }
 

@@ -82,3 +82,8 @@ const ABBREVIATIONS: Record<string, string> = { kl: "KL", knn: "kNN", pca: "PCA"
 export function humanize(name: string): string {
   return name.split("_").map((word) => ABBREVIATIONS[word] ?? word).join(" ");
 }
+
+/** The value of an attribute: numbers with at most two decimals. */
+export function attributeValue(value: string | number): string {
+  return typeof value === "number" ? String(Math.round(value * 100) / 100) : value;
+}

@@ -3,7 +3,7 @@
 import { imageUrl, thumbnailUrl } from "../api/client";
 import type { Example, Neighbor } from "../api/types";
 import { fill, h } from "../lib/dom";
-import { formatCount, formatFigure } from "../lib/format";
+import { attributeValue, formatCount, formatFigure, humanize } from "../lib/format";
 import { icon } from "../lib/icons";
 
 export interface PanelActions {
@@ -136,6 +136,7 @@ export class DetailPanel {
       fact("Size", `${formatCount(example.width)} × ${formatCount(example.height)}`),
       fact("Position", `${example.x.toFixed(4)}, ${example.y.toFixed(4)}`),
       fact("Row", formatCount(example.row)),
+      ...Object.entries(example.attributes).map(([name, value]) => fact(humanize(name), attributeValue(value))),
     );
   }
 

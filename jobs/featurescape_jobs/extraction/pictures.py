@@ -21,8 +21,8 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.devices import worker_device
-from featurescape_jobs.feature_columns import recurrent_runners
-from featurescape_jobs.feature_rows import Features, features_table, pool_views
+from featurescape_jobs.extraction.columns import recurrent_runners
+from featurescape_jobs.extraction.rows import Features, features_table, pool_views
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import LoadedNetwork, load_network
 from featurescape_jobs.picture_batches import Batch, Batches, Plan, all_views, one_picture

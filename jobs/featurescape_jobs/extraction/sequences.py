@@ -17,8 +17,8 @@ from featurescape_jobs import tables
 from featurescape_jobs.datasets.base import RowError
 from featurescape_jobs.datasets.features import SequencesReader, as_matrix
 from featurescape_jobs.devices import worker_device
-from featurescape_jobs.feature_columns import recurrent_runners
-from featurescape_jobs.feature_rows import features_table
+from featurescape_jobs.extraction.columns import recurrent_runners
+from featurescape_jobs.extraction.rows import features_table
 from featurescape_jobs.networks import LoadedNetwork, load_network
 from featurescape_jobs.shard_worker import Processed, error_row
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurescape_jobs.feature_rows import features_table, pool_views
+from featurescape_jobs.extraction.rows import features_table, pool_views
 from featurescape_jobs.tables import INPUT, LayerColumn, features_schema
 
 FEATURES = np.array([[1, 8], [3, 2], [5, 5]], np.float32)

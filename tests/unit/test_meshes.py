@@ -1,0 +1,423 @@
+"""Meshes are found by folder, catalog or library, and nothing outside of them is read."""
+
+import os
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Entry, RowError
+from featurescape_jobs.datasets.mesh_files import inside_path
+from featurescape_jobs.datasets.meshes import MeshReader, slug
+from featurescape_jobs.datasets.sh3f import properties
+from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.specs import DatasetSpec
+from mesh_builders import COLORS_MTL, box_obj, halves, png, sh3f, square_obj, triangle_glb, write
+
+MESHES = DATASETS["meshes"]
+BOX = {"box.mtl": COLORS_MTL}
+TEXTURED = "newmtl wood\nKd 0 1 0\nmap_Kd {}\n"
+
+
+def spec_of(root: Path) -> DatasetSpec:
+    return DatasetSpec(name="meshes", root=str(root))
+
+
+def listed(root: Path) -> tuple[list[Entry], list[str]]:
+    listing = MESHES.freeze(spec_of(root))
+    return list(listing.entries), list(listing.classes)
+
+
+def reader(root: Path) -> MeshReader:
+    opened = MESHES.open_reader(spec_of(root))
+    assert isinstance(opened, MeshReader)
+    return opened
+
+
+def code_of(root: Path, locator: str) -> str:
+    with pytest.raises(RowError) as caught:
+        reader(root).read_mesh(locator)
+    return caught.value.code
+
+
+# -- folders -----------------------------------------------------------------------------------
+
+
+def test_the_first_folder_is_the_category_and_ids_are_where_pictures_go(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "chair/a.obj": box_obj(),
+            "chair/b/model.glb": triangle_glb(),
+            "02691156/c/models/model_normalized.obj": box_obj(),
+            "02691156/c/models/model_normalized.json": "{}",
+            "lamp/train/one.off": "OFF",
+            "lamp/train/two.off": "OFF",
+            "sofa/c.obj": box_obj(),
+            "sofa/c.ply": "ply",
+            "notes/readme.txt": "no mesh",
+        },
+    )
+    entries, classes = listed(tmp_path)
+    assert classes == ["02691156", "chair", "lamp", "sofa"]
+    found = {entry.example_id: (classes[entry.label or 0], entry.locator) for entry in entries}
+    assert found == {
+        "02691156/c": ("02691156", "02691156/c/models/model_normalized.obj"),
+        "chair/a": ("chair", "chair/a.obj"),
+        "chair/b": ("chair", "chair/b/model.glb"),
+        "lamp/train-one": ("lamp", "lamp/train/one.off"),
+        "lamp/train-two": ("lamp", "lamp/train/two.off"),
+        "sofa/c.obj": ("sofa", "sofa/c.obj"),
+        "sofa/c.ply": ("sofa", "sofa/c.ply"),
+    }
+    assert entries[1].attributes == {"category": "chair"}
+
+
+def test_a_flat_folder_gives_no_labels(tmp_path: Path) -> None:
+    entries, classes = listed(write(tmp_path, {"a.obj": box_obj(), "b.obj": box_obj()}))
+    assert classes == []
+    assert [(e.example_id, e.label, e.attributes) for e in entries] == [
+        ("meshes/a", None, None),
+        ("meshes/b", None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("Living room", "Living-room"),
+        ("Küche", "Kuche"),
+        ("../..", None),
+        ("椅子", None),
+        (".hidden", "hidden"),
+        ("a/b\\c\0d", "a-b-c-d"),
+    ],
+)
+def test_a_slug_is_safe_as_a_file_name(words: str, name: str | None) -> None:
+    found = slug(words)
+    assert found == (name or found)
+    assert found.strip(".-") == found != ""
+    assert all(c.isascii() and (c.isalnum() or c in "._-") for c in found)
+
+
+def test_models_that_would_share_an_id_get_a_number(tmp_path: Path) -> None:
+    entries, _ = listed(write(tmp_path, {"x/a b.obj": box_obj(), "x/a-b.obj": box_obj()}))
+    ids = [entry.example_id for entry in entries]
+    assert ids[0] == "x/a-b"
+    assert ids[1].startswith("x/a-b-")
+    assert len(set(ids)) == 2
+
+
+def test_a_name_that_is_not_utf8_is_read(tmp_path: Path) -> None:
+    write(tmp_path, {os.fsdecode(b"chair/\xff.obj"): box_obj()})
+    ((entry,), _) = listed(tmp_path)
+    assert reader(tmp_path).read_mesh(entry.locator).faces == 12
+
+
+@pytest.mark.parametrize("files", [{}, {"a.txt": "x"}, {"x/a.stl": "solid"}])
+def test_a_root_without_meshes_is_an_error(tmp_path: Path, files: dict[str, str]) -> None:
+    write(tmp_path, files)
+    with pytest.raises(DatasetError, match="no meshes"):
+        MESHES.check(spec_of(tmp_path))
+
+
+def test_a_single_mesh_is_no_root_as_what_lies_beside_it_is_read_too(tmp_path: Path) -> None:
+    write(tmp_path, {"a.obj": box_obj()})
+    with pytest.raises(DatasetError, match="folder"):
+        MESHES.check(spec_of(tmp_path / "a.obj"))
+
+
+def test_the_axis_that_points_up_is_turned_up_but_for_glb(tmp_path: Path) -> None:
+    tall = box_obj(size=(1, 1, 4))
+    write(tmp_path, {"x/a.obj": tall, "x/box.mtl": COLORS_MTL, "x/t.glb": triangle_glb()})
+    (part,) = reader(tmp_path).read_mesh("x/a.obj", "z").parts
+    assert np.ptp(part.positions, axis=0).tolist() == [1, 4, 1]
+    (part,) = reader(tmp_path).read_mesh("x/t.glb", "z").parts
+    assert part.positions[2].tolist() == [0, 1, 0]
+
+
+# -- catalog.csv -------------------------------------------------------------------------------
+
+
+def test_a_catalog_says_path_name_and_category(tmp_path: Path) -> None:
+    catalog = (
+        "\ufeffPath, Category ,name,extra\n"
+        'chair/a.obj,chair,"A chair, with arms",1\n'
+        "b.obj,,,\n"
+        "chair/a.obj,sofa,,\n"
+    )
+    write(tmp_path, {"catalog.csv": catalog, "chair/a.obj": box_obj(), "unlisted.obj": ""})
+    entries, classes = listed(tmp_path)
+    assert classes == ["chair", "sofa"]
+    assert [(e.example_id, e.locator, e.label) for e in entries] == [
+        ("chair/a", "chair/a.obj", 0),
+        ("meshes/b", "b.obj", None),
+        ("sofa/chair-a", "chair/a.obj", 1),
+    ]
+    assert entries[0].attributes == {"name": "A chair, with arms", "category": "chair"}
+    assert entries[1].attributes is None
+
+
+@pytest.mark.parametrize(
+    ("catalog", "says"),
+    [
+        ("file,name\na.obj,x\n", "no column path"),
+        ("", "no column path"),
+        ("path\na.obj\n \n", "row 3"),
+        (b"path\n\xff.obj\n", "UTF-8"),
+        ('path\n"a.obj\n', "catalog.csv"),
+    ],
+)
+def test_a_catalog_that_is_none_is_an_error(
+    tmp_path: Path, catalog: str | bytes, says: str
+) -> None:
+    write(tmp_path, {"catalog.csv": catalog})
+    with pytest.raises(DatasetError, match=says):
+        listed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("gone.obj", "not_found"),
+        ("../outside.obj", "refused"),
+        ("x/../../outside.obj", "refused"),
+        ("/etc/passwd.obj", "refused"),
+        ("C:/a.obj", "refused"),
+        ("x\\a.obj", "refused"),
+        ("raw:zz.obj", "refused"),
+        ("notes.txt", "not_a_mesh"),
+        ("folder.obj", "not_found"),
+        ("../x.sh3f#1", "refused"),
+        ("gone.sh3f#1", "not_found"),
+    ],
+)
+def test_what_a_catalog_may_not_name_is_a_row_error(tmp_path: Path, path: str, code: str) -> None:
+    root = tmp_path / "root"
+    write(tmp_path, {"outside.obj": box_obj(), "root/notes.txt": "x"})
+    (root / "folder.obj").mkdir()
+    write(root, {"catalog.csv": f"path\n{path}\n"})
+    ((entry,), _) = listed(root)
+    assert code_of(root, entry.locator) == code
+
+
+# -- what a mesh names -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "wood.png",
+        "./wood.png",
+        "../x/wood.png",
+        "C:\\Users\\me\\wood.png",
+        "/home/me/textures/wood.png",
+        "..\\..\\..\\wood.png",
+    ],
+)
+def test_a_texture_is_found_by_path_or_by_its_name_beside_the_mesh(
+    tmp_path: Path, reference: str
+) -> None:
+    picture = png(halves((255, 0, 0), (0, 0, 255)))
+    library = TEXTURED.format(reference)
+    write(tmp_path, {"x/a.obj": square_obj(), "x/square.mtl": library, "x/wood.png": picture})
+    mesh = reader(tmp_path).read_mesh("x/a.obj")
+    assert mesh.missing == 0
+    assert mesh.parts[0].texture is not None
+
+
+def test_textures_in_a_folder_beside_the_meshes_are_read_as_shapenetcore_has_them(
+    tmp_path: Path,
+) -> None:
+    picture = png(np.zeros((4, 4, 3), np.uint8))
+    library = TEXTURED.format("../images/texture0.png")
+    write(
+        tmp_path,
+        {
+            "02691156/c/models/model.obj": square_obj(),
+            "02691156/c/models/square.mtl": library,
+            "02691156/c/images/texture0.png": picture,
+        },
+    )
+    assert reader(tmp_path).read_mesh("02691156/c/models/model.obj").missing == 0
+
+
+def test_nothing_outside_of_the_root_is_read(tmp_path: Path) -> None:
+    """By ``..``, by an absolute path, by links to files and folders, by a pipe."""
+    picture = png(np.zeros((4, 4, 3), np.uint8))
+    root = write(tmp_path / "root", {"x/a.obj": square_obj(), "x/b.obj": box_obj()})
+    secret = write(tmp_path, {"secret.png": picture, "secret/b.png": picture}) / "secret.png"
+    (root / "x/link.png").symlink_to(secret)
+    (root / "x/folder").symlink_to(tmp_path / "secret")
+    (root / "x/loop.png").symlink_to(root / "x/loop.png")
+    os.mkfifo(root / "x/pipe.png")
+    for name in (
+        "../../secret.png",
+        str(secret),
+        "link.png",
+        "folder/b.png",
+        "loop.png",
+        "pipe.png",
+    ):
+        write(root, {"x/square.mtl": TEXTURED.format(name)})
+        mesh = reader(root).read_mesh("x/a.obj")
+        assert (mesh.missing, mesh.parts[0].texture) == (1, None), name
+    (root / "x/c.obj").symlink_to(root / "x/b.obj")
+    assert reader(root).read_mesh("x/c.obj").faces == 12
+    write(tmp_path, {"outside.obj": box_obj()})
+    (root / "x/d.obj").symlink_to(tmp_path / "outside.obj")
+    assert code_of(root, "x/d.obj") == "refused"
+
+
+def test_a_path_stays_inside() -> None:
+    assert inside_path("a/b", "../c//./d.png") == "a/c/d.png"
+    for reference in ("../../../x", "/x", "c:x", "a\\b", "a\0"):
+        with pytest.raises(RowError, match="outside"):
+            inside_path("a/b", reference)
+
+
+def test_a_file_that_is_too_large_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featurescape_jobs.rendering import loading
+
+    monkeypatch.setattr(loading, "MAX_BYTES", 100)
+    assert code_of(write(tmp_path, {"x/a.obj": box_obj()}), "x/a.obj") == "too_many_bytes"
+
+
+# -- Sweet Home 3D -----------------------------------------------------------------------------
+
+CATALOG = """# Furniture
+id=Library
+id#1=Library#box
+name#1=A bo\\u0078 \\
+  of wood
+category#1=Living room
+model#1=/models/box/box.obj
+id#2=Library#tall
+name#2=T\\u00fcr
+category#2=Doors
+model#2=/models/box/tall.obj
+modelRotation#2=1 0 0 0 0 1 0 -1 0
+category#3=Doors
+model#3=/models/other.dae
+"""
+FILES = {
+    "models/box/box.obj": box_obj(),
+    "models/box/box.mtl": COLORS_MTL,
+    "models/box/tall.obj": box_obj(size=(1, 1, 4)),
+    "models/other.dae": "<xml>",
+}
+
+
+def test_a_furniture_library_is_listed_by_its_catalog(tmp_path: Path) -> None:
+    sh3f(tmp_path / "in/lib.sh3f", FILES, CATALOG)
+    write(tmp_path, {"in/Doors.obj": box_obj(), "Doors/a.obj": box_obj()})
+    entries, classes = listed(tmp_path)
+    assert classes == ["Doors", "Living room", "in"]
+    assert [(e.example_id, e.locator, e.label) for e in entries] == [
+        ("Doors/a", "Doors/a.obj", 0),
+        ("in/Doors", "in/Doors.obj", 2),
+        ("Living-room/Library-box", "in/lib.sh3f#1", 1),
+        ("Doors/Library-tall", "in/lib.sh3f#2", 0),
+        ("Doors/other", "in/lib.sh3f#3", 0),
+    ]
+    assert entries[2].attributes == {"name": "A box of wood", "category": "Living room"}
+    assert entries[3].attributes == {"name": "Tür", "category": "Doors"}
+
+
+def test_a_library_can_be_the_root_and_its_models_stand_upright(tmp_path: Path) -> None:
+    path = sh3f(tmp_path / "lib.sh3f", FILES, CATALOG)
+    assert len(listed(path)[0]) == 3
+    opened = reader(path)
+    box, tall = (opened.read_mesh(f"lib.sh3f#{number}") for number in (1, 2))
+    assert (box.faces, box.missing, box.parts[0].color) == (12, 0, (1, 0, 0, 1))
+    assert np.ptp(tall.parts[0].positions, axis=0).tolist() == [1, 4, 1]
+    assert code_of(path, "lib.sh3f#3") == "not_a_mesh"
+    assert code_of(path, "lib.sh3f#9") == "not_found"
+
+
+def test_properties_are_read_as_java_writes_them() -> None:
+    text = "a=1\n  b : x\\:y \n!no\nc\\ d = e\\\n   f\ng\n"
+    assert list(properties(text)) == [("a", "1"), ("b", "x:y "), ("c d", "ef"), ("g", "")]
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("/models/../../etc/passwd.obj", "refused"),
+        ("//etc/passwd.obj", "refused"),
+        ("/models/gone.obj", "not_found"),
+        ("/models/folder.obj/", "not_found"),
+        ("http://host/a.obj", "refused"),
+    ],
+)
+def test_what_a_library_may_not_name_is_a_row_error(tmp_path: Path, model: str, code: str) -> None:
+    path = sh3f(tmp_path / "lib.sh3f", FILES, f"model#1={model}\n")
+    assert code_of(path, "lib.sh3f#1") == code
+
+
+def test_a_member_that_unpacks_to_much_more_is_not_unpacked(tmp_path: Path) -> None:
+    bomb = b"v 0 0 0\n" * (1 << 20)
+    path = sh3f(tmp_path / "lib.sh3f", {"a.obj": bomb}, "model#1=/a.obj\n")
+    assert code_of(path, "lib.sh3f#1") == "too_many_bytes"
+
+
+def test_a_member_that_lies_about_its_size_is_a_row_error(tmp_path: Path) -> None:
+    path = sh3f(tmp_path / "lib.sh3f", {"a.obj": box_obj()}, "model#1=/a.obj\n")
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 24 : at + 28] = struct.pack("<L", 20)
+    path.write_bytes(data)
+    assert code_of(path, "lib.sh3f#1") == "decode_error"
+
+
+def test_an_encrypted_or_oddly_packed_member_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lib.sh3f"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("PluginFurnitureCatalog.properties", "model#1=/a.obj\n")
+        archive.writestr("a.obj", box_obj(), compress_type=zipfile.ZIP_BZIP2)
+    assert code_of(path, "lib.sh3f#1") == "refused"
+    plain = sh3f(tmp_path / "b.sh3f", {"a.obj": box_obj()}, "model#1=/a.obj\n")
+    data = bytearray(plain.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    plain.write_bytes(data)
+    assert code_of(plain, "b.sh3f#1") == "refused"
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "html", "directory", "zip64", "catalog"])
+def test_a_library_that_is_no_sound_zip_ends_the_job(tmp_path: Path, damage: str) -> None:
+    path = sh3f(tmp_path / "lib.sh3f", FILES, CATALOG)
+    data = bytearray(path.read_bytes())
+    end = len(data) - 22
+    if damage == "directory":
+        data[end + 12 : end + 16] = struct.pack("<L", 1 << 30)
+    changed = {
+        "empty": b"",
+        "cut": bytes(data[: len(data) // 2]),
+        "html": b"<html>" * 100,
+        "directory": bytes(data),
+        "zip64": bytes(data[:end]) + b"PK\x06\x07" + bytes(16) + bytes(data[end:]),
+        "catalog": b"",
+    }
+    if damage == "catalog":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.obj", box_obj())
+    else:
+        path.write_bytes(changed[damage])
+    with pytest.raises(DatasetError, match=r"lib\.sh3f"):
+        listed(path)
+
+
+@pytest.mark.data
+def test_the_furniture_libraries_have_820_models_that_can_be_read(furniture: Path) -> None:
+    entries, classes = listed(furniture)
+    assert len(entries) == len({entry.example_id for entry in entries}) == 820
+    assert len(classes) == 12
+    assert all(entry.attributes and entry.attributes["name"] for entry in entries)
+    opened = reader(furniture)
+    for entry in entries[::50]:
+        assert opened.read_mesh(entry.locator).faces > 0, entry.example_id
