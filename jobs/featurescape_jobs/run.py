@@ -33,7 +33,10 @@ from featurescape_jobs.storage import Storage
 BEAT_SECONDS = 2.0
 LEASE_SECONDS = 60.0
 """A driver that cannot show a sign of life for so long stops itself: another may have its job."""
-_VERSIONED = ("featurescape", "torch", "torchvision", "ray", "pyarrow", "openTSNE", "datashader")
+_VERSIONED = (
+    *("featurescape", "torch", "torchvision", "ray", "pyarrow", "openTSNE", "datashader"),
+    *("vtk", "trimesh"),
+)
 
 log = logging.getLogger("featurescape_jobs.run")
 
@@ -58,6 +61,7 @@ class JobEntry:
 JOBS: Registry[JobEntry] = Registry(
     "job type",
     (
+        JobEntry("renders", "Render meshes", "Pictures of 3D models from many sides.", 0),
         JobEntry("training", "Train a network", "Learn weights on a labeled dataset.", 8),
         JobEntry("features", "Extract features", "One vector and thumbnail per example.", 0),
         JobEntry("embedding", "Embed features", "t-SNE: two coordinates per example.", 16),

@@ -73,6 +73,37 @@ NEIGHBORS = pa.schema(
         _field("distances", pa.list_(pa.float32()), "Distances in feature space to them."),
     ]
 )
+RENDERS = pa.schema(
+    [
+        _field(
+            "example_id",
+            pa.string(),
+            "`<category>/<model>`, the folder of its pictures in the shard's archive.",
+        ),
+        LABEL,
+        _field("locator", pa.string(), "Where the mesh was read from."),
+        _field("name", pa.string(), "What the catalog calls the model; null: nothing."),
+        _field("category", pa.string(), "The category in the dataset's words; null: none."),
+        _field("color", pa.string(), "The basic color term that most of it has; null: unseen."),
+        _field("color_share", pa.float32(), "Part of its pixels of that color.", "fraction"),
+        _field("color_hex", pa.string(), "The mean of these, as #rrggbb."),
+        _field("views", pa.int32(), "Pictures of the model."),
+        _field("azimuths", pa.list_(pa.float32()), "Of every view, from the front.", "degrees"),
+        _field(
+            "elevations", pa.list_(pa.float32()), "Of every view, above the horizon.", "degrees"
+        ),
+        _field(
+            "distance",
+            pa.float32(),
+            "Of the camera from the center of all views.",
+            "diagonals of the bounding box",
+        ),
+        _field("faces", pa.int32(), "Triangles."),
+        _field("vertices", pa.int32(), "Vertices, those of seams several times."),
+        _field("missing", pa.int32(), "Materials and textures that could not be read."),
+        _field("thumbnail", IMAGE, "The first view on white, reduced; PNG or WebP bytes."),
+    ]
+)
 HISTORY = pa.schema(
     [
         _field("epoch", pa.int32(), "Epoch, from 1."),

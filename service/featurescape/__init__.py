@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.specs import EmbeddingSpec as EmbeddingSpec
     from featurescape_jobs.specs import FeaturesSpec as FeaturesSpec
     from featurescape_jobs.specs import ModelSpec as ModelSpec
+    from featurescape_jobs.specs import RendersSpec as RendersSpec
     from featurescape_jobs.specs import Resources as Resources
     from featurescape_jobs.specs import TilesSpec as TilesSpec
     from featurescape_jobs.specs import TrainingSpec as TrainingSpec
@@ -50,6 +51,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "EmbeddingSpec",
         "FeaturesSpec",
         "ModelSpec",
+        "RendersSpec",
         "Resources",
         "TilesSpec",
         "TrainingSpec",

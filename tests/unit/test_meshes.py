@@ -1,8 +1,7 @@
 """Meshes are found by folder, catalog or library, and nothing outside of them is read."""
 
 import os
-import struct
-import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,21 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry, RowError
 from featurescape_jobs.datasets.mesh_files import inside_path
 from featurescape_jobs.datasets.meshes import MeshReader, slug
-from featurescape_jobs.datasets.sh3f import properties
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
-from mesh_builders import COLORS_MTL, box_obj, halves, png, sh3f, square_obj, triangle_glb, write
+from mesh_builders import (
+    COLORS_MTL,
+    LIBRARY,
+    LIBRARY_FILES,
+    box_obj,
+    halves,
+    png,
+    sh3f,
+    square_obj,
+    triangle_glb,
+    write,
+)
+from tar_builders import bucket, upload
 
 MESHES = DATASETS["meshes"]
 BOX = {"box.mtl": COLORS_MTL}
@@ -204,6 +214,41 @@ def test_what_a_catalog_may_not_name_is_a_row_error(tmp_path: Path, path: str, c
     assert code_of(root, entry.locator) == code
 
 
+# -- a bucket ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def s3_root() -> Iterator[str]:
+    with bucket("meshes") as root:
+        yield root
+
+
+def test_a_bucket_gives_the_same_meshes(tmp_path: Path, s3_root: str) -> None:
+    picture = png(halves((255, 0, 0), (0, 0, 255)))
+    write(
+        tmp_path,
+        {
+            "chair/a.obj": square_obj(),
+            "chair/square.mtl": TEXTURED.format("../images/wood.png"),
+            "images/wood.png": picture,
+        },
+    )
+    sh3f(tmp_path / "lib.sh3f", LIBRARY_FILES, LIBRARY)
+    upload(tmp_path, s3_root)
+    there = MESHES.freeze(DatasetSpec(name="meshes", root=s3_root))
+    entries, classes = listed(tmp_path)
+    assert list(there.classes) == classes
+    assert [entry.example_id for entry in there.entries] == [e.example_id for e in entries]
+    opened = MESHES.open_reader(DatasetSpec(name="meshes", root=s3_root))
+    assert isinstance(opened, MeshReader)
+    mesh = opened.read_mesh("chair/a.obj")
+    assert (mesh.faces, mesh.missing) == (2, 0)
+    assert opened.read_mesh("lib.sh3f#1").faces == 12
+    with pytest.raises(RowError) as caught:
+        opened.read_mesh("chair/gone.obj")
+    assert caught.value.code == "not_found"
+
+
 # -- what a mesh names -------------------------------------------------------------------------
 
 
@@ -286,130 +331,6 @@ def test_a_file_that_is_too_large_is_not_read(
 
     monkeypatch.setattr(loading, "MAX_BYTES", 100)
     assert code_of(write(tmp_path, {"x/a.obj": box_obj()}), "x/a.obj") == "too_many_bytes"
-
-
-# -- Sweet Home 3D -----------------------------------------------------------------------------
-
-CATALOG = """# Furniture
-id=Library
-id#1=Library#box
-name#1=A bo\\u0078 \\
-  of wood
-category#1=Living room
-model#1=/models/box/box.obj
-id#2=Library#tall
-name#2=T\\u00fcr
-category#2=Doors
-model#2=/models/box/tall.obj
-modelRotation#2=1 0 0 0 0 1 0 -1 0
-category#3=Doors
-model#3=/models/other.dae
-"""
-FILES = {
-    "models/box/box.obj": box_obj(),
-    "models/box/box.mtl": COLORS_MTL,
-    "models/box/tall.obj": box_obj(size=(1, 1, 4)),
-    "models/other.dae": "<xml>",
-}
-
-
-def test_a_furniture_library_is_listed_by_its_catalog(tmp_path: Path) -> None:
-    sh3f(tmp_path / "in/lib.sh3f", FILES, CATALOG)
-    write(tmp_path, {"in/Doors.obj": box_obj(), "Doors/a.obj": box_obj()})
-    entries, classes = listed(tmp_path)
-    assert classes == ["Doors", "Living room", "in"]
-    assert [(e.example_id, e.locator, e.label) for e in entries] == [
-        ("Doors/a", "Doors/a.obj", 0),
-        ("in/Doors", "in/Doors.obj", 2),
-        ("Living-room/Library-box", "in/lib.sh3f#1", 1),
-        ("Doors/Library-tall", "in/lib.sh3f#2", 0),
-        ("Doors/other", "in/lib.sh3f#3", 0),
-    ]
-    assert entries[2].attributes == {"name": "A box of wood", "category": "Living room"}
-    assert entries[3].attributes == {"name": "Tür", "category": "Doors"}
-
-
-def test_a_library_can_be_the_root_and_its_models_stand_upright(tmp_path: Path) -> None:
-    path = sh3f(tmp_path / "lib.sh3f", FILES, CATALOG)
-    assert len(listed(path)[0]) == 3
-    opened = reader(path)
-    box, tall = (opened.read_mesh(f"lib.sh3f#{number}") for number in (1, 2))
-    assert (box.faces, box.missing, box.parts[0].color) == (12, 0, (1, 0, 0, 1))
-    assert np.ptp(tall.parts[0].positions, axis=0).tolist() == [1, 4, 1]
-    assert code_of(path, "lib.sh3f#3") == "not_a_mesh"
-    assert code_of(path, "lib.sh3f#9") == "not_found"
-
-
-def test_properties_are_read_as_java_writes_them() -> None:
-    text = "a=1\n  b : x\\:y \n!no\nc\\ d = e\\\n   f\ng\n"
-    assert list(properties(text)) == [("a", "1"), ("b", "x:y "), ("c d", "ef"), ("g", "")]
-
-
-@pytest.mark.parametrize(
-    ("model", "code"),
-    [
-        ("/models/../../etc/passwd.obj", "refused"),
-        ("//etc/passwd.obj", "refused"),
-        ("/models/gone.obj", "not_found"),
-        ("/models/folder.obj/", "not_found"),
-        ("http://host/a.obj", "refused"),
-    ],
-)
-def test_what_a_library_may_not_name_is_a_row_error(tmp_path: Path, model: str, code: str) -> None:
-    path = sh3f(tmp_path / "lib.sh3f", FILES, f"model#1={model}\n")
-    assert code_of(path, "lib.sh3f#1") == code
-
-
-def test_a_member_that_unpacks_to_much_more_is_not_unpacked(tmp_path: Path) -> None:
-    bomb = b"v 0 0 0\n" * (1 << 20)
-    path = sh3f(tmp_path / "lib.sh3f", {"a.obj": bomb}, "model#1=/a.obj\n")
-    assert code_of(path, "lib.sh3f#1") == "too_many_bytes"
-
-
-def test_a_member_that_lies_about_its_size_is_a_row_error(tmp_path: Path) -> None:
-    path = sh3f(tmp_path / "lib.sh3f", {"a.obj": box_obj()}, "model#1=/a.obj\n")
-    data = bytearray(path.read_bytes())
-    at = data.rindex(b"PK\x01\x02")
-    data[at + 24 : at + 28] = struct.pack("<L", 20)
-    path.write_bytes(data)
-    assert code_of(path, "lib.sh3f#1") == "decode_error"
-
-
-def test_an_encrypted_or_oddly_packed_member_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "lib.sh3f"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("PluginFurnitureCatalog.properties", "model#1=/a.obj\n")
-        archive.writestr("a.obj", box_obj(), compress_type=zipfile.ZIP_BZIP2)
-    assert code_of(path, "lib.sh3f#1") == "refused"
-    plain = sh3f(tmp_path / "b.sh3f", {"a.obj": box_obj()}, "model#1=/a.obj\n")
-    data = bytearray(plain.read_bytes())
-    data[data.rindex(b"PK\x01\x02") + 8] |= 1
-    plain.write_bytes(data)
-    assert code_of(plain, "b.sh3f#1") == "refused"
-
-
-@pytest.mark.parametrize("damage", ["empty", "cut", "html", "directory", "zip64", "catalog"])
-def test_a_library_that_is_no_sound_zip_ends_the_job(tmp_path: Path, damage: str) -> None:
-    path = sh3f(tmp_path / "lib.sh3f", FILES, CATALOG)
-    data = bytearray(path.read_bytes())
-    end = len(data) - 22
-    if damage == "directory":
-        data[end + 12 : end + 16] = struct.pack("<L", 1 << 30)
-    changed = {
-        "empty": b"",
-        "cut": bytes(data[: len(data) // 2]),
-        "html": b"<html>" * 100,
-        "directory": bytes(data),
-        "zip64": bytes(data[:end]) + b"PK\x06\x07" + bytes(16) + bytes(data[end:]),
-        "catalog": b"",
-    }
-    if damage == "catalog":
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("a.obj", box_obj())
-    else:
-        path.write_bytes(changed[damage])
-    with pytest.raises(DatasetError, match=r"lib\.sh3f"):
-        listed(path)
 
 
 @pytest.mark.data

@@ -7,6 +7,7 @@ from featurescape_jobs.datasets import (
     features,
     imagenet,
     images,
+    meshes,
     mnist,
     shapenet,
     webdataset,
@@ -23,6 +24,7 @@ DATASETS: Registry[Dataset] = Registry(
         imagenet.DATASET,
         webdataset.DATASET,
         shapenet.DATASET,
+        meshes.DATASET,
         features.DATASET,
     ),
 )

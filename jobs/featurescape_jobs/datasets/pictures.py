@@ -54,6 +54,13 @@ def file_locator(path: str) -> str:
     return path if plain else _RAW + os.fsencode(path).hex()
 
 
+def locator_path(locator: str) -> str:
+    """The path that `file_locator` made the locator of."""
+    if locator.startswith(_RAW):
+        return os.fsdecode(bytes.fromhex(locator.removeprefix(_RAW)))
+    return locator
+
+
 def member_locator(archive: str, member: Member) -> str:
     """The locator of an entry of an archive."""
     if member.problem:
@@ -92,11 +99,10 @@ class PictureReader:
             return self._range(path, int(start), int(tail))
         if path and tail == _REFUSED:
             raise RowError("refused", f"the archive's entry is a {path.rpartition(':')[2]}")
-        if locator.startswith(_RAW):
-            locator = os.fsdecode(bytes.fromhex(locator.removeprefix(_RAW)))
-        size = self._tree.size(locator)
+        path = locator_path(locator)
+        size = self._tree.size(path)
         _check_size(size)
-        return self._tree.read(locator, 0, size)
+        return self._tree.read(path, 0, size)
 
     def _range(self, path: str, start: int, size: int) -> bytes:
         _check_size(size)

@@ -122,9 +122,14 @@ class PictureFeatures:
         return features_table(batch.examples, dict(found), pictures, dtype)
 
     def _extract(self, batch: Batch) -> list[Features]:
-        """Per layer, of N examples; the network sees at most a batch of pictures at a time."""
-        starts = range(0, len(batch.inputs), self._batch_size)
-        parts = [self._pass(batch.inputs[at : at + self._batch_size]) for at in starts]
+        """Per layer, of N examples; the network sees at most a batch of pictures at a time.
+
+        The views of a model are cut evenly: 24 as two passes of 12 rather than of 16 and 8.
+        """
+        passes = -(-len(batch.inputs) // self._batch_size)
+        size = -(-len(batch.inputs) // passes)
+        starts = range(0, len(batch.inputs), size)
+        parts = [self._pass(batch.inputs[at : at + size]) for at in starts]
         layers = [_joined(list(of_layer)) for of_layer in zip(*parts, strict=True)]
         if not is_sequence(self._setup.dataset):
             return layers

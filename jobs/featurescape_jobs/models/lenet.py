@@ -28,6 +28,7 @@ CARD = PictureCard(
     std=(0.5,),
     layers=("conv1", "relu1", "conv2", "relu2", "fc1", "relu3", "fc2", "relu4", "head"),
     default_layer="fc2",
+    dream_layer="relu2",
     default_pooling="flatten",
     weights=None,
     trainable=True,

@@ -30,6 +30,7 @@ MODEL = TorchvisionModel(
             *("avgpool", "fc"),
         ),
         default_layer="avgpool",
+        dream_layer="layer3.1",
         default_pooling="flatten",
         weights=imagenet_weights("resnet18-f37072fd.pth"),
         n_classes=1000,

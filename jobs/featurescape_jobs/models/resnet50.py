@@ -33,6 +33,7 @@ MODEL = TorchvisionModel(
             *("avgpool", "fc"),
         ),
         default_layer="avgpool",
+        dream_layer="layer3.4",
         default_pooling="flatten",
         weights=imagenet_weights("resnet50-0676ba61.pth"),
         n_classes=1000,

@@ -30,6 +30,7 @@ MODEL = TorchvisionModel(
             *(f"classifier.{number}" for number in range(7)),
         ),
         default_layer="classifier.4",
+        dream_layer="features.25",
         default_pooling="flatten",
         weights=imagenet_weights("vgg16-397923af.pth"),
         n_classes=1000,

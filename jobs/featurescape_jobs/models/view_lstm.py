@@ -2,8 +2,7 @@
 
 The features are those of another `features` job with every view as a step. Each step is brought to mean 0
 and variance 1 over its values (J. Ba et al., "Layer normalization", 2016), as features of one network are on
-quite another scale than those of the next; a share of what each layer reads is left out in training
-(N. Srivastava et al., "Dropout", 2014), since collections of models are small and features wide.
+quite another scale than those of the next.
 
 Views as a sequence: after H. Su et al., "Multi-view convolutional neural networks for 3D shape
 recognition" (2015), who take the largest value over the views instead.
@@ -22,8 +21,6 @@ from featurescape_jobs.specs import RecurrentSpec
 
 if TYPE_CHECKING:
     from torch import nn
-
-DROPOUT_FRACTION = 0.3
 
 
 @lru_cache(maxsize=64)
@@ -81,9 +78,7 @@ class ViewLstm:
                 field="dataset",
             )
         normalization = nn.LayerNorm(self.dimensions)
-        return RecurrentNetwork(
-            self.dimensions, self.recurrent, n_classes, normalization, DROPOUT_FRACTION
-        )
+        return RecurrentNetwork(self.dimensions, self.recurrent, n_classes, normalization)
 
     def pretrained(self) -> nn.Module:
         """There are none: raises `WeightsError`."""

@@ -132,7 +132,6 @@ class RecurrentNetwork(nn.Module):
         shape: cell, layers, directions and units.
         n_classes: outputs.
         normalization: of the values of each step; None: they come normalized.
-        dropout_fraction: of what each layer and the head read, in training.
     """
 
     def __init__(
@@ -141,12 +140,10 @@ class RecurrentNetwork(nn.Module):
         shape: Shape,
         n_classes: int,
         normalization: nn.Module | None = None,
-        dropout_fraction: float = 0.0,
     ) -> None:
         super().__init__()
         width = shape.hidden_units * (2 if shape.bidirectional else 1)
         self.normalization = normalization
-        self.dropout = nn.Dropout(dropout_fraction)
         self.recurrent = nn.ModuleList(
             Layer(shape.cell, size, shape.hidden_units, both=shape.bidirectional)
             for size in (input_size, *[width] * (shape.layers - 1))
@@ -167,7 +164,7 @@ class RecurrentNetwork(nn.Module):
         """
         top = self.layers[-1]
         states = top(self.inputs_of(len(self.layers) - 1, inputs, lengths), lengths)
-        logits: torch.Tensor = self.head(self.dropout(top.last(states, lengths)))
+        logits: torch.Tensor = self.head(top.last(states, lengths))
         return logits
 
     def inputs_of(
@@ -177,8 +174,7 @@ class RecurrentNetwork(nn.Module):
         steps = _without_padding(as_steps(inputs), lengths)  # so that nothing in there is NaN
         if self.normalization is not None:
             steps = self.normalization(steps)
-        steps = self.dropout(steps)
         for layer in self.layers[:number]:
-            steps = self.dropout(layer(steps, lengths))
+            steps = layer(steps, lengths)
         read: torch.Tensor = steps
         return read

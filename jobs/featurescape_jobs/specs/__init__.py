@@ -53,11 +53,11 @@ __all__ = [
     "parse_spec",
 ]
 
-AnyJobSpec = TrainingSpec | FeaturesSpec | EmbeddingSpec | TilesSpec
+AnyJobSpec = RendersSpec | TrainingSpec | FeaturesSpec | EmbeddingSpec | TilesSpec
 JobSpec = Annotated[AnyJobSpec, Field(discriminator="job")]
 JOB_SPECS: dict[str, type[BaseJobSpec]] = {
     spec.model_fields["job"].default: spec
-    for spec in (TrainingSpec, FeaturesSpec, EmbeddingSpec, TilesSpec)
+    for spec in (RendersSpec, TrainingSpec, FeaturesSpec, EmbeddingSpec, TilesSpec)
 }
 _ADAPTER: TypeAdapter[AnyJobSpec] = TypeAdapter(JobSpec)
 _MAX_SPEC_BYTES = 1_000_000

@@ -1,0 +1,319 @@
+"""Job ``gradients``: which pixels of each picture an output of the network depends on.
+
+Input: a dataset of pictures and a model with weights (``model.training`` names a `training` job).
+
+Output, kind ``gradients``, one Parquet file per shard: example_id, label, locator, picture (what the
+network saw), target (the output explained), prediction, probability (of the target), maps (a list with an
+entry per method: method, shape (height, width), values (float32 or float16), scale, overlay (RGBA PNG of
+the picture's size), relief (PNG; guided methods and deconvolution), completeness_error (integrated
+gradients)), width and height in pixels, attributes. Kind ``errors``: one row per example that could not be
+read or has no label to explain. Details: classes, outputs, model, layer, methods, error codes.
+
+Cost: passes per picture, of which most are forward and backward: 1 each for saliency, input × gradient,
+guided backprop, deconvolution and Grad-CAM, 2 for guided Grad-CAM, `smoothgrad_samples` for SmoothGrad,
+`integration_steps` to seven times as many for integrated gradients, and one forward pass per window for
+occlusion. A worker holds the network, a batch with the activations of a pass and one shard of output.
+
+Failure modes: unknown layer, or one without positions (`LayerError`); a method that the network cannot have,
+a target that is no output (`SpecError`); no weights (`WeightsError`); dataset missing or of another kind
+than the model reads: all before any work. Unreadable examples become error rows.
+
+Source of the method: as `inside.attribution` names them; the methods are Captum's, N. Kokhlikyan et al.,
+"Captum: a unified and generic model interpretability library for PyTorch", 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from featurescape_jobs.context import Outcome, RunContext, seed_for
+from featurescape_jobs.devices import worker_device
+from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.frozen import freeze
+from featurescape_jobs.inside import overlays, pictures
+from featurescape_jobs.inside.attribution import (
+    METHODS,
+    Explained,
+    Options,
+    attribute,
+    check_methods,
+    completeness_error,
+)
+from featurescape_jobs.inside.columns import entries, images, ragged
+from featurescape_jobs.inside.maps import deepest_map, measure
+from featurescape_jobs.inside.rewriting import Explainable, explain_output
+from featurescape_jobs.inside.schemas import gradients_schema
+from featurescape_jobs.inside.targets import Targets, plan_targets
+from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.networks import LoadedNetwork, layer_names, zero_input
+from featurescape_jobs.picture_batches import Batch
+from featurescape_jobs.shard_worker import Processed, error_row
+from featurescape_jobs.shards import Bulk, run_shards
+
+if TYPE_CHECKING:
+    from featurescape_jobs.specs import GradientsSpec
+
+
+def run(spec: GradientsSpec, context: RunContext) -> Outcome:
+    """Explain an output for every example; the module says what comes out."""
+    with context.stage("check"):
+        source = pictures.Source.of(spec, context)
+        network = source.network()
+        setup = _plan(spec, source, network)
+        n_outputs = _count_outputs(network)
+    with context.stage("freeze input"):
+        frozen = freeze(spec.dataset, context, spec.shard_size or setup.shard_size)
+        targets = plan_targets(spec.target, n_outputs, frozen.classes, network.classes)
+    with context.stage("explain", total=frozen.examples):
+        bulk = Bulk(
+            replace(setup, targets=targets),
+            gradients_schema(spec.values),
+            "gradients",
+            spec.resources,
+            network=True,
+            row_timeout_seconds=setup.row_timeout_seconds,
+        )
+        result = run_shards(bulk, frozen, context)
+    details = {
+        "classes": list(frozen.classes),
+        "outputs": list(network.classes) if network.classes else None,
+        "model": spec.model.name,
+        "layer": setup.layer,
+        "methods": [_describe(name) for name in spec.methods],
+        "options": asdict(setup.options),
+        "percentile": overlays.PERCENTILE,
+        "error_codes": result.error_codes,
+        "workers": result.workers,
+        "nodes": result.nodes,
+    }
+    return Outcome(result.rows, result.error_rows, details)
+
+
+def _describe(name: str) -> dict[str, Any]:
+    method = METHODS[name]
+    return {"method": name, "reduction": method.reduction, "signed": method.signed}
+
+
+def _count_outputs(network: LoadedNetwork) -> int:
+    """Outputs of the network; raises `SpecError` where they are no vector."""
+    with torch.no_grad():
+        outputs = network.module(zero_input(network.model))
+    if outputs.ndim != 2:
+        raise SpecError(
+            f"model: its output has shape {tuple(outputs.shape)}; only one with a vector of outputs "
+            "can be explained",
+            field="model",
+        )
+    return int(outputs.shape[1])
+
+
+@dataclass(frozen=True)
+class GradientsSetup:
+    """What a worker needs to know; it loads the weights itself."""
+
+    spec: GradientsSpec
+    source: pictures.Source
+    card: PictureCard
+    layer: str | None
+    """That Grad-CAM looks at; None: no method needs one."""
+    options: Options
+    targets: Targets = field(default_factory=lambda: Targets("prediction"))
+
+    @property
+    def shard_size(self) -> int:
+        """Examples of a shard: a map takes 4 bytes a pixel, its pictures up to 3 more."""
+        return pictures.shard_size(7 * len(self.spec.methods) * self.card.input_px**2)
+
+    @property
+    def row_timeout_seconds(self) -> float:
+        """A minute, and for each pass over the picture what a large network takes on one core."""
+        windows = -((-self.card.input_px // self.options.occlusion_stride_px) ** 2)
+        slow = {
+            "smoothgrad": self.options.smoothgrad_samples,
+            "integrated_gradients": 7 * self.options.integration_steps,
+            "occlusion": windows,
+        }
+        return 60.0 + 3.0 * sum(slow.get(name, 2) for name in self.spec.methods)
+
+    def start(self) -> GradientsWorker:
+        """Load the network and open the dataset, on the worker."""
+        self.source.settle()
+        return GradientsWorker(self)
+
+
+def _plan(spec: GradientsSpec, source: pictures.Source, network: LoadedNetwork) -> GradientsSetup:
+    """Fill in what the spec leaves open, and rewrite the network once to find mistakes early."""
+    card = network.picture_card
+    layer = None
+    if any(METHODS[name].needs_layer for name in spec.methods):
+        layer = _checked_layer(network, spec.layer)
+    check_methods(spec.methods, explain_output(network.module, layer))
+    window = spec.occlusion_px or max(1, card.input_px // 7)
+    stride = spec.occlusion_stride_px or max(1, window // 2)
+    if window > card.input_px or stride > window:
+        raise SpecError(
+            f"occlusion_px: a window of {window} px every {stride} px does not cover {card.input_px} px; "
+            "the stride is at most the window, and that at most the picture",
+            field="occlusion_px",
+        )
+    black = tuple(-mean / std for mean, std in zip(card.mean, card.std, strict=True))
+    options = Options(
+        baseline=black if spec.baseline == "black" else (0.0,) * card.channels,
+        integration_steps=spec.integration_steps,
+        smoothgrad_samples=spec.smoothgrad_samples,
+        smoothgrad_noise_fraction=spec.smoothgrad_noise_fraction,
+        occlusion_px=window,
+        occlusion_stride_px=stride,
+        pictures_per_pass=spec.batch_size or pictures.batch_size(card, 8),
+    )
+    return GradientsSetup(spec, source, card, layer, options)
+
+
+def _checked_layer(network: LoadedNetwork, asked: str | None) -> str:
+    """The layer for Grad-CAM: the one asked for, or the deepest on the card that has positions."""
+    layer = asked or deepest_map(network)
+    names = layer_names(network.module)
+    if layer is None:
+        raise LayerError(
+            "layer: no layer of this network has positions, which Grad-CAM needs; leave out the "
+            "methods gradcam and guided_gradcam",
+            field="layer",
+            layers=names,
+        )
+    (shape,) = measure(network, (layer,))
+    if shape.height * shape.width == 1:
+        raise LayerError(
+            f"layer: {layer} has one position, and Grad-CAM would see no difference; choose one "
+            "before the pooling",
+            field="layer",
+            layers=names,
+        )
+    return layer
+
+
+class GradientsWorker:
+    """Explains batches of pictures; threads decode beside it."""
+
+    def __init__(self, setup: GradientsSetup) -> None:
+        network = setup.source.network()
+        self._setup, self._device = setup, worker_device()
+        network.module.to(self._device)
+        self._explainable: Explainable = explain_output(network.module, setup.layer)
+        self._schema = gradients_schema(setup.spec.values)
+        self._batches = setup.source.batches(setup.card, setup.options.pictures_per_pass)
+
+    def process(self, examples: pa.Table) -> Processed:
+        """Maps of a shard, in the order of its examples."""
+        pieces = [Processed(self._schema.empty_table())]
+        for batch in self._batches.of(examples):
+            pieces.append(Processed(self._schema.empty_table(), batch.errors))
+            if len(batch.inputs):
+                pieces += pictures.in_parts(self._explain, batch)
+        return Processed.joined(pieces)
+
+    def _explain(self, batch: Batch) -> Processed:
+        """Rows of those that have a target, error rows of the others."""
+        inputs = torch.from_numpy(batch.inputs).to(self._device)
+        with torch.no_grad():
+            logits = self._explainable.network(inputs).float().cpu()
+        labels = batch.examples["label"].to_pylist()
+        targets = self._setup.targets.of(logits.argmax(1).numpy(), labels)
+        errors = [
+            error_row(example, "bad_label", "no label to explain; use target: prediction")
+            for example, target in zip(batch.examples.to_pylist(), targets, strict=True)
+            if target is None
+        ]
+        kept = [n for n, target in enumerate(targets) if target is not None]
+        if not kept:
+            return Processed(self._schema.empty_table(), errors)
+        chosen = [target for target in targets if target is not None]
+        batch = pictures.taken(batch, kept)
+        return Processed(self._rows(batch, chosen, logits[kept]), errors)
+
+    def _rows(self, batch: Batch, targets: list[int], logits: torch.Tensor) -> pa.Table:
+        seed = self._setup.spec.seed
+        ids = batch.examples["example_id"].to_pylist()
+        explained = Explained(
+            torch.from_numpy(batch.inputs).to(self._device),
+            targets,
+            [seed_for(seed, example_id) for example_id in ids],
+        )
+        at = torch.tensor(targets)[:, None]
+        columns = pictures.picture_columns(batch, self._setup.card)
+        columns["target"] = pa.array(targets)
+        columns["prediction"] = pa.array(logits.argmax(1).numpy())
+        columns["probability"] = pa.array(logits.softmax(1).gather(1, at)[:, 0].numpy())
+        columns["maps"] = self._maps(explained)
+        return pictures.table_of(columns, self._schema)
+
+    def _maps(self, explained: Explained) -> pa.Array:
+        """The column `maps`: of each example every method."""
+        methods = self._setup.spec.methods
+        by_method = [self._drawn(name, explained) for name in methods]
+        n = len(explained.inputs)
+        rows = [by_method[m][i] for i in range(n) for m in range(len(methods))]
+        kind = self._schema.field("maps").type
+        columns: dict[str, Any] = {
+            "method": list(methods) * n,
+            "shape": [list(row.values.shape) for row in rows],
+            "scale": [row.scale for row in rows],
+            "overlay": images([row.overlay for row in rows]),
+            "relief": images([row.relief for row in rows]),
+            "completeness_error": [row.completeness_error for row in rows],
+            "values": pa.nulls(len(rows)),
+        }
+        if self._setup.spec.values != "none":
+            columns["values"] = ragged(
+                [row.values for row in rows], kind.value_type.field("values").type
+            )
+        return entries(kind, columns, len(methods))
+
+    def _drawn(self, name: str, explained: Explained) -> list[_Drawn]:
+        """One method's maps and pictures of N examples."""
+        method, options = METHODS[name], self._setup.options
+        found = attribute(name, self._explainable, explained, options)
+        errors: list[float | None] = [None] * len(found)
+        if name == "integrated_gradients":
+            errors = completeness_error(found, self._explainable, explained, options).tolist()
+        maps = method.reduce(found).float().cpu().numpy()
+        raw = found.float().cpu().numpy() if method.relief else [None] * len(maps)
+        px = self._setup.card.input_px
+        return [
+            _draw(values, gradient, error, signed=method.signed, px=px)
+            for values, gradient, error in zip(maps, raw, errors, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """One map and its pictures."""
+
+    values: NDArray[np.float32]
+    """(h, w)."""
+    scale: float
+    overlay: bytes
+    relief: bytes | None
+    completeness_error: float | None
+
+
+def _draw(
+    values: NDArray[np.float32],
+    gradient: NDArray[np.float32] | None,
+    error: float | None,
+    *,
+    signed: bool,
+    px: int,
+) -> _Drawn:
+    scale = overlays.scale_of(values)
+    heat = overlays.heat(overlays.enlarge(values, px, px), scale, signed=signed)
+    relief = None
+    if gradient is not None:
+        pixels = overlays.relief(gradient, overlays.scale_of(gradient))
+        relief = overlays.encode_png(pixels)
+    return _Drawn(values, scale, overlays.encode_png(heat), relief, error)

@@ -1,0 +1,349 @@
+"""Frozen layers whose input gradient is as fast as the layer itself, and the same in any batch.
+
+The gradient of a convolution with respect to its input is a convolution of the output's gradient with
+the turned filters; of one with stride s it is s² of them, one for each residue of the position
+(V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning", 2016, chapter 4). On
+CPUs forward kernels are far ahead of the backward ones: a depthwise bfloat16 gradient takes a quarter
+of the time so. Every convolution goes through oneDNN, whatever the size of the batch: torch's own
+choice depends on it, and with it the last bits of the result. Linear layers go picture by picture for
+the same reason.
+
+Memory: filters are held twice, as they are and turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+
+Pair = tuple[int, int]
+_FEW_CHANNELS = 16
+"""Below it the kernels pad the channels of the output: then all residues go in one convolution."""
+_ACTIVATIONS: dict[type[nn.Module], Callable[[], nn.Module]] = {
+    nn.ReLU: lambda: nn.ReLU(inplace=True),
+    nn.ReLU6: lambda: nn.ReLU6(inplace=True),
+}
+
+
+def freeze_convolutions(network: fx.GraphModule) -> fx.GraphModule:
+    """``network`` with plain convolutions and linear layers replaced; zero padding becomes part of them.
+
+    Activations that follow a convolution alone then work in place. Unusual convolutions (dilated
+    with a stride, or not padded by zeros) stay as they are.
+    """
+    graph = _Plain().trace(network)
+    frozen = fx.GraphModule(network, graph)
+    for number, node in enumerate(list(graph.nodes)):
+        found = _convolution(frozen, node)
+        if found is None:
+            continue
+        source, spec = found
+        if not spec.is_plain:
+            continue
+        name = f"frozen_{number}"
+        frozen.add_submodule(name, FrozenConvolution(spec))
+        with graph.inserting_before(node):
+            replacement = graph.call_module(name, (source,))
+        node.replace_all_uses_with(replacement)
+        graph.erase_node(node)
+        _use_in_place(frozen, replacement)
+    for path, module in list(frozen.named_modules()):
+        if type(module) is nn.Linear:
+            frozen.set_submodule(path, RowLinear(module))
+    graph.eliminate_dead_code()
+    frozen.delete_all_unused_submodules()
+    frozen.recompile()
+    return frozen
+
+
+class _Plain(fx.Tracer):
+    """Goes into convolutions of packages, so that what they do appears in the graph."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return not isinstance(m, fx.GraphModule) and m.__module__.startswith("torch.nn")
+
+
+class RowLinear(nn.Module):
+    """A linear layer that takes one row at a time: products of matrices depend on how many there are.
+
+    Args:
+        source: whose weights are taken.
+    """
+
+    def __init__(self, source: nn.Linear) -> None:
+        super().__init__()
+        self.weight, self.bias = source.weight, source.bias
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """(N, …, D) to (N, …, K)."""
+        return torch.stack([F.linear(row, self.weight, self.bias) for row in batch])
+
+
+@dataclass(frozen=True)
+class ConvolutionSpec:
+    """One convolution: filters (K, C / groups, kh, kw), and zeros around the picture."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    stride: Pair
+    before: Pair
+    """Zeros above and to the left."""
+    after: Pair
+    """Zeros below and to the right."""
+    dilation: Pair
+    groups: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether `FrozenConvolution` can do it."""
+        dilated = self.dilation != (1, 1)
+        reach = [d * (k - 1) for d, k in zip(self.dilation, self.weight.shape[2:], strict=True)]
+        padded = max(*self.before, *self.after) > min(reach)
+        uneven = self.before != self.after
+        return not padded and not (dilated and (self.stride != (1, 1) or uneven))
+
+
+def _convolution(network: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, ConvolutionSpec] | None:
+    """The convolution that a node is, and what goes into it."""
+    spec: ConvolutionSpec | None = None
+    if node.op == "call_module":
+        module = network.get_submodule(str(node.target))
+        if type(module) is nn.Conv2d and module.padding_mode == "zeros":
+            numbers = (module.stride, module.padding, module.dilation)
+            spec = _spec(module.weight, module.bias, numbers, module.groups)
+    elif node.op == "call_function" and node.target is F.conv2d:
+        spec = _functional(network, node)
+    if spec is None:
+        return None
+    source = cast(fx.Node, node.args[0])
+    return _with_zeros(network, source, spec)
+
+
+def _functional(network: fx.GraphModule, node: fx.Node) -> ConvolutionSpec | None:
+    """``F.conv2d(x, self.weight, self.bias, …)``, where its weights are the network's own."""
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    values = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+    weight, bias = _owned(network, values["weight"]), _owned(network, values.get("bias"))
+    if weight is None or (bias is None and values.get("bias") is not None):
+        return None
+    numbers = (values.get("stride", 1), values.get("padding", 0), values.get("dilation", 1))
+    return _spec(weight, bias, numbers, cast(int, values.get("groups", 1)))
+
+
+def _owned(network: fx.GraphModule, node: Any) -> torch.Tensor | None:
+    if not isinstance(node, fx.Node) or node.op != "get_attr":
+        return None
+    owner, _, name = str(node.target).rpartition(".")
+    return cast(torch.Tensor, getattr(network.get_submodule(owner), name))
+
+
+def _spec(
+    weight: torch.Tensor, bias: torch.Tensor | None, numbers: tuple[Any, ...], groups: int
+) -> ConvolutionSpec | None:
+    stride, padding, dilation = numbers
+    if isinstance(padding, str):
+        if padding != "valid":
+            return None
+        padding = 0
+    zeros = _pair(padding)
+    return ConvolutionSpec(weight, bias, _pair(stride), zeros, zeros, _pair(dilation), groups)
+
+
+def _pair(value: Any) -> Pair:
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+def _with_zeros(
+    network: fx.GraphModule, source: fx.Node, spec: ConvolutionSpec
+) -> tuple[fx.Node, ConvolutionSpec]:
+    """Take the zeros of a padding layer into the convolution behind it."""
+    if source.op != "call_module" or len(source.users) > 1:
+        return source, spec
+    module = network.get_submodule(str(source.target))
+    if not isinstance(module, nn.ZeroPad2d):
+        return source, spec
+    left, right, top, bottom = (int(value) for value in module.padding)
+    if min(left, right, top, bottom) < 0:
+        return source, spec
+    before = (spec.before[0] + top, spec.before[1] + left)
+    after = (spec.after[0] + bottom, spec.after[1] + right)
+    changed = ConvolutionSpec(
+        spec.weight, spec.bias, spec.stride, before, after, spec.dilation, spec.groups
+    )
+    return (cast(fx.Node, source.args[0]), changed) if changed.is_plain else (source, spec)
+
+
+def _use_in_place(network: fx.GraphModule, node: fx.Node) -> None:
+    """Let the activation that alone follows ``node`` overwrite its output, which nobody else reads."""
+    if len(node.users) != 1:
+        return
+    user = next(iter(node.users))
+    if user.op != "call_module":
+        return
+    make = _ACTIVATIONS.get(type(network.get_submodule(str(user.target))))
+    if make is not None:
+        network.add_submodule(f"{node.target}_activation", make())
+        user.target = f"{node.target}_activation"
+
+
+class FrozenConvolution(nn.Module):
+    """A convolution whose filters do not learn; its gradient is of the input alone.
+
+    Args:
+        spec: with `ConvolutionSpec.is_plain`.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    turned: torch.Tensor
+
+    def __init__(self, spec: ConvolutionSpec) -> None:
+        super().__init__()
+        weight = spec.weight.detach()
+        # Uneven zeros: zero rows and columns in the filter make them even.
+        more = [max(0, a - b) for a, b in zip(spec.after, spec.before, strict=True)]
+        less = [max(0, b - a) for a, b in zip(spec.after, spec.before, strict=True)]
+        weight = F.pad(weight, (more[1], less[1], more[0], less[0]))
+        self.stride, self.dilation, self.groups = spec.stride, spec.dilation, spec.groups
+        height, width = (max(a, b) for a, b in zip(spec.after, spec.before, strict=True))
+        self.zeros: Pair = (height, width)
+        self.size: Pair = (int(weight.shape[2]), int(weight.shape[3]))
+        self.register_buffer("weight", _laid_out(weight))
+        self.register_buffer("bias", None if spec.bias is None else spec.bias.detach())
+        self.residues = _residues(self.stride, self.size)
+        turned = _swapped(weight, spec.groups)
+        if self.stride == (1, 1):
+            self.register_buffer("turned", _laid_out(turned.flip(2, 3)))
+            return
+        self.in_one = turned.shape[0] < _FEW_CHANNELS and spec.groups == 1
+        parts = [_part(turned, residue, self.stride, self.in_one) for residue in self.residues]
+        self.register_buffer("turned", _laid_out(torch.cat(parts)) if self.in_one else None)
+        for residue, part in zip(self.residues, parts, strict=True):
+            if not self.in_one:
+                self.register_buffer(_part_name(residue), _laid_out(part))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to (N, K, H', W')."""
+        return cast(torch.Tensor, _Apply.apply(batch, self))  # type: ignore[no-untyped-call]
+
+    def gradient(self, grown: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """The gradient of the input (N, C, H, W) from that of the output (N, K, H', W')."""
+        if self.stride == (1, 1):
+            zeros = [
+                d * (k - 1) - p
+                for d, k, p in zip(self.dilation, self.size, self.zeros, strict=True)
+            ]
+            return _convolve(grown, self.turned, None, (1, 1), (zeros[0], zeros[1]), self.dilation,
+                             self.groups)  # fmt: skip
+        return self._strided_gradient(grown, height, width)
+
+    def _strided_gradient(self, grown: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        n, channels = grown.shape[0], self.weight.shape[1] * self.groups
+        found = grown.new_zeros((n, height, width, channels)).permute(0, 3, 1, 2)
+        rows = [self._reach(0, a, height, grown.shape[2]) for a, _ in self.residues]
+        columns = [self._reach(1, b, width, grown.shape[3]) for _, b in self.residues]
+        zeros = (max(r.zeros for r in rows), max(c.zeros for c in columns))
+        whole = self._convolve_turned(grown, self.turned, zeros) if self.in_one else None
+        for number, (residue, r, c) in enumerate(zip(self.residues, rows, columns, strict=True)):
+            if r.count == 0 or c.count == 0:
+                continue
+            if whole is None:
+                zeros = (r.zeros, c.zeros)
+                part = self._convolve_turned(grown, self.get_buffer(_part_name(residue)), zeros)
+            else:
+                part = whole[:, number * channels : (number + 1) * channels]
+            y, x = r.start + zeros[0], c.start + zeros[1]
+            found[:, :, r.first :: self.stride[0], c.first :: self.stride[1]] = part[
+                :, :, y : y + r.count, x : x + c.count
+            ]
+        return found
+
+    def _convolve_turned(
+        self, grown: torch.Tensor, turned: torch.Tensor, zeros: Pair
+    ) -> torch.Tensor:
+        return _convolve(grown, turned, None, (1, 1), zeros, (1, 1), self.groups)
+
+    def _reach(self, axis: int, residue: int, length: int, grown_length: int) -> _Reach:
+        """Which input rows (or columns) have this residue, and where their convolution starts.
+
+        Input row ``first + j · stride`` gathers the taps of its residue from output rows
+        ``start + j`` on; rows that are not there count as zeros.
+        """
+        stride, zeros, size = self.stride[axis], self.zeros[axis], self.size[axis]
+        taps = -(-size // stride) if self.in_one else -(-(size - residue) // stride)
+        first = (residue - zeros) % stride
+        count = len(range(first, length, stride))
+        start = (first + zeros - residue) // stride - (taps - 1)
+        missing = max(0, -start, start + count + taps - 1 - grown_length)
+        return _Reach(first, count, start, missing)
+
+
+@dataclass(frozen=True)
+class _Reach:
+    first: int
+    count: int
+    start: int
+    zeros: int
+
+
+class _Apply(torch.autograd.Function):
+    """The convolution, with its gradient as `FrozenConvolution.gradient` computes it."""
+
+    @staticmethod
+    def forward(ctx: Any, batch: torch.Tensor, layer: FrozenConvolution) -> torch.Tensor:
+        ctx.layer, ctx.size = layer, batch.shape[2:]
+        return _convolve(batch, layer.weight, layer.bias, layer.stride, layer.zeros, layer.dilation,
+                         layer.groups)  # fmt: skip
+
+    @staticmethod
+    def backward(ctx: Any, *grown: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.layer.gradient(grown[0], *ctx.size), None
+
+
+def _convolve(
+    batch: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: Pair,
+    zeros: Pair,
+    dilation: Pair,
+    groups: int,
+) -> torch.Tensor:
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    if batch.device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return torch.mkldnn_convolution(batch, weight, bias, zeros, stride, dilation, groups)
+    return F.conv2d(batch, weight, bias, stride, zeros, dilation, groups)
+
+
+def _laid_out(weight: torch.Tensor) -> torch.Tensor:
+    return weight.contiguous(memory_format=torch.channels_last)
+
+
+def _swapped(weight: torch.Tensor, groups: int) -> torch.Tensor:
+    """Filters (K, C / groups, kh, kw) as (C, K / groups, kh, kw)."""
+    k, c, kh, kw = weight.shape
+    parts = weight.reshape(groups, k // groups, c, kh, kw).transpose(1, 2)
+    return parts.reshape(groups * c, k // groups, kh, kw)
+
+
+def _residues(stride: Pair, size: Pair) -> list[Pair]:
+    """Residues (row, column) that some tap of the filter has."""
+    return [(a, b) for a in range(min(stride[0], size[0])) for b in range(min(stride[1], size[1]))]
+
+
+def _part(turned: torch.Tensor, residue: Pair, stride: Pair, same_size: bool) -> torch.Tensor:
+    """The taps of one residue, turned; with ``same_size`` filled up by zeros to the largest."""
+    part = turned[:, :, residue[0] :: stride[0], residue[1] :: stride[1]]
+    if same_size:
+        largest = [-(-k // s) for k, s in zip(turned.shape[2:], stride, strict=True)]
+        part = F.pad(part, (0, largest[1] - part.shape[3], 0, largest[0] - part.shape[2]))
+    return part.flip(2, 3)
+
+
+def _part_name(residue: Pair) -> str:
+    return f"turned_{residue[0]}_{residue[1]}"

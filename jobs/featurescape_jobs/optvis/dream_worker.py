@@ -1,0 +1,287 @@
+"""The worker of `dreams`: pictures of a shard read, grouped by size, dreamt on threads, encoded.
+
+A group is dreamt by one thread, whatever the number of threads; no operation uses more than one. So a
+dream does not depend on them, and busy neighbors on the machine do not make threads wait for each
+other. Memory: the shard's pictures and its encoded output; per thread a group's pictures and the
+activations of one pass.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from featurescape_jobs.allocator import keep_freed_memory
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.context import seed_for
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Picture, Reader, RowError
+from featurescape_jobs.decode import decode
+from featurescape_jobs.devices import worker_device
+from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.networks import load_network
+from featurescape_jobs.optvis import modes
+from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions, Dreamt
+from featurescape_jobs.optvis.objectives import Channel, Energy, Guided, Neuron, Objective
+from featurescape_jobs.optvis.pixels import PixelNetwork, build_pixels
+from featurescape_jobs.optvis.schema import DREAMS
+from featurescape_jobs.optvis.sizes import LayerSizes
+from featurescape_jobs.optvis.zoom_video import encode_video, zoom_frames
+from featurescape_jobs.ordered_threads import ordered_map
+from featurescape_jobs.pools import fitting_workers, worker_gpus
+from featurescape_jobs.preprocessing import resize
+from featurescape_jobs.shard_worker import Processed, error_row
+from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs.dreams import DreamsSpec
+from featurescape_jobs.storage import Storage
+
+GROUP_PICTURES = 8
+"""Pictures that dream together: enough for the small octaves, which a pass takes as a whole."""
+GUIDE = "input/guide.png"
+Encoded = dict[str, Any]
+"""A struct of `tables.IMAGE`."""
+
+
+@dataclass(frozen=True)
+class DreamSetup:
+    """What a worker needs to know; it loads the weights itself."""
+
+    spec: DreamsSpec
+    dataset: DatasetSpec
+    """That of the spec, placed."""
+    job_id: str
+    storage_root: str
+    allowed_roots: tuple[str, ...] | None
+    layer: str
+    sizes: LayerSizes
+    examples: int = 0
+    """Of the whole job."""
+
+    def start(self) -> DreamWorker:
+        """Load the network and open the dataset, on the worker."""
+        torch.set_num_threads(1)
+        torch.backends.cudnn.deterministic = True
+        keep_freed_memory()
+        return DreamWorker(self)
+
+
+def dream_options(spec: DreamsSpec) -> DreamOptions:
+    """The numbers of the method, from the spec."""
+    return DreamOptions(
+        octaves=spec.octaves,
+        octave_scale=spec.octave_scale,
+        iterations=spec.iterations,
+        jitter_px=spec.jitter_px,
+        step=spec.step,
+        tile_px=spec.tile_px,
+        scale_levels=spec.scale_levels,
+    )
+
+
+def fit(picture: Picture, card: PictureCard, max_px: int) -> Picture:
+    """(H, W, C) with the channels of the card, its longer side at most ``max_px``; never enlarged."""
+    image = Image.fromarray(picture)
+    mode = "L" if card.channels == 1 else "RGB"
+    scale = max_px / max(image.size)
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    pixels = np.array(image.convert(mode))
+    return pixels.reshape(*pixels.shape[:2], card.channels)
+
+
+def encode(picture: Picture, kind: Literal["webp", "png"]) -> bytes:
+    """(H, W, C) as bytes; WebP loses a little, PNG nothing."""
+    image, sink = (
+        Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture),
+        io.BytesIO(),
+    )
+    if kind == "png":
+        image.save(sink, "PNG", compress_level=1)  # dreams are noisy: higher levels save little
+    else:
+        image.save(sink, "WEBP", quality=90, method=2)
+    return sink.getvalue()
+
+
+def to_bytes(pictures: torch.Tensor) -> Picture:
+    """Values 0 to 255 to the nearest whole ones."""
+    found: Picture = pictures.round().to(torch.uint8).cpu().numpy()
+    return found
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An example that could be read."""
+
+    row: int
+    """In the shard."""
+    example: dict[str, Any]
+    picture: Picture
+    """(H, W, C)."""
+
+    def values(self) -> torch.Tensor:
+        return torch.from_numpy(self.picture).float()
+
+
+class DreamWorker:
+    """Dreams shards; the first one settles the mode of the job."""
+
+    def __init__(self, setup: DreamSetup) -> None:
+        self._setup, self._spec = setup, setup.spec
+        self._network = load_network(
+            setup.spec.model,
+            seed=setup.spec.seed,
+            storage=Storage(setup.storage_root),
+            allowed_roots=setup.allowed_roots,
+        )
+        self._card = self._network.picture_card
+        self._device = worker_device()
+        self._threads = setup.spec.resources.cpus_per_worker
+        self._open_reader = partial(DATASETS[setup.dataset.name].open_reader, setup.dataset)
+        self._idle: list[Reader] = []
+        self._dreamer: Dreamer | None = None
+
+    def process(self, examples: pa.Table) -> Processed:
+        """The dreams of a shard, in the order of its examples."""
+        tried = list(ordered_map(self._read, enumerate(examples.to_pylist()), self._threads))
+        read = [one for one in tried if isinstance(one, _Read)]
+        rows: list[tuple[int, dict[str, Any]]] = []
+        if read:
+            if self._dreamer is None:
+                self._dreamer = self._built(read)
+            dream = partial(self._dream, self._dreamer)
+            for found in ordered_map(dream, _groups(read, self._threads), self._threads):
+                rows += found
+        rows.sort(key=lambda row: row[0])
+        table = pa.Table.from_pylist([row for _, row in rows], schema=DREAMS)
+        return Processed(table, [one for one in tried if not isinstance(one, _Read)])
+
+    def _read(self, numbered: tuple[int, dict[str, Any]]) -> _Read | dict[str, Any]:
+        row, example = numbered
+        reader = self._idle.pop() if self._idle else self._open_reader()
+        try:
+            picture = self._fitted(reader.read(example["locator"]))
+        except RowError as error:
+            return error_row(example, error.code, error.message)
+        finally:
+            self._idle.append(reader)
+        return _Read(row, example, picture)
+
+    def _fitted(self, picture: Picture) -> Picture:
+        """At its own size, or at the only one that the layer takes."""
+        sizes = self._setup.sizes
+        if sizes.fixed:
+            return resize(picture, self._card)
+        fitted = fit(picture, self._card, self._spec.max_px)
+        height, width, _ = fitted.shape
+        if min(height, width) < sizes.least_px:
+            raise RowError(
+                "too_small",
+                f"{width} × {height} px; the layer {self._setup.layer} takes {sizes.least_px} px and "
+                "more on each side",
+            )
+        return fitted
+
+    def _dream(self, dreamer: Dreamer, group: Sequence[_Read]) -> list[tuple[int, dict[str, Any]]]:
+        pictures = torch.stack([one.values() for one in group])
+        generators = [self._generator(one) for one in group]
+        dreamt = dreamer.dream(pictures, generators)
+        return [(one.row, self._row(dreamer, one, dreamt, at)) for at, one in enumerate(group)]
+
+    def _generator(self, one: _Read) -> np.random.Generator:
+        return np.random.default_rng(seed_for(self._spec.seed, one.example["example_id"]))
+
+    def _row(self, dreamer: Dreamer, one: _Read, dreamt: Dreamt, at: int) -> dict[str, Any]:
+        octaves = [to_bytes(octave[at]) for octave in dreamt.octaves]
+        height, width, _ = octaves[-1].shape
+        frames, video = self._zoomed(dreamer, one)
+        return {
+            **{name: one.example[name] for name in _COPIED},
+            "dream": self._image(octaves[-1]),
+            "original": self._image(one.picture),
+            "octaves": [self._image(o) for o in octaves] if self._spec.keep_octaves else [],
+            "octave_sizes": [[octave.shape[1], octave.shape[0]] for octave in octaves],
+            "objective_starts": dreamt.starts[at],
+            "objective_ends": dreamt.ends[at],
+            "width": width,
+            "height": height,
+            "frames": [self._image(frame) for frame in frames],
+            "video": video,
+        }
+
+    def _image(self, picture: Picture) -> Encoded:
+        return {"bytes": encode(picture, self._spec.format), "path": None}
+
+    def _zoomed(self, dreamer: Dreamer, one: _Read) -> tuple[list[Picture], Encoded | None]:
+        """Frames of a zoom into the picture, and the video; nothing where none was asked for."""
+        zoom = self._spec.zoom
+        if zoom is None:
+            return [], None
+        moving = zoom_frames(dreamer, one.values(), self._generator(one), zoom.scale)
+        frames = [to_bytes(frame) for _, frame in zip(range(zoom.frames), moving, strict=False)]
+        if zoom.video == "none":
+            return frames, None
+        colored = [np.broadcast_to(frame, (*frame.shape[:2], 3)) for frame in frames]
+        video = encode_video(colored, zoom.video, zoom.frames_per_second)
+        return frames, {"bytes": video, "path": f"zoom.{zoom.video}"}
+
+    def _built(self, read: Sequence[_Read]) -> Dreamer:
+        spec, sizes = self._spec, self._setup.sizes
+        build = partial(build_pixels, self._network, self._setup.layer, device=self._device)
+        objective = self._objective(build)
+        probe = modes.Probe(objective, [one.values() for one in read], sizes.least_px)
+        network = build(self._settled(build, probe).mode)
+        return Dreamer(network, objective, dream_options(spec), sizes.least_px)
+
+    def _settled(self, build: modes.Build, probe: modes.Probe) -> modes.Choice:
+        setup, spec = self._setup, self._spec
+        storage, job_path = Storage(setup.storage_root), job_dir(setup.job_id)
+        found = modes.read_choice(storage, job_path)
+        if found is not None:
+            return found
+        if spec.execution != "auto":
+            return modes.settle(storage, job_path, modes.Choice(spec.execution))
+        workers = spec.resources.workers or fitting_workers(
+            spec.resources, worker_gpus(spec.resources)
+        )
+        dreams = spec.zoom.frames + 1 if spec.zoom else 1
+        choice = modes.choose(build, probe, setup.examples * dreams / workers)
+        return modes.settle(storage, job_path, choice)
+
+    def _objective(self, build: modes.Build) -> Objective:
+        kind, channel = self._spec.objective, self._spec.channel
+        if kind == "guided":
+            return Guided(self._guide_columns(build("float32")))
+        if kind == "layer" or channel is None:
+            return Energy()
+        return Neuron(channel) if kind == "neuron" else Channel(channel)
+
+    def _guide_columns(self, network: PixelNetwork) -> torch.Tensor:
+        """(C, G), by the network as it is: the same on every worker and in every mode."""
+        setup = self._setup
+        storage = Storage(setup.storage_root)
+        data = storage.read(f"{job_dir(setup.job_id)}/{GUIDE}")
+        values = torch.from_numpy(self._fitted(decode(data))).float().to(self._device)
+        with torch.no_grad():
+            activation = network(values.permute(2, 0, 1)[None])[0]
+        return activation.reshape(activation.shape[0], -1).clone()
+
+
+_COPIED = ("example_id", "label", "locator", "attributes")
+
+
+def _groups(read: Sequence[_Read], threads: int) -> list[list[_Read]]:
+    """Pictures of equal size, at most `GROUP_PICTURES` and fewer where threads would have none."""
+    by_size: dict[tuple[int, ...], list[_Read]] = {}
+    for one in read:
+        by_size.setdefault(one.picture.shape, []).append(one)
+    most = max(1, min(GROUP_PICTURES, -(-len(read) // threads)))
+    return [same[at : at + most] for same in by_size.values() for at in range(0, len(same), most)]

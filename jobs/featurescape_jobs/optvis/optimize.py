@@ -1,0 +1,134 @@
+"""Preferred inputs: many pictures at once, each made to please its own objective.
+
+`ascend` follows the Toolbox: plain gradient steps on pixels, a regularizer after each, the best picture
+kept. `optimize` follows Lucid: Adam on frequencies, seen through random transforms, ReLUs open at the
+start (`rectifiers`). A picture depends on its objective and its generator, not on its neighbors.
+
+Sources: J. Yosinski et al. 2015; C. Olah et al. 2017.
+
+Memory: the parameters and their moments, the pictures, and the activations of one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from featurescape_jobs.optvis.objectives import Objective, values_of
+from featurescape_jobs.optvis.parameterizations import Parameterization, Pixels
+from featurescape_jobs.optvis.pixels import PixelNetwork
+from featurescape_jobs.optvis.rectifiers import Gate
+from featurescape_jobs.optvis.regularizers import Recipe, regularized
+from featurescape_jobs.optvis.transforms import LUCID, Generators, Transform, transform
+
+
+@dataclass(frozen=True)
+class Preferred:
+    """N pictures, and how much they please."""
+
+    pictures: torch.Tensor
+    """(N, C, H, W), 0 to 255."""
+    values: torch.Tensor
+    """(N,): the objective of each picture as it is here, without transforms."""
+
+
+@dataclass(frozen=True)
+class LucidOptions:
+    """Lucid's numbers."""
+
+    steps: int = 512
+    learning_rate: float = 0.05
+    open_steps: int = 16
+    """Steps in which closed ReLUs let the gradient through."""
+    transforms: tuple[Transform, ...] = LUCID
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked: an objective for each picture, of one network."""
+
+    network: PixelNetwork
+    objectives: Sequence[Objective]
+    generators: Generators
+    """One for each picture."""
+    fixed_px: int | None = None
+    """The only size that the layer takes; None: it takes any."""
+
+    def passes(self, pictures: torch.Tensor) -> Iterator[slice]:
+        """Portions of N pictures that one pass takes."""
+        _, _, height, width = pictures.shape
+        fitting = self.network.fitting(height, width)
+        for at in range(0, len(pictures), fitting):
+            yield slice(at, at + fitting)
+
+    def values(self, pictures: torch.Tensor, part: slice) -> torch.Tensor:
+        """The objectives of some of the pictures, differentiable."""
+        if self.fixed_px is not None and pictures.shape[2:] != (self.fixed_px,) * 2:
+            size = (self.fixed_px, self.fixed_px)
+            pictures = F.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
+        return values_of(self.objectives[part], self.network(pictures))
+
+
+def optimize(
+    task: Task, parameterization: Parameterization, gate: Gate, options: LucidOptions
+) -> Preferred:
+    """Lucid's way.
+
+    Args:
+        task: N objectives.
+        parameterization: of N pictures; is changed.
+        gate: of the network's ReLUs.
+        options: steps, rate and transforms.
+    """
+    parameters = parameterization.parameters
+    adam = torch.optim.Adam([parameters], lr=options.learning_rate, maximize=True)
+    try:
+        for step in range(options.steps):
+            gate.is_open = step < options.open_steps
+            seen = transform(parameterization.pictures(), task.generators, options.transforms)
+            (parameters.grad,) = torch.autograd.grad(seen, parameters, _gradient(task, seen)[1])
+            adam.step()
+    finally:
+        gate.is_open = False
+    return _finished(task, parameterization.pictures().detach())
+
+
+def ascend(task: Task, pixels: Pixels, recipe: Recipe) -> Preferred:
+    """The Toolbox's way: the best picture that each objective meets.
+
+    Args:
+        task: N objectives.
+        pixels: of N pictures; is changed.
+        recipe: regularizers, steps and rate.
+    """
+    offset, mean = pixels.parameters.detach(), pixels.mean
+    best = offset.new_full((len(offset),), -torch.inf)
+    kept = offset.clone()
+    for step in range(recipe.steps):
+        offset = (offset + mean).clamp(0, 255) - mean
+        values, gradient = _gradient(task, offset + mean)
+        better = values > best
+        best = torch.where(better, values, best)
+        kept[better] = offset[better]
+        offset = regularized(offset + recipe.learning_rate * gradient, gradient, recipe, step)
+    return _finished(task, (kept + mean).clamp(0, 255))
+
+
+def _gradient(task: Task, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The objectives (N,) and their gradients (N, C, H, W), pass by pass."""
+    values, gradient = [], torch.empty_like(pictures)
+    for part in task.passes(pictures):
+        portion = pictures[part].detach().requires_grad_()
+        found = task.values(portion, part)
+        (gradient[part],) = torch.autograd.grad(found.sum(), portion)
+        values.append(found.detach())
+    return torch.cat(values), gradient
+
+
+def _finished(task: Task, pictures: torch.Tensor) -> Preferred:
+    with torch.no_grad():
+        values = [task.values(pictures[part], part) for part in task.passes(pictures)]
+    return Preferred(pictures, torch.cat(values))

@@ -1,0 +1,166 @@
+"""A network up to one layer, fed with pixel values: the function whose gradient makes pictures.
+
+Weights are frozen and the pass stops at the layer, so two passes are left of the three that training
+takes. Modes: ``float32`` is the network as it is; ``folded`` has its batch norms folded and, on a CPU,
+convolutions whose result does not depend on the batch (`convolutions`); ``bfloat16`` is that in
+bfloat16, with the picture, the objective and the gradient of the picture in float32.
+
+Memory: a copy of the folded weights, and the activations up to the layer of one pass.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import torch
+from torch import fx, nn
+
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.graphs import NoGraphError, cut, first_tensor, fold
+from featurescape_jobs.inside.rewriting import explain_layer
+from featurescape_jobs.networks import LoadedNetwork, check_layer
+from featurescape_jobs.optvis.convolutions import freeze_convolutions
+from featurescape_jobs.optvis.rectifiers import Gate, open_rectifiers
+
+Mode = Literal["float32", "folded", "bfloat16"]
+MODES: tuple[Mode, ...] = ("float32", "folded", "bfloat16")
+PASS_PIXELS = 4 * 224**2
+"""Pixels of one pass on a CPU: larger ones leave its cache, and blocks of memory get too large for
+the allocator to keep. Measured with efficientnet_lite0: 8 × 224² take a fifth longer than 2 × (4 × 224²)."""
+PASS_PIXELS_CUDA = 64 * 224**2
+
+
+class PixelNetwork:
+    """Pixel values 0 to 255, (N, C, H, W), to the layer's activation as float32.
+
+    Args:
+        run: the network up to the layer, from normalized pictures.
+        network: that it is of; its card says how to normalize.
+        dtype: that ``run`` computes in.
+        device: where it is.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[torch.Tensor], Any],
+        network: LoadedNetwork,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        card = network.picture_card
+        self._run, self._dtype = run, dtype
+        self.device, self.channels = device, card.channels
+        mean = torch.tensor(card.mean, device=device).reshape(1, -1, 1, 1)
+        std = torch.tensor(card.std, device=device).reshape(1, -1, 1, 1)
+        self._scale, self._shift = 1 / (255 * std), -mean / std
+        self._pass_pixels = PASS_PIXELS if device.type == "cpu" else PASS_PIXELS_CUDA
+        self.alone = False
+        """Whether pictures must go one by one, because the batch would change their results."""
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        n, _, height, width = pixels.shape
+        normalized = (pixels * self._scale + self._shift).to(self._dtype)
+        if (
+            self.device.type != "cpu"
+        ):  # kernels there go by the size of the batch: it is always full
+            missing = max(0, self.fitting(height, width) - n)
+            normalized = torch.cat([normalized, normalized[-1:].expand(missing, -1, -1, -1)])
+        return first_tensor(self._run(normalized))[:n].float()
+
+    def fitting(self, height: int, width: int) -> int:
+        """Pictures of a size that one pass takes."""
+        return 1 if self.alone else max(1, self._pass_pixels // (height * width))
+
+    def shrink(self, height: int, width: int) -> bool:
+        """Take half as many in a pass from now on; False where it is one already."""
+        fitting = self.fitting(height, width)
+        self._pass_pixels = max(1, fitting // 2) * height * width
+        return fitting > 1
+
+
+def build_pixels(
+    network: LoadedNetwork, layer: str, mode: Mode, device: torch.device, gate: Gate | None = None
+) -> PixelNetwork:
+    """The network up to ``layer``, ready to run in a mode.
+
+    Args:
+        network: frozen.
+        layer: module path.
+        mode: how it computes.
+        device: where.
+        gate: of ReLUs that let a gradient through where they are closed; None: plain ones.
+
+    Raises:
+        LayerError: there is no such layer.
+        NoGraphError: the network cannot be run so; "float32" without a gate always can.
+    """
+    check_layer(network.module, layer)
+    if mode == "float32" and gate is None:
+        found = PixelNetwork(_plain(network, layer, device), network, torch.float32, device)
+        found.alone = device.type == "cpu"  # torch chooses its kernels by the size of the batch
+        return found
+    graph = _graph(network, layer, gate)
+    with torch.no_grad():
+        fold(graph)
+        if device.type == "cpu":
+            graph = freeze_convolutions(graph)
+    dtype = torch.bfloat16 if mode == "bfloat16" else torch.float32
+    graph = copy.deepcopy(graph).to(device, dtype).requires_grad_(False)
+    return PixelNetwork(graph, network, dtype, device)
+
+
+def check_mode(network: LoadedNetwork, layer: str, mode: Mode) -> None:
+    """Raise `SpecError` where a mode that was asked for cannot be had; nothing is run."""
+    try:
+        build_pixels(network, layer, mode, torch.device("cpu"))
+    except NoGraphError as error:
+        raise SpecError(
+            f"execution: {mode} is not possible with this network and layer: {error}; "
+            "leave it at auto, or ask for float32",
+            field="execution",
+        ) from None
+
+
+def _graph(network: LoadedNetwork, layer: str, gate: Gate | None) -> fx.GraphModule:
+    if gate is None:
+        return cut(network.module, [layer])
+    try:
+        explained = explain_layer(network.module, layer)
+    except SpecError as error:
+        raise NoGraphError(error.message) from None
+    return open_rectifiers(cast(fx.GraphModule, explained.network), gate)
+
+
+def _plain(
+    network: LoadedNetwork, layer: str, device: torch.device
+) -> Callable[[torch.Tensor], Any]:
+    """The network as it is: its graph up to the layer, else all of it with a hook at the layer."""
+    module = network.module.to(device)
+    try:
+        return cut(module, [layer])
+    except NoGraphError:
+        return _Hooked(module, layer)
+
+
+class _Hooked:
+    """Runs a network to its end and hands out what a layer gave; the hook ends with each call."""
+
+    def __init__(self, module: nn.Module, layer: str) -> None:
+        self._module, self._part = module, check_layer(module, layer)
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        found: list[torch.Tensor] = []
+
+        def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            found.append(first_tensor(output).clone())  # a later in-place module would change it
+
+        handle = self._part.register_forward_hook(keep)
+        try:
+            self._module(batch)
+        finally:
+            handle.remove()
+        if not found:
+            raise NoGraphError("the layer takes no part in a forward pass")
+        return found[-1]

@@ -1,0 +1,39 @@
+"""The columns of a dreams file; units in the field metadata."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from featurescape_jobs.tables import ATTRIBUTES, EXAMPLE_ID, IMAGE, LABEL
+
+
+def _field(name: str, kind: pa.DataType, about: str, unit: str = "") -> pa.Field:
+    metadata = {"description": about, **({"unit": unit} if unit else {})}
+    return pa.field(name, kind, metadata=metadata)
+
+
+DREAMS = pa.schema(
+    [
+        EXAMPLE_ID,
+        LABEL,
+        _field("locator", pa.string(), "Where the example was read from."),
+        _field("dream", IMAGE, "The picture dreamt; PNG or WebP bytes."),
+        _field("original", IMAGE, "The picture before, in the same size."),
+        _field(
+            "octaves", pa.list_(IMAGE), "The picture at the end of each octave, smallest first."
+        ),
+        _field(
+            "octave_sizes",
+            pa.list_(pa.list_(pa.int32(), 2)),
+            "Width and height of each octave.",
+            "pixels",
+        ),
+        _field("objective_starts", pa.list_(pa.float32()), "The objective as each octave starts."),
+        _field("objective_ends", pa.list_(pa.float32()), "The objective as each octave ends."),
+        _field("width", pa.int32(), "Width of the dream.", "pixels"),
+        _field("height", pa.int32(), "Height of the dream.", "pixels"),
+        _field("frames", pa.list_(IMAGE), "Frames of the zoom; empty where none was asked for."),
+        _field("video", IMAGE, "The zoom as MP4, WebM or WebP bytes; null: not asked for."),
+        ATTRIBUTES,
+    ]
+)

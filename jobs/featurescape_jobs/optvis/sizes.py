@@ -1,0 +1,71 @@
+"""Which sizes of pictures a layer takes, found by passes of black pictures.
+
+Memory: one such pass, at most twice the size that the network is made for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from featurescape_jobs.errors import LayerError
+from featurescape_jobs.networks import LoadedNetwork, layer_names
+from featurescape_jobs.optvis.pixels import build_pixels
+
+
+@dataclass(frozen=True)
+class LayerSizes:
+    """What a layer takes and gives."""
+
+    least_px: int
+    """Smallest side of a picture."""
+    fixed: bool
+    """Whether it takes pictures of ``least_px`` × ``least_px`` only."""
+    channels: int
+    """C of its activation (N, C, H, W), or K of a vector (N, K)."""
+
+
+def layer_sizes(network: LoadedNetwork, layer: str) -> LayerSizes:
+    """Measure a layer of a network that reads pictures.
+
+    Raises:
+        LayerError: there is no such layer, or it gives neither (N, C, H, W) nor (N, K).
+        SpecError: the network reads no pictures.
+    """
+    made_for = network.picture_card.input_px
+    probe = _Probe(network, layer)
+    shape = probe.shape(made_for)
+    if shape is None or len(shape) not in (2, 4):
+        gives = "no activation" if shape is None else f"an activation of shape {shape}"
+        raise LayerError(
+            f"layer: {layer} gives {gives} for a picture of {made_for} px; choose one that gives "
+            "(N, C, H, W), or a vector (N, K)",
+            field="layer",
+            layers=layer_names(network.module),
+        )
+    if probe.shape(2 * made_for) is None:
+        return LayerSizes(made_for, True, shape[1])
+    too_small, enough = 0, made_for
+    while enough - too_small > 1:
+        middle = (too_small + enough) // 2
+        if probe.shape(middle) is None:
+            too_small = middle
+        else:
+            enough = middle
+    return LayerSizes(enough, False, shape[1])
+
+
+class _Probe:
+    def __init__(self, network: LoadedNetwork, layer: str) -> None:
+        self._network = build_pixels(network, layer, "float32", torch.device("cpu"))
+
+    def shape(self, side_px: int) -> tuple[int, ...] | None:
+        """Shape of the activation; None where the layer does not take the size."""
+        picture = torch.zeros(1, self._network.channels, side_px, side_px)
+        try:
+            with torch.no_grad():
+                activation = self._network(picture)
+        except RuntimeError:  # what torch raises where a kernel or a matrix does not fit
+            return None
+        return tuple(activation.shape) if activation.numel() else None

@@ -1,0 +1,146 @@
+"""Pictures of one mesh after another in one window: lit, with a clear background, smooth at the edges.
+
+The lights go with the camera, so that every view is lit alike: one from the front, one from above on the
+left, and an even share from everywhere, so that no side is black. The same mesh and camera give the same
+bytes in every process of one machine type.
+
+Cost: 7.5 ms of one core for a view of 137 px, of a mesh of 9,000 triangles; half of it does not depend on the
+mesh. Holds one mesh, its textures and a window of 2 × 2 times the pixels.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from vtkmodules.vtkRenderingCore import vtkLight, vtkRenderer
+
+from featurescape_jobs.rendering.actors import actors_of
+from featurescape_jobs.rendering.cameras import FIELD_OF_VIEW_DEGREES, Camera
+from featurescape_jobs.rendering.mesh import Mesh
+from featurescape_jobs.rendering.window import Window
+
+SCALE = 2
+"""Pixels of the window per pixel of a picture, in each direction."""
+_AMBIENT = 0.4
+_LIGHTS = (((0.0, 0.0, 1.0), 0.7), ((-0.5, 0.8, 0.6), 0.55))
+"""Where a light comes from, as the camera sees it (x right, y up, z towards it), and how strong it is."""
+_RADIUS = 0.51
+"""Of a normalized mesh, and a little."""
+
+Rgba = NDArray[np.uint8]
+"""(H, W, 4), not premultiplied; where nothing is, all four are 0."""
+
+
+class Renderer:
+    """Made once per process; shows one mesh at a time.
+
+    Args:
+        image_px: side of the pictures.
+
+    Raises:
+        FeaturescapeError: there is no library to render with.
+    """
+
+    def __init__(self, image_px: int) -> None:
+        self.image_px = image_px
+        self._window = Window(image_px * SCALE)
+        self._scene = vtkRenderer()
+        self._scene.SetBackground(0, 0, 0)
+        self._scene.SetBackgroundAlpha(0)
+        self._scene.SetAutomaticLightCreation(False)
+        self._scene.GetActiveCamera().SetViewAngle(FIELD_OF_VIEW_DEGREES)
+        self._lights = [_light(position) for position, _ in _LIGHTS]
+        for light in self._lights:
+            self._scene.AddLight(light)
+        self._window.show(self._scene)
+        self._actors: list[Any] = []
+
+    def load(self, mesh: Mesh) -> None:
+        """Show a normalized mesh, in place of the last."""
+        self.clear()
+        self._actors = actors_of(mesh)
+        for actor in self._actors:
+            self._scene.AddActor(actor)
+
+    def clear(self) -> None:
+        """Show nothing, and give back what the last mesh took."""
+        for actor in self._actors:
+            self._scene.RemoveActor(actor)
+            actor.ReleaseGraphicsResources(self._window.handle)
+        self._actors = []
+
+    def picture(self, camera: Camera) -> Rgba:
+        """The mesh from there."""
+        self._light(1.0)
+        return _averaged(self._look(camera), SCALE)
+
+    def colors(self, camera: Camera) -> NDArray[np.uint8]:
+        """(P, 3) RGB of what is seen from there, without light and shade; P = 0 where nothing is.
+
+        What is solid counts; of a thing of glass, all of it.
+        """
+        self._light(0.0)
+        pixels = self._look(camera).reshape(-1, 4)
+        solid = pixels[:, 3] > 250
+        if solid.any():
+            return pixels[solid, :3]
+        clear = pixels[pixels[:, 3] > 5].astype(np.float32)
+        colors = np.rint(np.minimum(255.0 * clear[:, :3] / clear[:, 3:], 255.0))
+        found: NDArray[np.uint8] = colors.astype(np.uint8)
+        return found
+
+    def _light(self, share: float) -> None:
+        """Light the mesh, or show its colors as they are."""
+        for light, (_, strength) in zip(self._lights, _LIGHTS, strict=True):
+            light.SetIntensity(strength * share)
+        for actor in self._actors:
+            actor.GetProperty().SetAmbient(_AMBIENT if share else 1.0)
+            actor.GetProperty().SetDiffuse(1.0 - _AMBIENT if share else 0.0)
+
+    def _look(self, camera: Camera) -> NDArray[np.uint8]:
+        view = self._scene.GetActiveCamera()
+        view.SetPosition(*camera.position)
+        view.SetFocalPoint(0, 0, 0)
+        view.SetViewUp(*camera.up)
+        view.SetClippingRange(camera.distance - _RADIUS, camera.distance + _RADIUS)
+        return self._window.pixels()
+
+
+def _light(position: tuple[float, float, float]) -> Any:
+    light = vtkLight()
+    light.SetLightTypeToCameraLight()
+    light.SetPosition(*position)
+    light.SetFocalPoint(0, 0, 0)
+    return light
+
+
+def _averaged(premultiplied: NDArray[np.uint8], scale: int) -> Rgba:
+    """The mean of ``scale`` × ``scale`` pixels, with its color as it would be if it hid everything."""
+    # Slices are added, not an axis of blocks summed: that takes numpy twenty times as long.
+    shifts = [premultiplied[y::scale, x::scale] for y in range(scale) for x in range(scale)]
+    sums = np.zeros(shifts[0].shape, np.float32)
+    for shifted in shifts:
+        sums += shifted
+    alpha = sums[:, :, 3:]
+    colors = 255.0 * sums[:, :, :3] / np.maximum(alpha, 1.0)
+    mean = np.concatenate([np.minimum(colors, 255.0), alpha / scale**2], axis=2)
+    return np.where(alpha > 0, np.rint(mean), 0.0).astype(np.uint8)
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """The picture as PNG."""
+    sink = io.BytesIO()
+    Image.fromarray(picture).save(sink, "PNG", compress_level=6)
+    return sink.getvalue()
+
+
+def over_white(picture: Rgba) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB: the picture on white."""
+    alpha = picture[:, :, 3:].astype(np.uint16)
+    mixed = picture[:, :, :3] * alpha + 255 * (255 - alpha)
+    found: NDArray[np.uint8] = ((mixed + 127) // 255).astype(np.uint8)
+    return found

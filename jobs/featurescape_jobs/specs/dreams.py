@@ -1,0 +1,138 @@
+"""Spec of the job `dreams`: DeepDream in bulk."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, ModelSpec, Spec
+
+
+class GuideSpec(Spec):
+    """A picture that guides the dreams: where it is read from."""
+
+    dataset: DatasetSpec = Field(description="The dataset that has the picture.")
+    example_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="Which example of it; none: the first.",
+    )
+
+    @model_validator(mode="after")
+    def _is_at_a_root(self) -> GuideSpec:
+        if self.dataset.job is not None:
+            raise ValueError("guide.dataset.job: give a root, a guide is not read from a job")
+        return self
+
+
+class ZoomSpec(Spec):
+    """A video that moves into the picture while it is dreamt again and again."""
+
+    frames: int = Field(default=100, ge=2, le=1000, description="Frames, each a whole dream.")
+    scale: float = Field(
+        default=0.05, gt=0, le=0.5, description="How much of the view is left out at each frame."
+    )
+    frames_per_second: int = Field(default=12, ge=1, le=60, description="Speed of the video.")
+    video: Literal["none", "webp", "mp4", "webm"] = Field(
+        default="webp",
+        description="An animation, a video (needs ffmpeg or the package imageio-ffmpeg on the "
+        "workers), or none: the frames alone.",
+    )
+
+
+class DreamsSpec(BaseJobSpec):
+    """Dream pictures: change them step by step until a layer responds more."""
+
+    job: Literal["dreams"] = "dreams"
+    dataset: DatasetSpec = Field(description="The pictures.")
+    model: ModelSpec = Field(description="The network.")
+    layer: LayerName | None = Field(
+        default=None,
+        description="Module path of the layer, as `blocks.10`; none: the card's choice, for "
+        "objective class its last layer.",
+    )
+    objective: Literal["layer", "channel", "neuron", "class", "guided"] = Field(
+        default="layer",
+        description="What is to grow: half the mean square of the layer, one channel in the mean "
+        "over positions, its middle neuron, an output, or the likeness to the guide's activation.",
+    )
+    channel: int | None = Field(
+        default=None,
+        ge=0,
+        description="Objective channel and neuron: number of the channel; class: of the output.",
+    )
+    guide: GuideSpec | None = Field(default=None, description="Objective guided: the picture.")
+    octaves: int = Field(
+        default=4,
+        ge=1,
+        le=20,
+        description="Sizes that a picture is dreamt in; those that the layer does not take are left "
+        "out.",
+    )
+    octave_scale: float = Field(
+        default=1.4, ge=1.05, le=4, description="Ratio of the sizes of two octaves."
+    )
+    iterations: int = Field(default=10, ge=0, le=1000, description="Steps in each octave.")
+    step: float = Field(
+        default=1.5,
+        gt=0,
+        le=255,
+        description="Mean change of a value in one step, for values from 0 to 255.",
+    )
+    jitter_px: int = Field(
+        default=32, ge=0, le=512, description="A picture is rolled by up to this in each step."
+    )
+    scale_levels: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="Levels of detail that the gradient is made equally strong in (4 takes the fine "
+        "noise from flat regions); 0: the gradient as it is.",
+    )
+    max_px: int = Field(
+        default=512,
+        ge=16,
+        le=4096,
+        description="Longer side of a dream; larger pictures are reduced to it, smaller ones keep "
+        "their size.",
+    )
+    tile_px: int = Field(
+        default=512,
+        ge=64,
+        le=2048,
+        description="Above it the gradient is taken in tiles of at most this side.",
+    )
+    keep_octaves: bool = Field(
+        default=True,
+        description="Whether the picture at the end of each octave is kept, as a film.",
+    )
+    format: Literal["webp", "png"] = Field(
+        default="webp", description="How pictures are stored: WebP of quality 90, or PNG."
+    )
+    zoom: ZoomSpec | None = Field(
+        default=None, description="A zoom video of every picture; none: no video."
+    )
+    shard_size: int = Field(
+        default=8,
+        ge=1,
+        le=10_000,
+        description="Pictures per shard, the unit of retry and commit; held in memory at once.",
+    )
+    execution: Literal["auto", "float32", "folded", "bfloat16"] = Field(
+        default="auto",
+        description="How the network is run: as it is, with batch norms folded, or that in bfloat16; "
+        "auto: bfloat16 where the objective gains the same within 2 % and it is faster, else folded.",
+    )
+
+    @model_validator(mode="after")
+    def _names_what_grows(self) -> DreamsSpec:
+        numbered = self.objective in ("channel", "neuron", "class")
+        if numbered and self.channel is None:
+            raise ValueError(f"channel: objective {self.objective} needs a number")
+        if not numbered and self.channel is not None:
+            raise ValueError(f"channel: objective {self.objective} takes none; leave it out")
+        if (self.objective == "guided") != (self.guide is not None):
+            raise ValueError("guide: give it for objective guided, and for no other")
+        return self
