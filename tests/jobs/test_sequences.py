@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from featurescape_jobs import datasets, embedding, features, frozen, training
+from featurescape_jobs import datasets, embedding, features, frozen, renders, training
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
@@ -78,8 +78,8 @@ def run_job(root: Path, job_id: str, **fields: Any) -> tuple[Outcome, Manifest, 
     spec = parse_spec({"job": job_id.partition("-")[0], **fields})
     inputs = {"features": fields["features"]} if "features" in fields else {}
     context = RunContext(Storage(str(root)), job_id, 1, spec.seed, inputs)
-    job = {"features": features, "training": training, "embedding": embedding}[spec.job]
-    outcome = job.run(spec, context)
+    modules = {"features": features, "training": training, "embedding": embedding}
+    outcome = {**modules, "renders": renders}[spec.job].run(spec, context)
     manifest = _commit(spec, context, outcome)
     assert manifest is not None
     return outcome, manifest, context
@@ -271,3 +271,29 @@ def test_weights_for_other_features_are_refused(tmp_path: Path) -> None:
             dataset={"name": "features", "job": other},
             model={"name": "view_lstm", "training": TRAINING_ID},
         )
+
+
+@pytest.mark.data
+def test_real_furniture_becomes_features_of_models(
+    tmp_path: Path, furniture: Path, mesa: None
+) -> None:
+    renders_id = "renders-0000000000d0"
+    meshes = {"name": "meshes", "root": str(furniture), "limit": 12}
+    outcome, _, rendered = run_job(tmp_path, renders_id, dataset=meshes, views=4, shard_size=5)
+    assert (outcome.rows, outcome.error_rows) == (12, 0)
+    rows = rendered.storage.read_table(rendered.path(rendered.files[0].path)).to_pylist()
+    by_id = {row["example_id"]: row for row in rows}
+    models = {"name": "shapenet", "job": renders_id, "example": "model"}
+    table = extract_views(tmp_path, dataset=models, view_pooling="steps")
+    assert table.num_rows == 12
+    for found in table.to_pylist():
+        assert len(found["features"]) == 4
+        if found["example_id"] in by_id:
+            known = json.loads(found["attributes"])
+            row = by_id[found["example_id"]]
+            assert (known["name"], known["color"]) == (row["name"], row["color"])
+    by_view = {"name": "shapenet", "job": renders_id}
+    views = extract_views(tmp_path, "features-0000000000d1", dataset=by_view)
+    assert views.num_rows == 48
+    azimuths = [json.loads(text)["azimuth_degrees"] for text in views["attributes"][:4].to_pylist()]
+    assert np.allclose(np.diff(azimuths) % 360, 90, atol=1e-3)
