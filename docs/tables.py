@@ -25,6 +25,7 @@ from featurescape_jobs import artifacts, tables
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
+from featurescape_jobs.inside import schemas as inside
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.run import JOBS
@@ -160,19 +161,27 @@ def _settings(_: str) -> str:
 
 
 def _columns(name: str) -> str:
-    schema: pa.Schema = (
-        tables.features_schema([_LAYER], "float32")
-        if name == "features"
-        else getattr(tables, name.upper())
-    )
+    made = {
+        "features": tables.features_schema([_LAYER], "float32"),
+        "filters": inside.FILTERS,
+        "activations": inside.activations_schema("float16"),
+        "gradients": inside.gradients_schema("float32"),
+    }
+    schema = made[name] if name in made else getattr(tables, name.upper())
+    return _table(("column", "type", "unit", "meaning"), _column_rows(schema))
 
-    def rows() -> Iterable[Row]:
-        for field in schema:
-            said = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-            kind = str(field.type).replace("item: ", "").replace(f"[{_DIMENSIONS}]", "[D]")
-            yield (f"`{field.name}`", f"`{kind}`", said.get("unit", ""), said["description"])
 
-    return _table(("column", "type", "unit", "meaning"), rows())
+def _column_rows(fields: Iterable[pa.Field], prefix: str = "") -> Iterable[Row]:
+    """A row per column; the fields of a list of records follow it, as ``maps[].method``."""
+    for field in fields:
+        said = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+        inner = field.type.value_type if pa.types.is_list(field.type) else None
+        records = inner is not None and pa.types.is_struct(inner) and inner[0].metadata is not None
+        kind = str(field.type).replace("item: ", "").replace(f"[{_DIMENSIONS}]", "[D]")
+        shown = "list of records" if records else kind
+        yield (f"`{prefix}{field.name}`", f"`{shown}`", said.get("unit", ""), said["description"])
+        if records:
+            yield from _column_rows(inner, f"{prefix}{field.name}[].")
 
 
 def _record(name: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from torch import nn
@@ -14,6 +16,15 @@ from featurescape_jobs.networks import LoadedNetwork
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """As in a worker: the tests of a machine would otherwise wait for each other's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

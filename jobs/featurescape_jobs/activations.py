@@ -23,7 +23,7 @@ all channels of a layer on one scale.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,9 +43,7 @@ from featurescape_jobs.networks import Capture
 from featurescape_jobs.picture_batches import Batch
 from featurescape_jobs.shard_worker import Processed
 from featurescape_jobs.shards import Bulk, run_shards
-
-if TYPE_CHECKING:
-    from featurescape_jobs.specs import ActivationsSpec
+from featurescape_jobs.specs import ActivationsSpec
 
 Maps = NDArray[np.float32]
 _BATCH_BYTES = 64 << 20

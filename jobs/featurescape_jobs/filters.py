@@ -21,7 +21,7 @@ networks", 2012, figure 3.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,9 +36,7 @@ from featurescape_jobs.inside.overlays import encode_png
 from featurescape_jobs.inside.pictures import table_of
 from featurescape_jobs.inside.schemas import FILTERS
 from featurescape_jobs.networks import check_layer, load_network
-
-if TYPE_CHECKING:
-    from featurescape_jobs.specs import FiltersSpec
+from featurescape_jobs.specs import FiltersSpec
 
 Weights = NDArray[np.float32]
 

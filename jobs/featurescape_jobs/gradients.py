@@ -25,7 +25,7 @@ Source of the method: as `inside.attribution` names them; the methods are Captum
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -55,9 +55,7 @@ from featurescape_jobs.networks import LoadedNetwork, layer_names, zero_input
 from featurescape_jobs.picture_batches import Batch
 from featurescape_jobs.shard_worker import Processed, error_row
 from featurescape_jobs.shards import Bulk, run_shards
-
-if TYPE_CHECKING:
-    from featurescape_jobs.specs import GradientsSpec
+from featurescape_jobs.specs import GradientsSpec
 
 
 def run(spec: GradientsSpec, context: RunContext) -> Outcome:

@@ -34,7 +34,7 @@ BEAT_SECONDS = 2.0
 LEASE_SECONDS = 60.0
 """A driver that cannot show a sign of life for so long stops itself: another may have its job."""
 _VERSIONED = (
-    *("featurescape", "torch", "torchvision", "ray", "pyarrow", "openTSNE", "datashader"),
+    *("featurescape", "torch", "torchvision", "captum", "ray", "pyarrow", "openTSNE", "datashader"),
     *("vtk", "trimesh"),
 )
 
@@ -66,6 +66,9 @@ JOBS: Registry[JobEntry] = Registry(
         JobEntry("features", "Extract features", "One vector and thumbnail per example.", 0),
         JobEntry("embedding", "Embed features", "t-SNE: two coordinates per example.", 16),
         JobEntry("tiles", "Draw tiles", "A zoomable map of an embedding.", 16),
+        JobEntry("filters", "Draw filters", "The weights of a convolution as pictures.", 1),
+        JobEntry("activations", "Draw activations", "What layers give for every picture.", 0),
+        JobEntry("gradients", "Explain pictures", "Which pixels an output depends on.", 0),
     ),
 )
 

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from featurescape_jobs.errors import JobStoppedError as JobStoppedError
     from featurescape_jobs.errors import ServiceUnavailableError as ServiceUnavailableError
     from featurescape_jobs.errors import SpecError as SpecError
+    from featurescape_jobs.specs import ActivationsSpec as ActivationsSpec
     from featurescape_jobs.specs import DatasetSpec as DatasetSpec
     from featurescape_jobs.specs import EmbeddingSpec as EmbeddingSpec
     from featurescape_jobs.specs import FeaturesSpec as FeaturesSpec
+    from featurescape_jobs.specs import FiltersSpec as FiltersSpec
+    from featurescape_jobs.specs import GradientsSpec as GradientsSpec
     from featurescape_jobs.specs import ModelSpec as ModelSpec
     from featurescape_jobs.specs import RendersSpec as RendersSpec
     from featurescape_jobs.specs import Resources as Resources
@@ -47,9 +50,12 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "SpecError",
     ),
     "featurescape_jobs.specs": (
+        "ActivationsSpec",
         "DatasetSpec",
         "EmbeddingSpec",
         "FeaturesSpec",
+        "FiltersSpec",
+        "GradientsSpec",
         "ModelSpec",
         "RendersSpec",
         "Resources",

@@ -30,10 +30,13 @@ from featurescape_jobs.models.base import shaped, untrained
 from featurescape_jobs.registry import Named, Registry
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import (
+    ActivationsSpec,
     AnyJobSpec,
     DatasetSpec,
     EmbeddingSpec,
     FeaturesSpec,
+    FiltersSpec,
+    GradientsSpec,
     ModelSpec,
     TilesSpec,
     TrainingSpec,
@@ -60,10 +63,12 @@ class Admission:
             SpecError: a field is wrong; or a `DatasetError`, `WeightsError`, `UnknownNameError`.
         """
         self._check_inputs(spec)
-        if isinstance(spec, TrainingSpec | FeaturesSpec):
+        if isinstance(spec, TrainingSpec | FeaturesSpec | ActivationsSpec | GradientsSpec):
             self._check_dataset(spec.dataset)
             self._check_model(spec.model, training=isinstance(spec, TrainingSpec))
             check_reads(spec.dataset, MODELS[spec.model.name].card)
+        elif isinstance(spec, FiltersSpec):
+            self._check_model(spec.model, training=False)
         elif isinstance(spec, EmbeddingSpec):
             self._check_perplexity(spec)
         elif isinstance(spec, TilesSpec):

@@ -20,8 +20,8 @@ from featurescape_jobs.inside import pictures
 from featurescape_jobs.inside.grids import tile_corner
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.specs import ActivationsSpec
 from featurescape_jobs.storage import Storage
-from inside_specs import ActivationsSpec
 
 LENET = {"name": "lenet", "weights": "random"}
 

@@ -16,8 +16,8 @@ from featurescape_jobs.decode import decode
 from featurescape_jobs.errors import LayerError, WeightsError
 from featurescape_jobs.inside.grids import MARK, tile_corner
 from featurescape_jobs.networks import load_network
+from featurescape_jobs.specs import FiltersSpec
 from featurescape_jobs.storage import Storage
-from inside_specs import FiltersSpec
 
 ALEXNET = {"name": "alexnet", "weights": "random"}
 LENET = {"name": "lenet", "weights": "random"}
@@ -120,10 +120,20 @@ def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
         drawn(tmp_path, model={"name": "lenet"})
 
 
-def test_the_trained_stem_of_efficientnet_lite0_is_drawn(tmp_path: Path) -> None:
+def test_four_filters_of_the_stem_of_efficientnet_lite0_are_dead(tmp_path: Path) -> None:
     outcome, table, grid = drawn(
         tmp_path, model={"name": "efficientnet_lite0"}, normalization="zero_centered"
     )
     assert outcome.details["layer"] == "stem.conv"
     assert (table.num_rows, grid.shape) == (32, (6 * 4 + 1, 6 * 4 + 1, 3))
     assert table["bias"].null_count == 32
+    assert np.flatnonzero(table["is_dead"].to_numpy(zero_copy_only=False)).tolist() == [
+        11,
+        16,
+        28,
+        31,
+    ]
+    assert (
+        table["norm"].to_numpy()[[11, 16, 28, 31]].max() < 1e-6 < 0.5 < table["norm"].to_numpy()[12]
+    )
+    assert outcome.details["dead"] == 4

@@ -20,9 +20,9 @@ from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.inside.attribution import METHODS
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.preprocessing import prepare
-from featurescape_jobs.specs import ModelSpec
+from featurescape_jobs.specs import GradientsSpec, ModelSpec
+from featurescape_jobs.specs.inside import Method
 from featurescape_jobs.storage import Storage
-from inside_specs import GradientsSpec, Method
 
 LENET = {"name": "lenet", "weights": "random"}
 CHEAP = {"integration_steps": 8, "smoothgrad_samples": 4, "occlusion_px": 8}

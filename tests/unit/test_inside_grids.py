@@ -59,7 +59,7 @@ def test_tiles_lie_where_their_corner_is(n: int, shape: tuple[int, int]) -> None
 def test_a_heat_map_is_clear_at_zero_and_full_at_its_scale() -> None:
     values = np.array([[0.0, 1.0], [-4.0, 8.0]])
     signed = overlays.heat(values, 4.0, signed=True)
-    assert signed[..., 3].tolist() == [[0, 128], [255, 255]]
+    assert signed[..., 3].tolist() == [[0, 64], [255, 255]]
     assert signed[1, 0].tolist() == [40, 90, 225, 255]
     assert signed[1, 1].tolist() == [225, 40, 30, 255]
     plain = overlays.heat(values, 4.0, signed=False)
@@ -133,13 +133,13 @@ def test_layers_are_measured_before_any_work() -> None:
         measure(network, ("conv9",))
 
 
-def test_of_equally_strong_channels_the_lower_is_named_first() -> None:
-    maps = np.zeros((4, 2, 2), np.float32)
-    maps[1, 1, 0] = maps[3, 0, 1] = 2.0
+def test_of_equally_strong_channels_the_larger_mean_then_the_lower_is_named_first() -> None:
+    maps = np.zeros((5, 2, 2), np.float32)
+    maps[1, 1, 0] = maps[3, 0, 1] = maps[4] = 2.0
     maps[2] = np.nan
-    found = strongest(maps, 3)
-    assert [entry["channel"] for entry in found] == [1, 3, 0]
-    assert found[0] == {"channel": 1, "largest": 2.0, "mean": 0.5, "y": 1, "x": 0}
+    found = strongest(maps, 4)
+    assert [entry["channel"] for entry in found] == [4, 1, 3, 0]
+    assert found[1] == {"channel": 1, "largest": 2.0, "mean": 0.5, "y": 1, "x": 0}
 
 
 def test_nested_columns_are_built_from_arrays() -> None:

@@ -14,7 +14,9 @@ from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
 from featurescape_jobs.optvis.pixels import build_pixels, check_mode
 from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
 from featurescape_jobs.specs import ModelSpec
-from pixel_networks import CPU, loaded, photo_crops
+from pixel_networks import CPU, loaded, one_thread, photo_crops
+
+__all__ = ["one_thread"]  # a fixture that works by being here
 
 
 def efficientnet() -> LoadedNetwork:
@@ -23,7 +25,7 @@ def efficientnet() -> LoadedNetwork:
 
 def test_pixel_values_are_normalized_as_the_card_says() -> None:
     network = load_network(ModelSpec(name="lenet", weights="random"), seed=0)
-    pixels = torch.arange(256).reshape(1, 1, 16, 16).float()
+    pixels = (torch.arange(28 * 28) % 256).reshape(1, 1, 28, 28).float()
     expected = Capture(network.module, ["conv1"]).run((pixels / 255 - 0.5) / 0.5)["conv1"]
     for mode in ("float32", "folded"):
         found = build_pixels(network, "conv1", mode, CPU)(pixels)

@@ -70,11 +70,6 @@ class Explained:
                 f"{len(self.seeds)} seeds: every picture needs one of each"
             )
 
-    def part(self, start: int, stop: int) -> Explained:
-        """Pictures ``start`` to ``stop`` (exclusive)."""
-        at = slice(start, stop)
-        return Explained(self.inputs[at], self.targets[at], self.seeds[at])
-
 
 @dataclass(frozen=True)
 class _Work:

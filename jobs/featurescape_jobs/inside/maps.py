@@ -69,7 +69,9 @@ def deepest_map(network: LoadedNetwork) -> str | None:
 
 
 def strongest(maps: NDArray[np.floating[Any]], count: int) -> list[dict[str, Any]]:
-    """The channels with the largest activations, strongest first; of equal ones the lower first.
+    """The channels with the largest activations, strongest first.
+
+    Of equal ones (ReLU6 ends at 6 in many) the one with the larger mean comes first, then the lower.
 
     Args:
         maps: (C, H, W).
@@ -82,12 +84,13 @@ def strongest(maps: NDArray[np.floating[Any]], count: int) -> list[dict[str, Any
     flat = np.nan_to_num(maps.reshape(c, h * w).astype(np.float32), nan=-np.inf)
     at = flat.argmax(1)
     largest = flat[np.arange(c), at]
-    order = np.lexsort((np.arange(c), -largest))[:count]
+    means = flat.mean(1)
+    order = np.lexsort((np.arange(c), -means, -largest))[:count]
     return [
         {
             "channel": int(channel),
             "largest": float(largest[channel]),
-            "mean": float(flat[channel].mean()),
+            "mean": float(means[channel]),
             "y": int(at[channel] // w),
             "x": int(at[channel] % w),
         }

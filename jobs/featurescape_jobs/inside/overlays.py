@@ -53,8 +53,8 @@ def heat(values: Values, scale: float, *, signed: bool) -> Pixels:
     else:
         stops = np.linspace(0, 1, len(_HEAT))
         colors = np.stack([np.interp(strength, stops, _HEAT[:, c]) for c in range(3)], -1)
-    opacity = 255.0 * np.sqrt(strength)
-    rgba: Pixels = np.rint(np.concatenate([colors, opacity[..., None]], -1)).astype(np.uint8)
+    opacity = 255.0 * strength[..., None]
+    rgba: Pixels = np.rint(np.concatenate([colors, opacity], -1)).astype(np.uint8)
     return rgba
 
 

@@ -65,7 +65,8 @@ class _Plain(fx.Tracer):
     """Goes into convolutions of packages, so that what they do appears in the graph."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return not isinstance(m, fx.GraphModule) and m.__module__.startswith("torch.nn")
+        own_convolution = isinstance(m, nn.Conv2d) and type(m) is not nn.Conv2d
+        return not isinstance(m, fx.GraphModule) and not own_convolution
 
 
 class RowLinear(nn.Module):
@@ -103,7 +104,8 @@ class ConvolutionSpec:
         """Whether `FrozenConvolution` can do it."""
         dilated = self.dilation != (1, 1)
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.weight.shape[2:], strict=True)]
-        padded = max(*self.before, *self.after) > min(reach)
+        zeros = [max(pair) for pair in zip(self.before, self.after, strict=True)]
+        padded = any(zero > most for zero, most in zip(zeros, reach, strict=True))
         uneven = self.before != self.after
         return not padded and not (dilated and (self.stride != (1, 1) or uneven))
 

@@ -155,7 +155,8 @@ class Dreamer:
         # A mean over all pictures at once would be summed in another order for each batch size.
         means = torch.stack([picture.abs().mean() for picture in gradient])
         factors = self._options.step / means.clamp_min(_TINY)  # a gradient of 0 changes nothing
-        return torch.addcmul(current, gradient, factors.reshape(-1, 1, 1, 1)).clamp_(0, 255)
+        # Two operations: a fused one rounds the end of the batch otherwise than its middle.
+        return (gradient * factors.reshape(-1, 1, 1, 1)).add_(current).clamp_(0, 255)
 
     def _shifts(
         self, current: torch.Tensor, generators: Sequence[np.random.Generator]

@@ -84,12 +84,14 @@ def optimize(
         options: steps, rate and transforms.
     """
     parameters = parameterization.parameters
-    adam = torch.optim.Adam([parameters], lr=options.learning_rate, maximize=True)
+    adam = torch.optim.Adam(parameters, lr=options.learning_rate, maximize=True)
     try:
         for step in range(options.steps):
             gate.is_open = step < options.open_steps
             seen = transform(parameterization.pictures(), task.generators, options.transforms)
-            (parameters.grad,) = torch.autograd.grad(seen, parameters, _gradient(task, seen)[1])
+            gradients = torch.autograd.grad(seen, parameters, _gradient(task, seen)[1])
+            for leaf, gradient in zip(parameters, gradients, strict=True):
+                leaf.grad = gradient
             adam.step()
     finally:
         gate.is_open = False
@@ -101,10 +103,10 @@ def ascend(task: Task, pixels: Pixels, recipe: Recipe) -> Preferred:
 
     Args:
         task: N objectives.
-        pixels: of N pictures; is changed.
+        pixels: the start of N pictures.
         recipe: regularizers, steps and rate.
     """
-    offset, mean = pixels.parameters.detach(), pixels.mean
+    offset, mean = torch.stack(pixels.parameters).detach(), pixels.mean
     best = offset.new_full((len(offset),), -torch.inf)
     kept = offset.clone()
     for step in range(recipe.steps):

@@ -5,7 +5,8 @@ Frequencies as in Lucid (C. Olah et al., "Feature visualization", 2017; `optvis/
 `color.py`): steps in Fourier space move large shapes and fine detail alike, and colors vary along
 the directions in which natural ones do.
 
-Every picture is started from its own generator. Memory: the parameters, as float32 or twice that.
+Every picture is started from its own generator, and computed on its own: vector instructions round the
+end of an array otherwise than its middle. Memory: the parameters, as float32 or twice that.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ class Canvas:
     generators: Sequence[np.random.Generator]
     device: torch.device
 
-    def noise(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """(N, *shape) float32 from N(0, 1), each picture's from its own generator."""
-        draws = [g.standard_normal(shape, np.float32) for g in self.generators]
-        return torch.from_numpy(np.stack(draws)).to(self.device)
+    def noise(self, shape: tuple[int, ...], deviation: float) -> list[torch.Tensor]:
+        """N leaves of normal noise, each from its picture's own generator."""
+        draws = [deviation * g.standard_normal(shape, np.float32) for g in self.generators]
+        return [torch.from_numpy(draw).to(self.device).requires_grad_() for draw in draws]
 
 
 class Parameterization(Protocol):
     """Pictures as a function of parameters."""
 
     @property
-    def parameters(self) -> torch.Tensor:
-        """The leaf that gradients are taken of; its first axis is the picture."""
+    def parameters(self) -> list[torch.Tensor]:
+        """The leaves that gradients are taken of, one for each picture."""
         ...
 
     def pictures(self) -> torch.Tensor:
@@ -62,12 +63,12 @@ class Pixels:
 
     def __init__(self, canvas: Canvas, mean: Sequence[float], deviation: float = 10.0) -> None:
         shape = (canvas.channels, canvas.height, canvas.width)
-        self.parameters = (deviation * canvas.noise(shape)).requires_grad_()
+        self.parameters = canvas.noise(shape, deviation)
         self.mean = torch.tensor(mean, device=canvas.device).reshape(1, -1, 1, 1)
 
     def pictures(self) -> torch.Tensor:
         """(N, C, H, W); not clipped, which would take the gradient away."""
-        return self.parameters + self.mean
+        return torch.stack(self.parameters) + self.mean
 
 
 class Frequencies:
@@ -84,14 +85,16 @@ class Frequencies:
         scale = frequency_scale(*self._size, decay_power)
         self._scale = torch.from_numpy(scale).to(canvas.device)
         shape = (canvas.channels, *scale.shape, 2)
-        self.parameters = (deviation * canvas.noise(shape)).requires_grad_()
+        self.parameters = canvas.noise(shape, deviation)
         self._colors = color_matrix() if canvas.channels == 3 else None
 
     def pictures(self) -> torch.Tensor:
         """(N, C, H, W), between 0 and 255."""
-        spectra = torch.view_as_complex(self.parameters) * self._scale
-        # One by one: a transform of many is not sure to round as that of one.
-        planes = torch.stack([torch.fft.irfft2(s, s=self._size) for s in spectra]) / 4
+        return torch.stack([self._picture(parameters) for parameters in self.parameters])
+
+    def _picture(self, parameters: torch.Tensor) -> torch.Tensor:
+        spectrum = torch.view_as_complex(parameters) * self._scale
+        planes = torch.fft.irfft2(spectrum, s=self._size) / 4
         if self._colors is not None:
             planes = _mixed(planes, self._colors)
         return 255 * torch.sigmoid(planes)
@@ -114,8 +117,6 @@ def color_matrix() -> NDArray[np.float64]:
 
 
 def _mixed(planes: torch.Tensor, matrix: NDArray[np.float64]) -> torch.Tensor:
-    """(N, 3, H, W): each color the sum of the planes, weighted by its row."""
-    rows = []
-    for row in matrix.tolist():
-        rows.append(row[0] * planes[:, 0] + row[1] * planes[:, 1] + row[2] * planes[:, 2])
-    return torch.stack(rows, 1)
+    """(3, H, W): each color the sum of the planes, weighted by its row."""
+    rows = torch.from_numpy(matrix).to(planes)
+    return torch.stack([(row.reshape(-1, 1, 1) * planes).sum(0) for row in rows])

@@ -22,6 +22,10 @@ class Gate:
 
     is_open: bool = False
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Gate:
+        """Itself: copies of a network open and close with it."""
+        return self
+
 
 class OpenRectifier(nn.Module):
     """ReLU, or ReLU6 where ``ceiling`` is 6; its gradient is the redirected one while open.

@@ -77,5 +77,5 @@ def blur(values: torch.Tensor, deviation_px: float) -> torch.Tensor:
 def _weighted(shifted: list[torch.Tensor], taps: torch.Tensor) -> torch.Tensor:
     found = torch.zeros_like(shifted[0])
     for values, tap in zip(shifted, taps, strict=True):
-        found = torch.addcmul(found, values, tap)
+        found = found + values * tap
     return found

@@ -25,6 +25,7 @@ from featurescape_jobs.specs.base import (
     Resources,
     Spec,
 )
+from featurescape_jobs.specs.inside import ActivationsSpec, FiltersSpec, GradientsSpec
 from featurescape_jobs.specs.maps import MIN_EMBEDDED, EmbeddingSpec, TilesSpec
 from featurescape_jobs.specs.networks import FeaturesSpec, RendersSpec, TrainingSpec
 
@@ -33,11 +34,14 @@ __all__ = [
     "JOB_SPECS",
     "MIN_EMBEDDED",
     "SHA256_PATTERN",
+    "ActivationsSpec",
     "AnyJobSpec",
     "BaseJobSpec",
     "DatasetSpec",
     "EmbeddingSpec",
     "FeaturesSpec",
+    "FiltersSpec",
+    "GradientsSpec",
     "JobId",
     "JobSpec",
     "ModelSpec",
@@ -53,11 +57,19 @@ __all__ = [
     "parse_spec",
 ]
 
-AnyJobSpec = RendersSpec | TrainingSpec | FeaturesSpec | EmbeddingSpec | TilesSpec
+AnyJobSpec = (
+    RendersSpec
+    | TrainingSpec
+    | FeaturesSpec
+    | EmbeddingSpec
+    | TilesSpec
+    | FiltersSpec
+    | ActivationsSpec
+    | GradientsSpec
+)
 JobSpec = Annotated[AnyJobSpec, Field(discriminator="job")]
 JOB_SPECS: dict[str, type[BaseJobSpec]] = {
-    spec.model_fields["job"].default: spec
-    for spec in (RendersSpec, TrainingSpec, FeaturesSpec, EmbeddingSpec, TilesSpec)
+    spec.model_fields["job"].default: spec for spec in get_args(AnyJobSpec)
 }
 _ADAPTER: TypeAdapter[AnyJobSpec] = TypeAdapter(JobSpec)
 _MAX_SPEC_BYTES = 1_000_000

@@ -1,0 +1,189 @@
+"""Job ``dreams``: DeepDream in bulk, every picture at its own size.
+
+Input: a dataset of pictures and a model with weights; for the objective ``guided`` a guide, read once.
+
+Output, kind ``dreams``, one Parquet file per shard (columns: `optvis.schema.DREAMS`): the dream and the
+original at the same size in pixels, the picture at the end of each octave, the objective at the start
+and the end of each, and where asked for a zoom video with its frames. Kind ``errors``: one row per
+example that could not be dreamt, with a code. Kind ``guide``: the guide as PNG. Details: classes, model,
+layer, objective, channel, least_px, execution, error codes.
+
+Cost: per step one forward and one backward pass up to the layer, some 19 full-size passes a picture by
+default; a zoom video that often as it has frames. A worker computes on as many threads as it has
+CPUs, each with pictures of one size. It holds the network, the pictures and the encoded output of
+a shard, and per thread the activations of one pass (`pixels.PASS_PIXELS`, or one tile).
+
+Failure modes: unknown layer, or one without positions to dream on (`LayerError`), a channel that the
+layer has not, sizes that it does not take, no encoder for the video (`SpecError`), no weights
+(`WeightsError`), dataset or guide missing (`DatasetError`), all before any work. Examples that cannot be
+read or are too small for the layer become error rows.
+
+Source of the method: A. Mordvintsev, C. Olah, M. Tyka, "Inceptionism: going deeper into neural
+networks", 2015.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pyarrow.compute as pc
+
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.dataset_index import index_dataset
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Picture, RowError, is_sequence
+from featurescape_jobs.errors import DatasetError, SpecError
+from featurescape_jobs.frozen import check_reads, freeze, place_dataset
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.networks import LoadedNetwork, load_network, picture_card
+from featurescape_jobs.optvis import modes
+from featurescape_jobs.optvis.deepdream import octave_sizes
+from featurescape_jobs.optvis.dream_worker import (
+    GUIDE,
+    DreamSetup,
+    dream_options,
+    encode,
+    fit,
+)
+from featurescape_jobs.optvis.objectives import check_channel
+from featurescape_jobs.optvis.pixels import check_mode
+from featurescape_jobs.optvis.schema import DREAMS
+from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
+from featurescape_jobs.optvis.zoom_video import check_video
+from featurescape_jobs.shards import Bulk, run_shards
+from featurescape_jobs.specs.dreams import DreamsSpec, GuideSpec
+from featurescape_jobs.storage import Written
+
+SECONDS_PER_PIXEL = 5e-5
+"""Of one pass, on a slow CPU with a large network: a hundred times what efficientnet_lite0 takes."""
+LEAST_TIMEOUT_SECONDS = 60.0
+
+
+def run(spec: DreamsSpec, context: RunContext) -> Outcome:
+    """Dream every picture; the module says what comes out."""
+    with context.stage("check"):
+        setup = _plan(spec, context)
+    with context.stage("freeze input"):
+        frozen = freeze(spec.dataset, context, spec.shard_size)
+    with context.stage("dream", total=frozen.examples):
+        bulk = Bulk(
+            replace(setup, examples=frozen.examples),
+            DREAMS,
+            "dreams",
+            spec.resources,
+            network=True,
+            row_timeout_seconds=picture_seconds(spec),
+        )
+        result = run_shards(bulk, frozen, context)
+    chosen = modes.read_choice(context.storage, job_dir(context.job_id))
+    details = {
+        "classes": list(frozen.classes),
+        "model": spec.model.name,
+        "layer": setup.layer,
+        "objective": spec.objective,
+        "channel": spec.channel,
+        "least_px": setup.sizes.least_px,
+        "execution": chosen.to_json() if chosen else None,
+        "error_codes": result.error_codes,
+        "workers": result.workers,
+        "nodes": result.nodes,
+    }
+    return Outcome(result.rows, result.error_rows, details)
+
+
+def picture_seconds(spec: DreamsSpec) -> float:
+    """Time that one picture may take, on the slowest machine that is worth waiting for."""
+    options = dream_options(spec)
+    pixels = sum(h * w for h, w in octave_sizes(spec.max_px, spec.max_px, options))
+    dreams = spec.zoom.frames + 1 if spec.zoom else 1
+    return LEAST_TIMEOUT_SECONDS + SECONDS_PER_PIXEL * pixels * (spec.iterations + 1) * dreams
+
+
+def _plan(spec: DreamsSpec, context: RunContext) -> DreamSetup:
+    """Fill in the card's choices and find mistakes, by passes of black pictures."""
+    dataset = place_dataset(spec.dataset, context)
+    model = MODELS[spec.model.name]
+    check_reads(dataset, model.card)
+    if is_sequence(dataset):
+        raise SpecError(
+            "dataset.example: a dream is of one picture, not of a model with views; ask for view",
+            field="dataset.example",
+        )
+    DATASETS[dataset.name].check(dataset)
+    if spec.zoom is not None and spec.zoom.video != "none":
+        check_video(spec.zoom.video)
+    layer = spec.layer or _default_layer(spec, picture_card(model))
+    network = load_network(
+        spec.model, seed=spec.seed, storage=context.storage, allowed_roots=context.allowed_roots
+    )
+    sizes = layer_sizes(network, layer)
+    _check_fits(spec, network, layer, sizes)
+    if spec.guide is not None:
+        _keep_guide(spec, spec.guide, network, context)
+    root, roots = context.storage.root, context.allowed_roots
+    return DreamSetup(spec, dataset, context.job_id, root, roots, layer, sizes)
+
+
+def _default_layer(spec: DreamsSpec, card: PictureCard) -> str:
+    layer = card.layers[-1] if spec.objective == "class" else card.dream_layer
+    if layer is None:
+        raise SpecError(
+            f"layer: the card of {card.name} names no layer to dream at; name one of "
+            f"{', '.join(card.layers)}",
+            field="layer",
+        )
+    return layer
+
+
+def _check_fits(spec: DreamsSpec, network: LoadedNetwork, layer: str, sizes: LayerSizes) -> None:
+    if spec.max_px < sizes.least_px:
+        raise SpecError(
+            f"max_px: the layer {layer} takes pictures from {sizes.least_px} px on, at most "
+            f"{spec.max_px} are asked for; ask for more, or choose an earlier layer",
+            field="max_px",
+            least_px=sizes.least_px,
+        )
+    if spec.channel is not None:
+        check_channel(spec.channel, sizes.channels, layer)
+    if spec.execution != "auto":
+        check_mode(network, layer, spec.execution)
+
+
+def _keep_guide(
+    spec: DreamsSpec, guide: GuideSpec, network: LoadedNetwork, context: RunContext
+) -> None:
+    """Read the guide once and keep it: every worker and attempt then sees the same."""
+    storage, path = context.storage, context.path(GUIDE)
+    if not storage.exists(path):
+        picture = fit(_read_guide(guide, context), network.picture_card, spec.max_px)
+        storage.write_new(path, encode(picture, "png"))
+    context.add(Written(path, storage.size(path), storage.sha256(path)), "guide")
+
+
+def _read_guide(guide: GuideSpec, context: RunContext) -> Picture:
+    placed = place_dataset(guide.dataset, context)
+    dataset = DATASETS[placed.name]
+    if dataset.card.gives != "pictures":
+        raise DatasetError(
+            f"guide.dataset: {placed.name} gives {dataset.card.gives}; a guide is a picture",
+            field="guide.dataset",
+        )
+    dataset.check(placed)
+    table = index_dataset(dataset, placed, context.storage).table
+    if guide.example_id is not None:
+        table = table.filter(pc.equal(table["example_id"], guide.example_id))
+    if table.num_rows == 0:
+        raise DatasetError(
+            f"guide.example_id: {placed.name} has no example {(guide.example_id or '')[:200]!r}",
+            field="guide.example_id",
+        )
+    locator = table["locator"][0].as_py()
+    try:
+        return dataset.open_reader(placed).read(locator)
+    except RowError as error:
+        raise DatasetError(
+            f"guide: {locator[:200]} cannot be read ({error.code}: {error.message})",
+            field="guide",
+        ) from None
