@@ -42,9 +42,10 @@ COMPILE_WORTH_SECONDS = 180.0
 CHOICE = "work/execution.json"
 _TIMED_PASSES, _TIMED_SECONDS = 2, 0.25
 
-Features = NDArray[np.float32]
+Features = NDArray[np.float32] | list[NDArray[np.float32]]
+"""(N, D), or of every step a list of N × (T, D)."""
 Runner = Callable[[NDArray[np.float32]], Sequence[Features]]
-"""Normalized pictures (N, C, H, W) to the features (N, D) of each layer."""
+"""Normalized pictures (N, C, H, W) to the features of each layer."""
 
 log = logging.getLogger(__name__)
 
@@ -192,10 +193,15 @@ def _runner(target: Target, run: Callable[[torch.Tensor], Any], dtype: torch.dty
 
 def smallest_cosines(found: Sequence[Features], plain: Sequence[Features]) -> float:
     """The smallest cosine of corresponding rows in any layer."""
-    return min(smallest_cosine(a, b) for a, b in zip(found, plain, strict=True))
+    pairs = zip(found, plain, strict=True)
+    return min(smallest_cosine(_rows(a), _rows(b)) for a, b in pairs)
 
 
-def smallest_cosine(found: Features, plain: Features) -> float:
+def _rows(features: Features) -> NDArray[np.float32]:
+    return np.concatenate(features) if isinstance(features, list) else features
+
+
+def smallest_cosine(found: NDArray[np.float32], plain: NDArray[np.float32]) -> float:
     """The smallest cosine of corresponding rows; -1 where one is not finite or all zero alone."""
     if found.shape != plain.shape or not (np.isfinite(found).all() and np.isfinite(plain).all()):
         return -1.0

@@ -17,8 +17,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.datasets.base import Picture, Reader, RowError, SequenceReader
-from featurescape_jobs.decode import encode_thumbnail
+from featurescape_jobs.datasets.base import (
+    BatchReader,
+    Picture,
+    Reader,
+    RowError,
+    SequenceReader,
+)
+from featurescape_jobs.decode import encode_thumbnail, encode_thumbnails
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.preprocessing import normalize, resize
 from featurescape_jobs.shard_worker import error_row
@@ -106,10 +112,42 @@ class Batches:
             threads.shutdown(cancel_futures=True)
 
     def _make(self, examples: pa.Table) -> Batch:
+        reader = self._idle.pop() if self._idle else self._open_reader()
+        try:
+            pictures = self._at_once(reader, examples["locator"].to_pylist())
+            if pictures is not None:
+                return self._of_array(examples, pictures)
+            return self._one_by_one(examples, reader)
+        finally:
+            self._idle.append(reader)
+
+    def _at_once(self, reader: Reader, locators: list[str]) -> NDArray[np.uint8] | None:
+        """All pictures, where the reader has them in one piece and in the network's size."""
+        card = self._plan.card
+        if self._plan.read is not one_picture or not isinstance(reader, BatchReader):
+            return None
+        pictures = reader.read_batch(locators)
+        shape = (card.input_px, card.input_px, 3)[: 2 if card.channels == 1 else 3]
+        if pictures is None or pictures.shape[1:] != shape or card.resize_px != card.input_px:
+            return None
+        return pictures
+
+    def _of_array(self, examples: pa.Table, pictures: NDArray[np.uint8]) -> Batch:
+        card, n = self._plan.card, len(pictures)
+        height, width = pictures.shape[1:3]
+        return Batch(
+            examples=examples,
+            inputs=normalize(pictures.reshape(n, height, width, card.channels), card),
+            views=np.ones(n, np.int64),
+            thumbnails=encode_thumbnails(pictures, self._plan.thumbnail_px),
+            sizes_px=np.tile(np.array([width, height], np.int32), (n, 1)),
+            errors=[],
+        )
+
+    def _one_by_one(self, examples: pa.Table, reader: Reader) -> Batch:
         errors, rows = list[dict[str, Any]](), list[int]()
         resized, views = list[Picture](), list[int]()
         thumbnails, sizes = list[bytes](), list[tuple[int, ...]]()
-        reader = self._idle.pop() if self._idle else self._open_reader()
         for row, locator in enumerate(examples["locator"].to_pylist()):
             try:
                 pictures = self._plan.read(reader, locator)
@@ -122,7 +160,6 @@ class Batches:
             sizes.append(pictures[0].shape[1::-1])
             views.append(len(pictures))
             rows.append(row)
-        self._idle.append(reader)
         return Batch(
             examples=examples.take(pa.array(rows, pa.int64())) if errors else examples,
             inputs=normalize(self._stacked(resized), self._plan.card),

@@ -151,6 +151,7 @@ def test_an_animation_has_all_frames(tmp_path: Path) -> None:
     with Image.open(tmp_path / "zoom.webp") as found:
         assert (found.n_frames, found.size) == (4, (30, 20))
         found.seek(1)
+        found.load()
         assert found.info["duration"] == 100
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from featurescape_jobs import tables
+from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Picture, RowError
 from featurescape_jobs.decode import decode
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.picture_batches import Batches, Plan, one_picture
+from featurescape_jobs.specs import DatasetSpec
 
 CARD = MODELS["lenet"].card
 
@@ -91,3 +94,40 @@ def test_what_a_reader_raises_ends_the_shard() -> None:
 
     with pytest.raises(OSError, match="the disk is gone"):
         list(Batches(Broken, Plan(CARD, 8, 64, 2, one_picture)).of(examples(9)))
+
+
+def test_pictures_that_come_in_one_piece_are_the_same_as_one_by_one(tmp_path: Path) -> None:
+    """MNIST's reader gives a whole batch at once; one split at a time, and no row that is not there."""
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    for split, part in (("train", pictures[:12]), ("t10k", pictures[12:])):
+        head = np.array([2051, len(part), 28, 28], ">u4").tobytes()
+        (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(head + part.tobytes())
+        labels = np.array([2049, len(part)], ">u4").tobytes() + bytes(len(part))
+        (tmp_path / f"{split}-labels-idx1-ubyte").write_bytes(labels)
+    spec = DatasetSpec(name="mnist", root=str(tmp_path))
+    mnist = DATASETS["mnist"]
+    rows = [
+        {"example_id": e.example_id, "label": e.label, "locator": e.locator, "size": e.size}
+        for e in mnist.freeze(spec).entries
+    ]
+    table = pa.Table.from_pylist(rows, schema=tables.INPUT)
+
+    class OneByOne:
+        def __init__(self) -> None:
+            self.read = mnist.open_reader(spec).read
+
+    plan = Plan(CARD, 5, 64, 1, one_picture)
+    at_once = list(Batches(lambda: mnist.open_reader(spec), plan).of(table))
+    single = list(Batches(OneByOne, plan).of(table))
+    assert sum(len(batch.inputs) for batch in at_once) == 20
+    for one, other in zip(at_once, single, strict=True):
+        assert np.array_equal(one.inputs, other.inputs)
+        assert one.thumbnails == other.thumbnails
+        assert np.array_equal(one.sizes_px, other.sizes_px)
+    assert np.array_equal(decode(at_once[0].thumbnails[0]), pictures[0])
+    missing = table.slice(0, 5).to_pylist()
+    missing[2]["locator"] = "train-99"
+    [batch] = Batches(lambda: mnist.open_reader(spec), plan).of(
+        pa.Table.from_pylist(missing, schema=tables.INPUT)
+    )
+    assert (len(batch.inputs), batch.errors[0]["code"]) == (4, "not_found")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,15 @@ class SequenceReader(Reader, Protocol):
 
     def read_sequence(self, locator: str) -> list[Picture]:
         """All views, in their order; raises `RowError` where one cannot be read."""
+        ...
+
+
+@runtime_checkable
+class BatchReader(Protocol):
+    """Reader of pictures of one size, which can be had many at a time."""
+
+    def read_batch(self, locators: Sequence[str]) -> NDArray[np.uint8] | None:
+        """(N, H, W) gray or (N, H, W, 3) RGB; None where they are to be read one by one."""
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -119,6 +119,15 @@ class _Reader:
         if int(row) >= len(images):
             raise RowError("not_found", f"{split} has {len(images)} pictures now")
         return np.array(images[int(row)])
+
+    def read_batch(self, locators: Sequence[str]) -> NDArray[np.uint8] | None:
+        """Pictures (N, H, W) of one split; None where one is missing, or they are of both."""
+        splits, rows = zip(*(locator.split("-") for locator in locators), strict=True)
+        if len(set(splits)) > 1:
+            return None
+        images = self._train if splits[0] == "train" else self._test
+        numbers = np.array(rows, np.int64)
+        return np.asarray(images[numbers]) if int(numbers.max()) < len(images) else None
 
 
 class Mnist:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.graphs import NoGraphError
 from featurescape_jobs.networks import Capture, LoadedNetwork, pool, zero_input
 from featurescape_jobs.recurrent.runner import RecurrentRunner
 from featurescape_jobs.specs import FeaturesSpec
@@ -17,21 +18,19 @@ from featurescape_jobs.tables import LayerColumn
 MAX_DIMENSIONS = 1 << 18
 """Features per example that pooling may give: 1 MiB as float32."""
 
-RECURRENT_TYPES = {
-    "auto": torch.float32,
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-}
-"""Execution of a recurrent network → type of its weights."""
+RECURRENT_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Mode of a recurrent network → type of its weights."""
 
 
 def recurrent_runners(
-    network: LoadedNetwork, spec: FeaturesSpec, columns: tuple[LayerColumn, ...]
+    network: LoadedNetwork, state: str, columns: tuple[LayerColumn, ...], mode: str
 ) -> list[RecurrentRunner]:
-    """What gives the features of each column."""
-    dtype = RECURRENT_TYPES[spec.execution]
+    """What gives the features of each column; `NoGraphError` where the mode is none of theirs."""
+    if mode not in RECURRENT_TYPES:
+        raise NoGraphError("a recurrent network has nothing to fold, and kernels of its own")
+    dtype = RECURRENT_TYPES[mode]
     return [
-        RecurrentRunner(network.module, column.layer, spec.state, column.pooling, dtype)
+        RecurrentRunner(network.module, column.layer, state, column.pooling, dtype)
         for column in columns
     ]
 
@@ -99,11 +98,15 @@ def _recurrent(
     network: LoadedNetwork, spec: FeaturesSpec, layers: tuple[str, ...]
 ) -> list[LayerColumn]:
     pooling = spec.pooling or network.card.default_pooling
-    if spec.execution not in RECURRENT_TYPES:
+    if spec.execution not in ("auto", *RECURRENT_TYPES):
         raise SpecError(
             f"execution: a recurrent network runs in float32 or bfloat16, not {spec.execution}; "
             "leave it at auto",
             field="execution",
+        )
+    if spec.execution == "bfloat16" and spec.state != "hidden":
+        raise SpecError(
+            f"execution: {spec.state} is computed in float32; leave it at auto", field="execution"
         )
     zeros = zero_input(network.model).numpy()
     columns = []

@@ -32,8 +32,6 @@ from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
 
-Run = Callable[[NDArray[np.float32]], Sequence[Features]]
-"""Normalized pictures (P, C, H, W) to the features of each layer."""
 VIEWS_GUESS = 24
 """Views of a model, to size batches by: those of ShapeNetRendering."""
 
@@ -87,7 +85,7 @@ class PictureFeatures:
         self._setup = setup
         self._schema = tables.features_schema(setup.columns, spec.dtype)
         self._target = execution.Target(network, setup.columns, worker_device())
-        self._run: Run | None = None
+        self._run: execution.Runner | None = None
         self._batch_size = spec.batch_size or default_batch_size(card)
         several = is_sequence(setup.dataset)
         plan = Plan(
@@ -142,15 +140,21 @@ class PictureFeatures:
             self._run = self._built(inputs)
         return self._run(inputs)
 
-    def _built(self, inputs: NDArray[np.float32]) -> Run:
+    def _built(self, inputs: NDArray[np.float32]) -> execution.Runner:
+        build: Callable[[execution.Mode], execution.Runner] = partial(execution.build, self._target)
         if self._target.network.card.recurrent:
-            network = self._target.network
-            network.module.to(self._target.device)
-            runners = recurrent_runners(network, self._setup.spec, self._setup.columns)
-            return lambda pictures: [runner.run(pictures) for runner in runners]
-        return execution.build(self._target, self._settled(inputs).mode)
+            self._target.network.module.to(self._target.device)
+            build = self._recurrent
+        return build(self._settled(inputs, build).mode)
 
-    def _settled(self, inputs: NDArray[np.float32]) -> execution.Choice:
+    def _recurrent(self, mode: execution.Mode) -> execution.Runner:
+        setup = self._setup
+        runners = recurrent_runners(self._target.network, setup.spec.state, setup.columns, mode)
+        return lambda pictures: [runner.run(pictures) for runner in runners]
+
+    def _settled(
+        self, inputs: NDArray[np.float32], build: Callable[[execution.Mode], execution.Runner]
+    ) -> execution.Choice:
         storage, job_path = Storage(self._setup.storage_root), job_dir(self._setup.job_id)
         found = execution.read_choice(storage, job_path)
         if found is not None:
@@ -160,7 +164,6 @@ class PictureFeatures:
             return execution.settle(storage, job_path, execution.Choice(spec.execution))
         resources = spec.resources
         workers = resources.workers or fitting_workers(resources, worker_gpus(resources))
-        build = partial(execution.build, self._target)
         choice = execution.choose(build, inputs, self._setup.examples / workers)
         return execution.settle(storage, job_path, choice)
 

@@ -67,7 +67,8 @@ class SequenceFeatures:
         self._setup = setup
         self._schema = tables.features_schema(setup.columns, setup.spec.dtype)
         self._reader = SequencesReader(setup.dataset)
-        self._runners = recurrent_runners(network, setup.spec, setup.columns)
+        mode = "float32" if setup.spec.execution == "auto" else setup.spec.execution
+        self._runners = recurrent_runners(network, setup.spec.state, setup.columns, mode)
 
     def process(self, examples: pa.Table) -> Processed:
         """Features of a shard, in the order of its examples."""

@@ -179,7 +179,7 @@ class DreamWorker:
         """At its own size, or at the only one that the layer takes."""
         sizes = self._setup.sizes
         if sizes.fixed:
-            return resize(picture, self._card)
+            return np.array(resize(picture, self._card))
         fitted = fit(picture, self._card, self._spec.max_px)
         height, width, _ = fitted.shape
         if min(height, width) < sizes.least_px:
