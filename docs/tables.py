@@ -28,6 +28,7 @@ from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
 from featurescape_jobs.inside import schemas as inside
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.optvis.schema import DREAMS
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import JOB_SPECS
 
@@ -163,6 +164,7 @@ def _settings(_: str) -> str:
 def _columns(name: str) -> str:
     made = {
         "features": tables.features_schema([_LAYER], "float32"),
+        "dreams": DREAMS,
         "filters": inside.FILTERS,
         "activations": inside.activations_schema("float16"),
         "gradients": inside.gradients_schema("float32"),

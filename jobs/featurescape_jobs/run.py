@@ -66,6 +66,7 @@ JOBS: Registry[JobEntry] = Registry(
         JobEntry("features", "Extract features", "One vector and thumbnail per example.", 0),
         JobEntry("embedding", "Embed features", "t-SNE: two coordinates per example.", 16),
         JobEntry("tiles", "Draw tiles", "A zoomable map of an embedding.", 16),
+        JobEntry("dreams", "Dream pictures", "DeepDream: pictures as a layer would like them.", 0),
         JobEntry("filters", "Draw filters", "The weights of a convolution as pictures.", 1),
         JobEntry("activations", "Draw activations", "What layers give for every picture.", 0),
         JobEntry("gradients", "Explain pictures", "Which pixels an output depends on.", 0),

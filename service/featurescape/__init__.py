@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.errors import SpecError as SpecError
     from featurescape_jobs.specs import ActivationsSpec as ActivationsSpec
     from featurescape_jobs.specs import DatasetSpec as DatasetSpec
+    from featurescape_jobs.specs import DreamsSpec as DreamsSpec
     from featurescape_jobs.specs import EmbeddingSpec as EmbeddingSpec
     from featurescape_jobs.specs import FeaturesSpec as FeaturesSpec
     from featurescape_jobs.specs import FiltersSpec as FiltersSpec
@@ -52,6 +53,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "featurescape_jobs.specs": (
         "ActivationsSpec",
         "DatasetSpec",
+        "DreamsSpec",
         "EmbeddingSpec",
         "FeaturesSpec",
         "FiltersSpec",

@@ -33,11 +33,13 @@ from featurescape_jobs.specs import (
     ActivationsSpec,
     AnyJobSpec,
     DatasetSpec,
+    DreamsSpec,
     EmbeddingSpec,
     FeaturesSpec,
     FiltersSpec,
     GradientsSpec,
     ModelSpec,
+    RendersSpec,
     TilesSpec,
     TrainingSpec,
     input_jobs,
@@ -46,6 +48,7 @@ from featurescape_jobs.specs import (
 
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
 _WEIGHTS = "model.weights"
+_OnPictures = TrainingSpec | FeaturesSpec | DreamsSpec | ActivationsSpec | GradientsSpec
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,14 @@ class Admission:
             SpecError: a field is wrong; or a `DatasetError`, `WeightsError`, `UnknownNameError`.
         """
         self._check_inputs(spec)
-        if isinstance(spec, TrainingSpec | FeaturesSpec | ActivationsSpec | GradientsSpec):
+        if isinstance(spec, _OnPictures):
             self._check_dataset(spec.dataset)
             self._check_model(spec.model, training=isinstance(spec, TrainingSpec))
             check_reads(spec.dataset, MODELS[spec.model.name].card)
+            if isinstance(spec, DreamsSpec) and spec.guide is not None:
+                self._check_dataset(spec.guide.dataset)
+        elif isinstance(spec, RendersSpec):
+            self._check_dataset(spec.dataset)
         elif isinstance(spec, FiltersSpec):
             self._check_model(spec.model, training=False)
         elif isinstance(spec, EmbeddingSpec):

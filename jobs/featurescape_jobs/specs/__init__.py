@@ -25,6 +25,7 @@ from featurescape_jobs.specs.base import (
     Resources,
     Spec,
 )
+from featurescape_jobs.specs.dreams import DreamsSpec
 from featurescape_jobs.specs.inside import ActivationsSpec, FiltersSpec, GradientsSpec
 from featurescape_jobs.specs.maps import MIN_EMBEDDED, EmbeddingSpec, TilesSpec
 from featurescape_jobs.specs.networks import FeaturesSpec, RendersSpec, TrainingSpec
@@ -38,6 +39,7 @@ __all__ = [
     "AnyJobSpec",
     "BaseJobSpec",
     "DatasetSpec",
+    "DreamsSpec",
     "EmbeddingSpec",
     "FeaturesSpec",
     "FiltersSpec",
@@ -63,6 +65,7 @@ AnyJobSpec = (
     | FeaturesSpec
     | EmbeddingSpec
     | TilesSpec
+    | DreamsSpec
     | FiltersSpec
     | ActivationsSpec
     | GradientsSpec
