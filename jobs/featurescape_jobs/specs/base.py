@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 JOB_ID_PATTERN = r"^[a-z]{3,16}-[0-9a-f]{12}$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
@@ -14,6 +22,22 @@ JobId = Annotated[
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 LayerName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(value)) < len(value):
+        raise ValueError("a layer is named twice")
+    return value
+
+
+LayerNames = Annotated[
+    tuple[LayerName, ...], BeforeValidator(_one_or_more), AfterValidator(_distinct)
+]
+"""Layers of one pass; one name will do."""
 
 
 class Spec(BaseModel):

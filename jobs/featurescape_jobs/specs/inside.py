@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, ModelSpec
+from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, LayerNames, ModelSpec
 
 Method = Literal[
     "saliency",
@@ -19,12 +19,6 @@ Method = Literal[
     "guided_gradcam",
     "occlusion",
 ]
-
-
-def _distinct(names: tuple[str, ...], what: str) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError(f"a {what} is named twice")
-    return names
 
 
 class FiltersSpec(BaseJobSpec):
@@ -55,7 +49,7 @@ class ActivationsSpec(BaseJobSpec):
     job: Literal["activations"] = "activations"
     dataset: DatasetSpec = Field(description="The pictures.")
     model: ModelSpec = Field(description="The network.")
-    layers: tuple[LayerName, ...] = Field(
+    layers: LayerNames = Field(
         min_length=1,
         max_length=32,
         description="Module paths of the layers, all of one pass. One name will do.",
@@ -83,16 +77,6 @@ class ActivationsSpec(BaseJobSpec):
         le=1_000_000,
         description="Examples per shard, the unit of retry and commit; none: 16 MiB of output.",
     )
-
-    @field_validator("layers", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("layers")
-    @classmethod
-    def _no_layer_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _distinct(value, "layer")
 
 
 class GradientsSpec(BaseJobSpec):
@@ -176,5 +160,6 @@ class GradientsSpec(BaseJobSpec):
     @field_validator("methods")
     @classmethod
     def _no_method_twice(cls, value: tuple[Method, ...]) -> tuple[Method, ...]:
-        _distinct(value, "method")
+        if len(set(value)) < len(value):
+            raise ValueError("a method is named twice")
         return value

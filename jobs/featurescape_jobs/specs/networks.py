@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, ModelSpec
+from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerNames, ModelSpec
 
 
 class TrainingSpec(BaseJobSpec):
@@ -46,7 +46,7 @@ class FeaturesSpec(BaseJobSpec):
     job: Literal["features"] = "features"
     dataset: DatasetSpec = Field(description="The examples.")
     model: ModelSpec = Field(description="The network.")
-    layers: tuple[LayerName, ...] | None = Field(
+    layers: LayerNames | None = Field(
         default=None,
         min_length=1,
         max_length=16,
@@ -91,18 +91,6 @@ class FeaturesSpec(BaseJobSpec):
     thumbnail_px: int = Field(
         default=64, ge=8, le=256, description="Longer side of the thumbnail, in pixels."
     )
-
-    @field_validator("layers", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("layers")
-    @classmethod
-    def _distinct(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if value is not None and len(set(value)) < len(value):
-            raise ValueError("a layer is named twice")
-        return value
 
 
 class RendersSpec(BaseJobSpec):
