@@ -4,8 +4,8 @@
 
 Input: n different crops of 224 px of scikit-learn's two sample photos, as PNG. Defaults of the method: 4
 octaves of 1.4, 10 steps of 1.5, jitter of 32. Layers: blocks.10 of efficientnet_lite0, inception4c of
-googlenet. GoogLeNet gets random weights (its own are a download), with batch norms set by the photos,
-without which the signal of fresh weights vanishes on its way.
+googlenet. GoogLeNet gets random weights (its own are a download), of He's scale, with which the signal
+does not vanish on its way.
 
 Peer: the original notebook's loop, in torch: fp32, one image, forward to the layer, backward, weights left
 trainable; all threads. Ours: the `dreams` job with one worker, reading, self-test, encoding and
@@ -123,19 +123,14 @@ def photo_paths(root: Path) -> list[Path]:
 
 
 def write_weights(options: argparse.Namespace) -> None:
-    """GoogLeNet's: random, with the statistics that batch norms find in the photos."""
+    """GoogLeNet's: random, of a scale that neither swells nor shrinks from layer to layer."""
     if options.model == "efficientnet_lite0":
         return
     network = load_network(ModelSpec(name=options.model, weights="random"), seed=0)
+    torch.manual_seed(0)
     for part in network.module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight)
-        if isinstance(part, nn.BatchNorm2d):
-            part.momentum = None  # the mean over all batches
-    batch = torch.from_numpy(np.stack(read_photos(options.root))).permute(0, 3, 1, 2)
-    network.module.train()
-    with torch.no_grad():
-        network.module(normalized(batch.float(), network))
     state = {name: value.contiguous() for name, value in network.module.state_dict().items()}
     save_file(state, options.root / "weights.safetensors")
 

@@ -21,9 +21,9 @@ from featurescape_jobs.optvis.deepdream import (
 )
 from featurescape_jobs.optvis.laplacian import merge, normalize_scales, split
 from featurescape_jobs.optvis.objectives import Channel, Energy, Objective
-from featurescape_jobs.optvis.pixels import Mode, build_pixels
+from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 from featurescape_jobs.specs import ModelSpec
-from pixel_networks import CPU, one_thread, photo_crops, pixels_of, random_pictures
+from pixel_networks import CPU, loaded, one_thread, photo_crops, pixels_of, random_pictures
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 
@@ -266,3 +266,31 @@ def test_scale_levels_take_fine_noise_from_the_gradient() -> None:
         return float((change[:, 1:] - change[:, :-1]).abs().mean() / change.abs().mean())
 
     assert roughness(smooth) < 0.8 * roughness(plain)
+
+
+def test_where_memory_is_short_passes_get_smaller_and_dreams_stay_the_same() -> None:
+    """As on a GPU, where torch says so."""
+    module = edges().requires_grad_(False)
+    passes: list[int] = []
+
+    def crowded(batch: torch.Tensor) -> torch.Tensor:
+        passes.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return module(batch)
+
+    network = PixelNetwork(crowded, loaded(module), torch.float32, CPU)
+    pictures = random_pictures(7, 20, 20)
+    found = dream(Dreamer(network, Energy(), ONE_STEP), pictures).pictures
+    assert passes[0] == 7
+    assert max(passes[-4:]) == 2
+    assert torch.allclose(found, dream(dreamer(ONE_STEP), pictures).pictures, atol=1e-3)
+
+
+def test_one_picture_that_does_not_fit_is_an_error() -> None:
+    def full(batch: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("out of memory")
+
+    network = PixelNetwork(full, loaded(edges()), torch.float32, CPU)
+    with pytest.raises(torch.OutOfMemoryError):
+        dream(Dreamer(network, Energy(), ONE_STEP), random_pictures(2, 20, 20))

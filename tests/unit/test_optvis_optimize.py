@@ -23,7 +23,13 @@ from featurescape_jobs.optvis.parameterizations import (
 )
 from featurescape_jobs.optvis.pixels import Mode, build_pixels
 from featurescape_jobs.optvis.rectifiers import Gate, OpenRectifier, open_rectifiers
-from featurescape_jobs.optvis.regularizers import TOOLBOX, Recipe, blur, regularized
+from featurescape_jobs.optvis.regularizers import (
+    TOOLBOX,
+    Recipe,
+    blur,
+    contrasted,
+    regularized,
+)
 from featurescape_jobs.optvis.transforms import (
     LUCID,
     Jitter,
@@ -139,6 +145,12 @@ def test_blurs_come_every_fourth_step() -> None:
     offset, recipe = torch.rand(1, 1, 9, 9), Recipe(blur_px=1.0)
     assert torch.equal(regularized(offset, offset, recipe, 3), offset)
     assert not torch.equal(regularized(offset, offset, recipe, 4), offset)
+
+
+def test_faint_pictures_are_stretched_about_the_mean() -> None:
+    pictures = torch.tensor([[[[100.0, 101.0]]], [[[80.0, 100.0]]]])
+    found = contrasted(pictures, torch.tensor([100.0]))
+    assert found.flatten().tolist() == [127.5, 255, 0, 127.5]
 
 
 def test_the_recipes_are_those_of_the_papers_table() -> None:

@@ -212,9 +212,10 @@ class Dreamer:
         columns = tile_starts(width, self._options.tile_px)
         h, w = -(-height // len(rows)), -(-width // len(columns))
         places = [(number, y, x) for number in range(n) for y in rows for x in columns]
-        fitting = self._network.fitting(h, w)
-        for at in range(0, len(places), fitting):
-            part = places[at : at + fitting]
+        passes = -(-len(places) // self._network.fitting(h, w))
+        size = -(-len(places) // passes)  # all about equal: a small one costs nearly as much
+        for at in range(0, len(places), size):
+            part = places[at : at + size]
             yield part, torch.stack([pictures[i, y : y + h, x : x + w] for i, y, x in part])
 
 

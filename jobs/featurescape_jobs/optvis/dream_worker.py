@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -235,7 +235,8 @@ class DreamWorker:
 
     def _built(self, read: Sequence[_Read]) -> Dreamer:
         spec, sizes = self._spec, self._setup.sizes
-        build = partial(build_pixels, self._network, self._setup.layer, device=self._device)
+        # Both modes that are measured are built once; the one not taken goes with this call.
+        build = cache(partial(build_pixels, self._network, self._setup.layer, device=self._device))
         objective = self._objective(build)
         probe = modes.Probe(objective, [one.values() for one in read], sizes.least_px)
         network = build(self._settled(build, probe).mode)

@@ -32,7 +32,7 @@ GAIN_TOLERANCE = 0.02
 MIN_SPEEDUP = 1.1
 MIN_PICTURES = 8
 """Pictures per worker below which measuring costs more than it can save."""
-PROBE_PICTURES, PROBE_PX, PROBE_STEPS = 4, 128, 5
+PROBE_PICTURES, PROBE_PX, PROBE_STEPS = 4, 96, 3
 
 log = logging.getLogger(__name__)
 

@@ -79,3 +79,13 @@ def _weighted(shifted: list[torch.Tensor], taps: torch.Tensor) -> torch.Tensor:
     for values, tap in zip(shifted, taps, strict=True):
         found = found + values * tap
     return found
+
+
+def contrasted(pictures: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) with offsets from the mean that reach the end of the range, as the Toolbox shows them.
+
+    What pleases a unit is often too faint to be seen: each picture is stretched by its own factor.
+    """
+    offsets = pictures - mean.reshape(1, -1, 1, 1)
+    largest = [offset.abs().max().clamp_min(1e-6) for offset in offsets]
+    return 127.5 + offsets * (127.5 / torch.stack(largest).reshape(-1, 1, 1, 1))
