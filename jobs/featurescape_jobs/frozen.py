@@ -2,12 +2,16 @@
 
 Shard k is row group k of ``input/examples.parquet``: a fixed range of examples, whatever the number of
 workers or the attempt. Where the listing comes from, and what it takes, is `dataset_index`'s business.
+
+A job that goes on in bulk with what it found, say with every channel of a layer, does so in a phase of
+its own (`freeze_rows`), whose input and work lie in folders of the phase's name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +30,7 @@ from featurescape_jobs.storage import Storage
 
 EXAMPLES = "input/examples.parquet"
 FROZEN = "input/frozen.json"
+PHASE_EXAMPLES = "input/{phase}/examples.parquet"
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,26 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class FrozenInput:
-    """What was frozen; the same for every attempt of a job."""
+class FrozenRows:
+    """Rows to be worked on in bulk; the same for every attempt of a job."""
 
-    dataset: DatasetSpec
-    """As the job asks for it, with the place that it is read from."""
     examples: int
     shard_size: int
-    sha256: str
-    spec_sha256: str
-    classes: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The file of the rows, relative to the job's folder."""
+        return EXAMPLES
+
+    @property
+    def work(self) -> str:
+        """Folder of the shards and markers, relative to the job's folder."""
+        return "work"
+
+    @property
+    def errors(self) -> str:
+        """Kind of the file with the error rows."""
+        return "errors"
 
     def shards(self) -> list[Shard]:
         """All shards, in order."""
@@ -60,6 +75,37 @@ class FrozenInput:
             Shard(index, start, min(start + self.shard_size, self.examples))
             for index, start in enumerate(starts)
         ]
+
+
+@dataclass(frozen=True)
+class FrozenInput(FrozenRows):
+    """The examples of a dataset."""
+
+    dataset: DatasetSpec
+    """As the job asks for it, with the place that it is read from."""
+    sha256: str
+    spec_sha256: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FrozenPhase(FrozenRows):
+    """What a later phase works on."""
+
+    phase: str
+    """A word, as ``channels``."""
+
+    @property
+    def path(self) -> str:
+        return PHASE_EXAMPLES.format(phase=self.phase)
+
+    @property
+    def work(self) -> str:
+        return f"work/{self.phase}"
+
+    @property
+    def errors(self) -> str:
+        return f"{self.phase}_errors"
 
 
 def place_dataset(spec: DatasetSpec, context: RunContext) -> DatasetSpec:
@@ -134,10 +180,36 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         raise DatasetError("dataset: no examples", field="dataset")
     size = shard_size or default_shard_size(table.num_rows)
     written = context.storage.write_table(context.path(EXAMPLES), table, row_group_rows=size)
-    frozen = FrozenInput(placed, table.num_rows, size, written.sha256, spec_sha256, indexed.classes)
+    frozen = FrozenInput(
+        examples=table.num_rows,
+        shard_size=size,
+        dataset=placed,
+        sha256=written.sha256,
+        spec_sha256=spec_sha256,
+        classes=indexed.classes,
+    )
     said = {name: value for name, value in vars(frozen).items() if name != "dataset"}
     context.storage.write(context.path(FROZEN), json.dumps(said).encode())
     return frozen
+
+
+def freeze_rows(
+    phase: str, make: Callable[[], pa.Table], context: RunContext, shard_size: int
+) -> FrozenPhase:
+    """Freeze the rows of a later phase, or find them frozen by an earlier attempt.
+
+    Args:
+        phase: a word that is a folder's name, as ``channels``.
+        make: the rows, one at least, with the columns ``example_id`` and ``locator`` and what else a
+            worker is to know; only called where they are not frozen yet.
+        context: of the job.
+        shard_size: rows per shard.
+    """
+    path = context.path(PHASE_EXAMPLES.format(phase=phase))
+    if not context.storage.exists(path):
+        context.storage.write_table(path, make(), row_group_rows=shard_size)
+    with context.storage.parquet(path) as file:
+        return FrozenPhase(file.metadata.num_rows, shard_size, phase)
 
 
 def default_shard_size(examples: int) -> int:

@@ -86,6 +86,10 @@ class Desk:
     job_path: str
     kind: str
     schema: pa.Schema
+    examples: str = EXAMPLES
+    """The frozen rows, relative to the job's folder."""
+    work: str = "work"
+    """Folder of tries and markers, relative to the job's folder."""
 
 
 def error_row(example: dict[str, Any], code: str, message: str) -> dict[str, Any]:
@@ -136,7 +140,7 @@ def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -
     storage, token = Storage(desk.storage_root), secrets.token_hex(4)
     errors_path = errors_sha256 = None
     if processed.errors:
-        errors_path = f"work/errors/{shard.index:05d}-{token}.parquet"
+        errors_path = f"{desk.work}/errors/{shard.index:05d}-{token}.parquet"
         errors = tables.errors_table(processed.errors)
         errors_sha256 = storage.write_table(f"{desk.job_path}/{errors_path}", errors).sha256
     stem = f"data/{desk.kind}-{shard.index:05d}-{token}"
@@ -160,7 +164,7 @@ def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -
         worker=worker_name(),
     )
     body = json.dumps(asdict(marker)).encode()
-    storage.write(f"{desk.job_path}/work/markers/{shard.index:05d}-{token}.json", body)
+    storage.write(f"{desk.job_path}/{desk.work}/markers/{shard.index:05d}-{token}.json", body)
     return marker
 
 
@@ -186,12 +190,12 @@ class ShardRunner:
     def run(self, shard: Shard) -> Marker:
         """Process and commit one shard. The try is counted before the work, in case it kills us."""
         token = secrets.token_hex(4)
-        path = f"{self._desk.job_path}/work/tries/{shard.index:05d}-{token}"
+        path = f"{self._desk.job_path}/{self._desk.work}/tries/{shard.index:05d}-{token}"
         self._storage.write(path, worker_name().encode())
-        examples = read_shard(self._storage, f"{self._desk.job_path}/{EXAMPLES}", shard)
+        examples = read_shard(self._storage, f"{self._desk.job_path}/{self._desk.examples}", shard)
         return commit(self._desk, shard, examples, self._process(examples))
 
     def run_row(self, shard: Shard, offset: int) -> Processed:
         """One example of a shard that has killed workers, alone; commits nothing."""
-        examples = read_shard(self._storage, f"{self._desk.job_path}/{EXAMPLES}", shard)
+        examples = read_shard(self._storage, f"{self._desk.job_path}/{self._desk.examples}", shard)
         return self._process(examples.slice(offset, 1))

@@ -21,7 +21,7 @@ from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.frozen import EXAMPLES, FrozenInput, Shard, read_shard
+from featurescape_jobs.frozen import FrozenRows, Shard, read_shard
 from featurescape_jobs.pools import Done, Lost, Pool, PoolSize, open_pool
 from featurescape_jobs.shard_worker import (
     Desk,
@@ -69,14 +69,21 @@ class BulkResult:
     """Machines that they ran on."""
 
 
-def run_shards(bulk: Bulk, frozen: FrozenInput, context: RunContext) -> BulkResult:
+def run_shards(bulk: Bulk, frozen: FrozenRows, context: RunContext) -> BulkResult:
     """Process every example of the frozen input and name the files in the context.
 
     Raises:
         WorkerLostError: workers die before they can start.
         FeaturescapeError: whatever a worker says is wrong with the job as a whole.
     """
-    desk = Desk(context.storage.root, job_dir(context.job_id), bulk.kind, bulk.schema)
+    desk = Desk(
+        context.storage.root,
+        job_dir(context.job_id),
+        bulk.kind,
+        bulk.schema,
+        frozen.path,
+        frozen.work,
+    )
     engine = _Engine(bulk, frozen, context, desk)
     engine.resume()
     engine.work()
@@ -84,7 +91,7 @@ def run_shards(bulk: Bulk, frozen: FrozenInput, context: RunContext) -> BulkResu
 
 
 class _Engine:
-    def __init__(self, bulk: Bulk, frozen: FrozenInput, context: RunContext, desk: Desk) -> None:
+    def __init__(self, bulk: Bulk, frozen: FrozenRows, context: RunContext, desk: Desk) -> None:
         self.bulk, self.frozen, self.context, self.desk = bulk, frozen, context, desk
         self.shards = {shard.index: shard for shard in frozen.shards()}
         self.markers: dict[int, Marker] = {}
@@ -92,7 +99,7 @@ class _Engine:
 
     def resume(self) -> None:
         """Take over the shards that earlier attempts committed and the tries they counted."""
-        storage, base = self.context.storage, self.context.path("work")
+        storage, base = self.context.storage, self.context.path(self.frozen.work)
         for path in storage.list_files(f"{base}/markers"):
             marker = _read_marker(self.context, path)
             if marker is not None and self._is_whole(marker):
@@ -166,7 +173,7 @@ class _Engine:
 
     def _isolate(self, pool: Pool, shard: Shard) -> None:
         """Each example alone; one that takes its worker with it becomes an error row."""
-        path = self.context.path(EXAMPLES)
+        path = self.context.path(self.frozen.path)
         examples = read_shard(self.context.storage, path, shard)
         pieces: list[Processed] = []
         for offset, example in enumerate(examples.to_pylist()):
@@ -210,7 +217,8 @@ class _Engine:
         paths = [marker.errors_path for marker in markers if marker.errors_path is not None]
         parts = [self.context.storage.read_table(self.context.path(path)) for path in paths]
         table = pa.concat_tables([tables.ERRORS.empty_table(), *parts])
-        self.context.add_table("data/errors.parquet", table, "errors")
+        kind = self.frozen.errors
+        self.context.add_table(f"data/{kind}.parquet", table, kind)
         return dict(Counter(table["code"].to_pylist()))
 
 

@@ -15,7 +15,7 @@ import pytest
 from bulk_fakes import SCHEMA, SquareSetup
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.errors import ArtifactError, DatasetError, WeightsError
-from featurescape_jobs.frozen import EXAMPLES, freeze
+from featurescape_jobs.frozen import EXAMPLES, freeze, freeze_rows
 from featurescape_jobs.pools import PoolSize, open_pool
 from featurescape_jobs.shard_worker import Desk
 from featurescape_jobs.shards import Bulk, BulkResult, run_shards
@@ -86,6 +86,30 @@ def test_a_second_attempt_takes_over_what_is_committed(tmp_path: Path) -> None:
     assert kept <= {file.path for file in second.files}
     tries = [path.name[:5] for path in (work / "tries").iterdir()]
     assert sorted(tries) == sorted([f"{k:05d}" for k in (0, 1, 2, 3, 4, 5, 5, 6, 6)])
+
+
+def test_a_later_phase_has_its_own_rows_markers_and_errors(tmp_path: Path) -> None:
+    made = []
+
+    def rows() -> pa.Table:
+        made.append(True)
+        ids = [f"channel-{n}" for n in range(10)]
+        locators = [str(n) for n in range(10)]
+        return pa.table({"example_id": ids, "locator": locators})
+
+    for attempt in (1, 2):
+        run = context(tmp_path, attempt)
+        squares(run, SquareSetup(bad=("17",)))
+        phase = freeze_rows("channels", rows, run, 4)
+        result = run_shards(Bulk(SquareSetup(bad=("7",)), SCHEMA, "units", Resources()), phase, run)
+        assert (result.rows, result.error_rows) == (9, 1)
+        parts = [run.storage.read_table(run.path(f.path)) for f in run.files if f.kind == "units"]
+        assert pa.concat_tables(parts)["squared"].to_pylist() == [n**2 for n in range(10) if n != 7]
+        errors = {file.kind: file.rows for file in run.files if "errors" in file.kind}
+        assert errors == {"errors": 1, "channels_errors": 1}
+    assert len(made) == 1
+    tries = tmp_path / "jobs/features-0123456789ab/work/channels/tries"
+    assert len(list(tries.iterdir())) == 3
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "marker"])
