@@ -1,6 +1,6 @@
-"""How a network is run: as it is, folded, in bfloat16, or compiled; measured once, the same for a whole job.
+"""How a network is run: as it is, folded and fused, that in bfloat16, or compiled; the same for a whole job.
 
-A worker that finds no choice measures its first batch in every mode, and takes the fastest whose
+A worker that finds no choice measures some of its first batch in every mode, and takes the fastest whose
 features keep a cosine of `MIN_COSINE` to those of the plain network. The first choice that is
 committed holds for all workers, shards and attempts of the job: so the same job gives the same
 rows on any machine. Small jobs are run as they are, and only large ones are compiled.
@@ -21,9 +21,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import fx, nn
 
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.fusion import can_fuse, fuse, fused_convolutions
 from featurescape_jobs.graphs import NoGraphError, cut, first_tensor, fold
 from featurescape_jobs.networks import Capture, LoadedNetwork, pool
 from featurescape_jobs.storage import Storage
@@ -35,8 +36,10 @@ MODES: tuple[Mode, ...] = ("float32", "folded", "bfloat16", "compiled")
 MIN_COSINE = 0.999
 MIN_GAIN = 1.1
 """A mode is taken for being faster by this factor: below it, the more exact one is."""
-MIN_BATCHES = 16
-"""Batches per worker below which measuring (some six passes) costs more than it can save."""
+MIN_BATCHES = 8
+"""Batches per worker below which measuring costs more than it can save."""
+PROBE = 8
+"""Examples that modes are measured with, where these take longer than `_TIMED_SECONDS`; else a batch."""
 COMPILE_WORTH_SECONDS = 180.0
 """Work left per worker from which on compiling (20 to 60 seconds) pays."""
 CHOICE = "work/execution.json"
@@ -113,13 +116,16 @@ def build(target: Target, mode: Mode) -> Runner:
             return [found[layer] for layer in target.layers]
 
         return _runner(target, plain, torch.float32)
-    graph: nn.Module = _folded(target, mode)
+    graph, folded = _folded(target)
     if mode == "folded":
+        graph = _fused(graph, target.device)
+        if folded + fused_convolutions(graph) == 0:
+            raise NoGraphError("there is no batch norm to fold, nor a convolution")
         return _runner(target, graph, torch.float32)
     graph = copy.deepcopy(graph).to(torch.bfloat16)
     if mode == "compiled":
         return _runner(target, _compiled(graph), torch.bfloat16)
-    return _runner(target, graph, torch.bfloat16)
+    return _runner(target, _fused(graph, target.device), torch.bfloat16)
 
 
 def check(target: Target, mode: Mode) -> None:
@@ -134,16 +140,19 @@ def check(target: Target, mode: Mode) -> None:
         ) from None
 
 
-def _folded(target: Target, mode: Mode) -> nn.Module:
+def _folded(target: Target) -> tuple[fx.GraphModule, int]:
+    """The network up to the layers, and how many of its batch norms were folded."""
     graph = cut(target.network.module, target.layers)
     with torch.no_grad():
         folded = fold(graph)
-    if folded == 0 and mode == "folded":
-        raise NoGraphError("there is no batch norm to fold")
     graph.to(target.device)
     if target.network.picture_card.channels == 3:
         graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return graph
+    return graph, folded
+
+
+def _fused(graph: fx.GraphModule, device: torch.device) -> fx.GraphModule:
+    return fuse(graph) if can_fuse(device) else graph
 
 
 def _compiled(graph: nn.Module) -> Callable[[torch.Tensor], Any]:
@@ -228,6 +237,7 @@ def choose(
     if examples < MIN_BATCHES * len(inputs):
         return Choice("float32")
     plain_run = builder("float32")
+    inputs = _probe(plain_run, inputs)
     plain = plain_run(inputs)
     best = Measured("float32", _speed(plain_run, inputs), smallest_cosines(plain, plain))
     rows = [best]
@@ -240,6 +250,13 @@ def choose(
         if row.usable and row.examples_per_second > MIN_GAIN * best.examples_per_second:
             best = row
     return Choice(best.mode, tuple(rows))
+
+
+def _probe(run: Runner, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As many of the inputs as it takes to tell how fast a mode is."""
+    start = time.perf_counter()
+    run(inputs[:PROBE])
+    return inputs[:PROBE] if time.perf_counter() - start > _TIMED_SECONDS else inputs
 
 
 def _measure(

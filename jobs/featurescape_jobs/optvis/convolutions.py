@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-Pair = tuple[int, int]
+from featurescape_jobs.convolutions import ConvolutionSpec, Pair, convolution_of, plain_graph
+
 _FEW_CHANNELS = 16
 """Below it the kernels pad the channels of the output: then all residues go in one convolution."""
 _ACTIVATIONS: dict[type[nn.Module], Callable[[], nn.Module]] = {
@@ -36,10 +37,10 @@ def freeze_convolutions(network: fx.GraphModule) -> fx.GraphModule:
     Activations that follow a convolution alone then work in place. Unusual convolutions (dilated
     with a stride, or not padded by zeros) stay as they are.
     """
-    graph = _Plain().trace(network)
-    frozen = fx.GraphModule(network, graph)
+    frozen = plain_graph(network)
+    graph = frozen.graph
     for number, node in enumerate(list(graph.nodes)):
-        found = _convolution(frozen, node)
+        found = convolution_of(frozen, node)
         if found is None:
             continue
         source, spec = found
@@ -61,14 +62,6 @@ def freeze_convolutions(network: fx.GraphModule) -> fx.GraphModule:
     return frozen
 
 
-class _Plain(fx.Tracer):
-    """Goes into convolutions of packages, so that what they do appears in the graph."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        own_convolution = isinstance(m, nn.Conv2d) and type(m) is not nn.Conv2d
-        return not isinstance(m, fx.GraphModule) and not own_convolution
-
-
 class RowLinear(nn.Module):
     """A linear layer that takes one row at a time: products of matrices depend on how many there are.
 
@@ -83,101 +76,6 @@ class RowLinear(nn.Module):
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """(N, …, D) to (N, …, K)."""
         return torch.stack([F.linear(row, self.weight, self.bias) for row in batch])
-
-
-@dataclass(frozen=True)
-class ConvolutionSpec:
-    """One convolution: filters (K, C / groups, kh, kw), and zeros around the picture."""
-
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-    stride: Pair
-    before: Pair
-    """Zeros above and to the left."""
-    after: Pair
-    """Zeros below and to the right."""
-    dilation: Pair
-    groups: int
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether `FrozenConvolution` can do it."""
-        dilated = self.dilation != (1, 1)
-        reach = [d * (k - 1) for d, k in zip(self.dilation, self.weight.shape[2:], strict=True)]
-        zeros = [max(pair) for pair in zip(self.before, self.after, strict=True)]
-        padded = any(zero > most for zero, most in zip(zeros, reach, strict=True))
-        uneven = self.before != self.after
-        return not padded and not (dilated and (self.stride != (1, 1) or uneven))
-
-
-def _convolution(network: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, ConvolutionSpec] | None:
-    """The convolution that a node is, and what goes into it."""
-    spec: ConvolutionSpec | None = None
-    if node.op == "call_module":
-        module = network.get_submodule(str(node.target))
-        if type(module) is nn.Conv2d and module.padding_mode == "zeros":
-            numbers = (module.stride, module.padding, module.dilation)
-            spec = _spec(module.weight, module.bias, numbers, module.groups)
-    elif node.op == "call_function" and node.target is F.conv2d:
-        spec = _functional(network, node)
-    if spec is None:
-        return None
-    source = cast(fx.Node, node.args[0])
-    return _with_zeros(network, source, spec)
-
-
-def _functional(network: fx.GraphModule, node: fx.Node) -> ConvolutionSpec | None:
-    """``F.conv2d(x, self.weight, self.bias, …)``, where its weights are the network's own."""
-    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-    values = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-    weight, bias = _owned(network, values["weight"]), _owned(network, values.get("bias"))
-    if weight is None or (bias is None and values.get("bias") is not None):
-        return None
-    numbers = (values.get("stride", 1), values.get("padding", 0), values.get("dilation", 1))
-    return _spec(weight, bias, numbers, cast(int, values.get("groups", 1)))
-
-
-def _owned(network: fx.GraphModule, node: Any) -> torch.Tensor | None:
-    if not isinstance(node, fx.Node) or node.op != "get_attr":
-        return None
-    owner, _, name = str(node.target).rpartition(".")
-    return cast(torch.Tensor, getattr(network.get_submodule(owner), name))
-
-
-def _spec(
-    weight: torch.Tensor, bias: torch.Tensor | None, numbers: tuple[Any, ...], groups: int
-) -> ConvolutionSpec | None:
-    stride, padding, dilation = numbers
-    if isinstance(padding, str):
-        if padding != "valid":
-            return None
-        padding = 0
-    zeros = _pair(padding)
-    return ConvolutionSpec(weight, bias, _pair(stride), zeros, zeros, _pair(dilation), groups)
-
-
-def _pair(value: Any) -> Pair:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
-def _with_zeros(
-    network: fx.GraphModule, source: fx.Node, spec: ConvolutionSpec
-) -> tuple[fx.Node, ConvolutionSpec]:
-    """Take the zeros of a padding layer into the convolution behind it."""
-    if source.op != "call_module" or len(source.users) > 1:
-        return source, spec
-    module = network.get_submodule(str(source.target))
-    if not isinstance(module, nn.ZeroPad2d):
-        return source, spec
-    left, right, top, bottom = (int(value) for value in module.padding)
-    if min(left, right, top, bottom) < 0:
-        return source, spec
-    before = (spec.before[0] + top, spec.before[1] + left)
-    after = (spec.after[0] + bottom, spec.after[1] + right)
-    changed = ConvolutionSpec(
-        spec.weight, spec.bias, spec.stride, before, after, spec.dilation, spec.groups
-    )
-    return (cast(fx.Node, source.args[0]), changed) if changed.is_plain else (source, spec)
 
 
 def _use_in_place(network: fx.GraphModule, node: fx.Node) -> None:
@@ -206,14 +104,10 @@ class FrozenConvolution(nn.Module):
 
     def __init__(self, spec: ConvolutionSpec) -> None:
         super().__init__()
+        spec = spec.even()
         weight = spec.weight.detach()
-        # Uneven zeros: zero rows and columns in the filter make them even.
-        more = [max(0, a - b) for a, b in zip(spec.after, spec.before, strict=True)]
-        less = [max(0, b - a) for a, b in zip(spec.after, spec.before, strict=True)]
-        weight = F.pad(weight, (more[1], less[1], more[0], less[0]))
         self.stride, self.dilation, self.groups = spec.stride, spec.dilation, spec.groups
-        height, width = (max(a, b) for a, b in zip(spec.after, spec.before, strict=True))
-        self.zeros: Pair = (height, width)
+        self.zeros: Pair = spec.before
         self.size: Pair = (int(weight.shape[2]), int(weight.shape[3]))
         self.register_buffer("weight", _laid_out(weight))
         self.register_buffer("bias", None if spec.bias is None else spec.bias.detach())

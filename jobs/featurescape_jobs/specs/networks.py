@@ -85,8 +85,9 @@ class FeaturesSpec(BaseJobSpec):
     )
     execution: Literal["auto", "float32", "folded", "bfloat16", "compiled"] = Field(
         default="auto",
-        description="How the network is run: as it is, with batch norms folded, folded in bfloat16, "
-        "or that compiled; auto: the fastest whose features have a cosine of 0.999 to float32.",
+        description="How the network is run: as it is, folded (batch norms, and on CPUs activations, "
+        "in the kernels of the convolutions), that in bfloat16, or that compiled; auto: the fastest "
+        "whose features have a cosine of 0.999 to float32.",
     )
     thumbnail_px: int = Field(
         default=64, ge=8, le=256, description="Longer side of the thumbnail, in pixels."
