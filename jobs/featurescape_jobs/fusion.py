@@ -30,18 +30,18 @@ class Activation:
 
 
 NOTHING = Activation("none")
-_RELU, _RELU6 = Activation("relu"), Activation("hardtanh", (0.0, 6.0))
+RELU, RELU6 = Activation("relu"), Activation("hardtanh", (0.0, 6.0))
 _SILU, _HARDSWISH = Activation("swish"), Activation("hardswish")
 _MODULES: dict[type[nn.Module], Activation] = {
-    nn.ReLU: _RELU,
-    nn.ReLU6: _RELU6,
+    nn.ReLU: RELU,
+    nn.ReLU6: RELU6,
     nn.SiLU: _SILU,
     nn.Hardswish: _HARDSWISH,
 }
 _FUNCTIONS: dict[Callable[..., Any], Activation] = {
-    torch.relu: _RELU,
-    F.relu: _RELU,
-    F.relu6: _RELU6,
+    torch.relu: RELU,
+    F.relu: RELU,
+    F.relu6: RELU6,
     F.silu: _SILU,
     F.hardswish: _HARDSWISH,
 }
@@ -113,8 +113,8 @@ def _tail(network: fx.GraphModule, node: fx.Node) -> _Tail:
         return _Tail((node,))
     last = _only_user(after)
     activation = _activation(network, last) if last is not None else None
-    if last is not None and activation == _RELU:  # the only one that the kernel has after a sum
-        return _Tail((last, after, node), _RELU, other)
+    if last is not None and activation == RELU:  # the only one that the kernel has after a sum
+        return _Tail((last, after, node), RELU, other)
     return _Tail((after, node), NOTHING, other)
 
 
@@ -167,10 +167,10 @@ class FusedConvolution(nn.Module):
             return self._run(batch, self._activation)
         if other.shape != self._shape(batch):  # it is to be broadcast, which the kernel cannot
             summed = self._run(batch, NOTHING) + other
-            return F.relu(summed) if self._activation == _RELU else summed
+            return F.relu(summed) if self._activation == RELU else summed
         after: tuple[Any, ...] = (None, [], "")
-        if self._activation == _RELU:
-            after = (_RELU.name, [], "")
+        if self._activation == RELU:
+            after = (RELU.name, [], "")
         return cast(
             torch.Tensor,
             torch.ops.mkldnn._convolution_pointwise.binary(

@@ -6,14 +6,13 @@ the turned filters; of one with stride s it is s² of them, one for each residue
 CPUs forward kernels are far ahead of the backward ones: a depthwise bfloat16 gradient takes a quarter
 of the time so. Every convolution goes through oneDNN, whatever the size of the batch: torch's own
 choice depends on it, and with it the last bits of the result. Linear layers go picture by picture for
-the same reason.
+the same reason. A ReLU behind a convolution is done by its kernel; where it was closed shows in the output.
 
 Memory: filters are held twice, as they are and turned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,20 +21,18 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from featurescape_jobs.convolutions import ConvolutionSpec, Pair, convolution_of, plain_graph
+from featurescape_jobs.fusion import NOTHING, RELU, RELU6, Activation, can_fuse
 
 _FEW_CHANNELS = 16
 """Below it the kernels pad the channels of the output: then all residues go in one convolution."""
-_ACTIVATIONS: dict[type[nn.Module], Callable[[], nn.Module]] = {
-    nn.ReLU: lambda: nn.ReLU(inplace=True),
-    nn.ReLU6: lambda: nn.ReLU6(inplace=True),
-}
+_ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: RELU, nn.ReLU6: RELU6}
 
 
 def freeze_convolutions(network: fx.GraphModule) -> fx.GraphModule:
     """``network`` with plain convolutions and linear layers replaced; zero padding becomes part of them.
 
-    Activations that follow a convolution alone then work in place. Unusual convolutions (dilated
-    with a stride, or not padded by zeros) stay as they are.
+    So does a ReLU or ReLU6 that alone follows a convolution. Unusual convolutions (dilated with a
+    stride, or not padded by zeros) stay as they are.
     """
     frozen = plain_graph(network)
     graph = frozen.graph
@@ -47,12 +44,11 @@ def freeze_convolutions(network: fx.GraphModule) -> fx.GraphModule:
         if not spec.is_plain:
             continue
         name = f"frozen_{number}"
-        frozen.add_submodule(name, FrozenConvolution(spec))
+        last, activation = _activation(frozen, node)
+        frozen.add_submodule(name, FrozenConvolution(spec, activation))
         with graph.inserting_before(node):
             replacement = graph.call_module(name, (source,))
-        node.replace_all_uses_with(replacement)
-        graph.erase_node(node)
-        _use_in_place(frozen, replacement)
+        last.replace_all_uses_with(replacement)
     for path, module in list(frozen.named_modules()):
         if type(module) is nn.Linear:
             frozen.set_submodule(path, RowLinear(module))
@@ -78,17 +74,14 @@ class RowLinear(nn.Module):
         return torch.stack([F.linear(row, self.weight, self.bias) for row in batch])
 
 
-def _use_in_place(network: fx.GraphModule, node: fx.Node) -> None:
-    """Let the activation that alone follows ``node`` overwrite its output, which nobody else reads."""
-    if len(node.users) != 1:
-        return
-    user = next(iter(node.users))
-    if user.op != "call_module":
-        return
-    make = _ACTIVATIONS.get(type(network.get_submodule(str(user.target))))
-    if make is not None:
-        network.add_submodule(f"{node.target}_activation", make())
-        user.target = f"{node.target}_activation"
+def _activation(network: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, Activation]:
+    """The activation that alone follows a convolution, and its node; else nothing, and ``node``."""
+    users = list(node.users)
+    if len(users) == 1 and users[0].op == "call_module":
+        activation = _ACTIVATIONS.get(type(network.get_submodule(str(users[0].target))))
+        if activation is not None:
+            return users[0], activation
+    return node, NOTHING
 
 
 class FrozenConvolution(nn.Module):
@@ -96,14 +89,16 @@ class FrozenConvolution(nn.Module):
 
     Args:
         spec: with `ConvolutionSpec.is_plain`.
+        activation: of the output: nothing, ReLU or ReLU6.
     """
 
     weight: torch.Tensor
     bias: torch.Tensor | None
     turned: torch.Tensor
 
-    def __init__(self, spec: ConvolutionSpec) -> None:
+    def __init__(self, spec: ConvolutionSpec, activation: Activation = NOTHING) -> None:
         super().__init__()
+        self.activation = activation
         spec = spec.even()
         weight = spec.weight.detach()
         self.stride, self.dilation, self.groups = spec.stride, spec.dilation, spec.groups
@@ -195,12 +190,20 @@ class _Apply(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, batch: torch.Tensor, layer: FrozenConvolution) -> torch.Tensor:
         ctx.layer, ctx.size = layer, batch.shape[2:]
-        return _convolve(batch, layer.weight, layer.bias, layer.stride, layer.zeros, layer.dilation,
-                         layer.groups)  # fmt: skip
+        output = _convolve(batch, layer.weight, layer.bias, layer.stride, layer.zeros, layer.dilation,
+                           layer.groups, layer.activation)  # fmt: skip
+        if layer.activation != NOTHING:
+            ctx.save_for_backward(output)
+        return output
 
     @staticmethod
     def backward(ctx: Any, *grown: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return ctx.layer.gradient(grown[0], *ctx.size), None
+        gradient, layer = grown[0], ctx.layer
+        if layer.activation == RELU:
+            gradient = torch.ops.aten.threshold_backward(gradient, *ctx.saved_tensors, 0)
+        elif layer.activation == RELU6:
+            gradient = torch.ops.aten.hardtanh_backward(gradient, *ctx.saved_tensors, 0, 6)
+        return layer.gradient(gradient, *ctx.size), None
 
 
 def _convolve(
@@ -211,11 +214,19 @@ def _convolve(
     zeros: Pair,
     dilation: Pair,
     groups: int,
+    activation: Activation = NOTHING,
 ) -> torch.Tensor:
     batch = batch.contiguous(memory_format=torch.channels_last)
-    if batch.device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return torch.mkldnn_convolution(batch, weight, bias, zeros, stride, dilation, groups)
-    return F.conv2d(batch, weight, bias, stride, zeros, dilation, groups)
+    if can_fuse(batch.device):
+        found = torch.ops.mkldnn._convolution_pointwise(
+            batch, weight, bias, zeros, stride, dilation, groups,
+            activation.name, activation.bounds, "",
+        )  # fmt: skip
+        return cast(torch.Tensor, found)
+    found = F.conv2d(batch, weight, bias, stride, zeros, dilation, groups)
+    if activation == NOTHING:
+        return found
+    return found.clamp_(0, activation.bounds[1] if activation.bounds else None)
 
 
 def _laid_out(weight: torch.Tensor) -> torch.Tensor:
