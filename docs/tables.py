@@ -20,8 +20,11 @@ from fastapi.routing import APIRoute
 from featurescape import cli
 from featurescape.api import artifacts as artifact_routes
 from featurescape.api import catalog, examples, health, jobs, tiles
+from featurescape.api import rows as row_routes
 from featurescape.settings import Settings
 from featurescape_jobs import artifacts, tables
+from featurescape_jobs.activation_atlas import schema as atlas
+from featurescape_jobs.captioning.schema import CAPTIONS
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
@@ -29,6 +32,7 @@ from featurescape_jobs.inside import schemas as inside
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.optvis.schema import DREAMS
+from featurescape_jobs.recurrent import dynamics_schemas as dynamics
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import JOB_SPECS
 
@@ -168,6 +172,11 @@ def _columns(name: str) -> str:
         "filters": inside.FILTERS,
         "activations": inside.activations_schema("float16"),
         "gradients": inside.gradients_schema("float32"),
+        "units": inside.UNITS,
+        "captions": CAPTIONS,
+        "vectors": pa.schema(atlas.POSITION),
+        "cells": atlas.CELLS,
+        **dynamics.SCHEMAS,
     }
     schema = made[name] if name in made else getattr(tables, name.upper())
     return _table(("column", "type", "unit", "meaning"), _column_rows(schema))
@@ -249,7 +258,7 @@ def _models(_: str) -> str:
         for card in (model.card for model in MODELS.values()):
             weights = f"{card.weights.name}, {card.weights.license}" if card.weights else "trained"
             default = f"`{card.default_layer}`, {card.default_pooling}"
-            shape = "T × D features"
+            shape = "T × D features" if card.gives == "classes" else "as its encoder"
             if isinstance(card, PictureCard):
                 shape = f"{card.channels} × {card.input_px} × {card.input_px}"
             yield (f"`{card.name}`", card.paper, shape, default, weights)
@@ -274,7 +283,7 @@ def _color_layers(_: str) -> str:
 
 
 def _routes(_: str) -> str:
-    parts = (catalog, jobs, artifact_routes, tiles, examples, health)
+    parts = (catalog, jobs, artifact_routes, row_routes, tiles, examples, health)
     found = [route for part in parts for route in part.router.routes if isinstance(route, APIRoute)]
 
     def rows() -> Iterable[Row]:

@@ -16,7 +16,7 @@ from PIL import Image
 from artifact_builders import features_column, features_details
 from featurescape.embedded import EmbeddedService
 from featurescape.jobstore import JobStore
-from featurescape.runner import RunnerStatus, RunnerUnavailableError, Submission
+from featurescape.runner import RayAccess, RunnerStatus, RunnerUnavailableError, Submission
 from featurescape.settings import Settings
 from featurescape_jobs.artifacts import ArtifactRef, Failure, Manifest, Progress, job_dir
 from featurescape_jobs.errors import RequestError
@@ -82,6 +82,10 @@ class FakeRunner:
     def log(self, submission_id: str) -> str:
         self._check()
         return self.text
+
+    def access(self) -> RayAccess:
+        self._check()
+        return RayAccess("nowhere", {})
 
     def close(self) -> bool:
         return self.owns_cluster
@@ -254,9 +258,9 @@ def map_info(features: str, embedding: str) -> dict[str, Any]:
         for index in range(4)
     ]
     legends = {
-        "density": {"kind": "density", "count_max": [4, 4]},
-        "category": {"kind": "category", "classes": colors},
-        "thumbnails": {"kind": "pictures"},
+        "density": {"kind": "density", "classes": [], "count_max": [4, 4]},
+        "category": {"kind": "category", "classes": colors, "count_max": []},
+        "thumbnails": {"kind": "pictures", "classes": [], "count_max": []},
     }
     return {
         "tile_px": 512,

@@ -23,7 +23,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
+StepUnit = Literal["row", "view"]
 TERMINAL: frozenset[str] = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
+MAP_JOBS: frozenset[str] = frozenset({"tiles", "atlas"})
+"""Job types whose artifact is a map: ``details["map"]`` is a `MapInfo`."""
 
 
 class _Record(BaseModel):
@@ -52,6 +55,11 @@ class Legend(_Record):
     count_max: list[int] = Field(
         default_factory=list, description="Density: largest count of a cell, per zoom level."
     )
+    icons: list[int] = Field(
+        default_factory=list,
+        description="Pictures: how many stand for several examples each, per zoom level; empty: every "
+        "picture is one example.",
+    )
 
 
 class LegendClass(_Record):
@@ -77,7 +85,7 @@ class ColorLayerInfo(_Record):
 
 
 class MapInfo(_Record):
-    """The details of a `tiles` artifact: all that a viewer needs to draw it."""
+    """A map: in the details of a `tiles` or `atlas` artifact, all that a viewer needs to draw it."""
 
     tile_px: int = Field(description="Side of a tile, in pixels.")
     max_zoom: int = Field(description="Deepest zoom of any layer.")
@@ -90,8 +98,13 @@ class MapInfo(_Record):
     layers: list[ColorLayerInfo] = Field(description="The color layers that were drawn.")
     points: str = Field(description="PMTiles archive of the point tiles.")
     points_zoom: int = Field(description="The one zoom level of the point tiles.")
-    embedding: str = Field(description="Job id of the embedding.")
-    features: str = Field(description="Job id of the features.")
+    embedding: str = Field(description="Job id of the embedding; an atlas has its own.")
+    features: str = Field(description="Job id of the features; an atlas has its own.")
+    step_unit: StepUnit | None = Field(
+        default=None,
+        description="Where every point is a step of an example: what a step is, a row of the picture "
+        "or one of several views; its number is in the attributes. Null: every point is an example.",
+    )
 
 
 class Manifest(_Record):

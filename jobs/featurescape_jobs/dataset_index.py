@@ -3,11 +3,11 @@
 ``index/<key>.json`` names the table (``index/<key>-<token>.parquet``, columns of `tables.INPUT`), its sha256,
 the classes, and the stamp of every folder and archive that the listing was made from. A later job of
 the same dataset looks at the stamps only; where one differs, or the table is damaged, it lists anew.
-The key is that of dataset, root, split and columns, not of ``limit``. Any of these files may be deleted at
-any time.
+The key is that of dataset, root, split and columns, not of ``limit`` or ``example_ids``. Any of these files
+may be deleted at any time.
 
-Memory: the listing as Arrow columns (about 100 bytes an example), 16 bytes an example while ids are
-compared, and the encoded table.
+Memory: the listing as Arrow columns (about 100 bytes an example, and its captions), 16 bytes an example
+while ids are compared, and the encoded table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage
 
 FOLDER = "index"
-FORMAT = 1
+FORMAT = 2
 MIN_EXAMPLES = 1_000
 """Smaller listings are made anew: that is no slower than looking for them."""
 _MAX_STAMPS = 500_000
@@ -84,7 +84,7 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
 
 
 def _key(spec: DatasetSpec) -> str:
-    said = spec.model_dump(mode="json", exclude={"limit"})
+    said = spec.model_dump(mode="json", exclude={"limit", "example_ids"})
     body = json.dumps([FORMAT, said], sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 
@@ -148,6 +148,7 @@ def _table(entries: Iterator[Entry]) -> pa.Table:
             [entry.locator for entry in chunk],
             [entry.size for entry in chunk],
             [_attributes(entry) for entry in chunk],
+            [entry.captions or None for entry in chunk],
         ]
         arrays = [pa.array(values, f.type) for values, f in zip(columns, tables.INPUT, strict=True)]
         chunks.append(pa.Table.from_arrays(arrays, schema=tables.INPUT))

@@ -1,12 +1,13 @@
 """Job ``embedding``: lay features out in two dimensions with t-SNE.
 
-Input: a `features` artifact, one layer of it.
+Input: a `features` artifact, one layer of it: a vector per example, or with `max_states` one per step.
 
 Output: kind ``embedding``, one row per example in the order of the features: example_id, label, x, y
 (float32). Kind ``neighbors``: the nearest examples of each, by row number, with their distances in feature
-space. Kinds ``reference`` (the reduced features) and ``pca`` (mean and components): what is needed to place
-new examples later. Details: quality (neighbors kept, label accuracy, distance correlation, KL divergence),
-KL per 50 iterations.
+space. Kind ``states``, only of steps: which step of which example each row is. Kinds ``reference`` (the
+reduced features) and ``pca`` (mean and components): what is needed to place new examples later. Details:
+quality (neighbors kept, label accuracy, distance correlation, KL divergence), KL per 50 iterations, states
+(how many there were to choose from).
 
 Cost: PCA reads the features twice; the neighbor graph is FAISS; the descent is linear in N per iteration.
 70,000 examples take well under a minute on two cores. Holds N × K reduced features (K components) and the
@@ -24,7 +25,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -34,14 +34,19 @@ from safetensors.numpy import save
 from featurescape_jobs import tables
 from featurescape_jobs.context import InputArtifact, Outcome, RunContext
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.layouts.neighbors import Neighbors
+from featurescape_jobs.layouts.neighbor_table import neighbor_table
 from featurescape_jobs.layouts.pca import MAX_DIMENSIONS, fit_pca
 from featurescape_jobs.layouts.quality import QualityOptions, quality
 from featurescape_jobs.layouts.tsne import Layout, LayoutOptions, layout
+from featurescape_jobs.layouts.vectors import (
+    ExampleVectors,
+    StateVectors,
+    Vectors,
+    choose_states,
+)
 from featurescape_jobs.specs import EmbeddingSpec
 from featurescape_jobs.tables import LayerColumn
 
-NEIGHBORS_KEPT = 12
 MAX_MATRIX_BYTES = 8 << 30
 """Largest N × D matrix that is laid out without PCA."""
 
@@ -51,11 +56,12 @@ Floats = NDArray[np.float32]
 def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     """Reduce, lay out, measure and store; the module says what comes out."""
     features = context.input("features")
-    spec.check_examples(features.manifest.rows)
-    column = layer_column(features, spec.layer)
+    column = layer_column(features, spec)
+    vectors = _vectors(spec, features, column, context)
+    spec.check_examples(vectors.n)
     with context.stage("reduce"):
-        reduced, explained = _reduce(spec, features, column, context)
-        ids = pa.concat_tables(list(features.tables("features", ["example_id", "label"])))
+        reduced, explained = _reduce(spec, vectors, column, context)
+        ids = vectors.ids()
     with context.stage("layout", total=spec.early_exaggeration_iterations + spec.iterations):
         found = layout(reduced, _options(spec, context), _show(context))
     with context.stage("measure"):
@@ -64,6 +70,8 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         report = quality(reduced, found.xy, labels, options)
     with context.stage("write"):
         _write(ids, found, context)
+        if isinstance(vectors, StateVectors):
+            context.add_table("data/states.parquet", vectors.table(), "states")
     details = {
         "quality": {**asdict(report), "kl_divergence": found.kl},
         "kl_history": [list(point) for point in found.kl_history],
@@ -72,6 +80,7 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         "layer": column.layer,
         "column": column.column,
         "classes": features.manifest.details["classes"],
+        "states": vectors.total if isinstance(vectors, StateVectors) else None,
     }
     return Outcome(rows=len(found.xy), details=details)
 
@@ -97,8 +106,9 @@ def _show(context: RunContext) -> Callable[[int, float], None]:
     return show
 
 
-def layer_column(features: InputArtifact, layer: str | None) -> LayerColumn:
+def layer_column(features: InputArtifact, spec: EmbeddingSpec) -> LayerColumn:
     """The column of the layer; raises `SpecError` or `LayerError` where it cannot be laid out."""
+    layer = spec.layer
     columns = [LayerColumn(**fields) for fields in features.manifest.details["layers"]]
     names = [column.layer for column in columns]
     if layer is not None and layer not in names:
@@ -108,21 +118,29 @@ def layer_column(features: InputArtifact, layer: str | None) -> LayerColumn:
             layers=names,
         )
     column = columns[0] if layer is None else columns[names.index(layer)]
-    if column.steps:
+    if column.steps and spec.max_states is None:
         raise SpecError(
             f"features: {features.manifest.job_id} has a vector for every view or step of an "
-            "example; pool them (view_pooling, pooling), or give them to view_lstm",
+            "example; say how many to lay out (max_states), pool them (view_pooling, pooling), or give "
+            "them to view_lstm",
             field="features",
+        )
+    if spec.max_states is not None and not column.steps:
+        raise SpecError(
+            f"max_states: {features.manifest.job_id} has one vector per example, no steps; leave it "
+            'out, or extract features with pooling "steps"',
+            field="max_states",
         )
     return column
 
 
-def _blocks(features: InputArtifact, name: str) -> Iterator[Floats]:
-    """(n_i, D) float32, file by file."""
-    for table in features.tables("features", [name]):
-        column = table[name].combine_chunks()
-        flat = column.flatten().to_numpy(zero_copy_only=False)
-        yield flat.reshape(len(column), -1).astype(np.float32, copy=False)
+def _vectors(
+    spec: EmbeddingSpec, features: InputArtifact, column: LayerColumn, context: RunContext
+) -> Vectors:
+    if spec.max_states is None:
+        return ExampleVectors(features, column)
+    with context.stage("choose states"):
+        return choose_states(features, column, spec.max_states, context.seed)
 
 
 def _stack(blocks: Iterator[Floats], shape: tuple[int, int]) -> Floats:
@@ -137,11 +155,10 @@ def _stack(blocks: Iterator[Floats], shape: tuple[int, int]) -> Floats:
 
 
 def _reduce(
-    spec: EmbeddingSpec, features: InputArtifact, column: LayerColumn, context: RunContext
+    spec: EmbeddingSpec, vectors: Vectors, column: LayerColumn, context: RunContext
 ) -> tuple[Floats, float]:
     """(N, K) features for the layout, stored with what made them; and the variance kept."""
-    n, d = features.manifest.rows, column.dimensions
-    blocks = partial(_blocks, features, column.column)
+    n, d, blocks = vectors.n, column.dimensions, vectors.blocks
     if spec.pca_components is None or spec.pca_components >= d:
         if n * d * 4 > MAX_MATRIX_BYTES:
             raise SpecError(
@@ -165,8 +182,8 @@ def _reduce(
         context.add_bytes("data/pca.safetensors", fitted, "pca")
     if not np.isfinite(reduced).all():
         raise SpecError("features: some are not finite; extract them as float32", field="features")
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(reduced.reshape(-1)), reduced.shape[1])
-    context.add_table("data/reference.parquet", pa.table({"features": vectors}), "reference")
+    kept = pa.FixedSizeListArray.from_arrays(pa.array(reduced.reshape(-1)), reduced.shape[1])
+    context.add_table("data/reference.parquet", pa.table({"features": kept}), "reference")
     return reduced, explained
 
 
@@ -183,21 +200,5 @@ def _write(ids: pa.Table, found: Layout, context: RunContext) -> None:
         "y", pa.array(found.xy[:, 1])
     )
     context.add_table("data/embedding.parquet", table.cast(tables.EMBEDDING), "embedding")
-    neighbors = _neighbors_table(ids, found.neighbors)
+    neighbors = neighbor_table(ids, found.neighbors)
     context.add_table("data/neighbors.parquet", neighbors, "neighbors")
-
-
-def _neighbors_table(ids: pa.Table, neighbors: Neighbors) -> pa.Table:
-    k = min(NEIGHBORS_KEPT, neighbors.indices.shape[1])
-    offsets = pa.array(np.arange(len(neighbors.indices) + 1, dtype=np.int32) * k)
-
-    def lists(values: np.ndarray, kind: pa.DataType) -> pa.ListArray:
-        flat = pa.array(np.ascontiguousarray(values[:, :k]).reshape(-1), kind)
-        return pa.ListArray.from_arrays(offsets, flat)
-
-    arrays = [
-        ids["example_id"].combine_chunks(),
-        lists(neighbors.indices.astype(np.int32), pa.int32()),
-        lists(neighbors.distances, pa.float32()),
-    ]
-    return pa.Table.from_arrays(arrays, schema=tables.NEIGHBORS)

@@ -20,15 +20,19 @@
     │   ├── MethodError                           method_not_allowed       405
     │   ├── TooLargeError                         too_large                413   the body exceeds the limit
     │   ├── MediaTypeError                        unsupported_media_type   415   not application/json
-    │   └── RangeError                            range_not_satisfiable    416   outside the file, or several
+    │   ├── RangeError                            range_not_satisfiable    416   outside the file, or several
+    │   └── PictureError                          bad_picture              422   an upload that is no picture
     ├── AuthenticationError                   unauthorized             401
     └── ServiceUnavailableError               service_unavailable      503   nobody answers at the address
+        └── LiveUnavailableError                  live_unavailable         503   no network for the live page
 
 A job that fails raises one of these. A row that fails is data: see :data:`ROW_ERROR_CODES`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 ROW_ERROR_CODES: dict[str, str] = {
@@ -44,6 +48,7 @@ ROW_ERROR_CODES: dict[str, str] = {
     "too_many_faces": "A mesh with more triangles or parts than the cap.",
     "no_surface": "A mesh without triangles, without extent, or with coordinates that are no numbers.",
     "too_small": "The picture is smaller than the network's layer takes.",
+    "not_finite": "The network gives values for it that are no finite numbers.",
     "refused": "An archive's entry that is no file inside it: a link, a device, a name with '..'.",
     "bad_label": "The label has no place in the dataset's classes.",
     "crash": "This row ended the worker process each time it was tried.",
@@ -184,7 +189,7 @@ class TooLargeError(RequestError):
 
 
 class MediaTypeError(RequestError):
-    """The body is not announced as JSON."""
+    """The body is not announced as what the address takes, mostly JSON."""
 
     code = "unsupported_media_type"
     status = 415
@@ -195,6 +200,13 @@ class RangeError(RequestError):
 
     code = "range_not_satisfiable"
     status = 416
+
+
+class PictureError(RequestError):
+    """The uploaded bytes are no picture that is read; ``detail["reason"]`` is the row error's code."""
+
+    code = "bad_picture"
+    status = 422
 
 
 class AuthenticationError(FeaturescapeError):
@@ -209,6 +221,12 @@ class ServiceUnavailableError(FeaturescapeError):
 
     code = "service_unavailable"
     status = 503
+
+
+class LiveUnavailableError(ServiceUnavailableError):
+    """No network can answer the live page now: Ray is not there, all are busy, or it does not start."""
+
+    code = "live_unavailable"
 
 
 def _tree(cls: type[FeaturescapeError]) -> list[type[FeaturescapeError]]:
@@ -228,3 +246,20 @@ def from_json(body: Any, fallback: str) -> FeaturescapeError:
     kind = error_classes().get(str(error.get("code")), FeaturescapeError)
     detail = error.get("detail")
     return kind(str(error.get("message", fallback)), **(detail if isinstance(detail, dict) else {}))
+
+
+@contextmanager
+def under_field(name: str, instead: str) -> Iterator[None]:
+    """Let an error that names the field ``name`` or one below it name ``instead``.
+
+    For a spec with two parts of one kind, whose checks know only the first one's name.
+    """
+    try:
+        yield
+    except FeaturescapeError as error:
+        message, field = error.message, str(error.detail.get("field", name))
+        if message.startswith(name):
+            message = instead + message.removeprefix(name)
+        if field.partition(".")[0] == name:
+            field = instead + field.removeprefix(name)
+        raise type(error)(message, **{**error.detail, "field": field}) from None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import RunContext
@@ -158,7 +159,8 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         shard_size: examples per shard; None: by their number.
 
     Raises:
-        DatasetError: the root is not allowed; the dataset is empty, cannot be read, or repeats an id.
+        DatasetError: the root is not allowed; the dataset is empty, cannot be read, repeats an id, or
+            has not the examples asked for.
         UnknownNameError: no such dataset.
         ArtifactError: an earlier attempt froze it for another spec, or the listing is damaged.
     """
@@ -175,7 +177,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
             )
         return frozen
     indexed = index_dataset(DATASETS[spec.name], placed, context.storage)
-    table = _spread(indexed.table, spec.limit)
+    table = asked_for(indexed.table, spec)
     if table.num_rows == 0:
         raise DatasetError("dataset: no examples", field="dataset")
     size = shard_size or default_shard_size(table.num_rows)
@@ -191,6 +193,15 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
     said = {name: value for name, value in vars(frozen).items() if name != "dataset"}
     context.storage.write(context.path(FROZEN), json.dumps(said).encode())
     return frozen
+
+
+def asked_for(table: pa.Table, spec: DatasetSpec) -> pa.Table:
+    """Of a dataset's listing the examples that the spec names, at most as many as it says.
+
+    Raises:
+        DatasetError: an example that it names is not there.
+    """
+    return _spread(_only(table, spec.example_ids), spec.limit)
 
 
 def freeze_rows(
@@ -224,6 +235,21 @@ def read_shard(storage: Storage, path: str, shard: Shard) -> pa.Table:
     if table.num_rows != shard.size:
         raise ArtifactError(f"{path}: shard {shard.index} has {table.num_rows} rows", path=path)
     return table
+
+
+def _only(table: pa.Table, example_ids: tuple[str, ...] | None) -> pa.Table:
+    """The rows of these examples, in the order of the listing."""
+    if example_ids is None:
+        return table
+    found = table.filter(pc.is_in(table["example_id"], pa.array(example_ids, pa.string())))
+    missing = set(example_ids) - set(found["example_id"].to_pylist())
+    if missing:
+        raise DatasetError(
+            f"dataset.example_ids: {len(missing)} of {len(example_ids)} are not in the dataset, as "
+            f"{min(missing)[:200]!r}",
+            field="dataset.example_ids",
+        )
+    return found
 
 
 def _spread(table: pa.Table, limit: int | None) -> pa.Table:

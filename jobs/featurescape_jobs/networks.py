@@ -21,7 +21,15 @@ from torch import nn
 from featurescape_jobs.context import InputArtifact, open_input
 from featurescape_jobs.errors import ArtifactError, LayerError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import Model, ModelCard, PictureCard, RecurrentModel, shaped
+from featurescape_jobs.models.base import (
+    Model,
+    ModelCard,
+    PictureCard,
+    RecurrentModel,
+    check_captioner,
+    check_gives,
+    shaped,
+)
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import ModelSpec, RecurrentSpec
 from featurescape_jobs.storage import Storage
@@ -61,6 +69,7 @@ class LoadedNetwork:
 
 def picture_card(model: Model) -> PictureCard:
     """The card of a model that reads pictures; raises `SpecError` where it does not."""
+    check_gives(model.card, "classes")
     if not isinstance(model.card, PictureCard):
         raise SpecError(
             f"model.name: {model.name} reads the features of another job, not pictures: give the "
@@ -91,11 +100,15 @@ def load_network(
 
     Raises:
         UnknownNameError: no such model.
-        SpecError: `model.recurrent` is given for a model that is not, or not as it was trained.
+        SpecError: `model.recurrent` is given for a model that is not, or not as it was trained; or
+            the model writes captions.
         WeightsError: the weights cannot be had or do not fit.
         InputJobError, ArtifactError: the training job has no artifact, or a damaged one.
     """
-    model = shaped(MODELS[spec.name], spec.recurrent, dimensions)
+    entry = MODELS[spec.name]
+    check_gives(entry.card, "classes")
+    check_captioner(entry.card, spec.captioner)
+    model = shaped(entry, spec.recurrent, dimensions)
     classes: tuple[str, ...] | None = None
     pretrained = spec.weights == "pretrained" and spec.training is None
     if spec.training is not None:

@@ -70,6 +70,14 @@ JOBS: Registry[JobEntry] = Registry(
         JobEntry("filters", "Draw filters", "The weights of a convolution as pictures.", 1),
         JobEntry("activations", "Draw activations", "What layers give for every picture.", 0),
         JobEntry("gradients", "Explain pictures", "Which pixels an output depends on.", 0),
+        JobEntry("units", "Explain units", "What each unit of a layer looks for.", 0),
+        JobEntry(
+            "atlas", "Map activations", "A map of a layer, drawn by the network: an icon per cell.", 4
+        ),
+        JobEntry(
+            "dynamics", "Measure dynamics", "Why a recurrent network remembers or forgets.", 4
+        ),
+        JobEntry("captions", "Describe pictures", "Captions, with what each word looked at.", 0),
     ),
 )
 

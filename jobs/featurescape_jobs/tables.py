@@ -12,6 +12,8 @@ from featurescape_jobs.errors import ArtifactError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """A picture as dataset tools read it: encoded bytes, or a path, or both."""
+TEXTS = pa.list_(pa.field("element", pa.string()))
+"""Named as Parquet names it, so that a table is the same after it was written and read."""
 
 
 def _field(name: str, kind: pa.DataType, about: str, unit: str = "") -> pa.Field:
@@ -34,6 +36,7 @@ INPUT = pa.schema(
         _field("locator", pa.string(), "Where the example is read from; meaning is the dataset's."),
         _field("size", pa.int64(), "Size of the source when frozen; -1: unknown.", "bytes"),
         ATTRIBUTES,
+        _field("captions", TEXTS, "What is said of the picture; null: nothing."),
     ]
 )
 ERRORS = pa.schema(
@@ -62,6 +65,15 @@ POINTS = pa.schema(
         _field("features_file", pa.int32(), "Which features file holds the example."),
         _field("features_row", pa.int32(), "Row of the example in that file."),
         ATTRIBUTES,
+    ]
+)
+STATES = pa.schema(
+    [
+        _field("example_id", pa.string(), "`<example id>#<step>`, in the order of the embedding."),
+        _field("features_file", pa.int32(), "Which features file holds the example."),
+        _field("features_row", pa.int32(), "Row of the example in that file."),
+        _field("step", pa.int32(), "Which of its steps, from 0.", "steps"),
+        _field("steps", pa.int32(), "How many steps it has.", "steps"),
     ]
 )
 NEIGHBORS = pa.schema(

@@ -1,5 +1,7 @@
 """Job ``training``: weights for a network of the catalog, learned from a labeled dataset.
 
+A captioner is trained by `captioning.training`, which says what goes in and comes out; of all others:
+
 Input: a labeled dataset and a trainable model: `lenet` and `row_lstm` on pictures, `view_lstm` on the
 sequences that a `features` job extracted. The weights start fresh, drawn
 from the seed, or from a file named in ``model.weights``. An example is held out by a hash of seed and
@@ -29,8 +31,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -43,12 +44,14 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs import tables
+from featurescape_jobs.captioning import training as captioner_training
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets.features import open_sequences
+from featurescape_jobs.devices import torch_threads
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.frozen import check_reads, freeze, place_dataset
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import Model, RecurrentModel, shaped
+from featurescape_jobs.models.base import Model, RecurrentModel, check_captioner, shaped
 from featurescape_jobs.networks import build_random, load_network
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
 from featurescape_jobs.training_data import TrainingData, labeled_examples, read_examples
@@ -59,6 +62,8 @@ ENOUGH_STEPS = 2000
 """Steps that a default training aims at, within those epochs: Fashion-MNIST then has 5, 10,000 digits 16."""
 MIN_STEPS = 200
 """Steps that it has at least, however few the examples."""
+BATCH_SIZE = 128
+LEARNING_RATE = 5e-3
 CLIP_NORM = 5.0
 _EVALUATION_BATCH = 1024
 _CONFUSION_CLASSES = 100
@@ -66,6 +71,8 @@ _CONFUSION_CLASSES = 100
 
 def run(spec: TrainingSpec, context: RunContext) -> Outcome:
     """Train, keep the best epoch's weights; the module says what comes out."""
+    if MODELS[spec.model.name].card.gives == "captions":
+        return captioner_training.run(spec, context)
     with context.stage("check"):
         dataset = place_dataset(spec.dataset, context)
         model = _trainable(spec, dataset)
@@ -78,7 +85,7 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
             reading = read_examples(source, model.card, spec.validation_fraction, context)
             data = stack.enter_context(reading)
         _check_split(data)
-        with context.stage("train"), _threads(context.threads):
+        with context.stage("train"), torch_threads(context.threads):
             best, history = fit(module, data, spec, context)
     _write(best, history, data, spec, context)
     details = {
@@ -99,6 +106,10 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
 def _trainable(spec: TrainingSpec, dataset: DatasetSpec) -> Model:
     """The model in the shape to train it in, if it can be, on such a dataset."""
     model = MODELS[spec.model.name]
+    check_captioner(model.card, spec.model.captioner)
+    for field in ("captions", "validation_split"):
+        if getattr(spec, field) is not None:
+            raise SpecError(f"{field}: {model.name} is no captioner; leave it out", field=field)
     if not model.card.trainable:
         names = ", ".join(name for name, entry in MODELS.items() if entry.card.trainable)
         raise SpecError(
@@ -133,16 +144,6 @@ def _check_split(data: TrainingData) -> None:
         )
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @dataclass(frozen=True)
 class Epoch:
     """One row of the history, with what its best one leaves behind."""
@@ -172,12 +173,11 @@ def fit(
 ) -> tuple[Best, list[Epoch]]:
     """Train ``module`` in place on the part that is not held out; raises `SpecError` if it diverges."""
     part = np.flatnonzero(~data.held_out)
-    steps = -(-len(part) // spec.batch_size)
+    size, rate = spec.batch_size or BATCH_SIZE, spec.learning_rate or LEARNING_RATE
+    steps = -(-len(part) // size)
     epochs = spec.epochs or default_epochs(steps)
-    optimizer = torch.optim.AdamW(module.parameters(), spec.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, spec.learning_rate, total_steps=steps * epochs + 1
-    )
+    optimizer = torch.optim.AdamW(module.parameters(), rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps * epochs + 1)
     random = np.random.default_rng(context.seed)
     history: list[Epoch] = []
     best: Best | None = None
@@ -189,7 +189,7 @@ def fit(
             loss = _step(module, optimizer, data.inputs.batch(rows), data.labels[rows])
             schedule.step()
             total += loss * len(rows)
-            done = (number - 1) * len(part) + min((step + 1) * spec.batch_size, len(part))
+            done = (number - 1) * len(part) + min((step + 1) * size, len(part))
             context.progress(done, epochs * len(part), message=_message(number, epochs, loss, best))
         validation_loss, confusion = evaluate(module, data)
         seconds = time.monotonic() - started

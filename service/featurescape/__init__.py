@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from featurescape_jobs.errors import ServiceUnavailableError as ServiceUnavailableError
     from featurescape_jobs.errors import SpecError as SpecError
     from featurescape_jobs.specs import ActivationsSpec as ActivationsSpec
+    from featurescape_jobs.specs import AtlasSpec as AtlasSpec
+    from featurescape_jobs.specs import CaptionsSpec as CaptionsSpec
     from featurescape_jobs.specs import DatasetSpec as DatasetSpec
     from featurescape_jobs.specs import DreamsSpec as DreamsSpec
+    from featurescape_jobs.specs import DynamicsSpec as DynamicsSpec
     from featurescape_jobs.specs import EmbeddingSpec as EmbeddingSpec
     from featurescape_jobs.specs import FeaturesSpec as FeaturesSpec
     from featurescape_jobs.specs import FiltersSpec as FiltersSpec
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.specs import Resources as Resources
     from featurescape_jobs.specs import TilesSpec as TilesSpec
     from featurescape_jobs.specs import TrainingSpec as TrainingSpec
+    from featurescape_jobs.specs import UnitsSpec as UnitsSpec
 
 __version__ = "0.1.0"
 
@@ -52,8 +56,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "featurescape_jobs.specs": (
         "ActivationsSpec",
+        "AtlasSpec",
+        "CaptionsSpec",
         "DatasetSpec",
         "DreamsSpec",
+        "DynamicsSpec",
         "EmbeddingSpec",
         "FeaturesSpec",
         "FiltersSpec",
@@ -63,6 +70,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Resources",
         "TilesSpec",
         "TrainingSpec",
+        "UnitsSpec",
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -23,17 +23,24 @@ from featurescape_jobs.errors import (
     SpecError,
     UnknownNameError,
     WeightsError,
+    under_field,
 )
 from featurescape_jobs.frozen import check_job, check_reads
-from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import shaped, untrained
+from featurescape_jobs.models import MODELS, check_recurrent
+from featurescape_jobs.models.base import check_captioner, check_gives, shaped, untrained
+from featurescape_jobs.models.captioner import CARD as CAPTIONER_CARD
+from featurescape_jobs.models.captioner import check_training
 from featurescape_jobs.registry import Named, Registry
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import (
     ActivationsSpec,
     AnyJobSpec,
+    AtlasSpec,
+    CaptionerSpec,
+    CaptionsSpec,
     DatasetSpec,
     DreamsSpec,
+    DynamicsSpec,
     EmbeddingSpec,
     FeaturesSpec,
     FiltersSpec,
@@ -42,13 +49,22 @@ from featurescape_jobs.specs import (
     RendersSpec,
     TilesSpec,
     TrainingSpec,
+    UnitsSpec,
     input_jobs,
     input_kinds,
 )
 
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
 _WEIGHTS = "model.weights"
-_OnPictures = TrainingSpec | FeaturesSpec | DreamsSpec | ActivationsSpec | GradientsSpec
+_OnPictures = (
+    TrainingSpec
+    | FeaturesSpec
+    | DreamsSpec
+    | ActivationsSpec
+    | GradientsSpec
+    | UnitsSpec
+    | AtlasSpec
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,8 @@ class Admission:
             self._check_dataset(spec.dataset)
             self._check_model(spec.model, training=isinstance(spec, TrainingSpec))
             check_reads(spec.dataset, MODELS[spec.model.name].card)
+            if isinstance(spec, TrainingSpec) and spec.model.name == CAPTIONER_CARD.name:
+                check_training(spec)
             if isinstance(spec, DreamsSpec) and spec.guide is not None:
                 self._check_dataset(spec.guide.dataset)
         elif isinstance(spec, RendersSpec):
@@ -81,6 +99,53 @@ class Admission:
         elif isinstance(spec, TilesSpec):
             for name in spec.color_layers:
                 _known(COLOR_LAYERS, name, "color_layers")
+        elif isinstance(spec, DynamicsSpec):
+            self._check_dynamics(spec)
+        elif isinstance(spec, CaptionsSpec):
+            self._check_dataset(spec.dataset)
+            self._check_model(spec.model, training=False, gives="captions")
+            check_reads(spec.dataset, MODELS[spec.model.name].card)
+
+    def _check_dynamics(self, spec: DynamicsSpec) -> None:
+        if spec.dataset is not None:
+            self._check_dataset(spec.dataset)
+        for field, model in (("model", spec.model), ("compare", spec.compare)):
+            if model is not None:
+                with under_field("model", field):
+                    self._check_model(model, training=False)
+                    check_recurrent(model.name)
+                if spec.dataset is not None:
+                    check_reads(spec.dataset, MODELS[model.name].card)
+        for matrix in spec.matrices:
+            if matrix.file is not None:
+                check_root(matrix.file, self.settings.roots, WeightsError, "matrices.file")
+
+    def check_network(self, model: ModelSpec) -> None:
+        """As `check`, for a network that is to look at pictures now, outside of any job."""
+        if model.training is not None:
+            self._check_finished(model.training)
+        self._check_model(model, training=False)
+        card = MODELS[model.name].card
+        if card.reads != "pictures":
+            raise SpecError(
+                f"model.name: {model.name} reads {card.reads}; choose a model that reads pictures",
+                field="model.name",
+            )
+
+    def _check_finished(self, job_id: str) -> None:
+        """Whether a training job has left weights."""
+        field = "model.training"
+        detail = {"field": field, "job_id": job_id}
+        try:
+            record = self.store.get(job_id)
+        except NotFoundError:
+            raise InputJobError(f"{field}: there is no job {job_id}", **detail) from None
+        if record.job != "training" or record.status != "SUCCEEDED":
+            raise InputJobError(
+                f"{field}: {job_id} is a {record.job} job that is {record.status}; name a training "
+                "job that SUCCEEDED",
+                **detail,
+            )
 
     def _check_inputs(self, spec: AnyJobSpec) -> None:
         kinds = input_kinds(spec)
@@ -119,8 +184,15 @@ class Admission:
         if self.settings.embedded or root.startswith("s3://"):
             dataset.check(spec)
 
-    def _check_model(self, spec: ModelSpec, training: bool) -> None:
+    def _check_model(self, spec: ModelSpec, training: bool, gives: str = "classes") -> None:
         card = _known(MODELS, spec.name, "model.name").card
+        check_captioner(card, spec.captioner)
+        if not training:
+            check_gives(card, gives)
+        if training and card.gives == "captions":
+            encoder = (spec.captioner or CaptionerSpec()).encoder
+            with under_field("model", "model.captioner.encoder"):
+                self._check_model(encoder.as_model(), training=False)
         if training and not card.trainable:
             trainable = [name for name, model in MODELS.items() if model.card.trainable]
             raise SpecError(
@@ -165,7 +237,7 @@ class Admission:
     def _check_perplexity(self, spec: EmbeddingSpec) -> None:
         """Only where the features are there already; else the job does it before its work."""
         rows = self.store.get(spec.features).rows
-        if rows is not None:
+        if rows is not None and spec.max_states is None:
             spec.check_examples(rows)
 
 

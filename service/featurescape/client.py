@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from featurescape.handles import Job, Map
 from featurescape.transport import Transport
+from featurescape_jobs.artifacts import MAP_JOBS
 from featurescape_jobs.errors import NotFoundError
 from featurescape_jobs.specs import AnyJobSpec, DatasetSpec, ModelSpec, parse_spec
 
@@ -88,10 +89,10 @@ class Client:
         return cast("dict[str, Any]", self._transport.get("/v1/catalog").json())
 
     def open_map(self, job_id: str) -> Map:
-        """A map by the id of its tiles job; raises `NotFoundError`."""
+        """A map by the id of its tiles or atlas job; raises `NotFoundError`."""
         job = self.job(job_id)
-        if job.job != "tiles":
-            raise NotFoundError(f"{job_id} is a {job.job} job, not a map (tiles)")
+        if job.job not in MAP_JOBS:
+            raise NotFoundError(f"{job_id} is a {job.job} job, not a map (tiles, atlas)")
         return Map(self._transport, [job])
 
     def map(

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 from featurescape import notebook
 from featurescape.transport import Transport
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TRIES = 3
+_PAGE_ROWS = 100
 
 
 class Job:
@@ -188,6 +191,36 @@ class Artifact:
 
         return ERRORS.empty_table()
 
+    def rows(
+        self,
+        kind: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        order: str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """The rows of one kind, fetched page by page: ``{"row": …, "values": {…}}``.
+
+        Args:
+            kind: as the manifest names it; None: the kind that is named like the job.
+            columns: names, as ``layers.strongest`` of a field in a list; None: all but long lists.
+            order: a column of numbers to sort by; with ``-`` before it, the largest first.
+
+        A picture is ``{"url", "media_type"}``, or None; `picture` fetches it.
+        """
+        given = None if columns is None else ",".join(columns)
+        path = f"/v1/jobs/{self.manifest.job_id}/rows/{quote(kind or self.manifest.job, safe='')}"
+        offset, total = 0, 1
+        while offset < total:
+            query = {"offset": offset, "limit": _PAGE_ROWS, "columns": given, "order": order}
+            page = self._transport.get(path, **query).json()
+            yield from page["rows"]
+            offset, total = offset + _PAGE_ROWS, page["total"]
+
+    def picture(self, url: str) -> bytes:
+        """The encoded picture or video at an address that `rows` gave."""
+        path, _, at = url.partition("?at=")
+        return self._transport.get(path, at=at).content
+
     def download(self, folder: str | Path, kind: str | None = None) -> list[Path]:
         """Copy the files (or those of one kind) into ``folder``; returns their paths.
 
@@ -231,12 +264,12 @@ class Artifact:
 
 
 class Map:
-    """A map, by its tiles job and, where it was made by `Client.map`, the jobs before that."""
+    """A map, by the job that draws it and, where it was made by `Client.map`, the jobs before that."""
 
     def __init__(self, transport: Transport, jobs: list[Job]) -> None:
         self._transport = transport
         self.jobs = jobs
-        """Features, embedding, tiles: as many of them as are known; tiles is the last."""
+        """Features, embedding, tiles: as many of them as are known; the last draws the map."""
 
     @property
     def id(self) -> str:

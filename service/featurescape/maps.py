@@ -1,7 +1,7 @@
 """Reading committed artifacts for the API: manifests, tiles, and single examples of a map.
 
 Everything is read in pieces (one tile, one row group), and kept in caches of fixed size: 256
-manifests, 64 archives and Parquet files, 128 MB of row groups, 64 MB of encoded pictures.
+manifests, 64 archives, 64 MB of encoded pictures, and those of `row_files`.
 """
 
 from __future__ import annotations
@@ -12,67 +12,31 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from PIL import Image
 
 from featurescape.cache import Cache
 from featurescape.jobstore import JobStore
+from featurescape.row_files import RowFiles
 from featurescape.settings import Settings
-from featurescape_jobs.artifacts import ColorLayerInfo, Manifest, MapInfo, job_dir
+from featurescape_jobs.artifacts import MAP_JOBS, ColorLayerInfo, Manifest, MapInfo, job_dir
 from featurescape_jobs.context import read_manifest
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Picture, Reader, RowError
+from featurescape_jobs.datasets.base import Picture, Reader, RowError, SequenceReader
 from featurescape_jobs.errors import DatasetError, NotFoundError
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.tiling.archive import ArchiveReader
 
-_ROW_GROUP_BYTES = 128 << 20
 _PICTURE_BYTES = 64 << 20
 _LARGEST_PX = 4096
 _LOSSLESS_PX = 256
 
 
-class RowFile:
-    """A Parquet file from which single rows are read, one row group at a time."""
-
-    def __init__(self, storage: Storage, path: str) -> None:
-        self._file = pq.ParquetFile(storage.open(path))
-        groups = self._file.metadata.num_row_groups
-        sizes = [self._file.metadata.row_group(group).num_rows for group in range(groups)]
-        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-        self._lock = threading.Lock()
-
-    @property
-    def rows(self) -> int:
-        """Rows in the file."""
-        return int(self.starts[-1])
-
-    @property
-    def groups(self) -> int:
-        """Row groups in the file."""
-        return len(self.starts) - 1
-
-    def find(self, row: int) -> tuple[int, int]:
-        """Row group of a row, and its place there; raises `NotFoundError`."""
-        if not 0 <= row < self.rows:
-            raise NotFoundError(f"there is no row {row}: rows go from 0 to {self.rows - 1}")
-        group = int(np.searchsorted(self.starts, row, side="right")) - 1
-        return group, row - int(self.starts[group])
-
-    def read(self, group: int, columns: tuple[str, ...]) -> pa.Table:
-        """Some columns of a row group."""
-        with self._lock:
-            return self._file.read_row_group(group, columns=list(columns))
-
-
 @dataclass(frozen=True)
 class OpenMap:
-    """A tiles job with the jobs that it was made from."""
+    """A job that drew a map, with the jobs that it was made from; an atlas is all three itself."""
 
     manifest: Manifest
     info: MapInfo
@@ -100,12 +64,9 @@ class Maps:
     settings: Settings
     store: JobStore
     storage: Storage
+    files: RowFiles
     _manifests: Cache[str, Manifest] = field(default_factory=lambda: Cache(256))
     _archives: Cache[str, ArchiveReader] = field(default_factory=lambda: Cache(64))
-    _files: Cache[str, RowFile] = field(default_factory=lambda: Cache(64))
-    _groups: Cache[tuple[str, int, tuple[str, ...]], pa.Table] = field(
-        default_factory=lambda: Cache(_ROW_GROUP_BYTES, lambda table: int(table.nbytes))
-    )
     _readers: Cache[str, tuple[Reader, threading.Lock]] = field(default_factory=lambda: Cache(8))
     _pictures: Cache[tuple[str, int], tuple[bytes, str]] = field(
         default_factory=lambda: Cache(_PICTURE_BYTES, lambda picture: len(picture[0]))
@@ -123,10 +84,10 @@ class Maps:
         return manifest
 
     def open(self, job_id: str) -> OpenMap:
-        """A map by the id of its tiles job; raises `NotFoundError`."""
+        """A map by the id of the job that drew it; raises `NotFoundError`."""
         manifest = self.manifest(job_id)
-        if manifest.job != "tiles":
-            raise NotFoundError(f"{job_id} is a {manifest.job} job, not a map (tiles)")
+        if manifest.job not in MAP_JOBS:
+            raise NotFoundError(f"{job_id} is a {manifest.job} job, not a map (tiles, atlas)")
         info = MapInfo.model_validate(manifest.details["map"])
         return OpenMap(manifest, info, self.manifest(info.embedding), self.manifest(info.features))
 
@@ -191,7 +152,7 @@ class Maps:
         path = self._only(opened.manifest, "points")
         if path is None:
             return []
-        file = self._file(path)
+        file = self.files.open(path)
         exact: list[dict[str, Any]] = []
         prefixed: list[dict[str, Any]] = []
         for group in range(file.groups):
@@ -217,17 +178,17 @@ class Maps:
 
     def picture(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
         """The example itself, encoded anew, and its media type; raises `NotFoundError`."""
-        key = (opened.features.job_id, row)
+        key = (opened.manifest.job_id, row)
         return self._pictures.get(key, lambda: self._encoded(opened, row))
 
     def _encoded(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
-        locator = self._point(opened, row, ("locator",))["locator"]
+        point = self._point(opened, row, ("locator", "attributes"))
         job_id = opened.features.job_id
         spec = DatasetSpec.model_validate(opened.features.spec["dataset"])
         try:
             reader, lock = self._readers.get(job_id, lambda: (self._reader(spec), threading.Lock()))
             with lock:
-                picture = reader.read(locator)
+                picture = _read(reader, opened.info, point)
         except RowError as error:
             raise NotFoundError(f"the picture cannot be read: {error.message}") from None
         except (DatasetError, OSError) as error:
@@ -256,14 +217,18 @@ class Maps:
             raise NotFoundError("this map has no table of points")
         return self._row(path, row, columns)
 
-    def _file(self, path: str) -> RowFile:
-        return self._files.get(path, lambda: RowFile(self.storage, path))
-
     def _row(self, path: str, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
-        file = self._file(path)
-        group, place = file.find(row)
-        table = self._groups.get((path, group, columns), lambda: file.read(group, columns))
-        return {name: table[name][place].as_py() for name in columns}
+        found = self.files.row(path, row, columns)
+        return {name: value.as_py() for name, value in found.items()}
+
+
+def _read(reader: Reader, info: MapInfo, point: dict[str, Any]) -> Picture:
+    """The picture of a point: of a state that is one of several views, that view."""
+    if info.step_unit == "view" and isinstance(reader, SequenceReader):
+        views = reader.read_sequence(point["locator"])
+        step = int(json.loads(point["attributes"])["step"])
+        return views[min(step, len(views) - 1)]
+    return reader.read(point["locator"])
 
 
 def _encode(picture: Picture) -> tuple[bytes, str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import secrets
 import shutil
 import socket
@@ -24,7 +23,14 @@ from pathlib import Path
 
 import psutil
 
-from featurescape.runner import RayJobs, RunnerStatus, RunnerUnavailableError, Submission
+from featurescape.runner import (
+    RayAccess,
+    RayJobs,
+    RunnerStatus,
+    RunnerUnavailableError,
+    Submission,
+    job_environment,
+)
 from featurescape.settings import Settings
 
 log = logging.getLogger("featurescape.ray")
@@ -51,6 +57,8 @@ class RayNote:
     started_at: float
     dashboard: str
     folder: str
+    address: str = ""
+    """Of the head, for Ray's own clients."""
 
     @property
     def token_path(self) -> Path:
@@ -108,6 +116,12 @@ class LocalRay:
     def log(self, submission_id: str) -> str:
         return self._client.log(submission_id)
 
+    def access(self) -> RayAccess:
+        note = self._note
+        if note is None or note.process() is None:
+            raise RunnerUnavailableError("the local Ray is not running")
+        return RayAccess(note.address, _environment(Path(note.folder)))
+
     def close(self) -> bool:
         """Stop Ray with all its processes and remove its folder."""
         if self._jobs is not None:
@@ -155,6 +169,7 @@ class LocalRay:
             started_at=psutil.Process(self._child.pid).create_time(),
             dashboard=f"http://127.0.0.1:{ports['dashboard-port']}",
             folder=str(folder),
+            address=f"127.0.0.1:{ports['port']}",
         )
         self._note_path.parent.mkdir(parents=True, exist_ok=True)
         self._note_path.write_text(json.dumps(asdict(note)))
@@ -212,16 +227,10 @@ def _command(folder: Path, ports: dict[str, int], settings: Settings) -> list[st
 
 def _environment(folder: Path) -> dict[str, str]:
     """This process's environment, without what jobs have no business with."""
-    dropped = {"FEATURESCAPE_TOKEN", "RAY_ADDRESS", "RAY_AUTH_TOKEN"}
-    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    inherited = job_environment()
+    inherited.pop("RAY_AUTH_TOKEN", None)
     token = folder / "token"
-    return {
-        **kept,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "PYTHONSAFEPATH": "1",
-    }
+    return {**inherited, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
 
 
 def _private_folder() -> Path:

@@ -14,12 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 
 from featurescape_jobs.errors import RequestError
 
 RunnerState = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
+_PRIVATE = ("FEATURESCAPE_TOKEN", "RAY_ADDRESS")
+_CLIENT_PORT = 10001
+"""Ray's default."""
 _SUBMIT_FACTOR = 4
 _MAX_LOG_BYTES = 4_000_000
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -55,6 +59,16 @@ class RunnerStatus:
         return self.state in ("SUCCEEDED", "FAILED", "STOPPED")
 
 
+@dataclass(frozen=True)
+class RayAccess:
+    """What a process needs to reach the cluster as a client of Ray's."""
+
+    address: str
+    """For ``ray.init``."""
+    environment: Mapping[str, str]
+    """All of the process's environment."""
+
+
 class JobRunner(Protocol):
     """Starts and stops the processes of jobs. All calls may raise `RunnerUnavailableError`."""
 
@@ -78,6 +92,10 @@ class JobRunner(Protocol):
         """What the submission wrote to its terminal; empty if that is not known."""
         ...
 
+    def access(self) -> RayAccess:
+        """How another process reaches the cluster, for live networks; makes no call itself."""
+        ...
+
     def close(self) -> bool:
         """Let go of the cluster; True if that ended everything that was running."""
         ...
@@ -91,12 +109,19 @@ class RayJobs:
         call_seconds: time limit of one call; a submit may take four times as long.
         python: the interpreter that the cluster's machines start a driver with.
         token: Ray's bearer token; None: what RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH says.
+        client_address: of the Ray client server; None: port 10001 of the dashboard's host.
     """
 
     def __init__(
-        self, address: str, call_seconds: float, python: str = "python", token: str | None = None
+        self,
+        address: str,
+        call_seconds: float,
+        python: str = "python",
+        token: str | None = None,
+        client_address: str | None = None,
     ) -> None:
         token = token or _token_of_environment()
+        self._client_address = client_address or _client_address(address)
         self._python = shlex.quote(python)
         self._seconds = call_seconds
         self._http = httpx.Client(
@@ -137,6 +162,11 @@ class RayJobs:
         answer = self._call("GET", f"/api/jobs/{submission_id}/logs")
         return "" if answer is None else str(answer.get("logs", ""))[-_MAX_LOG_BYTES:]
 
+    def access(self) -> RayAccess:
+        with_token = _token_of_environment() is not None and "RAY_AUTH_MODE" not in os.environ
+        added = {"RAY_AUTH_MODE": "token"} if with_token else {}
+        return RayAccess(self._client_address, {**job_environment(), **added})
+
     def close(self) -> bool:
         self._http.close()
         return False
@@ -160,6 +190,17 @@ class RayJobs:
             return answer.json()
         except ValueError as error:
             raise RunnerUnavailableError("Ray's answer is not JSON") from error
+
+
+def job_environment() -> dict[str, str]:
+    """This process's environment, without what jobs and networks have no business with."""
+    kept = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
+    return {**kept, "PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def _client_address(dashboard: str) -> str:
+    host = urlsplit(dashboard).hostname or ""
+    return f"ray://{f'[{host}]' if ':' in host else host}:{_CLIENT_PORT}"
 
 
 def _token_of_environment() -> str | None:

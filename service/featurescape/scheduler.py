@@ -56,7 +56,11 @@ def make_runner(settings: Settings) -> JobRunner:
     """The runner that the settings ask for: a cluster, or a local Ray."""
     if settings.ray_address is None:
         return LocalRay(settings)
-    return RayJobs(settings.ray_address, settings.ray_call_seconds)
+    return RayJobs(
+        settings.ray_address,
+        settings.ray_call_seconds,
+        client_address=settings.ray_client_address,
+    )
 
 
 @dataclass

@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         description="Dashboard of a Ray cluster, as `http://ray-head:8265`. None: a local Ray, "
         "started in a process of its own. RAY_AUTH_TOKEN is sent along where it is set.",
     )
+    ray_client_address: str | None = Field(
+        default=None,
+        pattern=r"^ray://[^\s/@]+$",
+        description="Where the cluster's Ray client server listens, for the live page, as "
+        "`ray://ray-head:10001`. None: port 10001 of the host in `ray_address`.",
+    )
     ray_cpus: int | None = Field(
         default=None,
         ge=1,
@@ -138,6 +144,34 @@ class Settings(BaseSettings):
     )
     stop_seconds: float = Field(
         default=7, gt=0, description="A job that was told to stop is STOPPED after so long at most."
+    )
+
+    live_networks: int = Field(
+        default=2, ge=0, le=100, description="Networks that the live page keeps at once; 0: none."
+    )
+    live_idle_seconds: float = Field(
+        default=300, gt=0, description="A live network that nobody asks for so long is released."
+    )
+    live_start_seconds: float = Field(
+        default=120, gt=0, description="How long a live network may take to start."
+    )
+    live_call_seconds: float = Field(
+        default=30, gt=0, description="How long one answer of a live network may take."
+    )
+    live_cpus: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads of a live network. A cluster reserves as many CPUs for it; the local "
+        "Ray none, there it runs beside the jobs. None: 1 on a cluster, locally up to 4.",
+    )
+    live_gpus: float = Field(
+        default=0, ge=0, le=1, description="Share of a GPU that a live network takes; 0: none."
+    )
+    live_picture_bytes: int = Field(
+        default=25_000_000,
+        ge=1000,
+        le=250_000_000,
+        description="Largest picture that the live page takes, in bytes.",
     )
 
     @field_validator("allowed_hosts", "allowed_roots", "frame_ancestors", mode="before")
@@ -210,6 +244,11 @@ class Settings(BaseSettings):
     def driver_cap(self) -> int:
         """CPU threads that a driver uses at most."""
         return self.driver_cpus or (max(1, self.cpus // self.running_cap) if self.embedded else 2)
+
+    @property
+    def live_threads(self) -> int:
+        """CPU threads of a live network."""
+        return self.live_cpus or (min(4, self.cpus) if self.embedded else 1)
 
     @property
     def cpus(self) -> int:

@@ -41,10 +41,19 @@ def test_a_second_service_on_the_same_record_is_refused(service: RunningService)
 
 
 def test_the_pages_of_the_viewer_lead_to_its_index(http: httpx.Client) -> None:
-    for path in ("/", "/jobs", "/jobs/features-0123456789ab", "/maps/tiles-0123456789ab"):
+    job = "/jobs/units-0123456789ab"
+    inside = (f"{job}/gallery", f"{job}/gallery/12", f"{job}/units/7")
+    for path in ("/", "/jobs", job, *inside, "/maps/tiles-0123456789ab"):
         answer = http.get(path)
         assert answer.status_code in (200, 503)  # 503: the viewer is not built here
         assert answer.headers["content-type"].startswith(("text/html", "text/plain"))
+
+
+@pytest.mark.parametrize(
+    "path", ["gallery/x", "gallery/1/2", "units", "units/-1", "gallery/%2e%2e"]
+)
+def test_an_address_that_no_page_has_is_not_found(http: httpx.Client, path: str) -> None:
+    assert http.get(f"/jobs/units-0123456789ab/{path}").status_code == 404
 
 
 def test_jobs_reach_ray_as_soon_as_it_is_back(service: RunningService) -> None:

@@ -8,8 +8,10 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from featurescape.colormaps import COLORMAPS, lookup_table
+from gallery_builders import run_job
 from service_fakes import FEATURES_SPEC, RunningService, png
 
 
@@ -107,8 +109,6 @@ def test_the_thumbnail_is_the_stored_one_also_of_a_second_file(
 def test_the_picture_is_read_from_the_dataset_and_encoded_anew(
     http: httpx.Client, map_id: str
 ) -> None:
-    from sklearn.datasets import load_digits
-
     answer = http.get(f"/v1/maps/{map_id}/examples/2/image")
     assert answer.headers["content-type"] == "image/png"
     expected = np.rint(load_digits().images[2] * (255 / 16))
@@ -125,7 +125,41 @@ def test_examples_are_found_by_id_or_its_start(http: httpx.Client, map_id: str) 
     assert http.get(address).status_code == 422
 
 
-def test_only_a_tiles_job_is_a_map(http: httpx.Client, service: RunningService) -> None:
+@pytest.fixture(scope="module")
+def atlas_id(service: RunningService) -> str:
+    """An atlas of digits, made in this process."""
+    spec = {
+        "job": "atlas",
+        "dataset": {"name": "digits", "limit": 80},
+        "model": {"name": "lenet", "weights": "random"},
+        "layer": "conv2",
+        **{"perplexity": 8, "iterations": 50, "grid": 2, "steps": 2, "icon_px": 16, "max_zoom": 1},
+    }
+    return run_job(service, spec)
+
+
+def test_an_atlas_is_a_map_whose_examples_it_holds_itself(
+    http: httpx.Client, atlas_id: str
+) -> None:
+    icons = http.get(f"/v1/maps/{atlas_id}/tiles/icons/0/0/0.webp")
+    assert (icons.status_code, icons.headers["content-type"]) == (200, "image/webp")
+    assert pixels(icons)[..., 3].any()
+    density = pixels(http.get(f"/v1/maps/{atlas_id}/tiles/density/0/0/0.png"))
+    assert density[..., 3].any()
+    found = http.get(f"/v1/maps/{atlas_id}/examples/5").json()
+    assert (found["width"], found["height"], len(found["neighbors"])) == (8, 8, 12)
+    assert found["row"] not in [near["row"] for near in found["neighbors"]]
+    for what in ("thumbnail", "image"):
+        answer = http.get(f"/v1/maps/{atlas_id}/examples/5/{what}")
+        assert answer.headers["content-type"] == "image/png"
+    shown = pixels(http.get(f"/v1/maps/{atlas_id}/examples/5/image"))[..., 0]
+    locator = int(found["example_id"].rpartition("-")[2])
+    assert np.array_equal(shown, np.rint(load_digits().images[locator] * (255 / 16)))
+    listed = http.get(f"/v1/maps/{atlas_id}/examples", params={"example_id": "digits-"})
+    assert len(listed.json()["examples"]) == 50
+
+
+def test_only_a_job_that_draws_one_is_a_map(http: httpx.Client, service: RunningService) -> None:
     job_id = service.commit.started(FEATURES_SPEC)
     service.commit.finish(job_id)
     answer = http.get(f"/v1/maps/{job_id}/examples/0")

@@ -3,55 +3,21 @@
 import io
 import itertools
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from browser_pages import READY, browser, page
 from featurescape import Client
 from featurescape.handles import Map
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-READY = "() => document.body.dataset.ready === 'true'"
+__all__ = ["browser", "page"]  # fixtures that work by being here
+
 LAYERS = ["density", "category", "thumbnails"]
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page; no console error and no CSP violation may come up while it is used."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    opened = context.new_page()
-    complaints: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            complaints.append(f"{message.type}: {message.text}")
-
-    opened.on("console", listen)
-    opened.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
-    yield opened
-    context.close()
-    assert complaints == []
 
 
 def open_map(page: Page, view: Map, query: str = "") -> None:

@@ -195,6 +195,24 @@ def test_a_limit_takes_examples_from_the_whole_listing(tmp_path: Path) -> None:
     assert (rows[0], rows[50], rows[99]) == (0, 898, 1779)
 
 
+def test_only_the_examples_that_are_named_are_frozen_in_the_order_of_the_listing(
+    tmp_path: Path,
+) -> None:
+    run = context(tmp_path)
+    ids = ("digits-1234", "digits-0007", "digits-0042")
+    frozen = freeze(DatasetSpec(name="digits", example_ids=ids), run)
+    assert frozen.examples == 3
+    found = run.storage.read_table(run.path(EXAMPLES))["example_id"].to_pylist()
+    assert found == ["digits-0007", "digits-0042", "digits-1234"]
+
+
+def test_an_example_that_the_dataset_has_not_is_named(tmp_path: Path) -> None:
+    spec = DatasetSpec(name="digits", example_ids=("digits-0007", "digits-9999"))
+    with pytest.raises(DatasetError, match="1 of 2 are not in the dataset, as 'digits-9999'") as no:
+        freeze(spec, context(tmp_path))
+    assert no.value.detail["field"] == "dataset.example_ids"
+
+
 def test_roots_outside_the_allowed_ones_are_refused(tmp_path: Path) -> None:
     run = context(tmp_path)
     run.allowed_roots = (str(tmp_path),)

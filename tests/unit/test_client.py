@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from featurescape import Client, DatasetSpec, FeaturesSpec, ModelSpec
@@ -50,6 +51,29 @@ def test_a_spec_is_submitted_as_model_or_mapping(client: Client) -> None:
     assert job.status in ("PENDING", "RUNNING")
     assert client.job(job.id).id == job.id
     assert len(client.jobs(job="features")) == 2
+
+
+def test_rows_come_page_by_page_and_their_pictures_on_demand(
+    service: RunningService, client: Client
+) -> None:
+    map_id = service.commit.digits_map()
+    features = client.job(client.job(map_id).inputs["embedding"]).inputs["features"]
+    artifact = client.job(features).artifact()
+    found = list(artifact.rows(columns=["example_id", "thumbnail"], order="-label"))
+    assert [each["row"] for each in found] == [3, 1, 0, 2]
+    assert found[0]["values"]["example_id"] == "digits-0003"
+    assert artifact.picture(found[0]["values"]["thumbnail"]["url"]).startswith(b"\x89PNG")
+    assert [each["values"]["code"] for each in artifact.rows("errors")] == ["truncated"]
+
+
+def test_all_rows_of_a_long_table_come(service: RunningService, client: Client) -> None:
+    job_id = service.commit.started(FEATURES_SPEC)
+    table = pa.table({"value": list(range(250))})
+    service.commit.finish(
+        job_id, [service.commit.add_table(job_id, "a.parquet", table, "features")]
+    )
+    rows = client.job(job_id).artifact().rows()
+    assert [row["values"]["value"] for row in rows] == list(range(250))
 
 
 def test_the_same_key_gives_the_same_job(client: Client) -> None:

@@ -178,6 +178,7 @@ def test_limits_share_an_index_and_other_columns_do_not(tmp_path: Path, storage:
     pq.write_table(pa.table(rows), tmp_path / "data" / "a.parquet")
     assert not index(tmp_path / "data", storage).reused
     assert index(tmp_path / "data", storage, limit=2).reused
+    assert index(tmp_path / "data", storage, example_ids=("x",)).reused
     labeled = index(tmp_path / "data", storage, label_column="kind")
     assert (labeled.reused, labeled.classes) == (False, ("a", "b"))
 
@@ -210,7 +211,7 @@ def test_a_job_freezes_from_the_kept_listing_without_walking(
 def test_equal_ids_are_found_and_named() -> None:
     def table(names: list[str]) -> pa.Table:
         nulls = [None] * len(names)
-        return pa.table([names, nulls, names, [0] * len(names), nulls], schema=tables.INPUT)
+        return pa.table([names, nulls, names, [0] * len(names), nulls, nulls], schema=tables.INPUT)
 
     check_unique(table([]))
     check_unique(table([str(n) for n in range(100_000)]))

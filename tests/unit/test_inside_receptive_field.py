@@ -159,6 +159,17 @@ def test_a_patch_is_zero_where_it_leaves_the_picture() -> None:
         field.patch(picture.T, 0, 0)
 
 
+def test_a_patch_is_never_larger_than_the_picture_and_hides_what_the_cell_does_not_see() -> None:
+    field = ReceptiveField(Axis(9, 4, -6), Axis(3, 2, -1), (8, 6))
+    picture = np.arange(1, 49, dtype=np.uint8).reshape(8, 6)
+    assert field.box(0, 1) == Box(-6, 1, 3, 4)
+    assert field.window(0, 1) == Box(0, 1, 8, 4)
+    patch = field.patch(picture, 0, 1, blank=99)
+    assert patch[:3].tolist() == picture[:3, 1:4].tolist()
+    assert (patch[3:] == 99).all()
+    assert patch.shape == (8, 3)
+
+
 def test_whole_pictures_are_seen_behind_global_pooling_and_unknown_operations() -> None:
     class Shuffled(nn.Module):
         def __init__(self) -> None:

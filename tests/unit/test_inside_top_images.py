@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.inside.top_images import NOBODY, TopImages, candidates, merged
+from featurescape_jobs.inside.top_images import NOBODY, Candidates, TopImages, candidates, merged
 
 K = 9
 
@@ -93,12 +93,18 @@ def test_a_list_survives_its_table() -> None:
     assert listed(few) == [[]] * 7
 
 
+def cells_of(found: Candidates) -> list[list[int]]:
+    """Of the first example in the first two channels."""
+    return found.cells(np.array([0, 0]), np.array([0, 1])).tolist()
+
+
 def test_of_equal_cells_the_first_counts_and_what_is_no_number_never_does() -> None:
     values = torch.zeros(2, 2, 2, 2)
     values[0, 0] = torch.tensor([[1.0, 5.0], [5.0, 0.0]])
     values[1, 0, 1, 1] = float("nan")
     found = candidates(values, np.array([10, 11]))
-    assert found.cells[0].tolist() == [[0, 1], [0, 0]]
+    assert cells_of(found) == [[0, 1], [0, 0]]
+    assert found.values[1].tolist() == [0.0, 0.0]
     top = TopImages.empty(2, 2).with_candidates(found)
     assert top.rows.tolist() == [[10, 11], [10, 11]]
     assert top.values.tolist() == [[5.0, 0.0], [0.0, 0.0]]
@@ -109,7 +115,7 @@ def test_of_equal_cells_the_first_counts_and_what_is_no_number_never_does() -> N
 def test_steps_and_vectors_have_candidates_too() -> None:
     steps = candidates(torch.tensor([[[0.0, 3.0], [2.0, 1.0]]]), np.array([0]))  # (1, T=2, H=2)
     assert steps.values.tolist() == [[2.0, 3.0]]
-    assert steps.cells.tolist() == [[[1, 0], [0, 0]]]
+    assert cells_of(steps) == [[1, 0], [0, 0]]
     outputs = candidates(torch.tensor([[4.0, -1.0]]), np.array([0]))
     assert outputs.values.tolist() == [[4.0, -1.0]]
-    assert outputs.cells.tolist() == [[[0, 0], [0, 0]]]
+    assert cells_of(outputs) == [[0, 0], [0, 0]]

@@ -22,7 +22,7 @@ from featurescape_jobs.tiling.geometry import TILE_PX
 NO_LABEL = 65535
 """Class of an example without label, in `MapScene.classes` and in the point tiles."""
 
-Need = Literal["labels", "pictures"]
+Need = Literal["labels", "pictures", "steps"]
 
 
 class ColorLayerCard(BaseModel):
@@ -75,6 +75,8 @@ class MapScene:
     progress: Callable[[int, int], None]
     """Called with (done, total) from the thread that draws."""
     tile_px: int = TILE_PX
+    steps: NDArray[np.int32] | None = None
+    """(N,) which step of its example each is, from 0; None where each is a whole example."""
 
     @property
     def n(self) -> int:

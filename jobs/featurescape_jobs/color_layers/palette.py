@@ -18,6 +18,9 @@ _CHOSEN = (
 _GOLDEN_ANGLE_DEGREES = 137.50776405
 _TIERS = ((0.68, 0.13), (0.56, 0.14), (0.79, 0.10))
 """Lightness and chroma that the walk takes in turn; all hues of each are close to the sRGB gamut."""
+_RAMP = ((0.5, 265.0), (0.82, 460.0))
+"""Lightness and hue in degrees at both ends of a ramp."""
+_RAMP_CHROMA = 0.15
 
 
 def class_colors(n: int) -> list[str]:
@@ -27,6 +30,16 @@ def class_colors(n: int) -> list[str]:
         for i in range(max(0, n - len(_CHOSEN)))
     )
     return [*_CHOSEN[:n], *walk]
+
+
+def ramp_colors(n: int) -> list[str]:
+    """``n`` colors in an order that is seen: from a dark blue over red to a light yellow."""
+    (dark, blue), (light, yellow) = _RAMP
+    steps = [k / max(1, n - 1) for k in range(n)]
+    return [
+        oklch_to_hex(dark + (light - dark) * t, _RAMP_CHROMA, blue + (yellow - blue) * t)
+        for t in steps
+    ]
 
 
 def oklch_to_hex(lightness: float, chroma: float, hue_degrees: float) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from featurescape_jobs.datasets import (
+    caption_table,
+    coco_captions,
     digits,
     features,
+    flickr8k,
     imagenet,
     images,
     meshes,
     mnist,
+    renders,
     shapenet,
+    stamps,
     webdataset,
 )
 from featurescape_jobs.datasets.base import Dataset
@@ -26,5 +31,10 @@ DATASETS: Registry[Dataset] = Registry(
         shapenet.DATASET,
         meshes.DATASET,
         features.DATASET,
+        coco_captions.DATASET,
+        flickr8k.DATASET,
+        caption_table.DATASET,
+        stamps.DATASET,
+        renders.DATASET,
     ),
 )

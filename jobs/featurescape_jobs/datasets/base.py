@@ -40,6 +40,7 @@ class DatasetCard(BaseModel):
     sequences: bool = Field(
         default=False, description="Whether an example can be a model with all its views."
     )
+    captions: bool = Field(default=False, description="Whether its examples have captions.")
     job: str | None = Field(
         default=None, description="Job type whose artifact can be the dataset, in place of a root."
     )
@@ -55,6 +56,8 @@ class Entry:
     size: int = -1
     """Bytes of the source; -1: unknown."""
     attributes: Attributes | None = None
+    captions: tuple[str, ...] = ()
+    """What people, or a grammar, say of the picture; as `datasets.captions` leaves them."""
 
 
 class Watched(Protocol):
@@ -94,6 +97,7 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
 class SequenceReader(Reader, Protocol):
     """Reader of a dataset whose examples can be several views; `read` gives the first."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import lru_cache, partial
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ from featurescape_jobs.datasets.base import (
     Entry,
     Listing,
     Picture,
+    Reader,
     RowError,
     SequenceReader,
     check_split,
@@ -130,7 +130,7 @@ class SequencesReader:
         self._tree = open_tree(CARD, spec)
         self._file = lru_cache(maxsize=1)(partial(_open, self._tree))
         self._group = lru_cache(maxsize=1)(self._read_group)
-        self._pictures: SequenceReader | None = None
+        self._pictures: Reader | None = None
 
     def read_row(self, locator: str) -> dict[str, pa.Scalar]:
         """The columns `COLUMNS` of a row; raises `RowError`."""
@@ -153,14 +153,20 @@ class SequencesReader:
         """The picture that the sequence is from; raises `RowError`."""
         return self._source().read(locator.split(":", 2)[2])
 
-    def _source(self) -> SequenceReader:
+    def read_sequence(self, locator: str) -> list[Picture]:
+        """The views that the sequence is from, or the one picture; raises `RowError`."""
+        source, place = self._source(), locator.split(":", 2)[2]
+        if isinstance(source, SequenceReader):
+            return source.read_sequence(place)
+        return [source.read(place)]
+
+    def _source(self) -> Reader:
         """The reader of the dataset whose features these are."""
         if self._pictures is None:
             spec = DatasetSpec.model_validate(_manifest(self._tree).spec["dataset"])
             if spec.job is not None:
                 spec = spec.placed(f"{self._root.rpartition('/')[0]}/{spec.job}")
-            reader = datasets.DATASETS[spec.name].open_reader(spec)
-            self._pictures = cast(SequenceReader, reader)
+            self._pictures = datasets.DATASETS[spec.name].open_reader(spec)
         return self._pictures
 
 

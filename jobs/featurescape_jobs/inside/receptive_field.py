@@ -75,7 +75,7 @@ class ReceptiveField:
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Height and width of a patch; larger than the picture where the field is."""
+        """Height and width of `box`; larger than the picture where the field is."""
         height, width = self.image_px
         return (
             self.rows.size if self.rows else height,
@@ -99,14 +99,28 @@ class ReceptiveField:
             max(0, box.top), max(0, box.left), min(height, box.bottom), min(width, box.right)
         )
 
-    def patch(self, picture: NDArray[Any], y: int, x: int) -> NDArray[Any]:
-        """What the cell sees of a picture (H, W) or (H, W, C): `size_px` large, 0 where it leaves it."""
+    def window(self, y: int, x: int) -> Box:
+        """`box`, or along an axis where that is longer than the picture, the picture."""
+        box, (height, width) = self.box(y, x), self.image_px
+        rows, columns = (box.top, box.bottom), (box.left, box.right)
+        (top, bottom), (left, right) = (
+            (0, whole) if stop - start > whole else (start, stop)
+            for (start, stop), whole in ((rows, height), (columns, width))
+        )
+        return Box(top, left, bottom, right)
+
+    def patch(self, picture: NDArray[Any], y: int, x: int, blank: float = 0) -> NDArray[Any]:
+        """What the cell sees of a picture (H, W) or (H, W, C): `window` large.
+
+        It is ``blank`` outside the picture, and where the cell does not look.
+        """
         if picture.shape[:2] != self.image_px:
             raise ValueError(f"the picture is {picture.shape[:2]} px, the input {self.image_px}")
-        box, seen = self.box(y, x), self.inside(y, x)
-        patch = np.zeros((*self.size_px, *picture.shape[2:]), picture.dtype)
+        window, seen = self.window(y, x), self.inside(y, x)
+        size = (window.bottom - window.top, window.right - window.left)
+        patch = np.full((*size, *picture.shape[2:]), blank, picture.dtype)
         part = picture[seen.top : seen.bottom, seen.left : seen.right]
-        top, left = seen.top - box.top, seen.left - box.left
+        top, left = seen.top - window.top, seen.left - window.left
         patch[top : top + part.shape[0], left : left + part.shape[1]] = part
         return patch
 

@@ -1,4 +1,4 @@
-"""The columns of `filters`, `activations`, `gradients` and top images; units in the field metadata."""
+"""The columns of `filters`, `activations`, `gradients` and `units`; units in the field metadata."""
 
 from __future__ import annotations
 
@@ -39,6 +39,90 @@ TOP_IMAGES = pa.schema(
         _field("activation", pa.float32(), "Its largest activation in the channel."),
         _field("y", pa.int32(), "Row of the cell where that is.", "cells"),
         _field("x", pa.int32(), "Column of the cell where that is.", "cells"),
+    ]
+)
+
+SCANNED = pa.schema([EXAMPLE_ID])
+"""Examples that `units` has looked at."""
+
+_EXCITES = (
+    _field("rank", pa.int32(), "0: the example that excites it most."),
+    EXAMPLE_ID,
+    LABEL,
+    _field("locator", pa.string(), "Where the example was read from."),
+    _field("row", pa.int64(), "Place of the example in the frozen input."),
+    _field("activation", pa.float32(), "Its largest activation in the channel."),
+    _field("y", pa.int32(), "Row of the cell where that is.", "cells"),
+    _field("x", pa.int32(), "Column of the cell where that is.", "cells"),
+)
+_TOP_ENTRY = pa.struct(
+    [
+        *_EXCITES,
+        _field("picture", IMAGE, "What the network saw; PNG or WebP bytes."),
+        _field(
+            "box",
+            pa.list_(pa.int32(), 4),
+            "What the cell sees: top, left, bottom and right (exclusive); may leave the picture.",
+            "pixels",
+        ),
+        _field(
+            "patch",
+            IMAGE,
+            "The picture within the box, black where the cell sees nothing; never larger than it.",
+        ),
+        _field(
+            "deconvolution",
+            IMAGE,
+            "What the cell's activation owes to the patch, zero gray; null: a network without ReLUs.",
+        ),
+        _field("guided", IMAGE, "The same by guided backpropagation."),
+    ]
+)
+_PREFERRED = pa.struct(
+    [
+        _field("recipe", pa.string(), "As in the spec."),
+        _field("picture", IMAGE, "The input that was made; PNG or WebP bytes."),
+        _field(
+            "contrasted",
+            IMAGE,
+            "It stretched about its mean, as the Toolbox shows it; null: of lucid.",
+        ),
+        _field("activation", pa.float32(), "Its largest activation in the channel."),
+        _field(
+            "fraction",
+            pa.float32(),
+            "That over the dataset's maximum; null: no example excites the channel.",
+            "fraction",
+        ),
+    ]
+)
+_CHANNEL = (
+    _field("example_id", pa.string(), "The unit's id, `channel-` and its number."),
+    _field("channel", pa.int32(), "Channel of the layer; from 0."),
+    _field("name", pa.string(), "The class, where the layer is the output; null: no name."),
+    _field("maximum", pa.float32(), "Largest activation in the dataset; null: it has none."),
+    _field("mean", pa.float32(), "Largest activation of an example, in the mean over examples."),
+    _field("excited_fraction", pa.float32(), "Examples with an activation above 0.", "fraction"),
+)
+CHANNELS = pa.schema(
+    [
+        *_CHANNEL,
+        _field("locator", pa.string(), "Layer and channel."),
+        _field("top", pa.list_(pa.struct(_EXCITES)), "The examples that excite it most."),
+    ]
+)
+"""What the second phase of `units` works on."""
+UNITS = pa.schema(
+    [
+        *_CHANNEL,
+        _field(
+            "receptive_field",
+            pa.list_(pa.int32(), 2),
+            "Height and width that a cell sees.",
+            "pixels",
+        ),
+        _field("top", pa.list_(_TOP_ENTRY), "The examples that excite it most, strongest first."),
+        _field("preferred", pa.list_(_PREFERRED), "One entry per recipe; empty: none were made."),
     ]
 )
 

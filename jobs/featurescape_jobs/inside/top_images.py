@@ -4,7 +4,7 @@ Every example is one candidate per channel: its largest activation, and the cell
 keeps the k strongest; of equal ones the earlier example wins, by its row in the job's frozen input. So
 merging is associative and commutative, and any cut of the examples gives the list of the whole.
 
-Memory: k entries of 24 bytes per channel, and while a batch is taken in, that batch's candidates.
+Memory: k entries of 24 bytes per channel, and while a batch is taken in, that batch's activation.
 """
 
 from __future__ import annotations
@@ -32,27 +32,31 @@ class Candidates:
     """(N,): place of the example in the frozen input."""
     values: NDArray[np.float32]
     """(N, C)."""
-    cells: NDArray[np.int32]
-    """(N, C, 2): y and x."""
+    maps: torch.Tensor
+    """(N, C, H, W), where `cells` looks: few candidates get that far."""
+
+    def cells(self, examples: NDArray[np.int64], channels: NDArray[np.int64]) -> NDArray[np.int32]:
+        """(E, 2): y and x of E candidates; of equal cells the first in reading order."""
+        at = (torch.from_numpy(part).to(self.maps.device) for part in (examples, channels))
+        chosen = self.maps[tuple(at)].float()
+        found = torch.where(chosen.isnan(), -torch.inf, chosen).flatten(1).cpu().numpy()
+        return np.stack(np.divmod(found.argmax(1), self.maps.shape[3]), -1).astype(np.int32)
 
 
 def candidates(activation: torch.Tensor, rows: NDArray[np.int64]) -> Candidates:
-    """The spatial maximum of each channel; of equal cells the first in reading order.
+    """The spatial maximum of each channel.
 
     Args:
         activation: (N, C, H, W), (N, T, H) (units as channels, steps as y) or (N, C).
         rows: (N,), of the examples.
     """
-    maps = channel_map(activation.float())
-    n, c, h, w = maps.shape
-    if len(rows) != n:
-        raise ValueError(f"{n} activations with {len(rows)} rows")
-    flat = maps.reshape(n, c, h * w).cpu().numpy()
-    flat = np.where(np.isnan(flat), -np.inf, flat)
-    at = flat.argmax(2)
-    values = np.take_along_axis(flat, at[..., None], 2)[..., 0]
-    cells = np.stack(np.divmod(at, w), -1).astype(np.int32)
-    return Candidates(np.asarray(rows, np.int64), values, cells)
+    maps = channel_map(activation)
+    if len(rows) != len(maps):
+        raise ValueError(f"{len(maps)} activations with {len(rows)} rows")
+    values = maps.amax((2, 3)).float()
+    if values.isnan().any():  # the largest of the numbers in each map, if it has any
+        values = torch.where(maps.isnan(), -torch.inf, maps).amax((2, 3)).float()
+    return Candidates(np.asarray(rows, np.int64), values.cpu().numpy(), maps)
 
 
 @dataclass(frozen=True)
@@ -81,16 +85,18 @@ class TopImages:
 
     def with_candidates(self, found: Candidates) -> TopImages:
         """The list after the examples of ``found``; each example may come once."""
-        n, c = found.values.shape
-        rows = np.broadcast_to(found.rows, (c, n))
-        more = TopImages(found.values.T, rows, found.cells.transpose(1, 0, 2))
-        # Most batches change few channels: only those are sorted again.
-        last = self.values[:, -1:], self.rows[:, -1:]
-        hits = ((more.values > last[0]) | ((more.values == last[0]) & (rows < last[1]))).any(1)
-        hits |= last[1][:, 0] == NOBODY
-        if not hits.any():
+        values, rows = found.values.T, found.rows
+        last, last_row = self.values[:, -1:], self.rows[:, -1:]
+        ahead = (values > last) | ((values == last) & (rows < last_row)) | (last_row == NOBODY)
+        # Most batches change few channels: only those are sorted again, and cells looked for.
+        hits = np.flatnonzero(ahead.any(1))
+        if not len(hits):
             return self
-        best = _best(_joined([self._of(hits), more._of(hits)]), self.k)
+        cells = np.zeros((len(hits), len(rows), 2), np.int32)
+        channel, example = np.nonzero(ahead[hits])
+        cells[channel, example] = found.cells(example, hits[channel])
+        more = TopImages(values[hits], np.broadcast_to(rows, (len(hits), len(rows))), cells)
+        best = _best(_joined([self._of(hits), more]), self.k)
         merged = TopImages(self.values.copy(), self.rows.copy(), self.cells.copy())
         merged.values[hits], merged.rows[hits], merged.cells[hits] = (
             best.values,
@@ -99,7 +105,7 @@ class TopImages:
         )
         return merged
 
-    def _of(self, channels: NDArray[np.bool_]) -> TopImages:
+    def _of(self, channels: NDArray[np.int64]) -> TopImages:
         return TopImages(self.values[channels], self.rows[channels], self.cells[channels])
 
     def table(self) -> pa.Table:

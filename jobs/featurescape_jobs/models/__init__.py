@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models import (
     alexnet,
+    captioner,
     efficientnet_lite0,
     googlenet,
     lenet,
@@ -22,6 +24,7 @@ MODELS: Registry[Model] = Registry(
         lenet.MODEL,
         row_lstm.MODEL,
         view_lstm.MODEL,
+        captioner.MODEL,
         efficientnet_lite0.MODEL,
         alexnet.MODEL,
         vgg16.MODEL,
@@ -30,3 +33,12 @@ MODELS: Registry[Model] = Registry(
         resnet50.MODEL,
     ),
 )
+
+
+def check_recurrent(name: str) -> None:
+    """Raise `SpecError` unless the model is recurrent, or `UnknownNameError` where there is none."""
+    if not MODELS[name].card.recurrent:
+        known = ", ".join(name for name, model in MODELS.items() if model.card.recurrent)
+        raise SpecError(
+            f"model.name: {name} is no recurrent model; these are: {known}", field="model.name"
+        )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from featurescape_jobs.errors import SpecError, WeightsError
-from featurescape_jobs.specs import RecurrentSpec
+from featurescape_jobs.specs import CaptionerSpec, RecurrentSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +39,9 @@ class ModelCard(BaseModel):
     paper: str
     reads: Literal["pictures", "features"] = Field(
         default="pictures", description="Pictures, or a sequence of features of another job."
+    )
+    gives: Literal["classes", "captions"] = Field(
+        default="classes", description="A score per class, or words, for the job `captions` only."
     )
     sequence: bool = Field(default=False, description="Activations are (N, T, H), a row per step.")
     recurrent: bool = Field(
@@ -121,6 +124,27 @@ def shaped(model: Model, recurrent: RecurrentSpec | None, dimensions: int | None
             field="model.recurrent",
         )
     return model
+
+
+def check_gives(card: ModelCard, gives: str) -> None:
+    """Raise `SpecError` for a model that writes captions where classes are needed, or the reverse."""
+    if card.gives == gives:
+        return
+    problem = (
+        "writes captions: train it with the job `training` and give it to the job `captions`, or name "
+        "another model"
+        if card.gives == "captions"
+        else "writes no captions; name the model captioner"
+    )
+    raise SpecError(f"model.name: {card.name} {problem}", field="model.name")
+
+
+def check_captioner(card: ModelCard, captioner: CaptionerSpec | None) -> None:
+    """Raise `SpecError` where a captioner's shape is given for another model."""
+    if captioner is not None and card.gives != "captions":
+        raise SpecError(
+            f"model.captioner: {card.name} is no captioner; leave it out", field="model.captioner"
+        )
 
 
 def untrained(name: str) -> WeightsError:

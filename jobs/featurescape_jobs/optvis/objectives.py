@@ -100,6 +100,18 @@ class Direction:
         return (dots * weights).mean()
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """An objective of the activation after a linear map of its channels, as whitening is one."""
+
+    objective: Objective
+    matrix: torch.Tensor
+    """(C', C)."""
+
+    def __call__(self, activation: torch.Tensor) -> torch.Tensor:
+        return self.objective(torch.tensordot(self.matrix, activation, 1))
+
+
 def values_of(objectives: Sequence[Objective], activation: torch.Tensor) -> torch.Tensor:
     """(N,): the value of each picture's objective, for an activation of N pictures."""
     each = zip(objectives, activation, strict=True)

@@ -1,8 +1,9 @@
 """Preferred inputs: many pictures at once, each made to please its own objective.
 
 `ascend` follows the Toolbox: plain gradient steps on pixels, a regularizer after each, the best picture
-kept. `optimize` follows Lucid: Adam on frequencies, seen through random transforms, ReLUs open at the
-start (`rectifiers`). A picture depends on its objective and its generator, not on its neighbors.
+kept. `optimize` follows Lucid: Adam on frequencies, seen through random transforms. Both start with ReLUs
+that let a gradient through where a unit is dead (`rectifiers`), which is Lucid's cure. A picture
+depends on its objective and its generator, not on its neighbors.
 
 Sources: J. Yosinski et al. 2015; C. Olah et al. 2017.
 
@@ -24,6 +25,8 @@ from featurescape_jobs.optvis.rectifiers import Gate
 from featurescape_jobs.optvis.regularizers import Recipe, regularized
 from featurescape_jobs.optvis.transforms import LUCID, Generators, Transform, transform
 
+OPEN_STEPS = 16
+
 
 @dataclass(frozen=True)
 class Preferred:
@@ -41,7 +44,7 @@ class LucidOptions:
 
     steps: int = 512
     learning_rate: float = 0.05
-    open_steps: int = 16
+    open_steps: int = OPEN_STEPS
     """Steps in which closed ReLUs let the gradient through."""
     transforms: tuple[Transform, ...] = LUCID
 
@@ -64,12 +67,16 @@ class Task:
         for at in range(0, len(pictures), fitting):
             yield slice(at, at + fitting)
 
-    def values(self, pictures: torch.Tensor, part: slice) -> torch.Tensor:
-        """The objectives of some of the pictures, differentiable."""
+    def activation(self, pictures: torch.Tensor) -> torch.Tensor:
+        """What the layer gives for pictures of any size, differentiable."""
         if self.fixed_px is not None and pictures.shape[2:] != (self.fixed_px,) * 2:
             size = (self.fixed_px, self.fixed_px)
             pictures = F.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
-        return values_of(self.objectives[part], self.network(pictures))
+        return self.network(pictures)
+
+    def values(self, pictures: torch.Tensor, part: slice) -> torch.Tensor:
+        """The objectives of some of the pictures, differentiable."""
+        return values_of(self.objectives[part], self.activation(pictures))
 
 
 def optimize(
@@ -98,25 +105,44 @@ def optimize(
     return _finished(task, parameterization.pictures().detach())
 
 
-def ascend(task: Task, pixels: Pixels, recipe: Recipe) -> Preferred:
+def ascend(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate | None = None) -> Preferred:
     """The Toolbox's way: the best picture that each objective meets.
 
     Args:
         task: N objectives.
         pixels: the start of N pictures.
         recipe: regularizers, steps and rate.
+        gate: of the network's ReLUs, open in the first steps; None: they stay as they are.
     """
+    gate = gate or Gate()
+    try:
+        return _ascended(task, pixels, recipe, gate)
+    finally:
+        gate.is_open = False
+
+
+def _ascended(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate) -> Preferred:
     offset, mean = torch.stack(pixels.parameters).detach(), pixels.mean
     best = offset.new_full((len(offset),), -torch.inf)
     kept = offset.clone()
+    rates = offset.new_full((len(offset), 1, 1, 1), recipe.learning_rate)
     for step in range(recipe.steps):
+        gate.is_open = step < OPEN_STEPS
         offset = (offset + mean).clamp(0, 255) - mean
         values, gradient = _gradient(task, offset + mean)
         better = values > best
         best = torch.where(better, values, best)
         kept[better] = offset[better]
-        offset = regularized(offset + recipe.learning_rate * gradient, gradient, recipe, step)
+        if step == 0 and recipe.first_step is not None:
+            rates = recipe.first_step / _sizes(gradient)
+        offset = regularized(offset + rates * gradient, gradient, recipe, step)
     return _finished(task, (kept + mean).clamp(0, 255))
+
+
+def _sizes(gradient: torch.Tensor) -> torch.Tensor:
+    """(N, 1, 1, 1): root mean square of each picture's; of each alone, as a sum of many is rounded."""
+    found = torch.stack([of_picture.square().mean().sqrt() for of_picture in gradient])
+    return found.clamp_min(torch.finfo(found.dtype).tiny).reshape(-1, 1, 1, 1)
 
 
 def _gradient(task: Task, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,8 @@ takes. Modes: ``float32`` is the network as it is; ``folded`` has its batch norm
 convolutions whose result does not depend on the batch (`convolutions`); ``bfloat16`` is that in
 bfloat16, with the picture, the objective and the gradient of the picture in float32.
 
-Memory: a copy of the folded weights, and the activations up to the layer of one pass.
+Memory: a copy of the folded weights (with a gate two), and the activations up to the layer of one
+pass.
 """
 
 from __future__ import annotations
@@ -60,8 +61,12 @@ class PixelNetwork:
         """Whether pictures must go one by one, because the batch would change their results."""
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        n, _, height, width = pixels.shape
-        normalized = (pixels * self._scale + self._shift).to(self._dtype)
+        return self.of_input(pixels * self._scale + self._shift)
+
+    def of_input(self, normalized: torch.Tensor) -> torch.Tensor:
+        """The activation of pictures (N, C, H, W) that are normalized already."""
+        n, _, height, width = normalized.shape
+        normalized = normalized.to(self._dtype)
         if (
             self.device.type != "cpu"
         ):  # kernels there go by the size of the batch: it is always full
@@ -101,14 +106,31 @@ def build_pixels(
         found = PixelNetwork(_plain(network, layer, device), network, torch.float32, device)
         found.alone = device.type == "cpu"  # torch chooses its kernels by the size of the batch
         return found
-    graph = _graph(network, layer, gate)
+    dtype = torch.bfloat16 if mode == "bfloat16" else torch.float32
+    closed = _ready(cut(network.module, [layer]), dtype, device)
+    if gate is None:
+        return PixelNetwork(closed, network, dtype, device)
+    opened = _ready(_opening(network, layer, gate), dtype, device)
+    return PixelNetwork(_Gated(gate, closed, opened), network, dtype, device)
+
+
+def _ready(graph: fx.GraphModule, dtype: torch.dtype, device: torch.device) -> fx.GraphModule:
+    """Folded, in its type and at its place; weights are copies."""
     with torch.no_grad():
         fold(graph)
         if device.type == "cpu":
             graph = freeze_convolutions(graph)
-    dtype = torch.bfloat16 if mode == "bfloat16" else torch.float32
-    graph = copy.deepcopy(graph).to(device, dtype).requires_grad_(False)
-    return PixelNetwork(graph, network, dtype, device)
+    return copy.deepcopy(graph).to(device, dtype).requires_grad_(False)
+
+
+class _Gated:
+    """Runs the graph with ReLUs that open while they are open, and otherwise the faster plain one."""
+
+    def __init__(self, gate: Gate, closed: fx.GraphModule, opened: fx.GraphModule) -> None:
+        self._gate, self._closed, self._opened = gate, closed, opened
+
+    def __call__(self, batch: torch.Tensor) -> Any:
+        return (self._opened if self._gate.is_open else self._closed)(batch)
 
 
 def check_mode(network: LoadedNetwork, layer: str, mode: Mode) -> None:
@@ -123,9 +145,8 @@ def check_mode(network: LoadedNetwork, layer: str, mode: Mode) -> None:
         ) from None
 
 
-def _graph(network: LoadedNetwork, layer: str, gate: Gate | None) -> fx.GraphModule:
-    if gate is None:
-        return cut(network.module, [layer])
+def _opening(network: LoadedNetwork, layer: str, gate: Gate) -> fx.GraphModule:
+    """The graph up to the layer, with ReLUs that the gate opens."""
     try:
         explained = explain_layer(network.module, layer)
     except SpecError as error:

@@ -29,6 +29,9 @@ class Recipe:
     small_contribution_percent: float = 0.0
     steps: int = 1000
     learning_rate: float = 100.0
+    """The Toolbox's, for networks of the size of CaffeNet."""
+    first_step: float | None = None
+    """Root mean square of the first step, from which each picture's own rate follows; None: that above."""
 
 
 TOOLBOX: dict[str, Recipe] = {

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 Generators = Sequence[np.random.Generator]
 GRAY = 127.5
+_LUCID_PX = 128
 
 
 class Transform(Protocol):
@@ -81,16 +82,22 @@ def _grid(pictures: torch.Tensor, maps: Sequence[tuple[float, float]]) -> torch.
     return torch.stack(found)
 
 
-LUCID: tuple[Transform, ...] = (
-    Pad(12),
-    Jitter(8),
-    ScaleAndTurn(
+def lucid(side_px: int) -> tuple[Transform, ...]:
+    """Pad 12, jitter 8, scale 0.9 to 1.1, turn by up to 10°, jitter 4.
+
+    That is for pictures of 128 px, Lucid's own size, and larger ones; of smaller ones frame and shifts are
+    as much smaller.
+    """
+    share = min(1.0, side_px / _LUCID_PX)
+    pad, first, last = (max(1, round(share * px)) for px in (12, 8, 4))
+    turn = ScaleAndTurn(
         tuple(1 + (number - 5) / 50 for number in range(11)),
         tuple(float(degrees) for degrees in range(-10, 11)),
-    ),
-    Jitter(4),
-)
-"""Pad 12, jitter 8, scale 0.9 to 1.1, turn by up to 10°, jitter 4."""
+    )
+    return Pad(pad), Jitter(first), turn, Jitter(last)
+
+
+LUCID = lucid(_LUCID_PX)
 
 
 def transform(

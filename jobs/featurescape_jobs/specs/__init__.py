@@ -13,11 +13,14 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from featurescape_jobs.errors import RequestError, SpecError
+from featurescape_jobs.specs.atlas import AtlasSpec
 from featurescape_jobs.specs.base import (
     JOB_ID_PATTERN,
     SHA256_PATTERN,
     BaseJobSpec,
+    CaptionerSpec,
     DatasetSpec,
+    EncoderSpec,
     JobId,
     ModelSpec,
     Name,
@@ -25,10 +28,13 @@ from featurescape_jobs.specs.base import (
     Resources,
     Spec,
 )
+from featurescape_jobs.specs.captions import CaptionsSpec, CaptionTrainingSpec
 from featurescape_jobs.specs.dreams import DreamsSpec
 from featurescape_jobs.specs.inside import ActivationsSpec, FiltersSpec, GradientsSpec
 from featurescape_jobs.specs.maps import MIN_EMBEDDED, EmbeddingSpec, TilesSpec
 from featurescape_jobs.specs.networks import FeaturesSpec, RendersSpec, TrainingSpec
+from featurescape_jobs.specs.recurrent import DynamicsSpec, MatrixSpec
+from featurescape_jobs.specs.units import UnitsSpec
 
 __all__ = [
     "JOB_ID_PATTERN",
@@ -37,15 +43,22 @@ __all__ = [
     "SHA256_PATTERN",
     "ActivationsSpec",
     "AnyJobSpec",
+    "AtlasSpec",
     "BaseJobSpec",
+    "CaptionTrainingSpec",
+    "CaptionerSpec",
+    "CaptionsSpec",
     "DatasetSpec",
     "DreamsSpec",
+    "DynamicsSpec",
     "EmbeddingSpec",
+    "EncoderSpec",
     "FeaturesSpec",
     "FiltersSpec",
     "GradientsSpec",
     "JobId",
     "JobSpec",
+    "MatrixSpec",
     "ModelSpec",
     "Name",
     "RecurrentSpec",
@@ -54,6 +67,7 @@ __all__ = [
     "Spec",
     "TilesSpec",
     "TrainingSpec",
+    "UnitsSpec",
     "input_jobs",
     "input_kinds",
     "parse_spec",
@@ -69,12 +83,17 @@ AnyJobSpec = (
     | FiltersSpec
     | ActivationsSpec
     | GradientsSpec
+    | UnitsSpec
+    | AtlasSpec
+    | DynamicsSpec
+    | CaptionsSpec
 )
 JobSpec = Annotated[AnyJobSpec, Field(discriminator="job")]
 JOB_SPECS: dict[str, type[BaseJobSpec]] = {
     spec.model_fields["job"].default: spec for spec in get_args(AnyJobSpec)
 }
 _ADAPTER: TypeAdapter[AnyJobSpec] = TypeAdapter(JobSpec)
+_ENCODER = "model.captioner.encoder.training"
 _MAX_SPEC_BYTES = 1_000_000
 
 
@@ -128,17 +147,23 @@ def parse_spec(data: Any) -> AnyJobSpec:
 def input_jobs(spec: AnyJobSpec) -> dict[str, str]:
     """Field path → id of the job it names, as ``{"features": "features-…"}``."""
     inputs = {field: str(getattr(spec, field)) for field in type(spec).needs}
-    dataset, model = getattr(spec, "dataset", None), getattr(spec, "model", None)
+    dataset = getattr(spec, "dataset", None)
     if isinstance(dataset, DatasetSpec) and dataset.job is not None:
         inputs["dataset.job"] = dataset.job
-    if isinstance(model, ModelSpec) and model.training is not None:
-        inputs["model.training"] = model.training
+    for field in ("model", "compare"):
+        model = getattr(spec, field, None)
+        if isinstance(model, ModelSpec) and model.training is not None:
+            inputs[f"{field}.training"] = model.training
+        if isinstance(model, ModelSpec) and model.captioner is not None:
+            encoder = model.captioner.encoder.training
+            inputs |= {_ENCODER: encoder} if encoder is not None else {}
     return inputs
 
 
 def input_kinds(spec: AnyJobSpec) -> dict[str, str]:
     """Field path → the job type that the job it names must be."""
-    kinds = {**type(spec).needs, "model.training": "training"}
+    kinds = {**type(spec).needs, "model.training": "training", "compare.training": "training"}
+    kinds[_ENCODER] = "training"
     dataset = getattr(spec, "dataset", None)
     if isinstance(dataset, DatasetSpec) and dataset.job is not None:
         kinds["dataset.job"] = dataset.job.partition("-")[0]  # whether it takes such: its card says

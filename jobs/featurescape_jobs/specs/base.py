@@ -40,6 +40,9 @@ LayerNames = Annotated[
 """Layers of one pass; one name will do."""
 
 
+ExampleId = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
 class Spec(BaseModel):
     """Base of everything that is validated here: frozen, no unknown fields, no NaN."""
 
@@ -62,23 +65,30 @@ class DatasetSpec(Spec):
     job: JobId | None = Field(
         default=None,
         description="A job whose artifact is the dataset, in place of a root: a `renders` job for "
-        "shapenet, a `features` job for features.",
+        "shapenet and renders, a `features` job for features.",
     )
     example: Literal["view", "model"] = Field(
         default="view",
         description="shapenet: what one example is, a view, or a model with all its views.",
     )
     split: Name = Field(
-        default="all", description="train, val, test or all, where the dataset has them."
+        default="all",
+        description="train, val, test or all, where the dataset has them; renders: also combinations.",
     )
     limit: int | None = Field(
         default=None,
         ge=1,
         description="At most this many examples, evenly spread over the listing; none: all.",
     )
+    example_ids: tuple[ExampleId, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Only these examples, in the order of the listing; none: all.",
+    )
     image_column: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         default="image",
-        description="Parquet: the struct column {bytes, path}. "
+        description="Parquet: the struct column {bytes, path}; caption_table: also paths. "
         "WebDataset: the ending of the picture; image: any.",
     )
     label_column: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
@@ -86,6 +96,16 @@ class DatasetSpec(Spec):
         description="Parquet: the column with the label; none: unlabeled. "
         "WebDataset: ending, or field of the json, with the label; none: cls.",
     )
+    caption_column: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        default="caption", description="caption_table: the column with the captions."
+    )
+
+    @field_validator("example_ids")
+    @classmethod
+    def _no_example_twice(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("an example is named twice")
+        return value
 
     @model_validator(mode="after")
     def _one_place(self) -> DatasetSpec:
@@ -115,6 +135,63 @@ class RecurrentSpec(Spec):
     )
 
 
+class EncoderSpec(Spec):
+    """The network whose activations a captioner looks at; its weights stay as they are."""
+
+    name: Name = Field(
+        default="efficientnet_lite0", description="A model of the catalog that reads pictures."
+    )
+    weights: str = Field(
+        default="pretrained",
+        min_length=1,
+        max_length=4096,
+        description="As in `model.weights`.",
+    )
+    weights_sha256: str | None = Field(
+        default=None, pattern=SHA256_PATTERN, description="As in `model.weights_sha256`."
+    )
+    training: JobId | None = Field(
+        default=None, description="A `training` job of this model, whose weights are taken."
+    )
+    layer: LayerName | None = Field(
+        default=None,
+        description="Module path of a layer with positions; none: the deepest on the card that has "
+        "more than one.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> EncoderSpec:
+        if self.training is not None and self.weights != "pretrained":
+            raise ValueError("give either `training` or `weights`, not both")
+        return self
+
+    def as_model(self) -> ModelSpec:
+        """The network as a job that runs it names it."""
+        return ModelSpec(
+            name=self.name,
+            weights=self.weights,
+            weights_sha256=self.weights_sha256,
+            training=self.training,
+        )
+
+
+class CaptionerSpec(Spec):
+    """What a captioner is made of: an encoder, and the shape of its decoder."""
+
+    encoder: EncoderSpec = Field(
+        default_factory=EncoderSpec, description="What the pictures are seen with."
+    )
+    embedding_units: int = Field(default=512, ge=1, le=4096, description="Values of a word.")
+    attention_units: int = Field(
+        default=512, ge=1, le=4096, description="Units that compare a position with the state."
+    )
+    hidden_units: int = Field(default=512, ge=1, le=4096, description="H, units of an LSTM layer.")
+    layers: int = Field(default=1, ge=1, le=4, description="LSTM layers.")
+    dropout: float = Field(
+        default=0.5, ge=0, lt=1, description="Part of the values left out in training."
+    )
+
+
 class ModelSpec(Spec):
     """Which network, and with which weights."""
 
@@ -139,6 +216,12 @@ class ModelSpec(Spec):
         default=None,
         description="Shape of a recurrent model (row_lstm, view_lstm); none: one layer of 128 LSTM "
         "units, or what `training` trained.",
+    )
+
+    captioner: CaptionerSpec | None = Field(
+        default=None,
+        description="Encoder and shape of the model captioner; none: those of the defaults below, or "
+        "what `training` trained.",
     )
 
     @model_validator(mode="after")

@@ -22,6 +22,14 @@ class EmbeddingSpec(BaseJobSpec):
     layer: LayerName | None = Field(
         default=None, description="Which layer of the features job; none: its first."
     )
+    max_states: int | None = Field(
+        default=None,
+        ge=MIN_EMBEDDED,
+        le=5_000_000,
+        description="For features of every step (pooling or view_pooling steps): lay out each step "
+        "as a state of its own, `<example id>#<step>`, at most this many, drawn by seed and id; none: "
+        "one vector per example.",
+    )
     pca_components: int | None = Field(
         default=50,
         ge=2,

@@ -6,31 +6,50 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerNames, ModelSpec
+from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerNames, ModelSpec, Name
+from featurescape_jobs.specs.captions import CaptionTrainingSpec
 
 
 class TrainingSpec(BaseJobSpec):
-    """Train a network of the catalog on a labeled dataset."""
+    """Train a network of the catalog on a labeled dataset, or a captioner on one with captions."""
 
     job: Literal["training"] = "training"
-    dataset: DatasetSpec = Field(description="Labeled examples to learn from.")
+    dataset: DatasetSpec = Field(description="Labeled or captioned examples to learn from.")
     model: ModelSpec = Field(description="A trainable model; its weights are the start.")
     epochs: int | None = Field(
         default=None,
         ge=1,
         le=1000,
         description="Passes over the training part; none: for 2,000 steps, but 3 at least and 16 at "
-        "most, and more only where the dataset is so small that they would be fewer than 200 steps.",
+        "most, and more only where the dataset is so small that they would be fewer than 200 steps; of a "
+        "captioner 50 at most.",
     )
-    batch_size: int = Field(default=128, ge=1, le=65536, description="Examples per step.")
-    learning_rate: float = Field(
-        default=5e-3, gt=0, le=10, description="Peak of the one-cycle schedule (AdamW)."
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=65536,
+        description="Examples per step; none: 128, of a captioner 64 captions.",
+    )
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="Peak of the one-cycle schedule (AdamW), none: 0.005; of a captioner Adam's, none: "
+        "0.0004.",
     )
     validation_fraction: float = Field(
         default=0.1,
         gt=0,
         lt=1,
         description="Part held out to measure accuracy, drawn by example id.",
+    )
+    validation_split: Name | None = Field(
+        default=None,
+        description="Captioner: the split of the dataset that is held out, in place of a part of "
+        "`dataset.split`.",
+    )
+    captions: CaptionTrainingSpec | None = Field(
+        default=None, description="How a captioner learns; none: with the defaults below."
     )
 
     @model_validator(mode="after")

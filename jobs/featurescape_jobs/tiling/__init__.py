@@ -1,5 +1,5 @@
 """From a layout to tiles: where things lie (`geometry`), what is counted (`aggregates`), which pictures stand
-for a cell (`picture_choice`, `thumbnail_store`), and the files (`archive`, `points`).
+for a cell (`picture_choice`, `thumbnail_store`), the files (`archive`, `points`), and all of it (`drawing`).
 
 The color layers draw with these; `featurescape_jobs.tiles` is the job.
 """

@@ -20,10 +20,22 @@ from numpy.typing import NDArray
 from featurescape_jobs.color_layers.base import NO_LABEL
 from featurescape_jobs.context import InputArtifact
 from featurescape_jobs.errors import ArtifactError
+from featurescape_jobs.layouts.vectors import matrix_of, state_matrix
+from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import EMBEDDING, LayerColumn, check_schema, features_schema
+from featurescape_jobs.tiling.states import States, read_states
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
 
 _BATCH_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class FeaturesFile:
+    """A file with features and thumbnails of some examples."""
+
+    path: str
+    """In the storage."""
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -46,14 +58,23 @@ class MapInputs:
     """(N,) which features file holds the example."""
     features_row: NDArray[np.int32]
     """(N,) its row there."""
-    features: InputArtifact
+    storage: Storage
+    files: tuple[FeaturesFile, ...]
+    """Which ``features_file`` counts."""
     column: LayerColumn
     """The features that were laid out."""
+    states: States | None = None
+    """Where the map is one of states: each row a step of an example."""
 
     @property
     def n(self) -> int:
         """Examples on the map."""
         return len(self.x)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether any example has a label."""
+        return bool(self.labels.null_count < self.n)
 
 
 def read_map_inputs(embedding: InputArtifact) -> MapInputs:
@@ -68,21 +89,31 @@ def read_map_inputs(embedding: InputArtifact) -> MapInputs:
     class_names = tuple(str(name) for name in names)
     column = _check_files(features, str(embedding.manifest.details.get("column", "features")))
     index, file_of, row_of = _index(features)
-    ids = index["example_id"]
-    at = _find(table["example_id"], ids)
+    files = tuple(
+        FeaturesFile(features.path(ref), ref.rows or 0)
+        for ref in features.manifest.of_kind("features")
+    )
+    ids, states = index["example_id"], read_states(embedding, features)
+    if states is None:
+        at = _find(table["example_id"], ids)
+    else:
+        at = states.find(table["example_id"], ids, [file.rows for file in files])
+    attributes = index["attributes"].take(pa.array(at))
     return MapInputs(
         example_ids=table["example_id"],
         labels=table["label"],
         locators=index["locator"].take(pa.array(at)),
-        attributes=index["attributes"].take(pa.array(at)),
-        classes=_classes(table["label"], len(class_names), path),
+        attributes=attributes if states is None else states.described(attributes),
+        classes=classes_of(table["label"], len(class_names), path),
         class_names=class_names,
         x=table["x"].to_numpy().astype(np.float32, copy=False),
         y=table["y"].to_numpy().astype(np.float32, copy=False),
         features_file=file_of[at],
         features_row=row_of[at],
-        features=features,
+        storage=features.storage,
+        files=files,
         column=column,
+        states=states,
     )
 
 
@@ -94,39 +125,51 @@ def store_thumbnails(
 ) -> None:
     """Read all features files once and put thumbnails and sketches of the N examples into the store."""
     done = 0
-    for file_index, ref in enumerate(inputs.features.manifest.of_kind("features")):
+    for file_index, of_features in enumerate(inputs.files):
         rows = np.flatnonzero(inputs.features_file == file_index)
-        row_at = np.full(ref.rows or 0, -1, dtype=np.int64)
-        row_at[inputs.features_row[rows]] = rows
+        rows = rows[np.argsort(inputs.features_row[rows], kind="stable")]
         start = 0
-        with inputs.features.storage.parquet(inputs.features.path(ref)) as file:
+        with inputs.storage.parquet(of_features.path) as file:
             columns = [inputs.column.column, "thumbnail"]
             for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
-                targets = row_at[start : start + batch.num_rows]
-                start += batch.num_rows
+                end = start + batch.num_rows
+                bounds = np.searchsorted(inputs.features_row[rows], (start, end))
+                targets = rows[slice(*bounds)]
+                taken = _Taken(targets, inputs.features_row[targets] - start)
+                start = end
                 named = batch.select(columns).rename_columns(["features", "thumbnail"])
-                _store_batch(named, targets, store, project)
-                done += int((targets >= 0).sum())
+                if len(targets):
+                    _store_batch(named, taken, inputs.states, store, project)
+                done += len(targets)
                 progress(done, inputs.n)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What of a batch is stored: its row ``places[k]`` as row ``targets[k]`` of the map."""
+
+    targets: NDArray[np.int64]
+    places: NDArray[np.int32]
 
 
 def _store_batch(
     batch: pa.RecordBatch,
-    targets: NDArray[np.int64],
+    taken: _Taken,
+    states: States | None,
     store: ThumbnailStore,
     project: SketchProjection,
 ) -> None:
-    """Put those examples of a batch into the store whose target row is not -1."""
-    wanted = np.flatnonzero(targets >= 0)
-    if len(wanted) == 0:
-        return
-    batch = batch.take(pa.array(wanted))
-    thumbnails = batch.column("thumbnail").field("bytes")
+    """Put features and thumbnails of a batch into the store."""
+    places = pa.array(taken.places)
+    thumbnails = batch.column("thumbnail").take(places).field("bytes")
     features = batch.column("features")
     if thumbnails.null_count or features.null_count:
         raise ArtifactError("a features file has an example without features or thumbnail")
-    values = features.flatten().to_numpy(zero_copy_only=False).reshape(len(wanted), -1)
-    store.add(targets[wanted], thumbnails.to_pylist(), project(values))
+    if states is None:
+        values = matrix_of(features.take(places))
+    else:
+        values = state_matrix(features, taken.places, states.step[taken.targets])
+    store.add(taken.targets, thumbnails.to_pylist(), project(values))
 
 
 def _check_files(features: InputArtifact, name: str) -> LayerColumn:
@@ -174,8 +217,14 @@ def _find(wanted: pa.ChunkedArray, ids: pa.ChunkedArray) -> NDArray[np.int64]:
     return places
 
 
-def _classes(labels: pa.ChunkedArray, n_classes: int, path: str) -> NDArray[np.uint16]:
-    """(N,) class of each example; raises `ArtifactError` for a label that is no class."""
+def classes_of(labels: pa.ChunkedArray, n_classes: int, path: str) -> NDArray[np.uint16]:
+    """(N,) label or `NO_LABEL` of each example; raises `ArtifactError` for a label that is no class.
+
+    Args:
+        labels: (N,) int32; null: no label.
+        n_classes: that there are.
+        path: where the labels come from, for the message.
+    """
     labeled: NDArray[np.int32] = labels.drop_null().to_numpy()
     if len(labeled) and not (labeled.min() >= 0 and labeled.max() < min(n_classes, NO_LABEL)):
         raise ArtifactError(

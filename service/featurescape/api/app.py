@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from featurescape import __version__
-from featurescape.api import artifacts, catalog, examples, health, jobs, tiles, viewer
+from featurescape.api import artifacts, catalog, examples, health, jobs, live, rows, tiles, viewer
 from featurescape.api.errors import add_error_handlers
 from featurescape.api.guard import Guard, TokenCheck
 from featurescape.api.services import Services
@@ -36,6 +36,7 @@ def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.start()
         yield
+        await services.live.close()
         await run_in_threadpool(services.close)
 
     app = FastAPI(
@@ -54,7 +55,7 @@ def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
     app.state.services = services
     app.state.token = token
     add_error_handlers(app)
-    for part in (catalog, jobs, artifacts, tiles, examples, health, viewer):
+    for part in (catalog, jobs, artifacts, rows, tiles, examples, live, health, viewer):
         app.include_router(part.router)
     return app
 

@@ -1,4 +1,4 @@
-"""Reading a JSON body that may be hostile: type, size, depth and numbers are checked first."""
+"""Reading a body that may be hostile: type and size, and depth and numbers of JSON, are checked first."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any, NoReturn
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from featurescape_jobs.errors import MediaTypeError, RequestError, TooLargeError
 
@@ -18,22 +19,42 @@ async def read_json(request: Request, max_bytes: int) -> Any:
     Raises:
         MediaTypeError: it is not announced as ``application/json``.
         TooLargeError: it is announced, or turns out, larger than ``max_bytes``.
-        RequestError: it is no JSON, nested too deep, or has NaN or Infinity.
+        RequestError: it ends early, is no JSON, nested too deep, or has NaN or Infinity.
+    """
+    return parse_json(await read_bytes(request, max_bytes, ("application/json",)))
+
+
+async def read_bytes(request: Request, max_bytes: int, media_types: tuple[str, ...]) -> bytes:
+    """The body as it is.
+
+    Args:
+        request: whose body has not been read yet.
+        max_bytes: that are taken at most.
+        media_types: that it may be announced as; ``image/*``: any of that family.
+
+    Raises:
+        MediaTypeError: it is announced as something else.
+        TooLargeError: it is announced, or turns out, larger than ``max_bytes``.
+        RequestError: it ends early.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise MediaTypeError(f"send Content-Type: application/json, not {kind[:80]!r}")
+    if kind not in media_types and f"{kind.partition('/')[0]}/*" not in media_types:
+        expected = " or ".join(media_types)
+        raise MediaTypeError(f"send Content-Type: {expected}, not {kind[:80]!r}")
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > max_bytes:
         raise TooLargeError(f"a body has at most {max_bytes} bytes")
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > max_bytes:
-            raise TooLargeError(f"a body has at most {max_bytes} bytes")
-        parts.append(part)
-    return parse_json(b"".join(parts))
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > max_bytes:
+                raise TooLargeError(f"a body has at most {max_bytes} bytes")
+            parts.append(part)
+    except ClientDisconnect:
+        raise RequestError("the body ended early") from None  # nobody is there to read this
+    return b"".join(parts)
 
 
 def parse_json(body: bytes) -> Any:

@@ -34,7 +34,7 @@ _INTERNAL = "the service made a mistake; its log says more"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; worker-src 'self' blob:; font-src 'self'; base-uri 'none'; "
+    "media-src 'self'; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors "
 )
 

@@ -12,7 +12,10 @@ from fastapi import Depends, Request
 
 from featurescape.admission import Admission
 from featurescape.jobstore import JobStore
+from featurescape.live import Live
 from featurescape.maps import Maps
+from featurescape.row_files import RowFiles
+from featurescape.rows import Rows
 from featurescape.runner import JobRunner
 from featurescape.scheduler import Scheduler, make_runner
 from featurescape.settings import Settings
@@ -31,6 +34,8 @@ class Services:
     scheduler: Scheduler
     admission: Admission
     maps: Maps
+    rows: Rows
+    live: Live
     lock: BinaryIO
     stopping: bool = False
     requests: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -46,13 +51,17 @@ class Services:
         lock = lock_database(settings.database_path)
         store = JobStore(settings.database_path)
         storage = Storage(settings.storage)
+        maps = Maps(settings, store, storage, RowFiles(storage))
+        chosen = runner or make_runner(settings)
         return cls(
             settings=settings,
             store=store,
             storage=storage,
-            scheduler=Scheduler(settings, store, storage, runner or make_runner(settings)),
+            scheduler=Scheduler(settings, store, storage, chosen),
             admission=Admission(settings, store),
-            maps=Maps(settings, store, storage),
+            maps=maps,
+            rows=Rows(maps),
+            live=Live(settings, storage.root, chosen.access),
             lock=lock,
         )
 

@@ -14,7 +14,10 @@ from featurescape_jobs.errors import NotFoundError
 router = APIRouter(include_in_schema=False)
 
 STATIC = Path(__file__).parent.parent / "static"
-_PAGES = re.compile(r"(jobs(/[a-z0-9-]{1,40})?|maps(/[a-z0-9-]{1,40})?)?/?", re.ASCII)
+_GALLERY = r"(/gallery(/\d{1,10})?|/units/\d{1,10})?"
+_PAGES = re.compile(
+    rf"(live|jobs(/[a-z0-9-]{{1,40}}{_GALLERY})?|maps(/[a-z0-9-]{{1,40}})?)?/?", re.ASCII
+)
 _MEDIA_TYPES = {
     ".css": "text/css",
     ".html": "text/html",

@@ -7,6 +7,9 @@ import "./styles/parts.css";
 import "./styles/jobs.css";
 import "./styles/map.css";
 import "./styles/panel.css";
+import "./styles/gallery.css";
+import "./styles/dynamics.css";
+import "./styles/live.css";
 import "./styles/narrow.css";
 import { listJobs, SIGN_IN_EVENT } from "./api/client";
 import { loginPage } from "./app/login-page";
@@ -34,14 +37,20 @@ async function open(route: Route): Promise<Page> {
       return (await import("./jobs/list-page")).jobsPage(app);
     case "job":
       return (await import("./jobs/detail-page")).jobPage(app, route.id);
+    case "gallery":
+    case "unit":
+      return (await import("./galleries/page")).galleryPage(app, route);
     case "map":
       return (await import("./map/page")).mapPage(app, route.id);
+    case "live":
+      return (await import("./live/page")).livePage(app);
     case "missing":
       return messagePage(app, "There is nothing here", `No page has the address ${route.path}`);
   }
 }
 
 async function show(route: Route): Promise<void> {
+  if (page?.follow?.(route)) return;
   const turn = ++visit;
   page?.destroy();
   page = null;

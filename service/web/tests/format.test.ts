@@ -4,7 +4,7 @@ import { Lru } from "../src/lib/lru";
 import { Store } from "../src/lib/store";
 import type { ColorLayer } from "../src/api/types";
 import { scaleTicks, soloed, toggled } from "../src/map/legend";
-import { gridStep } from "../src/map/panel";
+import { gridStep } from "../src/lib/grid-step";
 import { drawnText, zoomText } from "../src/map/status-line";
 
 describe("numbers and times", () => {
@@ -44,6 +44,9 @@ describe("what is drawn of how many", () => {
     const pictures = layer("pictures", [43, 1797]);
     expect(drawnText({ layer: pictures, examples: 1797, hidden: 0, z: 0 })).toBe("43 of 1,797 pictures at this zoom");
     expect(drawnText({ layer: pictures, examples: 1797, hidden: 0, z: 1 })).toBe("1,797 of 1,797 pictures drawn");
+    const icons = { ...pictures, drawn: [1700, 1650], legend: { ...pictures.legend, icons: [61, 180] } };
+    expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 1 })).toBe("180 icons for 1,650 of 1,797 pictures");
+    expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 4 })).toBe("180 icons for 1,650 of 1,797 pictures");
     expect(drawnText({ layer: layer("density", [1797]), examples: 1797, hidden: 9, z: 0 })).toBe("1,797 of 1,797 examples drawn");
     expect(drawnText({ layer: layer("category", [1797]), examples: 1797, hidden: 97, z: 0 })).toBe("1,700 of 1,797 examples drawn");
     expect([zoomText(0), zoomText(-1), zoomText(5)]).toEqual(["× 1.0", "× 0.5", "× 32"]);

@@ -1,6 +1,6 @@
 /** Calls of the HTTP API. Every failure arrives as an `ApiError` with the service's own code. */
 
-import type { Example, ExampleMatch, Job, JobPage, Manifest, MapInfo } from "./types";
+import type { Catalog, Example, ExampleMatch, Job, JobPage, Manifest, MapInfo, Row, RowPage } from "./types";
 
 export class ApiError extends Error {
   constructor(
@@ -43,6 +43,22 @@ async function request(path: string, init?: RequestInit): Promise<Response> {
 
 async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await request(path, signal ? { signal } : {})).json() as Promise<T>;
+}
+
+export async function postJson<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  const headers = { "Content-Type": "application/json" };
+  const init = { method: "POST", headers, body: JSON.stringify(body), ...(signal ? { signal } : {}) };
+  return (await request(path, init)).json() as Promise<T>;
+}
+
+export async function postBytes<T>(path: string, body: Blob, signal?: AbortSignal): Promise<T> {
+  const headers = { "Content-Type": "application/octet-stream" };
+  const init = { method: "POST", headers, body, ...(signal ? { signal } : {}) };
+  return (await request(path, init)).json() as Promise<T>;
+}
+
+export async function getBlob(path: string, signal?: AbortSignal): Promise<Blob> {
+  return (await request(path, signal ? { signal } : {})).blob();
 }
 
 /** Address of a file that the job's manifest names. */
@@ -96,6 +112,42 @@ export async function findExamples(
 ): Promise<ExampleMatch[]> {
   const path = `/v1/maps/${id(map)}/examples?example_id=${id(text)}`;
   return (await getJson<{ examples: ExampleMatch[] }>(path, signal)).examples;
+}
+
+/** Which rows of an artifact, and what of them. */
+export interface RowQuery {
+  offset?: number;
+  limit?: number;
+  columns?: readonly string[];
+  /** A column of numbers; with `-` before it, the largest first. */
+  order?: string;
+  example_id?: string;
+  channel?: number;
+}
+
+/** The query string of a request for rows. */
+export function rowSearch(query: RowQuery): string {
+  const parts = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
+  const search = new URLSearchParams(parts.map(([name, value]) => [name, Array.isArray(value) ? value.join(",") : String(value)]));
+  return parts.length > 0 ? `?${search}` : "";
+}
+
+export function getRows<V>(job: string, kind: string, query: RowQuery, signal?: AbortSignal): Promise<RowPage<V>> {
+  return getJson<RowPage<V>>(`/v1/jobs/${id(job)}/rows/${id(kind)}${rowSearch(query)}`, signal);
+}
+
+export function getRow<V>(job: string, kind: string, row: number, columns: readonly string[], signal?: AbortSignal): Promise<Row<V>> {
+  return getJson<Row<V>>(`/v1/jobs/${id(job)}/rows/${id(kind)}/${row}${rowSearch({ columns })}`, signal);
+}
+
+export function getCatalog(): Promise<Catalog> {
+  return getJson<Catalog>("/v1/catalog");
+}
+
+/** Submits a job; the same key with the same spec gives the same job. */
+export async function submitJob(spec: Record<string, unknown>, key: string): Promise<Job> {
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
+  return (await request("/v1/jobs", { method: "POST", headers, body: JSON.stringify(spec) })).json() as Promise<Job>;
 }
 
 /** What a tiles job says of its map; an `ApiError` where the artifact is not a map. */

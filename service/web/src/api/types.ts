@@ -67,7 +67,13 @@ export interface ColorLayer {
   media_type: string;
   min_zoom: number;
   max_zoom: number;
-  legend: { kind: LayerKind; classes: LegendClass[]; count_max: number[] };
+  legend: {
+    kind: LayerKind;
+    classes: LegendClass[];
+    count_max: number[];
+    /** How many pictures stand for several examples each, per zoom level; absent or empty: none does. */
+    icons?: number[];
+  };
   /** Examples that are drawn, per zoom level. */
   drawn: number[];
 }
@@ -84,6 +90,8 @@ export interface MapInfo {
   points_zoom: number;
   embedding: string;
   features: string;
+  /** Where every point is a step of an example: what a step is. */
+  step_unit?: "row" | "view" | null;
 }
 
 export interface Manifest {
@@ -133,6 +141,64 @@ export interface ExampleMatch {
   row: number;
   example_id: string;
   class_name: string | null;
+}
+
+/** A picture or video in a row of an artifact. */
+export interface Picture {
+  url: string;
+  media_type: string;
+}
+
+/** A row of an artifact's tables, with its number over all files of the kind. */
+export interface Row<V> {
+  row: number;
+  values: V;
+}
+
+/** A column of an artifact's tables, or a field of the records in one. */
+export interface ColumnInfo {
+  name: string;
+  type: string;
+  unit: string;
+  description: string;
+  given: boolean;
+}
+
+export interface RowPage<V> {
+  total: number;
+  offset: number;
+  columns: ColumnInfo[];
+  rows: Row<V>[];
+}
+
+export interface DatasetCard {
+  name: string;
+  gives: string;
+}
+
+export interface ModelCard {
+  name: string;
+  reads: string;
+  sequence: boolean;
+  recurrent: boolean;
+  layers: string[];
+  default_layer: string;
+  /** Where dreams are made; absent or null: no good place is known. */
+  dream_layer?: string | null;
+  weights: { source: string } | null;
+}
+
+export interface Catalog {
+  datasets: DatasetCard[];
+  models: ModelCard[];
+}
+
+/** Job types whose artifact is a map. */
+const MAPS: ReadonlySet<string> = new Set(["tiles", "atlas"]);
+
+/** Whether what the job makes is a map. */
+export function isMap(job: Job): boolean {
+  return MAPS.has(job.job);
 }
 
 const TERMINAL: ReadonlySet<Status> = new Set<Status>(["SUCCEEDED", "FAILED", "STOPPED"]);

@@ -4,7 +4,10 @@ export type Route =
   | { page: "home" }
   | { page: "jobs" }
   | { page: "job"; id: string }
+  | { page: "gallery"; id: string; row: number | null }
+  | { page: "unit"; id: string; channel: number }
   | { page: "map"; id: string }
+  | { page: "live" }
   | { page: "missing"; path: string };
 
 /** The route of a path. */
@@ -14,8 +17,24 @@ export function parseRoute(path: string): Route {
   if (parts.length === 0) return { page: "home" };
   if (parts.length === 1 && first === "jobs") return { page: "jobs" };
   if (parts.length === 2 && id && first === "jobs") return { page: "job", id };
+  if (first === "jobs" && id) {
+    const inside = jobRoute(id, parts.slice(2));
+    if (inside) return inside;
+  }
   if (parts.length === 2 && id && first === "maps") return { page: "map", id };
+  if (parts.length === 1 && first === "live") return { page: "live" };
   return { page: "missing", path };
+}
+
+const NUMBER = /^\d{1,10}$/;
+
+/** Pages below that of a job: its gallery, one picture of it, one unit. */
+function jobRoute(id: string, rest: string[]): Route | null {
+  const [what, number] = rest;
+  if (what === "gallery" && rest.length === 1) return { page: "gallery", id, row: null };
+  if (rest.length !== 2 || !NUMBER.test(number!)) return null;
+  if (what === "gallery") return { page: "gallery", id, row: Number(number) };
+  return what === "units" ? { page: "unit", id, channel: Number(number) } : null;
 }
 
 function safeDecode(part: string): string {
@@ -29,6 +48,8 @@ function safeDecode(part: string): string {
 /** A page that is shown; `destroy` ends its timers and listeners. */
 export interface Page {
   destroy(): void;
+  /** Shows another route itself, and says so; a page that does not is left. */
+  follow?(route: Route): boolean;
 }
 
 type Show = (route: Route) => void;

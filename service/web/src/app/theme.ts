@@ -5,8 +5,14 @@ import type { Theme } from "../map/colormaps";
 export type ThemeChoice = "system" | Theme;
 
 const KEY = "featurescape.theme";
-const system = window.matchMedia("(prefers-color-scheme: light)");
+let media: MediaQueryList | undefined;
 const listeners = new Set<(theme: Theme) => void>();
+
+/** What the system prefers; asked for when it is needed, so that tests without a window can import this. */
+function system(): MediaQueryList {
+  media ??= window.matchMedia("(prefers-color-scheme: light)");
+  return media;
+}
 
 function stored(): ThemeChoice {
   try {
@@ -26,7 +32,7 @@ export function themeChoice(): ThemeChoice {
 /** The theme that is shown now. */
 export function currentTheme(): Theme {
   if (choice !== "system") return choice;
-  return system.matches ? "light" : "dark";
+  return system().matches ? "light" : "dark";
 }
 
 function apply(): void {
@@ -49,7 +55,7 @@ export function setThemeChoice(next: ThemeChoice): void {
 /** The other theme than the one shown. */
 export function toggleTheme(): void {
   const other: Theme = currentTheme() === "dark" ? "light" : "dark";
-  const followed: Theme = system.matches ? "light" : "dark";
+  const followed: Theme = system().matches ? "light" : "dark";
   setThemeChoice(other === followed ? "system" : other);
 }
 
@@ -59,6 +65,6 @@ export function onTheme(listener: (theme: Theme) => void): () => void {
 }
 
 export function startTheme(): void {
-  system.addEventListener("change", apply);
+  system().addEventListener("change", apply);
   apply();
 }

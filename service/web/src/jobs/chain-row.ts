@@ -1,12 +1,14 @@
 /** One row of the jobs list: a chain with its stages side by side. Updated in place at every poll. */
 
-import type { Job } from "../api/types";
+import { isMap, type Job } from "../api/types";
+import { galleryPath, hasGallery } from "../galleries/index";
 import { fill, h, setText } from "../lib/dom";
 import { formatAgo, joined, plural } from "../lib/format";
 import { icon, mark } from "../lib/icons";
 import { describeJob } from "./describe";
 import type { Chain } from "./group";
 import { ProgressBar, reasonLine, StatusChip } from "./parts";
+import { GalleryPreview } from "./gallery-preview";
 import { MapPreview } from "./preview";
 
 class StageCell {
@@ -39,7 +41,7 @@ export class ChainRow {
   private readonly figure = h("div", { class: "figure", attrs: { "aria-hidden": "true" } }, mark());
   private readonly open = h("div", { class: "chain-open" });
   private readonly cells = new Map<string, StageCell>();
-  private preview: MapPreview | null = null;
+  private preview: MapPreview | GalleryPreview | null = null;
   private notesKey = "";
 
   constructor() {
@@ -49,10 +51,11 @@ export class ChainRow {
 
   update(chain: Chain, now: number): void {
     const { last, stages, status, title } = chain;
-    const map = last.job === "tiles" && last.status === "SUCCEEDED";
+    const map = isMap(last) && last.status === "SUCCEEDED";
     const id = encodeURIComponent(last.id);
     setText(this.title, title);
-    this.title.href = map ? `/maps/${id}` : `/jobs/${id}`;
+    const gallery = hasGallery(last);
+    this.title.href = map ? `/maps/${id}` : gallery ? galleryPath(last.id) : `/jobs/${id}`;
     const made = stages.map(describeJob).filter(Boolean).at(-1) ?? "";
     setText(this.detail, joined(made === title ? "" : made, formatAgo(last.created_at, now)));
     this.chip.update(status);
@@ -60,6 +63,7 @@ export class ChainRow {
     this.updateStages(stages, now);
     this.updateNotes(stages);
     if (map && !this.preview) this.showMap(last.id);
+    if (gallery && !this.preview) this.showGallery(last);
   }
 
   destroy(): void {
@@ -70,6 +74,12 @@ export class ChainRow {
     this.preview = new MapPreview(id);
     fill(this.figure, this.preview.element);
     fill(this.open, h("a", { class: "button primary", href: `/maps/${encodeURIComponent(id)}`, testid: "open-map" }, "Open map", icon("arrow")));
+  }
+
+  private showGallery(job: Job): void {
+    this.preview = new GalleryPreview(job);
+    fill(this.figure, this.preview.element);
+    fill(this.open, h("a", { class: "button primary", href: galleryPath(job.id), testid: "open-gallery" }, "Open gallery", icon("arrow")));
   }
 
   private updateStages(stages: readonly Job[], now: number): void {

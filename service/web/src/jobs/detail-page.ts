@@ -1,9 +1,10 @@
 /** The page of one job, live until the job ends. */
 
 import { ApiError, getJob, getLog, getManifest, stopJob } from "../api/client";
-import { isTerminal, type Job, type Manifest } from "../api/types";
+import { isMap, isTerminal, type Job, type Manifest } from "../api/types";
 import { messagePage } from "../app/message-page";
 import type { Page } from "../app/router";
+import { galleryPath, hasGallery } from "../galleries/index";
 import { fill, h, setText } from "../lib/dom";
 import { elapsedSeconds, formatAgo, formatDuration, joined, plural } from "../lib/format";
 import { icon } from "../lib/icons";
@@ -69,8 +70,11 @@ class JobView {
   }
 
   private action(job: Job): HTMLElement | null {
-    if (job.job === "tiles" && job.status === "SUCCEEDED") {
+    if (isMap(job) && job.status === "SUCCEEDED") {
       return h("a", { class: "button primary", href: `/maps/${encodeURIComponent(job.id)}`, testid: "open-map" }, "Open map", icon("arrow"));
+    }
+    if (hasGallery(job)) {
+      return h("a", { class: "button primary", href: galleryPath(job.id), testid: "open-gallery" }, "Open gallery", icon("arrow"));
     }
     if (isTerminal(job.status)) return null;
     const button = h("button", { type: "button", class: "button", testid: "stop" }, icon("stop"), "Stop");

@@ -78,7 +78,7 @@ export function reasonLine(job: Job): HTMLElement | null {
 export function pageHead(trail: Node[]): { element: HTMLElement; destroy: () => void } {
   const theme = themeButton();
   const home = h("a", { class: "home", href: "/jobs", label: "featurescape: all jobs" }, mark(), h("span", {}, "featurescape"));
-  const element = h("header", { class: "page-head" }, home, ...trail, h("span", { class: "push" }), theme.element);
+  const element = h("header", { class: "page-head" }, home, ...trail, h("span", { class: "push" }), h("a", { class: "nav", href: "/live" }, "Live"), theme.element);
   return { element, destroy: theme.destroy };
 }
 

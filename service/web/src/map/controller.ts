@@ -9,18 +9,20 @@ import { fill, h, setText } from "../lib/dom";
 import { icon, type IconName } from "../lib/icons";
 import { Store } from "../lib/store";
 import { openArchive } from "./archive";
+import { Asking } from "./asking";
 import { Cursor } from "./cursor";
 import { Examples } from "./examples";
 import { HelpDialog } from "./help";
 import { HoverCard } from "./hover";
 import { bindKeys } from "./keys";
-import { Legend } from "./legend";
+import { labelClasses, Legend, longestLegend } from "./legend";
 import { Overview } from "./overview";
 import { DetailPanel } from "./panel";
 import { Picker } from "./picker";
 import { SearchBox } from "./search";
 import { layerCard, type MapTitle, titleCard } from "./sidebar";
 import { OVERZOOM, type Padding, Stage } from "./stage";
+import { exampleOf } from "./state-mark";
 import { drawnText, zoomText } from "./status-line";
 import { formatMapState, type MapFacts, type MapState, parseMapState } from "./url-state";
 
@@ -52,6 +54,7 @@ export class MapController {
   private readonly layers: ReturnType<typeof layerCard>;
   private readonly title: ReturnType<typeof titleCard>;
   private readonly panel: DetailPanel;
+  private readonly asking: Asking;
   private readonly search: SearchBox;
   private readonly help = new HelpDialog();
   private readonly overview: Overview;
@@ -70,10 +73,10 @@ export class MapController {
   private writeTimer = 0;
 
   constructor(app: HTMLElement, id: string, private readonly info: MapInfo, thumbnailPx: number) {
-    this.classes = info.layers.find((layer) => layer.legend.kind === "category")?.legend.classes ?? [];
+    this.classes = labelClasses(info);
     this.facts = {
       layers: info.layers.map((layer) => layer.name),
-      classes: this.classes.map((each) => each.index),
+      classes: longestLegend(info).map((each) => each.index),
       examples: info.examples,
       maxZoom: info.max_zoom + OVERZOOM,
     };
@@ -83,12 +86,14 @@ export class MapController {
       onColormap: (colormap) => this.store.set({ colormap }),
       onHidden: (hidden) => this.store.set({ hidden }),
     });
-    this.layers = layerCard(info.layers, this.legend, (layer) => this.store.set({ layer }));
+    this.layers = layerCard(info.layers, this.legend, (layer) => this.setLayer(layer));
     this.title = titleCard(id, info);
-    this.panel = new DetailPanel(id, (label) => this.colorOf(label), {
+    this.asking = new Asking(info.features);
+    this.panel = new DetailPanel(id, info.step_unit, (label) => this.colorOf(label), {
       onClose: () => this.close(),
       onOpen: (row) => void this.open(row, "show"),
       onLocate: () => void this.locate(),
+      tools: (example) => this.asking.show(exampleOf(example, info.step_unit)),
     });
     this.search = new SearchBox(id, (row) => void this.open(row, "find"));
     this.stage = new Stage(this.target, id, info, this.look(), (error) => this.complain(error));
@@ -99,7 +104,7 @@ export class MapController {
       target: this.target,
       card: hover,
       picker: new Picker(info, openArchive(id, info.points), thumbnailPx, (row) => this.examples.get(row)),
-      accepts: (label) => !this.store.state.hidden.has(label) || this.kind === "density",
+      accepts: (label) => !this.store.state.hidden.has(label) || this.kind === "density" || this.shownClasses !== this.classes,
       describe: (label) => ({ className: this.nameOf(label), color: this.colorOf(label) }),
       onOpen: (row) => void this.open(row, "show"),
       onNothing: () => this.close(),
@@ -119,12 +124,25 @@ export class MapController {
     window.clearTimeout(this.writeTimer);
     for (const end of this.ends) end();
     delete window.featurescape;
+    this.asking.stop();
     this.cursor.destroy();
     this.stage.destroy();
   }
 
   private get kind(): string {
     return this.stage.layerInfo(this.store.state.layer).legend.kind;
+  }
+
+  /** The classes of the legend that is shown: the layer's own; of pictures those of the labels. */
+  private get shownClasses(): readonly LegendClass[] {
+    return this.kind === "category" ? this.stage.layerInfo(this.store.state.layer).legend.classes : this.classes;
+  }
+
+  /** Shows another color layer; what was hidden of other classes than its own does not count for it. */
+  private setLayer(layer: string): void {
+    const before = this.shownClasses;
+    this.store.set({ layer });
+    if (this.shownClasses !== before && this.store.state.hidden.size > 0) this.store.set({ hidden: new Set() });
   }
 
   private look() {
@@ -182,12 +200,13 @@ export class MapController {
       onTheme(() => this.relook()),
       this.store.subscribe((state, previous) => this.changed(state, previous)),
       bindKeys({
-        layer: (i) => this.info.layers[i] && this.store.set({ layer: this.info.layers[i]!.name }),
+        layer: (i) => this.info.layers[i] && this.setLayer(this.info.layers[i]!.name),
         fit: () => this.fit(true),
         showAll: () => this.store.set({ hidden: new Set() }),
         search: () => this.search.focus(),
         help: () => this.help.toggle(),
         neighbors: () => this.root.querySelector<HTMLElement>('[data-testid="neighbours"] button')?.focus(),
+        ask: (what) => void this.asking.ask(what),
         escape: () => this.close(),
       }),
     );
@@ -233,8 +252,8 @@ export class MapController {
     const { state } = this.store;
     const layer = this.stage.layerInfo(state.layer);
     const { max, z, dots } = this.stage.scaleAt(layer, this.stage.zoom);
-    this.legend.update({ layer, classes: this.kind === "density" ? [] : this.classes, colormap: state.colormap, hidden: state.hidden, theme: currentTheme(), max, dotted: dots.radius > 0 });
-    const hidden = this.classes.reduce((sum, each) => sum + (state.hidden.has(each.index) ? each.count : 0), 0);
+    this.legend.update({ layer, classes: this.kind === "density" ? [] : this.shownClasses, colormap: state.colormap, hidden: state.hidden, theme: currentTheme(), max, dotted: dots.radius > 0 });
+    const hidden = this.shownClasses.reduce((sum, each) => sum + (state.hidden.has(each.index) ? each.count : 0), 0);
     setText(this.drawn, drawnText({ layer, examples: this.info.examples, hidden, z }));
     setText(this.depth, zoomText(this.stage.zoom));
   }
@@ -289,6 +308,7 @@ export class MapController {
     if (this.store.state.row === null) return;
     const inside = this.panel.element.contains(document.activeElement);
     this.panel.hide();
+    this.asking.stop();
     this.root.classList.remove("with-panel");
     this.stage.highlight.select(null, []);
     this.store.set({ row: null });

@@ -2,6 +2,9 @@
 
 import { toggleTheme } from "../app/theme";
 import { isTyping } from "../lib/dom";
+import type { Ask } from "./ask";
+
+const ASKS: Readonly<Record<string, Ask>> = { d: "dream", e: "explain", u: "units" };
 
 export interface KeyActions {
   layer(index: number): unknown;
@@ -10,6 +13,7 @@ export interface KeyActions {
   search(): void;
   help(): void;
   neighbors(): void;
+  ask(what: Ask): void;
   escape(): void;
 }
 
@@ -30,7 +34,9 @@ export function bindKeys(actions: KeyActions): () => void {
       return;
     }
     if (isTyping(event.target)) return;
-    const action = /^[1-9]$/.test(event.key) ? () => actions.layer(Number(event.key) - 1) : table[event.key.toLowerCase()];
+    const key = event.key.toLowerCase();
+    const asked = ASKS[key];
+    const action = /^[1-9]$/.test(key) ? () => actions.layer(Number(key) - 1) : asked ? () => actions.ask(asked) : table[key];
     if (!action) return;
     event.preventDefault();
     action();

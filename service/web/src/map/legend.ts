@@ -1,6 +1,6 @@
 /** The legend of the chosen color layer: scale and colormaps, or classes to hide and solo. */
 
-import type { ColorLayer, LegendClass } from "../api/types";
+import type { ColorLayer, LegendClass, MapInfo } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { formatCount } from "../lib/format";
 import { icon } from "../lib/icons";
@@ -59,6 +59,17 @@ function gradient(name: ColormapName, theme: Theme, className: string): HTMLCanv
   const image = new ImageData(new Uint8ClampedArray(table.buffer as ArrayBuffer), table.length, 1);
   canvas.getContext("2d")?.putImageData(image, 0, 0);
   return canvas;
+}
+
+/** The classes that points have: of the color layer whose classes are the map's. */
+export function labelClasses(info: MapInfo): readonly LegendClass[] {
+  const fits = (classes: readonly LegendClass[]) => info.classes.length > 0 && info.classes.every((name, i) => classes[i]?.name === name);
+  return info.layers.find(({ legend }) => legend.kind === "category" && fits(legend.classes))?.legend.classes ?? [];
+}
+
+/** Of the layers with classes, those of the one with most: what can be hidden at all. */
+export function longestLegend(info: MapInfo): readonly LegendClass[] {
+  return info.layers.map((layer) => layer.legend.classes).reduce((most, each) => (each.length > most.length ? each : most), []);
 }
 
 export class Legend {
@@ -125,7 +136,7 @@ export class Legend {
     }
     fill(
       this.element,
-      h("div", { class: "legend-head" }, h("h2", {}, "Classes"), this.reset),
+      h("div", { class: "legend-head" }, h("h2", {}, layer.legend.kind === "category" ? layer.title : "Classes"), this.reset),
       classes.length >= FIND_FROM && this.finder(classes),
       list,
       pictures && h("p", { class: "faint note" }, note),

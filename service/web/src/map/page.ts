@@ -1,7 +1,7 @@
 /** The page of one map: loads what it needs, then hands over to the controller. */
 
 import { ApiError, getJob, getManifest, mapInfo } from "../api/client";
-import type { Job, Manifest, MapInfo } from "../api/types";
+import { isMap, type Job, type Manifest, type MapInfo } from "../api/types";
 import { messagePage } from "../app/message-page";
 import { type Page } from "../app/router";
 import { fill, h } from "../lib/dom";
@@ -11,7 +11,7 @@ import type { MapTitle } from "./sidebar";
 
 const DEFAULT_THUMBNAIL_PX = 64;
 
-/** Side of a picture's cell in the thumbnails layer, from the spec of the tiles job. */
+/** Side of a picture's cell in the thumbnails layer, from the spec of the job that drew the map. */
 function thumbnailPx(manifest: Manifest): number {
   const value = manifest.spec["thumbnail_px"];
   return typeof value === "number" && value > 0 ? value : DEFAULT_THUMBNAIL_PX;
@@ -31,7 +31,7 @@ async function mapTitle(job: string, info: MapInfo): Promise<MapTitle> {
 async function unfinished(app: HTMLElement, id: string, error: ApiError): Promise<Page> {
   const job = await getJob(id).catch((): Job | null => null);
   if (!job) return messagePage(app, "No such map", error.message);
-  if (job.job !== "tiles") return messagePage(app, "Not a map", `${id} is a ${job.job} job.`);
+  if (!isMap(job)) return messagePage(app, "Not a map", `${id} is a ${job.job} job.`);
   const { navigate } = await import("../app/router");
   navigate(`/jobs/${encodeURIComponent(id)}`, true);
   return { destroy: () => undefined };

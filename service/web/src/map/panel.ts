@@ -1,30 +1,24 @@
 /** The opened example: its picture, label, id, place, and nearest neighbors. */
 
 import { imageUrl, thumbnailUrl } from "../api/client";
-import type { Example, Neighbor } from "../api/types";
+import type { Example, MapInfo, Neighbor } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { attributeValue, formatCount, formatFigure, humanize } from "../lib/format";
+import { gridStep } from "../lib/grid-step";
 import { icon } from "../lib/icons";
+import { rowBox, rowMark, stepLine, stepOf } from "./state-mark";
+import { livePath } from "../live/url-state";
 
 export interface PanelActions {
   onClose(): void;
   /** A neighbor was chosen. */
   onOpen(row: number): void;
   onLocate(): void;
+  /** What can be done with an example. */
+  tools(example: Example): HTMLElement;
 }
 
 type ColorOf = (label: number | null) => string;
-
-/** Which index an arrow key moves to in a grid of `columns`; null: the key is not for the grid. */
-export function gridStep(key: string, at: number, count: number, columns: number): number | null {
-  const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
-  if (key === "Home") return 0;
-  if (key === "End") return count - 1;
-  const step = steps[key];
-  if (step === undefined) return null;
-  const next = at + step;
-  return next >= 0 && next < count ? next : at;
-}
 
 export class DetailPanel {
   readonly element = h("aside", {
@@ -38,6 +32,7 @@ export class DetailPanel {
 
   constructor(
     private readonly map: string,
+    private readonly stepUnit: MapInfo["step_unit"],
     private readonly colorOf: ColorOf,
     private readonly actions: PanelActions,
   ) {
@@ -84,6 +79,8 @@ export class DetailPanel {
       this.picture(example, name),
       this.identity(example),
       this.facts(example),
+      this.actions.tools(example),
+      this.live(example),
       this.neighbors(example),
     );
   }
@@ -110,7 +107,10 @@ export class DetailPanel {
     });
     if (Math.max(example.width, example.height) < 128) image.classList.add("pixelated");
     const frame = h("div", { class: "frame" }, image);
-    frame.style.setProperty("--ratio", String(Math.min(1.6, Math.max(0.75, example.width / example.height || 1))));
+    const ratio = Math.min(1.6, Math.max(0.75, example.width / example.height || 1));
+    frame.style.setProperty("--ratio", String(ratio));
+    const state = stepOf(example, this.stepUnit);
+    if (state && this.stepUnit === "row") frame.append(rowMark(rowBox(example, ratio, state)));
     image.addEventListener("error", () => {
       fill(frame, h("p", { class: "problem" }, "The picture cannot be read from its dataset any more."));
     });
@@ -125,7 +125,9 @@ export class DetailPanel {
         window.setTimeout(() => fill(copy, icon("copy")), 1400);
       }).catch(() => undefined);
     });
-    return h("div", { class: "identity" }, h("code", { testid: "detail-id" }, example.example_id), copy);
+    const state = stepOf(example, this.stepUnit);
+    const step = state && this.stepUnit && h("span", { class: "faint", testid: "detail-step" }, stepLine(state, this.stepUnit));
+    return h("div", { class: "identity" }, h("code", { testid: "detail-id" }, example.example_id), step, copy);
   }
 
   private facts(example: Example): HTMLElement {
@@ -138,6 +140,11 @@ export class DetailPanel {
       fact("Row", formatCount(example.row)),
       ...Object.entries(example.attributes).map(([name, value]) => fact(humanize(name), attributeValue(value))),
     );
+  }
+
+  private live(example: Example): HTMLElement {
+    const href = livePath({ map: this.map, row: example.row });
+    return h("p", { class: "live-link" }, h("a", { class: "text-button", href, testid: "look-live" }, "Look inside, live"));
   }
 
   private neighbors(example: Example): HTMLElement {

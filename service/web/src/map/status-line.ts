@@ -16,6 +16,8 @@ export interface DrawnFacts {
 export function drawnText({ layer, examples, hidden, z }: DrawnFacts): string {
   const drawn = layer.drawn[z] ?? layer.drawn.at(-1) ?? examples;
   const total = formatCount(examples);
+  const icons = layer.legend.icons?.[z] ?? layer.legend.icons?.at(-1);
+  if (icons !== undefined) return `${formatCount(icons)} icons for ${formatCount(drawn)} of ${total} pictures`;
   if (layer.legend.kind === "pictures") {
     const text = `${formatCount(drawn)} of ${total} pictures`;
     return drawn >= examples ? `${text} drawn` : `${text} at this zoom`;

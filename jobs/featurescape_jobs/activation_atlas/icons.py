@@ -1,0 +1,198 @@
+"""A picture for each cell of an atlas, by gradient ascent: the second bulk phase.
+
+The picture grows along the cell's mean vector: the dot product with it times max(0.1, cosine) to a power,
+in the mean over the layer's positions, of activation and mean both whitened. (Carter's notebooks whiten for
+the dot product alone and take the cosine of what is not; with both whitened, icons are nearer to their
+own cells than to others, which was measured.) Parameterization and transforms are Lucid's. Cells with too
+few vectors pass through without.
+
+An icon depends on its cell, the job's seed and the mode alone. A group of them is made by one thread, with
+a network of its own: a gate of ReLUs opens for all that use it. Memory: per thread a copy of the weights
+up to the layer, a group's pictures, and the activations of one pass.
+
+Source: S. Carter et al., "Activation atlas", 2019; C. Olah et al., "Feature visualization", 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from featurescape_jobs.activation_atlas.schema import CELLS, PLAN
+from featurescape_jobs.context import seed_for
+from featurescape_jobs.devices import worker_device
+from featurescape_jobs.graphs import NoGraphError
+from featurescape_jobs.inside.columns import images
+from featurescape_jobs.inside.overlays import encode_png
+from featurescape_jobs.inside.pictures import Source
+from featurescape_jobs.layouts.whitening import Whitening
+from featurescape_jobs.networks import LoadedNetwork
+from featurescape_jobs.optvis.objectives import Direction, Mapped
+from featurescape_jobs.optvis.optimize import LucidOptions, Task, optimize
+from featurescape_jobs.optvis.parameterizations import Canvas, Frequencies
+from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
+from featurescape_jobs.optvis.rectifiers import Gate
+from featurescape_jobs.optvis.sizes import LayerSizes
+from featurescape_jobs.ordered_threads import ordered_map
+from featurescape_jobs.shard_worker import Processed
+from featurescape_jobs.storage import Storage
+
+
+@dataclass(frozen=True)
+class Icon:
+    """What was made for a cell."""
+
+    png: bytes
+    objective: float
+    cosine: float
+    """Of the activation with the mean vector, both whitened, at the best position."""
+
+
+@dataclass(frozen=True)
+class IconSetup:
+    """What a worker needs to know; it loads the weights itself."""
+
+    source: Source
+    layer: str
+    sizes: LayerSizes
+    least_vectors: int
+    """A cell has an icon if it has more."""
+    icon_px: int
+    steps: int
+    power: float
+    mode: Mode
+    whitening: str
+    """Where the whitening is kept, in the storage."""
+
+    def start(self) -> IconWorker:
+        """Load the network, on the worker."""
+        torch.set_num_threads(1)
+        torch.backends.cudnn.deterministic = True
+        return IconWorker(self)
+
+
+def mode_for(network: LoadedNetwork, layer: str) -> Mode:
+    """Where nobody asks for one: folded, or as it is where the network cannot be written as a graph."""
+    try:
+        build_pixels(network, layer, "folded", torch.device("cpu"))
+    except NoGraphError:
+        return "float32"
+    return "folded"
+
+
+@dataclass
+class Maker:
+    """A network that one thread makes icons with."""
+
+    network: PixelNetwork
+    gate: Gate
+
+    @classmethod
+    def of(cls, network: LoadedNetwork, layer: str, mode: Mode, device: torch.device) -> Maker:
+        """With ReLUs that open where the network can be rewritten so."""
+        gate = Gate()
+        try:
+            return cls(build_pixels(network, layer, mode, device, gate), gate)
+        except NoGraphError:
+            return cls(build_pixels(network, layer, mode, device), gate)
+
+
+class IconWorker:
+    """Makes the icons of shards of cells."""
+
+    def __init__(self, setup: IconSetup) -> None:
+        self._setup = setup
+        self._device = worker_device()
+        self._threads = setup.source.threads if self._device.type == "cpu" else 1
+        kept = Whitening.from_bytes(Storage(setup.source.storage_root).read(setup.whitening))
+        self._whitening = torch.from_numpy(kept.matrix).float().to(self._device)
+        network = setup.source.network()
+        # All at once: a network is traced through a switch of torch that threads would share.
+        self._idle = [
+            Maker.of(network, setup.layer, setup.mode, self._device) for _ in range(self._threads)
+        ]
+
+    def process(self, cells: pa.Table) -> Processed:
+        """The cells of a shard with their icons, in their order."""
+        plan = cells.select(["example_id", "vectors", "whitened"]).to_pylist()
+        wanted = [cell for cell in plan if cell["vectors"] > self._setup.least_vectors]
+        made: dict[str, Icon] = {}
+        for icons in ordered_map(self._icons, self._groups(wanted), self._threads):
+            made |= icons
+        return Processed(_table(cells, [made.get(cell["example_id"]) for cell in plan]))
+
+    def _groups(self, cells: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        """As many as a pass takes, and fewer where threads would have none."""
+        fitting = self._idle[0].network.fitting(self._setup.icon_px, self._setup.icon_px)
+        size = max(1, min(fitting, -(-len(cells) // self._threads)))
+        return [cells[at : at + size] for at in range(0, len(cells), size)]
+
+    def _icons(self, cells: Sequence[dict[str, Any]]) -> dict[str, Icon]:
+        maker, px = self._idle.pop(), self._setup.icon_px
+        try:
+            while True:
+                try:
+                    return self._grown(maker, cells)
+                except torch.OutOfMemoryError:
+                    if not maker.network.shrink(px, px):
+                        raise
+        finally:
+            self._idle.append(maker)
+
+    def _grown(self, maker: Maker, cells: Sequence[dict[str, Any]]) -> dict[str, Icon]:
+        setup, network, seed = self._setup, maker.network, self._setup.source.seed
+        names = [cell["example_id"] for cell in cells]
+        generators = [np.random.default_rng(seed_for(seed, name)) for name in names]
+        canvas = Canvas(network.channels, setup.icon_px, setup.icon_px, generators, network.device)
+        means = [torch.tensor(cell["whitened"], device=network.device) for cell in cells]
+        task = Task(
+            network,
+            [Mapped(Direction(mean, setup.power), self._whitening) for mean in means],
+            generators,
+            setup.sizes.least_px if setup.sizes.fixed else None,
+        )
+        found = optimize(task, Frequencies(canvas), maker.gate, LucidOptions(steps=setup.steps))
+        cosines = self._cosines(task, found.pictures, means)
+        return {
+            name: Icon(_png(picture), float(value), cosine)
+            for name, picture, value, cosine in zip(
+                names, found.pictures, found.values, cosines, strict=True
+            )
+        }
+
+    def _cosines(
+        self, task: Task, pictures: torch.Tensor, means: Sequence[torch.Tensor]
+    ) -> list[float]:
+        """Of the whitened activation of each picture with its mean, at the best position."""
+        found: list[float] = []
+        with torch.no_grad():
+            for part in task.passes(pictures):
+                for activation, mean in zip(
+                    task.activation(pictures[part]), means[part], strict=True
+                ):
+                    columns = self._whitening @ activation.reshape(len(mean), -1)
+                    cosines = torch.cosine_similarity(columns, mean[:, None], dim=0)
+                    found.append(float(cosines.max()))
+        return found
+
+
+def _png(picture: torch.Tensor) -> bytes:
+    """(C, H, W), 0 to 255."""
+    pixels = picture.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    return encode_png(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _table(cells: pa.Table, icons: Sequence[Icon | None]) -> pa.Table:
+    """Rows of `CELLS`."""
+    columns = [cells[field.name].combine_chunks().cast(field.type) for field in PLAN]
+    columns += [
+        images([None if icon is None else icon.png for icon in icons]),
+        pa.array([icon and icon.objective for icon in icons], pa.float32()),
+        pa.array([icon and icon.cosine for icon in icons], pa.float32()),
+    ]
+    return pa.Table.from_arrays(columns, schema=CELLS)

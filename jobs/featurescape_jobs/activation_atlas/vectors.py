@@ -1,0 +1,126 @@
+"""One activation vector per picture: the first bulk phase of an atlas.
+
+The position is drawn from the job's seed and the example's id, evenly over the layer but for some rows
+and columns at its border, where what lies beyond the picture shows in the activations (S. Carter et al.,
+"Activation atlas", 2019).
+
+Memory: the network, one shard of output, and the batches of `picture_batches` with their activations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from featurescape_jobs.activation_atlas.schema import vectors_schema
+from featurescape_jobs.context import seed_for
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.devices import worker_device
+from featurescape_jobs.extraction.rows import features_table
+from featurescape_jobs.inside import pictures
+from featurescape_jobs.inside.columns import images
+from featurescape_jobs.inside.maps import channel_map
+from featurescape_jobs.networks import Capture
+from featurescape_jobs.picture_batches import Batch, Batches, Plan, one_picture
+from featurescape_jobs.shard_worker import Processed, error_row
+from featurescape_jobs.tables import LayerColumn
+
+
+def position(seed: int, height: int, width: int, edge: int) -> tuple[int, int]:
+    """Row and column of a layer, drawn evenly; at least one of each is left where ``edge`` is too wide.
+
+    Args:
+        seed: of the example.
+        height, width: of the layer.
+        edge: rows and columns that are left out at each side.
+    """
+    generator = np.random.default_rng(seed)
+    sides = []
+    for side in (height, width):
+        least = min(edge, (side - 1) // 2)
+        sides.append(int(generator.integers(least, side - least)))
+    return sides[0], sides[1]
+
+
+@dataclass(frozen=True)
+class VectorSetup:
+    """What a worker needs to know; it loads the weights itself."""
+
+    source: pictures.Source
+    column: LayerColumn
+    edge: int
+    """Rows and columns of the layer that are left out at each side."""
+    batch_size: int
+    thumbnail_px: int
+
+    def start(self) -> VectorWorker:
+        """Load the network and open the dataset, on the worker."""
+        self.source.settle()
+        return VectorWorker(self)
+
+
+class VectorWorker:
+    """Runs the network up to the layer and keeps one vector of each picture, with a thumbnail."""
+
+    def __init__(self, setup: VectorSetup) -> None:
+        network = setup.source.network()
+        self._setup, self._device = setup, worker_device()
+        self._capture = Capture(network.module.to(self._device), [setup.column.layer])
+        self._schema = vectors_schema(setup.column)
+        plan = Plan(
+            card=network.picture_card,
+            batch_size=setup.batch_size,
+            thumbnail_px=setup.thumbnail_px,
+            threads=setup.source.threads,
+            read=one_picture,
+        )
+        dataset = setup.source.dataset
+        self._batches = Batches(partial(DATASETS[dataset.name].open_reader, dataset), plan)
+
+    def process(self, examples: pa.Table) -> Processed:
+        """Vectors of a shard, in the order of its examples."""
+        pieces = [Processed(self._schema.empty_table())]
+        for batch in self._batches.of(examples):
+            pieces.append(Processed(self._schema.empty_table(), batch.errors))
+            if len(batch.inputs):
+                pieces += pictures.in_parts(self._kept, batch)
+        return Processed.joined(pieces)
+
+    def _kept(self, batch: Batch) -> Processed:
+        """Rows of those whose vector is of finite numbers, error rows of the others."""
+        inputs = torch.from_numpy(batch.inputs).to(self._device)
+        maps = channel_map(self._capture.run(inputs)[self._setup.column.layer].float())
+        _, _, height, width = maps.shape
+        at = self._positions(batch.examples["example_id"].to_pylist(), height, width)
+        y, x = torch.from_numpy(at.T.copy())
+        vectors = maps[torch.arange(len(at)), :, y, x].cpu().numpy()
+        finite = np.isfinite(vectors).all(1)
+        errors = [
+            error_row(example, "not_finite", "the layer gives values that are no finite numbers")
+            for example in batch.examples.filter(pa.array(~finite)).to_pylist()
+        ]
+        rows = np.flatnonzero(finite)
+        kept = pictures.taken(batch, rows.tolist())
+        return Processed(self._table(kept, vectors[rows], at[rows]), errors)
+
+    def _positions(self, example_ids: list[str], height: int, width: int) -> NDArray[np.int64]:
+        """(N, 2): row and column."""
+        seed, edge = self._setup.source.seed, self._setup.edge
+        found = [position(seed_for(seed, name), height, width, edge) for name in example_ids]
+        return np.array(found, np.int64).reshape(-1, 2)
+
+    def _table(self, batch: Batch, vectors: NDArray[np.float32], at: NDArray[np.int64]) -> pa.Table:
+        columns = {
+            "thumbnail": images(batch.thumbnails),
+            "width": pa.array(batch.sizes_px[:, 0].copy()),
+            "height": pa.array(batch.sizes_px[:, 1].copy()),
+        }
+        table = features_table(batch.examples, {self._setup.column: vectors}, columns, "float32")
+        for name, values in zip(("position_y", "position_x"), at.T, strict=True):
+            table = table.append_column(name, pa.array(values, pa.int32()))
+        return table.cast(self._schema)

@@ -1,0 +1,1 @@
+"""Captions: their grammar and scores, words, a decoder with attention, its training and its beam search."""

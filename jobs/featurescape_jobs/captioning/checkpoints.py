@@ -1,0 +1,142 @@
+"""Checkpoints of a training: one file per epoch, so that an attempt goes on where the last one was.
+
+A file has the weights, Adam's state and the best weights so far as tensors, and the history as text: nothing is
+unpickled. The last two are kept; one that is damaged does not count. Memory: four times the weights.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+
+from featurescape_jobs.storage import Storage
+
+_KEPT = 2
+_LAST, _BEST, _ADAM = "last.", "best.", "adam."
+
+State = dict[str, torch.Tensor]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One row of the history (`tables.HISTORY`)."""
+
+    epoch: int
+    loss: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+
+
+@dataclass
+class Progress:
+    """How far a training is."""
+
+    history: list[EpochRow] = field(default_factory=list)
+    best_epoch: int = 0
+    best: State = field(default_factory=dict)
+    """The weights after that epoch."""
+
+    @property
+    def best_row(self) -> EpochRow:
+        return self.history[self.best_epoch - 1]
+
+    @property
+    def epochs_without_gain(self) -> int:
+        return len(self.history) - self.best_epoch
+
+    def add(self, row: EpochRow, state: State) -> None:
+        """An epoch has ended; the lowest held-out loss is the best, the first of equal ones."""
+        self.history.append(row)
+        if not self.best_epoch or row.validation_loss < self.best_row.validation_loss:
+            self.best_epoch = row.epoch
+            self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a job."""
+
+    storage_root: str
+    path: str
+    """Their folder, relative to the storage's root."""
+    fingerprint: str
+    """Of what is trained: checkpoints of anything else do not count."""
+
+    def save(self, progress: Progress, state: State, optimizer: torch.optim.Optimizer) -> None:
+        """Write what is needed to go on after this epoch, and remove what is too old."""
+        tensors = {_LAST + name: value for name, value in state.items()}
+        tensors |= {_BEST + name: value for name, value in progress.best.items()}
+        for number, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"{_ADAM}{number}.{name}": value for name, value in values.items()}
+        whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        said = {
+            "history": [vars(row) for row in progress.history],
+            "best_epoch": progress.best_epoch,
+            "fingerprint": self.fingerprint,
+        }
+        storage, name = Storage(self.storage_root), f"{len(progress.history):05d}.safetensors"
+        data = safetensors.save(whole, metadata={"progress": json.dumps(said)})
+        storage.write(f"{self.path}/{name}", data)
+        for old in storage.list_names(self.path)[:-_KEPT]:
+            storage.delete(f"{self.path}/{old}")
+
+    def load(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> Progress:
+        """Put the newest checkpoint into module and optimizer; where there is none, nothing."""
+        storage = Storage(self.storage_root)
+        for name in reversed(storage.list_names(self.path)):
+            try:
+                data = storage.read(f"{self.path}/{name}")
+                said, tensors = _said(data), safetensors.load(data)
+                if said["fingerprint"] != self.fingerprint:
+                    continue
+                return _restore(said, tensors, module, optimizer)
+            except (SafetensorError, ValueError, KeyError, TypeError) as error:
+                log.warning("checkpoint %s is damaged (%s); an older one is taken", name, error)
+        return Progress()
+
+    def clear(self) -> None:
+        """Remove all of them."""
+        storage = Storage(self.storage_root)
+        for path in storage.list_files(self.path):
+            storage.delete(path)
+
+
+def _said(data: bytes) -> dict[str, Any]:
+    """The text of a safetensors file: its header is JSON behind its length."""
+    size = int.from_bytes(data[:8], "little")
+    said: dict[str, Any] = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["progress"])
+    return said
+
+
+def _restore(
+    said: dict[str, Any],
+    tensors: State,
+    module: torch.nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+) -> Progress:
+    history = [EpochRow(**row) for row in said["history"]]
+    module.load_state_dict(_part(tensors, _LAST))
+    if optimizer is not None:
+        states: dict[int, State] = {}
+        for name, value in _part(tensors, _ADAM).items():
+            number, _, what = name.partition(".")
+            states.setdefault(int(number), {})[what] = value
+        fresh = optimizer.state_dict()
+        optimizer.load_state_dict({"state": states, "param_groups": fresh["param_groups"]})
+    return Progress(history, int(said["best_epoch"]), _part(tensors, _BEST))
+
+
+def _part(tensors: State, prefix: str) -> State:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

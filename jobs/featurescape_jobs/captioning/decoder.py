@@ -1,0 +1,183 @@
+"""The network that writes captions: an LSTM over words that looks at one part of a picture per word.
+
+Of every word t (E y: embedding of the word before; a: the picture's L positions, each of the D values brought to
+mean 0 and variance 1 over all positions of the training's pictures)::
+
+    α_t = attention(a, h_{t-1})             β_t = σ(w · h_{t-1})         z_t = β_t Σ_l α_tl a_l
+    h_t, C_t = LSTM([E y_{t-1}, z_t], h_{t-1}, C_{t-1})
+    p(y_t) = softmax(L_o tanh(E y_{t-1} + L_h h_t + L_z z_t))
+
+With several layers each reads h of the one below, and the top one asks, looks and tells. h_0 and C_0 of every
+layer are tanh of a linear function of the mean position.
+
+Source: K. Xu et al., "Show, attend and tell: neural image caption generation with visual attention", 2015,
+equations 1 to 15 with soft attention; a forget bias of 1 after R. Jozefowicz et al., 2015.
+
+Memory: the keys (N, L, A), and in training that again for every word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from featurescape_jobs.captioning.attention import Attention
+from featurescape_jobs.recurrent.cells import Parameters, State, lstm_step
+from featurescape_jobs.recurrent.network import open_forget_gate
+
+
+class Shape(Protocol):
+    """What `specs.CaptionerSpec` says of the decoder."""
+
+    @property
+    def embedding_units(self) -> int: ...
+    @property
+    def attention_units(self) -> int: ...
+    @property
+    def hidden_units(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+
+
+States = tuple[State, ...]
+"""Of every layer, (R, H) each."""
+
+
+class Seen(NamedTuple):
+    """What of N pictures does not change from word to word."""
+
+    positions: torch.Tensor
+    """a, (N, L, D), normalized."""
+    keys: torch.Tensor
+    """(N, L, A)"""
+
+
+class Told(NamedTuple):
+    """What the network gives for captions that are known."""
+
+    logits: torch.Tensor
+    """(N, T, V)"""
+    attention: torch.Tensor
+    """α, (N, T, L)"""
+    gates: torch.Tensor
+    """β, (N, T)"""
+
+
+class Decoder(nn.Module):
+    """Grids of positions to words.
+
+    Args:
+        dimensions: D, values of a position.
+        shape: units, layers and dropout.
+        vocabulary_size: V; the word V is the start.
+    """
+
+    def __init__(self, dimensions: int, shape: Shape, vocabulary_size: int) -> None:
+        super().__init__()
+        e, h = shape.embedding_units, shape.hidden_units
+        self.dimensions, self.vocabulary_size = dimensions, vocabulary_size
+        self.register_buffer("mean", torch.zeros(dimensions))
+        self.register_buffer("deviation", torch.ones(dimensions))
+        self.attention = Attention(dimensions, h, shape.attention_units)
+        self.gate = nn.Linear(h, 1)
+        self.start = nn.ModuleList(nn.Linear(dimensions, 2 * h) for _ in range(shape.layers))
+        self.embedding = nn.Embedding(vocabulary_size + 1, e)
+        self.cells = nn.ModuleList(
+            nn.LSTM(e + dimensions if layer == 0 else h, h) for layer in range(shape.layers)
+        )
+        self.from_hidden = nn.Linear(h, e)
+        self.from_context = nn.Linear(dimensions, e, bias=False)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.output = nn.Linear(e, vocabulary_size)
+        nn.init.normal_(self.embedding.weight, std=0.1)  # as large as what the others add to it
+        for cell in self.cells:
+            assert isinstance(cell, nn.LSTM)
+            open_forget_gate(cell)
+
+    def forward(self, grids: torch.Tensor, words: torch.Tensor) -> Told:
+        """What follows each word, where the words are known.
+
+        Args:
+            grids: (N, L, D), as the encoder gives them.
+            words: (N, T) int64: the start, then the words; behind the last one anything.
+        """
+        seen = self.see(grids)
+        states = self.begin(seen)
+        embedded = self.dropout(self.embedding(words))
+        from_words = self.from_words(embedded)  # one large product instead of T small ones
+        hidden, contexts, attention, gates = list[torch.Tensor](), [], [], []
+        for from_word in from_words.unbind(1):
+            top = states[-1].hidden
+            weights = self.attention.weights(seen.keys, top)
+            gate = torch.sigmoid(self.gate(top))
+            context = gate * torch.bmm(weights[:, None], seen.positions)[:, 0]
+            states = self.advance(from_word, context, states)
+            hidden.append(states[-1].hidden)
+            contexts.append(context)
+            attention.append(weights)
+            gates.append(gate[:, 0])
+        logits = self.tell(embedded, torch.stack(hidden, 1), torch.stack(contexts, 1))
+        return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1))
+
+    def standardize(self, grids: torch.Tensor) -> None:
+        """Take mean and deviation of the D values from the grids (N, L, D) of some pictures."""
+        deviation, mean = torch.std_mean(grids, (0, 1))
+        least = 1e-3 * deviation.max().clamp_min(1e-6)  # of a value that is hardly ever another
+        self.get_buffer("mean").copy_(mean)
+        self.get_buffer("deviation").copy_(deviation.clamp_min(least))
+
+    def see(self, grids: torch.Tensor) -> Seen:
+        """What is computed once for pictures (N, L, D)."""
+        # Not position by position: what is next to nothing would be as loud as the object.
+        positions = (grids - self.get_buffer("mean")) / self.get_buffer("deviation")
+        return Seen(positions, self.attention.key(positions))
+
+    def begin(self, seen: Seen) -> States:
+        """h_0 and C_0 of N pictures."""
+        mean = seen.positions.mean(1)
+        starts = (torch.tanh(layer(mean)).chunk(2, 1) for layer in self.start)
+        return tuple(State(hidden, cell) for hidden, cell in starts)
+
+    def from_words(self, embedded: torch.Tensor) -> torch.Tensor:
+        """The part of the lowest layer's gates that words (…, E) give: (…, 4 H)."""
+        lowest = self._of_cells()[0]
+        of_words = lowest.theta_x[:, : embedded.shape[-1]]
+        return functional.linear(embedded, of_words, lowest.bias_x)
+
+    def advance(
+        self, from_word: torch.Tensor, context: torch.Tensor, states: Sequence[State]
+    ) -> States:
+        """The states after a word, of R captions.
+
+        Args:
+            from_word: of the word before, as `from_words` gives it, (R, 4 H).
+            context: z, (R, D).
+            states: before the word.
+        """
+        after: list[State] = []
+        for parameters, before in zip(self._of_cells(), states, strict=True):
+            if after:
+                below = after[-1].hidden
+                from_x = functional.linear(below, parameters.theta_x, parameters.bias_x)
+            else:
+                of_context = parameters.theta_x[:, -self.dimensions :]
+                from_x = from_word + functional.linear(context, of_context)
+            after.append(lstm_step(from_x, before, parameters).state)
+        return tuple(after)
+
+    def tell(
+        self, embedded: torch.Tensor, hidden: torch.Tensor, context: torch.Tensor
+    ) -> torch.Tensor:
+        """Logits (…, V) from the word before (…, E), the state (…, H) and the context (…, D)."""
+        deep = torch.tanh(embedded + self.from_hidden(hidden) + self.from_context(context))
+        logits: torch.Tensor = self.output(self.dropout(deep))
+        return logits
+
+    def _of_cells(self) -> list[Parameters]:
+        return [Parameters.of(cell) for cell in self.cells if isinstance(cell, nn.LSTM)]

@@ -1,0 +1,59 @@
+"""A decoder with its words, ready to describe grids; and scores of what it said. Holds one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from featurescape_jobs.captioning.beam import BeamOptions, Hypothesis, search
+from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.scores import Pair, score
+from featurescape_jobs.captioning.stepping import Steps, WordTable
+from featurescape_jobs.captioning.vocabulary import Vocabulary
+
+BATCH_POSITIONS = 64 * 49
+"""Positions of all pictures whose captions are looked for together: 64 pictures of 7 × 7."""
+
+
+def batch_size(positions: int) -> int:
+    """Pictures with so many positions that are described together."""
+    return max(4, min(256, BATCH_POSITIONS // positions))
+
+
+class Describer:
+    """Describes pictures.
+
+    Args:
+        decoder: with its weights; it is put on the device and into evaluation mode.
+        vocabulary: its words.
+        device: where it runs.
+    """
+
+    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, device: torch.device) -> None:
+        self._decoder = decoder.eval().requires_grad_(False).to(device)
+        self._table = WordTable(self._decoder)
+        self._vocabulary, self._device = vocabulary, device
+
+    def describe(self, grids: torch.Tensor, options: BeamOptions) -> list[list[Hypothesis]]:
+        """Of each of N grids (N, L, D) the best caption, then its alternatives."""
+        with torch.inference_mode():
+            steps = Steps(self._decoder, self._table, grids.to(self._device))
+        return search(steps, len(grids), options)
+
+    def words(self, caption: Hypothesis) -> list[str]:
+        """The words of a caption."""
+        return self._vocabulary.decode(caption.words)
+
+
+def scores_of(pairs: Sequence[Pair]) -> dict[str, Any] | None:
+    """Scores for a manifest, over the pictures that have references; None where none has."""
+    known = [pair for pair in pairs if pair.references]
+    if not known:
+        return None
+    return {
+        **{name: round(value, 6) for name, value in asdict(score(known)).items()},
+        "examples": len(known),
+    }

@@ -1,0 +1,143 @@
+"""What a captioner learns from: captions as numbers, beside the pictures that they are of.
+
+An example is held out by a hash of the job's seed and its id, or because it is of another split.
+
+Memory: the listing with its captions (some 100 bytes a caption), and 4 bytes a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from featurescape_jobs.captioning.vocabulary import Vocabulary, tokens
+from featurescape_jobs.context import seed_for
+from featurescape_jobs.errors import SpecError
+
+Numbers = NDArray[np.int64]
+IGNORED = -100
+"""A target that is none: behind the end of a caption."""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """N examples with captions, as a listing has them."""
+
+    table: pa.Table
+    """Rows of `tables.INPUT`, all with captions."""
+    held_out: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, table: pa.Table, held_out: NDArray[np.bool_]) -> Captioned:
+        """Those of a listing that have captions."""
+        has = pc.is_valid(table["captions"])
+        return cls(table.filter(has), held_out[has.to_numpy(zero_copy_only=False)])
+
+    def vocabulary(self, min_count: int) -> Vocabulary:
+        """The words of the part that is not held out; raises `SpecError` where there are none."""
+        rows = self.table["captions"].filter(pa.array(~self.held_out))
+        known = (tokens(text) for captions in rows for text in captions.as_py())
+        vocabulary = Vocabulary.of(known, min_count)
+        if not vocabulary.words:
+            raise SpecError(
+                f"captions.min_count: no word of the training part is there {min_count} times; "
+                "take a smaller one",
+                field="captions.min_count",
+            )
+        return vocabulary
+
+    def references(self, rows: Numbers) -> list[list[list[str]]]:
+        """Of some rows all captions that have words, cut into them."""
+        captions = self.table["captions"].take(pa.array(rows)).to_pylist()
+        return [[words for text in of if (words := tokens(text))] for of in captions]
+
+
+def drawn_by_id(table: pa.Table, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Which examples are held out, (N,): the same ones however the dataset is listed."""
+    limit = fraction * 2**64
+    ids = table["example_id"].to_pylist()
+    return np.array([seed_for(seed, example_id) < limit for example_id in ids], np.bool_)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """P captions and the pictures that they are of."""
+
+    pictures: Numbers
+    """(P,): which grid."""
+    words: NDArray[np.int32]
+    """All captions, one after the other, as `Vocabulary.encode` gives them."""
+    starts: Numbers
+    """(P + 1,): where each begins."""
+
+    @classmethod
+    def of(cls, captions: Sequence[Sequence[str]], vocabulary: Vocabulary, max_words: int) -> Pairs:
+        """Of every picture all captions that have a word.
+
+        Args:
+            captions: of every grid, in its order.
+            vocabulary: of the captioner.
+            max_words: the rest of a caption is cut.
+        """
+        pictures, encoded = list[int](), list[list[int]]()
+        for picture, texts in enumerate(captions):
+            for text in texts:
+                if words := tokens(text):
+                    pictures.append(picture)
+                    encoded.append(vocabulary.encode(words, max_words))
+        flat = [number for caption in encoded for number in caption]
+        starts = np.cumsum([0, *(len(caption) for caption in encoded)])
+        return cls(np.array(pictures, np.int64), np.array(flat, np.int32), starts.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def lengths(self) -> Numbers:
+        """(P,): words of each, with the end."""
+        return np.diff(self.starts)
+
+    def batch(self, numbers: Numbers, start: int) -> tuple[Numbers, Numbers]:
+        """What is read and what is to follow, (B, T) each, of some of the captions.
+
+        Behind a caption's end the target is `IGNORED` and the word is the start, which stands for nothing.
+        """
+        lengths = self.lengths[numbers]
+        targets = np.full((len(numbers), int(lengths.max())), IGNORED, np.int64)
+        for row, number, length in zip(targets, numbers, lengths, strict=True):
+            row[:length] = self.words[self.starts[number] : self.starts[number] + length]
+        read = np.full_like(targets, start)
+        read[:, 1:] = np.where(targets[:, :-1] == IGNORED, start, targets[:, :-1])
+        return read, targets
+
+
+def epoch_order(pairs: Pairs, chosen: Numbers, batch_size: int, seed: int) -> list[Numbers]:
+    """Batches of an epoch: shuffled, those of like length together so that little is padded.
+
+    Args:
+        pairs: all.
+        chosen: which of them the epoch reads.
+        batch_size: captions.
+        seed: of the epoch.
+    """
+    random = np.random.default_rng(seed)
+    mixed = random.permutation(chosen)
+    window = 16 * batch_size
+    batches = list[Numbers]()
+    for at in range(0, len(mixed), window):
+        part = mixed[at : at + window]
+        part = part[np.argsort(pairs.lengths[part], kind="stable")]
+        batches += [part[start : start + batch_size] for start in range(0, len(part), batch_size)]
+    return [batches[number] for number in random.permutation(len(batches))]
+
+
+def one_of_each(pairs: Pairs, chosen: Numbers, seed: int) -> Numbers:
+    """Of the chosen captions one of every picture, drawn."""
+    mixed = np.random.default_rng(seed).permutation(chosen)
+    _, first = np.unique(pairs.pictures[mixed], return_index=True)
+    return mixed[np.sort(first)]

@@ -1,0 +1,211 @@
+"""The epochs of a captioner's training, on one process or on several that share each batch.
+
+Adam, gradients clipped to a norm of 5, and no more epochs once the held-out loss has not fallen for some. What an
+epoch reads, in which order and what it drops follows from the job's seed and the epoch, so that a training
+that was interrupted ends as it would have. Several processes have each batch's captions in turn; their
+gradients add up to those of one process, up to rounding and other dropout.
+
+Memory: a batch of grids, and of it what the decoder keeps for the backward pass: (N, T, L, A) values.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from featurescape_jobs.captioning.checkpoints import Checkpoints, EpochRow, Progress
+from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.examples import (
+    Numbers,
+    Pairs,
+    epoch_order,
+    one_of_each,
+)
+from featurescape_jobs.captioning.grid_store import GridStore
+from featurescape_jobs.captioning.losses import Measured, Objective, Whole
+from featurescape_jobs.context import seed_for
+from featurescape_jobs.errors import SpecError
+
+CLIP_NORM = 5.0
+Report = Callable[[int, int, str], None]
+"""Takes captions done, captions in all, and a message for people."""
+
+
+class Team(Protocol):
+    """The processes that train together."""
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module such that a backward pass averages the gradients of all."""
+        ...
+
+    def sums(self, values: list[float]) -> list[float]:
+        """The values, summed over all."""
+        ...
+
+
+@dataclass(frozen=True)
+class Alone:
+    """This process."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        return module
+
+    def sums(self, values: list[float]) -> list[float]:
+        return values
+
+
+@dataclass(frozen=True)
+class Options:
+    """How is trained."""
+
+    epochs: int
+    """At most."""
+    batch_size: int
+    learning_rate: float
+    patience: int
+    one_caption: bool
+    """Whether an epoch reads one caption of each example."""
+    objective: Objective
+    seed: int
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is trained on."""
+
+    grids: GridStore
+    pairs: Pairs
+    training: Numbers
+    """Which of the pairs."""
+    validation: Numbers
+
+
+class Fitting:
+    """Trains a decoder, in place.
+
+    Args:
+        decoder: on the team's device.
+        material: the same for all processes.
+        options: how.
+        team: the processes.
+    """
+
+    def __init__(self, decoder: Decoder, material: Material, options: Options, team: Team) -> None:
+        self._decoder, self._material = decoder, material
+        self._options, self._team = options, team
+        self._optimizer = torch.optim.Adam(decoder.parameters(), options.learning_rate)
+
+    def run(self, checkpoints: Checkpoints, report: Report) -> Progress:
+        """Go on from the newest checkpoint to the end; raises `SpecError` if the loss is not finite."""
+        options = self._options
+        progress = checkpoints.load(self._decoder, self._optimizer)
+        module = self._team.wrap(self._decoder)
+        while (number := len(progress.history) + 1) <= options.epochs:
+            if progress.epochs_without_gain >= options.patience:
+                break
+            started = time.monotonic()
+            loss = self._epoch(module, number, report, progress)
+            validation_loss, accuracy = self._validate()
+            seconds = time.monotonic() - started
+            row = EpochRow(number, loss, validation_loss, accuracy, seconds)
+            state = self._decoder.state_dict()
+            progress.add(row, state)
+            if self._team.rank == 0:
+                checkpoints.save(progress, state, self._optimizer)
+            self._team.sums([0.0])  # nobody goes on before the checkpoint is there
+        return progress
+
+    def _epoch(self, module: nn.Module, number: int, report: Report, progress: Progress) -> float:
+        """Mean cross entropy of a word over the epoch."""
+        options, pairs = self._options, self._material.pairs
+        seed = seed_for(options.seed, f"epoch {number}")
+        chosen = self._material.training
+        if options.one_caption:
+            chosen = one_of_each(pairs, chosen, seed)
+        order = epoch_order(pairs, chosen, options.batch_size, seed)
+        done, nats, words = 0, 0.0, 0
+        module.train()
+        with _seeded(seed_for(seed, f"worker {self._team.rank}"), self._team.device):
+            for batch in order:
+                measured = self._step(module, batch)
+                nats, words = nats + measured.nats, words + measured.words
+                done += len(batch)
+                total = options.epochs * len(chosen)
+                message = _message(number, options.epochs, nats / max(1, words), progress)
+                report((number - 1) * len(chosen) + done, total, message)
+        nats, count = self._team.sums([nats, words])
+        return nats / count
+
+    def _step(self, module: nn.Module, batch: Numbers) -> Measured:
+        lengths = self._material.pairs.lengths[batch]
+        whole = Whole(len(batch), int(lengths.sum()))
+        mine = batch[self._team.rank :: self._team.size]
+        measured = self._measure(module, mine if len(mine) else batch[:1], whole)
+        # Each has its part of the loss, and the mean over the processes is what is taken.
+        loss = measured.loss * (self._team.size if len(mine) else 0)
+        (finite,) = self._team.sums([float(math.isfinite(float(loss.detach())))])
+        if finite < self._team.size:
+            raise SpecError(
+                "learning_rate: the loss is no longer finite; use a smaller one",
+                field="learning_rate",
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._decoder.parameters(), CLIP_NORM)
+        self._optimizer.step()
+        return measured if len(mine) else Measured(loss, 0.0, 0, 0)
+
+    def _measure(self, module: nn.Module, batch: Numbers, whole: Whole) -> Measured:
+        pairs, device = self._material.pairs, self._team.device
+        read, targets = pairs.batch(batch, self._decoder.vocabulary_size)
+        grids = self._material.grids.batch(pairs.pictures[batch])
+        told = module(grids.to(device), torch.from_numpy(read).to(device))
+        return self._options.objective.measure(told, torch.from_numpy(targets).to(device), whole)
+
+    def _validate(self) -> tuple[float, float]:
+        """Held out: mean cross entropy of a word, and the part of the words that are right."""
+        pairs, size = self._material.pairs, self._options.batch_size
+        held_out = self._material.validation
+        in_order = held_out[np.argsort(pairs.lengths[held_out], kind="stable")]
+        starts = range(0, len(in_order), size)
+        batches = [in_order[start : start + size] for start in starts]
+        sums = [0.0, 0.0, 0.0]
+        self._decoder.eval()
+        with torch.inference_mode():
+            for batch in batches[self._team.rank :: self._team.size]:
+                found = self._measure(self._decoder, batch, Whole(1, 1))
+                sums = [sums[0] + found.nats, sums[1] + found.right, sums[2] + found.words]
+        nats, right, words = self._team.sums(sums)
+        return nats / words, right / words
+
+
+def _message(number: int, epochs: int, loss: float, progress: Progress) -> str:
+    held_out = f"  held out {progress.best_row.validation_loss:.2f}" if progress.history else ""
+    return f"epoch {number}/{epochs}  loss {loss:.2f}{held_out}"
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout that follows from a seed; the global random state stays as it was."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,71 @@
+"""A trained captioner, from the artifact of its training: decoder, words and encoder belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.encoder import Encoder, Place, reopen_encoder
+from featurescape_jobs.captioning.vocabulary import Vocabulary
+from featurescape_jobs.context import open_input
+from featurescape_jobs.errors import ArtifactError, SpecError, WeightsError
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.base import check_gives
+from featurescape_jobs.models.captioner import Captioner
+from featurescape_jobs.specs import CaptionerSpec, ModelSpec
+from featurescape_jobs.storage import Storage
+from featurescape_jobs.weights import check_sha256, load_state, parse_state
+
+
+@dataclass(frozen=True)
+class LoadedCaptioner:
+    """All that describes pictures."""
+
+    decoder: Decoder
+    vocabulary: Vocabulary
+    encoder: Encoder
+
+
+def load_captioner(
+    spec: ModelSpec, storage: Storage, allowed_roots: tuple[str, ...] | None
+) -> LoadedCaptioner:
+    """The captioner that ``spec.training`` trained.
+
+    Raises:
+        SpecError: no such training is named, or the shape given is not the one that was trained.
+        WeightsError: that job trained another model, or the encoder has other weights by now.
+        InputJobError, ArtifactError: it has no artifact, or a damaged one.
+    """
+    check_gives(MODELS[spec.name].card, "captions")
+    if spec.training is None:
+        raise SpecError(
+            "model.training: name the `training` job of the captioner", field="model.training"
+        )
+    trained = open_input(storage, spec.training)
+    details, job_id = trained.manifest.details, spec.training
+    if trained.manifest.job != "training" or "captioner" not in details:
+        raise WeightsError(
+            f"model.training: {job_id} trained no captioner; name a training of the model captioner",
+            field="model.training",
+        )
+    shape = CaptionerSpec.model_validate(details["captioner"])
+    if spec.captioner not in (None, shape):
+        raise SpecError(
+            f"model.captioner: {job_id} trained another shape or encoder; leave it out",
+            field="model.captioner",
+        )
+    vocabulary = Vocabulary.parse(storage.read(trained.one("vocabulary")), f"job {job_id}")
+    data = storage.read(trained.one("weights"))
+    model = cast(Captioner, MODELS["captioner"])
+    model = model.configured(shape, int(details["encoder"]["dimensions"]))
+    try:
+        check_sha256(data, trained.manifest.of_kind("weights")[0].sha256, job_id)
+        state = parse_state(data, ".safetensors", job_id)
+        decoder = load_state(partial(model.build, vocabulary.size), state, job_id)
+    except WeightsError as error:
+        raise ArtifactError(f"the weights of job {job_id} are damaged: {error.message}") from None
+    place = Place(storage.root, trained.manifest.seed, allowed_roots)
+    encoder = reopen_encoder(shape.encoder, place, details["encoder"])
+    return LoadedCaptioner(cast(Decoder, decoder), vocabulary, encoder)

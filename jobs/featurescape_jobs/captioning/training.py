@@ -1,0 +1,203 @@
+"""The job `training` for a captioner: pictures and their captions in, words and weights out.
+
+Input: a dataset with captions, and ``model.captioner``: an encoder of the catalog, whose weights stay as they
+are, and the shape of the decoder. What is held out is drawn by example id, or the split ``validation_split``.
+
+Output: kind ``weights``, one safetensors file, float32: the decoder of the epoch with the lowest held-out loss,
+or of the last one; kind ``vocabulary``, its words as JSON; kinds ``history`` (`tables.HISTORY`; accuracy is the
+share of words that
+are the most probable one when those before are given) and ``errors``. Details: model, captioner (the shape),
+encoder (name, layer, grid, sha256 of its weights, card), vocabulary_words, epochs, best_epoch, kept_epoch, its
+validation_loss (nats a word), validation_accuracy, training_examples, validation_examples, scores of beam
+search on the held-out examples (at most `SCORED`, evenly spread), execution.
+
+Cost: the encoder once over all pictures; then per caption and epoch three times what the decoder's forward pass
+costs, on two cores some 200 captions a second with 7 × 7 × 1280 positions and 512 units. On disk, while it
+runs, the grids as float16 (125 kB a picture there) and two checkpoints, in the job's folder; an attempt
+goes on with both. The driver trains itself, or Ray Train where there are several workers or GPUs.
+
+Failure modes: before any work, a dataset without captions, an encoder without a grid, no word that is frequent
+enough. While training: a loss that is no longer finite (`SpecError` naming learning_rate). Examples that
+cannot be read become error rows; those without captions are left out.
+
+Source of the method: K. Xu et al., "Show, attend and tell", 2015; Adam, D. Kingma and J. Ba, 2015.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from safetensors import torch as safetensors
+
+from featurescape_jobs import execution, tables
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.captioning.beam import BeamOptions
+from featurescape_jobs.captioning.checkpoints import Progress
+from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.describing import Describer, batch_size, scores_of
+from featurescape_jobs.captioning.encoder import Encoder
+from featurescape_jobs.captioning.examples import Numbers
+from featurescape_jobs.captioning.grid_store import GridStore
+from featurescape_jobs.captioning.scores import Pair
+from featurescape_jobs.captioning.team import needs_ray, train_alone, train_together
+from featurescape_jobs.captioning.work import Part, Task, joined, seen
+from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.dataset_index import index_dataset
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.devices import torch_threads
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.frozen import (
+    EXAMPLES,
+    PHASE_EXAMPLES,
+    asked_for,
+    check_reads,
+    freeze,
+    freeze_rows,
+    place_dataset,
+)
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.captioner import check_training
+from featurescape_jobs.specs import DatasetSpec, TrainingSpec
+
+SCORED = 2000
+"""Held-out examples that are described and scored, at most."""
+_BEAM = 5
+
+
+def run(spec: TrainingSpec, context: RunContext) -> Outcome:
+    """Train, keep the best epoch's decoder; the module says what comes out."""
+    with context.stage("check"):
+        check_training(spec)
+        task, encoder = _plan(spec, context)
+    with context.stage("freeze input"):
+        task = _freeze(task, context)
+    if needs_ray(spec.resources, context.ray_address):
+        with context.stage("train"):
+            train_together(task, context)
+    else:
+        train_alone(task, context)
+    decoder = task.decoder(encoder)
+    progress = task.checkpoints.load(decoder, None)
+    if task.how.keep == "best":
+        decoder.load_state_dict(progress.best)
+    with context.stage("score"), seen(task, encoder) as grids:
+        scores = _score(task, decoder, grids, context)
+        rows, errors = grids.rows, grids.errors
+    _write(task, decoder, progress, errors, context)
+    chosen = execution.read_choice(context.storage, job_dir(context.job_id))
+    details = _details(task, encoder, progress, rows)
+    details |= {"execution": chosen.to_json() if chosen else None, "scores": scores}
+    _clear(task)
+    return Outcome(len(rows), len(errors), details)
+
+
+def _plan(spec: TrainingSpec, context: RunContext) -> tuple[Task, Encoder]:
+    dataset = place_dataset(spec.dataset, context)
+    check_reads(dataset, MODELS[spec.model.name].card)
+    DATASETS[dataset.name].check(dataset)
+    parts = [Part("training", EXAMPLES, dataset)]
+    if (held_out := _held_out(spec)) is not None:
+        placed = place_dataset(held_out, context)
+        DATASETS[placed.name].check(placed)
+        parts.append(Part("held_out", PHASE_EXAMPLES.format(phase="held_out"), placed))
+    root, roots = context.storage.root, context.allowed_roots
+    task = Task(spec, tuple(parts), context.job_id, root, roots, context.threads, "")
+    return task, task.encoder()
+
+
+def _held_out(spec: TrainingSpec) -> DatasetSpec | None:
+    if spec.validation_split is None:
+        return None
+    return spec.dataset.model_copy(update={"split": spec.validation_split})
+
+
+def _freeze(task: Task, context: RunContext) -> Task:
+    """Fix the listings and the words."""
+    frozen = freeze(task.spec.dataset, context)
+    sha256 = frozen.sha256
+    for part in task.parts[1:]:
+
+        def make(part: Part = part) -> pa.Table:
+            table = index_dataset(DATASETS[part.dataset.name], part.dataset, context.storage).table
+            return asked_for(table, part.dataset)
+
+        phase = freeze_rows(part.name, make, context, frozen.shard_size)
+        sha256 += context.storage.sha256(context.path(phase.path))
+    digest = hashlib.sha256(sha256.encode()).hexdigest()
+    listing = joined(replace(task, input_sha256=digest).captioned())
+    if listing.table.num_rows == 0:
+        raise SpecError(
+            "dataset: none of its examples has a caption; take a split that has some",
+            field="dataset",
+        )
+    return replace(task, input_sha256=digest, vocabulary=listing.vocabulary(task.how.min_count))
+
+
+def _score(
+    task: Task, decoder: Decoder, grids: GridStore, context: RunContext
+) -> dict[str, Any] | None:
+    """Scores of what the decoder says of held-out examples."""
+    listing = joined(task.captioned())
+    held_out = np.flatnonzero(listing.held_out[grids.rows])
+    spread = np.linspace(0, len(held_out), min(SCORED, len(held_out)), endpoint=False)
+    chosen = held_out[spread.astype(np.int64)]
+    references = listing.references(grids.rows[chosen])
+    options = BeamOptions(_BEAM, task.how.max_words)
+    describer = Describer(decoder, task.vocabulary, torch.device("cpu"))
+    size, pairs = batch_size(grids.pieces[0].shape[1]), list[Pair]()
+    with torch_threads(context.threads):
+        for start in range(0, len(chosen), size):
+            part = grids.batch(chosen[start : start + size])
+            said = [describer.words(best) for (best,) in describer.describe(part, options)]
+            of = references[start : start + size]
+            pairs += [Pair(words, texts) for words, texts in zip(said, of, strict=True)]
+            context.progress(start + len(part), len(chosen))
+    return scores_of(pairs)
+
+
+def _write(
+    task: Task,
+    decoder: Decoder,
+    progress: Progress,
+    errors: list[dict[str, Any]],
+    context: RunContext,
+) -> None:
+    weights = safetensors.save(decoder.state_dict(), metadata={"model": task.spec.model.name})
+    context.add_bytes("data/weights.safetensors", weights, "weights")
+    context.add_bytes("data/vocabulary.json", task.vocabulary.to_json(), "vocabulary")
+    rows = [vars(row) for row in progress.history]
+    history = pa.Table.from_pylist(rows, schema=tables.HISTORY)
+    context.add_table("data/history.parquet", history, "history")
+    context.add_table("data/errors.parquet", tables.errors_table(errors), "errors")
+
+
+def _details(task: Task, encoder: Encoder, progress: Progress, rows: Numbers) -> dict[str, Any]:
+    """Facts about the training, for the manifest; ``rows`` are those of the listing that were read."""
+    kept = progress.history[-1] if task.how.keep == "last" else progress.best_row
+    held_out = int(joined(task.captioned()).held_out[rows].sum())
+    return {
+        "model": task.spec.model.name,
+        "card": MODELS[task.spec.model.name].card.model_dump(mode="json"),
+        "captioner": task.shape.model_dump(mode="json"),
+        "encoder": encoder.describe(),
+        "vocabulary_words": len(task.vocabulary.words),
+        "epochs": len(progress.history),
+        "best_epoch": progress.best_epoch,
+        "kept_epoch": kept.epoch,
+        "validation_loss": round(kept.validation_loss, 6),
+        "validation_accuracy": round(kept.validation_accuracy, 6),
+        "training_examples": len(rows) - held_out,
+        "validation_examples": held_out,
+    }
+
+
+def _clear(task: Task) -> None:
+    """What the next attempt would have gone on with is not needed any more."""
+    for part in task.parts:
+        task.folder(part).clear()
+    task.checkpoints.clear()

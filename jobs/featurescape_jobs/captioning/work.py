@@ -1,0 +1,200 @@
+"""What each process of a captioner's training does: see the pictures once, then learn.
+
+Everything that a process needs lies in the storage; between the driver and its workers only a `Task` goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.captioning.checkpoints import Checkpoints, Progress
+from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.encoder import (
+    Encoder,
+    GridRunner,
+    ModeOfJob,
+    Place,
+    open_encoder,
+)
+from featurescape_jobs.captioning.examples import Captioned, Pairs, drawn_by_id
+from featurescape_jobs.captioning.fitting import Fitting, Material, Options, Report, Team
+from featurescape_jobs.captioning.grid_store import Extractor, Folder, GridStore, open_grids, pieces
+from featurescape_jobs.captioning.losses import Objective
+from featurescape_jobs.captioning.vocabulary import Vocabulary
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.inside.pictures import batch_size
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.captioner import Captioner
+from featurescape_jobs.networks import build_random
+from featurescape_jobs.picture_batches import Batches, Plan, one_picture
+from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, DatasetSpec, TrainingSpec
+from featurescape_jobs.storage import Storage
+
+MAX_EPOCHS = 50
+BATCH_SIZE = 64
+LEARNING_RATE = 4e-4
+PICTURES = 16
+"""Of 224 px that the encoder sees at a time."""
+SAMPLED = 256
+"""Pictures whose grids say in which range the values are."""
+_NO_WORDS = Vocabulary(())
+
+
+@dataclass(frozen=True)
+class Part:
+    """One listing: of the dataset, or of its split that is held out."""
+
+    name: str
+    examples: str
+    """The frozen listing, relative to the job's folder."""
+    dataset: DatasetSpec
+    """Placed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training; small (but for the words) and picklable."""
+
+    spec: TrainingSpec
+    parts: tuple[Part, ...]
+    """With a second one, that is what is held out."""
+    job_id: str
+    storage_root: str
+    allowed_roots: tuple[str, ...] | None
+    threads: int
+    input_sha256: str
+    vocabulary: Vocabulary = _NO_WORDS
+
+    @property
+    def shape(self) -> CaptionerSpec:
+        return self.spec.model.captioner or CaptionerSpec()
+
+    @property
+    def how(self) -> CaptionTrainingSpec:
+        return self.spec.captions or CaptionTrainingSpec()
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        known = f"{self.spec.model_dump_json()}|{self.input_sha256}"
+        fingerprint = hashlib.sha256(known.encode()).hexdigest()
+        return Checkpoints(self.storage_root, self.path("work/checkpoints"), fingerprint)
+
+    def path(self, relative: str) -> str:
+        """Of a file in the job's folder."""
+        return f"{job_dir(self.job_id)}/{relative}"
+
+    def folder(self, part: Part) -> Folder:
+        """Where the grids of a part lie."""
+        return Folder(self.storage_root, self.path(f"work/grids/{part.name}"))
+
+    def encoder(self) -> Encoder:
+        """What the pictures are seen with."""
+        place = Place(self.storage_root, self.spec.seed, self.allowed_roots)
+        return open_encoder(self.shape.encoder, place)
+
+    def decoder(self, encoder: Encoder) -> Decoder:
+        """The network with fresh weights, which follow from the seed."""
+        model = cast(Captioner, MODELS["captioner"]).configured(self.shape, encoder.dimensions)
+        decoder = build_random(model, self.vocabulary.size, self.spec.seed)
+        return cast(Decoder, decoder)
+
+    def captioned(self) -> list[Captioned]:
+        """Of every part the examples with captions, and which of them are held out."""
+        storage = Storage(self.storage_root)
+        tables = [storage.read_table(self.path(part.examples)) for part in self.parts]
+        if len(tables) == 1:
+            drawn = drawn_by_id(tables[0], self.spec.validation_fraction, self.spec.seed)
+            return [Captioned.of(tables[0], drawn)]
+        first, second = tables
+        return [
+            Captioned.of(first, np.zeros(first.num_rows, np.bool_)),
+            Captioned.of(second, np.ones(second.num_rows, np.bool_)),
+        ]
+
+
+def joined(parts: list[Captioned]) -> Captioned:
+    """All parts as one listing, which `GridStore.rows` counts through."""
+    return Captioned(
+        pa.concat_tables([part.table for part in parts]),
+        np.concatenate([part.held_out for part in parts]),
+    )
+
+
+def see(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
+    """Compute the grids that are not there yet; of several processes each does its share."""
+    parts = task.captioned()
+    total = sum(part.table.num_rows for part in parts)
+    mode = ModeOfJob(task.storage_root, job_dir(task.job_id), "auto", total / team.size)
+    runner = GridRunner(encoder, mode, team.device)
+    card = encoder.network.picture_card
+    plan = Plan(card, batch_size(card, PICTURES), 8, task.threads, one_picture)
+    done = 0
+    for part, captioned in zip(task.parts, parts, strict=True):
+        reader = partial(DATASETS[part.dataset.name].open_reader, part.dataset)
+        extractor = Extractor(encoder, runner, Batches(reader, plan), task.folder(part))
+        wanted = pieces(captioned.table.num_rows, encoder)[team.rank :: team.size]
+        for piece in extractor.make(captioned.table, wanted):
+            done += (piece.stop - piece.start) * team.size
+            report(min(done, total), total, "looking at the pictures")
+    team.sums([0.0])  # until all have done theirs
+
+
+@contextmanager
+def seen(task: Task, encoder: Encoder) -> Iterator[GridStore]:
+    """The grids of all parts, as one store."""
+    with ExitStack() as stack:
+        stores, start = list[GridStore](), 0
+        for part, captioned in zip(task.parts, task.captioned(), strict=True):
+            n = captioned.table.num_rows
+            opened = open_grids(task.folder(part), len(pieces(n, encoder)))
+            stores.append(stack.enter_context(opened).moved(start))
+            start += n
+        yield GridStore.joined(stores)
+
+
+def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
+    """Train the decoder on the grids; raises `SpecError` where a part has no captions."""
+    listing, how, spec = joined(task.captioned()), task.how, task.spec
+    with seen(task, encoder) as grids:
+        captions = listing.table["captions"].take(pa.array(grids.rows)).to_pylist()
+        pairs = Pairs.of(captions, task.vocabulary, how.max_words)
+        held_out = listing.held_out[grids.rows][pairs.pictures]
+        material = Material(grids, pairs, np.flatnonzero(~held_out), np.flatnonzero(held_out))
+        _check_split(material, spec)
+        options = Options(
+            epochs=spec.epochs or MAX_EPOCHS,
+            batch_size=spec.batch_size or BATCH_SIZE,
+            learning_rate=spec.learning_rate or LEARNING_RATE,
+            patience=how.patience,
+            one_caption=how.captions_per_example == "one",
+            objective=Objective(
+                how.attention_penalty, how.attention_reduction, how.label_smoothing
+            ),
+            seed=spec.seed,
+        )
+        decoder = task.decoder(encoder)
+        sample = np.linspace(0, len(grids.rows), min(SAMPLED, len(grids.rows)), endpoint=False)
+        decoder.standardize(grids.batch(sample.astype(np.int64)))
+        decoder.to(team.device)
+        return Fitting(decoder, material, options, team).run(task.checkpoints, report)
+
+
+def _check_split(material: Material, spec: TrainingSpec) -> None:
+    if len(material.training) and len(material.validation):
+        return
+    field = "validation_fraction" if spec.validation_split is None else "validation_split"
+    raise SpecError(
+        f"{field}: of {len(material.pairs)} captions {len(material.validation)} are held out, and both "
+        "parts need some; change it, or give more examples",
+        field=field,
+    )

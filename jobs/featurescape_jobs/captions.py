@@ -1,0 +1,120 @@
+"""Job ``captions``: a caption for every picture, with the part of the picture that each word was taken from.
+
+Input: a dataset of pictures and a captioner that a `training` job trained (``model.training``).
+
+Output, kind ``captions``, one Parquet file per shard (columns: `captioning.schema.CAPTIONS`): the best caption
+of a beam search with its log probability (nats) and its words; of every word its log probability, its gate
+and its attention, (rows × columns) weights that sum to 1; the next best captions; what the dataset itself
+says; the picture as the encoder saw it. Kind ``errors``: one row per example that could not be read. Details:
+classes, model, training, encoder, grid, vocabulary_words, beam, max_words, execution, truncated, mean_words,
+scores (against the dataset's own captions; null where it has none), error codes.
+
+Cost: the encoder once per picture, and per word and beam the decoder; the keys of the attention once per
+picture. A worker holds both networks, the grids of a batch (0.25 MB a picture of 7 × 7 × 1280) and one shard of
+output. The driver holds captions and references of the whole dataset for the scores, where there are any.
+
+Failure modes: no training of a captioner, another shape than it trained, an encoder whose weights have
+changed (`SpecError`, `WeightsError`), dataset missing (`DatasetError`), all before any work. Unreadable examples
+become error rows. A caption that does not end within max_words is there, and marked as truncated.
+
+Source of the method: K. Xu et al., "Show, attend and tell: neural image caption generation with visual
+attention", 2015.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from featurescape_jobs import execution
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.captioning.caption_worker import CaptionSetup
+from featurescape_jobs.captioning.describing import scores_of
+from featurescape_jobs.captioning.loading import LoadedCaptioner
+from featurescape_jobs.captioning.schema import CAPTIONS
+from featurescape_jobs.captioning.scores import Pair
+from featurescape_jobs.captioning.vocabulary import tokens
+from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.frozen import check_reads, freeze, place_dataset
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.shards import Bulk, run_shards
+from featurescape_jobs.specs.captions import CaptionsSpec
+
+ROW_TIMEOUT_SECONDS = 120.0
+
+
+def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
+    """Describe every picture; the module says what comes out."""
+    with context.stage("check"):
+        setup, captioner = _plan(spec, context)
+    with context.stage("freeze input"):
+        frozen = freeze(spec.dataset, context, spec.shard_size)
+    with context.stage("describe", total=frozen.examples):
+        bulk = Bulk(
+            replace(setup, examples=frozen.examples),
+            CAPTIONS,
+            "captions",
+            spec.resources,
+            network=True,
+            row_timeout_seconds=ROW_TIMEOUT_SECONDS,
+        )
+        result = run_shards(bulk, frozen, context)
+    with context.stage("score"):
+        found = _summary(context)
+    encoder = captioner.encoder
+    chosen = execution.read_choice(context.storage, job_dir(context.job_id))
+    details = {
+        "classes": list(frozen.classes),
+        "model": spec.model.name,
+        "training": spec.model.training,
+        "encoder": encoder.describe(),
+        "grid": [encoder.rows, encoder.columns],
+        "vocabulary_words": len(captioner.vocabulary.words),
+        "beam": spec.beam,
+        "max_words": spec.max_words,
+        "execution": chosen.to_json() if chosen else None,
+        **found,
+        "error_codes": result.error_codes,
+        "workers": result.workers,
+        "nodes": result.nodes,
+    }
+    return Outcome(result.rows, result.error_rows, details)
+
+
+def _plan(spec: CaptionsSpec, context: RunContext) -> tuple[CaptionSetup, LoadedCaptioner]:
+    """Load everything once, to find mistakes early."""
+    dataset = place_dataset(spec.dataset, context)
+    check_reads(dataset, MODELS[spec.model.name].card)
+    DATASETS[dataset.name].check(dataset)
+    root, roots = context.storage.root, context.allowed_roots
+    setup = CaptionSetup(spec, dataset, context.job_id, root, roots)
+    captioner = setup.captioner()
+    if spec.execution != "auto":
+        execution.check(captioner.encoder.target(torch.device("cpu")), spec.execution)
+    return setup, captioner
+
+
+def _summary(context: RunContext) -> dict[str, Any]:
+    """How many are truncated, how long they are, and the scores."""
+    truncated, words, rows, pairs = 0, 0, 0, list[Pair]()
+    for file in context.files:
+        if file.kind != "captions":
+            continue
+        columns = ["words", "truncated", "references"]
+        table: pa.Table = context.storage.read_table(context.path(file.path), columns)
+        rows += table.num_rows
+        truncated += pc.sum(table["truncated"]).as_py() or 0
+        words += pc.sum(pc.list_value_length(table["words"])).as_py() or 0
+        for row in table.filter(pc.is_valid(table["references"])).to_pylist():
+            references = [said for text in row["references"] if (said := tokens(text))]
+            pairs.append(Pair(row["words"], references))
+    return {
+        "truncated": truncated,
+        "mean_words": round(words / rows, 3) if rows else None,
+        "scores": scores_of(pairs),
+    }

@@ -1,0 +1,69 @@
+"""Which step of its example each state is: early dark, late light; of maps of states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurescape_jobs.artifacts import Legend, LegendClass
+from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.color_layers.category import encode_categories
+from featurescape_jobs.color_layers.data_tiles import write_data_tiles
+from featurescape_jobs.color_layers.palette import ramp_colors
+from featurescape_jobs.tiling.aggregates import Cells, Points, largest_classes, pyramid
+from featurescape_jobs.tiling.geometry import aggregate_zoom
+
+MAX_BANDS = 64
+"""Colors that can be told apart about; longer sequences have several steps to a color."""
+
+
+def bands_of(steps: NDArray[np.int32]) -> tuple[NDArray[np.uint16], list[str]]:
+    """(N,) which band of steps each state lies in, and the names of the bands, early to late."""
+    count = int(steps.max()) + 1
+    width = -(-count // MAX_BANDS)
+    starts = range(0, count, width)
+    names = [
+        f"step {start}" if width == 1 else f"steps {start}–{min(start + width, count) - 1}"
+        for start in starts
+    ]
+    return (steps // width).astype(np.uint16), names
+
+
+class Step:
+    """The most frequent step per pixel, by categorical counts."""
+
+    name = "step"
+    card = ColorLayerCard(
+        name=name,
+        title="Steps",
+        summary="Which step of its example each state is, on maps of states.",
+        kind="category",
+        media_type="image/png",
+        needs=("steps",),
+    )
+
+    def draw(self, scene: MapScene, path: Path) -> Drawn:
+        """Write the archive; memory as of `aggregates`."""
+        assert scene.steps is not None, "the card says what it needs"
+        max_zoom = aggregate_zoom(scene.max_zoom)
+        bands, names = bands_of(scene.steps)
+        levels = pyramid(Points(scene.x, scene.y, bands), max_zoom, scene.threads, scene.tile_px)
+        metadata = {"name": self.card.title, "encoding": "class12"}
+        write_data_tiles(scene, path, levels, _colors, metadata)
+        counts = np.bincount(bands, minlength=len(names))
+        classes = [
+            LegendClass(index=index, name=name, color=color, count=int(counts[index]))
+            for index, (name, color) in enumerate(zip(names, ramp_colors(len(names)), strict=True))
+        ]
+        drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
+        return Drawn(max_zoom, Legend(kind="category", classes=classes), drawn)
+
+
+def _colors(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    pixels, totals, classes, tops = largest_classes(cells)
+    return pixels, encode_categories(classes, tops, totals)
+
+
+COLOR_LAYER = Step()

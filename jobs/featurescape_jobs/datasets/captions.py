@@ -1,0 +1,193 @@
+"""What the captioned datasets share: clean captions, safe paths, files that must be there.
+
+A file of captions is one whole: where anything in it is wrong, the listing ends with a `DatasetError` that
+names the file, the place in it and what to do, before any work. A picture that is there but cannot be decoded
+is a row of its own job's errors, as anywhere.
+
+Holds the text of one file, and the names in the folders that were asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from featurescape_jobs import decode
+from featurescape_jobs.datasets.base import Attributes, Entry
+from featurescape_jobs.datasets.pictures import file_locator, is_picture, text
+from featurescape_jobs.datasets.tree import Tree, read_small
+from featurescape_jobs.errors import DatasetError
+
+MAX_FILE_BYTES = 256 << 20
+MAX_CHARACTERS = 1_000
+MAX_CAPTIONS = 64
+_SHOWN = 3
+_BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+"""Marks that turn the direction of all text behind them."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file of captions, or a line or entry of it, for messages."""
+
+    path: str
+    at: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.at}" if self.at else self.path
+
+    def wrong(self, problem: str, name: str = "dataset.root") -> DatasetError:
+        """What is wrong there; the problem says what to do."""
+        return DatasetError(f"{name}: {self} {problem}", field=name)
+
+
+def read_text(tree: Tree, path: str) -> str:
+    """A whole text file, which must be UTF-8; raises `DatasetError`, which names the first bad line."""
+    data = read_small(tree, path, MAX_FILE_BYTES)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Place(path, f"line {line}").wrong(
+            "is not UTF-8; save the file as UTF-8 (iconv -t UTF-8)"
+        ) from None
+
+
+def read_csv(whole: str, path: str) -> Iterator[tuple[Place, dict[str, str]]]:
+    """The rows of a CSV file with a header; raises `DatasetError` where it is none."""
+    rows = csv.reader(io.StringIO(whole, newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(rows, ())]
+        for row in rows:
+            place = Place(path, f"line {rows.line_num}")
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise place.wrong(
+                    f"has {len(row)} cells, the header {len(header)}; put quotes around text with "
+                    "commas in it"
+                )
+            yield place, dict(zip(header, row, strict=True))
+    except csv.Error as error:
+        at = Place(path, f"line {rows.line_num}")
+        raise at.wrong(f"is no CSV ({error}); quote text with commas, and end the quotes") from None
+
+
+def clean(said: str, place: Place) -> str:
+    """A caption as it is kept: one line, in Unicode's composed form, without control characters.
+
+    Raises:
+        DatasetError: there is nothing left of it, or too much.
+    """
+    if not said.isascii() or not said.isprintable():
+        whole = said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        said = "".join(map(_plain, unicodedata.normalize("NFC", whole)))
+    said = " ".join(said.split())
+    if not said:
+        raise place.wrong("has an empty caption; write one, or take it out")
+    if len(said) > MAX_CHARACTERS:
+        raise place.wrong(
+            f"has a caption of {len(said)} characters, at most {MAX_CHARACTERS} are kept; shorten it, "
+            "or take it out"
+        )
+    return said
+
+
+def _plain(character: str) -> str:
+    if ord(character) in _BIDI:
+        return ""
+    return " " if unicodedata.category(character) == "Cc" else character
+
+
+def picture_path(said: str, place: Place) -> str:
+    """The path of a picture as a file of captions names it; raises `DatasetError` for any other path."""
+    parts = said.split("/")
+    leads_out = said.startswith("/") or ".." in parts or ":" in parts[0]
+    if leads_out or "\\" in said or "\0" in said:
+        raise place.wrong(
+            f"names {said[:200]!r}, which leads outside; name pictures by their path below the folder"
+        )
+    parts = [part for part in parts if part not in ("", ".")]
+    is_shown = parts and text(said) == said and not any(part.startswith(".") for part in parts)
+    if not is_shown or not is_picture(parts[-1]):
+        suffixes = " ".join(sorted(decode.SUFFIXES))
+        raise place.wrong(f"names {said[:200]!r}, which is no picture ({suffixes}); rename it")
+    return "/".join(parts)
+
+
+def join(folder: str, name: str) -> str:
+    """``name`` in a folder, which may be the root."""
+    return f"{folder}/{name}" if folder else name
+
+
+@dataclass
+class Captions:
+    """Captions by the path of their picture, in the order in which these first come."""
+
+    by_path: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, path: str, caption: str, place: Place) -> None:
+        """One more of a picture; raises `DatasetError` for the first that is too many."""
+        said = self.by_path.setdefault(path, [])
+        if len(said) >= MAX_CAPTIONS:
+            raise place.wrong(f"is more than {MAX_CAPTIONS} captions of {path[:200]!r}; keep fewer")
+        said.append(caption)
+
+
+class Files:
+    """Which files there are, folder by folder; each is listed once, when it is first asked for."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._folders: dict[str, dict[str, int]] = {}
+        self._subfolders: dict[str, set[str]] = {}
+
+    def folder(self, path: str) -> bool:
+        """Whether there is such a folder."""
+        above, _, name = path.rpartition("/")
+        return not path or (self.folder(above) and name in self._scan(above)[1])
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file (-1: unknown); None where there is none."""
+        above, _, name = path.rpartition("/")
+        return self._scan(above)[0].get(name) if self.folder(above) else None
+
+    def names(self, folder: str) -> list[str]:
+        """The files of a folder, sorted; none where there is no such folder."""
+        return [*self._scan(folder)[0]] if self.folder(folder) else []
+
+    def _scan(self, folder: str) -> tuple[dict[str, int], set[str]]:
+        if folder not in self._folders:
+            found = self._tree.scan(folder)
+            self._folders[folder] = {f.name: f.size for f in found if not f.is_folder}
+            self._subfolders[folder] = {f.name for f in found if f.is_folder}
+        return self._folders[folder], self._subfolders[folder]
+
+
+def first_folder(files: Files, folders: Iterable[str]) -> str | None:
+    """The first of these that there is."""
+    return next((folder for folder in folders if files.folder(folder)), None)
+
+
+def check_there(files: Files, paths: Iterable[str], place: Place) -> None:
+    """Raise `DatasetError` unless every picture that the file names is there."""
+    missing = [path for path in paths if files.size(path) is None]
+    if missing:
+        shown = ", ".join(path[:200] for path in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise place.wrong(
+            f"names pictures that are not there: {shown}{more}; copy them there, or take them out of "
+            "the file"
+        )
+
+
+def entry(
+    files: Files, path: str, said: Sequence[str], attributes: Attributes | None = None
+) -> Entry:
+    """The example of a picture that is there; its id is its path, as the dataset ``images`` has it."""
+    size = files.size(path)
+    known = -1 if size is None else size
+    return Entry(path, file_locator(path), None, known, attributes, tuple(said))

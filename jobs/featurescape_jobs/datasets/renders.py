@@ -1,0 +1,142 @@
+"""The views of a `renders` job, each with captions by a grammar: what a captioner can be measured on.
+
+Pictures, ids and cameras are those of the dataset `shapenet` with the same job. Three captions per view say noun,
+color, side and height in different phrasings (`captioning.grammar`), chosen by the example's id; the words that
+they use are attributes, too.
+
+Splits are by model, so that no model is in two. ``combinations`` has the models whose pair of color and noun is
+held out (`grammar.held_out`, by the names and colors of all models of the job); the others are divided by the
+hash of their name into 80 % ``train``, 10 % ``val`` and 10 % ``test``.
+
+What was rendered is listed twice, first for the pairs. Holds what `shapenet` holds, and two words per model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from featurescape_jobs.captioning.grammar import Scene, captions, height_of, held_out, side_of
+from featurescape_jobs.captioning.nouns import noun_of
+from featurescape_jobs.datasets.base import Attributes, DatasetCard, Entry, Listing, check_split
+from featurescape_jobs.datasets.committed import read_artifact
+from featurescape_jobs.datasets.shapenet import DATASET as SHAPENET
+from featurescape_jobs.datasets.shapenet_names import SPLITS, Splits
+from featurescape_jobs.datasets.shapenet_views import ViewReader
+from featurescape_jobs.datasets.tree import open_tree
+from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.specs import DatasetSpec
+
+COMBINATIONS = "combinations"
+CARD = DatasetCard(
+    name="renders",
+    title="Captioned renderings",
+    summary="Views of a `renders` job with captions by a grammar: noun, color, side and height.",
+    needs_root=True,
+    splits=(*SPLITS, COMBINATIONS, "all"),
+    root_hint="leave it out, and name a `renders` job in dataset.job",
+    job="renders",
+    captions=True,
+)
+CAPTIONS = 3
+"""Per view."""
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class _Models:
+    """What is known of the models, by ``<category>/<model>``."""
+
+    nouns: dict[str, str]
+    split: dict[str, str]
+
+
+class Renders:
+    """The entry of the registry."""
+
+    name = CARD.name
+    card = CARD
+
+    def check(self, spec: DatasetSpec) -> None:
+        """Whether the root is the artifact of a `renders` job."""
+        check_split(CARD, spec)
+        if read_artifact(open_tree(CARD, spec)) is None:
+            raise DatasetError(
+                f"dataset.root: {spec.root} is no artifact; name a `renders` job in dataset.job (other "
+                "renderings are read by the dataset shapenet)",
+                field="dataset.root",
+            )
+        SHAPENET.check(_as_shapenet(spec))
+
+    def freeze(self, spec: DatasetSpec) -> Listing:
+        """The views of the models of the split, by category and model."""
+        self.check(spec)
+        models = _models(spec)
+        views = SHAPENET.freeze(_as_shapenet(spec))
+        return replace(views, entries=_entries(views.entries, models, spec))
+
+    def open_reader(self, spec: DatasetSpec) -> ViewReader:
+        """A reader of views."""
+        return ViewReader(open_tree(CARD, spec))
+
+
+def _as_shapenet(spec: DatasetSpec, example: str = "view") -> DatasetSpec:
+    """All views, or models, as `shapenet` lists them."""
+    return spec.model_copy(update={"name": SHAPENET.name, "split": "all", "example": example})
+
+
+def _models(spec: DatasetSpec) -> _Models:
+    """Noun and split of every model."""
+    listing = SHAPENET.freeze(_as_shapenet(spec, "model"))
+    nouns: dict[str, str] = {}
+    pairs: dict[str, tuple[str, str]] = {}
+    for entry in listing.entries:
+        known = entry.attributes or {}
+        category = None if entry.label is None else listing.classes[entry.label]
+        nouns[entry.example_id] = noun = noun_of(_word(known, "name"), category)
+        if color := _word(known, "color"):
+            pairs[entry.example_id] = (color, noun)
+    apart = held_out(Counter(pairs.values()))
+    by_hash = Splits(None)
+    split = {}
+    for model in nouns:
+        category, _, name = model.rpartition("/")
+        held = pairs.get(model) in apart
+        split[model] = COMBINATIONS if held else by_hash.of(category, name) or SPLITS[0]
+    return _Models(nouns, split)
+
+
+def _word(known: Attributes, name: str) -> str | None:
+    said = known.get(name)
+    return said if isinstance(said, str) else None
+
+
+def _entries(views: Iterator[Entry], models: _Models, spec: DatasetSpec) -> Iterator[Entry]:
+    is_empty = True
+    for entry in views:
+        model = entry.example_id.rpartition("/")[0]
+        if spec.split in ("all", models.split[model]):
+            is_empty = False
+            yield _captioned(entry, models.nouns[model])
+    if is_empty:
+        raise DatasetError(
+            f"dataset.split: none of the models is in {spec.split!r}; ask for all, or render more models",
+            field="dataset.split",
+        )
+
+
+def _captioned(entry: Entry, noun: str) -> Entry:
+    """The view with what is seen of it, in words."""
+    known = dict(entry.attributes or {})
+    azimuth, elevation = (
+        float(known.get(f"{name}_degrees", math.nan)) for name in ("azimuth", "elevation")
+    )
+    scene = Scene(noun, _word(known, "color"), side_of(azimuth, noun), height_of(elevation))
+    said = {name: word for name, word in vars(scene).items() if word is not None}
+    texts = captions(scene, _SEED, entry.example_id, CAPTIONS)
+    return replace(entry, attributes={**known, **said}, captions=texts)
+
+
+DATASET = Renders()

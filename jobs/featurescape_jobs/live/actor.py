@@ -1,0 +1,55 @@
+"""The Ray actor around a network: a thin class, so that who starts it need not import torch."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from featurescape_jobs.live.requests import (
+    ActivationsQuestion,
+    NetworkSetup,
+    UnitQuestion,
+    parse_question,
+)
+
+if TYPE_CHECKING:
+    from featurescape_jobs.live.network import LiveNetwork
+
+
+class NetworkActor:
+    """Answers questions about one network, one after the other, as JSON text.
+
+    It is loaded by the first question: what goes wrong then is the answer to it.
+    """
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        self._setup = setup
+
+    @cached_property
+    def _network(self) -> LiveNetwork:
+        from featurescape_jobs.live.network import LiveNetwork
+
+        return LiveNetwork(NetworkSetup.model_validate(self._setup))
+
+    def describe(self) -> bytes:
+        """As `LiveNetwork.describe`."""
+        return _json(self._network.describe())
+
+    def activations(self, question: dict[str, Any], picture: bytes | None) -> bytes | None:
+        """As `LiveNetwork.activations`; None: the picture is not kept here, ask again with it."""
+        asked = parse_question(ActivationsQuestion, question)
+        if not self._network.look_at(asked.picture, picture):
+            return None
+        return _json(self._network.activations(asked.picture, asked.layer))
+
+    def unit(self, question: dict[str, Any], picture: bytes | None) -> bytes | None:
+        """As `LiveNetwork.unit`; None: the picture is not kept here, ask again with it."""
+        asked = parse_question(UnitQuestion, question)
+        if not self._network.look_at(asked.picture, picture):
+            return None
+        return _json(self._network.unit(asked.picture, asked.unit))
+
+
+def _json(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, allow_nan=False).encode()

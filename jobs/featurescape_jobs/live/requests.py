@@ -1,0 +1,80 @@
+"""What is asked of a live network. Light: the service checks requests with these, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.specs import SHA256_PATTERN, ModelSpec, Spec
+from featurescape_jobs.specs.base import LayerName
+
+ExplainMethod = Literal["saliency", "guided_backprop", "deconvolution"]
+Place = Annotated[int, Field(ge=0, lt=10_000_000)]
+
+
+class NetworkQuestion(Spec):
+    """Which network; the answer says what can be asked of it."""
+
+    model: ModelSpec
+
+
+class ActivationsQuestion(NetworkQuestion):
+    """What a layer gives for a picture."""
+
+    picture: str = Field(pattern=SHA256_PATTERN, description="Id of a picture, its sha256.")
+    layer: LayerName
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One channel of a layer, how it is to be explained, and where."""
+
+    layer: str
+    channel: int
+    method: ExplainMethod = "saliency"
+    cell: tuple[int, int] | None = None
+    """Row and column of the map; None: where it is largest."""
+
+
+class UnitQuestion(ActivationsQuestion):
+    """What one channel of a layer gives for a picture, and what in the picture it owes that to."""
+
+    channel: Place
+    method: ExplainMethod = "saliency"
+    cell: tuple[Place, Place] | None = Field(
+        default=None, description="Row and column of the map; none: where it is largest."
+    )
+
+    @property
+    def unit(self) -> Unit:
+        return Unit(self.layer, self.channel, self.method, self.cell)
+
+
+class NetworkSetup(Spec):
+    """What an actor needs to know to load its network."""
+
+    model: ModelSpec
+    storage_root: str
+    allowed_roots: tuple[str, ...] | None
+    threads: int = Field(ge=1)
+
+
+Q = TypeVar("Q", bound=Spec)
+
+
+def parse_question(kind: type[Q], data: Any) -> Q:
+    """The question that ``data`` is; raises `SpecError`, which names the first wrong field."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])[:200] or "body"
+        known = f"; there are {', '.join(kind.model_fields)}" if _is_unknown(first) else ""
+        raise SpecError(f"{field}: {first['msg']}{known}", field=field) from None
+
+
+def _is_unknown(problem: Any) -> bool:
+    return problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1

@@ -1,0 +1,90 @@
+"""A captioner: it looks at a picture through another network of the catalog and describes it in words.
+
+The entry is the decoder, an LSTM with soft attention (`captioning.decoder`); which encoder it looks through
+is `specs.CaptionerSpec`'s business. It is trained by the job `training` and used by the job `captions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.models.base import ModelCard, untrained
+from featurescape_jobs.specs import CaptionerSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    from featurescape_jobs.captioning.decoder import Decoder
+
+CARD = ModelCard(
+    name="captioner",
+    title="Captioner",
+    summary="Describes pictures: a network's grid, soft attention over it, an LSTM over words.",
+    paper="Xu et al. 2015, Show, attend and tell",
+    gives="captions",
+    layers=("attention", "output"),
+    default_layer="output",
+    default_pooling="last",
+    weights=None,
+    trainable=True,
+)
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """The entry of the registry, in one of its shapes."""
+
+    shape: CaptionerSpec = field(default_factory=CaptionerSpec)
+    dimensions: int | None = None
+    """D of the encoder's grid; None: not known yet."""
+
+    @property
+    def name(self) -> str:
+        return CARD.name
+
+    @property
+    def card(self) -> ModelCard:
+        return CARD
+
+    def configured(self, shape: CaptionerSpec, dimensions: int) -> Captioner:
+        """The same in another shape, for grids of ``dimensions`` values."""
+        return Captioner(shape, dimensions)
+
+    def build(self, n_classes: int) -> Decoder:
+        """Grids (N, L, D) and words (N, T) to logits (N, T, n_classes): a word is a class."""
+        from featurescape_jobs.captioning.decoder import Decoder
+
+        assert self.dimensions is not None, "a captioner is built for the grid of its encoder"
+        return Decoder(self.dimensions, self.shape, n_classes)
+
+    def pretrained(self) -> Decoder:
+        """There are none: raises `WeightsError`."""
+        raise untrained(self.name)
+
+    def classes(self) -> None:
+        """None: the words are those of the training data."""
+
+
+def check_training(spec: TrainingSpec) -> None:
+    """Raise `SpecError` where a captioner cannot be trained so; nothing is read."""
+    card = DATASETS[spec.dataset.name].card
+    if not card.captions:
+        known = ", ".join(name for name, entry in DATASETS.items() if entry.card.captions)
+        raise SpecError(
+            f"dataset: {card.name} has no captions; a captioner learns from {known}", field="dataset"
+        )
+    if spec.model.weights != "pretrained":
+        raise SpecError(
+            "model.weights: a captioner starts fresh; leave it out, and name the weights of its encoder "
+            "in model.captioner.encoder.weights",
+            field="model.weights",
+        )
+    if spec.validation_split == spec.dataset.split:
+        raise SpecError(
+            f"validation_split: {spec.validation_split} is what is learned from; name another split",
+            field="validation_split",
+        )
+
+
+MODEL = Captioner()

@@ -1,0 +1,116 @@
+"""Preferred inputs of channels: what each would most like to see, by a recipe.
+
+The Toolbox's recipes make the middle cell of a channel grow, from pixels; lucid the channel in the mean
+over its cells, from frequencies. A picture depends on its channel and its generator alone, so channels can be
+made together in any way.
+
+Memory: of n pictures their parameters, moments and gradients, about ten times the pictures as float32,
+and the activations of one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from featurescape_jobs.graphs import NoGraphError
+from featurescape_jobs.inside.maps import channel_map
+from featurescape_jobs.networks import LoadedNetwork
+from featurescape_jobs.optvis.objectives import Channel, Neuron, Objective
+from featurescape_jobs.optvis.optimize import LucidOptions, Task, ascend, optimize
+from featurescape_jobs.optvis.parameterizations import Canvas, Frequencies, Pixels
+from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
+from featurescape_jobs.optvis.rectifiers import Gate
+from featurescape_jobs.optvis.regularizers import TOOLBOX
+from featurescape_jobs.optvis.transforms import Generators, lucid
+
+LUCID = "lucid"
+FIRST_STEPS = {"smooth": 1.0, "sparse": 1.0, "decayed": 10.0, "contributing": 1.0}
+"""Root mean square of the first step, of 255; most where a third of all is lost in each.
+
+The Toolbox's rate of 100 was chosen for one network. With efficientnet_lite0 it starts with a quarter of
+this, with lenet, whose pictures have 200 times fewer values, with a twentieth, and never arrives.
+"""
+
+
+@dataclass(frozen=True)
+class PreferredOptions:
+    """What all pictures have in common."""
+
+    side_px: int
+    fixed: bool
+    """Whether the layer takes pictures of this size only."""
+    mean: tuple[float, ...]
+    """(C,) values 0 to 255: of the dataset that the network learned."""
+    steps: int | None = None
+    """None: each recipe's own."""
+
+    def steps_of(self, recipe: str) -> int:
+        """That a recipe takes."""
+        return self.steps or (LucidOptions().steps if recipe == LUCID else TOOLBOX[recipe].steps)
+
+
+@dataclass(frozen=True)
+class OfMap:
+    """An objective of maps, for a layer that may give steps or a vector."""
+
+    objective: Objective
+
+    def __call__(self, activation: torch.Tensor) -> torch.Tensor:
+        return self.objective(channel_map(activation[None])[0])
+
+
+class Maker:
+    """Makes preferred inputs; for one thread, because its ReLUs open and close.
+
+    Args:
+        network: frozen.
+        layer: module path.
+        mode: how it computes.
+        device: where.
+        options: of the pictures.
+    """
+
+    def __init__(
+        self,
+        network: LoadedNetwork,
+        layer: str,
+        mode: Mode,
+        device: torch.device,
+        options: PreferredOptions,
+    ) -> None:
+        self._gate, self._options, self._device = Gate(), options, device
+        self._network = _gated(network, layer, mode, device, self._gate)
+
+    def make(self, recipe: str, channels: Sequence[int], generators: Generators) -> torch.Tensor:
+        """A picture for each channel: (N, C, side_px, side_px), 0 to 255.
+
+        Args:
+            recipe: ``lucid`` or one of `TOOLBOX`.
+            channels: N of the layer.
+            generators: one for each.
+        """
+        options, side = self._options, self._options.side_px
+        canvas = Canvas(self._network.channels, side, side, generators, self._device)
+        kind = Channel if recipe == LUCID else Neuron
+        objectives = [OfMap(kind(channel)) for channel in channels]
+        task = Task(self._network, objectives, generators, side if options.fixed else None)
+        steps = options.steps_of(recipe)
+        if recipe == LUCID:
+            chosen = LucidOptions(steps=steps, transforms=lucid(side))
+            return optimize(task, Frequencies(canvas), self._gate, chosen).pictures
+        pixels = Pixels(canvas, options.mean)
+        changed = replace(TOOLBOX[recipe], steps=steps, first_step=FIRST_STEPS[recipe])
+        return ascend(task, pixels, changed, self._gate).pictures
+
+
+def _gated(
+    network: LoadedNetwork, layer: str, mode: Mode, device: torch.device, gate: Gate
+) -> PixelNetwork:
+    """With ReLUs that the gate opens; plain where the network is no graph."""
+    try:
+        return build_pixels(network, layer, mode, device, gate)
+    except NoGraphError:
+        return build_pixels(network, layer, "float32", device)

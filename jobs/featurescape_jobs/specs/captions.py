@@ -1,0 +1,113 @@
+"""Specs of captions: how a captioner is trained, and the job `captions`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, ModelSpec, Spec
+
+MAX_BEAM = 64
+
+
+class CaptionTrainingSpec(Spec):
+    """How a captioner learns."""
+
+    max_words: int = Field(
+        default=30,
+        ge=1,
+        le=200,
+        description="Words of a caption that are learned; the rest is cut.",
+    )
+    min_count: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="Words that the training part has less often become the unknown word.",
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="Part of the target spread over all words."
+    )
+    attention_penalty: float = Field(
+        default=1.0,
+        ge=0,
+        le=1000,
+        description="Weight of the doubly stochastic term, (1 - Σ_t α_tl)² of every position l, beside "
+        "the mean cross entropy of a word.",
+    )
+    attention_reduction: Literal["positions_sum", "positions_mean", "mean"] = Field(
+        default="mean",
+        description="How the term is reduced: the sum over positions in the mean over examples (the "
+        "paper), the mean over positions in the sum over examples (its authors' code), or the mean "
+        "over both (weaker than the paper by the number of positions).",
+    )
+    patience: int = Field(
+        default=3,
+        ge=1,
+        le=1000,
+        description="Epochs without a lower held-out loss after which training ends.",
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="Which epoch's weights are kept: that with the lowest held-out loss, or the last.",
+    )
+    captions_per_example: Literal["all", "one"] = Field(
+        default="all",
+        description="What an epoch reads of an example: all its captions, or one of them, another one "
+        "in each epoch.",
+    )
+
+
+class CaptionsSpec(BaseJobSpec):
+    """Describe pictures in words, with a trained captioner."""
+
+    job: Literal["captions"] = "captions"
+    dataset: DatasetSpec = Field(description="The pictures; their own captions are references.")
+    model: ModelSpec = Field(description="The model captioner and, in `training`, who trained it.")
+    beam: int = Field(
+        default=5,
+        ge=1,
+        le=MAX_BEAM,
+        description="Captions that are followed at a time; 1: the greedy choice of each word.",
+    )
+    max_words: int = Field(
+        default=30,
+        ge=1,
+        le=200,
+        description="Words of a caption; one that does not end with them is truncated.",
+    )
+    alternatives: int = Field(
+        default=4, ge=0, lt=MAX_BEAM, description="Captions beside the best one; below `beam`."
+    )
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Pictures whose captions are looked for together; none: fits the encoder's grid.",
+    )
+    shard_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Examples per shard, the unit of retry and commit; none: fits the dataset.",
+    )
+    execution: Literal["auto", "float32", "folded", "bfloat16", "compiled"] = Field(
+        default="auto", description="How the encoder is run, as in `features`."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> CaptionsSpec:
+        if "alternatives" in self.model_fields_set and self.alternatives >= self.beam:
+            raise ValueError(
+                f"alternatives: a beam of {self.beam} has at most {self.beam - 1}; "
+                "ask for fewer, or for a wider beam"
+            )
+        if self.model.training is None:
+            raise ValueError("model.training: name the `training` job of the captioner")
+        return self
+
+    @property
+    def kept_alternatives(self) -> int:
+        """Those asked for, or as many as the beam has."""
+        return min(self.alternatives, self.beam - 1)

@@ -1,0 +1,35 @@
+/** The galleries: job type → module. A new one is a file here and a line. */
+
+import type { Job } from "../api/types";
+import type { Gallery } from "./types";
+
+type Load = () => Promise<{ gallery: Gallery }>;
+
+export const GALLERIES: Readonly<Record<string, Load>> = {
+  dreams: () => import("./dreams"),
+  filters: () => import("./filters"),
+  activations: () => import("./activations"),
+  gradients: () => import("./gradients"),
+  units: () => import("./units"),
+  dynamics: () => import("./dynamics"),
+};
+
+/** Whether the job's artifact can be looked at as a gallery now. */
+export function hasGallery(job: Job): boolean {
+  return Object.hasOwn(GALLERIES, job.job) && job.status === "SUCCEEDED";
+}
+
+export function galleryPath(job: string, row?: number): string {
+  const base = `/jobs/${encodeURIComponent(job)}/gallery`;
+  return row === undefined ? base : `${base}/${row}`;
+}
+
+export function unitPath(job: string, channel: number): string {
+  return `/jobs/${encodeURIComponent(job)}/units/${channel}`;
+}
+
+/** The gallery of a job type, or null where there is none. */
+export async function loadGallery(job: string): Promise<Gallery | null> {
+  const load = Object.hasOwn(GALLERIES, job) ? GALLERIES[job] : undefined;
+  return load ? (await load()).gallery : null;
+}

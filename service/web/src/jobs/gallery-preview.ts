@@ -1,0 +1,44 @@
+/** The first pictures of a gallery, when the row of its job comes into sight. */
+
+import { getManifest, getRows } from "../api/client";
+import type { Job } from "../api/types";
+import { galleryPath, loadGallery } from "../galleries/index";
+import { pictureElement } from "../galleries/picture";
+import { fill, h } from "../lib/dom";
+
+const SHOWN = 4;
+
+async function pictures(job: Job): Promise<HTMLElement[]> {
+  const gallery = await loadGallery(job.job);
+  if (!gallery || !("kind" in gallery)) return [];
+  const about = { job, manifest: await getManifest(job.id) };
+  const { rows } = await getRows<never>(job.id, gallery.kind, { limit: SHOWN, columns: gallery.wallColumns });
+  return rows.flatMap((row) => {
+    const { picture } = gallery.tile(row, about);
+    return picture ? [pictureElement(picture, { alt: "" })] : [];
+  });
+}
+
+export class GalleryPreview {
+  readonly element: HTMLAnchorElement;
+  private readonly seen: IntersectionObserver;
+
+  constructor(private readonly job: Job) {
+    this.element = h("a", { class: "preview gallery-preview", href: galleryPath(job.id), label: "Open the gallery", attrs: { tabindex: "-1" } });
+    this.seen = new IntersectionObserver((entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) void this.start();
+    });
+    this.seen.observe(this.element);
+  }
+
+  destroy(): void {
+    this.seen.disconnect();
+  }
+
+  private async start(): Promise<void> {
+    this.seen.disconnect();
+    const found = await pictures(this.job).catch(() => []);
+    this.element.classList.toggle("single", found.length < SHOWN);
+    fill(this.element, ...found.slice(0, found.length < SHOWN ? 1 : SHOWN));
+  }
+}

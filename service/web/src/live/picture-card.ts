@@ -1,0 +1,119 @@
+/** The picture as the network sees it, what the network says it is, and where another one comes from. */
+
+import { thumbnailUrl } from "../api/client";
+import { fill, h, setText } from "../lib/dom";
+import { formatCount } from "../lib/format";
+import { icon } from "../lib/icons";
+import { type Activations, dataUrl, type Output, type Shape, type UnitAnswer } from "./types";
+import type { Source } from "./url-state";
+
+export interface PictureActions {
+  onFile(file: Blob): void;
+  onSource(source: Source): void;
+}
+
+export interface Samples {
+  map: string;
+  title: string;
+  rows: number[];
+}
+
+const SMALL_PX = 96;
+
+/** Rows spread evenly over a map's examples. */
+export function spread(examples: number, count: number): number[] {
+  const n = Math.min(examples, count);
+  return Array.from({ length: n }, (_, k) => Math.floor(((k + 0.5) * examples) / n));
+}
+
+/** Left, top, width and height in percent of the part of a box that lies in the picture. */
+export function boxShare(box: NonNullable<UnitAnswer["box"]>, [, height, width]: Shape): [number, number, number, number] {
+  const [top, left, bottom, right] = box;
+  const clamp = (value: number, size: number) => Math.min(size, Math.max(0, value));
+  const [x0, x1, y0, y1] = [clamp(left, width), clamp(right, width), clamp(top, height), clamp(bottom, height)];
+  return [(100 * x0) / width, (100 * y0) / height, (100 * (x1 - x0)) / width, (100 * (y1 - y0)) / height];
+}
+
+function outputRow(output: Output): HTMLElement {
+  const share = output.probability ?? 0;
+  const bar = h("i", {});
+  bar.style.transform = `scaleX(${share})`;
+  return h(
+    "li",
+    {},
+    h("span", { class: "live-output-name" }, output.name ?? `output ${output.index}`),
+    h("span", { class: "faint" }, `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`),
+    h("span", { class: "live-output-bar" }, bar),
+  );
+}
+
+export class PictureCard {
+  private readonly file = h("input", { type: "file", class: "visually-hidden", testid: "live-file", tabIndex: -1, attrs: { accept: "image/*", "aria-hidden": "true" } });
+  private readonly seen = h("div", { class: "live-seen", attrs: { hidden: "" } });
+  private readonly field = h("span", { class: "live-field", attrs: { hidden: "" } });
+  private readonly size = h("p", { class: "faint live-size" });
+  private readonly outputs = h("ul", { class: "live-outputs", label: "Most probable outputs", testid: "live-outputs" });
+  private readonly problem = h("p", { class: "problem", role: "alert", testid: "live-picture-problem", attrs: { hidden: "" } });
+  private readonly samples = h("div", { class: "live-samples", attrs: { hidden: "" } });
+  readonly element: HTMLElement;
+
+  constructor(private readonly actions: PictureActions) {
+    this.file.addEventListener("change", () => {
+      const chosen = this.file.files?.[0];
+      this.file.value = "";
+      if (chosen) actions.onFile(chosen);
+    });
+    const choose = h("button", { type: "button", class: "button", testid: "live-choose", on: { click: () => this.choose() } }, icon("pictures"), "Choose a picture");
+    this.element = h(
+      "section",
+      { class: "card live-card live-picture", label: "Picture" },
+      this.seen,
+      this.size,
+      this.problem,
+      h("div", { class: "live-choosing" }, choose, h("span", { class: "faint" }, "or drop or paste one")),
+      this.file,
+      this.outputs,
+      this.samples,
+    );
+  }
+
+  /** Opens the browser's own dialog. */
+  choose(): void {
+    this.file.click();
+  }
+
+  show(shown: Activations): void {
+    const { picture } = shown;
+    const sharp = Math.max(picture.width, picture.height) < SMALL_PX ? "pixelated" : "";
+    const image = h("img", { class: sharp, testid: "live-seen", attrs: { alt: "The picture as the network sees it", draggable: "false", src: dataUrl(picture) } });
+    fill(this.seen, image, this.field);
+    this.seen.hidden = false;
+    const [height, width] = picture.size_px;
+    setText(this.size, `${formatCount(width)} × ${formatCount(height)} px, seen as ${picture.width} × ${picture.height}`);
+    fill(this.outputs, ...shown.outputs.map(outputRow));
+    this.fail("");
+  }
+
+  /** Marks what a cell sees; null: nothing. */
+  mark(box: UnitAnswer["box"], input: Shape): void {
+    const share = box && boxShare(box, input);
+    this.field.hidden = !share || (share[2] > 99 && share[3] > 99);
+    if (share) Object.assign(this.field.style, { left: `${share[0]}%`, top: `${share[1]}%`, width: `${share[2]}%`, height: `${share[3]}%` });
+  }
+
+  fail(message: string): void {
+    setText(this.problem, message);
+    this.problem.hidden = message === "";
+  }
+
+  /** Pictures of a map, to begin with. */
+  offer({ map, title, rows }: Samples): void {
+    const buttons = rows.map((row) => {
+      const image = h("img", { class: "picture", attrs: { alt: "", loading: "lazy", src: thumbnailUrl(map, row) } });
+      image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
+      return h("button", { type: "button", label: `Example ${row} of ${title}`, testid: "live-sample", on: { click: () => this.actions.onSource({ map, row }) } }, image);
+    });
+    fill(this.samples, h("h3", {}, `From ${title}`), h("div", { class: "live-sample-grid" }, ...buttons));
+    this.samples.hidden = rows.length === 0;
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Questions to the service, of each kind one at a time: the latest wins, an older one is given up. A
+ * picture that the service has forgotten is sent again.
+ */
+
+import { ApiError, postBytes, postJson } from "../api/client";
+import type { Activations, Cell, Method, ModelChoice, NetworkInfo, UnitAnswer } from "./types";
+
+export interface UnitQuestion {
+  layer: string;
+  channel: number;
+  method: Method;
+  /** None: where the map is largest. */
+  cell: Cell | null;
+}
+
+/** Whether a question was given up because a newer one took its place. */
+export function isGivenUp(error: unknown): boolean {
+  return (error as Error).name === "AbortError";
+}
+
+export class Session {
+  private readonly pending = new Map<string, AbortController>();
+  private blob: Blob | null = null;
+  private picture: string | null = null;
+
+  constructor(readonly model: ModelChoice) {}
+
+  get hasPicture(): boolean {
+    return this.blob !== null;
+  }
+
+  /** Another network for the same picture. */
+  with(model: ModelChoice): Session {
+    this.close();
+    const next = new Session(model);
+    next.blob = this.blob;
+    next.picture = this.picture;
+    return next;
+  }
+
+  /** Gives up whatever is under way. */
+  close(): void {
+    for (const each of this.pending.values()) each.abort();
+    this.pending.clear();
+  }
+
+  start(): Promise<NetworkInfo> {
+    return this.latest("network", (signal) => postJson<NetworkInfo>("/v1/live/networks", { model: this.model }, signal));
+  }
+
+  /** Sends a picture; the questions that follow are about it. */
+  async use(blob: Blob): Promise<void> {
+    this.giveUp("activations");
+    this.giveUp("unit");
+    const picture = await this.latest("picture", (signal) => this.upload(blob, signal));
+    this.blob = blob;
+    this.picture = picture;
+  }
+
+  activations(layer: string): Promise<Activations> {
+    this.giveUp("unit");
+    return this.ask("activations", { layer });
+  }
+
+  unit(question: UnitQuestion): Promise<UnitAnswer> {
+    return this.ask("unit", { ...question });
+  }
+
+  private async upload(blob: Blob, signal: AbortSignal): Promise<string> {
+    return (await postBytes<{ picture: string }>("/v1/live/pictures", blob, signal)).picture;
+  }
+
+  private ask<T>(what: string, question: Record<string, unknown>): Promise<T> {
+    return this.latest(what, async (signal) => {
+      const send = () => postJson<T>(`/v1/live/${what}`, { model: this.model, picture: this.picture, ...question }, signal);
+      try {
+        return await send();
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.code !== "not_found" || !this.blob) throw error;
+        this.picture = await this.upload(this.blob, signal);
+        return send();
+      }
+    });
+  }
+
+  private giveUp(what: string): void {
+    this.pending.get(what)?.abort();
+    this.pending.delete(what);
+  }
+
+  private async latest<T>(what: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.giveUp(what);
+    const controller = new AbortController();
+    this.pending.set(what, controller);
+    try {
+      const answer = await ask(controller.signal);
+      controller.signal.throwIfAborted();
+      return answer;
+    } finally {
+      if (this.pending.get(what) === controller) this.pending.delete(what);
+    }
+  }
+}

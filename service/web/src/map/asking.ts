@@ -1,0 +1,134 @@
+/** The buttons under an opened example: dream it, explain it, which units. Each is a job, watched here. */
+
+import { getCatalog, getJob, getRows, submitJob } from "../api/client";
+import { type Catalog, type Example, isTerminal, type Job } from "../api/types";
+import { navigate } from "../app/router";
+import { galleryPath } from "../galleries/index";
+import { findUnitJobs } from "../galleries/unit-links";
+import { ProgressBar, reasonLine } from "../jobs/parts";
+import { poll } from "../jobs/poll";
+import { fill, h, setText } from "../lib/dom";
+import { type Ask, askKey, askSpec, earlierJob, modelFor, type Source, sourceOf } from "./ask";
+
+const BUTTONS: readonly (readonly [ask: Ask, label: string, key: string])[] = [
+  ["dream", "Dream it", "D"],
+  ["explain", "Explain it", "E"],
+  ["units", "Which units", "U"],
+];
+const MOST_HOPS = 4;
+
+async function findSource(features: string): Promise<Source> {
+  let source = sourceOf(await getJob(features));
+  for (let hop = 0; hop < MOST_HOPS; hop += 1) {
+    const earlier = earlierJob(source);
+    if (earlier === null) return source;
+    source = sourceOf(await getJob(earlier));
+  }
+  return source;
+}
+
+export class Asking {
+  readonly element = h("section", { class: "asking", testid: "asking" });
+  private readonly status = h("div", { class: "asking-status", testid: "asking-status" });
+  private buttons: HTMLButtonElement[] = [];
+  private example: Example | null = null;
+  private source: Promise<Source> | null = null;
+  private catalog: Promise<Catalog> | null = null;
+  private endPoll: (() => void) | null = null;
+  private turn = 0;
+
+  /**
+   * @param features id of the features job of the map
+   */
+  constructor(private readonly features: string) {}
+
+  /** The buttons for an example; what was asked for the one before goes on, but is no longer watched. */
+  show(example: Example): HTMLElement {
+    this.stop();
+    this.example = example;
+    this.buttons = BUTTONS.map(([ask, label, key]) =>
+      h("button", { type: "button", class: "button", title: `${label} (${key})`, testid: `ask-${ask}`, on: { click: () => void this.ask(ask) } }, label),
+    );
+    fill(this.status);
+    fill(this.element, h("div", { class: "asking-buttons" }, ...this.buttons), this.status);
+    return this.element;
+  }
+
+  /** Ends the watching; a job that runs goes on. */
+  stop(): void {
+    this.turn += 1;
+    this.endPoll?.();
+    this.endPoll = null;
+    this.example = null;
+  }
+
+  /** Submits the job, or finds the one that was asked for before, and shows how far it is. */
+  async ask(ask: Ask): Promise<void> {
+    const { example } = this;
+    if (!example || this.buttons.some((button) => button.disabled)) return;
+    const turn = ++this.turn;
+    this.enable(false);
+    fill(this.status, h("p", { class: "faint", role: "status" }, "Asking …"));
+    try {
+      const job = await this.submit(ask, example.example_id);
+      if (turn === this.turn) this.watch(job, turn);
+    } catch (error) {
+      if (turn === this.turn) this.failed((error as Error).message);
+    }
+  }
+
+  private async submit(ask: Ask, exampleId: string): Promise<Job> {
+    this.source ??= findSource(this.features);
+    this.catalog ??= getCatalog();
+    const [source, catalog] = await Promise.all([this.source, this.catalog]).catch((error: unknown) => {
+      this.source = this.catalog = null;
+      throw error;
+    });
+    const looked = ask === "units" ? await this.lookedAt(source, catalog) : null;
+    const spec = askSpec(ask, exampleId, source, catalog, looked);
+    const key = askKey(spec);
+    const job = await submitJob(spec, key);
+    // What failed or was stopped is tried anew.
+    return job.status === "FAILED" || job.status === "STOPPED" ? submitJob(spec, `${key}-${Date.now().toString(36)}`) : job;
+  }
+
+  /** The layer of a finished `units` job of the same network, so that its units have pages. */
+  private async lookedAt(source: Source, catalog: Catalog): Promise<{ layer: string } | null> {
+    const { model } = modelFor("units", source.model, catalog);
+    const [layer] = (await findUnitJobs(model)).keys();
+    return layer === undefined ? null : { layer };
+  }
+
+  private watch(first: Job, turn: number): void {
+    let job = first;
+    const bar = new ProgressBar("Progress");
+    fill(this.status, bar.element, h("a", { class: "faint", href: `/jobs/${encodeURIComponent(job.id)}`, testid: "asking-job" }, job.id));
+    this.endPoll = poll(async (signal) => {
+      if (!isTerminal(job.status)) job = await getJob(job.id, signal);
+      if (turn !== this.turn) return false;
+      bar.update(job, Date.now());
+      if (isTerminal(job.status)) void this.ended(job, turn);
+      return !isTerminal(job.status);
+    });
+  }
+
+  private async ended(job: Job, turn: number): Promise<void> {
+    this.endPoll?.();
+    if (job.status === "SUCCEEDED" && job.rows !== 0) return navigate(galleryPath(job.id, 0));
+    // One example went in: where none came out, the one error row says why.
+    const bad = job.status === "SUCCEEDED" ? await getRows<{ message: string }>(job.id, "errors", { limit: 1 }).catch(() => null) : null;
+    if (turn === this.turn) this.failed(bad?.rows[0]?.values.message ?? "", job);
+  }
+
+  private failed(message: string, job?: Job): void {
+    this.enable(true);
+    const link = job && h("a", { href: `/jobs/${encodeURIComponent(job.id)}`, class: "text-button" }, "its job");
+    const problem = h("p", { class: "problem", role: "alert", testid: "asking-problem" });
+    setText(problem, message);
+    fill(this.status, message !== "" ? problem : null, job ? reasonLine(job) : null, link);
+  }
+
+  private enable(on: boolean): void {
+    for (const button of this.buttons) button.disabled = !on;
+  }
+}

@@ -1,0 +1,255 @@
+"""The page of `dynamics` and a map of states in Debian's Chromium: charts, sentences, the row marked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from gallery_builders import run_job
+from service_fakes import RunningService, running_service
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+READY = "() => document.body.dataset.ready === 'true'"
+DIGITS = {"name": "digits"}
+PARTS = ["spectra", "powers", "gradients", "jacobians", "gates", "clipping"]
+
+
+def row_model(cell: str) -> dict[str, Any]:
+    recurrent = {"cell": cell, "hidden_units": 12}
+    return {"name": "row_lstm", "weights": "random", "recurrent": recurrent}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with running_service(tmp_path_factory.mktemp("dynamics")) as service:
+        service.runner.up = False
+        yield service
+
+
+@pytest.fixture(scope="module")
+def measured(running: RunningService) -> str:
+    """An RNN and an LSTM, and a matrix that turns."""
+    spec = {
+        "job": "dynamics",
+        "dataset": DIGITS,
+        "model": row_model("rnn"),
+        "compare": row_model("lstm"),
+        "matrices": [{"name": "turns", "values": [[0, -1], [1, 0]]}],
+        "examples": 60,
+        "gradient_examples": 6,
+        "jacobian_examples": 2,
+        "powers": 30,
+        "title": "<b>memory</b>",
+    }
+    return run_job(running, spec)
+
+
+@pytest.fixture(scope="module")
+def states(running: RunningService) -> str:
+    """A map of 200 states of 30 digits."""
+    model, dataset = row_model("lstm"), {**DIGITS, "limit": 30}
+    features = run_job(
+        running, {"job": "features", "dataset": dataset, "model": model, "pooling": "steps"}
+    )
+    laid_out = {"features": features, "perplexity": 10, "iterations": 100, "max_states": 200}
+    embedding = run_job(running, {"job": "embedding", **laid_out})
+    layers = ["density", "step", "category", "thumbnails"]
+    return run_job(running, {"job": "tiles", "embedding": embedding, "color_layers": layers})
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page; no console error and no CSP violation may come up while it is used."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    opened = context.new_page()
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(f"{message.type}: {message.text}")
+
+    opened.on("console", listen)
+    opened.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+def open_page(page: Page, running: RunningService, path: str) -> None:
+    page.goto(f"{running.url}{path}")
+    page.wait_for_function(READY)
+
+
+def details(running: RunningService, job_id: str) -> dict[str, Any]:
+    body = running.storage.read(f"jobs/{job_id}/manifest.json")
+    found: dict[str, Any] = json.loads(body)["details"]
+    return found
+
+
+def figure(value: float) -> str:
+    """Three significant figures, as the viewer writes them."""
+    return f"{float(f'{value:.3g}'):g}"
+
+
+def test_the_job_leads_to_its_charts(page: Page, running: RunningService, measured: str) -> None:
+    page.goto(f"{running.url}/jobs/{measured}")
+    page.get_by_test_id("open-gallery").click()
+    page.wait_for_function(READY)
+    expect(page).to_have_url(f"{running.url}/jobs/{measured}/gallery")
+    expect(page.get_by_role("heading", level=1)).to_have_text("<b>memory</b>")
+    for part in PARTS:
+        expect(page.get_by_test_id(f"part-{part}")).to_be_visible()
+    page.get_by_test_id("to-job").click()
+    expect(page).to_have_url(f"{running.url}/jobs/{measured}")
+
+
+def test_each_chart_says_the_numbers_of_the_job(
+    page: Page, running: RunningService, measured: str
+) -> None:
+    told = details(running, measured)
+    open_page(page, running, f"/jobs/{measured}/gallery")
+    of_rnn = next(each for each in told["matrices"] if each["matrix"] == "theta_h")
+    spectra = page.get_by_test_id("sentence-spectra")
+    expect(spectra).to_contain_text(f"the RNN’s θₕ has {figure(of_rnn['spectral_radius'])}")
+    expect(spectra).to_contain_text("turns has 1, so that its past stays")
+    gradients = page.get_by_test_id("sentence-gradients")
+    expect(gradients).to_contain_text("Over 27 steps back the RNN’s gradient of h vanishes")
+    for each in told["gradients"]:
+        if each["path"] != "carousel":
+            expect(gradients).to_contain_text(
+                f"a factor of {figure(each['factor_per_step'])} a step"
+            )
+    norms = told["parameter_gradients"]
+    clipping = page.get_by_test_id("sentence-clipping")
+    expect(clipping).to_contain_text(f"RNN {figure(norms[0]['median_norm'])} in the median")
+
+
+def test_the_charts_have_a_line_for_every_path_and_a_point_for_every_eigenvalue(
+    page: Page, running: RunningService, measured: str
+) -> None:
+    open_page(page, running, f"/jobs/{measured}/gallery")
+    lines = page.get_by_test_id("part-gradients").locator(".series li")
+    names = ["RNN ∂h_T/∂h_t", "LSTM ∂h_T/∂h_t", "LSTM ∂C_T/∂C_t", "LSTM along C alone"]
+    expect(lines).to_have_text(names)
+    chart = page.get_by_test_id("chart-gradients")
+    expect(chart.locator(".plot-line")).to_have_count(4)
+    expect(chart.locator(".plot-band")).to_have_count(4)
+    planes = page.get_by_test_id("plane-spectra")
+    expect(planes).to_have_count(3)
+    expect(planes.nth(0).locator(".plot-cloud circle")).to_have_count(2)  # i and -i
+    expect(planes.nth(1).locator(".plot-cloud circle")).to_have_count(12)
+    expect(planes.nth(2).locator(".plot-cloud circle")).to_have_count(4 * 12)
+    jacobians = page.get_by_test_id("plane-jacobians").locator("svg")
+    expect(jacobians.nth(1)).to_have_attribute("aria-label", "Eigenvalues of the Jacobians: LSTM")
+
+
+def test_eigenvalues_that_turn_lie_on_the_unit_circle(
+    page: Page, running: RunningService, measured: str
+) -> None:
+    open_page(page, running, f"/jobs/{measured}/gallery")
+    plane = page.get_by_test_id("plane-spectra").first
+
+    def number(selector: str, name: str) -> float:
+        value = plane.locator(selector).first.get_attribute(name)
+        assert value is not None
+        return float(value)
+
+    x, y, r = (number("circle.plot-level", name) for name in ("cx", "cy", "r"))
+    at_x, at_y = (number(".plot-cloud circle", name) for name in ("cx", "cy"))
+    assert abs(at_x - x) < 0.2
+    assert abs(abs(at_y - y) - r) < 0.2
+
+
+def test_a_chart_is_read_by_pointer_and_by_keys(
+    page: Page, running: RunningService, measured: str
+) -> None:
+    open_page(page, running, f"/jobs/{measured}/gallery")
+    chart = page.get_by_test_id("chart-gradients")
+    reading = chart.get_by_test_id("reading")
+    chart.locator(".plot").focus()
+    page.keyboard.press("Home")
+    expect(reading).to_contain_text("steps back 0")
+    expect(reading).to_contain_text("RNN ∂h_T/∂h_t 1")
+    page.keyboard.press("ArrowRight")
+    expect(reading).to_contain_text("steps back 1:")
+    page.keyboard.press("End")
+    expect(reading).to_contain_text("steps back 27:")
+    page.keyboard.press("Escape")
+    expect(reading).to_be_empty()
+    chart.locator(".plot").hover()
+    expect(reading).to_contain_text("steps back 1")  # in the middle of 27
+
+
+def test_a_phone_has_room_for_the_charts_in_both_themes(
+    page: Page, running: RunningService, measured: str
+) -> None:
+    page.set_viewport_size({"width": 380, "height": 800})
+    open_page(page, running, f"/jobs/{measured}/gallery")
+    theme = page.evaluate("document.documentElement.dataset.theme")
+    page.keyboard.press("t")
+    assert page.evaluate("document.documentElement.dataset.theme") != theme
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    line = page.get_by_test_id("chart-powers").locator(".plot-line").first
+    color = line.evaluate("element => getComputedStyle(element).stroke")
+    page.keyboard.press("t")
+    assert line.evaluate("element => getComputedStyle(element).stroke") != color
+
+
+def test_without_data_there_are_eigenvalues_and_powers_alone(
+    page: Page, running: RunningService
+) -> None:
+    turns = [{"name": "turns", "values": [[0, -1], [1, 0]]}]
+    job_id = run_job(running, {"job": "dynamics", "matrices": turns, "powers": 5})
+    open_page(page, running, f"/jobs/{job_id}/gallery")
+    expect(page.locator(".part")).to_have_count(2)
+    expect(page.get_by_test_id("sentence-powers")).to_contain_text(
+        "After 5 steps ‖θᵗ‖ is 1 for turns"
+    )
+
+
+# -- maps of states ----------------------------------------------------------------------------
+
+
+def test_a_state_shows_its_picture_with_the_row_marked(
+    page: Page, running: RunningService, states: str
+) -> None:
+    example = page.request.get(f"{running.url}/v1/maps/{states}/examples/17").json()
+    step = example["attributes"]["step"]
+    assert example["example_id"].endswith(f"#{step}")
+    open_page(page, running, f"/maps/{states}?layer=step&row=17")
+    expect(page.get_by_test_id("detail-id")).to_have_text(example["example_id"])
+    expect(page.get_by_test_id("detail-step")).to_have_text(f"After row {step + 1} of 28")
+    picture = page.get_by_test_id("detail-image").bounding_box()
+    mark = page.get_by_test_id("state-mark").bounding_box()
+    assert picture is not None
+    assert mark is not None
+    assert mark["y"] == pytest.approx(picture["y"] + picture["height"] * step / 28, abs=1)
+    assert mark["height"] == pytest.approx(picture["height"] / 28, abs=1)
+    assert mark["width"] == pytest.approx(picture["width"], abs=1)
+
+
+def test_steps_have_a_legend_of_their_own(page: Page, running: RunningService, states: str) -> None:
+    open_page(page, running, f"/maps/{states}?layer=step")
+    legend = page.get_by_test_id("legend")
+    expect(legend.get_by_role("heading", name="Steps")).to_be_visible()
+    expect(legend.locator(".class-name").first).to_have_text("step 0")
+    page.get_by_test_id("only-27").click()
+    expect(page).to_have_url(f"{running.url}/maps/{states}?layer=step&only=27")
+    page.get_by_test_id("layer-category").click()
+    expect(page).to_have_url(f"{running.url}/maps/{states}?layer=category")
+    expect(legend.locator(".class-name").first).to_have_text("0")

@@ -1,0 +1,258 @@
+"""The live page in Debian's Chromium, on a Ray of its own; and what holds behind it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from featurescape.embedded import EmbeddedService
+from featurescape.handles import Map
+from service_fakes import running_service
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+READY = "() => document.body.dataset.ready === 'true'"
+LENET = "/live?model=lenet&weights=random&layer=conv1"
+START_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page; no console error and no CSP violation may come up while it is used."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    opened = context.new_page()
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(f"{message.type}: {message.text}")
+
+    opened.on("console", listen)
+    opened.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+def photo(value: int = 0) -> bytes:
+    rng = np.random.default_rng(value)
+    sink = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def choose(page: Page, data: bytes, name: str = "photo.png") -> None:
+    file = {"name": name, "mimeType": "image/png", "buffer": data}
+    page.get_by_test_id("live-file").set_input_files(file)
+
+
+def look(page: Page, service: EmbeddedService, path: str = LENET) -> None:
+    """Open the page with a picture, and wait until a unit is shown."""
+    page.goto(service.url + path)
+    expect(page.get_by_test_id("live-layer")).to_be_enabled(timeout=START_MS)
+    choose(page, photo())
+    expect(page.get_by_test_id("live-explanation")).to_be_visible(timeout=START_MS)
+    page.wait_for_function(READY)
+
+
+def unit(page: Page) -> int:
+    found = re.fullmatch(r"Channel (\d+)", page.get_by_test_id("live-unit").inner_text())
+    assert found is not None
+    return int(found[1])
+
+
+def settled(page: Page, channel: int) -> None:
+    expect(page).to_have_url(re.compile(rf"channel={channel}(&|$)"))
+    page.wait_for_function(READY)
+    assert unit(page) == channel
+
+
+def test_a_picture_a_layer_and_its_strongest_unit(page: Page, service: EmbeddedService) -> None:
+    look(page, service)
+    assert page.get_by_test_id("live-seen").evaluate("image => image.naturalWidth") == 28
+    assert page.get_by_test_id("live-map").evaluate("image => image.naturalWidth") == 24
+    assert page.get_by_test_id("live-outputs").locator("li").count() == 5
+    assert "ms" in page.get_by_test_id("live-facts").inner_text()
+
+
+def test_arrow_keys_move_through_the_units(page: Page, service: EmbeddedService) -> None:
+    look(page, service, f"{LENET}&channel=5")
+    settled(page, 5)
+    before = page.get_by_test_id("live-map").get_attribute("src")
+    for key, channel in (
+        ("ArrowRight", 6),
+        ("ArrowDown", 10),  # 16 channels lie in 4 columns
+        ("ArrowLeft", 9),
+        ("ArrowUp", 5),
+        ("End", 15),
+        ("ArrowRight", 15),
+        ("Home", 0),
+    ):
+        page.keyboard.press(key)
+        settled(page, channel)
+    assert page.get_by_test_id("live-map").get_attribute("src") != before
+
+
+def test_a_key_held_down_ends_at_the_last_unit(page: Page, service: EmbeddedService) -> None:
+    look(page, service, f"{LENET}&channel=0")
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+    settled(page, 12)
+
+
+def test_a_click_chooses_a_unit_and_a_cell(page: Page, service: EmbeddedService) -> None:
+    look(page, service, f"{LENET}&channel=0")
+    grid = page.get_by_test_id("live-grid")
+    box = grid.bounding_box()
+    assert box is not None
+    grid.click(position={"x": box["width"] * 0.875, "y": box["height"] * 0.125})
+    settled(page, 3)
+    page.get_by_test_id("live-map").click(position={"x": 2, "y": 2})
+    expect(page.get_by_test_id("live-facts")).to_contain_text("at row 0, column 0")
+
+
+def test_methods_and_layers_have_keys(page: Page, service: EmbeddedService) -> None:
+    look(page, service, f"{LENET}&channel=1")
+    for layer in ("relu1", "conv2", "relu2"):
+        page.keyboard.press("]")
+        expect(page.get_by_test_id("live-layer")).to_have_value(layer)
+    page.wait_for_function(READY)
+    gradient = page.get_by_test_id("live-explanation").get_attribute("src")
+    page.keyboard.press("3")
+    expect(page).to_have_url(re.compile("method=deconvolution"))
+    page.wait_for_function(READY)
+    expect(page.get_by_test_id("live-method-deconvolution")).to_have_attribute(
+        "aria-checked", "true"
+    )
+    assert page.get_by_test_id("live-explanation").get_attribute("src") != gradient
+    for layer in ("conv2", "relu1", "conv1"):
+        page.keyboard.press("[")
+        expect(page.get_by_test_id("live-layer")).to_have_value(layer)
+    expect(page.get_by_test_id("live-explanation-problem")).to_contain_text("no ReLU before conv1")
+
+
+def test_the_address_brings_the_same_unit_back(page: Page, service: EmbeddedService) -> None:
+    look(page, service, f"{LENET}&channel=7&method=saliency")
+    shown = page.get_by_test_id("live-map").get_attribute("src")
+    page.reload()
+    expect(page.get_by_test_id("live-layer")).to_be_enabled(timeout=START_MS)
+    expect(page.get_by_test_id("live-message")).to_contain_text("Choose a picture")
+    choose(page, photo())
+    settled(page, 7)
+    assert page.get_by_test_id("live-map").get_attribute("src") == shown
+
+
+def test_what_is_no_picture_is_said_and_the_next_one_works(
+    browser: Browser, service: EmbeddedService
+) -> None:
+    page = browser.new_page()  # the browser itself complains of the 422
+    page.goto(service.url + LENET)
+    expect(page.get_by_test_id("live-layer")).to_be_enabled(timeout=START_MS)
+    choose(page, b"<svg onload=alert(1)>", "evil.png")
+    expect(page.get_by_test_id("live-picture-problem")).to_contain_text("none of JPEG, PNG")
+    choose(page, photo())
+    expect(page.get_by_test_id("live-explanation")).to_be_visible(timeout=START_MS)
+    expect(page.get_by_test_id("live-picture-problem")).to_be_hidden()
+    page.close()
+
+
+def test_a_point_of_a_map_is_looked_at_live(
+    page: Page, digits_map: Map, service: EmbeddedService
+) -> None:
+    page.goto(f"{digits_map.url}?row=42")
+    page.get_by_test_id("look-live").click()
+    expect(page).to_have_url(re.compile(rf"/live\?map={digits_map.tiles.id}&row=42"))
+    page.get_by_test_id("live-model").select_option(index=1)  # the lenet that the map was made with
+    expect(page.get_by_test_id("live-layer")).to_be_enabled(timeout=START_MS)
+    expect(page.get_by_test_id("live-explanation")).to_be_visible(timeout=START_MS)
+    first = page.get_by_test_id("live-outputs").locator("li").first
+    expect(first).to_contain_text(str(digits_map.example(42)["class_name"]))
+    page.get_by_test_id("live-sample").first.click()
+    expect(page).to_have_url(re.compile(r"row=(?!42)\d+"))
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("width", [400, 1000, 1440])
+def test_nothing_is_cut_off(page: Page, service: EmbeddedService, theme: str, width: int) -> None:
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 860})
+    look(page, service)
+    wide = "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    assert page.evaluate(wide)
+    background = page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor")
+    assert background == {"dark": "rgb(12, 14, 17)", "light": "rgb(246, 244, 239)"}[theme]
+
+
+def test_a_service_without_live_networks_says_so(browser: Browser, tmp_path: Path) -> None:
+    with running_service(tmp_path, live_networks=0) as service:
+        page = browser.new_page()
+        page.goto(service.url + LENET)
+        expect(page.get_by_test_id("live-problem")).to_contain_text("FEATURESCAPE_LIVE_NETWORKS")
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_test_id("live-problem")).to_be_visible()
+        page.close()
+
+
+def actors() -> list[psutil.Process]:
+    """Processes of live networks below this one."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "NetworkActor" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_the_page_goes_on_when_the_network_is_killed(page: Page, service: EmbeddedService) -> None:
+    look(page, service, f"{LENET}&channel=3")
+    for actor in actors():
+        actor.kill()
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("channel=4"))
+    expect(page.get_by_test_id("live-facts")).to_contain_text("ms", timeout=START_MS)
+    page.wait_for_function(READY, timeout=START_MS)
+    assert unit(page) == 4
+
+
+def test_a_question_is_answered_within_a_second(service: EmbeddedService) -> None:
+    with httpx.Client(base_url=service.url, timeout=90) as http:
+        headers = {"Content-Type": "image/png"}
+        picture = http.post("/v1/live/pictures", content=photo(), headers=headers).json()
+        model = {"name": "efficientnet_lite0"}
+        assert http.post("/v1/live/networks", json={"model": model}).status_code == 200
+        asked = {"model": model, "layer": "blocks.10", **picture}
+        answer = http.post("/v1/live/activations", json=asked)
+        assert answer.json()["shape"] == [112, 14, 14]
+        seconds = []
+        for channel in range(10):
+            answer = http.post("/v1/live/unit", json={**asked, "channel": channel})
+            assert answer.status_code == 200
+            seconds.append(answer.elapsed.total_seconds())
+        assert sorted(seconds)[5] < 1.0

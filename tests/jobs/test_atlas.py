@@ -1,0 +1,432 @@
+"""An atlas from end to end, with a network that was trained here: vectors, cells, icons and tiles."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import save_file
+from sklearn.datasets import load_digits
+from torch import nn
+
+from featurescape_jobs import atlas
+from featurescape_jobs.activation_atlas.icon_tiles import edges
+from featurescape_jobs.activation_atlas.schema import CELLS
+from featurescape_jobs.activation_atlas.vectors import position
+from featurescape_jobs.artifacts import MapInfo
+from featurescape_jobs.context import Outcome, RunContext, seed_for
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.layouts.whitening import Whitening
+from featurescape_jobs.networks import LoadedNetwork, load_network
+from featurescape_jobs.optvis.pixels import build_pixels
+from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.specs import DatasetSpec, ModelSpec
+from featurescape_jobs.specs.atlas import AtlasSpec
+from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables import EMBEDDING, NEIGHBORS, POINTS
+from featurescape_jobs.tiling.archive import ArchiveReader
+from featurescape_jobs.tiling.geometry import bins
+from pixel_networks import CPU, one_thread
+
+__all__ = ["one_thread"]  # a fixture that works by being here
+
+JOB = "atlas-0123456789ab"
+LAYER = "conv2"
+GRID = 4
+QUICK = {"steps": 2, "icon_px": 16, "perplexity": 8, "iterations": 50, "grid": 3, "max_zoom": 1}
+
+
+@pytest.fixture(scope="module")
+def trained(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    """LeNet after learning the digits that scikit-learn ships, for a moment."""
+    network = load_network(ModelSpec(name="lenet", weights="random"), seed=0)
+    data, labels = load_digits(return_X_y=True)
+    pictures = torch.from_numpy(data.reshape(-1, 1, 8, 8) / 8 - 1).float()
+    pictures = nn.functional.interpolate(pictures, size=28, mode="bilinear")
+    module = network.module.requires_grad_(True)
+    adam = torch.optim.Adam(module.parameters(), lr=2e-3)
+    order = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for rows in torch.randperm(1797, generator=order).split(64):
+            adam.zero_grad()
+            target = torch.from_numpy(labels)[rows]
+            nn.functional.cross_entropy(module(pictures[rows]), target).backward()
+            adam.step()
+    path = tmp_path_factory.mktemp("weights") / "lenet.safetensors"
+    save_file(module.state_dict(), path)
+    return ModelSpec(name="lenet", weights=str(path))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run of the job left."""
+
+    outcome: Outcome
+    context: RunContext
+
+    @property
+    def info(self) -> MapInfo:
+        return MapInfo.model_validate(self.outcome.details["map"])
+
+    def table(self, kind: str) -> pa.Table:
+        files = [file for file in self.context.files if file.kind == kind]
+        read = self.context.storage.read_table
+        return pa.concat_tables([read(self.context.path(file.path)) for file in files])
+
+    def vectors(self) -> NDArray[np.float32]:
+        return np.array(self.table("features")["features"].to_pylist(), np.float32)
+
+    def cells(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.table("cells").to_pylist()
+        return rows
+
+    def icons(self) -> dict[str, bytes]:
+        return {c["example_id"]: c["icon"]["bytes"] for c in self.cells() if c["icon"]}
+
+
+def spec_of(model: ModelSpec, **changes: Any) -> AtlasSpec:
+    base = {"dataset": {"name": "digits", "limit": 120}, "model": model, "layer": LAYER}
+    return AtlasSpec.model_validate({**base, **QUICK, **changes})
+
+
+def make(root: Path, spec: AtlasSpec, attempt: int = 1, **of_context: Any) -> Made:
+    context = RunContext(Storage(str(root)), JOB, attempt, spec.seed, {}, **of_context)
+    return Made(atlas.run(spec, context), context)
+
+
+@pytest.fixture(scope="module")
+def made(trained: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """An atlas that is worth looking at."""
+    dataset = {"name": "digits", "limit": 500}
+    spec = spec_of(
+        trained, dataset=dataset, steps=64, icon_px=32, perplexity=20, iterations=200, grid=GRID
+    )
+    return make(tmp_path_factory.mktemp("atlas"), spec)
+
+
+@pytest.fixture(scope="module")
+def network(trained: ModelSpec) -> LoadedNetwork:
+    return load_network(trained, seed=0)
+
+
+def test_the_artifact_is_a_map_with_icons_pictures_and_counts(made: Made) -> None:
+    info = made.info
+    assert (made.outcome.rows, made.outcome.error_rows, info.examples) == (500, 0, 500)
+    assert [layer.name for layer in info.layers] == ["icons", "thumbnails", "density", "category"]
+    assert (info.embedding, info.features) == (JOB, JOB)
+    assert info.classes == [str(digit) for digit in range(10)]
+    kinds = {file.kind for file in made.context.files}
+    assert kinds == {
+        *("features", "errors", "whitening", "embedding", "neighbors", "cells", "cells_errors"),
+        *("icons", "thumbnails", "density", "category", "points_tiles", "points"),
+    }
+    for file in made.context.files:
+        path = made.context.path(file.path)
+        assert made.context.storage.sha256(path) == file.sha256
+    ids = made.table("features")["example_id"]
+    for kind, schema in (("embedding", EMBEDDING), ("neighbors", NEIGHBORS), ("points", POINTS)):
+        table = made.table(kind)
+        assert table.schema.equals(schema)
+        assert table["example_id"].equals(ids)
+    assert made.table("cells").schema.equals(CELLS)
+    assert set(made.context.timings_seconds) == {
+        *("check", "freeze input", "vectors", "layout", "icons"),
+        *("pictures", "thumbnails", "density", "category", "points"),
+    }
+
+
+def test_a_vector_is_what_the_layer_gives_at_the_position_of_the_seed(
+    made: Made, network: LoadedNetwork
+) -> None:
+    table = made.table("features")
+    reader = DATASETS["digits"].open_reader(DatasetSpec(name="digits"))
+    read = [reader.read(locator) for locator in table["locator"].to_pylist()]
+    found: list[torch.Tensor] = []
+    hook = network.module.get_submodule(LAYER).register_forward_hook(
+        lambda *args: found.append(args[2])
+    )
+    network.module(torch.from_numpy(prepare(read, network.picture_card)))
+    hook.remove()
+    maps = found[0].numpy()
+    _, _, height, width = maps.shape
+    rows = zip(table["example_id"].to_pylist(), maps, made.vectors(), strict=True)
+    places = zip(table["position_y"].to_pylist(), table["position_x"].to_pylist(), strict=True)
+    for (example_id, activation, vector), place in zip(rows, places, strict=True):
+        assert place == position(seed_for(0, example_id), height, width, edge=1)
+        assert np.allclose(vector, activation[:, place[0], place[1]], atol=1e-5)
+
+
+def test_vectors_do_not_depend_on_batches_and_shards(tmp_path: Path, trained: ModelSpec) -> None:
+    one = make(tmp_path / "a", spec_of(trained))
+    other = make(tmp_path / "b", spec_of(trained, batch_size=5, shard_size=17))
+    left = ("example_id", "label", "locator", "thumbnail", "position_y", "position_x")
+    tables = [run.table("features").select(left).combine_chunks() for run in (one, other)]
+    assert tables[0].equals(tables[1])
+    assert np.allclose(one.vectors(), other.vectors(), atol=1e-5)
+    another = make(tmp_path / "c", spec_of(trained, seed=1)).table("features")
+    assert (
+        not another["position_y"].combine_chunks().equals(tables[0]["position_y"].combine_chunks())
+    )
+
+
+def test_cells_are_those_of_the_points_and_their_means_those_of_numpy(made: Made) -> None:
+    points, vectors, cells = made.table("points"), made.vectors(), made.cells()
+    x, y = (points[name].to_numpy() for name in ("x", "y"))
+    whitening = whitening_of(made)
+    assert sum(cell["vectors"] for cell in cells) == 500
+    for cell in cells:
+        inside = (bins(x, GRID) == cell["column"]) & (bins(y, GRID) == cell["row"])
+        mean = vectors[inside].mean(0)
+        assert cell["vectors"] == inside.sum()
+        assert np.allclose(cell["mean"], mean, atol=1e-5)
+        assert np.allclose(cell["whitened"], whitening(mean[None])[0], atol=1e-4)
+        labels = points["label"].to_numpy()[inside]
+        assert cell["label"] == np.bincount(labels).argmax()
+        assert cell["label_share"] == pytest.approx((labels == cell["label"]).mean())
+        assert inside[cell["typical_row"]]
+        assert points["example_id"][cell["typical_row"]].as_py() == cell["typical_id"]
+
+
+def whitening_of(made: Made) -> Whitening:
+    (file,) = [file for file in made.context.files if file.kind == "whitening"]
+    return Whitening.from_bytes(made.context.storage.read(made.context.path(file.path)))
+
+
+def test_only_cells_with_enough_vectors_have_an_icon(made: Made) -> None:
+    cells = made.cells()
+    for cell in cells:
+        has_icon = cell["vectors"] > 10
+        assert (cell["icon"] is not None) == has_icon
+        assert (cell["objective"] is not None) == (cell["cosine"] is not None) == has_icon
+    with_icon = [cell["vectors"] for cell in cells if cell["vectors"] > 10]
+    assert 9 < len(with_icon) < len(cells)
+    assert made.outcome.details["icons"] == made.info.layers[0].legend.icons == [len(with_icon)]
+    assert made.info.layers[0].drawn == [sum(with_icon)]
+
+
+def pictures_of(made: Made) -> torch.Tensor:
+    """(K, 1, H, W): the icons."""
+    read = [np.asarray(Image.open(io.BytesIO(data))) for data in made.icons().values()]
+    return torch.from_numpy(np.stack(read))[:, None].float()
+
+
+def cosines(made: Made, network: LoadedNetwork, pictures: torch.Tensor) -> NDArray[np.float64]:
+    """(K, cells): of whitened activations with the whitened means, at the best position of each."""
+    with torch.no_grad():
+        maps = build_pixels(network, LAYER, "folded", CPU)(pictures).flatten(2).numpy()
+    columns = maps.transpose(0, 2, 1) @ whitening_of(made).matrix
+    columns = columns / np.linalg.norm(columns, axis=2, keepdims=True)
+    means = np.array([cell["whitened"] for cell in made.cells() if cell["icon"]])
+    found: NDArray[np.float64] = columns @ (means / np.linalg.norm(means, axis=1)[:, None]).T
+    return found.max(1)
+
+
+def test_the_icon_nearest_to_a_cell_is_its_own(made: Made, network: LoadedNetwork) -> None:
+    found = cosines(made, network, pictures_of(made))
+    assert (found.argmax(0) == np.arange(len(found))).mean() >= 0.9
+    said = [cell["cosine"] for cell in made.cells() if cell["icon"]]
+    assert np.allclose(found.diagonal(), said, atol=0.02)  # pixels are stored as whole numbers
+
+
+def test_icons_please_more_than_noise(made: Made, network: LoadedNetwork) -> None:
+    icons = pictures_of(made)
+    noise = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, icons.shape)).float()
+    reached = cosines(made, network, icons).diagonal()
+    assert (reached > cosines(made, network, noise).diagonal()).all()
+    assert all(cell["objective"] > 0 for cell in made.cells() if cell["icon"])
+
+
+def test_the_pixels_of_a_tile_are_those_of_the_icon_of_the_cell(made: Made) -> None:
+    layer = made.info.layers[0]
+    archive = ArchiveReader(made.context.storage, made.context.path(layer.path))
+    tile = archive.get(0, 0, 0)
+    assert (layer.max_zoom, tile is not None) == (0, True)
+    pixels = np.asarray(Image.open(io.BytesIO(tile or b"")).convert("RGBA")).astype(int)
+    drawn = np.zeros((512, 512), bool)
+    for cell in made.cells():
+        (y0, y1), (x0, x1) = (edges(cell[name], 512 / GRID) for name in ("row", "column"))
+        if cell["icon"]:
+            drawn[y0:y1, x0:x1] = True
+            icon = Image.open(io.BytesIO(cell["icon"]["bytes"])).resize((x1 - x0, y1 - y0), 1)
+            shown = pixels[y0:y1, x0:x1, :3].mean(2)
+            assert np.abs(shown - np.asarray(icon)).mean() < 8  # WebP loses a little
+    assert np.array_equal(pixels[..., 3] > 0, drawn)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"cells_per_shard": 2}, {"resources": {"cpus_per_worker": 3}}],
+    ids=["shards", "threads"],
+)
+def test_icons_do_not_depend_on_shards_and_threads(
+    tmp_path: Path, trained: ModelSpec, change: dict[str, Any]
+) -> None:
+    one = make(tmp_path / "a", spec_of(trained))
+    other = make(tmp_path / "b", spec_of(trained, **change))
+    assert len(one.icons()) > 3
+    assert one.icons() == other.icons()
+
+
+def test_finer_grids_have_their_own_icons(tmp_path: Path, trained: ModelSpec) -> None:
+    made = make(tmp_path, spec_of(trained, grid=2, levels=2))
+    assert made.outcome.details["grids"] == [2, 4]
+    by_grid = [[c for c in made.cells() if c["grid"] == grid] for grid in (2, 4)]
+    assert [sum(c["vectors"] for c in cells) for cells in by_grid] == [120, 120]
+    assert [len([c for c in cells if c["icon"]]) for cells in by_grid] == made.outcome.details[
+        "icons"
+    ]
+    few = make(tmp_path / "few", spec_of(trained, grid=None))
+    assert few.outcome.details["grids"] == [2]  # 120 examples are not enough for more
+
+
+def test_after_a_resume_everything_is_the_same(tmp_path: Path, trained: ModelSpec) -> None:
+    spec = spec_of(trained, shard_size=40, cells_per_shard=3)
+    first = make(tmp_path, spec)
+    storage, work = first.context.storage, first.context.path("work")
+    for folder in ("markers", "cells/markers"):
+        for marker in sorted((storage.local_path(work) / folder).iterdir())[1:]:
+            marker.unlink()
+    second = make(tmp_path, spec, attempt=2, threads=2)
+    kept = {file.path for file in first.context.files} & {
+        file.path for file in second.context.files
+    }
+    assert len([path for path in kept if "features" in path]) == 1
+    assert len([path for path in kept if "cells-" in path]) == 1
+    for kind in ("features", "embedding", "neighbors", "cells", "points"):
+        assert first.table(kind).equals(second.table(kind))
+    tiles = [
+        {file.kind: file.sha256 for file in run.context.files if file.path.endswith(".pmtiles")}
+        for run in (first, second)
+    ]
+    assert tiles[0] == tiles[1]
+
+
+def test_a_bad_file_is_an_error_row_and_not_on_the_map(tmp_path: Path, trained: ModelSpec) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, digit in enumerate(load_digits().images[:60]):
+        Image.fromarray((digit * 15).astype(np.uint8)).save(folder / f"{number:02d}.png")
+    (folder / "bad.png").write_bytes(b"this is no picture")
+    dataset = {"name": "images", "root": str(folder)}
+    made = make(tmp_path / "out", spec_of(trained, dataset=dataset, grid=2))
+    assert (made.outcome.rows, made.outcome.error_rows, made.info.examples) == (60, 1, 60)
+    assert made.outcome.details["error_codes"] == {"not_an_image": 1}
+    assert made.table("errors")["example_id"].to_pylist() == ["bad.png"]
+    assert made.outcome.details["left_out"] == {"category": "the examples have no labels"}
+    assert all(cell["label"] is None for cell in made.cells())
+
+
+def test_values_that_are_no_numbers_are_error_rows(
+    tmp_path: Path, trained: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featurescape_jobs.activation_atlas import vectors
+
+    real = vectors.channel_map
+
+    def spoiled(activation: torch.Tensor) -> torch.Tensor:
+        maps = real(activation).clone()
+        maps[:1] = torch.nan  # the first of each batch
+        return maps
+
+    monkeypatch.setattr(vectors, "channel_map", spoiled)
+    made = make(tmp_path, spec_of(trained, batch_size=60, shard_size=120))
+    assert (made.outcome.rows, made.outcome.error_rows) == (118, 2)
+    assert made.outcome.details["error_codes"] == {"not_finite": 2}
+
+
+@pytest.mark.parametrize("execution", ["float32", "bfloat16"])
+def test_icons_are_made_in_the_mode_that_was_asked_for(
+    tmp_path: Path, trained: ModelSpec, execution: str
+) -> None:
+    dataset = {"name": "digits", "limit": 60}
+    made = make(tmp_path, spec_of(trained, dataset=dataset, grid=2, execution=execution))
+    assert made.outcome.details["execution"] == execution
+    assert made.icons()
+
+
+def test_an_output_layer_has_an_atlas_too(tmp_path: Path, trained: ModelSpec) -> None:
+    made = make(tmp_path, spec_of(trained, layer="head", edge=3))
+    assert made.outcome.details["channels"] == 10
+    assert set(made.table("features")["position_y"].to_pylist()) == {0}
+    assert Image.open(io.BytesIO(next(iter(made.icons().values())))).size == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"layer": "conv9"}, LayerError, "no layer 'conv9'"),
+        ({"perplexity": 40}, SpecError, "perplexity: 40 is too large for 120 examples"),
+        ({"least_vectors": 120}, SpecError, "least_vectors: no cell can have more than 120"),
+        ({"dataset": {"name": "features"}}, SpecError, "dataset: features gives features"),
+    ],
+)
+def test_mistakes_are_found_before_any_work(
+    tmp_path: Path,
+    trained: ModelSpec,
+    changes: dict[str, Any],
+    error: type[Exception],
+    says: str,
+) -> None:
+    with pytest.raises(error, match=says):
+        make(tmp_path, spec_of(trained, **changes))
+    assert not list(tmp_path.rglob("features-*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "error", "says"),
+    [
+        (None, SpecError, "layer: the card of row_lstm names none for an atlas"),
+        ("recurrent.0", LayerError, "layer: recurrent.0 gives an activation of shape"),
+    ],
+)
+def test_a_network_without_positions_needs_a_layer_that_gives_a_vector(
+    tmp_path: Path, layer: str | None, error: type[Exception], says: str
+) -> None:
+    model = ModelSpec(name="row_lstm", weights="random")
+    with pytest.raises(error, match=says):
+        make(tmp_path, spec_of(model, layer=layer))
+    made = make(tmp_path, spec_of(model, layer="head"))
+    assert made.outcome.details["execution"] == "float32"
+    assert made.icons()
+
+
+def test_icons_that_the_layer_does_not_take_are_refused(tmp_path: Path) -> None:
+    model = {"name": "efficientnet_lite0", "weights": "random"}
+    with pytest.raises(SpecError, match=r"icon_px: the layer pool takes pictures from 32 px on"):
+        make(tmp_path, spec_of(ModelSpec.model_validate(model), layer="pool"))
+
+
+def test_a_grid_that_is_too_fine_is_told_with_the_fullest_cell(
+    tmp_path: Path, trained: ModelSpec
+) -> None:
+    with pytest.raises(SpecError, match=r"grid: of 60 × 60 cells none has more than 10"):
+        make(tmp_path, spec_of(trained, grid=60))
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield "auto"
+    ray.shutdown()
+
+
+@pytest.mark.ray
+def test_two_workers_make_the_same_atlas_as_one_process(
+    tmp_path: Path, trained: ModelSpec, ray_address: str
+) -> None:
+    spec = spec_of(trained, shard_size=40, cells_per_shard=3)
+    alone = make(tmp_path / "a", spec)
+    together = make(tmp_path / "b", spec, ray_address=ray_address)
+    for kind in ("features", "embedding", "cells"):
+        assert alone.table(kind).equals(together.table(kind))

@@ -1,0 +1,441 @@
+"""Pictures are described, each word with what it looked at, once each whatever dies on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from caption_scenes import CELLS, Scene, scenes, write_scenes
+from featurescape_jobs import captions, features, tables
+from featurescape_jobs.captioning import fitting, grid_store
+from featurescape_jobs.captioning.schema import CAPTIONS
+from featurescape_jobs.captioning.scores import Pair, score
+from featurescape_jobs.captioning.vocabulary import tokens
+from featurescape_jobs.context import Outcome, RunContext, seed_for
+from featurescape_jobs.errors import ArtifactError, InputJobError, SpecError, WeightsError
+from featurescape_jobs.run import execute
+from featurescape_jobs.specs import (
+    CaptionsSpec,
+    DatasetSpec,
+    FeaturesSpec,
+    ModelSpec,
+    parse_spec,
+)
+from featurescape_jobs.storage import Storage
+from pixel_networks import one_thread
+
+__all__ = ["one_thread"]  # a fixture that works by being here
+
+TRAINING, JOB = "training-0123456789ab", "captions-0123456789ab"
+DRAWN = scenes(260)
+TEST = scenes(30, seed=9)
+Rows = dict[str, dict[str, Any]]
+
+
+def training_spec(root: Path, **changes: Any) -> dict[str, Any]:
+    shape = {"embedding_units": 32, "attention_units": 64, "hidden_units": 64, "dropout": 0.1}
+    base = {
+        "job": "training",
+        "dataset": {"name": "caption_table", "root": str(root)},
+        "model": {
+            "name": "captioner",
+            "captioner": {"encoder": {"layer": "blocks.7"}, **shape},
+        },
+        "epochs": 40,
+        "batch_size": 32,
+        "learning_rate": 4e-3,
+        "captions": {"patience": 40},
+    }
+    return {**base, **changes}
+
+
+def train(storage: Storage, spec: dict[str, Any], ray_address: str | None = None) -> Any:
+    """Run a training as the service would; its manifest."""
+    body = {"spec": parse_spec(spec).model_dump(mode="json"), "inputs": {}, "threads": 1}
+    storage.write(f"jobs/{TRAINING}/spec.json", json.dumps(body).encode())
+    return execute(storage, TRAINING, 1, ray_address)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A storage with a captioner of scenes, trained once for all tests."""
+    root = tmp_path_factory.mktemp("captioner")
+    write_scenes(root / "scenes", DRAWN)
+    write_scenes(root / "test", TEST)
+    manifest = train(Storage(str(root)), training_spec(root / "scenes"))
+    assert manifest is not None
+    return root
+
+
+def spec_of(root: Path, **changes: Any) -> CaptionsSpec:
+    base = {
+        "dataset": {"name": "caption_table", "root": str(root / "test")},
+        "model": {"name": "captioner", "training": TRAINING},
+        "execution": "float32",
+    }
+    return CaptionsSpec.model_validate({**base, **changes})
+
+
+def describe(
+    root: Path, spec: CaptionsSpec, job_id: str = JOB, **of_context: Any
+) -> tuple[Outcome, Rows, RunContext]:
+    context = RunContext(Storage(str(root)), job_id, 1, spec.seed, {}, **of_context)
+    outcome = captions.run(spec, context)
+    files = [file.path for file in context.files if file.kind == "captions"]
+    table = pa.concat_tables([context.storage.read_table(context.path(path)) for path in files])
+    assert table.schema.equals(CAPTIONS)
+    rows = {row["example_id"]: row for row in table.to_pylist()}
+    assert len(rows) == table.num_rows
+    return outcome, rows, context
+
+
+def scene_of(row: dict[str, Any], drawn: list[Scene]) -> Scene:
+    return drawn[int(row["example_id"].partition(".")[0])]
+
+
+def test_scenes_are_described_and_words_look_at_the_shape(trained: Path) -> None:
+    outcome, rows, context = describe(trained, spec_of(trained), "captions-00000000000a")
+    assert outcome.rows == len(TEST)
+    near = looked = 0
+    for row in rows.values():
+        scene = scene_of(row, TEST)
+        assert row["references"] == [scene.caption]
+        assert row["caption"] == " ".join(row["words"])
+        n, (height, width) = len(row["words"]), row["grid"]
+        assert len(row["attention"]) == len(row["gates"]) == n
+        for word, weights in zip(row["words"], row["attention"], strict=True):
+            attention = np.array(weights, np.float32)
+            assert attention.shape == (height * width,)
+            assert attention.min() >= 0
+            assert attention.sum() == pytest.approx(1, abs=0.01)
+            if word in (scene.color, scene.shape):
+                cell = np.array(divmod(int(attention.argmax()), width))
+                away = (cell + 0.5) * CELLS / height - 0.5 - (scene.row, scene.column)
+                near += bool((abs(away) <= 1).all())
+                looked += 1
+    assert near >= 0.8 * looked >= 40
+    scores = outcome.details["scores"]
+    assert scores["examples"] == len(TEST)
+    assert scores["bleu_4"] > 0.8
+    assert outcome.details["truncated"] == 0
+    assert outcome.details["mean_words"] == pytest.approx(6, abs=0.3)
+    assert outcome.details["grid"] == [14, 14]
+    picture = Image.open(io.BytesIO(next(iter(rows.values()))["picture"]["bytes"]))
+    assert (picture.format, picture.size) == ("WEBP", (224, 224))
+    assert context.timings_seconds.keys() == {"check", "freeze input", "describe", "score"}
+
+
+def test_the_manifest_of_a_training_says_how_well_the_held_out_part_is_described(
+    trained: Path,
+) -> None:
+    storage = Storage(str(trained))
+    manifest = json.loads(storage.read(f"jobs/{TRAINING}/manifest.json"))
+    details = manifest["details"]
+    assert details["training_examples"] + details["validation_examples"] == len(DRAWN)
+    assert details["scores"]["examples"] == details["validation_examples"] > 10
+    assert details["scores"]["bleu_4"] > 0.8
+    assert details["encoder"]["name"] == "efficientnet_lite0"
+    assert (details["encoder"]["rows"], details["encoder"]["columns"]) == (14, 14)
+    assert details["vocabulary_words"] == len({w for one in DRAWN for w in tokens(one.caption)})
+    kinds = {file["kind"]: file for file in manifest["files"]}
+    assert kinds.keys() == {"weights", "vocabulary", "history", "errors"}
+    history = storage.read_table(f"jobs/{TRAINING}/{kinds['history']['path']}")
+    tables.check_schema(history.schema, tables.HISTORY, "history")
+    losses = history["validation_loss"].to_pylist()
+    assert details["best_epoch"] == int(np.argmin(losses)) + 1
+    assert not storage.list_files(f"jobs/{TRAINING}/work/grids"), "the grids went with the job"
+
+
+def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
+    drawn = scenes(50, seed=5)
+    root = write_scenes(tmp_path / "scenes", drawn)
+    how = {"keep": "last", "patience": 100}
+    spec = training_spec(root, epochs=60, batch_size=8, captions=how)
+    manifest = train(Storage(str(tmp_path)), spec)
+    assert manifest.details["kept_epoch"] == 60
+    dataset = {"name": "caption_table", "root": str(root)}
+    _, rows, _ = describe(tmp_path, spec_of(tmp_path, dataset=dataset))
+    learned = [
+        Pair(row["words"], [tokens(row["references"][0])])
+        for row in rows.values()
+        if seed_for(0, row["example_id"]) >= 0.1 * 2**64
+    ]
+    assert len(learned) == manifest.details["training_examples"] >= 40
+    assert score(learned).bleu_4 > 0.9
+
+
+def test_alternatives_are_the_next_best_and_batches_change_nothing(trained: Path) -> None:
+    _, whole, _ = describe(trained, spec_of(trained), "captions-00000000000b")
+    _, small, _ = describe(
+        trained, spec_of(trained, batch_size=4, shard_size=9), "captions-00000000000c"
+    )
+    for name, row in whole.items():
+        other = small[name]
+        assert row["words"] == other["words"]
+        assert row["log_probability"] == pytest.approx(other["log_probability"], abs=1e-3)
+        assert sum(row["word_log_probabilities"]) >= row["log_probability"]
+        chances = [row["log_probability"], *(a["log_probability"] for a in row["alternatives"])]
+        assert len(chances) == 5
+        assert chances == sorted(chances, reverse=True)
+        assert len({row["caption"], *(a["caption"] for a in row["alternatives"])}) == 5
+
+
+def test_a_caption_that_does_not_end_in_time_is_truncated(trained: Path) -> None:
+    spec = spec_of(trained, max_words=3, beam=2)
+    outcome, rows, _ = describe(trained, spec, "captions-00000000000d")
+    assert outcome.details["truncated"] == len(TEST)
+    assert all(len(row["words"]) == 3 and row["truncated"] for row in rows.values())
+
+
+def test_an_unreadable_picture_is_an_error_row(trained: Path, tmp_path: Path) -> None:
+    write_scenes(tmp_path / "in", TEST[:3])
+    (tmp_path / "in" / "0001.png").write_bytes(b"no picture")
+    dataset = {"name": "images", "root": str(tmp_path / "in")}
+    outcome, rows, _ = describe(trained, spec_of(trained, dataset=dataset), "captions-00000000000e")
+    assert (outcome.rows, outcome.error_rows) == (2, 1)
+    assert outcome.details["error_codes"] == {"not_an_image": 1}
+    assert outcome.details["scores"] is None
+    assert all(row["references"] is None for row in rows.values())
+
+
+def test_a_training_that_was_killed_goes_on_with_its_grids_and_epochs(tmp_path: Path) -> None:
+    """Its last attempt sees no picture again, and ends with the weights of an uninterrupted one."""
+    root = write_scenes(tmp_path / "scenes", scenes(40))
+    spec = training_spec(root, epochs=4)
+    train(Storage(str(tmp_path / "whole")), spec)
+    storage = Storage(str(tmp_path / "killed"))
+
+    class Killed(BaseException):
+        pass
+
+    epoch, make = fitting.Fitting._epoch, grid_store.Extractor._make
+    seen: list[int] = []
+
+    def dies_in_the_third(self: Any, module: Any, number: int, *rest: Any) -> float:
+        if number == 3:
+            raise Killed
+        return epoch(self, module, number, *rest)
+
+    def counts(self: Any, examples: pa.Table, piece: Any) -> None:
+        seen.append(piece.number)
+        make(self, examples, piece)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting.Fitting, "_epoch", dies_in_the_third)
+        with pytest.raises(Killed):
+            train(storage, spec)
+        patch.setattr(fitting.Fitting, "_epoch", epoch)
+        patch.setattr(grid_store.Extractor, "_make", counts)
+        manifest = execute(storage, TRAINING, 2)
+    assert manifest is not None
+    assert manifest.details["epochs"] == 4
+    assert seen == []
+    found = [
+        Storage(str(tmp_path / name)).read(f"jobs/{TRAINING}/data/weights{suffix}.safetensors")
+        for name, suffix in (("whole", ""), ("killed", "-attempt2"))
+    ]
+    assert found[0] == found[1]
+
+
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"dataset": {"name": "digits"}}, SpecError, "dataset: digits has no captions"),
+    ({"validation_split": "all"}, SpecError, "validation_split: all is what is learned from"),
+    ({"captions": {"min_count": 10_000}}, SpecError, "captions.min_count: no word"),
+    ({"validation_fraction": 1e-9}, SpecError, "validation_fraction: of 4 captions 0 are held out"),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "message"), WRONG)
+def test_what_is_wrong_with_a_training_is_named(
+    tmp_path: Path, change: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    root = write_scenes(tmp_path / "scenes", scenes(4))
+    with pytest.raises(error, match=message):
+        train(Storage(str(tmp_path)), training_spec(root, **change))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ({"layer": "pool"}, "model.captioner.encoder.layer: pool gives a grid"),
+        ({"name": "lenet"}, "lenet has no pretrained weights"),
+        ({"name": "captioner"}, "captioner writes captions"),
+    ],
+)
+def test_an_encoder_without_a_grid_or_weights_is_named(
+    tmp_path: Path, encoder: dict[str, str], message: str
+) -> None:
+    root = write_scenes(tmp_path / "scenes", scenes(4))
+    model = {"name": "captioner", "captioner": {"encoder": encoder}}
+    with pytest.raises(SpecError, match=message) as caught:
+        train(Storage(str(tmp_path)), training_spec(root, model=model))
+    assert str(caught.value.detail["field"]).startswith("model.captioner.encoder")
+
+
+def test_a_captioner_is_for_captions_only_and_captions_for_a_captioner(trained: Path) -> None:
+    spec = FeaturesSpec(
+        dataset=DatasetSpec(name="digits"), model=ModelSpec(name="captioner", training=TRAINING)
+    )
+    context = RunContext(Storage(str(trained)), "features-0123456789ab", 1, 0, {})
+    with pytest.raises(SpecError, match="captioner writes captions"):
+        features.run(spec, context)
+    with pytest.raises(SpecError, match="lenet writes no captions"):
+        describe(trained, spec_of(trained, model={"name": "lenet", "training": TRAINING}))
+
+
+def test_what_is_wrong_with_the_captioner_is_found_before_any_work(
+    trained: Path, tmp_path: Path
+) -> None:
+    storage = Storage(str(tmp_path))
+    for file in Storage(str(trained)).list_files(f"jobs/{TRAINING}"):
+        storage.write(file, Storage(str(trained)).read(file))
+    spec, missing = spec_of(trained), {"name": "captioner", "training": "training-999999999999"}
+    with pytest.raises(InputJobError, match="no artifact"):
+        describe(tmp_path, spec_of(trained, model=missing))
+    other = {"name": "captioner", "training": TRAINING, "captioner": {"hidden_units": 5}}
+    with pytest.raises(SpecError, match=r"model\.captioner: training-.* trained another shape"):
+        describe(tmp_path, spec_of(trained, model=other))
+    manifest_path = f"jobs/{TRAINING}/manifest.json"
+    manifest = json.loads(storage.read(manifest_path))
+    manifest["details"]["encoder"]["sha256"] = "0" * 64
+    storage.write(manifest_path, json.dumps(manifest).encode())
+    with pytest.raises(WeightsError, match="efficientnet_lite0 has other weights here"):
+        describe(tmp_path, spec)
+    storage.write(f"jobs/{TRAINING}/data/weights.safetensors", b"damaged")
+    with pytest.raises(ArtifactError, match=r"the weights of job .* are damaged"):
+        describe(tmp_path, spec)
+
+
+def test_a_spec_needs_a_training_and_a_beam_that_has_the_alternatives() -> None:
+    base = {"dataset": {"name": "digits"}, "model": {"name": "captioner", "training": TRAINING}}
+    assert CaptionsSpec.model_validate({**base, "beam": 2}).kept_alternatives == 1
+    with pytest.raises(ValidationError, match="alternatives: a beam of 2 has at most 1"):
+        CaptionsSpec.model_validate({**base, "beam": 2, "alternatives": 2})
+    with pytest.raises(ValidationError, match=r"model\.training: name the `training` job"):
+        CaptionsSpec.model_validate({**base, "model": {"name": "captioner"}})
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield "auto"
+    ray.shutdown()
+
+
+@pytest.mark.ray
+def test_captions_are_the_same_when_workers_are_killed(trained: Path, ray_address: str) -> None:
+    spec = spec_of(trained, shard_size=3, max_words=12)
+    _, quiet, _ = describe(trained, spec, "captions-000000000001")
+    killed, stop = list[int](), threading.Event()
+    tries = trained / "jobs/captions-000000000002/work/tries"
+
+    def kill_two() -> None:
+        """Workers of this test, by the process ids that they noted, while they are at a shard."""
+        seen: set[str] = set()
+        while not stop.wait(0.02) and len(killed) < 2:
+            for path in sorted(tries.iterdir()) if tries.exists() else []:
+                if path.name in seen or path.name.endswith(".tmp"):
+                    continue
+                seen.add(path.name)
+                pid = int(path.read_text().rpartition(":")[2])
+                if pid not in killed and psutil.pid_exists(pid):
+                    psutil.Process(pid).kill()
+                    killed.append(pid)
+                    break
+
+    killer = threading.Thread(target=kill_two)
+    killer.start()
+    try:
+        outcome, rows, _ = describe(trained, spec, "captions-000000000002", ray_address=ray_address)
+    finally:
+        stop.set()
+        killer.join()
+    assert len(killed) == 2
+    assert (outcome.rows, outcome.error_rows) == (len(TEST), 0)
+    assert rows == quiet
+
+
+def together(root: Path, storage: Path, ray_address: str | None, **changes: Any) -> Any:
+    """Train on scenes without dropout, so that how many share the work makes no difference."""
+    shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
+    model = {"name": "captioner", "captioner": {"encoder": {"layer": "blocks.7"}, **shape}}
+    spec = training_spec(root, model=model, epochs=4, batch_size=7, **changes)
+    return train(Storage(str(storage)), spec, ray_address=ray_address)
+
+
+def losses(storage: Path) -> list[float]:
+    table = Storage(str(storage)).read_table(f"jobs/{TRAINING}/data/history.parquet")
+    found: list[float] = table["validation_loss"].to_pylist()
+    return found
+
+
+@pytest.mark.ray
+def test_two_workers_train_as_one_process_does(tmp_path: Path, ray_address: str) -> None:
+    root = write_scenes(tmp_path / "scenes", scenes(36))
+    alone = together(root, tmp_path / "alone", None)
+    two = together(root, tmp_path / "two", ray_address, resources={"workers": 2})
+    assert two.details["epochs"] == alone.details["epochs"] == 4
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "alone"), abs=2e-3)
+    assert two.details["training_examples"] == alone.details["training_examples"]
+
+
+@pytest.mark.ray
+def test_a_worker_that_is_killed_while_training_is_replaced(
+    tmp_path: Path, ray_address: str
+) -> None:
+    root = write_scenes(tmp_path / "scenes", scenes(36))
+    together(root, tmp_path / "quiet", ray_address, resources={"workers": 2})
+    killed, stop = list[int](), threading.Event()
+    checkpoints = tmp_path / f"killed/jobs/{TRAINING}/work/checkpoints"
+
+    def kill_one() -> None:
+        """A worker of this test's Ray, once there is something to go on from."""
+        while not stop.wait(0.02) and not killed:
+            if not checkpoints.exists() or not list(checkpoints.glob("*.safetensors")):
+                continue
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if "RayTrainWorker" in " ".join(process.cmdline()):
+                        process.kill()
+                        killed.append(process.pid)
+                        break
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    try:
+        together(root, tmp_path / "killed", ray_address, resources={"workers": 2})
+    finally:
+        stop.set()
+        killer.join()
+    assert len(killed) == 1
+    assert losses(tmp_path / "killed") == losses(tmp_path / "quiet")
+
+
+@pytest.mark.ray
+def test_workers_that_do_not_fit_are_named(tmp_path: Path, ray_address: str) -> None:
+    root = write_scenes(tmp_path / "scenes", scenes(8))
+    with pytest.raises(SpecError, match=r"resources\.workers: 9 workers need 9 CPUs"):
+        together(root, tmp_path, ray_address, resources={"workers": 9})
+
+
+@pytest.mark.ray
+def test_what_is_wrong_while_training_together_ends_the_job_at_once(
+    tmp_path: Path, ray_address: str
+) -> None:
+    root = write_scenes(tmp_path / "scenes", scenes(36))
+    changes = {"resources": {"workers": 2}, "validation_fraction": 1e-9}
+    with pytest.raises(SpecError, match="validation_fraction: of 36 captions 0 are held out"):
+        together(root, tmp_path, ray_address, **changes)

@@ -1,0 +1,145 @@
+"""Workers are killed in the middle of `dreams` and `units`: every pixel is as if nobody had been."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from featurescape_jobs import dreams, units
+from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.specs import DreamsSpec, UnitsSpec
+from featurescape_jobs.storage import Storage
+
+Run = Callable[[Any, RunContext], Outcome]
+PHOTOS = 24
+MODEL = {"name": "efficientnet_lite0"}
+PINNED = {"execution": "folded"}
+"""What is measured may choose another mode when the machine is busier."""
+
+
+def write_photos(folder: Path) -> Path:
+    """Crops of scikit-learn's two sample photos, of three sizes."""
+    folder.mkdir()
+    rng, photos = np.random.default_rng(0), load_sample_images().images
+    for number in range(PHOTOS):
+        x, y = (int(corner) for corner in rng.integers(0, 300, 2))
+        crop = Image.fromarray(photos[number % 2]).crop((x, y, x + 120, y + 120))
+        crop.resize((60 + number % 3, 50)).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def dreams_of(photos: Path) -> tuple[Run, DreamsSpec]:
+    spec = DreamsSpec.model_validate(
+        {
+            "dataset": {"name": "images", "root": str(photos)},
+            "model": MODEL,
+            "iterations": 6,
+            "octaves": 2,
+            "shard_size": 3,
+            **PINNED,
+        }
+    )
+    return dreams.run, spec
+
+
+def units_of(photos: Path) -> tuple[Run, UnitsSpec]:
+    spec = UnitsSpec.model_validate(
+        {
+            "dataset": {"name": "images", "root": str(photos)},
+            "model": MODEL,
+            "layer": "blocks.4",
+            "channels": tuple(range(8)),
+            "top": 4,
+            "preferred_steps": 8,
+            "preferred_px": 48,
+            "shard_size": 3,
+            "channels_per_shard": 1,
+            **PINNED,
+        }
+    )
+    return units.run, spec
+
+
+def done(run: Run, spec: Any, root: Path, ray_address: str | None) -> tuple[Outcome, pa.Table]:
+    """The rows that a job makes; its id says which it is."""
+    context = RunContext(
+        Storage(str(root)), f"{spec.job}-0123456789ab", 1, 0, {}, ray_address=ray_address
+    )
+    outcome = run(spec, context)
+    files = [file.path for file in context.files if file.kind == spec.job]
+    return outcome, pa.concat_tables(context.storage.read_table(context.path(p)) for p in files)
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield "auto"
+    ray.shutdown()
+
+
+@contextmanager
+def killing(tries: Path, count: int) -> Iterator[list[int]]:
+    """Kill workers of this test, by the process ids that they note, while they are at a shard."""
+    killed: list[int] = []
+    stop = threading.Event()
+
+    def kill() -> None:
+        seen: set[str] = set()
+        while not stop.wait(0.02) and len(killed) < count:
+            for path in sorted(tries.iterdir()) if tries.exists() else []:
+                if path.name in seen or path.name.endswith(".tmp"):
+                    continue
+                seen.add(path.name)
+                pid = int(path.read_text().rpartition(":")[2])
+                if pid in killed:
+                    continue
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    time.sleep(0.05)
+                    psutil.Process(pid).kill()
+                    killed.append(pid)
+                    break
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        killer.join()
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("make", "tries"),
+    [
+        (dreams_of, "work/tries"),
+        (units_of, "work/tries"),
+        (units_of, "work/channels/tries"),
+    ],
+    ids=["dreams", "units while it scans", "units while it makes pages"],
+)
+def test_killed_workers_leave_every_pixel_as_it_is(
+    tmp_path: Path, ray_address: str, make: Callable[[Path], tuple[Run, Any]], tries: str
+) -> None:
+    run, spec = make(write_photos(tmp_path / "in"))
+    _, quiet = done(run, spec, tmp_path / "quiet", None)
+    folder = tmp_path / f"out/jobs/{spec.job}-0123456789ab" / tries
+    with killing(folder, 3) as killed:
+        outcome, rows = done(run, spec, tmp_path / "out", ray_address)
+    assert len(killed) == 3
+    assert outcome.error_rows == 0
+    assert rows.num_rows == quiet.num_rows == outcome.rows
+    assert rows.equals(quiet)

@@ -1,0 +1,431 @@
+"""A unit's page names what excites it most, what of that it sees, and what would please it more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from safetensors.torch import save_file
+
+from featurescape_jobs import units
+from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.decode import decode
+from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.frozen import freeze, read_shard
+from featurescape_jobs.inside import pictures, scanning
+from featurescape_jobs.inside.schemas import SCANNED, UNITS
+from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
+from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.run import execute
+from featurescape_jobs.shard_worker import Desk, Processed, commit
+from featurescape_jobs.specs import DatasetSpec, ModelSpec, UnitsSpec, parse_spec
+from featurescape_jobs.storage import Storage
+
+JOB, TRAINING = "units-0123456789ab", "training-0123456789ab"
+LENET = {"name": "lenet", "weights": "random"}
+SCAN_ONLY = {"preferred": (), "channels_per_shard": 64}
+Rows = list[dict[str, Any]]
+
+
+def spec_of(**changes: Any) -> UnitsSpec:
+    base = {
+        "dataset": {"name": "digits", "limit": 120},
+        "model": LENET,
+        "layer": "conv2",
+        "execution": "folded",
+        "preferred_steps": 10,
+    }
+    return UnitsSpec.model_validate({**base, **changes})
+
+
+def run(root: Path, attempt: int = 1, **changes: Any) -> tuple[Outcome, Rows, RunContext]:
+    spec = spec_of(**changes)
+    context = RunContext(Storage(str(root)), JOB, attempt, spec.seed, {})
+    outcome = units.run(spec, context)
+    return outcome, rows_of(context), context
+
+
+def rows_of(context: RunContext) -> Rows:
+    files = [file.path for file in context.files if file.kind == "units"]
+    table = pa.concat_tables([context.storage.read_table(context.path(path)) for path in files])
+    assert table.schema.equals(UNITS)
+    return table.to_pylist()
+
+
+def inputs_of(network: LoadedNetwork, dataset: dict[str, Any]) -> tuple[list[str], torch.Tensor]:
+    """Ids and normalized pictures of all examples that can be read, in the order of the listing."""
+    spec = DatasetSpec.model_validate({**dataset, "limit": None})
+    entries = list(DATASETS[spec.name].freeze(spec).entries)
+    rows = np.linspace(0, len(entries), dataset.get("limit", len(entries)), endpoint=False)
+    chosen = [entries[int(row)] for row in rows]
+    reader = DATASETS[spec.name].open_reader(spec)
+    read = [reader.read(entry.locator) for entry in chosen]
+    return [e.example_id for e in chosen], torch.from_numpy(prepare(read, network.picture_card))
+
+
+def plain(network: LoadedNetwork, layer: str, inputs: torch.Tensor) -> torch.Tensor:
+    """The activation as a hook sees it, (N, C, H, W)."""
+    found = Capture(network.module, [layer]).run(inputs)[layer].clone()
+    return found if found.ndim == 4 else found[..., None, None]
+
+
+def png(root: Path, name: str, picture: np.ndarray[Any, Any]) -> None:
+    Image.fromarray(picture.astype(np.uint8)).save(root / name)
+
+
+# -- what excites a unit -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", ["conv2", "fc1"])
+def test_the_lists_are_those_of_brute_force_for_any_cut(tmp_path: Path, layer: str) -> None:
+    network = load_network(ModelSpec.model_validate(LENET), seed=0)
+    ids, inputs = inputs_of(network, {"name": "digits", "limit": 120})
+    activation = plain(network, layer, inputs)[:, :12]
+    best = activation.amax((2, 3))
+    cuts: list[dict[str, Any]] = [
+        {},
+        {"shard_size": 7, "batch_size": 3},
+        {"shard_size": 50, "resources": {"cpus_per_worker": 3}},
+    ]
+    asked: dict[str, Any] = {"layer": layer, "channels": range(12), **SCAN_ONLY}
+    found = [run(tmp_path / str(n), **asked, **cut) for n, cut in enumerate(cuts)]
+    assert found[0][1] == found[1][1] == found[2][1]
+    outcome, rows, _ = found[0]
+    assert (outcome.rows, outcome.error_rows) == (12, 0)
+    assert outcome.details["positions"] == list(activation.shape[2:])
+    for row in rows:
+        values = best[:, row["channel"]]
+        order = np.lexsort((np.arange(len(ids)), -values.numpy()))[:9]
+        assert [entry["example_id"] for entry in row["top"]] == [ids[n] for n in order]
+        assert [entry["row"] for entry in row["top"]] == order.tolist()
+        assert [entry["rank"] for entry in row["top"]] == list(range(9))
+        cells = activation[order, row["channel"]].flatten(1).argmax(1)
+        at = [(entry["y"] * activation.shape[3] + entry["x"]) for entry in row["top"]]
+        assert at == cells.tolist()
+        found_values = [entry["activation"] for entry in row["top"]]
+        assert found_values == pytest.approx(values[order].tolist(), abs=1e-5)
+        assert row["maximum"] == found_values[0]
+        assert row["mean"] == pytest.approx(float(values.mean()), abs=1e-5)
+        assert row["excited_fraction"] == pytest.approx(float((values > 0).float().mean()))
+
+
+def test_of_equal_pictures_the_earlier_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    different = rng.integers(0, 256, (6, 28, 28))
+    for number in range(18):
+        png(folder, f"{number:02d}.png", different[number % 6])
+    dataset = {"name": "images", "root": str(folder)}
+    for size in (1, 4, 18):
+        out = tmp_path / str(size)
+        asked: dict[str, Any] = {"dataset": dataset, "channels": range(4), **SCAN_ONLY}
+        _, rows, _ = run(out, top=4, shard_size=size, **asked)
+        for row in rows:
+            first, second, third, fourth = (entry["row"] for entry in row["top"])
+            assert (second, third) == (first + 6, first + 12)
+            assert first < 6
+            assert fourth < 6
+
+
+def test_examples_tried_one_by_one_are_merged_as_a_whole_shard(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"shard_size": 50, "channels": range(4), **SCAN_ONLY}
+    _, quiet, context = run(tmp_path, **changes)
+    storage, spec = context.storage, spec_of(**changes)
+    work = storage.local_path(context.path("work"))
+    for marker in [*(work / "markers").glob("00001-*"), *(work / "channels/markers").iterdir()]:
+        marker.unlink()
+    storage.delete(context.path("input/channels/examples.parquet"))
+    frozen = freeze(spec.dataset, context, 50)
+    shard = frozen.shards()[1]
+    examples = read_shard(storage, context.path(frozen.path), shard)
+    source = pictures.Source.of(spec, context)
+    worker = scanning.ScanSetup(source, "conv2", tuple(range(4)), 9, None).start()
+    pieces = [worker.process(examples.slice(n, 1)) for n in range(examples.num_rows)]
+    desk = Desk(storage.root, f"jobs/{JOB}", scanning.KIND, SCANNED)
+    commit(desk, shard, examples, Processed.joined(pieces))
+    _, rows, _ = run(tmp_path, attempt=2, **changes)
+    assert rows == quiet
+
+
+def test_only_the_channels_that_are_asked_for_get_a_page(tmp_path: Path) -> None:
+    _, every, _ = run(tmp_path / "a", top=2, **SCAN_ONLY)
+    outcome, some, _ = run(tmp_path / "b", top=2, channels=(17, 3), **SCAN_ONLY)
+    assert some == [every[17], every[3]]
+    assert (outcome.rows, outcome.details["channels"]) == (2, 32)
+    assert [row["example_id"] for row in some] == ["channel-00017", "channel-00003"]
+
+
+# -- what a unit sees ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", ["conv1", "relu2", "fc1"])
+def test_the_gradient_of_the_cell_outside_its_patch_is_zero(tmp_path: Path, layer: str) -> None:
+    _, rows, _ = run(tmp_path, layer=layer, channels=(0, 5), top=5, **SCAN_ONLY)
+    network = load_network(ModelSpec.model_validate(LENET), seed=0)
+    ids, inputs = inputs_of(network, {"name": "digits", "limit": 120})
+    inputs.requires_grad_()
+    found: list[torch.Tensor] = []
+    network.module.get_submodule(layer).register_forward_hook(lambda *args: found.append(args[2]))
+    network.module(inputs)
+    for row in rows:
+        for entry in row["top"]:
+            n = ids.index(entry["example_id"])
+            cell = found[0][n].reshape(found[0].shape[1], -1)[row["channel"]]
+            at = entry["y"] * (found[0].shape[3] if found[0].ndim == 4 else 1) + entry["x"]
+            (gradient,) = torch.autograd.grad(cell[at], inputs, retain_graph=True)
+            top, left, bottom, right = (max(0, side) for side in entry["box"])
+            assert gradient[n].any()
+            gradient[n, :, top:bottom, left:right] = 0
+            assert not gradient.any()
+            picture = decode(entry["picture"]["bytes"])
+            assert np.array_equal(decode(entry["patch"]["bytes"]), picture[top:bottom, left:right])
+    sizes = {"conv1": [5, 5], "relu2": [16, 16], "fc1": [28, 28]}
+    assert all(row["receptive_field"] == sizes[layer] for row in rows)
+
+
+def test_deconvolution_and_guided_backprop_start_at_the_one_cell(tmp_path: Path) -> None:
+    """Through one convolution both are its filter, where the cell looks: nothing is rectified."""
+    _, rows, _ = run(tmp_path, layer="relu1", channels=(4,), **SCAN_ONLY)
+    network = load_network(ModelSpec.model_validate(LENET), seed=0)
+    weights = network.module.get_submodule("conv1").weight[4, 0].numpy()
+    for entry in rows[0]["top"]:
+        for name in ("deconvolution", "guided"):
+            relief = decode(entry[name]["bytes"]).astype(float) - 127.5
+            assert relief.shape == (6, 6)  # a pooling of two by two over a filter of 5 × 5
+            corners = [relief[y : y + 5, x : x + 5] for y in (0, 1) for x in (0, 1)]
+            likeness = [np.corrcoef(corner.ravel(), weights.ravel())[0, 1] for corner in corners]
+            assert max(likeness) > 0.97  # the strongest hundredth is cut
+
+
+def test_a_network_that_is_no_graph_has_pages_without_reliefs(tmp_path: Path) -> None:
+    model = {"name": "row_lstm", "weights": "random"}
+    changes: dict[str, Any] = {"execution": "auto", "channels": (0, 7), "preferred_steps": 2}
+    outcome, rows, _ = run(tmp_path, model=model, layer="recurrent.0", **changes)
+    assert outcome.details["positions"] == [28, 1]
+    network = load_network(ModelSpec.model_validate(model), seed=0)
+    _, inputs = inputs_of(network, {"name": "digits", "limit": 120})
+    steps = Capture(network.module, ["recurrent.0"]).run(inputs)["recurrent.0"]
+    for row in rows:
+        assert row["maximum"] == pytest.approx(float(steps[..., row["channel"]].max()), abs=1e-5)
+        entry = row["top"][0]
+        assert (entry["deconvolution"], entry["guided"]) == (None, None)
+        assert entry["patch"] == entry["picture"]
+        assert [made["recipe"] for made in row["preferred"]] == ["smooth", "lucid"]
+
+
+# -- what a unit prefers -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A storage with a training job: LeNet after four passes over the digits."""
+    root, before = tmp_path_factory.mktemp("trained"), torch.get_num_threads()
+    torch.set_num_threads(1)
+    spec = parse_spec(
+        {
+            "job": "training",
+            "dataset": {"name": "digits"},
+            "model": {"name": "lenet"},
+            "epochs": 4,
+        }
+    )
+    storage = Storage(str(root))
+    body = {"spec": spec.model_dump(mode="json"), "inputs": {}}
+    storage.write(f"jobs/{TRAINING}/spec.json", json.dumps(body).encode())
+    assert execute(storage, TRAINING, 1) is not None
+    yield root
+    torch.set_num_threads(before)
+
+
+TRAINED = {"name": "lenet", "training": TRAINING}
+
+
+@pytest.fixture(scope="module")
+def outputs(trained: Path) -> tuple[Outcome, Rows]:
+    """The pages of the outputs, with preferred inputs of 150 steps."""
+    changes = {"model": TRAINED, "layer": "head", "preferred_steps": 150, "channels_per_shard": 10}
+    return run(trained, **changes)[:2]
+
+
+def test_the_input_made_for_an_output_makes_it_the_largest(
+    trained: Path, outputs: tuple[Outcome, Rows]
+) -> None:
+    network = load_network(ModelSpec(**TRAINED), seed=0, storage=Storage(str(trained)))
+    rows = outputs[1]
+    for number, recipe in enumerate(("smooth", "lucid")):
+        made = [row["preferred"][number] for row in rows]
+        assert {entry["recipe"] for entry in made} == {recipe}
+        seen = [decode(entry["picture"]["bytes"]) for entry in made]
+        logits = network.module(torch.from_numpy(prepare(seen, network.picture_card)))
+        right = (logits.argmax(1) == torch.arange(10)).float().mean()
+        assert right >= 0.95, recipe
+        values = [entry["activation"] for entry in made]
+        assert values == pytest.approx(logits.diagonal().tolist(), abs=1e-3)
+
+
+def test_pages_show_natural_and_made_inputs_and_how_far_these_get(
+    outputs: tuple[Outcome, Rows],
+) -> None:
+    outcome, rows = outputs
+    assert outcome.details["outputs"] == [str(digit) for digit in range(10)]
+    right: list[bool] = []
+    for digit, row in enumerate(rows):
+        assert row["name"] == str(digit)
+        assert len(row["top"]) == 9
+        assert len(row["preferred"]) == 2
+        right += [entry["label"] == digit for entry in row["top"]]
+        for made in row["preferred"]:
+            assert made["fraction"] == pytest.approx(made["activation"] / row["maximum"])
+            assert made["fraction"] > 0.5
+            assert (made["contrasted"] is None) == (made["recipe"] == "lucid")
+    assert np.mean(right) > 0.8
+
+
+def saved(folder: Path, **changes: float) -> dict[str, str]:
+    """LeNet's random weights in a file, which no seed changes; of channel 1 other biases."""
+    network = load_network(ModelSpec.model_validate(LENET), seed=0)
+    state = network.module.state_dict()
+    for layer, bias in changes.items():
+        state[f"{layer}.bias"][1] = bias
+    save_file(state, folder / "weights.safetensors")
+    return {"name": "lenet", "weights": str(folder / "weights.safetensors")}
+
+
+def test_a_preferred_input_depends_on_its_channel_and_the_seed_alone(tmp_path: Path) -> None:
+    changes = {"model": saved(tmp_path), "layer": "relu2", "top": 2, "channels": (3, 4, 5)}
+    _, together, _ = run(tmp_path / "a", **changes)
+    _, shared, _ = run(tmp_path / "b", **changes, resources={"cpus_per_worker": 2})
+    _, apart, _ = run(tmp_path / "c", **changes, channels_per_shard=1)
+    assert together == shared == apart
+    _, alone, _ = run(tmp_path / "d", **{**changes, "channels": (5,)})
+    assert alone == together[2:]
+    _, other, _ = run(tmp_path / "e", **{**changes, "channels": (5,), "seed": 1})
+    assert other[0]["top"] == alone[0]["top"]
+    for made, before in zip(other[0]["preferred"], alone[0]["preferred"], strict=True):
+        assert made["picture"] != before["picture"]
+
+
+def test_by_default_the_first_sixteen_channels_get_preferred_inputs(tmp_path: Path) -> None:
+    outcome, rows, _ = run(tmp_path, preferred=["lucid"], preferred_steps=1, top=1)
+    assert [len(row["preferred"]) for row in rows] == [1] * 16 + [0] * 16
+    assert outcome.details["preferred_channels"] == list(range(16))
+    outcome, rows, _ = run(
+        tmp_path / "b",
+        preferred=["decayed"],
+        preferred_steps=1,
+        preferred_px=20,
+        preferred_channels=[2],
+        top=1,
+    )
+    assert [row["channel"] for row in rows if row["preferred"]] == [2]
+    assert decode(rows[2]["preferred"][0]["picture"]["bytes"]).shape == (20, 20)
+
+
+def test_a_dead_unit_is_told_and_brought_to_life(tmp_path: Path) -> None:
+    model = saved(tmp_path, conv2=-0.4)
+    changes: dict[str, Any] = {"channels": (0, 1), "preferred_steps": 60, "preferred": ["lucid"]}
+    _, (alive, dead), _ = run(tmp_path / "out", model=model, layer="relu2", **changes)
+    assert alive["excited_fraction"] > 0
+    assert (dead["excited_fraction"], dead["maximum"], dead["mean"]) == (0, 0, 0)
+    assert [entry["row"] for entry in dead["top"]] == list(range(9))
+    assert dead["preferred"][0]["fraction"] is None
+    assert dead["preferred"][0]["activation"] > 0
+
+
+# -- what goes wrong -----------------------------------------------------------------------------
+
+
+def test_a_bad_file_is_an_error_row_and_so_is_a_channel_whose_example_is_gone(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for number in range(12):
+        png(folder, f"{number:02d}.png", rng.integers(0, 256, (30 + number, 28)))
+    (folder / "05.png").write_bytes(b"no picture")
+    dataset = {"name": "images", "root": str(folder)}
+    changes = {"dataset": dataset, "shard_size": 5, "top": 2, **SCAN_ONLY}
+    outcome, rows, context = run(tmp_path / "out", **changes)
+    assert (outcome.rows, outcome.error_rows) == (32, 1)
+    assert outcome.details["error_codes"] == {"not_an_image": 1}
+    errors = context.storage.read_table(context.path("data/errors.parquet")).to_pylist()
+    assert [row["example_id"] for row in errors] == ["05.png"]
+    assert 5 not in {entry["row"] for row in rows for entry in row["top"]}
+    gone = rows[0]["top"][0]["example_id"]
+    (folder / gone).unlink()
+    for marker in context.storage.list_files(context.path("work/channels/markers")):
+        context.storage.delete(marker)
+    outcome, left, context = run(tmp_path / "out", attempt=2, **changes)
+    lost = [row for row in rows if gone in {entry["example_id"] for entry in row["top"]}]
+    assert left == [row for row in rows if row not in lost]
+    assert outcome.details["channels_error_codes"] == {"not_found": len(lost)}
+    (file,) = [file for file in context.files if file.kind == "channels_errors"]
+    errors = context.storage.read_table(context.path(file.path)).to_pylist()
+    assert [row["example_id"] for row in errors] == [row["example_id"] for row in lost]
+
+
+def test_where_nothing_can_be_read_pages_have_no_examples(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"no picture")
+    dataset = {"name": "images", "root": str(folder)}
+    changes: dict[str, Any] = {"channels": (0,), "preferred": ["smooth"], "preferred_steps": 1}
+    outcome, (row,), _ = run(tmp_path / "out", dataset=dataset, execution="auto", **changes)
+    assert (row["top"], row["maximum"]) == ([], None)
+    assert row["preferred"][0]["fraction"] is None
+    assert outcome.error_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"layer": "conv9"}, LayerError, "no layer 'conv9'"),
+        ({"channels": (3, 32)}, SpecError, "channel: 32 is not in conv2"),
+        ({"preferred_channels": (40,)}, SpecError, "channel: 40 is not in conv2"),
+        ({"layer": "fc1", "preferred_px": 20}, SpecError, "preferred_px: .* takes 28 px only"),
+        ({"preferred_px": 9}, SpecError, "preferred_px: .* pictures from 14 px on"),
+        (
+            {"model": {"name": "row_lstm", "weights": "random"}, "layer": "head"},
+            SpecError,
+            "execution: folded is not possible",
+        ),
+        (
+            {"model": {"name": "row_lstm", "weights": "random"}, "layer": None},
+            LayerError,
+            "layer: the card of row_lstm names no layer with positions",
+        ),
+    ],
+)
+def test_mistakes_are_found_before_any_work(
+    tmp_path: Path, changes: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        run(tmp_path, **changes)
+    assert list(tmp_path.rglob("*.parquet")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"channels": (1, 1)}, "a channel is named twice"),
+        ({"channels": ()}, "at least 1 item"),
+        ({"preferred": ("lucid", "lucid")}, "a recipe is named twice"),
+        ({"preferred": ("deep",)}, "Input should be"),
+        ({"channels": (1,), "preferred_channels": (2,)}, "2 is not among channels"),
+        ({"top": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_specs_that_mean_nothing_are_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        spec_of(**changes)

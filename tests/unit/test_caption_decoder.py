@@ -1,0 +1,124 @@
+"""The decoder looks at positions with weights that sum to 1, and says what its equations say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from caption_fakes import SmallShape, grids, small_decoder, steps_of
+from featurescape_jobs.captioning.attention import PIECE_VALUES, Attention, Looks
+from featurescape_jobs.captioning.decoder import Decoder
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_attention_is_never_negative_and_sums_to_one(layers: int) -> None:
+    told = small_decoder(layers=layers)(grids(5), torch.randint(0, 9, (5, 8)))
+    assert told.logits.shape == (5, 8, 9)
+    assert told.attention.shape == (5, 8, 6)
+    assert (told.attention >= 0).all()
+    torch.testing.assert_close(told.attention.sum(2), torch.ones(5, 8, dtype=torch.float64))
+    assert ((told.gates > 0) & (told.gates < 1)).all()
+
+
+def test_a_word_follows_from_the_equations() -> None:
+    decoder, grid = small_decoder(), grids(1)
+    told = decoder(grid, torch.tensor([[9, 4]]))
+    a = torch.nn.functional.layer_norm(grid[0], (7,))
+    h, c = torch.tanh(decoder.start[0](a.mean(0))).chunk(2)
+    lstm = decoder.cells[0]
+    for t, word in enumerate([9, 4]):
+        e_l = (
+            decoder.attention.score.weight[0]
+            @ torch.tanh(decoder.attention.key(a) + decoder.attention.query(h)).T
+        )
+        alpha = e_l.softmax(0)
+        beta = torch.sigmoid(decoder.gate(h))
+        z = beta * (alpha @ a)
+        embedded = decoder.embedding.weight[word]
+        _, (h, c) = lstm(torch.cat([embedded, z])[None], (h[None], c[None]))
+        h, c = h[0], c[0]
+        deep = embedded + decoder.from_hidden(h) + decoder.from_context.weight @ z
+        torch.testing.assert_close(told.logits[0, t], decoder.output(torch.tanh(deep)))
+        torch.testing.assert_close(told.attention[0, t], alpha)
+        torch.testing.assert_close(told.gates[0, t], beta[0])
+
+
+def test_what_follows_a_word_does_not_depend_on_later_ones() -> None:
+    decoder, grid = small_decoder(layers=2), grids(1)
+    short = decoder(grid, torch.tensor([[9, 3]])).logits
+    long = decoder(grid, torch.tensor([[9, 3, 5, 2]])).logits
+    torch.testing.assert_close(long[:, :2], short)
+
+
+def test_the_forget_gate_starts_open_and_the_word_behind_the_last_is_the_start() -> None:
+    decoder = Decoder(7, SmallShape(layers=2), 9)
+    for cell in decoder.cells:
+        assert isinstance(cell, torch.nn.LSTM)
+        bias = cell.bias_ih_l0 + cell.bias_hh_l0
+        assert torch.equal(bias[10:20], torch.ones(10))
+    assert decoder.embedding.num_embeddings == 10
+    assert decoder.output.out_features == 9
+
+
+def test_fast_looks_have_the_weights_of_the_attention() -> None:
+    torch.manual_seed(0)
+    attention = Attention(7, 10, 16)
+    positions, hidden = torch.randn(4, 12, 7) * 3, torch.randn(4, 5, 10) * 3
+    keys = attention.key(positions)
+    counts = [5, 1, 3, 0]
+    found = Looks(attention, keys).weights(hidden, counts)
+    assert found.shape == (4, 5, 12)
+    for picture, count in enumerate(counts):
+        for slot in range(count):
+            expected = attention.weights(keys[picture, None], hidden[picture, slot, None])[0]
+            torch.testing.assert_close(found[picture, slot], expected, atol=1e-6, rtol=1e-5)
+        assert not found[picture, count:].any()
+
+
+def test_fast_looks_stand_keys_and_queries_of_any_size() -> None:
+    attention = Attention(2, 2, 2)
+    with torch.no_grad():
+        attention.query.weight.copy_(torch.eye(2))
+    keys = torch.tensor([[[39.0, -39.0], [-39.0, 3.0], [0.0, 39.0]]])
+    for hidden in ([-39.0, 39.0], [39.0, 39.0], [-39.0, -39.0], [0.0, 0.0]):
+        state = torch.tensor([hidden])
+        found = Looks(attention, keys).weights(state[None], [1])[0]
+        torch.testing.assert_close(found, attention.weights(keys, state), atol=1e-6, rtol=1e-5)
+        assert torch.isfinite(Looks(attention, 99 * keys).weights(99 * state[None], [1])).all()
+
+
+def test_fast_looks_in_pieces_are_those_of_the_whole() -> None:
+    torch.manual_seed(0)
+    attention = Attention(3, 4, 64)
+    n = 3 * PIECE_VALUES // (2 * 64 * 64)
+    keys, hidden = torch.randn(n, 64, 64), torch.randn(n, 2, 4)
+    looks = Looks(attention, keys)
+    whole = looks.weights(hidden, [2] * n)
+    last = Looks(attention, keys[-1:]).weights(hidden[-1:], [2])
+    torch.testing.assert_close(whole[-1:], last)
+    looks.keep(torch.tensor([1, n - 1]))
+    kept = looks.weights(hidden[[1, n - 1]], [2, 2])
+    torch.testing.assert_close(kept, whole[[1, n - 1]])
+
+
+def test_steps_give_what_the_whole_pass_gives() -> None:
+    decoder, pictures = small_decoder(layers=2), grids(3)
+    told = decoder(pictures, torch.tensor([[9, 2, 5]] * 3))
+    steps = steps_of(decoder, pictures)
+    states, alone = steps.begin(), torch.arange(3)
+    for t, word in enumerate((9, 2, 5)):
+        step = steps.step(torch.full((3,), word), states, alone)
+        torch.testing.assert_close(step.log_probabilities, told.logits[:, t].log_softmax(1))
+        torch.testing.assert_close(step.attention, told.attention[:, t])
+        torch.testing.assert_close(step.gates, told.gates[:, t])
+        states = step.states
+
+
+def test_gradients_of_the_attention_are_those_of_finite_differences() -> None:
+    torch.manual_seed(0)
+    attention = Attention(3, 4, 5).double()
+    keys = torch.randn(2, 6, 5, dtype=torch.float64, requires_grad=True)
+    hidden = torch.randn(2, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(attention.weights, (keys, hidden))
+    assert np.isfinite(attention.weights(keys, hidden).detach().numpy()).all()

@@ -1,0 +1,318 @@
+"""A decoder learns captions and where to look, and goes on after an interruption as if there had been none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from caption_fakes import SmallShape
+from caption_scenes import CELLS, COLORS, SHAPES, Scene, scenes
+from featurescape_jobs.captioning.beam import BeamOptions
+from featurescape_jobs.captioning.checkpoints import Checkpoints, EpochRow, Progress
+from featurescape_jobs.captioning.decoder import Decoder, Told
+from featurescape_jobs.captioning.describing import Describer
+from featurescape_jobs.captioning.examples import (
+    IGNORED,
+    Captioned,
+    Pairs,
+    epoch_order,
+    one_of_each,
+)
+from featurescape_jobs.captioning.fitting import Alone, Fitting, Material, Options
+from featurescape_jobs.captioning.grid_store import GridStore
+from featurescape_jobs.captioning.losses import Objective, Whole, doubly_stochastic
+from featurescape_jobs.captioning.scores import Pair, score
+from featurescape_jobs.captioning.vocabulary import END, Vocabulary, tokens
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.storage import Storage
+
+CPU = torch.device("cpu")
+DIMENSIONS = 12
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# -- losses ------------------------------------------------------------------------------------
+
+
+def test_the_doubly_stochastic_term_by_hand() -> None:
+    # Two pictures of two positions; the second has one word only.
+    attention = torch.tensor([[[1.0, 0.0], [0.5, 0.5]], [[0.25, 0.75], [9.0, 9.0]]])
+    valid = torch.tensor([[True, True], [True, False]])
+    # Missing from 1: -0.5 and 0.5; 0.75 and 0.25.
+    squares = [0.25, 0.25, 0.5625, 0.0625]
+    sums = [squares[0] + squares[1], squares[2] + squares[3]]
+    expected = {
+        "positions_sum": np.mean(sums),
+        "positions_mean": np.sum(sums) / 2,
+        "mean": np.mean(squares),
+    }
+    for reduction, value in expected.items():
+        found = doubly_stochastic(attention, valid, reduction)
+        assert float(found) == pytest.approx(value), reduction
+
+
+@pytest.mark.parametrize("reduction", ["positions_sum", "positions_mean", "mean"])
+def test_the_parts_of_a_batch_add_up_to_its_loss(reduction: str) -> None:
+    torch.manual_seed(0)
+    told = Told(torch.randn(5, 4, 7), torch.rand(5, 4, 6), torch.rand(5, 4))
+    targets = torch.randint(0, 7, (5, 4))
+    targets[2, 3] = targets[3, 1:] = IGNORED
+    objective = Objective(0.7, reduction, label_smoothing=0.1)
+    whole = Whole(5, int((targets != IGNORED).sum()))
+    together = objective.measure(told, targets, whole)
+    parts = [
+        objective.measure(Told(*(one[rows] for one in told)), targets[rows], whole)
+        for rows in (slice(0, 3), slice(3, 5))
+    ]
+    assert float(sum(part.loss for part in parts)) == pytest.approx(float(together.loss), rel=1e-5)
+    assert sum(part.words for part in parts) == together.words == whole.words
+    assert sum(part.right for part in parts) == together.right
+
+
+def test_without_smoothing_and_penalty_the_loss_is_the_mean_cross_entropy() -> None:
+    logits = torch.randn(2, 3, 5)
+    targets = torch.tensor([[1, 2, 3], [4, 0, IGNORED]])
+    told = Told(logits, torch.rand(2, 3, 4), torch.rand(2, 3))
+    found = Objective(0.0, "mean", 0.0).measure(told, targets, Whole(2, 5))
+    chances = logits.log_softmax(2)
+    places = [(0, 0, 1), (0, 1, 2), (0, 2, 3), (1, 0, 4), (1, 1, 0)]
+    expected = -sum(float(chances[place]) for place in places)
+    assert float(found.loss) == pytest.approx(expected / 5, rel=1e-5)
+    assert found.nats == pytest.approx(expected, rel=1e-5)
+
+
+# -- examples ----------------------------------------------------------------------------------
+
+
+def test_captions_are_read_from_the_start_and_followed_by_their_end() -> None:
+    vocabulary = Vocabulary(("a", "cat", "dog"))
+    pairs = Pairs.of([["A cat", "?!"], ["a dog a dog"]], vocabulary, max_words=3)
+    assert pairs.pictures.tolist() == [0, 1]
+    assert pairs.lengths.tolist() == [3, 3]
+    read, targets = pairs.batch(np.array([0, 1]), vocabulary.start)
+    assert read.tolist() == [[5, 2, 3], [5, 2, 4]]
+    assert targets.tolist() == [[2, 3, END], [2, 4, 2]]  # the second is cut, and does not end
+    long = Pairs.of([["cat"], ["a cat a"]], vocabulary, max_words=9)
+    read, targets = long.batch(np.array([0, 1]), vocabulary.start)
+    assert targets.tolist() == [[3, END, IGNORED, IGNORED], [2, 3, 2, END]]
+    assert read.tolist() == [[5, 3, 0, 5], [5, 2, 3, 2]]
+
+
+def test_an_epoch_reads_every_caption_once_in_another_order() -> None:
+    texts = [[" ".join(["a"] * (n % 7 + 1))] for n in range(500)]
+    pairs = Pairs.of(texts, Vocabulary(("a",)), 9)
+    chosen = np.arange(0, 500, 2)
+    first, again, other = (epoch_order(pairs, chosen, 8, seed) for seed in (0, 0, 1))
+    assert sorted(np.concatenate(first).tolist()) == chosen.tolist()
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+    padded = sum(len(batch) * pairs.lengths[batch].max() for batch in first)
+    assert padded < 1.3 * pairs.lengths[chosen].sum(), "those of like length are together"
+
+
+def test_one_caption_of_each_picture_is_another_one_in_another_epoch() -> None:
+    pairs = Pairs.of([["a", "a a", "a a a"]] * 50, Vocabulary(("a",)), 9)
+    first, other = (one_of_each(pairs, np.arange(150), seed) for seed in (0, 1))
+    assert sorted(pairs.pictures[first].tolist()) == list(range(50))
+    assert set(first.tolist()) != set(other.tolist())
+
+
+# -- learning ----------------------------------------------------------------------------------
+
+
+def features_of(scene: Scene, seed: int) -> NDArray[np.float16]:
+    """A grid as an encoder might give it: color and shape in the scene's cell, noise around it."""
+    grid = np.random.default_rng(seed).normal(0, 0.3, (CELLS, CELLS, DIMENSIONS))
+    grid[scene.row, scene.column, list(COLORS).index(scene.color)] += 3
+    grid[scene.row, scene.column, len(COLORS) + SHAPES.index(scene.shape)] += 3
+    return grid.reshape(-1, DIMENSIONS).astype(np.float16)
+
+
+def material_of(drawn: list[Scene], held_out: int) -> tuple[Material, Vocabulary]:
+    grids = np.stack([features_of(scene, number) for number, scene in enumerate(drawn)])
+    captions = [[scene.caption] for scene in drawn]
+    vocabulary = Vocabulary.of((tokens(text) for of in captions for text in of), 1)
+    pairs = Pairs.of(captions, vocabulary, 20)
+    split = np.arange(len(drawn))
+    half = len(grids) // 2
+    store = GridStore([grids[:half], grids[half:]], np.arange(len(grids)), [])
+    return Material(store, pairs, split[held_out:], split[:held_out]), vocabulary
+
+
+def options_of(epochs: int, patience: int = 100) -> Options:
+    objective = Objective(1.0, "mean", 0.0)
+    return Options(epochs, 32, 1e-2, patience, one_caption=False, objective=objective, seed=3)
+
+
+def fresh(vocabulary: Vocabulary, dropout: float = 0.1) -> Decoder:
+    torch.manual_seed(0)
+    return Decoder(DIMENSIONS, SmallShape(16, 16, 32, 1, dropout), vocabulary.size)
+
+
+def unsaid(done: int, total: int, message: str) -> None:
+    pass
+
+
+def fit(
+    root: Path, decoder: Decoder, material: Material, options: Options, known: str = "x"
+) -> Progress:
+    checkpoints = Checkpoints(str(root), "checkpoints", known)
+    return Fitting(decoder, material, options, Alone(CPU)).run(checkpoints, unsaid)
+
+
+def test_attention_finds_the_shape_and_the_caption_says_what_it_is(tmp_path: Path) -> None:
+    drawn = scenes(260)
+    material, vocabulary = material_of(drawn, held_out=60)
+    decoder = fresh(vocabulary)
+    progress = fit(tmp_path, decoder, material, options_of(epochs=12))
+    decoder.load_state_dict(progress.best)
+    said = Describer(decoder, vocabulary, CPU)
+    captions = said.describe(material.grids.batch(np.arange(60)), BeamOptions(5, 20))
+    right = near = looked = 0
+    for scene, (best, *_) in zip(drawn, captions, strict=False):
+        words = said.words(best)
+        right += words == tokens(scene.caption)
+        for word, attention in zip(words, best.attention, strict=True):
+            if word in (scene.color, scene.shape):
+                row, column = divmod(int(attention.argmax()), CELLS)
+                near += abs(row - scene.row) <= 1 and abs(column - scene.column) <= 1
+                looked += 1
+    assert right >= 54
+    assert near >= 0.8 * looked >= 80
+
+
+def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
+    drawn = scenes(50, seed=4)
+    material, vocabulary = material_of(drawn, held_out=0)
+    material = Material(material.grids, material.pairs, material.training, material.training[:5])
+    decoder = fresh(vocabulary, dropout=0.0)
+    progress = fit(tmp_path, decoder, material, options_of(epochs=80))
+    decoder.load_state_dict(progress.best)
+    said = Describer(decoder, vocabulary, CPU)
+    captions = said.describe(material.grids.batch(np.arange(50)), BeamOptions(5, 20))
+    pairs = [
+        Pair(said.words(of[0]), [tokens(scene.caption)])
+        for scene, of in zip(drawn, captions, strict=True)
+    ]
+    assert score(pairs).bleu_4 > 0.9
+
+
+def test_an_interrupted_training_ends_as_it_would_have(tmp_path: Path) -> None:
+    material, vocabulary = material_of(scenes(64), held_out=16)
+    whole, half = fresh(vocabulary), fresh(vocabulary)
+    expected = fit(tmp_path / "whole", whole, material, options_of(4))
+    fit(tmp_path / "half", half, material, options_of(2))
+    going_on = fresh(vocabulary)
+    found = fit(tmp_path / "half", going_on, material, options_of(4))
+    state = whole.state_dict()
+    for name, value in going_on.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    assert [row.loss for row in found.history] == [row.loss for row in expected.history]
+    assert found.best_epoch == expected.best_epoch
+    assert all(torch.equal(value, expected.best[name]) for name, value in found.best.items())
+
+
+def test_a_damaged_checkpoint_or_one_of_another_training_does_not_count(tmp_path: Path) -> None:
+    material, vocabulary = material_of(scenes(32), held_out=8)
+    fit(tmp_path, fresh(vocabulary), material, options_of(3))
+    storage = Storage(str(tmp_path))
+    names = storage.list_names("checkpoints")
+    assert names == ["00002.safetensors", "00003.safetensors"], "the last two are kept"
+    storage.write(f"checkpoints/{names[1]}", storage.read(f"checkpoints/{names[1]}")[:-9])
+    decoder = fresh(vocabulary)
+    mine = Checkpoints(str(tmp_path), "checkpoints", "x")
+    assert len(mine.load(decoder, None).history) == 2
+    other = Checkpoints(str(tmp_path), "checkpoints", "y")
+    assert other.load(decoder, None).history == []
+    mine.clear()
+    assert storage.list_names("checkpoints") == []
+
+
+def test_training_ends_when_the_held_out_loss_does_not_fall() -> None:
+    progress = Progress()
+    for epoch, loss in enumerate([3.0, 2.0, 2.5, 2.0, 2.1], start=1):
+        progress.add(EpochRow(epoch, 0.0, loss, 0.0, 0.0), {"w": torch.tensor([float(epoch)])})
+    assert progress.best_epoch == 2
+    assert progress.best["w"].tolist() == [2.0]
+    assert progress.epochs_without_gain == 3
+
+
+def test_patience_ends_a_training(tmp_path: Path) -> None:
+    material, vocabulary = material_of(scenes(40), held_out=20)
+    options = Options(200, 4, 3e-2, 2, False, Objective(0.0, "mean", 0.0), 0)
+    progress = fit(tmp_path, fresh(vocabulary, 0.0), material, options)
+    assert progress.epochs_without_gain == 2
+    assert len(progress.history) < 200
+
+
+def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path) -> None:
+    material, vocabulary = material_of(scenes(40), held_out=8)
+    options = Options(3, 8, 1e36, 9, False, Objective(1.0, "mean", 0.0), 0)
+    with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
+        fit(tmp_path, fresh(vocabulary), material, options)
+
+
+class Twins:
+    """One of two processes: their sums are those of both, their gradients are compared by the test."""
+
+    size, device = 2, CPU
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def wrap(self, module: torch.nn.Module) -> torch.nn.Module:
+        return module
+
+    def sums(self, values: list[float]) -> list[float]:
+        return [2 * value for value in values]
+
+
+def test_the_gradients_of_two_processes_average_to_those_of_one() -> None:
+    material, vocabulary = material_of(scenes(41), held_out=8)
+    batch = np.arange(9, 18)
+
+    def gradients(team: Alone | Twins) -> list[torch.Tensor]:
+        decoder = fresh(vocabulary, dropout=0.0)
+        fitting = Fitting(decoder, material, options_of(1), team)
+        found: list[torch.Tensor] = []
+        clip = torch.nn.utils.clip_grad_norm_
+        torch.nn.utils.clip_grad_norm_ = lambda *_: found.extend(  # type: ignore[assignment]
+            p.grad.clone() for p in decoder.parameters()
+        )
+        try:
+            fitting._step(decoder, batch)
+        finally:
+            torch.nn.utils.clip_grad_norm_ = clip
+        return found
+
+    alone, first, second = (gradients(team) for team in (Alone(CPU), Twins(0), Twins(1)))
+    assert len(alone) > 10
+    for one, a, b in zip(alone, first, second, strict=True):
+        torch.testing.assert_close((a + b) / 2, one, atol=1e-6, rtol=1e-4)
+
+
+def test_examples_without_captions_are_left_out() -> None:
+    import pyarrow as pa
+
+    table = pa.table(
+        {"example_id": ["a", "b", "c"], "captions": [["A cat", "?"], None, ["a dog", "a dog"]]}
+    )
+    captioned = Captioned.of(table, np.array([False, True, True]))
+    assert captioned.table["example_id"].to_pylist() == ["a", "c"]
+    assert captioned.held_out.tolist() == [False, True]
+    assert captioned.vocabulary(1).words == ("a", "cat")
+    assert captioned.references(np.array([0])) == [[["a", "cat"]]]
+    with pytest.raises(SpecError, match="min_count: no word of the training part is there 2 times"):
+        captioned.vocabulary(2)
