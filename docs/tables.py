@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 
 from featurescape import cli
 from featurescape.api import artifacts as artifact_routes
-from featurescape.api import catalog, examples, health, jobs, tiles
+from featurescape.api import catalog, examples, health, jobs, live, tiles
 from featurescape.api import rows as row_routes
 from featurescape.settings import Settings
 from featurescape_jobs import artifacts, tables
@@ -118,8 +118,14 @@ def _values(raw: dict[str, Any], defs: dict[str, Any]) -> str:
         return _text(node)
     if kind == "array" and "items" in node:
         least = f", at least {node['minItems']}" if "minItems" in node else ""
-        return f"list of {_values(node['items'], defs)}s{least}"
+        return f"list of {_plural(_values(node['items'], defs))}{least}"
     return kind
+
+
+def _plural(values: str) -> str:
+    kind, comma, rest = values.partition(",")
+    many = kind if kind == "text" or kind.endswith("`") else f"{kind}s"
+    return many + comma + rest + " each" * (kind == "text" and bool(comma))
 
 
 def _range(kind: str, node: dict[str, Any]) -> str:
@@ -283,7 +289,7 @@ def _color_layers(_: str) -> str:
 
 
 def _routes(_: str) -> str:
-    parts = (catalog, jobs, artifact_routes, row_routes, tiles, examples, health)
+    parts = (catalog, jobs, artifact_routes, row_routes, tiles, examples, live, health)
     found = [route for part in parts for route in part.router.routes if isinstance(route, APIRoute)]
 
     def rows() -> Iterable[Row]:

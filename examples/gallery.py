@@ -58,7 +58,15 @@ def main() -> None:
             "channels": UNITS,
             "preferred_channels": "all",
         },
-        {"job": "atlas", "dataset": stamps, "model": model},
+        {
+            "job": "atlas",
+            "dataset": stamps,
+            "model": model,
+            "edge": 3,
+            "grid": 10,
+            "least_vectors": 3,
+            "steps": 192,
+        },
     ]
     for job in [client.submit({**spec, "title": "Gallery"}) for spec in specs]:
         job.wait()

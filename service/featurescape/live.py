@@ -39,6 +39,9 @@ log = logging.getLogger("featurescape.live")
 KEPT_PICTURE_BYTES = 128 << 20
 MAX_WAITING = 32
 """Questions that may wait for one network."""
+WAIT_FOR_RAY_SECONDS = 20.0
+"""For the local Ray of a service that was started just now."""
+_LOOK_AGAIN_SECONDS = 0.3
 _END_SECONDS = 5.0
 _TRIES = 2
 
@@ -314,13 +317,24 @@ class Live:
 
     async def _opened(self) -> Bridge:
         try:
-            access = await asyncio.to_thread(self._access)
+            access = await self._reached()
             return await self._open_bridge(access, self._settings.live_start_seconds)
         except (RunnerUnavailableError, BridgeLostError) as error:
             raise LiveUnavailableError(
                 f"live networks run on Ray, which cannot be reached: {error}. See /readyz, and ask "
                 "again when it is there"
             ) from None
+
+    async def _reached(self) -> RayAccess:
+        """How to reach Ray; waits a while for one that is being started."""
+        deadline = time.monotonic() + WAIT_FOR_RAY_SECONDS
+        while True:
+            try:
+                return await asyncio.to_thread(self._access)
+            except RunnerUnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _body(frame: Frame) -> bytes | None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from featurescape import live as live_module
 from featurescape_jobs.errors import LayerError
 from live_fakes import FakeBridges
 from service_fakes import RunningService, running_service
@@ -155,7 +156,10 @@ def test_what_the_network_says_is_wrong_arrives(http: httpx.Client, bridges: Fak
     assert answer.json()["error"]["detail"]["layers"] == ["conv1"]
 
 
-def test_without_ray_it_is_unavailable(http: httpx.Client, service: RunningService) -> None:
+def test_without_ray_it_is_unavailable(
+    http: httpx.Client, service: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "WAIT_FOR_RAY_SECONDS", 0.0)
     answer = http.post("/v1/live/networks", json={"model": LENET})
     assert code(answer) == (503, "live_unavailable")
     assert "/readyz" in answer.json()["error"]["message"]

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from featurescape import Client
 from featurescape.embedded import EmbeddedService
 from featurescape.handles import Map
 from service_fakes import running_service
@@ -196,6 +197,26 @@ def test_a_point_of_a_map_is_looked_at_live(
     expect(page).to_have_url(re.compile(r"row=(?!42)\d+"))
 
 
+def test_a_unit_with_a_page_leads_to_it(
+    page: Page, service: EmbeddedService, client: Client
+) -> None:
+    job = client.submit(
+        {
+            "job": "units",
+            "dataset": {"name": "digits", "limit": 20},
+            "model": {"name": "lenet", "weights": "random"},
+            "layer": "conv1",
+            "preferred": [],
+        }
+    )
+    job.wait(timeout_seconds=120, show=False)
+    look(page, service, f"{LENET}&channel=2")
+    link = page.get_by_test_id("live-unit-page")
+    expect(link).to_have_attribute("href", f"/jobs/{job.id}/units/2")
+    page.keyboard.press("ArrowRight")
+    expect(link).to_have_attribute("href", f"/jobs/{job.id}/units/3")
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("width", [400, 1000, 1440])
 def test_nothing_is_cut_off(page: Page, service: EmbeddedService, theme: str, width: int) -> None:
@@ -204,6 +225,9 @@ def test_nothing_is_cut_off(page: Page, service: EmbeddedService, theme: str, wi
     look(page, service)
     wide = "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     assert page.evaluate(wide)
+    # What a cell sees is marked in percent of the picture's frame.
+    frame = "image => image.parentElement.clientHeight - image.clientHeight"
+    assert page.get_by_test_id("live-seen").evaluate(frame) == 0
     background = page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor")
     assert background == {"dark": "rgb(12, 14, 17)", "light": "rgb(246, 244, 239)"}[theme]
 

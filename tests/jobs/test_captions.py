@@ -368,6 +368,10 @@ def test_captions_are_the_same_when_workers_are_killed(trained: Path, ray_addres
     assert rows == quiet
 
 
+ray_data_warns = pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+"""Ray Train reads the settings of Ray Data, some of which Ray has given up."""
+
+
 def together(root: Path, storage: Path, ray_address: str | None, **changes: Any) -> Any:
     """Train on scenes without dropout, so that how many share the work makes no difference."""
     shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
@@ -383,6 +387,7 @@ def losses(storage: Path) -> list[float]:
 
 
 @pytest.mark.ray
+@ray_data_warns
 def test_two_workers_train_as_one_process_does(tmp_path: Path, ray_address: str) -> None:
     root = write_scenes(tmp_path / "scenes", scenes(36))
     alone = together(root, tmp_path / "alone", None)
@@ -393,6 +398,7 @@ def test_two_workers_train_as_one_process_does(tmp_path: Path, ray_address: str)
 
 
 @pytest.mark.ray
+@ray_data_warns
 def test_a_worker_that_is_killed_while_training_is_replaced(
     tmp_path: Path, ray_address: str
 ) -> None:
@@ -432,6 +438,7 @@ def test_workers_that_do_not_fit_are_named(tmp_path: Path, ray_address: str) -> 
 
 
 @pytest.mark.ray
+@ray_data_warns
 def test_what_is_wrong_while_training_together_ends_the_job_at_once(
     tmp_path: Path, ray_address: str
 ) -> None:

@@ -71,6 +71,11 @@ def test_the_service_loads_nothing_that_only_jobs_need() -> None:
     assert loaded(statement, JOBS_ONLY) == []
 
 
+def test_the_bridge_to_live_networks_loads_no_torch_and_ray_only_when_it_connects() -> None:
+    statement = "import featurescape_jobs.live.bridge"
+    assert loaded(statement, JOBS_ONLY) == []
+
+
 def test_jobs_never_import_the_product() -> None:
     product = re.compile(r"^\s*(from|import) featurescape\b(?!_)", re.MULTILINE)
     sources = list(Path(featurescape_jobs.__file__).parent.rglob("*.py"))

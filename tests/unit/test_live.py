@@ -185,7 +185,11 @@ def test_a_question_that_took_too_long_is_not_asked_again(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("problem", ["no bridge", "no Ray"])
-def test_without_ray_it_says_so_and_recovers(tmp_path: Path, problem: str) -> None:
+def test_without_ray_it_says_so_and_recovers(
+    tmp_path: Path, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAIT_FOR_RAY_SECONDS", 0.0)
+
     async def story(live: Live, bridges: FakeBridges) -> None:
         def away() -> Any:
             raise RunnerUnavailableError(problem)
@@ -196,6 +200,21 @@ def test_without_ray_it_says_so_and_recovers(tmp_path: Path, problem: str) -> No
         with pytest.raises(LiveUnavailableError, match=problem):
             await live.describe(LENET)
         live._access, bridges.problem = (lambda: ACCESS), None
+        assert await live.describe(LENET)
+
+    tell(tmp_path, story)
+
+
+def test_a_ray_that_is_being_started_is_waited_for(tmp_path: Path) -> None:
+    async def story(live: Live, bridges: FakeBridges) -> None:
+        answers = [None, ACCESS]
+
+        def access() -> Any:
+            if (found := answers.pop(0)) is None:
+                raise RunnerUnavailableError("the local Ray is not running")
+            return found
+
+        live._access = access
         assert await live.describe(LENET)
 
     tell(tmp_path, story)

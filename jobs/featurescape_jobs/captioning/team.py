@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import distributed, nn
 
+from featurescape_jobs.allocator import keep_freed_memory
 from featurescape_jobs.captioning.fitting import Alone, Report
 from featurescape_jobs.captioning.work import Task, learn, see
 from featurescape_jobs.context import PROGRESS_SECONDS, RunContext
@@ -94,11 +95,7 @@ def train_together(task: Task, context: RunContext) -> None:
         try:
             trainer.fit()
         except Exception as error:  # noqa: BLE001 - Ray's own kinds differ from version to version
-            raise WorkerLostError(
-                f"the workers of the training died {MAX_FAILURES + 1} times; the last: {error}"[
-                    :1000
-                ]
-            ) from None
+            raise WorkerLostError(f"the workers of the training: {error}"[:1000]) from None
     if storage.exists(context.path(_FAILURE)):
         raise from_json(json.loads(storage.read(context.path(_FAILURE))), "the training failed")
 
@@ -133,6 +130,7 @@ def _worker(config: dict[str, Any]) -> None:
     team = Together(told.get_world_rank(), told.get_world_size(), device)
     storage = Storage(task.storage_root)
     torch.set_num_threads(task.spec.resources.cpus_per_worker)
+    keep_freed_memory()
     report = _written(storage, task.path(_PROGRESS)) if team.rank == 0 else _unsaid
     try:
         encoder = task.encoder()
@@ -145,6 +143,7 @@ def _worker(config: dict[str, Any]) -> None:
 
 def train_alone(task: Task, context: RunContext) -> None:
     """See and learn in this process, with the driver's threads."""
+    keep_freed_memory()
     team, encoder = Alone(torch.device("cpu")), task.encoder()
     with context.stage("look"), torch_threads(context.threads):
         see(task, encoder, team, _to(context))

@@ -80,7 +80,10 @@ export class GridView {
     this.frame.setAttribute("aria-valuenow", String(channel));
     this.frame.setAttribute("aria-valuetext", channelText(this.shown, channel));
     this.point(null);
-    // Only where it is out of sight, and only as far as needed.
+  }
+
+  /** Scrolls to the chosen channel where it is out of sight, as far as needed. */
+  reveal(): void {
     this.chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
@@ -93,10 +96,6 @@ export class GridView {
   busy(isBusy: boolean): void {
     this.element.classList.toggle("stale", isBusy);
     this.frame.setAttribute("aria-busy", String(isBusy));
-  }
-
-  focus(): void {
-    this.frame.focus({ preventScroll: true });
   }
 
   private point(channel: number | null): void {

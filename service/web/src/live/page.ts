@@ -43,7 +43,10 @@ class LivePage implements Page {
     fill(app, h("div", { class: "page live-page" }, this.head.element, main));
     this.unit.selectMethod(this.state.method);
     this.unbind = bindLiveKeys(main, {
-      move: (to) => this.chooseChannel(to(this.state.channel ?? 0, this.grid.channels, this.grid.columns)),
+      move: (to) => {
+        this.chooseChannel(to(this.state.channel ?? 0, this.grid.channels, this.grid.columns));
+        this.grid.reveal();
+      },
       method: (index) => this.chooseMethod(METHODS[index]!),
       layer: (step) => this.stepLayer(step),
       choose: () => this.picture.choose(),
@@ -91,8 +94,12 @@ class LivePage implements Page {
 
   private async startSession(session: Session): Promise<void> {
     const started = performance.now();
-    const tell = () => this.say(`Starting ${session.model.name}… ${Math.round((performance.now() - started) / 1000)} s`);
+    const seconds = h("span", { attrs: { "aria-hidden": "true" } });
+    const tell = () => setText(seconds, ` ${Math.round((performance.now() - started) / 1000)} s`);
     window.clearInterval(this.timer);
+    this.say("");
+    fill(this.message, h("p", {}, `Starting ${session.model.name}…`, seconds));
+    this.message.hidden = false;
     tell();
     this.timer = window.setInterval(tell, 1000);
     try {
@@ -134,7 +141,7 @@ class LivePage implements Page {
   }
 
   private async usePicture(blob: Blob, source: Source | null): Promise<void> {
-    if (!this.session) return;
+    if (!this.session) return this.picture.fail("Choose a network first.");
     try {
       await this.session.use(blob);
       this.state.source = source;
