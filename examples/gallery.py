@@ -26,7 +26,7 @@ PHOTOS = {
     "sklearn": ["datasets/images/china.jpg", "datasets/images/flower.jpg"],
     "matplotlib": ["mpl-data/sample_data/grace_hopper.jpg"],
 }
-UNITS = (3, 17, 42, 64, 80, 101)
+UNITS = (7, 20, 24)
 
 
 def main() -> None:
