@@ -8,9 +8,10 @@ through efficientnet_lite0 up to `blocks.10`, 112 units. ``--n`` takes fewer of 
 
 Peer: what one writes at first. fp32, one picture, the whole network with a forward hook at the layer,
 the largest value of each channel kept, and a sort at the end; all threads. The same in batches of 64 is
-timed beside it. Ours is the scan of the `units` job with one worker: freezing the list, loading the
-network, reading, the forward passes, committing shards, merging. Pages are left out, which neither of
-the loops makes. All run in processes of their own, in turn; not timed are imports, and the peers' loading.
+timed beside it. Ours is the first phase of the `units` job with one worker: freezing the list, loading
+the network, reading, the forward passes, committing shards, merging; pages, which the loops do not make
+either, come after it. All run in processes of their own, in turn; not timed are imports, and the peers'
+loading.
 
 The published figure is 9 pictures a second (40 hours for ImageNet's 1.3 million, with one GPU of its
 time; J. Yosinski et al. 2015), their deconvolution included.
@@ -53,7 +54,6 @@ SAME_PLACES, SAME_VALUES = 0.99, 1e-3
 PUBLISHED = 9.0
 PEER_BATCH = 64
 WIDTH_PX, HEIGHT_PX = 500, 375
-STAGES = ("freeze input", "scan", "merge")
 
 
 @dataclass(frozen=True)
@@ -145,26 +145,24 @@ def dataset_of(options: argparse.Namespace) -> DatasetSpec:
 
 
 def run_ours(options: argparse.Namespace) -> None:
-    """The `units` job with one worker in this process; of its pages only the lists are wanted."""
+    """The first phase of `units`, with one worker in this process."""
     case = CASES[options.data]
     spec = UnitsSpec(
         dataset=dataset_of(options),
         model=case.model,
         layer=case.layer,
         top=K,
-        preferred=(),
         resources=Resources(cpus_per_worker=options.threads),
     )
     with tempfile.TemporaryDirectory() as folder:
         context = RunContext(Storage(folder), "units-0123456789ab", 1, 0, {})
-        units.run(spec, context)
-        files = [file for file in context.files if file.kind == "units"]
-        tables = [context.storage.read_table(context.path(f.path), ["top"]) for f in files]
-    lists = [row["top"] for table in tables for row in table.to_pylist()]
+        scanned = units.scan(units.plan_units(spec, context), context)
+        table = context.storage.read_table(context.path(scanned.channels.path), ["top"])
+    lists = table["top"].to_pylist()
     rows = np.array([[entry["row"] for entry in entries] for entries in lists])
     values = np.array([[entry["activation"] for entry in entries] for entries in lists])
     _keep(options, "ours", rows, values)
-    print(json.dumps({"seconds": sum(context.timings_seconds[stage] for stage in STAGES)}))
+    print(json.dumps({"seconds": sum(context.timings_seconds.values())}))
 
 
 def run_loop(options: argparse.Namespace, size: int = 1) -> None:

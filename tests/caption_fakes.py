@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.stepping import Steps, WordTable
+from featurescape_jobs.captioning.stepping import Hoisted, Steps
 from featurescape_jobs.captioning.vocabulary import END, UNKNOWN
 
 Chances = Callable[[list[int]], list[float]]
@@ -35,6 +35,7 @@ def small_decoder(
     decoder = Decoder(dimensions, SmallShape(layers=layers), words).double().eval()
     with torch.no_grad():
         decoder.embedding.weight.mul_(10)
+        decoder.standardize(grids(50, dimensions=dimensions, seed=2) * 2 + 1)
         for parameter in decoder.parameters():
             if parameter.ndim == 2:
                 parameter.mul_(gain)
@@ -49,7 +50,7 @@ def grids(n: int, positions: int = 6, dimensions: int = 7, seed: int = 1) -> tor
 
 
 def steps_of(decoder: Decoder, pictures: torch.Tensor) -> Steps:
-    return Steps(decoder, WordTable(decoder), pictures)
+    return Steps(decoder, Hoisted(decoder), pictures)
 
 
 def chances_of(decoder: Decoder, picture: torch.Tensor) -> Chances:

@@ -24,7 +24,7 @@ from featurescape_jobs.datasets.base import (
     RowError,
     SequenceReader,
 )
-from featurescape_jobs.decode import encode_thumbnail, encode_thumbnails
+from featurescape_jobs.decode import encode_thumbnails
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.preprocessing import normalize, resize
 from featurescape_jobs.shard_worker import error_row
@@ -55,7 +55,8 @@ class Plan:
     card: PictureCard
     batch_size: int
     """Examples."""
-    thumbnail_px: int
+    thumbnail_px: int | None
+    """None: thumbnails are not wanted, and empty."""
     threads: int
     read: ReadExample
 
@@ -139,7 +140,7 @@ class Batches:
             examples=examples,
             inputs=normalize(pictures.reshape(n, height, width, card.channels), card),
             views=np.ones(n, np.int64),
-            thumbnails=encode_thumbnails(pictures, self._plan.thumbnail_px),
+            thumbnails=self._thumbnails(pictures),
             sizes_px=np.tile(np.array([width, height], np.int32), (n, 1)),
             errors=[],
         )
@@ -156,7 +157,7 @@ class Batches:
                 errors.append(error_row(example, error.code, error.message))
                 continue
             resized += [resize(picture, self._plan.card) for picture in pictures]
-            thumbnails.append(encode_thumbnail(pictures[0], self._plan.thumbnail_px))
+            thumbnails += self._thumbnails(pictures[0][None])
             sizes.append(pictures[0].shape[1::-1])
             views.append(len(pictures))
             rows.append(row)
@@ -168,6 +169,10 @@ class Batches:
             sizes_px=np.array(sizes, np.int32).reshape(-1, 2),
             errors=errors,
         )
+
+    def _thumbnails(self, pictures: NDArray[np.uint8]) -> list[bytes]:
+        px = self._plan.thumbnail_px
+        return [b""] * len(pictures) if px is None else encode_thumbnails(pictures, px)
 
     def _stacked(self, resized: list[Picture]) -> NDArray[np.uint8]:
         card = self._plan.card

@@ -72,7 +72,10 @@ JOBS: Registry[JobEntry] = Registry(
         JobEntry("gradients", "Explain pictures", "Which pixels an output depends on.", 0),
         JobEntry("units", "Explain units", "What each unit of a layer looks for.", 0),
         JobEntry(
-            "atlas", "Map activations", "A map of a layer, drawn by the network: an icon per cell.", 4
+            "atlas",
+            "Map activations",
+            "A map of a layer, drawn by the network: an icon per cell.",
+            4,
         ),
         JobEntry(
             "dynamics", "Measure dynamics", "Why a recurrent network remembers or forgets.", 4

@@ -36,7 +36,7 @@ import torch
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.frozen import FrozenInput, freeze, freeze_rows
+from featurescape_jobs.frozen import FrozenInput, FrozenPhase, freeze, freeze_rows
 from featurescape_jobs.inside import pictures
 from featurescape_jobs.inside.maps import MapShape, deepest_map, measure
 from featurescape_jobs.inside.receptive_field import ReceptiveField, receptive_field
@@ -64,71 +64,24 @@ LEAST_TIMEOUT_SECONDS = 60.0
 def run(spec: UnitsSpec, context: RunContext) -> Outcome:
     """Scan the examples, then make the pages; the module says what comes out."""
     with context.stage("check"):
-        plan = _plan(spec, context)
-    with context.stage("freeze input"):
-        frozen = freeze(spec.dataset, context, spec.shard_size)
-    with context.stage("scan", total=frozen.examples):
-        bulk = Bulk(plan.scan, SCANNED, KIND, spec.resources, network=True)
-        scanned = run_shards(bulk, frozen, context)
-    with context.stage("merge"):
-        phase = freeze_rows(
-            PHASE, lambda: _channels(plan, frozen, context), context, spec.channels_per_shard
-        )
-    with context.stage("make pages", total=phase.examples):
+        plan = plan_units(spec, context)
+    scanned = scan(plan, context)
+    with context.stage("make pages", total=scanned.channels.examples):
         bulk = Bulk(
             plan.pages,
             UNITS,
             "units",
             spec.resources,
             network=True,
-            row_timeout_seconds=_page_seconds(spec, plan.pages),
+            row_timeout_seconds=_page_seconds(plan.pages),
         )
-        made = run_shards(bulk, phase, context)
-    details = _details(plan, frozen, (scanned, made), context)
-    return Outcome(made.rows, scanned.error_rows + made.error_rows, details)
-
-
-def _details(
-    plan: _Plan, frozen: FrozenInput, results: tuple[BulkResult, BulkResult], context: RunContext
-) -> dict[str, Any]:
-    scanned, made = results
-    pages, shape = plan.pages, plan.shape
-    chosen = modes.read_choice(context.storage, job_dir(context.job_id))
-    details = {
-        "classes": list(frozen.classes),
-        "outputs": list(plan.outputs) if plan.outputs else None,
-        "model": pages.spec.model.name,
-        "layer": shape.layer,
-        "channels": shape.channels,
-        "positions": [shape.height, shape.width],
-        "input_px": pages.field.image_px[0],
-        "receptive_field": list(pages.field.size_px),
-        "examples": frozen.examples,
-        "units": made.rows,
-        "top": pages.spec.top,
-        "preferred": list(pages.spec.preferred),
-        "preferred_channels": list(pages.preferred_channels),
-        "preferred_px": pages.options.side_px,
-        "execution": chosen.to_json() if chosen else None,
-        "error_codes": scanned.error_codes,
-        "channels_error_codes": made.error_codes,
-        "workers": max(scanned.workers, made.workers),
-        "nodes": max(scanned.nodes, made.nodes),
-    }
-    return details
-
-
-def _page_seconds(spec: UnitsSpec, pages: PagesSetup) -> float:
-    """Time that one page may take, on the slowest machine that is worth waiting for."""
-    per_pass = SECONDS_PER_PIXEL * pages.options.side_px**2
-    return LEAST_TIMEOUT_SECONDS + SECONDS_PER_EXAMPLE * spec.top + per_pass * pages.passes
-
-
-# -- before any work ---------------------------------------------------------------------------
+        made = run_shards(bulk, scanned.channels, context)
+    details = _details(plan, scanned, made, context)
+    return Outcome(made.rows, scanned.result.error_rows + made.error_rows, details)
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What the card, the network and the spec say together."""
 
     shape: MapShape
@@ -140,7 +93,68 @@ class _Plan:
     pages: PagesSetup
 
 
-def _plan(spec: UnitsSpec, context: RunContext) -> _Plan:
+@dataclass(frozen=True)
+class Scanned:
+    """What the first phase leaves."""
+
+    examples: FrozenInput
+    channels: FrozenPhase
+    """Rows of `CHANNELS`: the strongest examples of each."""
+    result: BulkResult
+
+
+def scan(plan: Plan, context: RunContext) -> Scanned:
+    """Look at every example, and freeze each channel with the strongest."""
+    spec = plan.pages.spec
+    with context.stage("freeze input"):
+        frozen = freeze(spec.dataset, context, spec.shard_size)
+    with context.stage("scan", total=frozen.examples):
+        bulk = Bulk(plan.scan, SCANNED, KIND, spec.resources, network=True)
+        result = run_shards(bulk, frozen, context)
+    with context.stage("merge"):
+        channels = freeze_rows(
+            PHASE, lambda: _channels(plan, frozen, context), context, spec.channels_per_shard
+        )
+    return Scanned(frozen, channels, result)
+
+
+def _details(plan: Plan, scanned: Scanned, made: BulkResult, context: RunContext) -> dict[str, Any]:
+    pages, shape = plan.pages, plan.shape
+    chosen = modes.read_choice(context.storage, job_dir(context.job_id))
+    details = {
+        "classes": list(scanned.examples.classes),
+        "outputs": list(plan.outputs) if plan.outputs else None,
+        "model": pages.spec.model.name,
+        "layer": shape.layer,
+        "channels": shape.channels,
+        "positions": [shape.height, shape.width],
+        "input_px": pages.field.image_px[0],
+        "receptive_field": list(pages.field.size_px),
+        "examples": scanned.examples.examples,
+        "units": made.rows,
+        "top": pages.spec.top,
+        "preferred": list(pages.spec.preferred),
+        "preferred_channels": list(pages.preferred_channels),
+        "preferred_px": pages.options.side_px,
+        "execution": chosen.to_json() if chosen else None,
+        "error_codes": scanned.result.error_codes,
+        "channels_error_codes": made.error_codes,
+        "workers": max(scanned.result.workers, made.workers),
+        "nodes": max(scanned.result.nodes, made.nodes),
+    }
+    return details
+
+
+def _page_seconds(pages: PagesSetup) -> float:
+    """Time that one page may take, on the slowest machine that is worth waiting for."""
+    per_pass = SECONDS_PER_PIXEL * pages.options.side_px**2
+    return LEAST_TIMEOUT_SECONDS + SECONDS_PER_EXAMPLE * pages.spec.top + per_pass * pages.passes
+
+
+# -- before any work ---------------------------------------------------------------------------
+
+
+def plan_units(spec: UnitsSpec, context: RunContext) -> Plan:
     """Fill in what the spec leaves open, and find mistakes by passes of black pictures."""
     source = pictures.Source.of(spec, context)
     network = source.network()
@@ -161,8 +175,8 @@ def _plan(spec: UnitsSpec, context: RunContext) -> _Plan:
     )
     if spec.preferred and spec.execution != "auto":
         check_mode(network, layer, spec.execution)
-    scan = ScanSetup(source, layer, channels, spec.top, spec.batch_size)
-    return _Plan(shape, network.classes, _is_output(network, layer), scan, pages)
+    first = ScanSetup(source, layer, channels, spec.top, spec.batch_size)
+    return Plan(shape, network.classes, _is_output(network, layer), first, pages)
 
 
 def _layer(spec: UnitsSpec, network: LoadedNetwork) -> str:
@@ -234,10 +248,10 @@ def _preferred_options(
 # -- between the phases ------------------------------------------------------------------------
 
 
-def _channels(plan: _Plan, frozen: FrozenInput, context: RunContext) -> pa.Table:
+def _channels(plan: Plan, frozen: FrozenInput, context: RunContext) -> pa.Table:
     """The rows of the second phase, by channel."""
     channels = plan.scan.channels
-    scan = merge_shards(context, frozen, len(channels), plan.scan.k)
+    found = merge_shards(context, frozen, len(channels), plan.scan.k)
     names = plan.outputs if plan.is_output else None
     about: list[dict[str, Any]] = [
         {
@@ -248,4 +262,4 @@ def _channels(plan: _Plan, frozen: FrozenInput, context: RunContext) -> pa.Table
         }
         for channel in channels
     ]
-    return pa.Table.from_pylist(channel_rows(context, frozen, scan, about), schema=CHANNELS)
+    return pa.Table.from_pylist(channel_rows(context, frozen, found, about), schema=CHANNELS)

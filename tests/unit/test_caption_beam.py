@@ -112,13 +112,16 @@ class Table:
     def begin(self) -> torch.Tensor:
         return torch.zeros(2)
 
-    def step(self, words: torch.Tensor, states: torch.Tensor, pictures: torch.Tensor) -> Told:
+    def step(
+        self,
+        words: torch.Tensor,
+        states: torch.Tensor,
+        rows: torch.Tensor,
+        pictures: torch.Tensor,
+    ) -> Told:
         self.rows.append(len(words))
         attention = words[:, None].double()  # so that a map says which word it was looked at from
         return Told(self.chances[words], attention, torch.ones(len(words)), states)
-
-    def taken(self, states: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        return states[rows]
 
 
 NEVER = 0.0

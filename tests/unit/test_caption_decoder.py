@@ -24,7 +24,7 @@ def test_attention_is_never_negative_and_sums_to_one(layers: int) -> None:
 def test_a_word_follows_from_the_equations() -> None:
     decoder, grid = small_decoder(), grids(1)
     told = decoder(grid, torch.tensor([[9, 4]]))
-    a = torch.nn.functional.layer_norm(grid[0], (7,))
+    a = (grid[0] - decoder.get_buffer("mean")) / decoder.get_buffer("deviation")
     h, c = torch.tanh(decoder.start[0](a.mean(0))).chunk(2)
     lstm = decoder.cells[0]
     for t, word in enumerate([9, 4]):
@@ -42,6 +42,16 @@ def test_a_word_follows_from_the_equations() -> None:
         torch.testing.assert_close(told.logits[0, t], decoder.output(torch.tanh(deep)))
         torch.testing.assert_close(told.attention[0, t], alpha)
         torch.testing.assert_close(told.gates[0, t], beta[0])
+
+
+def test_each_value_is_measured_by_its_mean_and_deviation_over_all_positions() -> None:
+    decoder = Decoder(7, SmallShape(), 9)
+    pictures = grids(20).float() * torch.arange(7) + 5
+    decoder.standardize(pictures)
+    positions = decoder.see(pictures).positions
+    torch.testing.assert_close(positions.mean((0, 1)), torch.zeros(7), atol=1e-5, rtol=0)
+    torch.testing.assert_close(positions[..., 1:].std((0, 1)), torch.ones(6))
+    assert torch.isfinite(positions).all(), "the first value is always 5"
 
 
 def test_what_follows_a_word_does_not_depend_on_later_ones() -> None:
@@ -108,7 +118,7 @@ def test_steps_give_what_the_whole_pass_gives() -> None:
     steps = steps_of(decoder, pictures)
     states, alone = steps.begin(), torch.arange(3)
     for t, word in enumerate((9, 2, 5)):
-        step = steps.step(torch.full((3,), word), states, alone)
+        step = steps.step(torch.full((3,), word), states, alone, alone)
         torch.testing.assert_close(step.log_probabilities, told.logits[:, t].log_softmax(1))
         torch.testing.assert_close(step.attention, told.attention[:, t])
         torch.testing.assert_close(step.gates, told.gates[:, t])

@@ -60,6 +60,11 @@ def test_batches_come_in_order_without_those_that_cannot_be_read(threads: int) -
     assert all(batch.sizes_px.tolist() == [[28, 28]] * len(batch.inputs) for batch in batches)
 
 
+def test_thumbnails_that_nobody_wants_are_not_made() -> None:
+    [batch] = Batches(Reader, Plan(CARD, 8, None, 1, one_picture)).of(examples(8))
+    assert batch.thumbnails == [b""] * 7
+
+
 def test_reading_goes_on_beside_the_network_but_only_so_far() -> None:
     reader = Reader()
     flow = Batches(lambda: reader, Plan(CARD, 4, 64, 1, one_picture)).of(examples(400))

@@ -58,6 +58,7 @@ class Looks:
     def __init__(self, attention: Attention, keys: torch.Tensor) -> None:
         self._query = attention.query.weight
         self._score = attention.score.weight[0] * -2
+        self._one = keys.new_ones(1)
         self._keys = _exponential(keys)
 
     def keep(self, pictures: torch.Tensor) -> None:
@@ -82,8 +83,8 @@ class Looks:
         for start in range(0, m, size):
             piece = slice(start, start + size)
             most = max(counts[piece])
-            terms = self._keys[piece, None] * queries[piece, :most, None]
-            scores[piece, :most] = terms.add_(1).reciprocal_() @ self._score
+            parts = self._keys[piece, None], queries[piece, :most, None]
+            scores[piece, :most] = torch.addcmul(self._one, *parts).reciprocal_() @ self._score
         present = torch.tensor(counts, device=hidden.device)[:, None] > torch.arange(
             k, device=hidden.device
         )

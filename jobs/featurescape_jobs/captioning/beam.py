@@ -48,8 +48,9 @@ class Stepper(Protocol[S]):
     @property
     def vocabulary_size(self) -> int: ...
     def begin(self) -> S: ...
-    def step(self, words: torch.Tensor, states: S, pictures: torch.Tensor) -> Stepped[S]: ...
-    def taken(self, states: S, rows: torch.Tensor) -> S: ...
+    def step(
+        self, words: torch.Tensor, states: S, rows: torch.Tensor, pictures: torch.Tensor
+    ) -> Stepped[S]: ...
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,6 @@ class _Live:
     def taken(self, rows: torch.Tensor) -> _Live:
         return _Live(self.pictures[rows], self.words[rows], self.scores[rows], self.parents[rows])
 
-    def best(self, n: int) -> torch.Tensor:
-        """The score of the best one of each of N pictures, (N,); of those without one, minus infinity."""
-        best = self.scores.new_full((n,), _NEVER)
-        return best.scatter_reduce(0, self.pictures, self.scores, "amax")
-
 
 @dataclass(frozen=True)
 class _Moment:
@@ -141,12 +137,12 @@ class _Search(Generic[S]):
         start = torch.full_like(everyone, self._stepper.vocabulary_size)
         live = _Live(everyone, start, torch.zeros(self._n, dtype=torch.float64), everyone)
         for number in range(self._options.max_words + 1):
-            step = self._stepper.step(live.words, states, live.pictures)
+            step = self._stepper.step(live.words, states, live.parents, live.pictures)
             self._note(live, step)
             after = self._unfinished(self._extended(live, step.log_probabilities), number)
             if number == self._options.max_words or len(after.words) == 0:
                 break
-            live, states = after, self._stepper.taken(step.states, after.parents)
+            live, states = after, step.states
         self._truncate(live)
         return [[self._told(found) for found in self._best(of)] for of in self._found]
 
@@ -181,7 +177,7 @@ class _Search(Generic[S]):
         return _Live(pictures[which], words[parents, chosen % c], ranked[which, rank], parents)
 
     def _unfinished(self, extended: _Live, step: int) -> _Live:
-        """Note the captions that have ended, and drop the pictures that are done."""
+        """Note the captions that have ended, and drop those that cannot win any more."""
         has_ended = extended.words == END
         ended = extended.taken(has_ended.nonzero()[:, 0])
         for picture, row, score in zip(
@@ -192,9 +188,8 @@ class _Search(Generic[S]):
             self._slots[picture] -= 1
             if len(found) > self._options.alternatives:
                 self._to_beat[picture] = self._best(found)[-1].score
-        going = extended.taken((~has_ended).nonzero()[:, 0])
-        goes_on = going.best(self._n) > self._to_beat
-        return going.taken(goes_on[going.pictures].nonzero()[:, 0])
+        can_win = extended.scores > self._to_beat[extended.pictures]
+        return extended.taken((~has_ended & can_win).nonzero()[:, 0])
 
     def _best(self, found: list[_Found]) -> list[_Found]:
         ranked = sorted(found, key=lambda one: -one.score)

@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs.captioning.attention import Attention
-from featurescape_jobs.recurrent.cells import Parameters, State, lstm_step
+from featurescape_jobs.recurrent.cells import Parameters, State, lstm_update
 from featurescape_jobs.recurrent.network import open_forget_gate
 
 
@@ -108,7 +108,7 @@ class Decoder(nn.Module):
             words: (N, T) int64: the start, then the words; behind the last one anything.
         """
         seen = self.see(grids)
-        states = self.begin(seen)
+        states = self.begin(seen.positions.mean(1))
         embedded = self.dropout(self.embedding(words))
         from_words = self.from_words(embedded)  # one large product instead of T small ones
         hidden, contexts, attention, gates = list[torch.Tensor](), [], [], []
@@ -117,12 +117,13 @@ class Decoder(nn.Module):
             weights = self.attention.weights(seen.keys, top)
             gate = torch.sigmoid(self.gate(top))
             context = gate * torch.bmm(weights[:, None], seen.positions)[:, 0]
-            states = self.advance(from_word, context, states)
+            states = self.advance(from_word + self.from_look(context), states)
             hidden.append(states[-1].hidden)
             contexts.append(context)
             attention.append(weights)
             gates.append(gate[:, 0])
-        logits = self.tell(embedded, torch.stack(hidden, 1), torch.stack(contexts, 1))
+        looked = self.from_context(torch.stack(contexts, 1))
+        logits = self.tell(embedded, torch.stack(hidden, 1), looked)
         return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1))
 
     def standardize(self, grids: torch.Tensor) -> None:
@@ -138,9 +139,8 @@ class Decoder(nn.Module):
         positions = (grids - self.get_buffer("mean")) / self.get_buffer("deviation")
         return Seen(positions, self.attention.key(positions))
 
-    def begin(self, seen: Seen) -> States:
-        """h_0 and C_0 of N pictures."""
-        mean = seen.positions.mean(1)
+    def begin(self, mean: torch.Tensor) -> States:
+        """h_0 and C_0 of N pictures, from the mean of their positions (N, D)."""
         starts = (torch.tanh(layer(mean)).chunk(2, 1) for layer in self.start)
         return tuple(State(hidden, cell) for hidden, cell in starts)
 
@@ -150,32 +150,42 @@ class Decoder(nn.Module):
         of_words = lowest.theta_x[:, : embedded.shape[-1]]
         return functional.linear(embedded, of_words, lowest.bias_x)
 
+    def look_weight(self) -> torch.Tensor:
+        """(4 H, D): what a context does to the lowest layer's gates."""
+        return self._of_cells()[0].theta_x[:, -self.dimensions :]
+
+    def from_look(self, context: torch.Tensor) -> torch.Tensor:
+        """The part of the lowest layer's gates that contexts z (R, D) give: (R, 4 H)."""
+        return functional.linear(context, self.look_weight())
+
     def advance(
-        self, from_word: torch.Tensor, context: torch.Tensor, states: Sequence[State]
+        self, from_x: torch.Tensor, states: Sequence[State], rows: torch.Tensor | None = None
     ) -> States:
         """The states after a word, of R captions.
 
         Args:
-            from_word: of the word before, as `from_words` gives it, (R, 4 H).
-            context: z, (R, D).
+            from_x: `from_words` of the word before plus `from_look` of the context, (R, 4 H).
             states: before the word.
+            rows: (R,), which of the states each caption goes on from; None: each from its own.
         """
         after: list[State] = []
         for parameters, before in zip(self._of_cells(), states, strict=True):
+            assert before.cell is not None
             if after:
                 below = after[-1].hidden
                 from_x = functional.linear(below, parameters.theta_x, parameters.bias_x)
-            else:
-                of_context = parameters.theta_x[:, -self.dimensions :]
-                from_x = from_word + functional.linear(context, of_context)
-            after.append(lstm_step(from_x, before, parameters).state)
+            from_h = functional.linear(before.hidden, parameters.theta_h, parameters.bias_h)
+            cell = before.cell
+            if rows is not None:
+                from_h, cell = from_h[rows], cell[rows]
+            after.append(lstm_update(from_x + from_h, cell).state)
         return tuple(after)
 
     def tell(
-        self, embedded: torch.Tensor, hidden: torch.Tensor, context: torch.Tensor
+        self, embedded: torch.Tensor, hidden: torch.Tensor, looked: torch.Tensor
     ) -> torch.Tensor:
-        """Logits (…, V) from the word before (…, E), the state (…, H) and the context (…, D)."""
-        deep = torch.tanh(embedded + self.from_hidden(hidden) + self.from_context(context))
+        """Logits (…, V) from the word before (…, E), the state (…, H) and L_z z (…, E)."""
+        deep = torch.tanh(embedded + self.from_hidden(hidden) + looked)
         logits: torch.Tensor = self.output(self.dropout(deep))
         return logits
 

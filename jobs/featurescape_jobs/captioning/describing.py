@@ -11,11 +11,11 @@ import torch
 from featurescape_jobs.captioning.beam import BeamOptions, Hypothesis, search
 from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.scores import Pair, score
-from featurescape_jobs.captioning.stepping import Steps, WordTable
+from featurescape_jobs.captioning.stepping import Hoisted, Steps
 from featurescape_jobs.captioning.vocabulary import Vocabulary
 
-BATCH_POSITIONS = 64 * 49
-"""Positions of all pictures whose captions are looked for together: 64 pictures of 7 × 7."""
+BATCH_POSITIONS = 64 * 196
+"""Positions of all pictures whose captions are looked for together: 64 pictures of 14 × 14."""
 
 
 def batch_size(positions: int) -> int:
@@ -34,13 +34,13 @@ class Describer:
 
     def __init__(self, decoder: Decoder, vocabulary: Vocabulary, device: torch.device) -> None:
         self._decoder = decoder.eval().requires_grad_(False).to(device)
-        self._table = WordTable(self._decoder)
+        self._hoisted = Hoisted(self._decoder)
         self._vocabulary, self._device = vocabulary, device
 
     def describe(self, grids: torch.Tensor, options: BeamOptions) -> list[list[Hypothesis]]:
         """Of each of N grids (N, L, D) the best caption, then its alternatives."""
         with torch.inference_mode():
-            steps = Steps(self._decoder, self._table, grids.to(self._device))
+            steps = Steps(self._decoder, self._hoisted, grids.to(self._device))
         return search(steps, len(grids), options)
 
     def words(self, caption: Hypothesis) -> list[str]:

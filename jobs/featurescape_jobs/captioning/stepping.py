@@ -1,10 +1,11 @@
 """A decoder, one word at a time, for many beams of many pictures at once.
 
 What does not change is computed once: the keys of a picture, and what each word of the vocabulary adds to
-the gates. Beams of a picture lie one after the other; for beams that a picture does not have any more nothing
-is computed, and pictures that are done are forgotten as soon as they are a quarter of those held.
+the gates. Beams that come from one and the same share what is seen and computed before their last word counts.
+Beams of a picture lie one after the other; for those that a picture does not have any more nothing is
+computed, and pictures that are done are forgotten as soon as they are a quarter of those held.
 
-Memory: the keys and positions of N pictures, V × 4 H values for the words, and of R beams the logits (R, V).
+Memory: the keys and grids of N pictures, V × 4 H values for the words, and of R beams the logits (R, V).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 
 from featurescape_jobs.captioning.attention import Looks
 from featurescape_jobs.captioning.decoder import Decoder, States
@@ -33,12 +35,23 @@ class Step:
     states: States
 
 
-class WordTable:
-    """Every word's embedding, and its part of the gates: made once per decoder."""
+class Hoisted:
+    """What does not change from picture to picture: made once per decoder, without gradient.
+
+    The standardization of the grids is moved into the weights behind it, so that no copy of a grid is made.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
-        self.embedded = decoder.embedding.weight.detach()
-        self.from_words = decoder.from_words(self.embedded).detach()
+        with torch.no_grad():
+            self.mean = decoder.get_buffer("mean")
+            deviation, key = decoder.get_buffer("deviation"), decoder.attention.key
+            self.deviation = deviation
+            self.key_weight = key.weight / deviation
+            self.key_bias = key.bias - self.key_weight @ self.mean
+            both = [decoder.look_weight(), decoder.from_context.weight]
+            self.context_weight = torch.cat(both) / deviation
+            self.embedded = decoder.embedding.weight.detach()
+            self.from_words = decoder.from_words(self.embedded)
 
 
 class Steps:
@@ -46,16 +59,15 @@ class Steps:
 
     Args:
         decoder: the network.
-        table: its words.
-        grids: (N, L, D).
+        hoisted: of the decoder.
+        grids: (N, L, D), as the encoder gives them.
     """
 
-    def __init__(self, decoder: Decoder, table: WordTable, grids: torch.Tensor) -> None:
-        self._decoder, self._table = decoder, table
-        seen = decoder.see(grids)
-        self._states = decoder.begin(seen)
-        self._positions = seen.positions
-        self._looks = Looks(decoder.attention, seen.keys)
+    def __init__(self, decoder: Decoder, hoisted: Hoisted, grids: torch.Tensor) -> None:
+        self._decoder, self._hoisted, self._grids = decoder, hoisted, grids
+        self._states = decoder.begin((grids.mean(1) - hoisted.mean) / hoisted.deviation)
+        keys = functional.linear(grids, hoisted.key_weight, hoisted.key_bias)
+        self._looks = Looks(decoder.attention, keys)
         self._held = torch.arange(len(grids), device=grids.device)
         self.vocabulary_size = decoder.vocabulary_size
 
@@ -63,39 +75,50 @@ class Steps:
         """The states of N beams, one per picture."""
         return self._states
 
-    def step(self, words: torch.Tensor, states: States, pictures: torch.Tensor) -> Step:
+    def step(
+        self, words: torch.Tensor, states: States, rows: torch.Tensor, pictures: torch.Tensor
+    ) -> Step:
         """What may follow ``words``.
 
         Args:
             words: the last word of R beams, int64.
-            states: of the beams.
+            states: after the step before.
+            rows: (R,), which of the states each beam goes on from.
             pictures: (R,) whose they are, ascending; never one that an earlier step left out.
         """
-        words, pictures = words.to(self._held.device), pictures.to(self._held.device)
+        device = self._held.device
+        words, rows, pictures = words.to(device), rows.to(device), pictures.to(device)
+        # Beams that part with this word still have one state, one look and one context.
+        kept, parents = torch.unique(rows, return_inverse=True)
+        of_parents = pictures.new_empty(len(kept)).index_put_((parents,), pictures)
+        before = _taken(states, kept)
+        attention, gates, contexts = self._look(before[-1].hidden, of_parents)
+        both = functional.linear(contexts, self._hoisted.context_weight)
+        embedded = self._hoisted.embedded[words]
+        look, told = both[:, : -embedded.shape[1]], both[:, -embedded.shape[1] :]
+        from_x = self._hoisted.from_words[words] + look[parents]
+        after = self._decoder.advance(from_x, before, parents)
+        logits = self._decoder.tell(embedded, after[-1].hidden, told[parents])
+        return Step(logits.log_softmax(1), attention[parents], gates[parents], after)
+
+    def _look(
+        self, hidden: torch.Tensor, pictures: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """α (U, L), β (U,) and z (U, D) but for the division by the deviation, of U states."""
         places, slots, counts = self._layout(pictures)
-        hidden = states[-1].hidden
         padded = hidden.new_zeros(len(counts), max(counts), hidden.shape[1])
         padded[places, slots] = hidden
         attention = self._looks.weights(padded, counts)
-        contexts = torch.bmm(attention, self._positions)[places, slots]
+        raw = torch.bmm(attention, self._grids)[places, slots]
         gates = torch.sigmoid(self._decoder.gate(hidden))
-        contexts = gates * contexts
-        after = self._decoder.advance(self._table.from_words[words], contexts, states)
-        embedded = self._table.embedded[words]
-        logits = self._decoder.tell(embedded, after[-1].hidden, contexts)
-        return Step(logits.log_softmax(1), attention[places, slots], gates[:, 0], after)
-
-    def taken(self, states: States, rows: torch.Tensor) -> States:
-        """The states of some beams, (R',) int64."""
-        rows = rows.to(self._held.device)
-        return tuple(State(state.hidden[rows], _cell(state)[rows]) for state in states)
+        return attention[places, slots], gates[:, 0], gates * (raw - self._hoisted.mean)
 
     def _layout(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-        """For each beam its picture's place among those held, and its place among the beams of it."""
+        """For each state its picture's place among those held, its place there, and how many each has."""
         present, counts = torch.unique_consecutive(pictures, return_counts=True)
         if len(present) <= _KEPT_FRACTION * len(self._held):
             kept = torch.searchsorted(self._held, present)
-            self._held, self._positions = present, self._positions[kept]
+            self._held, self._grids = present, self._grids[kept]
             self._looks.keep(kept)
         places = torch.searchsorted(self._held, pictures)
         starts = counts.cumsum(0) - counts
@@ -106,6 +129,10 @@ class Steps:
         return places, slots, of_held.tolist()
 
 
-def _cell(state: State) -> torch.Tensor:
-    assert state.cell is not None
-    return state.cell
+def _taken(states: States, rows: torch.Tensor) -> States:
+    """Some of the states, (R',) int64."""
+    taken = []
+    for state in states:
+        assert state.cell is not None
+        taken.append(State(state.hidden[rows], state.cell[rows]))
+    return tuple(taken)

@@ -93,7 +93,7 @@ class Source:
         plan = Plan(
             card=card,
             batch_size=batch_size,
-            thumbnail_px=8,  # not kept: `picture` is what the network saw
+            thumbnail_px=None,  # the rows have `picture`, which is what the network saw
             threads=self.threads,
             read=one_picture,
         )

@@ -72,7 +72,8 @@ def check_training(spec: TrainingSpec) -> None:
     if not card.captions:
         known = ", ".join(name for name, entry in DATASETS.items() if entry.card.captions)
         raise SpecError(
-            f"dataset: {card.name} has no captions; a captioner learns from {known}", field="dataset"
+            f"dataset: {card.name} has no captions; a captioner learns from {known}",
+            field="dataset",
         )
     if spec.model.weights != "pretrained":
         raise SpecError(

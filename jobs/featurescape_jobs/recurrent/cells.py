@@ -133,11 +133,16 @@ def lstm_step(from_x: torch.Tensor, before: State, parameters: Parameters) -> St
     """One step of an LSTM; arguments as in `rnn_step`."""
     assert before.cell is not None
     from_h = functional.linear(before.hidden, parameters.theta_h, parameters.bias_h)
-    at_i, at_f, at_g, at_o = (from_x + from_h).chunk(4, 1)
+    return lstm_update(from_x + from_h, before.cell)
+
+
+def lstm_update(sums: torch.Tensor, cell: torch.Tensor) -> Step:
+    """What an LSTM makes of its gates' sums θ_x x_t + θ_h h_{t-1} + b, (N, 4 H), and of C_{t-1}, (N, H)."""
+    at_i, at_f, at_g, at_o = sums.chunk(4, 1)
     i, f, o = torch.sigmoid(at_i), torch.sigmoid(at_f), torch.sigmoid(at_o)
     g = torch.tanh(at_g)
-    cell = f * before.cell + i * g
-    return Step(State(o * torch.tanh(cell), cell), {"i": i, "f": f, "g": g, "o": o})
+    after = f * cell + i * g
+    return Step(State(o * torch.tanh(after), after), {"i": i, "f": f, "g": g, "o": o})
 
 
 def gru_step(from_x: torch.Tensor, before: State, parameters: Parameters) -> Step:
