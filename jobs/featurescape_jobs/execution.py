@@ -43,7 +43,7 @@ PROBE = 8
 COMPILE_WORTH_SECONDS = 180.0
 """Work left per worker from which on compiling (20 to 60 seconds) pays."""
 CHOICE = "work/execution.json"
-_TIMED_PASSES, _TIMED_SECONDS = 2, 0.25
+_TIMED_SECONDS = 0.25
 
 Features = NDArray[np.float32] | list[NDArray[np.float32]]
 """(N, D), or of every step a list of N × (T, D)."""
@@ -281,7 +281,7 @@ def _measure(
 def _speed(run: Runner, inputs: NDArray[np.float32]) -> float:
     """Examples a second; what comes back is in numpy, so a GPU has finished."""
     spent: list[float] = []
-    while len(spent) < _TIMED_PASSES or sum(spent) < _TIMED_SECONDS:
+    while sum(spent) < _TIMED_SECONDS:
         start = time.perf_counter()
         run(inputs)
         spent.append(time.perf_counter() - start)
