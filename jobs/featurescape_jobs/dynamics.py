@@ -15,7 +15,7 @@ Cost: minutes at most: the Jacobian of every step of `gradient_examples`, multip
 for each step and example). Runs in the driver, float64. Holds the pictures as `training_inputs` does, a
 batch of traces (256 MiB), products of Jacobians (64 MiB, or one) and all rows.
 
-Failure modes, before any work: a model that is not recurrent or has too many units, a dataset of another
+Failure modes: before any work, a model that is not recurrent or has too many units, a dataset of another
 kind than it reads (`SpecError`), no weights, a file without such a matrix (`WeightsError`), a dataset that
 is missing (`DatasetError`). Then: no example that can be read.
 
