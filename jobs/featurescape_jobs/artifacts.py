@@ -105,6 +105,10 @@ class MapInfo(_Record):
         description="Where every point is a step of an example: what a step is, a row of the picture "
         "or one of several views; its number is in the attributes. Null: every point is an example.",
     )
+    captions: str | None = Field(
+        default=None,
+        description="Job id of the captions that are the attribute `caption` of the points; null: none.",
+    )
 
 
 class Manifest(_Record):

@@ -27,6 +27,7 @@ from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import TilesSpec
+from featurescape_jobs.tiling.captions import with_captions
 from featurescape_jobs.tiling.drawing import MapPlan, draw_map, why_not
 from featurescape_jobs.tiling.inputs import read_map_inputs
 
@@ -37,6 +38,8 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
     with context.stage("reading"):
         embedding = context.input("embedding")
         inputs = read_map_inputs(embedding)
+        if spec.captions is not None:
+            inputs = with_captions(inputs, context.input("captions"))
     left_out = {layer.name: why for layer in asked if (why := why_not(layer, inputs))}
     layers = tuple(layer for layer in asked if layer.name not in left_out)
     if not layers:
@@ -49,6 +52,6 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
         embedding=embedding.manifest.job_id,
         features=embedding.manifest.inputs["features"],
     )
-    info = draw_map(inputs, plan, context)
+    info = draw_map(inputs, plan, context).model_copy(update={"captions": spec.captions})
     details = {"map": info.model_dump(mode="json"), "left_out": left_out}
     return Outcome(rows=inputs.n, details=details)

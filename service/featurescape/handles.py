@@ -305,7 +305,7 @@ class Map:
         return cast("dict[str, Any]", answer.json())
 
     def find(self, example_id: str) -> list[dict[str, Any]]:
-        """Examples whose id is ``example_id``, or starts with it; at most 50."""
+        """Examples whose id is this, or starts with it, or whose caption has its words; at most 50."""
         answer = self._transport.get(f"/v1/maps/{self.id}/examples", example_id=example_id)
         return cast("list[dict[str, Any]]", answer.json()["examples"])
 

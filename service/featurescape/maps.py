@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
@@ -147,26 +148,34 @@ class Maps:
             )
         return found
 
-    def search(self, opened: OpenMap, example_id: str, limit: int) -> list[dict[str, Any]]:
-        """Examples whose id is, or else starts with, ``example_id``; in row order."""
+    def search(self, opened: OpenMap, text: str, limit: int) -> list[dict[str, Any]]:
+        """Examples whose id is ``text``, then those whose id starts so, then by caption; in row order."""
         path = self._only(opened.manifest, "points")
         if path is None:
             return []
         file = self.files.open(path)
-        exact: list[dict[str, Any]] = []
-        prefixed: list[dict[str, Any]] = []
+        has_captions = opened.info.captions is not None
+        columns = ("example_id", "label", *(("attributes",) if has_captions else ()))
+        exact, prefixed, said = (
+            list[dict[str, Any]](),
+            list[dict[str, Any]](),
+            dict[int, dict[str, Any]](),
+        )
         for group in range(file.groups):
-            table = file.read(group, ("example_id", "label"))
-            hits = pc.indices_nonzero(pc.starts_with(table["example_id"], pattern=example_id))
-            for place in hits.to_pylist()[:limit]:
-                found = {name: table[name][place].as_py() for name in ("example_id", "label")}
-                entry = {
-                    "row": int(file.starts[group]) + place,
-                    "example_id": found["example_id"],
-                    "class_name": opened.class_name(found["label"]),
+            table = file.read(group, columns)
+            start = int(file.starts[group])
+            hits = pc.indices_nonzero(pc.starts_with(table["example_id"], pattern=text)).to_pylist()
+            for place in hits[:limit]:
+                entry = _match(opened, table, place, start)
+                (exact if entry["example_id"] == text else prefixed).append(entry)
+            if has_captions and len(said) < limit:
+                found = _said(table["attributes"], text)
+                new = [place for place in found if place not in set(hits)][: limit - len(said)]
+                said |= {
+                    start + place: _match(opened, table, place, start) | {"caption": found[place]}
+                    for place in new
                 }
-                (exact if found["example_id"] == example_id else prefixed).append(entry)
-        return [*exact, *prefixed][:limit]
+        return [*exact, *prefixed, *said.values()][:limit]
 
     def thumbnail(self, opened: OpenMap, row: int) -> bytes:
         """The encoded thumbnail of an example."""
@@ -220,6 +229,27 @@ class Maps:
     def _row(self, path: str, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
         found = self.files.row(path, row, columns)
         return {name: value.as_py() for name, value in found.items()}
+
+
+def _match(opened: OpenMap, table: pa.Table, place: int, start: int) -> dict[str, Any]:
+    """What a search says of a row of a row group that begins at row ``start``."""
+    return {
+        "row": start + place,
+        "example_id": table["example_id"][place].as_py(),
+        "class_name": opened.class_name(table["label"][place].as_py()),
+    }
+
+
+def _said(attributes: pa.ChunkedArray, text: str) -> dict[int, str]:
+    """Captions that have all words of ``text``, by place, in any case."""
+    words = text.lower().split()
+    hits = pc.match_substring(attributes, pattern=max(words, key=len, default=""), ignore_case=True)
+    found: dict[int, str] = {}
+    for place in pc.indices_nonzero(hits.fill_null(False)).to_pylist():
+        caption = json.loads(attributes[place].as_py()).get("caption")
+        if isinstance(caption, str) and words and all(word in caption.lower() for word in words):
+            found[place] = caption
+    return found
 
 
 def _read(reader: Reader, info: MapInfo, point: dict[str, Any]) -> Picture:

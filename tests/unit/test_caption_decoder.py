@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from caption_fakes import SmallShape, grids, small_decoder, steps_of
-from featurescape_jobs.captioning.attention import PIECE_VALUES, Attention, Looks
+from featurescape_jobs.captioning.attention import Attention
 from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.looks import CompiledLooks, PaddedLooks
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
@@ -71,45 +72,58 @@ def test_the_forget_gate_starts_open_and_the_word_behind_the_last_is_the_start()
     assert decoder.output.out_features == 9
 
 
-def test_fast_looks_have_the_weights_of_the_attention() -> None:
+LOOKS = pytest.mark.parametrize("kind", [CompiledLooks, PaddedLooks])
+Kind = type[CompiledLooks] | type[PaddedLooks]
+
+
+@LOOKS
+def test_fast_looks_have_the_weights_of_the_attention(kind: Kind) -> None:
     torch.manual_seed(0)
-    attention = Attention(7, 10, 16)
-    positions, hidden = torch.randn(4, 12, 7) * 3, torch.randn(4, 5, 10) * 3
+    attention = Attention(7, 10, 16).requires_grad_(False)
+    pictures = torch.tensor([0, 0, 0, 1, 3, 3])
+    positions, hidden = torch.randn(5, 12, 7) * 3, torch.randn(6, 10) * 3
     keys = attention.key(positions)
-    counts = [5, 1, 3, 0]
-    found = Looks(attention, keys).weights(hidden, counts)
-    assert found.shape == (4, 5, 12)
-    for picture, count in enumerate(counts):
-        for slot in range(count):
-            expected = attention.weights(keys[picture, None], hidden[picture, slot, None])[0]
-            torch.testing.assert_close(found[picture, slot], expected, atol=1e-6, rtol=1e-5)
-        assert not found[picture, count:].any()
+    looks = kind(attention, keys, positions)
+    for rows in (slice(0, 6), slice(0, 6), slice(4, 6)):  # later, other pictures are done
+        found, contexts = looks.look(hidden[rows], pictures[rows])
+        expected = attention.weights(keys[pictures[rows]], hidden[rows])
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+        mixed = (expected[:, :, None] * positions[pictures[rows]]).sum(1)
+        torch.testing.assert_close(contexts, mixed, atol=1e-5, rtol=1e-5)
 
 
-def test_fast_looks_stand_keys_and_queries_of_any_size() -> None:
-    attention = Attention(2, 2, 2)
-    with torch.no_grad():
-        attention.query.weight.copy_(torch.eye(2))
-    keys = torch.tensor([[[39.0, -39.0], [-39.0, 3.0], [0.0, 39.0]]])
+@LOOKS
+def test_fast_looks_stand_keys_and_queries_of_any_size(kind: Kind) -> None:
+    attention = Attention(2, 2, 2).requires_grad_(False)
+    attention.query.weight.copy_(torch.eye(2))
+    keys, picture = (
+        torch.tensor([[[39.0, -39.0], [-39.0, 3.0], [0.0, 39.0]]]),
+        torch.zeros(1).long(),
+    )
     for hidden in ([-39.0, 39.0], [39.0, 39.0], [-39.0, -39.0], [0.0, 0.0]):
         state = torch.tensor([hidden])
-        found = Looks(attention, keys).weights(state[None], [1])[0]
+        found, _ = kind(attention, keys, keys).look(state, picture)
         torch.testing.assert_close(found, attention.weights(keys, state), atol=1e-6, rtol=1e-5)
-        assert torch.isfinite(Looks(attention, 99 * keys).weights(99 * state[None], [1])).all()
+        far, _ = kind(attention, 99 * keys, keys).look(99 * state, picture)
+        assert torch.isfinite(far).all()
 
 
-def test_fast_looks_in_pieces_are_those_of_the_whole() -> None:
+def test_threads_change_nothing() -> None:
     torch.manual_seed(0)
-    attention = Attention(3, 4, 64)
-    n = 3 * PIECE_VALUES // (2 * 64 * 64)
-    keys, hidden = torch.randn(n, 64, 64), torch.randn(n, 2, 4)
-    looks = Looks(attention, keys)
-    whole = looks.weights(hidden, [2] * n)
-    last = Looks(attention, keys[-1:]).weights(hidden[-1:], [2])
-    torch.testing.assert_close(whole[-1:], last)
-    looks.keep(torch.tensor([1, n - 1]))
-    kept = looks.weights(hidden[[1, n - 1]], [2, 2])
-    torch.testing.assert_close(kept, whole[[1, n - 1]])
+    attention = Attention(7, 10, 16).requires_grad_(False)
+    positions, hidden = torch.randn(3, 12, 7), torch.randn(9, 10)
+    looks = CompiledLooks(attention, attention.key(positions), positions)
+    pictures = torch.arange(3).repeat_interleave(3)
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(looks.look(hidden, pictures))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
 
 
 def test_steps_give_what_the_whole_pass_gives() -> None:

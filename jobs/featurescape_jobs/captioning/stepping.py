@@ -2,8 +2,6 @@
 
 What does not change is computed once: the keys of a picture, and what each word of the vocabulary adds to
 the gates. Beams that come from one and the same share what is seen and computed before their last word counts.
-Beams of a picture lie one after the other; for those that a picture does not have any more nothing is
-computed, and pictures that are done are forgotten as soon as they are a quarter of those held.
 
 Memory: the keys and grids of N pictures, V × 4 H values for the words, and of R beams the logits (R, V).
 """
@@ -15,11 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from featurescape_jobs.captioning.attention import Looks
 from featurescape_jobs.captioning.decoder import Decoder, States
+from featurescape_jobs.captioning.looks import open_looks
 from featurescape_jobs.recurrent.cells import State
-
-_KEPT_FRACTION = 0.75
 
 
 @dataclass(frozen=True)
@@ -64,11 +60,11 @@ class Steps:
     """
 
     def __init__(self, decoder: Decoder, hoisted: Hoisted, grids: torch.Tensor) -> None:
-        self._decoder, self._hoisted, self._grids = decoder, hoisted, grids
+        self._decoder, self._hoisted = decoder, hoisted
         self._states = decoder.begin((grids.mean(1) - hoisted.mean) / hoisted.deviation)
         keys = functional.linear(grids, hoisted.key_weight, hoisted.key_bias)
-        self._looks = Looks(decoder.attention, keys)
-        self._held = torch.arange(len(grids), device=grids.device)
+        self._looks = open_looks(decoder.attention, keys, grids)
+        self._device = grids.device
         self.vocabulary_size = decoder.vocabulary_size
 
     def begin(self) -> States:
@@ -86,47 +82,22 @@ class Steps:
             rows: (R,), which of the states each beam goes on from.
             pictures: (R,) whose they are, ascending; never one that an earlier step left out.
         """
-        device = self._held.device
-        words, rows, pictures = words.to(device), rows.to(device), pictures.to(device)
+        words, rows, pictures = (one.to(self._device) for one in (words, rows, pictures))
         # Beams that part with this word still have one state, one look and one context.
         kept, parents = torch.unique(rows, return_inverse=True)
         of_parents = pictures.new_empty(len(kept)).index_put_((parents,), pictures)
         before = _taken(states, kept)
-        attention, gates, contexts = self._look(before[-1].hidden, of_parents)
+        hidden = before[-1].hidden
+        attention, raw = self._looks.look(hidden, of_parents)
+        gates = torch.sigmoid(self._decoder.gate(hidden))
+        contexts = gates * (raw - self._hoisted.mean)
         both = functional.linear(contexts, self._hoisted.context_weight)
         embedded = self._hoisted.embedded[words]
         look, told = both[:, : -embedded.shape[1]], both[:, -embedded.shape[1] :]
         from_x = self._hoisted.from_words[words] + look[parents]
         after = self._decoder.advance(from_x, before, parents)
         logits = self._decoder.tell(embedded, after[-1].hidden, told[parents])
-        return Step(logits.log_softmax(1), attention[parents], gates[parents], after)
-
-    def _look(
-        self, hidden: torch.Tensor, pictures: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """α (U, L), β (U,) and z (U, D) but for the division by the deviation, of U states."""
-        places, slots, counts = self._layout(pictures)
-        padded = hidden.new_zeros(len(counts), max(counts), hidden.shape[1])
-        padded[places, slots] = hidden
-        attention = self._looks.weights(padded, counts)
-        raw = torch.bmm(attention, self._grids)[places, slots]
-        gates = torch.sigmoid(self._decoder.gate(hidden))
-        return attention[places, slots], gates[:, 0], gates * (raw - self._hoisted.mean)
-
-    def _layout(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-        """For each state its picture's place among those held, its place there, and how many each has."""
-        present, counts = torch.unique_consecutive(pictures, return_counts=True)
-        if len(present) <= _KEPT_FRACTION * len(self._held):
-            kept = torch.searchsorted(self._held, present)
-            self._held, self._grids = present, self._grids[kept]
-            self._looks.keep(kept)
-        places = torch.searchsorted(self._held, pictures)
-        starts = counts.cumsum(0) - counts
-        slots = torch.arange(len(pictures), device=pictures.device)
-        slots = slots - starts.repeat_interleave(counts)
-        of_held = torch.zeros_like(self._held)
-        of_held[torch.searchsorted(self._held, present)] = counts
-        return places, slots, of_held.tolist()
+        return Step(logits.log_softmax(1), attention[parents], gates[parents, 0], after)
 
 
 def _taken(states: States, rows: torch.Tensor) -> States:

@@ -150,6 +150,8 @@ def input_jobs(spec: AnyJobSpec) -> dict[str, str]:
     dataset = getattr(spec, "dataset", None)
     if isinstance(dataset, DatasetSpec) and dataset.job is not None:
         inputs["dataset.job"] = dataset.job
+    if isinstance(spec, TilesSpec) and spec.captions is not None:
+        inputs["captions"] = spec.captions
     for field in ("model", "compare"):
         model = getattr(spec, field, None)
         if isinstance(model, ModelSpec) and model.training is not None:
@@ -163,7 +165,7 @@ def input_jobs(spec: AnyJobSpec) -> dict[str, str]:
 def input_kinds(spec: AnyJobSpec) -> dict[str, str]:
     """Field path → the job type that the job it names must be."""
     kinds = {**type(spec).needs, "model.training": "training", "compare.training": "training"}
-    kinds[_ENCODER] = "training"
+    kinds |= {_ENCODER: "training", "captions": "captions"}
     dataset = getattr(spec, "dataset", None)
     if isinstance(dataset, DatasetSpec) and dataset.job is not None:
         kinds["dataset.job"] = dataset.job.partition("-")[0]  # whether it takes such: its card says

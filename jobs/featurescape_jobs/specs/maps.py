@@ -84,6 +84,11 @@ class TilesSpec(BaseJobSpec):
         min_length=1,
         description="Color layers to draw; category is left out where there are no labels.",
     )
+    captions: JobId | None = Field(
+        default=None,
+        description="A `captions` job of the same dataset, whose captions become an attribute of the "
+        "points, to be read and searched.",
+    )
     max_zoom: int | None = Field(
         default=None,
         ge=0,

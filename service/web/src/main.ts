@@ -9,6 +9,7 @@ import "./styles/map.css";
 import "./styles/panel.css";
 import "./styles/gallery.css";
 import "./styles/dynamics.css";
+import "./styles/captions.css";
 import "./styles/live.css";
 import "./styles/narrow.css";
 import { listJobs, SIGN_IN_EVENT } from "./api/client";

@@ -141,6 +141,8 @@ export interface ExampleMatch {
   row: number;
   example_id: string;
   class_name: string | null;
+  /** Where the example was found by what is said of it. */
+  caption?: string;
 }
 
 /** A picture or video in a row of an artifact. */

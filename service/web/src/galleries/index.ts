@@ -12,6 +12,7 @@ export const GALLERIES: Readonly<Record<string, Load>> = {
   gradients: () => import("./gradients"),
   units: () => import("./units"),
   dynamics: () => import("./dynamics"),
+  captions: () => import("./captions"),
 };
 
 /** Whether the job's artifact can be looked at as a gallery now. */

@@ -1,4 +1,4 @@
-/** From an example's id to its point: a combobox over the ids that begin with what is typed. */
+/** From an example's id or caption to its point: a combobox over the ids that begin with what is typed. */
 
 import { findExamples, thumbnailUrl } from "../api/client";
 import type { ExampleMatch } from "../api/types";
@@ -78,7 +78,7 @@ export class SearchBox {
       { role: "option", attrs: { id: `search-${i}` }, on: { pointerdown: (event) => { event.preventDefault(); this.choose(i); } } },
       h("img", { class: "picture", attrs: { alt: "", src: thumbnailUrl(this.map, match.row) } }),
       h("code", {}, match.example_id),
-      h("span", { class: "faint" }, match.class_name ?? ""),
+      h("span", { class: "faint" }, match.caption ?? match.class_name ?? ""),
     );
   }
 

@@ -1,0 +1,173 @@
+"""From 820 meshes to captions: render furniture, learn to describe it, and measure what is said of other models.
+
+    apt-get install sweethome3d-furniture
+    FEATURESCAPE_ALLOWED_ROOTS=/usr/share/sweethome3d featurescape serve &
+    python examples/captions.py [--limit 820] [--views 16] [--url http://127.0.0.1:8090]
+
+Each model is rendered from all around, from slightly below to well above. A captioner learns the captions that a
+grammar gives the views ("a brown armchair seen from the left, slightly above"), and describes models that it
+has not seen (splits test and combinations; the latter has pairs of color and noun that no model in training
+has). Its captions are read back by the grammar, and printed is how often noun, color, side and height are
+right, beside how often the best constant guess would be; BLEU-4; and how much more of the noun's attention
+lies on the object than if it were spread evenly over the picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featurescape import Client, Job
+from featurescape_jobs.captioning.grammar import parse
+from featurescape_jobs.captioning.nouns import noun_of
+from featurescape_jobs.models import MODELS
+
+FURNITURE = "/usr/share/sweethome3d/furniture"
+ENCODER = {"name": "efficientnet_lite0", "layer": "blocks.14"}
+SHAPE = {"embedding_units": 256, "attention_units": 256, "hidden_units": 256, "dropout": 0.5}
+EPOCHS = 30
+SPLITS = ("test", "combinations")
+MIN_MODELS = 10
+"""Nouns of fewer models are not counted: there would be next to none to learn from, or to ask for."""
+
+Row = dict[str, Any]
+Masks = dict[str, NDArray[np.float32]]
+"""By example id: what part of each pixel of the encoder's picture the object covers, (H, W)."""
+
+
+def main() -> None:
+    """Submit all jobs, wait, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--url", default=None, help="of the service")
+    parser.add_argument("--limit", type=int, default=None, help="only that many models")
+    parser.add_argument("--views", type=int, default=16, help="of each model")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    options = parser.parse_args()
+    client = Client(options.url)
+    renders = client.submit(renders_spec(options.limit, options.views))
+    training = client.submit(training_spec(renders.id, options.epochs))
+    described = {
+        split: client.submit(captions_spec(renders.id, training.id, split)) for split in SPLITS
+    }
+    for job in (renders, training, *described.values()):
+        job.wait()
+    report_training(training)
+    nouns = frequent_nouns(renders.artifact().table().to_pylist())
+    print(f"nouns of {MIN_MODELS} models and more: {', '.join(sorted(nouns))}")
+    with tempfile.TemporaryDirectory() as folder:
+        masks = read_masks(renders.artifact().download(folder, "renders_tar"))
+        for split, job in described.items():
+            print(f"\n{split}: BLEU-4 {job.manifest().details['scores']['bleu_4']:.3f}")
+            report(job.artifact().table().to_pylist(), nouns, masks)
+
+
+def renders_spec(limit: int | None, views: int) -> dict[str, Any]:
+    """Meshes to views."""
+    meshes = {"name": "meshes", "root": FURNITURE, "limit": limit}
+    around = {"views": views, "elevation_min_degrees": -10, "elevation_max_degrees": 45}
+    return {"job": "renders", "dataset": meshes, "image_px": 160, **around}
+
+
+def training_spec(renders: str, epochs: int) -> dict[str, Any]:
+    """Views and their captions to a captioner."""
+    return {
+        "job": "training",
+        "dataset": {"name": "renders", "job": renders, "split": "train"},
+        "validation_split": "val",
+        "model": {"name": "captioner", "captioner": {"encoder": ENCODER, **SHAPE}},
+        "epochs": epochs,
+        "captions": {"captions_per_example": "one", "patience": 6},
+    }
+
+
+def captions_spec(renders: str, training: str, split: str) -> dict[str, Any]:
+    """Views of models that were not learned from to captions."""
+    return {
+        "job": "captions",
+        "dataset": {"name": "renders", "job": renders, "split": split},
+        "model": {"name": "captioner", "training": training},
+    }
+
+
+def report_training(training: Job) -> None:
+    """Print how long it took, and on how much."""
+    manifest = training.manifest()
+    details, seconds = manifest.details, sum(manifest.timings_seconds.values())
+    print(
+        f"trained on {details['training_examples']} views in {seconds / 60:.1f} minutes, "
+        f"{details['epochs']} epochs, the best {details['best_epoch']}"
+    )
+
+
+def frequent_nouns(renders: Iterable[Row]) -> set[str]:
+    """Nouns of enough models."""
+    counts = Counter(noun_of(row["name"], row["category"]) for row in renders)
+    return {noun for noun, count in counts.items() if count >= MIN_MODELS}
+
+
+def report(rows: list[Row], nouns: set[str], masks: Masks) -> None:
+    """Print what is right of the captions of some views."""
+    known = [(parse(row["caption"]), json.loads(row["attributes"])) for row in rows]
+    for name in ("noun", "color", "side", "height"):
+        pairs = [(getattr(said, name), true[name]) for said, true in known if name in true]
+        if name == "noun":
+            pairs = [pair for pair in pairs if pair[1] in nouns]
+        right = np.mean([said == true for said, true in pairs])
+        ((_, most),) = Counter(true for _, true in pairs).most_common(1)
+        print(
+            f"{name:7} {right:.3f} right, best constant guess {most / len(pairs):.3f} ({len(pairs)})"
+        )
+    ratios = [(of_row, even) for row in rows for of_row, even in _on_object(row, masks)]
+    of_noun, evenly = np.mean(ratios, axis=0)
+    print(
+        f"attention of the noun on the object {of_noun:.3f}, spread evenly {evenly:.3f}, "
+        f"ratio {of_noun / evenly:.2f}"
+    )
+
+
+def _on_object(row: Row, masks: Masks) -> Iterable[tuple[float, float]]:
+    """Of every word of the noun, the attention on the object, and what even attention would have there."""
+    noun = (parse(row["caption"]).noun or "").split()
+    height, width = row["grid"]
+    mask = Image.fromarray(masks[row["example_id"]])
+    covered = np.asarray(mask.resize((width, height), Image.Resampling.BOX)).reshape(-1)
+    for word, weights in zip(row["words"], row["attention"], strict=True):
+        if word in noun:
+            yield float(np.dot(np.asarray(weights, np.float32), covered)), float(covered.mean())
+
+
+def read_masks(archives: list[Path]) -> Masks:
+    """The opacity of every rendered view, cut as the encoder's pictures are."""
+    card: Any = MODELS[ENCODER["name"]].card
+    masks: Masks = {}
+    for path in archives:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.name.endswith(".png") else None
+                if file is not None:
+                    model, name = member.name.split("/rendering/")
+                    masks[f"{model}/{name.removesuffix('.png')}"] = _cut(file.read(), card)
+    return masks
+
+
+def _cut(picture: bytes, card: Any) -> NDArray[np.float32]:
+    opacity = Image.open(io.BytesIO(picture)).convert("RGBA").getchannel("A")
+    side = opacity.width * card.input_px / card.resize_px
+    edge = (opacity.width - side) / 2
+    values = np.asarray(opacity.crop((edge, edge, edge + side, edge + side)), np.float32)
+    return values / 255
+
+
+if __name__ == "__main__":
+    main()
