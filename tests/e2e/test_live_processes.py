@@ -152,7 +152,7 @@ def test_the_service_never_loads_torch_or_ray(served: Served) -> None:
 def test_an_idle_network_and_its_bridge_end_and_come_back(served: Served) -> None:
     before = served.ask()
     assert len(served.behind()) == 2
-    wait_for(lambda: not served.behind(), 30)
+    wait_for(lambda: not served.behind(), 60)
     assert served.ask() == before
 
 
@@ -173,7 +173,7 @@ def test_nothing_is_left_of_a_service_that_is_killed(doomed: Served) -> None:
     assert len(behind) == 2
     doomed.process.kill()
     doomed.process.wait(10)
-    wait_for(lambda: not any(is_live(process) for process in behind), 20)
+    wait_for(lambda: not any(is_live(process) for process in behind), 60)
 
 
 def test_nothing_is_left_of_a_service_that_ends(doomed: Served) -> None:
@@ -208,6 +208,6 @@ def test_a_cluster_is_reached_through_its_client_server(tmp_path: Path) -> None:
                 await live.close()
 
         asyncio.run(story())
-        wait_for(lambda: not any(is_live(each) for each in head.children(recursive=True)), 20)
+        wait_for(lambda: not any(is_live(each) for each in head.children(recursive=True)), 60)
     finally:
         ray.close()
