@@ -41,6 +41,7 @@ from featurescape_jobs.captioning.vocabulary import tokens
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.frozen import check_reads, freeze, place_dataset
+from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.shards import Bulk, run_shards
 from featurescape_jobs.specs.captions import CaptionsSpec
@@ -67,7 +68,7 @@ def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
     with context.stage("score"):
         found = _summary(context)
     encoder = captioner.encoder
-    chosen = execution.read_choice(context.storage, job_dir(context.job_id))
+    chosen = read_choice(context.storage, job_dir(context.job_id))
     details = {
         "classes": list(frozen.classes),
         "model": spec.model.name,
@@ -77,7 +78,7 @@ def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
         "vocabulary_words": len(captioner.vocabulary.words),
         "beam": spec.beam,
         "max_words": spec.max_words,
-        "execution": chosen.to_json() if chosen else None,
+        "execution": chosen,
         **found,
         "error_codes": result.error_codes,
         "workers": result.workers,

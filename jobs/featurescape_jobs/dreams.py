@@ -35,10 +35,10 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Picture, RowError, is_sequence
 from featurescape_jobs.errors import DatasetError, SpecError
 from featurescape_jobs.frozen import check_reads, freeze, place_dataset
+from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import LoadedNetwork, load_network, picture_card
-from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.deepdream import octave_sizes
 from featurescape_jobs.optvis.dream_worker import (
     GUIDE,
@@ -77,7 +77,7 @@ def run(spec: DreamsSpec, context: RunContext) -> Outcome:
             row_timeout_seconds=picture_seconds(spec),
         )
         result = run_shards(bulk, frozen, context)
-    chosen = modes.read_choice(context.storage, job_dir(context.job_id))
+    chosen = read_choice(context.storage, job_dir(context.job_id))
     details = {
         "classes": list(frozen.classes),
         "model": spec.model.name,
@@ -85,7 +85,7 @@ def run(spec: DreamsSpec, context: RunContext) -> Outcome:
         "objective": spec.objective,
         "channel": spec.channel,
         "least_px": setup.sizes.least_px,
-        "execution": chosen.to_json() if chosen else None,
+        "execution": chosen,
         "error_codes": result.error_codes,
         "workers": result.workers,
         "nodes": result.nodes,

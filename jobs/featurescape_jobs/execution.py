@@ -1,22 +1,21 @@
 """How a network is run: as it is, folded and fused, that in bfloat16, or compiled; the same for a whole job.
 
 A worker that finds no choice measures some of its first batch in every mode, and takes the fastest whose
-features keep a cosine of `MIN_COSINE` to those of the plain network. The first choice that is
-committed holds for all workers, shards and attempts of the job: so the same job gives the same
-rows on any machine. Small jobs are run as they are, and only large ones are compiled.
+features keep a cosine of `MIN_COSINE` to those of the plain network. That holds for the whole job
+(`job_mode`). Small jobs are run as they are, and only large ones are compiled.
 
-Memory: while it measures, a second copy of the weights; then those of the mode alone.
+Memory: while it measures, the weights once for every mode; then those of the mode alone.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -26,8 +25,8 @@ from torch import fx, nn
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.fusion import can_fuse, fuse, fused_convolutions
 from featurescape_jobs.graphs import NoGraphError, cut, first_tensor, fold
+from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.networks import Capture, LoadedNetwork, pool
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
 
 Mode = Literal["float32", "folded", "bfloat16", "compiled"]
@@ -42,7 +41,6 @@ PROBE = 8
 """Examples that modes are measured with, where these take longer than `_TIMED_SECONDS`; else a batch."""
 COMPILE_WORTH_SECONDS = 180.0
 """Work left per worker from which on compiling (20 to 60 seconds) pays."""
-CHOICE = "work/execution.json"
 _TIMED_SECONDS = 0.25
 
 Features = NDArray[np.float32] | list[NDArray[np.float32]]
@@ -221,6 +219,17 @@ def smallest_cosine(found: NDArray[np.float32], plain: NDArray[np.float32]) -> f
     return float(np.where(both_zero, 1.0, cosines).min())
 
 
+def runner_of_job(
+    job: JobMode,
+    builder: Callable[[Mode], Runner],
+    inputs: NDArray[np.float32],
+    examples: float,
+) -> Runner:
+    """The network in the job's mode, which is measured with ``inputs`` if it is not settled; as `choose`."""
+    build = cache(builder)  # the mode that wins is not built again
+    return build(cast(Mode, job.settle(lambda: choose(build, inputs, examples))))
+
+
 def choose(
     builder: Callable[[Mode], Runner], inputs: NDArray[np.float32], examples: float
 ) -> Choice:
@@ -286,22 +295,3 @@ def _speed(run: Runner, inputs: NDArray[np.float32]) -> float:
         run(inputs)
         spent.append(time.perf_counter() - start)
     return len(inputs) / min(spent)
-
-
-def read_choice(storage: Storage, job_path: str) -> Choice | None:
-    """What was chosen for the job, if anything yet."""
-    path = f"{job_path}/{CHOICE}"
-    if not storage.exists(path):
-        return None
-    body = json.loads(storage.read(path))
-    return Choice(body["mode"], tuple(Measured(**row) for row in body["measured"]))
-
-
-def settle(storage: Storage, job_path: str, choice: Choice) -> Choice:
-    """Commit the choice, or find that another worker was first: then theirs holds."""
-    body = json.dumps(choice.to_json()).encode()
-    if storage.write_new(f"{job_path}/{CHOICE}", body) is not None:
-        return choice
-    settled = read_choice(storage, job_path)
-    assert settled is not None
-    return settled

@@ -41,6 +41,7 @@ from featurescape_jobs.extraction.columns import plan_columns
 from featurescape_jobs.extraction.pictures import PictureSetup
 from featurescape_jobs.extraction.sequences import SequenceSetup
 from featurescape_jobs.frozen import check_reads, freeze, place_dataset
+from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.shards import Bulk, run_shards
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
@@ -59,7 +60,7 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
         schema = tables.features_schema(setup.columns, spec.dtype)
         bulk = Bulk(setup, schema, "features", spec.resources, network=True)
         result = run_shards(bulk, frozen, context)
-    chosen = execution.read_choice(context.storage, job_dir(context.job_id))
+    chosen = read_choice(context.storage, job_dir(context.job_id))
     details = {
         "classes": list(frozen.classes),
         "model": spec.model.name,
@@ -68,7 +69,7 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
         "view_pooling": spec.view_pooling if is_sequence(dataset) else None,
         "state": spec.state,
         "dtype": spec.dtype,
-        "execution": chosen.to_json() if chosen else None,
+        "execution": chosen,
         "error_codes": result.error_codes,
         "workers": result.workers,
         "nodes": result.nodes,

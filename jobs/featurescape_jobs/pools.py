@@ -148,6 +148,11 @@ def fitting_workers(resources: Resources, gpus_per_worker: float) -> int:
     return max(1, fitting)
 
 
+def expected_workers(resources: Resources) -> int:
+    """Workers that share a job's examples, where they run a network."""
+    return resources.workers or fitting_workers(resources, worker_gpus(resources))
+
+
 class RayPool:
     """Ray actors, spread over the nodes; each takes its CPUs and runs one call at a time."""
 

@@ -43,8 +43,8 @@ from featurescape_jobs.inside.receptive_field import ReceptiveField, receptive_f
 from featurescape_jobs.inside.scanning import KIND, ScanSetup, channel_rows, merge_shards
 from featurescape_jobs.inside.schemas import CHANNELS, SCANNED, UNITS
 from featurescape_jobs.inside.unit_pages import PagesSetup
+from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.networks import Capture, LoadedNetwork, layer_names, zero_input
-from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.objectives import check_channel
 from featurescape_jobs.optvis.pixels import check_mode
 from featurescape_jobs.optvis.preferred import PreferredOptions
@@ -120,7 +120,7 @@ def scan(plan: Plan, context: RunContext) -> Scanned:
 
 def _details(plan: Plan, scanned: Scanned, made: BulkResult, context: RunContext) -> dict[str, Any]:
     pages, shape = plan.pages, plan.shape
-    chosen = modes.read_choice(context.storage, job_dir(context.job_id))
+    chosen = read_choice(context.storage, job_dir(context.job_id))
     details = {
         "classes": list(scanned.examples.classes),
         "outputs": list(plan.outputs) if plan.outputs else None,
@@ -136,7 +136,7 @@ def _details(plan: Plan, scanned: Scanned, made: BulkResult, context: RunContext
         "preferred": list(pages.spec.preferred),
         "preferred_channels": list(pages.preferred_channels),
         "preferred_px": pages.options.side_px,
-        "execution": chosen.to_json() if chosen else None,
+        "execution": chosen,
         "error_codes": scanned.result.error_codes,
         "channels_error_codes": made.error_codes,
         "workers": max(scanned.result.workers, made.workers),

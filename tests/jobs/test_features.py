@@ -15,6 +15,7 @@ from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.decode import decode
 from featurescape_jobs.errors import DatasetError, LayerError, SpecError, WeightsError
+from featurescape_jobs.job_mode import CHOICE, commit_choice
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.preprocessing import prepare
@@ -189,13 +190,13 @@ def test_a_job_large_enough_is_measured_once_and_the_choice_is_in_its_details(
     said = outcome.details["execution"]
     assert [row["mode"] for row in said["measured"]] == list(execution.MODES)
     assert said["measured"][0]["examples_per_second"] > 0
-    assert json.loads(context.storage.read(context.path(execution.CHOICE))) == said
+    assert json.loads(context.storage.read(context.path(CHOICE))) == said
     assert table.num_rows == 50
 
 
 def test_all_shards_and_attempts_run_in_the_mode_that_was_settled_first(tmp_path: Path) -> None:
     storage, job_path = Storage(str(tmp_path)), "jobs/features-0123456789ab"
-    execution.settle(storage, job_path, execution.Choice("bfloat16"))
+    commit_choice(storage, job_path, execution.Choice("bfloat16").to_json())
     outcome, table, _ = extract(tmp_path, spec_of())
     assert outcome.details["execution"]["mode"] == "bfloat16"
     _, plain, _ = extract(tmp_path / "plain", spec_of())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +12,10 @@ import torch
 from torch import nn
 
 from featurescape_jobs import execution
-from featurescape_jobs.execution import Choice, Measured, Mode, Runner, Target, choose
+from featurescape_jobs.execution import Choice, Mode, Runner, Target, choose
 from featurescape_jobs.graphs import NoGraphError, cut, fold
 from featurescape_jobs.networks import Capture, load_network
 from featurescape_jobs.specs import ModelSpec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
 
 INPUTS = np.random.default_rng(0).normal(size=(4, 3, 2, 2)).astype(np.float32)
@@ -82,15 +80,6 @@ def test_a_small_job_is_not_measured_and_a_middling_one_not_compiled() -> None:
     assert choice.mode == "bfloat16"
     assert "too small" in choice.measured[3].problem
     assert choice_of(1e6, **fast).mode == "compiled"
-
-
-def test_the_first_choice_that_is_committed_holds(tmp_path: Path) -> None:
-    storage = Storage(str(tmp_path))
-    first = Choice("folded", (Measured("float32", 1.0, 1.0),))
-    assert execution.read_choice(storage, "jobs/a") is None
-    assert execution.settle(storage, "jobs/a", first) == first
-    assert execution.settle(storage, "jobs/a", Choice("bfloat16")) == first
-    assert execution.read_choice(storage, "jobs/a") == first
 
 
 def test_rows_that_are_both_zero_are_alike_and_one_alone_is_not() -> None:

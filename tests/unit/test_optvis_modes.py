@@ -22,7 +22,6 @@ from featurescape_jobs.optvis.objectives import Energy
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 from featurescape_jobs.optvis.zoom_video import encode_video, move_in, zoom_frames
 from featurescape_jobs.specs import ModelSpec
-from featurescape_jobs.storage import Storage
 from pixel_networks import CPU, loaded, one_thread, photo_crops, pixels_of, random_pictures
 
 __all__ = ["one_thread"]  # a fixture that works by being here
@@ -111,15 +110,6 @@ def test_on_photos_bfloat16_gains_what_float32_does() -> None:
 
     measured = choose(build, Probe(Energy(), list(photo_crops(4, 96))), MANY).measured
     assert measured[1].gain == pytest.approx(1, abs=2 * modes.GAIN_TOLERANCE)
-
-
-def test_the_first_choice_that_is_committed_holds(tmp_path: Path) -> None:
-    storage = Storage(str(tmp_path))
-    first = Choice("bfloat16", (Measured("folded", 10.0, 1.0), Measured("bfloat16", 20.0, 0.99)))
-    assert modes.read_choice(storage, "jobs/a") is None
-    assert modes.settle(storage, "jobs/a", first) == first
-    assert modes.settle(storage, "jobs/a", Choice("folded")) == first
-    assert modes.read_choice(storage, "jobs/a") == first
 
 
 def test_moving_in_keeps_the_middle_and_enlarges_around_it() -> None:

@@ -19,14 +19,15 @@ from featurescape_jobs.allocator import keep_freed_memory
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.beam import BeamOptions, Hypothesis
 from featurescape_jobs.captioning.describing import Describer, batch_size
-from featurescape_jobs.captioning.encoder import GridRunner, ModeOfJob
+from featurescape_jobs.captioning.encoder import Encoder, GridRunner
 from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
 from featurescape_jobs.captioning.schema import CAPTIONS
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.devices import worker_device
 from featurescape_jobs.inside import pictures
+from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.picture_batches import Batch, Batches, Plan, one_picture
-from featurescape_jobs.pools import fitting_workers, worker_gpus
+from featurescape_jobs.pools import expected_workers
 from featurescape_jobs.shard_worker import Processed
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.specs.captions import CaptionsSpec
@@ -60,12 +61,12 @@ class CaptionSetup:
         """Encoder, decoder and words."""
         return load_captioner(self.spec.model, Storage(self.storage_root), self.allowed_roots)
 
-    def mode(self) -> ModeOfJob:
-        """How the encoder is run."""
-        resources = self.spec.resources
-        workers = resources.workers or fitting_workers(resources, worker_gpus(resources))
-        job_path, asked = job_dir(self.job_id), self.spec.execution
-        return ModeOfJob(self.storage_root, job_path, asked, self.examples / workers)
+    def runner(self, encoder: Encoder, device: torch.device) -> GridRunner:
+        """What runs the encoder, in the mode of the job."""
+        spec = self.spec
+        mode = JobMode(self.storage_root, job_dir(self.job_id), spec.execution)
+        examples = self.examples / expected_workers(spec.resources)
+        return GridRunner(encoder, mode, examples, device)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class CaptionWorker:
         device = worker_device()
         self._encoder = captioner.encoder
         self._card = self._encoder.network.picture_card
-        self._runner = GridRunner(self._encoder, setup.mode(), device)
+        self._runner = setup.runner(self._encoder, device)
         self._describer = Describer(captioner.decoder, captioner.vocabulary, device)
         self._options = BeamOptions(spec.beam, spec.max_words, spec.kept_alternatives)
         self._size = spec.batch_size or batch_size(self._encoder.positions)

@@ -7,10 +7,9 @@ row. Memory: the network and one batch of it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch import nn
 
 from featurescape_jobs import execution
 from featurescape_jobs.errors import LayerError, WeightsError, under_field
+from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.networks import Capture, LoadedNetwork, layer_names, load_network, zero_input
 from featurescape_jobs.specs import EncoderSpec
 from featurescape_jobs.storage import Storage
@@ -119,44 +119,27 @@ def reopen_encoder(spec: EncoderSpec, place: Place, said: dict[str, Any]) -> Enc
     return encoder
 
 
-@dataclass(frozen=True)
-class ModeOfJob:
-    """How the encoder of a job is run: in one mode for the whole job; small and picklable."""
-
-    storage_root: str
-    job_path: str
-    asked: str
-    """A mode, or auto."""
-    examples: float
-    """That a worker has to do in all."""
-
-    def settle(
-        self, build: Callable[[execution.Mode], execution.Runner], inputs: NDArray[np.float32]
-    ) -> execution.Mode:
-        """The mode that holds already, or that a first batch shows to be the best."""
-        storage = Storage(self.storage_root)
-        found = execution.read_choice(storage, self.job_path)
-        if found is None:
-            if self.asked == "auto":
-                found = execution.choose(build, inputs, self.examples)
-            else:
-                found = execution.Choice(cast(execution.Mode, self.asked))
-            found = execution.settle(storage, self.job_path, found)
-        return found.mode
-
-
 class GridRunner:
-    """Runs an encoder; the first batch settles the mode."""
+    """Runs an encoder; the first batch settles the mode.
 
-    def __init__(self, encoder: Encoder, mode: ModeOfJob, device: torch.device) -> None:
-        self._encoder, self._mode = encoder, mode
+    Args:
+        encoder: what is run.
+        mode: of the job.
+        examples: that a worker has to do in all.
+        device: where it runs.
+    """
+
+    def __init__(
+        self, encoder: Encoder, mode: JobMode, examples: float, device: torch.device
+    ) -> None:
+        self._encoder, self._mode, self._examples = encoder, mode, examples
         self._build = partial(execution.build, encoder.target(device))
         self._run: execution.Runner | None = None
 
     def grids(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Grids (N, L, D) of normalized pictures (N, C, H, W)."""
         if self._run is None:
-            self._run = self._build(self._mode.settle(self._build, inputs))
+            self._run = execution.runner_of_job(self._mode, self._build, inputs, self._examples)
         n, d, positions = len(inputs), self._encoder.dimensions, self._encoder.positions
         return np.asarray(self._run(inputs)[0]).reshape(n, d, positions).transpose(0, 2, 1)
 

@@ -34,7 +34,7 @@ import pyarrow as pa
 import torch
 from safetensors import torch as safetensors
 
-from featurescape_jobs import execution, tables
+from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.beam import BeamOptions
 from featurescape_jobs.captioning.checkpoints import Progress
@@ -60,6 +60,7 @@ from featurescape_jobs.frozen import (
     freeze_rows,
     place_dataset,
 )
+from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.captioner import check_training
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
@@ -89,9 +90,9 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         scores = _score(task, decoder, grids, context)
         rows, errors = grids.rows, grids.errors
     _write(task, decoder, progress, errors, context)
-    chosen = execution.read_choice(context.storage, job_dir(context.job_id))
+    chosen = read_choice(context.storage, job_dir(context.job_id))
     details = _details(task, encoder, progress, rows)
-    details |= {"execution": chosen.to_json() if chosen else None, "scores": scores}
+    details |= {"execution": chosen, "scores": scores}
     _clear(task)
     return Outcome(len(rows), len(errors), details)
 

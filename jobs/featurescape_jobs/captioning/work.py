@@ -21,7 +21,6 @@ from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.encoder import (
     Encoder,
     GridRunner,
-    ModeOfJob,
     Place,
     open_encoder,
 )
@@ -33,6 +32,7 @@ from featurescape_jobs.captioning.vocabulary import Vocabulary
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.inside.pictures import batch_size
+from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.captioner import Captioner
 from featurescape_jobs.networks import build_random
@@ -134,8 +134,8 @@ def see(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
     """Compute the grids that are not there yet; of several processes each does its share."""
     parts = task.captioned()
     total = sum(part.table.num_rows for part in parts)
-    mode = ModeOfJob(task.storage_root, job_dir(task.job_id), "auto", total / team.size)
-    runner = GridRunner(encoder, mode, team.device)
+    mode = JobMode(task.storage_root, job_dir(task.job_id), "auto")
+    runner = GridRunner(encoder, mode, total / team.size, team.device)
     card = encoder.network.picture_card
     plan = Plan(card, batch_size(card, PICTURES), 8, task.threads, one_picture)
     done = 0

@@ -23,10 +23,11 @@ from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.devices import worker_device
 from featurescape_jobs.extraction.columns import recurrent_runners
 from featurescape_jobs.extraction.rows import Features, features_table, pool_views
+from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import LoadedNetwork, load_network
 from featurescape_jobs.picture_batches import Batch, Batches, Plan, all_views, one_picture
-from featurescape_jobs.pools import fitting_workers, worker_gpus
+from featurescape_jobs.pools import expected_workers
 from featurescape_jobs.shard_worker import Processed
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
 from featurescape_jobs.storage import Storage
@@ -141,31 +142,19 @@ class PictureFeatures:
         return self._run(inputs)
 
     def _built(self, inputs: NDArray[np.float32]) -> execution.Runner:
+        setup = self._setup
         build: Callable[[execution.Mode], execution.Runner] = partial(execution.build, self._target)
         if self._target.network.card.recurrent:
             self._target.network.module.to(self._target.device)
             build = self._recurrent
-        return build(self._settled(inputs, build).mode)
+        job = JobMode(setup.storage_root, job_dir(setup.job_id), setup.spec.execution)
+        examples = setup.examples / expected_workers(setup.spec.resources)
+        return execution.runner_of_job(job, build, inputs, examples)
 
     def _recurrent(self, mode: execution.Mode) -> execution.Runner:
         setup = self._setup
         runners = recurrent_runners(self._target.network, setup.spec.state, setup.columns, mode)
         return lambda pictures: [runner.run(pictures) for runner in runners]
-
-    def _settled(
-        self, inputs: NDArray[np.float32], build: Callable[[execution.Mode], execution.Runner]
-    ) -> execution.Choice:
-        storage, job_path = Storage(self._setup.storage_root), job_dir(self._setup.job_id)
-        found = execution.read_choice(storage, job_path)
-        if found is not None:
-            return found
-        spec = self._setup.spec
-        if spec.execution != "auto":
-            return execution.settle(storage, job_path, execution.Choice(spec.execution))
-        resources = spec.resources
-        workers = resources.workers or fitting_workers(resources, worker_gpus(resources))
-        choice = execution.choose(build, inputs, self._setup.examples / workers)
-        return execution.settle(storage, job_path, choice)
 
 
 def _joined(parts: list[Features]) -> Features:

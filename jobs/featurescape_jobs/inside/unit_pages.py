@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,7 @@ from featurescape_jobs.inside.receptive_field import ReceptiveField
 from featurescape_jobs.inside.rewriting import Explainable, explain_layer
 from featurescape_jobs.inside.scanning import exact_network
 from featurescape_jobs.inside.schemas import UNITS
+from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.networks import LoadedNetwork
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.objectives import Energy
@@ -42,11 +43,10 @@ from featurescape_jobs.optvis.preferred import LUCID, Maker, OfMap, PreferredOpt
 from featurescape_jobs.optvis.regularizers import contrasted
 from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.picture_batches import one_picture
-from featurescape_jobs.pools import fitting_workers, worker_gpus
+from featurescape_jobs.pools import expected_workers
 from featurescape_jobs.preprocessing import normalize, resize
 from featurescape_jobs.shard_worker import Processed, error_row
 from featurescape_jobs.specs.units import UnitsSpec
-from featurescape_jobs.storage import Storage
 
 RELIEFS = {"deconvolution": "deconvolution", "guided": "guided_backprop"}
 """Field of an entry → the method that fills it."""
@@ -141,20 +141,15 @@ class PagesWorker:
     def _settled(self, row: dict[str, Any]) -> Mode:
         """The mode of the job for preferred inputs: measured on what excites the first channel."""
         setup, spec = self._setup, self._setup.spec
-        storage, job_path = Storage(setup.source.storage_root), job_dir(setup.job_id)
-        found = modes.read_choice(storage, job_path)
-        if found is not None:
-            return found.mode
-        if spec.execution != "auto":
-            return modes.settle(storage, job_path, modes.Choice(spec.execution)).mode
+        job = JobMode(setup.source.storage_root, job_dir(setup.job_id), spec.execution)
+        return cast(Mode, job.settle(lambda: self._measured(row)))
+
+    def _measured(self, row: dict[str, Any]) -> modes.Choice:
+        setup = self._setup
         build = cache(partial(build_pixels, self._network, setup.layer, device=self._device))
         probe = modes.Probe(OfMap(Energy()), self._desks[0].probe(row), self._probe_px())
-        workers = spec.resources.workers or fitting_workers(
-            spec.resources, worker_gpus(spec.resources)
-        )
         dreams = len(setup.preferred_channels) * setup.passes / _PASSES_OF_A_DREAM
-        choice = modes.choose(build, probe, dreams / workers)
-        return modes.settle(storage, job_path, choice).mode
+        return modes.choose(build, probe, dreams / expected_workers(setup.spec.resources))
 
     def _probe_px(self) -> int:
         options, input_px = self._setup.options, self._setup.field.image_px[0]

@@ -12,7 +12,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -26,17 +26,18 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Picture, Reader, RowError
 from featurescape_jobs.decode import decode
 from featurescape_jobs.devices import worker_device
+from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions, Dreamt
 from featurescape_jobs.optvis.objectives import Channel, Energy, Guided, Neuron, Objective
-from featurescape_jobs.optvis.pixels import PixelNetwork, build_pixels
+from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 from featurescape_jobs.optvis.schema import DREAMS
 from featurescape_jobs.optvis.sizes import LayerSizes
 from featurescape_jobs.optvis.zoom_video import encode_video, zoom_frames
 from featurescape_jobs.ordered_threads import ordered_map
-from featurescape_jobs.pools import fitting_workers, worker_gpus
+from featurescape_jobs.pools import expected_workers
 from featurescape_jobs.preprocessing import resize
 from featurescape_jobs.shard_worker import Processed, error_row
 from featurescape_jobs.specs import DatasetSpec
@@ -234,28 +235,17 @@ class DreamWorker:
         return frames, {"bytes": video, "path": f"zoom.{zoom.video}"}
 
     def _built(self, read: Sequence[_Read]) -> Dreamer:
-        spec, sizes = self._spec, self._setup.sizes
+        setup, spec, sizes = self._setup, self._spec, self._setup.sizes
         # Both modes that are measured are built once; the one not taken goes with this call.
-        build = cache(partial(build_pixels, self._network, self._setup.layer, device=self._device))
+        build = cache(partial(build_pixels, self._network, setup.layer, device=self._device))
         objective = self._objective(build)
         probe = modes.Probe(objective, [one.values() for one in read], sizes.least_px)
-        network = build(self._settled(build, probe).mode)
+        job = JobMode(setup.storage_root, job_dir(setup.job_id), spec.execution)
+        dreams = setup.examples * (spec.zoom.frames + 1 if spec.zoom else 1)
+        dreams_each = dreams / expected_workers(spec.resources)
+        mode = job.settle(lambda: modes.choose(build, probe, dreams_each))
+        network = build(cast(Mode, mode))
         return Dreamer(network, objective, dream_options(spec), sizes.least_px)
-
-    def _settled(self, build: modes.Build, probe: modes.Probe) -> modes.Choice:
-        setup, spec = self._setup, self._spec
-        storage, job_path = Storage(setup.storage_root), job_dir(setup.job_id)
-        found = modes.read_choice(storage, job_path)
-        if found is not None:
-            return found
-        if spec.execution != "auto":
-            return modes.settle(storage, job_path, modes.Choice(spec.execution))
-        workers = spec.resources.workers or fitting_workers(
-            spec.resources, worker_gpus(spec.resources)
-        )
-        dreams = spec.zoom.frames + 1 if spec.zoom else 1
-        choice = modes.choose(build, probe, setup.examples * dreams / workers)
-        return modes.settle(storage, job_path, choice)
 
     def _objective(self, build: modes.Build) -> Objective:
         kind, channel = self._spec.objective, self._spec.channel

@@ -2,16 +2,15 @@
 
 A worker that finds no choice lets its first pictures dream a few steps folded and in bfloat16. bfloat16
 is taken where the objective gains the same within `GAIN_TOLERANCE`, in the eyes of the folded network, and
-faster by `MIN_SPEEDUP`. What is committed first holds for the job, so that a picture does not depend on
-who made it. Compiled networks are not offered: a compilation per size of picture takes a minute, and
-gained a seventh with efficientnet_lite0 and nothing with googlenet.
+faster by `MIN_SPEEDUP`. That holds for the whole job (`job_mode`). Compiled networks are not offered: a
+compilation per size of picture takes a minute, and gained a seventh with efficientnet_lite0 and nothing
+with googlenet.
 
 Memory: while it measures, both networks.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -21,12 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from featurescape_jobs.execution import CHOICE
 from featurescape_jobs.graphs import NoGraphError
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions
 from featurescape_jobs.optvis.objectives import Objective
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork
-from featurescape_jobs.storage import Storage
 
 GAIN_TOLERANCE = 0.02
 MIN_SPEEDUP = 1.1
@@ -153,22 +150,3 @@ def _middle(picture: torch.Tensor, side_px: int) -> torch.Tensor:
     height, width, _ = picture.shape
     y, x = (max(0, (side - side_px) // 2) for side in (height, width))
     return picture[y : y + side_px, x : x + side_px]
-
-
-def read_choice(storage: Storage, job_path: str) -> Choice | None:
-    """What was chosen for the job, if anything yet."""
-    path = f"{job_path}/{CHOICE}"
-    if not storage.exists(path):
-        return None
-    body = json.loads(storage.read(path))
-    return Choice(body["mode"], tuple(Measured(**row) for row in body["measured"]))
-
-
-def settle(storage: Storage, job_path: str, choice: Choice) -> Choice:
-    """Commit the choice, or find that another worker was first: then theirs holds."""
-    body = json.dumps(choice.to_json()).encode()
-    if storage.write_new(f"{job_path}/{CHOICE}", body) is not None:
-        return choice
-    settled = read_choice(storage, job_path)
-    assert settled is not None
-    return settled

@@ -155,4 +155,15 @@ describe("questions", () => {
     expect(await session.activations("a")).toEqual({ layer: "a" });
     expect(seen.asked).toEqual(["pictures", "activations", "pictures", "activations"]);
   });
+
+  it("keep a picture that is being sent while another network is chosen", async () => {
+    serve((path) => (path.endsWith("pictures") ? answer({ picture: "p" }) : answer({ layer: "a" })));
+    const session = new Session({ name: "lenet", weights: "random" });
+    const sent = session.use(new Blob(["x"]));
+    session.change({ name: "resnet18", weights: "random" });
+    await sent;
+    expect(session.hasPicture).toBe(true);
+    expect(session.model.name).toBe("resnet18");
+    expect(await session.activations("a")).toEqual({ layer: "a" });
+  });
 });

@@ -82,7 +82,8 @@ class LivePage implements Page {
   private start(model: ModelChoice): void {
     if (this.state.model && this.session) Object.assign(this.state, { layer: null, channel: null });
     this.state.model = model;
-    this.session = this.session?.with(model) ?? new Session(model);
+    if (this.session) this.session.change(model);
+    else this.session = new Session(model);
     this.network = null;
     this.shown = null;
     this.bar.layersOf(null);

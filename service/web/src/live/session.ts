@@ -24,19 +24,20 @@ export class Session {
   private blob: Blob | null = null;
   private picture: string | null = null;
 
-  constructor(readonly model: ModelChoice) {}
+  constructor(private chosen: ModelChoice) {}
+
+  get model(): ModelChoice {
+    return this.chosen;
+  }
 
   get hasPicture(): boolean {
     return this.blob !== null;
   }
 
-  /** Another network for the same picture. */
-  with(model: ModelChoice): Session {
-    this.close();
-    const next = new Session(model);
-    next.blob = this.blob;
-    next.picture = this.picture;
-    return next;
+  /** Another network for the same picture, which goes on being sent if it was. */
+  change(model: ModelChoice): void {
+    for (const what of ["network", "activations", "unit"]) this.giveUp(what);
+    this.chosen = model;
   }
 
   /** Gives up whatever is under way. */
