@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
-StepUnit = Literal["row", "view"]
+StepUnit = Literal["row", "view", "word"]
 TERMINAL: frozenset[str] = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 MAP_JOBS: frozenset[str] = frozenset({"tiles", "atlas"})
 """Job types whose artifact is a map: ``details["map"]`` is a `MapInfo`."""
@@ -102,8 +102,9 @@ class MapInfo(_Record):
     features: str = Field(description="Job id of the features; an atlas has its own.")
     step_unit: StepUnit | None = Field(
         default=None,
-        description="Where every point is a step of an example: what a step is, a row of the picture "
-        "or one of several views; its number is in the attributes. Null: every point is an example.",
+        description="Where every point is a step of an example: what a step is, a row of the picture, "
+        "one of several views, or a word of a caption; its number is in the attributes. Null: every point "
+        "is an example.",
     )
     captions: str | None = Field(
         default=None,

@@ -246,8 +246,7 @@ def choose(
     if examples < MIN_BATCHES * len(inputs):
         return Choice("float32")
     plain_run = builder("float32")
-    inputs = _probe(plain_run, inputs)
-    plain = plain_run(inputs)
+    inputs, plain = _probe(plain_run, inputs)
     best = Measured("float32", _speed(plain_run, inputs), smallest_cosines(plain, plain))
     rows = [best]
     for mode in MODES[1:]:
@@ -261,11 +260,15 @@ def choose(
     return Choice(best.mode, tuple(rows))
 
 
-def _probe(run: Runner, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """As many of the inputs as it takes to tell how fast a mode is."""
+def _probe(
+    run: Runner, inputs: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], Sequence[Features]]:
+    """As many of the inputs as it takes to tell how fast a mode is, and their features."""
     start = time.perf_counter()
-    run(inputs[:PROBE])
-    return inputs[:PROBE] if time.perf_counter() - start > _TIMED_SECONDS else inputs
+    features = run(inputs[:PROBE])
+    if time.perf_counter() - start > _TIMED_SECONDS:
+        return inputs[:PROBE], features
+    return inputs, run(inputs)
 
 
 def _measure(

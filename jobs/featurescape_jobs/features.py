@@ -2,7 +2,8 @@
 
 Input: a dataset and a model with weights (``model.training`` names a `training` job). A dataset of
 pictures for a model that reads pictures; an example may be a model with several views. The dataset
-`features`, sequences that an earlier job extracted, for `view_lstm`.
+`features`, sequences that an earlier job extracted, for `view_lstm`. A trained `captioner` describes pictures; its
+features are the states that the words were chosen from.
 
 Output, kind ``features``, one Parquet file per shard: example_id, label, locator, features
 (FixedSizeList<float32 or float16, D>: the first layer's activation, pooled; of every view or step a
@@ -40,11 +41,15 @@ from featurescape_jobs.datasets.features import open_sequences
 from featurescape_jobs.extraction.columns import plan_columns
 from featurescape_jobs.extraction.pictures import PictureSetup
 from featurescape_jobs.extraction.sequences import SequenceSetup
+from featurescape_jobs.extraction.words import WordSetup, plan_words
 from featurescape_jobs.frozen import check_reads, freeze, place_dataset
 from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.captioner import check_states
 from featurescape_jobs.shards import Bulk, run_shards
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
+
+Setup = PictureSetup | SequenceSetup | WordSetup
 
 
 def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
@@ -55,7 +60,7 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
     with context.stage("freeze input"):
         frozen = freeze(spec.dataset, context, spec.shard_size)
     with context.stage("extract", total=frozen.examples):
-        if isinstance(setup, PictureSetup):
+        if not isinstance(setup, SequenceSetup):
             setup = replace(setup, examples=frozen.examples)
         schema = tables.features_schema(setup.columns, spec.dtype)
         bulk = Bulk(setup, schema, "features", spec.resources, network=True)
@@ -66,7 +71,7 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
         "model": spec.model.name,
         "layers": [asdict(column) for column in setup.columns],
         "dimensions": setup.columns[0].dimensions,
-        "view_pooling": spec.view_pooling if is_sequence(dataset) else None,
+        "view_pooling": spec.view_pooling if _pools_views(setup) else None,
         "state": spec.state,
         "dtype": spec.dtype,
         "execution": chosen,
@@ -77,13 +82,17 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
     return Outcome(result.rows, result.error_rows, details)
 
 
-def _plan(
-    spec: FeaturesSpec, dataset: DatasetSpec, context: RunContext
-) -> PictureSetup | SequenceSetup:
+def _pools_views(setup: Setup) -> bool:
+    return isinstance(setup, PictureSetup) and is_sequence(setup.dataset)
+
+
+def _plan(spec: FeaturesSpec, dataset: DatasetSpec, context: RunContext) -> Setup:
     """Fill in the card's choices, and run one input of zeros to learn D and find mistakes early."""
     card = MODELS[spec.model.name].card
     check_reads(dataset, card)
     root, roots = context.storage.root, context.allowed_roots
+    if card.gives == "captions":
+        return _plan_words(WordSetup(spec, dataset, context.job_id, root, roots))
     setup: PictureSetup | SequenceSetup
     if card.reads == "features":
         _, dimensions = open_sequences(dataset)
@@ -95,3 +104,13 @@ def _plan(
     if spec.execution != "auto" and not card.recurrent:
         execution.check(execution.Target(network, columns, torch.device("cpu")), spec.execution)
     return replace(setup, columns=columns)
+
+
+def _plan_words(setup: WordSetup) -> WordSetup:
+    """Load the captioner once, to learn H and find mistakes early."""
+    spec = setup.spec
+    check_states(spec)
+    captioner = setup.captioner()
+    if spec.execution != "auto":
+        execution.check(captioner.encoder.target(torch.device("cpu")), spec.execution)
+    return replace(setup, columns=plan_words(captioner, spec))

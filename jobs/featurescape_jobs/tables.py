@@ -28,6 +28,8 @@ ATTRIBUTES = _field(
     pa.string(),
     "What the dataset knows of the example, a JSON object; null: nothing.",
 )
+CAPTION, WORDS = "caption", "words"
+"""Attributes of a picture that was described: the caption, and its words."""
 
 INPUT = pa.schema(
     [

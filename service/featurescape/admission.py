@@ -29,7 +29,7 @@ from featurescape_jobs.frozen import check_job, check_reads
 from featurescape_jobs.models import MODELS, check_recurrent
 from featurescape_jobs.models.base import check_captioner, check_gives, shaped, untrained
 from featurescape_jobs.models.captioner import CARD as CAPTIONER_CARD
-from featurescape_jobs.models.captioner import check_training
+from featurescape_jobs.models.captioner import check_states, check_training
 from featurescape_jobs.registry import Named, Registry
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import (
@@ -83,13 +83,7 @@ class Admission:
         """
         self._check_inputs(spec)
         if isinstance(spec, _OnPictures):
-            self._check_dataset(spec.dataset)
-            self._check_model(spec.model, training=isinstance(spec, TrainingSpec))
-            check_reads(spec.dataset, MODELS[spec.model.name].card)
-            if isinstance(spec, TrainingSpec) and spec.model.name == CAPTIONER_CARD.name:
-                check_training(spec)
-            if isinstance(spec, DreamsSpec) and spec.guide is not None:
-                self._check_dataset(spec.guide.dataset)
+            self._check_on_pictures(spec)
         elif isinstance(spec, RendersSpec):
             self._check_dataset(spec.dataset)
         elif isinstance(spec, FiltersSpec):
@@ -105,6 +99,19 @@ class Admission:
             self._check_dataset(spec.dataset)
             self._check_model(spec.model, training=False, gives="captions")
             check_reads(spec.dataset, MODELS[spec.model.name].card)
+
+    def _check_on_pictures(self, spec: _OnPictures) -> None:
+        self._check_dataset(spec.dataset)
+        gives = "classes"
+        if isinstance(spec, FeaturesSpec) and spec.model.name == CAPTIONER_CARD.name:
+            check_states(spec)
+            gives = CAPTIONER_CARD.gives
+        self._check_model(spec.model, isinstance(spec, TrainingSpec), gives)
+        check_reads(spec.dataset, MODELS[spec.model.name].card)
+        if isinstance(spec, TrainingSpec) and spec.model.name == CAPTIONER_CARD.name:
+            check_training(spec)
+        if isinstance(spec, DreamsSpec) and spec.guide is not None:
+            self._check_dataset(spec.guide.dataset)
 
     def _check_dynamics(self, spec: DynamicsSpec) -> None:
         if spec.dataset is not None:

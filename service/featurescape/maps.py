@@ -154,7 +154,7 @@ class Maps:
         if path is None:
             return []
         file = self.files.open(path)
-        has_captions = opened.info.captions is not None
+        has_captions = opened.info.captions is not None or opened.info.step_unit == "word"
         columns = ("example_id", "label", *(("attributes",) if has_captions else ()))
         exact, prefixed, said = (
             list[dict[str, Any]](),

@@ -76,6 +76,27 @@ def test_the_compared_network_is_an_input_that_is_waited_for(
     assert "compare.training" in answer.json()["error"]["message"]
 
 
+def test_the_states_of_a_captioner_are_asked_for_at_submit(
+    http: httpx.Client, service: RunningService
+) -> None:
+    captioner = {"name": "captioner"}
+    spec = {"job": "training", "dataset": {"name": "stamps"}, "model": captioner}
+    trained = {**captioner, "training": service.commit.started(spec)}
+    body = {"job": "features", "dataset": DIGITS, "model": trained}
+    assert http.post("/v1/jobs", json=body).json()["inputs"] == {
+        "model.training": trained["training"]
+    }
+    for change, field in (
+        ({"model": captioner}, "model.training"),
+        ({"state": "gates"}, "state"),
+        ({"job": "activations", "layers": ["cells.0"]}, "model.name"),
+    ):
+        answer = http.post("/v1/jobs", json={**body, **change})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (422, "invalid_spec")
+        assert error["detail"]["field"] == field
+
+
 # -- pictures of states ------------------------------------------------------------------------
 
 

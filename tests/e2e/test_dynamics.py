@@ -1,15 +1,25 @@
-"""The page of `dynamics` and a map of states in Debian's Chromium: charts, sentences, the row marked."""
+"""The page of `dynamics` and maps of states in Debian's Chromium: charts, sentences, what is marked."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from artifact_builders import solid
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.extraction.rows import features_table
+from featurescape_jobs.extraction.words import with_words
+from featurescape_jobs.inside.columns import images
+from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.tables import LayerColumn
 from gallery_builders import run_job
 from service_fakes import RunningService, running_service
 
@@ -61,6 +71,50 @@ def states(running: RunningService) -> str:
     laid_out = {"features": features, "perplexity": 10, "iterations": 100, "max_states": 200}
     embedding = run_job(running, {"job": "embedding", **laid_out})
     layers = ["density", "step", "category", "thumbnails"]
+    return run_job(running, {"job": "tiles", "embedding": embedding, "color_layers": layers})
+
+
+SAID = ["a", "<b>brown</b>", "armchair", "seen", "from", "behind"]
+
+
+@pytest.fixture(scope="module")
+def words(running: RunningService) -> str:
+    """A map of the 18 words of three captions, all alike."""
+    commit, dataset = running.commit, {**DIGITS, "limit": 3}
+    model = {"name": "captioner"}
+    training = commit.started({"job": "training", "dataset": dataset, "model": model})
+    commit.finish(training)
+    model |= {"training": training}
+    features = commit.started({"job": "features", "dataset": dataset, "model": model})
+    entries = list(DATASETS["digits"].freeze(DatasetSpec(name="digits")).entries)[:3]
+    examples = pa.table(
+        {
+            "example_id": [entry.example_id for entry in entries],
+            "label": pa.array([entry.label for entry in entries], pa.int32()),
+            "locator": [entry.locator for entry in entries],
+            "attributes": pa.nulls(3, pa.string()),
+        }
+    )
+    column = LayerColumn("features", "cells.0", "steps", 4, steps=True)
+    states = np.random.default_rng(0).normal(size=(3, len(SAID), 4)).astype(np.float32)
+    pictures = {
+        "thumbnail": images([solid((90, 90, 90), 8, 8)] * 3),
+        "width": pa.array([8] * 3),
+        "height": pa.array([8] * 3),
+    }
+    said = with_words(examples, [SAID] * 3)
+    table = features_table(said, {column: list(states)}, pictures, "float32")
+    files = [commit.add_table(features, "features-00000.parquet", table, "features")]
+    details = {
+        "classes": [str(digit) for digit in range(10)],
+        "model": "captioner",
+        "layers": [asdict(column)],
+        "dtype": "float32",
+    }
+    commit.finish(features, files, rows=3, details=details)
+    laid_out = {"features": features, "perplexity": 3, "iterations": 20, "max_states": 50}
+    embedding = run_job(running, {"job": "embedding", **laid_out})
+    layers = ["density", "token", "thumbnails"]
     return run_job(running, {"job": "tiles", "embedding": embedding, "color_layers": layers})
 
 
@@ -253,3 +307,26 @@ def test_steps_have_a_legend_of_their_own(page: Page, running: RunningService, s
     page.get_by_test_id("layer-category").click()
     expect(page).to_have_url(f"{running.url}/maps/{states}?layer=category")
     expect(legend.locator(".class-name").first).to_have_text("0")
+
+
+def test_a_state_of_a_word_shows_its_caption_with_the_word_marked(
+    page: Page, running: RunningService, words: str
+) -> None:
+    open_page(page, running, f"/maps/{words}?layer=token&row=7")
+    expect(page.get_by_test_id("detail-step")).to_have_text("Word 2 of 6")
+    expect(page.get_by_test_id("state-caption")).to_have_text(" ".join(SAID))
+    expect(page.get_by_test_id("state-word")).to_have_text("<b>brown</b>")
+    facts = page.locator(".facts dt").all_text_contents()
+    assert not {"Words", "Caption", "Token"} & set(facts)
+    legend = page.get_by_test_id("legend")
+    expect(legend.get_by_role("heading", name="Words")).to_be_visible()
+    assert sorted(legend.locator(".class-name").all_text_contents()) == sorted(SAID)
+
+
+def test_a_word_leads_to_its_states(page: Page, running: RunningService, words: str) -> None:
+    open_page(page, running, f"/maps/{words}?layer=token")
+    page.get_by_test_id("search").fill("ARMCHAIR behind")
+    options = page.get_by_role("option")
+    expect(options.first).to_contain_text(" ".join(SAID))
+    options.first.click()
+    expect(page.get_by_test_id("state-word")).to_have_text("a")

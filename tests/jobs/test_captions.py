@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from caption_scenes import CELLS, Scene, scenes, write_scenes
-from featurescape_jobs import captions, features, tables
+from featurescape_jobs import activations, captions, tables
 from featurescape_jobs.captioning import fitting, grid_store
 from featurescape_jobs.captioning.schema import CAPTIONS
 from featurescape_jobs.captioning.scores import Pair, score
@@ -27,9 +27,9 @@ from featurescape_jobs.context import Outcome, RunContext, seed_for
 from featurescape_jobs.errors import ArtifactError, InputJobError, SpecError, WeightsError
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import (
+    ActivationsSpec,
     CaptionsSpec,
     DatasetSpec,
-    FeaturesSpec,
     ModelSpec,
     parse_spec,
 )
@@ -284,13 +284,15 @@ def test_an_encoder_without_a_grid_or_weights_is_named(
     assert str(caught.value.detail["field"]).startswith("model.captioner.encoder")
 
 
-def test_a_captioner_is_for_captions_only_and_captions_for_a_captioner(trained: Path) -> None:
-    spec = FeaturesSpec(
-        dataset=DatasetSpec(name="digits"), model=ModelSpec(name="captioner", training=TRAINING)
+def test_a_captioner_is_for_words_only_and_captions_for_a_captioner(trained: Path) -> None:
+    spec = ActivationsSpec(
+        dataset=DatasetSpec(name="digits"),
+        model=ModelSpec(name="captioner", training=TRAINING),
+        layers=("cells.0",),
     )
-    context = RunContext(Storage(str(trained)), "features-0123456789ab", 1, 0, {})
+    context = RunContext(Storage(str(trained)), "activations-0123456789ab", 1, 0, {})
     with pytest.raises(SpecError, match="captioner writes captions"):
-        features.run(spec, context)
+        activations.run(spec, context)
     with pytest.raises(SpecError, match="lenet writes no captions"):
         describe(trained, spec_of(trained, model={"name": "lenet", "training": TRAINING}))
 

@@ -10,6 +10,7 @@ import torch
 
 from featurescape_jobs.captioning.beam import BeamOptions, Hypothesis, search
 from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.replaying import Memory, replay
 from featurescape_jobs.captioning.scores import Pair, score
 from featurescape_jobs.captioning.stepping import Hoisted, Steps
 from featurescape_jobs.captioning.vocabulary import Vocabulary
@@ -42,6 +43,12 @@ class Describer:
         with torch.inference_mode():
             steps = Steps(self._decoder, self._hoisted, grids.to(self._device))
         return search(steps, len(grids), options)
+
+    def replay(self, grids: torch.Tensor, captions: Sequence[Hypothesis]) -> list[Memory]:
+        """Of N grids (N, L, D), and a caption of each, the states that its words were chosen from."""
+        with torch.inference_mode():
+            steps = Steps(self._decoder, self._hoisted, grids.to(self._device))
+            return replay(steps, [caption.words for caption in captions])
 
     def words(self, caption: Hypothesis) -> list[str]:
         """The words of a caption."""

@@ -18,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from featurescape_jobs.artifacts import Legend
 from featurescape_jobs.tiling.geometry import TILE_PX
+from featurescape_jobs.tiling.tokens import Tokens
 
 NO_LABEL = 65535
 """Class of an example without label, in `MapScene.classes` and in the point tiles."""
 
-Need = Literal["labels", "pictures", "steps"]
+Need = Literal["labels", "pictures", "steps", "tokens"]
 
 
 class ColorLayerCard(BaseModel):
@@ -77,6 +78,8 @@ class MapScene:
     tile_px: int = TILE_PX
     steps: NDArray[np.int32] | None = None
     """(N,) which step of its example each is, from 0; None where each is a whole example."""
+    tokens: Tokens | None = None
+    """Which word each is of; None where they are no words."""
 
     @property
     def n(self) -> int:

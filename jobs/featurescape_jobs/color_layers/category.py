@@ -49,6 +49,12 @@ def encode_categories(
     return np.stack([classes & 255, green, log_count.astype(np.uint16)], axis=1).astype(np.uint8)
 
 
+def prevailing(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """The occupied pixels of a level, (P,), and their colors (P, 3)."""
+    pixels, totals, classes, tops = largest_classes(cells)
+    return pixels, encode_categories(classes, tops, totals)
+
+
 def decode_categories(rgb: NDArray[np.uint8]) -> CategoryPixels:
     """What a decoded category tile (H, W, 3) says."""
     wide = rgb.astype(np.uint16)
@@ -102,15 +108,10 @@ class Category:
         points = Points(scene.x, scene.y, kinds)
         levels = pyramid(points, max_zoom, scene.threads, scene.tile_px)
         metadata = {"name": self.card.title, "encoding": "class12"}
-        write_data_tiles(scene, path, levels, _colors, metadata)
+        write_data_tiles(scene, path, levels, prevailing, metadata)
         drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
         legend = legend_classes(scene.classes, scene.class_names)
         return Drawn(max_zoom, Legend(kind="category", classes=legend), drawn)
-
-
-def _colors(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    pixels, totals, classes, tops = largest_classes(cells)
-    return pixels, encode_categories(classes, tops, totals)
 
 
 COLOR_LAYER = Category()

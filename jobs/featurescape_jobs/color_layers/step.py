@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import Legend, LegendClass
 from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
-from featurescape_jobs.color_layers.category import encode_categories
+from featurescape_jobs.color_layers.category import prevailing
 from featurescape_jobs.color_layers.data_tiles import write_data_tiles
 from featurescape_jobs.color_layers.palette import ramp_colors
-from featurescape_jobs.tiling.aggregates import Cells, Points, largest_classes, pyramid
+from featurescape_jobs.tiling.aggregates import Points, pyramid
 from featurescape_jobs.tiling.geometry import aggregate_zoom
 
 MAX_BANDS = 64
@@ -51,7 +51,7 @@ class Step:
         bands, names = bands_of(scene.steps)
         levels = pyramid(Points(scene.x, scene.y, bands), max_zoom, scene.threads, scene.tile_px)
         metadata = {"name": self.card.title, "encoding": "class12"}
-        write_data_tiles(scene, path, levels, _colors, metadata)
+        write_data_tiles(scene, path, levels, prevailing, metadata)
         counts = np.bincount(bands, minlength=len(names))
         classes = [
             LegendClass(index=index, name=name, color=color, count=int(counts[index]))
@@ -59,11 +59,6 @@ class Step:
         ]
         drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
         return Drawn(max_zoom, Legend(kind="category", classes=classes), drawn)
-
-
-def _colors(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    pixels, totals, classes, tops = largest_classes(cells)
-    return pixels, encode_categories(classes, tops, totals)
 
 
 COLOR_LAYER = Step()

@@ -41,7 +41,8 @@ class ModelCard(BaseModel):
         default="pictures", description="Pictures, or a sequence of features of another job."
     )
     gives: Literal["classes", "captions"] = Field(
-        default="classes", description="A score per class, or words, for the job `captions` only."
+        default="classes",
+        description="A score per class, or words, for the jobs `captions` and `features` only.",
     )
     sequence: bool = Field(default=False, description="Activations are (N, T, H), a row per step.")
     recurrent: bool = Field(
@@ -49,7 +50,7 @@ class ModelCard(BaseModel):
     )
     layers: tuple[str, ...] = Field(description="Layers people ask for; any module path works.")
     default_layer: str
-    default_pooling: Literal["mean", "max", "flatten", "last"]
+    default_pooling: Literal["mean", "max", "flatten", "last", "steps"]
     weights: WeightsCard | None = Field(description="None: trained by a `training` job.")
     n_classes: int = Field(
         default=10, description="Outputs of the pretrained weights, and of random ones."
@@ -131,8 +132,8 @@ def check_gives(card: ModelCard, gives: str) -> None:
     if card.gives == gives:
         return
     problem = (
-        "writes captions: train it with the job `training` and give it to the job `captions`, or name "
-        "another model"
+        "writes captions: train it with the job `training` and give it to the jobs `captions` and "
+        "`features` only, or name another model"
         if card.gives == "captions"
         else "writes no captions; name the model captioner"
     )

@@ -1,7 +1,8 @@
 """A captioner: it looks at a picture through another network of the catalog and describes it in words.
 
 The entry is the decoder, an LSTM with soft attention (`captioning.decoder`); which encoder it looks through
-is `specs.CaptionerSpec`'s business. It is trained by the job `training` and used by the job `captions`.
+is `specs.CaptionerSpec`'s business. It is trained by the job `training` and used by the job `captions`; its states
+are what `features` takes of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models.base import ModelCard, untrained
-from featurescape_jobs.specs import CaptionerSpec, TrainingSpec
+from featurescape_jobs.specs import CaptionerSpec, FeaturesSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from featurescape_jobs.captioning.decoder import Decoder
@@ -23,9 +24,9 @@ CARD = ModelCard(
     summary="Describes pictures: a network's grid, soft attention over it, an LSTM over words.",
     paper="Xu et al. 2015, Show, attend and tell",
     gives="captions",
-    layers=("attention", "output"),
-    default_layer="output",
-    default_pooling="last",
+    layers=("cells.0",),
+    default_layer="cells.0",
+    default_pooling="steps",
     weights=None,
     trainable=True,
 )
@@ -86,6 +87,27 @@ def check_training(spec: TrainingSpec) -> None:
             f"validation_split: {spec.validation_split} is what is learned from; name another split",
             field="validation_split",
         )
+
+
+def check_states(spec: FeaturesSpec) -> None:
+    """Raise `SpecError` where a captioner has no such features; nothing is read."""
+    refused = (
+        ("model.training", spec.model.training is None, "name the `training` job of the captioner"),
+        ("state", spec.state == "gates", "a captioner's gates are not kept; take hidden or cell"),
+        (
+            "pooling",
+            spec.pooling == "flatten",
+            "captions are of different lengths; use steps, last, mean or max",
+        ),
+        (
+            "view_pooling",
+            spec.view_pooling != "max",
+            "of several views a captioner describes the first; leave it out",
+        ),
+    )
+    for name, is_so, why in refused:
+        if is_so:
+            raise SpecError(f"{name}: {why}", field=name)
 
 
 MODEL = Captioner()

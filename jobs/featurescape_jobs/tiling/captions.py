@@ -9,10 +9,8 @@ import pyarrow as pa
 
 from featurescape_jobs.context import InputArtifact
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.tables import CAPTION
 from featurescape_jobs.tiling.inputs import MapInputs
-
-CAPTION = "caption"
-"""Name of the attribute."""
 
 
 def with_captions(inputs: MapInputs, captions: InputArtifact) -> MapInputs:

@@ -63,6 +63,8 @@ def why_not(layer: ColorLayer, inputs: MapInputs) -> str | None:
         return "the examples have no labels"
     if "steps" in layer.card.needs and inputs.states is None:
         return "every point is a whole example, not a step of one"
+    if "tokens" in layer.card.needs and inputs.tokens is None:
+        return "no point is a word of a caption"
     most, have = layer.card.max_classes, len(inputs.class_names)
     if most is not None and have > most:
         return f"there are {have} classes, it holds at most {most}"
@@ -120,6 +122,7 @@ def _open_scene(
             y=y,
             classes=inputs.classes,
             steps=None if inputs.states is None else inputs.states.step,
+            tokens=inputs.tokens,
             class_names=inputs.class_names,
             max_zoom=plan.zoom_for(inputs.n),
             thumbnail_px=plan.thumbnail_px,

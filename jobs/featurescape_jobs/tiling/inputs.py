@@ -25,6 +25,7 @@ from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import EMBEDDING, LayerColumn, check_schema, features_schema
 from featurescape_jobs.tiling.states import States, read_states
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
+from featurescape_jobs.tiling.tokens import Tokens
 
 _BATCH_ROWS = 2048
 
@@ -65,6 +66,8 @@ class MapInputs:
     """The features that were laid out."""
     states: States | None = None
     """Where the map is one of states: each row a step of an example."""
+    tokens: Tokens | None = None
+    """Where each state is a word of a caption."""
 
     @property
     def n(self) -> int:
@@ -98,12 +101,15 @@ def read_map_inputs(embedding: InputArtifact) -> MapInputs:
         at = _find(table["example_id"], ids)
     else:
         at = states.find(table["example_id"], ids, [file.rows for file in files])
-    attributes = index["attributes"].take(pa.array(at))
+    attributes, tokens = index["attributes"].take(pa.array(at)), None
+    if states is not None:
+        described = states.described(attributes)
+        attributes, tokens = described.attributes, described.tokens
     return MapInputs(
         example_ids=table["example_id"],
         labels=table["label"],
         locators=index["locator"].take(pa.array(at)),
-        attributes=attributes if states is None else states.described(attributes),
+        attributes=attributes,
         classes=classes_of(table["label"], len(class_names), path),
         class_names=class_names,
         x=table["x"].to_numpy().astype(np.float32, copy=False),
@@ -114,6 +120,7 @@ def read_map_inputs(embedding: InputArtifact) -> MapInputs:
         files=files,
         column=column,
         states=states,
+        tokens=tokens,
     )
 
 

@@ -1,6 +1,6 @@
 """Maps of states: each row of the embedding is one step of an example, not an example.
 
-Memory: 16 bytes per state, and the attributes of all states as text.
+Memory: 16 bytes per state, 12 more where it has a word, and the attributes of all states as text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,21 @@ from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.layouts.vectors import state_ids
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.tables import STATES, check_schema
+from featurescape_jobs.tables import STATES, WORDS, check_schema
+from featurescape_jobs.tiling.tokens import Tokens
+
+TOKEN = "token"
+"""Name of the attribute: the word of a state."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a map says of N states."""
+
+    attributes: pa.ChunkedArray
+    """(N,) JSON: what is known of the example, with ``step`` and ``steps``; of words also ``token``."""
+    tokens: Tokens | None
+    """None where the steps are no words."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +72,23 @@ class States:
                 return places
         raise ArtifactError("the states of the embedding are not those of its features")
 
-    def described(self, attributes: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The attributes of the examples (N,) with ``step`` and ``steps`` put to them."""
-        known = zip(attributes.to_pylist(), self.step.tolist(), self.steps.tolist(), strict=True)
-        texts = [
-            json.dumps({**json.loads(text or "{}"), "step": step, "steps": steps})
-            for text, step, steps in known
-        ]
-        return pa.chunked_array([pa.array(texts, pa.string())])
+    def described(self, attributes: pa.ChunkedArray) -> Described:
+        """The attributes of the examples (N,) with those of the states put to them.
+
+        Raises:
+            ArtifactError: the steps are words, and an example has not so many.
+        """
+        texts, tokens = list[str](), list[str]()
+        for text, step, steps in zip(
+            attributes.to_pylist(), self.step.tolist(), self.steps.tolist(), strict=True
+        ):
+            known = {**json.loads(text or "{}"), "step": step, "steps": steps}
+            if self.unit == "word":
+                known[TOKEN] = _token(known.get(WORDS), step, steps)
+                tokens.append(known[TOKEN])
+            texts.append(json.dumps(known, ensure_ascii=False))  # a search finds letters, not codes
+        chunked = pa.chunked_array([pa.array(texts, pa.string())])
+        return Described(chunked, Tokens.of(tokens) if self.unit == "word" else None)
 
 
 def read_states(embedding: InputArtifact, features: InputArtifact) -> States | None:
@@ -80,7 +103,16 @@ def read_states(embedding: InputArtifact, features: InputArtifact) -> States | N
     return States(file, row, step, steps, _unit(features))
 
 
+def _token(words: object, step: int, steps: int) -> str:
+    """The word of a step."""
+    if isinstance(words, list) and len(words) == steps and isinstance(words[step], str):
+        return words[step]
+    raise ArtifactError(f"an example with {steps} states of words has other words than these")
+
+
 def _unit(features: InputArtifact) -> StepUnit:
-    """Rows where a recurrent network read a picture row by row; else an example's views."""
+    """A captioner's words, rows where a network read a picture row by row, else an example's views."""
     card = MODELS[str(features.manifest.details["model"])].card
+    if card.gives == "captions":
+        return "word"
     return "row" if isinstance(card, PictureCard) and card.recurrent else "view"

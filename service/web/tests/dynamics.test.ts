@@ -5,7 +5,7 @@ import { thinned } from "../src/dynamics/plane";
 import { at, extent, ticks, valueAt, wholeTicks } from "../src/dynamics/scale";
 import { clippingSentence, fromLog10, gatesSentence, gradientsSentence, largestMatrices, matrixName, powerOfTen, spectraSentence, verdict } from "../src/dynamics/words";
 import { labelClasses, longestLegend } from "../src/map/legend";
-import { exampleOf, rowBox, stepLine, stepOf } from "../src/map/state-mark";
+import { exampleOf, plainAttributes, rowBox, stepLine, stepOf, wordsOf } from "../src/map/state-mark";
 
 const layer = "recurrent.0";
 const told: Headlines = {
@@ -122,6 +122,18 @@ describe("a state", () => {
     expect(stepLine({ step: 12, steps: 28 }, "row")).toBe("After row 13 of 28");
     expect(exampleOf(example, "row").example_id).toBe("digits-0005");
     expect(exampleOf({ ...example, example_id: "a#1" }, null).example_id).toBe("a#1");
+  });
+
+  it("is a word of its caption, whatever the word is", () => {
+    const words = ["a", "<b>brown</b>", "armchair"];
+    const attributes = { row: 4, caption: words.join(" "), words, step: 1, steps: 3, token: words[1] };
+    const state = { ...example, attributes } as unknown as Example;
+    expect(wordsOf(state, "word")).toEqual(words);
+    expect(wordsOf(state, "row")).toBeNull();
+    expect(wordsOf(example, "word")).toBeNull();
+    expect(stepLine({ step: 1, steps: 3 }, "word")).toBe("Word 2 of 3");
+    expect(plainAttributes(state, "word")).toEqual([["row", 4], ["step", 1], ["steps", 3]]);
+    expect(plainAttributes(state, null).map(([name]) => name)).toEqual(["row", "caption", "step", "steps", "token"]);
   });
 
   it("is colored by its step, and named by its class", () => {

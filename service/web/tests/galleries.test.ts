@@ -244,13 +244,14 @@ describe("a unit", () => {
 });
 
 describe("asking about an example", () => {
-  const card = { reads: "pictures", sequence: false, recurrent: false, layers: [], default_layer: "fc", dream_layer: null, weights: null };
+  const card = { reads: "pictures", gives: "classes", sequence: false, recurrent: false, layers: [], default_layer: "fc", dream_layer: null, weights: null };
   const catalog = {
     datasets: [],
     models: [
       { ...card, name: "lenet", dream_layer: "relu2" },
       { ...card, name: "row_lstm", recurrent: true },
       { ...card, name: "view_lstm", reads: "features" },
+      { ...card, name: "captioner", gives: "captions" },
       { ...card, name: "alexnet", dream_layer: "features.11", weights: { source: "download" } },
       { ...card, name: "efficientnet_lite0", dream_layer: "blocks.10", weights: { source: "package" } },
     ],
@@ -266,6 +267,7 @@ describe("asking about an example", () => {
   it("takes another network where the map's cannot", () => {
     expect(ask("dream", "row_lstm")["model"]).toEqual({ name: "efficientnet_lite0" });
     expect(ask("explain", "view_lstm")["model"]).toEqual({ name: "efficientnet_lite0" });
+    expect(ask("explain", "captioner")["model"]).toEqual({ name: "efficientnet_lite0" });
     expect(() => modelFor("dream", { name: "row_lstm" }, { ...catalog, models: [] })).toThrow("No network");
   });
 

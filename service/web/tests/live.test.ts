@@ -47,6 +47,7 @@ describe("the address of the live page", () => {
 const card = (name: string, source: string | null, reads = "pictures"): ModelCard => ({
   name,
   reads,
+  gives: "classes",
   sequence: false,
   recurrent: false,
   layers: [],

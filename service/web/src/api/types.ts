@@ -91,7 +91,7 @@ export interface MapInfo {
   embedding: string;
   features: string;
   /** Where every point is a step of an example: what a step is. */
-  step_unit?: "row" | "view" | null;
+  step_unit?: "row" | "view" | "word" | null;
 }
 
 export interface Manifest {
@@ -132,8 +132,8 @@ export interface Example {
   /** Pixels of the picture as it was read. */
   width: number;
   height: number;
-  /** What the dataset knows of the example beside its label. Hostile text. */
-  attributes: Record<string, string | number>;
+  /** What is known of the example beside its label; of a described picture also the words. Hostile text. */
+  attributes: Record<string, string | number | string[]>;
   neighbors: Neighbor[];
 }
 
@@ -181,6 +181,7 @@ export interface DatasetCard {
 export interface ModelCard {
   name: string;
   reads: string;
+  gives: string;
   sequence: boolean;
   recurrent: boolean;
   layers: string[];

@@ -49,7 +49,7 @@ function only(dataset: Fields, exampleId: string): Fields {
 }
 
 function suits(card: ModelCard | undefined, ask: Ask): boolean {
-  return card?.reads === "pictures" && (ask !== "dream" || Boolean(card.dream_layer));
+  return card?.reads === "pictures" && card.gives === "classes" && (ask !== "dream" || Boolean(card.dream_layer));
 }
 
 /** The map's own network where it can, else the first of the catalog that comes with weights. */

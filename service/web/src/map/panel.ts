@@ -6,7 +6,7 @@ import { fill, h } from "../lib/dom";
 import { attributeValue, formatCount, formatFigure, humanize } from "../lib/format";
 import { gridStep } from "../lib/grid-step";
 import { icon } from "../lib/icons";
-import { rowBox, rowMark, stepLine, stepOf } from "./state-mark";
+import { captionMark, plainAttributes, rowBox, rowMark, stepLine, stepOf, wordsOf } from "./state-mark";
 import { livePath } from "../live/url-state";
 
 export interface PanelActions {
@@ -77,6 +77,7 @@ export class DetailPanel {
     fill(
       this.body,
       this.picture(example, name),
+      this.caption(example),
       this.identity(example),
       this.facts(example),
       this.actions.tools(example),
@@ -117,6 +118,12 @@ export class DetailPanel {
     return frame;
   }
 
+  private caption(example: Example): HTMLElement | null {
+    const state = stepOf(example, this.stepUnit);
+    const words = wordsOf(example, this.stepUnit);
+    return state && words && captionMark(words, state);
+  }
+
   private identity(example: Example): HTMLElement {
     const copy = h("button", { type: "button", class: "icon-button small", label: "Copy the id", title: "Copy the id" }, icon("copy"));
     copy.addEventListener("click", () => {
@@ -138,7 +145,7 @@ export class DetailPanel {
       fact("Size", `${formatCount(example.width)} × ${formatCount(example.height)}`),
       fact("Position", `${example.x.toFixed(4)}, ${example.y.toFixed(4)}`),
       fact("Row", formatCount(example.row)),
-      ...Object.entries(example.attributes).map(([name, value]) => fact(humanize(name), attributeValue(value))),
+      ...plainAttributes(example, this.stepUnit).map(([name, value]) => fact(humanize(name), attributeValue(value))),
     );
   }
 

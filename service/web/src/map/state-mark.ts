@@ -1,4 +1,4 @@
-/** On maps of states: which step of its example a point is, marked on the picture and said below it. */
+/** On maps of states: which step of its example a point is, marked on the picture or in its caption, and said. */
 
 import type { Example, MapInfo } from "../api/types";
 import { h } from "../lib/dom";
@@ -42,9 +42,29 @@ export function rowMark(box: Box): HTMLElement {
   return mark;
 }
 
+const STEPS = { row: "After row", view: "View", word: "Word" } as const;
+
 /** The step in words, counted from 1. */
-export function stepLine({ step, steps }: { step: number; steps: number }, unit: "row" | "view"): string {
-  return unit === "row" ? `After row ${formatCount(step + 1)} of ${formatCount(steps)}` : `View ${formatCount(step + 1)} of ${formatCount(steps)}`;
+export function stepLine({ step, steps }: { step: number; steps: number }, unit: "row" | "view" | "word"): string {
+  return `${STEPS[unit]} ${formatCount(step + 1)} of ${formatCount(steps)}`;
+}
+
+/** The words of the caption that a state is from; null where it is from none. */
+export function wordsOf(example: Example, unit: MapInfo["step_unit"]): string[] | null {
+  const { words } = example.attributes;
+  return unit === "word" && Array.isArray(words) ? words.map(String) : null;
+}
+
+/** The caption, with the word marked that was chosen from the state. */
+export function captionMark(words: string[], { step }: { step: number }): HTMLElement {
+  const marked = words.flatMap((word, i) => [i > 0 && " ", i === step ? h("mark", { testid: "state-word" }, word) : word]);
+  return h("p", { class: "state-caption", testid: "state-caption", attrs: { dir: "auto" } }, ...marked);
+}
+
+/** What is known of an example as plain values, without what the marked caption says. */
+export function plainAttributes(example: Example, unit: MapInfo["step_unit"]): [name: string, value: string | number][] {
+  const told = wordsOf(example, unit) ? ["caption", "token"] : [];
+  return Object.entries(example.attributes).flatMap(([name, value]) => (Array.isArray(value) || told.includes(name) ? [] : [[name, value]]));
 }
 
 /** The id of the example that a state is of. */
