@@ -1,6 +1,6 @@
 """Maps of states: each row of the embedding is one step of an example, not an example.
 
-Memory: 16 bytes per state, 12 more where it has a word, and the attributes of all states as text.
+Memory: 16 bytes per state, some 70 more where it has a word, and the attributes of all states as text.
 """
 
 from __future__ import annotations
@@ -105,8 +105,10 @@ def read_states(embedding: InputArtifact, features: InputArtifact) -> States | N
 
 def _token(words: object, step: int, steps: int) -> str:
     """The word of a step."""
-    if isinstance(words, list) and len(words) == steps and isinstance(words[step], str):
-        return words[step]
+    if isinstance(words, list) and 0 <= step < steps == len(words):
+        word: object = words[step]
+        if isinstance(word, str):
+            return word
     raise ArtifactError(f"an example with {steps} states of words has other words than these")
 
 

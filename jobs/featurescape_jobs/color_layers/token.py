@@ -1,0 +1,63 @@
+"""Which word each state is of, on maps of the states of captions; the rarer words are one class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from featurescape_jobs.artifacts import Legend, LegendClass
+from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.color_layers.category import prevailing
+from featurescape_jobs.color_layers.data_tiles import write_data_tiles
+from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
+from featurescape_jobs.tiling.aggregates import Points, pyramid
+from featurescape_jobs.tiling.geometry import aggregate_zoom
+from featurescape_jobs.tiling.tokens import Tokens
+
+MAX_NAMED = 40
+"""Words that have a color of their own."""
+OTHERS = "other words"
+
+
+def legend_words(tokens: Tokens) -> list[LegendClass]:
+    """The most frequent words, and all others as one where there are any."""
+    names = tokens.names[:MAX_NAMED]
+    counts = np.bincount(tokens.codes, minlength=len(names))
+    legend = [
+        LegendClass(index=index, name=name, color=color, count=int(counts[index]))
+        for index, (name, color) in enumerate(zip(names, class_colors(len(names)), strict=True))
+    ]
+    others = int(counts[MAX_NAMED:].sum())
+    if others:
+        legend.append(LegendClass(index=MAX_NAMED, name=OTHERS, color=NO_LABEL_COLOR, count=others))
+    return legend
+
+
+class Token:
+    """The most frequent word per pixel, by categorical counts."""
+
+    name = "token"
+    card = ColorLayerCard(
+        name=name,
+        title="Words",
+        summary="Which word each state is of, on maps of the states of captions.",
+        kind="category",
+        media_type="image/png",
+        needs=("tokens",),
+    )
+
+    def draw(self, scene: MapScene, path: Path) -> Drawn:
+        """Write the archive; memory as of `aggregates`."""
+        assert scene.tokens is not None, "the card says what it needs"
+        max_zoom = aggregate_zoom(scene.max_zoom)
+        kinds = np.minimum(scene.tokens.codes, MAX_NAMED).astype(np.uint16)
+        levels = pyramid(Points(scene.x, scene.y, kinds), max_zoom, scene.threads, scene.tile_px)
+        metadata = {"name": self.card.title, "encoding": "class12"}
+        write_data_tiles(scene, path, levels, prevailing, metadata)
+        drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
+        legend = Legend(kind="category", classes=legend_words(scene.tokens))
+        return Drawn(max_zoom, legend, drawn)
+
+
+COLOR_LAYER = Token()

@@ -1,0 +1,205 @@
+"""The worker of `features` that has pictures described, and keeps what the decoder held at each word.
+
+A step is a word of a picture's best caption, and its state the one that the word was chosen from
+(`captioning.replaying`). Captions are looked for as `captions` does where nothing else is asked for. The words go
+with the example, as its attributes ``words`` and ``caption``.
+
+Memory: encoder and decoder, the grids of the pictures that are described together with their keys, one shard of
+output, and the batches of `picture_batches`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from featurescape_jobs import tables
+from featurescape_jobs.allocator import keep_freed_memory
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.captioning.beam import BeamOptions
+from featurescape_jobs.captioning.describing import Describer, batch_size
+from featurescape_jobs.captioning.encoder import Encoder, GridRunner
+from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
+from featurescape_jobs.captioning.replaying import Memory
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.devices import worker_device
+from featurescape_jobs.errors import LayerError
+from featurescape_jobs.extraction.rows import Features, features_table
+from featurescape_jobs.inside import pictures
+from featurescape_jobs.inside.columns import images
+from featurescape_jobs.job_mode import JobMode
+from featurescape_jobs.models.captioner import CARD
+from featurescape_jobs.picture_batches import Batch, Batches, Plan, one_picture
+from featurescape_jobs.pools import expected_workers
+from featurescape_jobs.shard_worker import Processed
+from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
+from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables import LayerColumn
+
+PICTURES = 16
+"""Of 224 px that the encoder sees at a time."""
+
+
+@dataclass(frozen=True)
+class WordSetup:
+    """What a worker needs to know; it loads the weights itself."""
+
+    spec: FeaturesSpec
+    dataset: DatasetSpec
+    """That of the spec, placed."""
+    job_id: str
+    storage_root: str
+    allowed_roots: tuple[str, ...] | None
+    columns: tuple[LayerColumn, ...] = ()
+    examples: int = 0
+    """Of the whole job."""
+
+    def start(self) -> WordFeatures:
+        """Load the captioner and open the dataset, on the worker."""
+        torch.set_num_threads(self.spec.resources.cpus_per_worker)
+        keep_freed_memory()
+        return WordFeatures(self)
+
+    def captioner(self) -> LoadedCaptioner:
+        """Encoder, decoder and words."""
+        return load_captioner(self.spec.model, Storage(self.storage_root), self.allowed_roots)
+
+    def runner(self, encoder: Encoder, device: torch.device) -> GridRunner:
+        """What runs the encoder, in the mode of the job."""
+        mode = JobMode(self.storage_root, job_dir(self.job_id), self.spec.execution)
+        examples = self.examples / expected_workers(self.spec.resources)
+        return GridRunner(encoder, mode, examples, device)
+
+
+def plan_words(captioner: LoadedCaptioner, spec: FeaturesSpec) -> tuple[LayerColumn, ...]:
+    """A column for each layer of the decoder that the spec asks for; none: the top one.
+
+    Raises:
+        LayerError: the decoder has no such layer.
+    """
+    names = [f"cells.{number}" for number in range(len(captioner.decoder.cells))]
+    pooling = spec.pooling or CARD.default_pooling
+    layers = spec.layers or (names[-1],)
+    for layer in layers:
+        if layer not in names:
+            raise LayerError(
+                f"layer: {layer[:80]!r} has no states of its own; choose one of {', '.join(names)}",
+                field="layer",
+                layers=names,
+            )
+    return tuple(
+        LayerColumn(
+            column="features" if number == 1 else f"features_{number}",
+            layer=layer,
+            pooling=pooling,
+            dimensions=captioner.decoder.from_hidden.in_features,
+            steps=pooling == "steps",
+        )
+        for number, layer in enumerate(layers, start=1)
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Pictures that wait to be described."""
+
+    examples: pa.Table
+    columns: dict[str, pa.Array]
+    grids: NDArray[np.float32]
+
+
+class WordFeatures:
+    """Describes the pictures of a shard, and keeps the states of the words; threads decode beside it."""
+
+    def __init__(self, setup: WordSetup) -> None:
+        spec, captioner, device = setup.spec, setup.captioner(), worker_device()
+        card = captioner.encoder.network.picture_card
+        self._setup = setup
+        self._schema = tables.features_schema(setup.columns, spec.dtype)
+        self._runner = setup.runner(captioner.encoder, device)
+        self._describer = Describer(captioner.decoder, captioner.vocabulary, device)
+        self._size = spec.batch_size or batch_size(captioner.encoder.positions)
+        plan = Plan(
+            card=card,
+            batch_size=min(self._size, pictures.batch_size(card, PICTURES)),
+            thumbnail_px=spec.thumbnail_px,
+            threads=spec.resources.cpus_per_worker,
+            read=one_picture,
+        )
+        open_reader = partial(DATASETS[setup.dataset.name].open_reader, setup.dataset)
+        self._batches = Batches(open_reader, plan)
+
+    def process(self, examples: pa.Table) -> Processed:
+        """States of a shard, in the order of its examples."""
+        parts, errors = [self._schema.empty_table()], list[dict[str, Any]]()
+        waiting = list[_Seen]()
+        for batch in self._batches.of(examples):
+            errors += batch.errors
+            if len(batch.inputs):
+                waiting.append(self._see(batch))
+            if sum(len(seen.grids) for seen in waiting) >= self._size:
+                parts.append(self._rows(waiting))
+                waiting = []
+        if waiting:
+            parts.append(self._rows(waiting))
+        return Processed(pa.concat_tables(parts), errors)
+
+    def _see(self, batch: Batch) -> _Seen:
+        columns = {
+            "thumbnail": images(batch.thumbnails),
+            "width": pa.array(batch.sizes_px[:, 0].copy()),
+            "height": pa.array(batch.sizes_px[:, 1].copy()),
+        }
+        return _Seen(batch.examples, columns, self._runner.grids(batch.inputs))
+
+    def _rows(self, waiting: list[_Seen]) -> pa.Table:
+        grids = torch.from_numpy(np.concatenate([seen.grids for seen in waiting]))
+        best = [of[0] for of in self._describer.describe(grids, BeamOptions())]
+        memories = self._describer.replay(grids, best)
+        examples = pa.concat_tables([seen.examples for seen in waiting])
+        words = [self._describer.words(caption) for caption in best]
+        copied = {
+            name: pa.concat_arrays([seen.columns[name] for seen in waiting])
+            for name in waiting[0].columns
+        }
+        found = {column: self._taken(column, memories) for column in self._setup.columns}
+        dtype = self._setup.spec.dtype
+        return features_table(with_words(examples, words), found, copied, dtype)
+
+    def _taken(self, column: LayerColumn, memories: list[Memory]) -> Features:
+        """The states of a layer, pooled."""
+        layer = int(column.layer.rpartition(".")[2])
+        of_cell = self._setup.spec.state == "cell"
+        states = [(one.cell if of_cell else one.hidden)[:, layer] for one in memories]
+        if column.pooling == "steps":
+            return states
+        return np.stack([_pooled(of, column.pooling) for of in states])
+
+
+def with_words(examples: pa.Table, words: list[list[str]]) -> pa.Table:
+    """The examples with the words of their captions among their attributes."""
+    texts = [
+        json.dumps(
+            {**json.loads(known or "{}"), tables.CAPTION: " ".join(said), tables.WORDS: said},
+            ensure_ascii=False,  # so that a search finds other letters than ASCII
+        )
+        for known, said in zip(examples["attributes"].to_pylist(), words, strict=True)
+    ]
+    place = examples.schema.get_field_index("attributes")
+    return examples.set_column(place, tables.ATTRIBUTES, pa.array(texts, pa.string()))
+
+
+def _pooled(states: NDArray[np.float32], pooling: str) -> NDArray[np.float32]:
+    """(H,) of (T, H)."""
+    if pooling == "last":
+        last: NDArray[np.float32] = states[-1]
+        return last
+    pool = np.mean if pooling == "mean" else np.max
+    return np.asarray(pool(states, axis=0), np.float32)
