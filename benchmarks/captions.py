@@ -144,7 +144,7 @@ class Loop:
     def __init__(self, captioner: LoadedCaptioner) -> None:
         self.captioner = captioner
         encoder = captioner.encoder
-        self.capture = Capture(encoder.network.module, [encoder.layer])
+        self.capture = Capture(encoder.network.module, list(encoder.shapes))
 
     def run(self, files: list[Path]) -> list[list[str]]:
         """Captions, picture by picture."""
@@ -155,8 +155,8 @@ class Loop:
         """The grid of one picture, (1, L, D)."""
         encoder = self.captioner.encoder
         pixels = prepare([decode(file.read_bytes())], encoder.network.picture_card)
-        found = self.capture.run(torch.from_numpy(pixels))[encoder.layer]
-        return found.flatten(2).transpose(1, 2).contiguous()
+        found = self.capture.run(torch.from_numpy(pixels))
+        return encoder.grid([found[layer] for layer in encoder.shapes]).contiguous()
 
     @torch.no_grad()
     def search(self, grid: torch.Tensor) -> list[int]:
@@ -262,7 +262,7 @@ def train(options: argparse.Namespace) -> LoadedCaptioner:
     """A captioner of such pictures."""
     storage = Storage(str(options.folder / "storage"))
     weights = "pretrained" if options.model == "efficientnet_lite0" else "random"
-    encoder = {"name": options.model, "weights": weights, "layer": LAYERS[options.model]}
+    encoder = {"name": options.model, "weights": weights, "layers": LAYERS[options.model]}
     model = {"name": "captioner", "captioner": {"encoder": encoder, "dropout": 0.1}}
     spec = parse_spec(
         {

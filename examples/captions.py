@@ -34,12 +34,15 @@ from featurescape_jobs.captioning.nouns import noun_of
 from featurescape_jobs.models import MODELS
 
 FURNITURE = "/usr/share/sweethome3d/furniture"
-ENCODER = {"name": "efficientnet_lite0", "layer": "blocks.14"}
+ENCODER = {"name": "efficientnet_lite0", "layers": ["blocks.4", "blocks.10", "blocks.14"]}
+"""Colors are known early in the network, things late."""
 SHAPE = {"embedding_units": 256, "attention_units": 256, "hidden_units": 256, "dropout": 0.5}
 EPOCHS = 30
 SPLITS = ("test", "combinations")
 MIN_MODELS = 10
-"""Nouns of fewer models are not counted: there would be next to none to learn from, or to ask for."""
+"""Nouns of fewer models are not counted, nor the sides of such things: there would be next to nothing to learn
+from, or to ask for."""
+OF_NOUNS = ("noun", "side")
 
 Row = dict[str, Any]
 Masks = dict[str, NDArray[np.float32]]
@@ -75,7 +78,7 @@ def main() -> None:
 def renders_spec(limit: int | None, views: int) -> dict[str, Any]:
     """Meshes to views."""
     meshes = {"name": "meshes", "root": FURNITURE, "limit": limit}
-    around = {"views": views, "elevation_min_degrees": -10, "elevation_max_degrees": 45}
+    around = {"views": views, "elevation_min_degrees": -25, "elevation_max_degrees": 60}
     return {"job": "renders", "dataset": meshes, "image_px": 160, **around}
 
 
@@ -120,9 +123,10 @@ def report(rows: list[Row], nouns: set[str], masks: Masks) -> None:
     """Print what is right of the captions of some views."""
     known = [(parse(row["caption"]), json.loads(row["attributes"])) for row in rows]
     for name in ("noun", "color", "side", "height"):
-        pairs = [(getattr(said, name), true[name]) for said, true in known if name in true]
-        if name == "noun":
-            pairs = [pair for pair in pairs if pair[1] in nouns]
+        counted = [(said, true) for said, true in known if name in true]
+        if name in OF_NOUNS:
+            counted = [(said, true) for said, true in counted if true["noun"] in nouns]
+        pairs = [(getattr(said, name), true[name]) for said, true in counted]
         right = np.mean([said == true for said, true in pairs])
         ((_, most),) = Counter(true for _, true in pairs).most_common(1)
         print(

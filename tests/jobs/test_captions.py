@@ -51,7 +51,7 @@ def training_spec(root: Path, **changes: Any) -> dict[str, Any]:
         "dataset": {"name": "caption_table", "root": str(root)},
         "model": {
             "name": "captioner",
-            "captioner": {"encoder": {"layer": "blocks.7"}, **shape},
+            "captioner": {"encoder": {"layers": "blocks.7"}, **shape},
         },
         "epochs": 40,
         "batch_size": 32,
@@ -269,7 +269,7 @@ def test_what_is_wrong_with_a_training_is_named(
 @pytest.mark.parametrize(
     ("encoder", "message"),
     [
-        ({"layer": "pool"}, "model.captioner.encoder.layer: pool gives a grid"),
+        ({"layers": ["blocks.7", "pool"]}, "model.captioner.encoder.layers: pool gives no grid"),
         ({"name": "lenet"}, "lenet has no pretrained weights"),
         ({"name": "captioner"}, "captioner writes captions"),
     ],
@@ -377,7 +377,7 @@ ray_data_warns = pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationW
 def together(root: Path, storage: Path, ray_address: str | None, **changes: Any) -> Any:
     """Train on scenes without dropout, so that how many share the work makes no difference."""
     shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
-    model = {"name": "captioner", "captioner": {"encoder": {"layer": "blocks.7"}, **shape}}
+    model = {"name": "captioner", "captioner": {"encoder": {"layers": "blocks.7"}, **shape}}
     spec = training_spec(root, model=model, epochs=4, batch_size=7, **changes)
     return train(Storage(str(storage)), spec, ray_address=ray_address)
 

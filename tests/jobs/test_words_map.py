@@ -34,7 +34,7 @@ OTHER_ID = "features-00000000000f"
 MODEL = {"name": "captioner", "training": TRAINING_ID}
 MODULES = {"captions": captions, "features": features, "embedding": embedding, "tiles": tiles}
 N = 24
-ENCODER = {"name": "lenet", "weights": "random", "layer": "relu2"}
+ENCODER = {"name": "lenet", "weights": "random", "layers": "relu2"}
 SHAPE = {"embedding_units": 8, "attention_units": 8, "hidden_units": 12, "layers": 2}
 
 

@@ -1,12 +1,19 @@
-"""What a captioner sees with: a network of the catalog up to a layer with positions, its weights as they are.
+"""What a captioner sees with: a network of the catalog up to layers with positions, its weights as they are.
 
-The activation (N, C, rows, columns) becomes a grid of L = rows × columns positions with D = C values each, row by
-row. Memory: the network and one batch of it.
+The activations (N, C, rows, columns) become a grid of L = rows × columns positions, those of the coarsest layer,
+row by row. Each has the C values of all layers, and its place: attention sums over positions, and a sum does
+not know where its parts were, so that left and right could not be told apart.
+
+Sources: places, R. Liu et al., "An intriguing failing of convolutional neural networks and the CoordConv
+solution", 2018; several layers, B. Hariharan et al., "Hypercolumns for object segmentation and fine-grained
+localization", 2015. Memory: the network and one batch of it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional
 
 from featurescape_jobs import execution
 from featurescape_jobs.errors import LayerError, WeightsError, under_field
@@ -34,33 +42,68 @@ class Place:
     allowed_roots: tuple[str, ...] | None
 
 
+PLACE = 2
+"""Values that say where a position is: row and column, -1 to 1."""
+
+Shape = tuple[int, int, int]
+"""C, rows and columns of an activation."""
+
+
 @dataclass(frozen=True)
 class Encoder:
-    """A network and the layer that is looked at."""
+    """A network and the layers that are looked at."""
 
     network: LoadedNetwork
-    layer: str
-    rows: int
-    columns: int
-    dimensions: int
-    """D."""
+    shapes: dict[str, Shape]
+    """By layer."""
+
+    @property
+    def _coarsest(self) -> Shape:
+        return min(self.shapes.values(), key=lambda shape: shape[1] * shape[2])
+
+    @property
+    def rows(self) -> int:
+        return self._coarsest[1]
+
+    @property
+    def columns(self) -> int:
+        return self._coarsest[2]
 
     @property
     def positions(self) -> int:
         """L."""
         return self.rows * self.columns
 
+    @property
+    def dimensions(self) -> int:
+        """D."""
+        return sum(channels for channels, _, _ in self.shapes.values()) + PLACE
+
     def target(self, device: torch.device) -> execution.Target:
-        """What `execution` runs: the whole activation as one vector."""
-        values = self.dimensions * self.positions
-        column = LayerColumn("grid", self.layer, "flatten", values)
-        return execution.Target(self.network, (column,), device)
+        """What `execution` runs: each whole activation as one vector."""
+        columns = [
+            LayerColumn(layer, layer, "flatten", math.prod(shape))
+            for layer, shape in self.shapes.items()
+        ]
+        return execution.Target(self.network, tuple(columns), device)
+
+    def grid(self, activations: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The grids (N, L, D) of N pictures, from the activations of all layers, (N, …) each."""
+        n, cells = len(activations[0]), (self.rows, self.columns)
+        parts = [
+            functional.adaptive_avg_pool2d(activation.reshape(n, *shape), cells)
+            for activation, shape in zip(activations, self.shapes.values(), strict=True)
+        ]
+        axes = (torch.linspace(-1, 1, count) for count in cells)
+        place = torch.stack(torch.meshgrid(*axes, indexing="ij")).to(parts[0])
+        parts.append(place.expand(n, *place.shape))
+        return torch.cat(parts, 1).flatten(2).transpose(1, 2)
 
     def describe(self) -> dict[str, Any]:
         """What the manifest of a training says: enough to know the same encoder again."""
         return {
             "name": self.network.model.name,
-            "layer": self.layer,
+            "layers": list(self.shapes),
             "rows": self.rows,
             "columns": self.columns,
             "dimensions": self.dimensions,
@@ -85,21 +128,20 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
             allowed_roots=place.allowed_roots,
         )
         card = network.picture_card
-    found = Capture(network.module, [spec.layer] if spec.layer else card.layers).run(
-        zero_input(network.model)
-    )
-    grids = [layer for layer, activation in found.items() if _is_grid(activation)]
-    deepest = [layer for layer in card.layers if layer in grids]
-    layer = spec.layer or (deepest[-1] if deepest else None)
-    if layer not in grids:
+    asked = spec.layers or card.layers
+    found = Capture(network.module, asked).run(zero_input(network.model))
+    grids = [layer for layer in asked if _is_grid(found[layer])]
+    wrong = [layer for layer in spec.layers or () if layer not in grids]
+    if wrong or not grids:
+        gives = f"{wrong[0]} gives no" if wrong else "no layer of the card gives a"
         raise LayerError(
-            f"model.captioner.encoder.layer: {layer or 'no layer of the card'} gives a grid of "
-            "positions (N, C, rows, columns) with more than one; choose one before the pooling",
-            field="model.captioner.encoder.layer",
+            f"model.captioner.encoder.layers: {gives} grid (N, C, rows, columns) of several positions; "
+            "choose layers before the pooling",
+            field="model.captioner.encoder.layers",
             layers=layer_names(network.module),
         )
-    _, d, rows, columns = found[layer].shape
-    return Encoder(network, layer, rows, columns, d)
+    chosen = grids if spec.layers else grids[-1:]
+    return Encoder(network, {layer: _shape_of(found[layer]) for layer in chosen})
 
 
 def reopen_encoder(spec: EncoderSpec, place: Place, said: dict[str, Any]) -> Encoder:
@@ -108,7 +150,7 @@ def reopen_encoder(spec: EncoderSpec, place: Place, said: dict[str, Any]) -> Enc
     Raises:
         WeightsError: its weights are not those that the captioner was trained with.
     """
-    encoder = open_encoder(spec.model_copy(update={"layer": said["layer"]}), place)
+    encoder = open_encoder(spec.model_copy(update={"layers": tuple(said["layers"])}), place)
     found = state_sha256(encoder.network.module)
     if found != said["sha256"]:
         raise WeightsError(
@@ -140,12 +182,18 @@ class GridRunner:
         """Grids (N, L, D) of normalized pictures (N, C, H, W)."""
         if self._run is None:
             self._run = execution.runner_of_job(self._mode, self._build, inputs, self._examples)
-        n, d, positions = len(inputs), self._encoder.dimensions, self._encoder.positions
-        return np.asarray(self._run(inputs)[0]).reshape(n, d, positions).transpose(0, 2, 1)
+        found = [torch.from_numpy(np.asarray(part)) for part in self._run(inputs)]
+        grids: NDArray[np.float32] = self._encoder.grid(found).numpy()
+        return grids
 
 
 def _is_grid(activation: torch.Tensor) -> bool:
     return activation.ndim == 4 and activation.shape[2] * activation.shape[3] > 1
+
+
+def _shape_of(activation: torch.Tensor) -> Shape:
+    _, channels, rows, columns = activation.shape
+    return channels, rows, columns
 
 
 def state_sha256(module: nn.Module) -> str:

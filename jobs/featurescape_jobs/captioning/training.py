@@ -7,7 +7,7 @@ Output: kind ``weights``, one safetensors file, float32: the decoder of the epoc
 or of the last one; kind ``vocabulary``, its words as JSON; kinds ``history`` (`tables.HISTORY`; accuracy is the
 share of words that
 are the most probable one when those before are given) and ``errors``. Details: model, captioner (the shape),
-encoder (name, layer, grid, sha256 of its weights, card), vocabulary_words, epochs, best_epoch, kept_epoch, its
+encoder (name, layers, grid, sha256 of its weights, card), vocabulary_words, epochs, best_epoch, kept_epoch, its
 validation_loss (nats a word), validation_accuracy, training_examples, validation_examples, scores of beam
 search on the held-out examples (at most `SCORED`, evenly spread), execution.
 

@@ -153,10 +153,11 @@ class EncoderSpec(Spec):
     training: JobId | None = Field(
         default=None, description="A `training` job of this model, whose weights are taken."
     )
-    layer: LayerName | None = Field(
+    layers: LayerNames | None = Field(
         default=None,
-        description="Module path of a layer with positions; none: the deepest on the card that has "
-        "more than one.",
+        description="Module paths of layers with positions; the coarsest one gives the grid, over whose "
+        "cells the others are averaged. One name will do; none: the deepest on the card that has more "
+        "than one position.",
     )
 
     @model_validator(mode="after")

@@ -1,0 +1,61 @@
+"""What a captioner sees: several layers side by side, and where each position is."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder, reopen_encoder
+from featurescape_jobs.errors import LayerError
+from featurescape_jobs.specs import EncoderSpec
+
+
+def opened(folder: Path, *layers: str) -> Encoder:
+    spec = EncoderSpec(name="lenet", weights="random", layers=layers or None)
+    return open_encoder(spec, Place(str(folder), 0, None))
+
+
+def ramp(*shape: int) -> torch.Tensor:
+    return torch.arange(math.prod(shape), dtype=torch.float32).reshape(1, *shape)
+
+
+def test_positions_are_row_by_row_with_their_values_and_their_place(tmp_path: Path) -> None:
+    encoder = Encoder(opened(tmp_path).network, {"a": (2, 2, 3)})
+    assert (encoder.rows, encoder.columns, encoder.positions, encoder.dimensions) == (2, 3, 6, 4)
+    grid = encoder.grid([ramp(2, 2, 3)])[0]
+    assert grid.tolist() == [
+        [0, 6, -1, -1],
+        [1, 7, -1, 0],
+        [2, 8, -1, 1],
+        [3, 9, 1, -1],
+        [4, 10, 1, 0],
+        [5, 11, 1, 1],
+    ]
+
+
+def test_finer_layers_are_averaged_over_the_cells_of_the_coarsest(tmp_path: Path) -> None:
+    encoder = Encoder(opened(tmp_path).network, {"fine": (1, 4, 4), "coarse": (2, 2, 2)})
+    assert (encoder.positions, encoder.dimensions) == (4, 5)
+    flat = [ramp(1, 4, 4).flatten(1), ramp(2, 2, 2).flatten(1)]  # as `execution` gives them
+    grid = encoder.grid(flat)[0]
+    assert grid[:, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert grid[:, 1:3].tolist() == [[0, 4], [1, 5], [2, 6], [3, 7]]
+
+
+def test_without_layers_the_deepest_with_positions_is_taken_and_several_are_found_again(
+    tmp_path: Path,
+) -> None:
+    assert list(opened(tmp_path).shapes) == ["relu2"]
+    several = opened(tmp_path, "conv1", "conv2")
+    spec = EncoderSpec(name="lenet", weights="random")
+    found = reopen_encoder(spec, Place(str(tmp_path), 0, None), several.describe())
+    assert found.shapes == several.shapes
+
+
+def test_a_layer_without_positions_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LayerError, match=r"encoder\.layers: fc1 gives no grid") as raised:
+        opened(tmp_path, "conv1", "fc1")
+    assert raised.value.detail["field"] == "model.captioner.encoder.layers"
