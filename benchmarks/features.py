@@ -1,6 +1,6 @@
 """ResNet-50 features of JPEGs, files to Parquet: the loop most people write against featurescape.
 
-    python benchmarks/features.py [--n 2000] [--repeats 3] [--threads 2] [--peers loop,ray_data,openvino]
+    python benchmarks/features.py [--n 4000] [--repeats 3] [--threads 2] [--peers loop,ray_data,openvino]
 
 Input: ``--n`` photo-like JPEGs of 500 × 375, made for it; ResNet-50 with random weights (seed 0).
 Peers: the usual loop (DataLoader with a process per thread, torchvision transforms, eager fp32,
@@ -38,6 +38,8 @@ from harness import Timings, print_table
 MIN_COSINE = 0.999
 BATCH = 32
 WIDTH_PX, HEIGHT_PX = 500, 375
+WATCH_SECONDS = 5.0
+"""Between two looks at the memory: a look goes through all pages of some twenty processes, those of Ray too."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,7 +108,7 @@ def _watch(pid: int, peak: list[int]) -> None:
                 except psutil.Error:
                     continue
             peak[0] = max(peak[0], total)
-            time.sleep(0.5)
+            time.sleep(WATCH_SECONDS)
     except psutil.NoSuchProcess:
         return
 
@@ -337,7 +339,7 @@ RUNS: dict[str, Callable[[argparse.Namespace], float]] = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--n", type=int, default=2000, help="pictures")
+    parser.add_argument("--n", type=int, default=4000, help="pictures")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peers", default="loop,ray_data,openvino", help="what is compared")

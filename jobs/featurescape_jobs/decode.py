@@ -45,8 +45,8 @@ def decode(data: bytes) -> Picture:
         image = open_image(data)
         try:
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return _to_uint8(upright)
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_uint8(image)
         except Exception as error:  # noqa: BLE001 - as in `open_image`
             code = "truncated" if "truncated" in str(error) else "decode_error"
             raise RowError(code, f"{image.format}: {_say(error)}") from None
