@@ -1,8 +1,8 @@
-"""Learn 707 captions by heart, and see what that is worth: a captioner on the stamps of a drawing program.
+"""Learn 704 captions by heart, and see what that is worth: a captioner on the stamps of a drawing program.
 
     apt-get install tuxpaint-stamps-default
     featurescape serve &
-    python examples/stamps.py [--epochs 80] [--url http://127.0.0.1:8090]
+    python examples/stamps.py [--epochs 60] [--url http://127.0.0.1:8090]
 
 785 small pictures with a line each, written by people ("A blue race car."), of which a tenth is held out. Printed
 are BLEU-4 and CIDEr-D of what the captioner says of the pictures that it learned from, and of the others, with
@@ -29,7 +29,7 @@ def main() -> None:
     """Train, describe all stamps, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--url", default=None, help="of the service")
-    parser.add_argument("--epochs", type=int, default=80)
+    parser.add_argument("--epochs", type=int, default=60)
     options = parser.parse_args()
     client = Client(options.url)
     training = client.submit(training_spec(options.epochs))
