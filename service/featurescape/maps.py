@@ -159,7 +159,7 @@ class Maps:
         exact, prefixed, said = (
             list[dict[str, Any]](),
             list[dict[str, Any]](),
-            dict[int, dict[str, Any]](),
+            list[dict[str, Any]](),
         )
         for group in range(file.groups):
             table = file.read(group, columns)
@@ -169,13 +169,13 @@ class Maps:
                 entry = _match(opened, table, place, start)
                 (exact if entry["example_id"] == text else prefixed).append(entry)
             if has_captions and len(said) < limit:
+                by_id = set(hits)
                 found = _said(table["attributes"], text)
-                new = [place for place in found if place not in set(hits)][: limit - len(said)]
-                said |= {
-                    start + place: _match(opened, table, place, start) | {"caption": found[place]}
-                    for place in new
-                }
-        return [*exact, *prefixed, *said.values()][:limit]
+                new = [place for place in found if place not in by_id][: limit - len(said)]
+                said += [
+                    _match(opened, table, place, start) | {"caption": found[place]} for place in new
+                ]
+        return [*exact, *prefixed, *said][:limit]
 
     def thumbnail(self, opened: OpenMap, row: int) -> bytes:
         """The encoded thumbnail of an example."""

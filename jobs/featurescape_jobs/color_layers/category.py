@@ -49,7 +49,7 @@ def encode_categories(
     return np.stack([classes & 255, green, log_count.astype(np.uint16)], axis=1).astype(np.uint8)
 
 
-def prevailing(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+def _prevailing(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
     """The occupied pixels of a level, (P,), and their colors (P, 3)."""
     pixels, totals, classes, tops = largest_classes(cells)
     return pixels, encode_categories(classes, tops, totals)
@@ -86,6 +86,26 @@ def legend_classes(classes: NDArray[np.uint16], names: tuple[str, ...]) -> list[
     return legend
 
 
+def draw_classes(
+    scene: MapScene, path: Path, title: str, kinds: NDArray[np.uint16], legend: list[LegendClass]
+) -> Drawn:
+    """Write the archive of a layer that shows which of some kinds prevails; memory as of `aggregates`.
+
+    Args:
+        scene: the map, of N examples.
+        path: of the archive.
+        title: of the layer.
+        kinds: (N,) index into ``legend``.
+        legend: every kind with its count.
+    """
+    max_zoom = aggregate_zoom(scene.max_zoom)
+    levels = pyramid(Points(scene.x, scene.y, kinds), max_zoom, scene.threads, scene.tile_px)
+    metadata = {"name": title, "encoding": "class12"}
+    write_data_tiles(scene, path, levels, _prevailing, metadata)
+    drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
+    return Drawn(max_zoom, Legend(kind="category", classes=legend), drawn)
+
+
 class Category:
     """The most frequent class per pixel, by datashader's categorical counts."""
 
@@ -102,16 +122,10 @@ class Category:
 
     def draw(self, scene: MapScene, path: Path) -> Drawn:
         """Write the archive; memory as of `aggregates`, however many classes there are."""
-        max_zoom = aggregate_zoom(scene.max_zoom)
         # "no label" is counted as one more class, after the others.
         kinds = np.minimum(scene.classes, len(scene.class_names)).astype(np.uint16)
-        points = Points(scene.x, scene.y, kinds)
-        levels = pyramid(points, max_zoom, scene.threads, scene.tile_px)
-        metadata = {"name": self.card.title, "encoding": "class12"}
-        write_data_tiles(scene, path, levels, prevailing, metadata)
-        drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
         legend = legend_classes(scene.classes, scene.class_names)
-        return Drawn(max_zoom, Legend(kind="category", classes=legend), drawn)
+        return draw_classes(scene, path, self.card.title, kinds, legend)
 
 
 COLOR_LAYER = Category()

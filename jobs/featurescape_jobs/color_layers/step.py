@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.artifacts import Legend, LegendClass
+from featurescape_jobs.artifacts import LegendClass
 from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
-from featurescape_jobs.color_layers.category import prevailing
-from featurescape_jobs.color_layers.data_tiles import write_data_tiles
+from featurescape_jobs.color_layers.category import draw_classes
 from featurescape_jobs.color_layers.palette import ramp_colors
-from featurescape_jobs.tiling.aggregates import Points, pyramid
-from featurescape_jobs.tiling.geometry import aggregate_zoom
 
 MAX_BANDS = 64
 """Colors that can be told apart about; longer sequences have several steps to a color."""
@@ -47,18 +44,13 @@ class Step:
     def draw(self, scene: MapScene, path: Path) -> Drawn:
         """Write the archive; memory as of `aggregates`."""
         assert scene.steps is not None, "the card says what it needs"
-        max_zoom = aggregate_zoom(scene.max_zoom)
         bands, names = bands_of(scene.steps)
-        levels = pyramid(Points(scene.x, scene.y, bands), max_zoom, scene.threads, scene.tile_px)
-        metadata = {"name": self.card.title, "encoding": "class12"}
-        write_data_tiles(scene, path, levels, prevailing, metadata)
         counts = np.bincount(bands, minlength=len(names))
         classes = [
             LegendClass(index=index, name=name, color=color, count=int(counts[index]))
             for index, (name, color) in enumerate(zip(names, ramp_colors(len(names)), strict=True))
         ]
-        drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-        return Drawn(max_zoom, Legend(kind="category", classes=classes), drawn)
+        return draw_classes(scene, path, self.card.title, bands, classes)
 
 
 COLOR_LAYER = Step()

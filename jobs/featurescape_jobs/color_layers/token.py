@@ -6,13 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from featurescape_jobs.artifacts import Legend, LegendClass
+from featurescape_jobs.artifacts import LegendClass
 from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
-from featurescape_jobs.color_layers.category import prevailing
-from featurescape_jobs.color_layers.data_tiles import write_data_tiles
+from featurescape_jobs.color_layers.category import draw_classes
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
-from featurescape_jobs.tiling.aggregates import Points, pyramid
-from featurescape_jobs.tiling.geometry import aggregate_zoom
 from featurescape_jobs.tiling.tokens import Tokens
 
 MAX_NAMED = 40
@@ -50,14 +47,8 @@ class Token:
     def draw(self, scene: MapScene, path: Path) -> Drawn:
         """Write the archive; memory as of `aggregates`."""
         assert scene.tokens is not None, "the card says what it needs"
-        max_zoom = aggregate_zoom(scene.max_zoom)
         kinds = np.minimum(scene.tokens.codes, MAX_NAMED).astype(np.uint16)
-        levels = pyramid(Points(scene.x, scene.y, kinds), max_zoom, scene.threads, scene.tile_px)
-        metadata = {"name": self.card.title, "encoding": "class12"}
-        write_data_tiles(scene, path, levels, prevailing, metadata)
-        drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-        legend = Legend(kind="category", classes=legend_words(scene.tokens))
-        return Drawn(max_zoom, legend, drawn)
+        return draw_classes(scene, path, self.card.title, kinds, legend_words(scene.tokens))
 
 
 COLOR_LAYER = Token()
