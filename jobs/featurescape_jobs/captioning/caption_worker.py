@@ -1,13 +1,11 @@
 """The worker of `captions`: pictures through the encoder, then the captions of a whole batch at once.
 
-The encoder sees a few pictures at a time, as its activations are large; their grids are gathered, and beam search
-goes over as many pictures as fit. Memory: both networks, a batch of grids with its keys, one shard of output.
+Memory: both networks, a batch of grids with its keys (`gathering`), one shard of output.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,26 +14,20 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.allocator import keep_freed_memory
-from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.beam import BeamOptions, Hypothesis
-from featurescape_jobs.captioning.describing import Describer, batch_size
-from featurescape_jobs.captioning.encoder import Encoder, GridRunner
+from featurescape_jobs.captioning.describing import Describer
+from featurescape_jobs.captioning.gathering import Gathered, Gathering
 from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
 from featurescape_jobs.captioning.schema import CAPTIONS
-from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.devices import worker_device
 from featurescape_jobs.inside import pictures
-from featurescape_jobs.job_mode import JobMode
-from featurescape_jobs.picture_batches import Batch, Batches, Plan, one_picture
-from featurescape_jobs.pools import expected_workers
+from featurescape_jobs.picture_batches import Batch
 from featurescape_jobs.shard_worker import Processed
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.specs.captions import CaptionsSpec
 from featurescape_jobs.storage import Storage
 
-PICTURES = 16
-"""Of 224 px that the encoder sees at a time."""
-_UNUSED_THUMBNAIL_PX = 8
+_Columns = dict[str, pa.Array]
 
 
 @dataclass(frozen=True)
@@ -61,72 +53,31 @@ class CaptionSetup:
         """Encoder, decoder and words."""
         return load_captioner(self.spec.model, Storage(self.storage_root), self.allowed_roots)
 
-    def runner(self, encoder: Encoder, device: torch.device) -> GridRunner:
-        """What runs the encoder, in the mode of the job."""
-        spec = self.spec
-        mode = JobMode(self.storage_root, job_dir(self.job_id), spec.execution)
-        examples = self.examples / expected_workers(spec.resources)
-        return GridRunner(encoder, mode, examples, device)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Pictures that wait to be described."""
-
-    columns: dict[str, pa.Array]
-    grids: NDArray[np.float32]
-
 
 class CaptionWorker:
     """Describes the pictures of a shard; threads decode beside it."""
 
     def __init__(self, setup: CaptionSetup) -> None:
         spec, captioner = setup.spec, setup.captioner()
-        device = worker_device()
         self._encoder = captioner.encoder
-        self._card = self._encoder.network.picture_card
-        self._runner = setup.runner(self._encoder, device)
-        self._describer = Describer(captioner.decoder, captioner.vocabulary, device)
+        self._gathering = Gathering(setup, self._encoder, None, self._kept)
+        self._describer = Describer(captioner.decoder, captioner.vocabulary, worker_device())
         self._options = BeamOptions(spec.beam, spec.max_words, spec.kept_alternatives)
-        self._size = spec.batch_size or batch_size(self._encoder.positions)
-        plan = Plan(
-            card=self._card,
-            batch_size=min(self._size, pictures.batch_size(self._card, PICTURES)),
-            thumbnail_px=_UNUSED_THUMBNAIL_PX,
-            threads=spec.resources.cpus_per_worker,
-            read=one_picture,
-        )
-        self._batches = Batches(
-            partial(DATASETS[setup.dataset.name].open_reader, setup.dataset), plan
-        )
 
     def process(self, examples: pa.Table) -> Processed:
         """Captions of a shard, in the order of its examples."""
-        parts, errors = [CAPTIONS.empty_table()], list[dict[str, Any]]()
-        waiting = list[_Seen]()
-        for batch in self._batches.of(examples):
-            errors += batch.errors
-            if len(batch.inputs):
-                waiting.append(self._see(batch))
-            if sum(len(seen.grids) for seen in waiting) >= self._size:
-                parts.append(self._describe(waiting))
-                waiting = []
-        if waiting:
-            parts.append(self._describe(waiting))
-        return Processed(pa.concat_tables(parts), errors)
+        errors = list[dict[str, Any]]()
+        parts = [self._describe(gathered) for gathered in self._gathering.of(examples, errors)]
+        return Processed(pa.concat_tables([CAPTIONS.empty_table(), *parts]), errors)
 
-    def _see(self, batch: Batch) -> _Seen:
-        columns = pictures.picture_columns(batch, self._card)
-        columns["references"] = batch.examples["captions"].combine_chunks()
-        return _Seen(columns, self._runner.grids(batch.inputs))
+    def _kept(self, batch: Batch) -> _Columns:
+        columns = pictures.picture_columns(batch, self._encoder.network.picture_card)
+        return {**columns, "references": batch.examples["captions"].combine_chunks()}
 
-    def _describe(self, waiting: list[_Seen]) -> pa.Table:
-        grids = torch.from_numpy(np.concatenate([seen.grids for seen in waiting]))
-        said = self._describer.describe(grids, self._options)
-        columns = {
-            name: pa.concat_arrays([seen.columns[name] for seen in waiting])
-            for name in waiting[0].columns
-        }
+    def _describe(self, gathered: Gathered[_Columns]) -> pa.Table:
+        said = self._describer.describe(gathered.grids, self._options)
+        kept = gathered.kept
+        columns = {name: pa.concat_arrays([part[name] for part in kept]) for name in kept[0]}
         columns |= self._columns([of[0] for of in said])
         alternatives = [[self._alternative(one) for one in of[1:]] for of in said]
         columns["alternatives"] = pa.array(alternatives, CAPTIONS.field("alternatives").type)

@@ -26,6 +26,7 @@ from featurescape_jobs.captioning.encoder import (
 )
 from featurescape_jobs.captioning.examples import Captioned, Pairs, drawn_by_id
 from featurescape_jobs.captioning.fitting import Fitting, Material, Options, Report, Team
+from featurescape_jobs.captioning.gathering import PICTURES
 from featurescape_jobs.captioning.grid_store import Extractor, Folder, GridStore, open_grids, pieces
 from featurescape_jobs.captioning.losses import Objective
 from featurescape_jobs.captioning.vocabulary import Vocabulary
@@ -43,8 +44,6 @@ from featurescape_jobs.storage import Storage
 MAX_EPOCHS = 50
 BATCH_SIZE = 64
 LEARNING_RATE = 4e-4
-PICTURES = 16
-"""Of 224 px that the encoder sees at a time."""
 SAMPLED = 256
 """Pictures whose grids say in which range the values are."""
 _NO_WORDS = Vocabulary(())
@@ -137,7 +136,7 @@ def see(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
     mode = JobMode(task.storage_root, job_dir(task.job_id), "auto")
     runner = GridRunner(encoder, mode, total / team.size, team.device)
     card = encoder.network.picture_card
-    plan = Plan(card, batch_size(card, PICTURES), 8, task.threads, one_picture)
+    plan = Plan(card, batch_size(card, PICTURES), None, task.threads, one_picture)
     done = 0
     for part, captioned in zip(task.parts, parts, strict=True):
         reader = partial(DATASETS[part.dataset.name].open_reader, part.dataset)

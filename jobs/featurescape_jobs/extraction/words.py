@@ -4,15 +4,13 @@ A step is a word of a picture's best caption, and its state the one that the wor
 (`captioning.replaying`). Captions are looked for as `captions` does where nothing else is asked for. The words go
 with the example, as its attributes ``words`` and ``caption``.
 
-Memory: encoder and decoder, the grids of the pictures that are described together with their keys, one shard of
-output, and the batches of `picture_batches`.
+Memory: encoder and decoder, a batch of grids with its keys (`captioning.gathering`), one shard of output.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,29 +20,21 @@ from numpy.typing import NDArray
 
 from featurescape_jobs import tables
 from featurescape_jobs.allocator import keep_freed_memory
-from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.beam import BeamOptions
-from featurescape_jobs.captioning.describing import Describer, batch_size
-from featurescape_jobs.captioning.encoder import Encoder, GridRunner
+from featurescape_jobs.captioning.describing import Describer
+from featurescape_jobs.captioning.gathering import Gathered, Gathering
 from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
 from featurescape_jobs.captioning.replaying import Memory
-from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.devices import worker_device
 from featurescape_jobs.errors import LayerError
 from featurescape_jobs.extraction.rows import Features, features_table
-from featurescape_jobs.inside import pictures
 from featurescape_jobs.inside.columns import images
-from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.captioner import CARD
-from featurescape_jobs.picture_batches import Batch, Batches, Plan, one_picture
-from featurescape_jobs.pools import expected_workers
+from featurescape_jobs.picture_batches import Batch
 from featurescape_jobs.shard_worker import Processed
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
-
-PICTURES = 16
-"""Of 224 px that the encoder sees at a time."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +60,6 @@ class WordSetup:
     def captioner(self) -> LoadedCaptioner:
         """Encoder, decoder and words."""
         return load_captioner(self.spec.model, Storage(self.storage_root), self.allowed_roots)
-
-    def runner(self, encoder: Encoder, device: torch.device) -> GridRunner:
-        """What runs the encoder, in the mode of the job."""
-        mode = JobMode(self.storage_root, job_dir(self.job_id), self.spec.execution)
-        examples = self.examples / expected_workers(self.spec.resources)
-        return GridRunner(encoder, mode, examples, device)
 
 
 def plan_words(captioner: LoadedCaptioner, spec: FeaturesSpec) -> tuple[LayerColumn, ...]:
@@ -107,67 +91,38 @@ def plan_words(captioner: LoadedCaptioner, spec: FeaturesSpec) -> tuple[LayerCol
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Pictures that wait to be described."""
+class _Kept:
+    """What is wanted of a batch of pictures."""
 
     examples: pa.Table
     columns: dict[str, pa.Array]
-    grids: NDArray[np.float32]
 
 
 class WordFeatures:
     """Describes the pictures of a shard, and keeps the states of the words; threads decode beside it."""
 
     def __init__(self, setup: WordSetup) -> None:
-        spec, captioner, device = setup.spec, setup.captioner(), worker_device()
-        card = captioner.encoder.network.picture_card
+        spec, captioner = setup.spec, setup.captioner()
         self._setup = setup
         self._schema = tables.features_schema(setup.columns, spec.dtype)
-        self._runner = setup.runner(captioner.encoder, device)
-        self._describer = Describer(captioner.decoder, captioner.vocabulary, device)
-        self._size = spec.batch_size or batch_size(captioner.encoder.positions)
-        plan = Plan(
-            card=card,
-            batch_size=min(self._size, pictures.batch_size(card, PICTURES)),
-            thumbnail_px=spec.thumbnail_px,
-            threads=spec.resources.cpus_per_worker,
-            read=one_picture,
-        )
-        open_reader = partial(DATASETS[setup.dataset.name].open_reader, setup.dataset)
-        self._batches = Batches(open_reader, plan)
+        self._gathering = Gathering(setup, captioner.encoder, spec.thumbnail_px, _kept)
+        self._describer = Describer(captioner.decoder, captioner.vocabulary, worker_device())
 
     def process(self, examples: pa.Table) -> Processed:
         """States of a shard, in the order of its examples."""
-        parts, errors = [self._schema.empty_table()], list[dict[str, Any]]()
-        waiting = list[_Seen]()
-        for batch in self._batches.of(examples):
-            errors += batch.errors
-            if len(batch.inputs):
-                waiting.append(self._see(batch))
-            if sum(len(seen.grids) for seen in waiting) >= self._size:
-                parts.append(self._rows(waiting))
-                waiting = []
-        if waiting:
-            parts.append(self._rows(waiting))
-        return Processed(pa.concat_tables(parts), errors)
+        errors = list[dict[str, Any]]()
+        parts = [self._rows(gathered) for gathered in self._gathering.of(examples, errors)]
+        return Processed(pa.concat_tables([self._schema.empty_table(), *parts]), errors)
 
-    def _see(self, batch: Batch) -> _Seen:
-        columns = {
-            "thumbnail": images(batch.thumbnails),
-            "width": pa.array(batch.sizes_px[:, 0].copy()),
-            "height": pa.array(batch.sizes_px[:, 1].copy()),
-        }
-        return _Seen(batch.examples, columns, self._runner.grids(batch.inputs))
-
-    def _rows(self, waiting: list[_Seen]) -> pa.Table:
-        grids = torch.from_numpy(np.concatenate([seen.grids for seen in waiting]))
+    def _rows(self, gathered: Gathered[_Kept]) -> pa.Table:
+        grids, kept = gathered.grids, gathered.kept
         best = [of[0] for of in self._describer.describe(grids, BeamOptions())]
         memories = self._describer.replay(grids, best)
-        examples = pa.concat_tables([seen.examples for seen in waiting])
+        examples = pa.concat_tables([part.examples for part in kept])
         words = [self._describer.words(caption) for caption in best]
         copied = {
-            name: pa.concat_arrays([seen.columns[name] for seen in waiting])
-            for name in waiting[0].columns
+            name: pa.concat_arrays([part.columns[name] for part in kept])
+            for name in kept[0].columns
         }
         found = {column: self._taken(column, memories) for column in self._setup.columns}
         dtype = self._setup.spec.dtype
@@ -181,6 +136,15 @@ class WordFeatures:
         if column.pooling == "steps":
             return states
         return np.stack([_pooled(of, column.pooling) for of in states])
+
+
+def _kept(batch: Batch) -> _Kept:
+    columns = {
+        "thumbnail": images(batch.thumbnails),
+        "width": pa.array(batch.sizes_px[:, 0].copy()),
+        "height": pa.array(batch.sizes_px[:, 1].copy()),
+    }
+    return _Kept(batch.examples, columns)
 
 
 def with_words(examples: pa.Table, words: list[list[str]]) -> pa.Table:
