@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from featurescape_jobs.datasets.base import RowError
+from featurescape_jobs.errors import RowError
 from featurescape_jobs.rendering import loading
 from featurescape_jobs.rendering.mesh import Mesh
 

@@ -74,7 +74,7 @@ def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
         "model": spec.model.name,
         "training": spec.model.training,
         "encoder": encoder.describe(),
-        "grid": [encoder.rows, encoder.columns],
+        "grid": [captioner.grid.rows, captioner.grid.columns],
         "vocabulary_words": len(captioner.vocabulary.words),
         "beam": spec.beam,
         "max_words": spec.max_words,

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from featurescape_jobs.datasets.base import Picture, RowError
+from featurescape_jobs.datasets.base import Picture
+from featurescape_jobs.errors import RowError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = frozenset(

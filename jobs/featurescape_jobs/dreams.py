@@ -32,8 +32,8 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Picture, RowError, is_sequence
-from featurescape_jobs.errors import DatasetError, SpecError
+from featurescape_jobs.datasets.base import Picture, is_sequence
+from featurescape_jobs.errors import DatasetError, RowError, SpecError
 from featurescape_jobs.frozen import check_reads, freeze, place_dataset
 from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS

@@ -263,3 +263,12 @@ def under_field(name: str, instead: str) -> Iterator[None]:
         if field.partition(".")[0] == name:
             field = instead + field.removeprefix(name)
         raise type(error)(message, **{**error.detail, "field": field}) from None
+
+
+class RowError(Exception):
+    """One example cannot be read. ``code`` is one of `ROW_ERROR_CODES`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

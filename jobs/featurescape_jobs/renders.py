@@ -36,12 +36,11 @@ import pyarrow as pa
 from featurescape_jobs import tables
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import RowError
 from featurescape_jobs.datasets.meshes import MeshReader
 from featurescape_jobs.decode import encode_thumbnail
-from featurescape_jobs.errors import SpecError
+from featurescape_jobs.errors import RowError, SpecError
 from featurescape_jobs.frozen import freeze, place_dataset
-from featurescape_jobs.rendering import cameras, color_names
+from featurescape_jobs.rendering import cameras, color_names, symmetry
 from featurescape_jobs.rendering.mesh import Mesh, normalized
 from featurescape_jobs.rendering.renderer import Renderer, Rgba, over_white, png
 from featurescape_jobs.shard_worker import Processed, error_row
@@ -129,7 +128,9 @@ class RendersWorker:
         read = self._reader.read_mesh(example["locator"], spec.up)
         mesh = normalized(read)
         elevations = (spec.elevation_min_degrees, spec.elevation_max_degrees)
-        sides = cameras.angles(spec.seed, example_id, spec.views, elevations)
+        sides = cameras.angles(
+            spec.seed, example_id, spec.views, elevations, spec.rings, spec.azimuth_start_degrees
+        )
         around = cameras.around(mesh, sides)
         pictures = self._pictures(mesh, around)
         color = color_names.dominant(self._colors(around))
@@ -137,6 +138,8 @@ class RendersWorker:
             **{name: example[name] for name in ("example_id", "label", "locator")},
             **_words(example["attributes"]),
             **_color(color),
+            "symmetry": symmetry.order(self._renderer, mesh),
+            "footprint": symmetry.footprint(mesh),
             "views": len(around),
             "azimuths": [camera.azimuth_degrees for camera in around],
             "elevations": [camera.elevation_degrees for camera in around],

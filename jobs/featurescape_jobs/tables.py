@@ -101,6 +101,12 @@ RENDERS = pa.schema(
         _field("color", pa.string(), "The basic color term that most of it has; null: unseen."),
         _field("color_share", pa.float32(), "Part of its pixels of that color.", "fraction"),
         _field("color_hex", pa.string(), "The mean of these, as #rrggbb."),
+        _field(
+            "symmetry",
+            pa.int32(),
+            "How often it looks the same while it is turned around once: 1, 2 or 4.",
+        ),
+        _field("footprint", pa.float32(), "Its depth, front to back, over its width."),
         _field("views", pa.int32(), "Pictures of the model."),
         _field("azimuths", pa.list_(pa.float32()), "Of every view, from the front.", "degrees"),
         _field(

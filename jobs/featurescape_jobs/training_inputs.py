@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Reader, RowError
+from featurescape_jobs.datasets.base import Reader
 from featurescape_jobs.datasets.features import SequencesReader
+from featurescape_jobs.errors import RowError
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.preprocessing import normalize, resize

@@ -126,6 +126,8 @@ def test_a_row_says_name_category_color_and_views(mesa: None, tmp_path: Path, sh
     assert (blue["color"], blue["color_hex"], blue["label"]) == ("blue", "#0000ff", 1)
     assert 0.5 < blue["color_share"] < 1
     assert (red["faces"], triangle["faces"], red["missing"]) == (12, 1, 0)
+    assert [row["symmetry"] for row in (red, blue, triangle)] == [4, 2, 1]
+    assert [row["footprint"] for row in (red, blue, triangle)] == pytest.approx([1, 2 / 3, 0])
     assert len(red["azimuths"]) == len(red["elevations"]) == red["views"] == 4
     assert np.allclose(np.diff(red["azimuths"]) % 360, 90, atol=1e-3)
     assert decode(red["thumbnail"]["bytes"])[0, 0].tolist() == [255, 255, 255]
@@ -184,9 +186,29 @@ def test_the_dataset_shapenet_reads_what_the_job_made(
     entries = list(listing.entries)
     assert [entry.example_id for entry in entries] == ["Boxes/a", "Boxes/t", "Bricks-and-blocks/b"]
     assert list(listing.classes) == ["Boxes", "Bricks and blocks"]
-    assert entries[0].attributes == {"views": 4, "name": "Red box", "color": "red"}
+    known = {"name": "Red box", "color": "red", "symmetry": 4, "footprint": 1.0}
+    assert entries[0].attributes == {"views": 4, **known}
     reader = DATASETS["shapenet"].open_reader(spec)
     assert reader.read(entries[0].locator).shape == (32, 32, 3)
+
+
+def test_cameras_in_rings(mesa: None, tmp_path: Path, shop: Path) -> None:
+    spec = spec_of(
+        shop,
+        views=4,
+        rings=2,
+        azimuth_start_degrees=0,
+        elevation_min_degrees=0,
+        elevation_max_degrees=60,
+    )
+    _, table, _, _ = render(tmp_path / "out", spec)
+    for row in table.to_pylist():
+        assert (row["azimuths"], row["elevations"]) == ([0, 180, 0, 180], [0, 0, 60, 60])
+
+
+def test_rings_share_the_views_evenly(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="rings: 4 views cannot be shared evenly by 3"):
+        spec_of(tmp_path, rings=3)
 
 
 def test_only_meshes_are_rendered(tmp_path: Path) -> None:

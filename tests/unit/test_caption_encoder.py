@@ -24,7 +24,7 @@ def ramp(*shape: int) -> torch.Tensor:
 
 def test_positions_are_row_by_row_with_their_values_and_their_place(tmp_path: Path) -> None:
     encoder = Encoder(opened(tmp_path).network, {"a": (2, 2, 3)})
-    assert (encoder.rows, encoder.columns, encoder.positions, encoder.dimensions) == (2, 3, 6, 4)
+    assert encoder.layout == (2, 3, 4)
     grid = encoder.grid([ramp(2, 2, 3)])[0]
     assert grid.tolist() == [
         [0, 6, -1, -1],
@@ -38,7 +38,7 @@ def test_positions_are_row_by_row_with_their_values_and_their_place(tmp_path: Pa
 
 def test_finer_layers_are_averaged_over_the_cells_of_the_coarsest(tmp_path: Path) -> None:
     encoder = Encoder(opened(tmp_path).network, {"fine": (1, 4, 4), "coarse": (2, 2, 2)})
-    assert (encoder.positions, encoder.dimensions) == (4, 5)
+    assert encoder.layout == (2, 2, 5)
     flat = [ramp(1, 4, 4).flatten(1), ramp(2, 2, 2).flatten(1)]  # as `execution` gives them
     grid = encoder.grid(flat)[0]
     assert grid[:, 0].tolist() == [2.5, 4.5, 10.5, 12.5]

@@ -23,7 +23,7 @@ from featurescape_jobs.captioning.examples import (
     epoch_order,
     one_of_each,
 )
-from featurescape_jobs.captioning.fitting import Alone, Fitting, Material, Options
+from featurescape_jobs.captioning.fitting import Alone, Batch, Fitting, Material, Options
 from featurescape_jobs.captioning.grid_store import GridStore
 from featurescape_jobs.captioning.losses import Objective, Whole, doubly_stochastic
 from featurescape_jobs.captioning.scores import Pair, score
@@ -281,7 +281,7 @@ class Twins:
 
 def test_the_gradients_of_two_processes_average_to_those_of_one() -> None:
     material, vocabulary = material_of(scenes(41), held_out=8)
-    batch = np.arange(9, 18)
+    batch = Batch(np.arange(9, 18), np.zeros(9, np.bool_))
 
     def gradients(team: Alone | Twins) -> list[torch.Tensor]:
         decoder = fresh(vocabulary, dropout=0.0)

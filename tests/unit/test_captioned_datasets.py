@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -513,6 +513,16 @@ def test_785_of_the_stamps_have_a_caption() -> None:
 # -- renderings --------------------------------------------------------------------------------
 
 
+WHOLE = {"symmetry": 1, "footprint": 1.0}
+SHAPES = {
+    "table/long": {"symmetry": 2, "footprint": 0.5},
+    "table/deep": {"symmetry": 2, "footprint": 2.0},
+    "table/square": {"symmetry": 2, "footprint": 1.05},
+    "cabinet/block": {"symmetry": 4, "footprint": 1.0},
+}
+"""Of models whose sides are not all different."""
+
+
 def rendered(root: Path, models: list[tuple[str, str | None, str, str | None]]) -> Path:
     """The artifact of a `renders` job: id, name, category and color of models with two views each."""
     members: dict[str, bytes] = {}
@@ -522,8 +532,9 @@ def rendered(root: Path, models: list[tuple[str, str | None, str, str | None]]) 
         members[f"{folder}/01.png"] = png(2)
         members[f"{folder}/rendering_metadata.txt"] = b"5 20 0 1.5 25\n95 -30 0 1.5 25\n"
     keys = ("example_id", "name", "category", "color")
+    rows = [{**dict(zip(keys, m, strict=True)), **SHAPES.get(m[0], WHOLE)} for m in models]
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([dict(zip(keys, m, strict=True)) for m in models]), sink)
+    pq.write_table(pa.Table.from_pylist(rows), sink)
     files = {
         "data/renders-0.parquet": sink.getvalue(),
         "data/renders_tar-0.tar": tar_bytes(members),
@@ -577,6 +588,22 @@ def test_every_view_of_a_rendering_says_noun_color_side_and_height(tmp_path: Pat
         known = entry.attributes or {}
         assert {name: known.get(name) for name in vars(scene)} == vars(scene)
         assert known["azimuth_degrees"] in (5.0, 95.0)
+
+
+def test_sides_that_look_alike_are_not_told_apart(tmp_path: Path) -> None:
+    models = [(key, key.partition("/")[0], "x", "brown") for key in SHAPES]
+    found = entries("renders", rendered(tmp_path, cast("list[Any]", models)))
+    sides = {entry.example_id: (entry.attributes or {}).get("side") for entry in found}
+    assert sides == {
+        "table/long/00": "front",
+        "table/long/01": "side",
+        "table/deep/00": "side",  # the wider side is the front
+        "table/deep/01": "front",
+        "table/square/00": None,
+        "table/square/01": None,
+        "cabinet/block/00": None,
+        "cabinet/block/01": None,
+    }
 
 
 def test_no_model_is_in_two_splits_and_held_out_pairs_are_in_one_of_their_own(

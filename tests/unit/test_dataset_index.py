@@ -17,9 +17,8 @@ from featurescape_jobs import dataset_index, tables
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.dataset_index import Indexed, check_unique, index_dataset
 from featurescape_jobs.datasets import DATASETS, tree
-from featurescape_jobs.datasets.base import RowError
 from featurescape_jobs.datasets.tree import LocalTree, tree_at
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.frozen import EXAMPLES, freeze
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage

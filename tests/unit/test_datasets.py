@@ -14,8 +14,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Entry, RowError
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.datasets.base import Entry
+from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurescape_jobs.datasets.base import RowError
 from featurescape_jobs.decode import MAX_PIXELS, decode, encode_thumbnail
+from featurescape_jobs.errors import RowError
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from featurescape_jobs.datasets.base import RowError
+from featurescape_jobs.errors import RowError
 from featurescape_jobs.rendering import materials, polygons
 from featurescape_jobs.rendering.mesh import UPRIGHT, normalized
 from featurescape_jobs.rendering.textures import NoFiles, Textures

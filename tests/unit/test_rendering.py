@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from featurescape_jobs.rendering import cameras, color_names
+from featurescape_jobs.rendering import cameras, color_names, symmetry
 from featurescape_jobs.rendering.cameras import Camera
 from featurescape_jobs.rendering.mesh import Mesh, Part, Texture, normalized
 from featurescape_jobs.rendering.renderer import Renderer, over_white, png
@@ -61,6 +61,17 @@ def test_the_sides_follow_from_seed_and_id_alone() -> None:
     assert one != cameras.angles(0, "chair/b", 24, (25, 30))
 
 
+def test_cameras_stand_in_rings_one_above_the_other() -> None:
+    sides = cameras.angles(0, "chair/a", 8, (-20, 40), rings=2, start_degrees=30)
+    around = [30, 120, 210, 300]
+    assert sides == [*((at, -20) for at in around), *((at, 40) for at in around)]
+    assert [up for _, up in cameras.angles(0, "a", 3, (10, 50), rings=3)] == [10, 30, 50]
+    assert [up for _, up in cameras.angles(0, "a", 2, (10, 50), rings=1)] == [10, 10]
+    start = cameras.angles(0, "chair/a", 8, (-20, 40))[0][0]
+    drawn = cameras.angles(0, "chair/a", 8, (-20, 40), rings=1)
+    assert [at for at, _ in drawn] == [(start + 45 * n) % 360 for n in range(8)]
+
+
 def test_the_distance_is_that_from_which_the_mesh_just_fits() -> None:
     """A plate of 3 × 4, so of diagonal 5, from the front: half its height is 0.4 diagonals."""
     plate = normalized(load("v 0 0 0\nv 3 0 0\nv 3 4 0\nv 0 4 0\nf 1 2 3 4\n"))
@@ -114,6 +125,64 @@ def test_opposite_sides_of_a_plate_are_mirrored(renderer: Renderer) -> None:
     covered = np.abs(front.astype(int) - back[:, ::-1]) > 64
     assert covered.mean() < 0.02
     assert (np.abs(front.astype(int) - back) > 64).mean() > 0.05
+
+
+def test_the_top_is_bright_and_what_is_below_is_dark_from_wherever_one_looks(
+    renderer: Renderer,
+) -> None:
+    mesh = box("white")
+    renderer.load(mesh)
+
+    def brightness(azimuth: float, elevation: float) -> float:
+        picture = renderer.picture(Camera(azimuth, elevation, 2))
+        return float(picture[24, 24, :3].mean())
+
+    for azimuth in (0, 90, 200):
+        top, front, below = (brightness(azimuth, at) for at in (90, 0, -90))
+        assert top > front > 1.3 * below
+        assert below > 80
+        # The lights go around with the camera: no side is brighter than another.
+        assert front == pytest.approx(brightness(0, 0), abs=1 if azimuth == 90 else 20)
+
+
+# -- which sides differ ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mesh", "order", "footprint"),
+    [
+        (box("red", (1, 2, 1)), 4, 1.0),
+        (box("red", (4, 2, 2)), 2, 0.5),
+        (box("red", (2, 2, 4)), 2, 2.0),
+        (box({**dict.fromkeys(SIDES, "white"), "front": "red"}, (4, 2, 2)), 1, 0.5),
+        (box({**dict.fromkeys(SIDES, "white"), "top": "red"}, (1, 1, 1)), 4, 1.0),
+        (box({**dict.fromkeys(SIDES, "white"), "left": "red"}, (1, 1, 1)), 1, 1.0),
+    ],
+    ids=["pillar", "long", "deep", "with a front", "with a top", "with a left"],
+)
+def test_sides_differ_where_one_sees_it(
+    renderer: Renderer, mesh: Mesh, order: int, footprint: float
+) -> None:
+    renderer.load(mesh)
+    assert symmetry.order(renderer, mesh) == order
+    assert symmetry.footprint(mesh) == pytest.approx(footprint)
+
+
+def test_two_pictures_are_unlike_by_the_area_in_which_they_differ() -> None:
+    one, other = (np.zeros((4, 4, 4), np.uint8) for _ in range(2))
+    assert symmetry.unlike(one, other) == 0
+    one[0, :2] = 255
+    assert symmetry.unlike(one, one) == 0
+    assert symmetry.unlike(one, other) == 1
+    other[0, 1:3] = 255
+    assert symmetry.unlike(one, other) == pytest.approx(2 / 3)
+    one[..., :3] = 7  # where nothing is, the color is none
+    assert symmetry.unlike(one, one[::-1] * 0) == pytest.approx(1)
+
+
+def test_what_has_no_width_has_no_footprint() -> None:
+    flat = normalized(load("v 0 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\n"))
+    assert symmetry.footprint(flat) is None
 
 
 def test_no_side_is_black_whichever_way_its_triangles_face(renderer: Renderer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -21,12 +22,12 @@ from featurescape_jobs import dataset_index, decode
 from featurescape_jobs.artifacts import ArtifactRef, Manifest
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS, tree
-from featurescape_jobs.datasets.base import Entry, RowError, SequenceReader
+from featurescape_jobs.datasets.base import Entry, SequenceReader
 from featurescape_jobs.datasets.shapenet_names import SYNSETS, Splits
 from featurescape_jobs.datasets.shapenet_views import MAX_VIEWS, ModelReader, View, pack, unpack
 from featurescape_jobs.datasets.tars import Member, archive_in_memory, members
 from featurescape_jobs.datasets.tree import LocalTree
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage
 from tar_builders import bucket, entry, png, tar_bytes, upload, write
@@ -608,17 +609,20 @@ def test_malformed_splits_are_named(tmp_path: Path, name: str, said: bytes, mess
 def test_an_artifact_says_names_colors_and_categories(tmp_path: Path) -> None:
     key = f"03001627/{MODELS['03001627'][0]}"
     rows: list[dict[str, object]] = [
-        {"example_id": key, "name": "Armchair", "category": "Living, room", "color": "brown"},
-        {"example_id": "99999999/a", "name": None, "category": "", "color": None},
+        {"example_id": key, "name": "Armchair", "category": "Living, room", "color": "brown"}
+        | {"symmetry": 2, "footprint": 0.5},
+        {"example_id": "99999999/a", "name": None, "category": "", "color": None}
+        | {"symmetry": None, "footprint": math.inf},
     ]
+    known = {"name": "Armchair", "color": "brown", "symmetry": 2, "footprint": 0.5}
     write(tmp_path, artifact(rows))
     found, classes = freeze(tmp_path, example="model")
     assert classes == ("airplane", "Living, room", "99999999")
     attributes = {e.example_id: e.attributes for e in found}
-    assert attributes[key] == {"views": 3, "name": "Armchair", "color": "brown"}
+    assert attributes[key] == {"views": 3, **known}
     assert attributes["99999999/a"] == {"views": 3}
     view = next(e for e in freeze(tmp_path)[0] if e.example_id == f"{key}/01")
-    assert view.attributes == {**camera(CAMERAS[1]), "name": "Armchair", "color": "brown"}
+    assert view.attributes == {**camera(CAMERAS[1]), **known}
 
 
 def changed(rows: object = None, **fields: object) -> bytes:
@@ -639,7 +643,7 @@ def changed(rows: object = None, **fields: object) -> bytes:
         ),
         (
             changed(files=[{"path": "all.csv", "kind": "renders", "size_bytes": 1, "sha256": ""}]),
-            "cannot read example_id, name, category, color of all.csv",
+            "cannot read example_id, category, name, color, symmetry, footprint of all.csv",
         ),
         (
             changed(

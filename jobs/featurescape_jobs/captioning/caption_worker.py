@@ -59,7 +59,7 @@ class CaptionWorker:
 
     def __init__(self, setup: CaptionSetup) -> None:
         spec, captioner = setup.spec, setup.captioner()
-        self._encoder = captioner.encoder
+        self._encoder, self._grid = captioner.encoder, captioner.grid
         self._gathering = Gathering(setup, self._encoder, None, self._kept)
         self._describer = Describer(captioner.decoder, captioner.vocabulary, worker_device())
         self._options = BeamOptions(spec.beam, spec.max_words, spec.kept_alternatives)
@@ -85,7 +85,7 @@ class CaptionWorker:
 
     def _columns(self, best: list[Hypothesis]) -> dict[str, pa.Array]:
         words = [self._describer.words(one) for one in best]
-        grid = [[self._encoder.rows, self._encoder.columns]] * len(best)
+        grid = [[self._grid.rows, self._grid.columns]] * len(best)
         return {
             "caption": pa.array([" ".join(of) for of in words]),
             "log_probability": pa.array([one.log_probability for one in best]),

@@ -1,7 +1,7 @@
 """The network that writes captions: an LSTM over words that looks at one part of a picture per word.
 
 Of every word t (E y: embedding of the word before; a: the picture's L positions, each of the D values brought to
-mean 0 and variance 1 over all positions of the training's pictures)::
+mean 0 and variance 1 over all positions of the training's pictures, or what a `neck.Neck` makes of these)::
 
     α_t = attention(a, h_{t-1})             β_t = σ(w · h_{t-1})         z_t = β_t Σ_l α_tl a_l
     h_t, C_t = LSTM([E y_{t-1}, z_t], h_{t-1}, C_{t-1})
@@ -26,6 +26,7 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs.captioning.attention import Attention
+from featurescape_jobs.captioning.neck import Neck
 from featurescape_jobs.recurrent.cells import Parameters, State, lstm_update
 from featurescape_jobs.recurrent.network import open_forget_gate
 
@@ -53,7 +54,7 @@ class Seen(NamedTuple):
     """What of N pictures does not change from word to word."""
 
     positions: torch.Tensor
-    """a, (N, L, D), normalized."""
+    """a, (N, L, D), normalized, behind the neck."""
     keys: torch.Tensor
     """(N, L, A)"""
 
@@ -73,17 +74,22 @@ class Decoder(nn.Module):
     """Grids of positions to words.
 
     Args:
-        dimensions: D, values of a position.
+        dimensions: values of a position, as the encoder gives them.
         shape: units, layers and dropout.
         vocabulary_size: V; the word V is the start.
+        neck: what the grids go through before they are looked at; None: nothing.
     """
 
-    def __init__(self, dimensions: int, shape: Shape, vocabulary_size: int) -> None:
+    def __init__(
+        self, dimensions: int, shape: Shape, vocabulary_size: int, neck: Neck | None = None
+    ) -> None:
         super().__init__()
         e, h = shape.embedding_units, shape.hidden_units
-        self.dimensions, self.vocabulary_size = dimensions, vocabulary_size
         self.register_buffer("mean", torch.zeros(dimensions))
         self.register_buffer("deviation", torch.ones(dimensions))
+        self.neck = neck
+        dimensions = dimensions if neck is None else neck.gives.dimensions
+        self.dimensions, self.vocabulary_size = dimensions, vocabulary_size
         self.attention = Attention(dimensions, h, shape.attention_units)
         self.gate = nn.Linear(h, 1)
         self.start = nn.ModuleList(nn.Linear(dimensions, 2 * h) for _ in range(shape.layers))
@@ -137,6 +143,8 @@ class Decoder(nn.Module):
         """What is computed once for pictures (N, L, D)."""
         # Not position by position: what is next to nothing would be as loud as the object.
         positions = (grids - self.get_buffer("mean")) / self.get_buffer("deviation")
+        if self.neck is not None:
+            positions = self.neck(positions)
         return Seen(positions, self.attention.key(positions))
 
     def begin(self, mean: torch.Tensor) -> States:

@@ -25,6 +25,7 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs import execution
+from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.errors import LayerError, WeightsError, under_field
 from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.networks import Capture, LoadedNetwork, layer_names, load_network, zero_input
@@ -70,14 +71,10 @@ class Encoder:
         return self._coarsest[2]
 
     @property
-    def positions(self) -> int:
-        """L."""
-        return self.rows * self.columns
-
-    @property
-    def dimensions(self) -> int:
-        """D."""
-        return sum(channels for channels, _, _ in self.shapes.values()) + PLACE
+    def layout(self) -> Grid:
+        """Of what it makes of a picture."""
+        channels = sum(channels for channels, _, _ in self.shapes.values())
+        return Grid(self.rows, self.columns, channels + PLACE)
 
     def target(self, device: torch.device) -> execution.Target:
         """What `execution` runs: each whole activation as one vector."""
@@ -104,9 +101,7 @@ class Encoder:
         return {
             "name": self.network.model.name,
             "layers": list(self.shapes),
-            "rows": self.rows,
-            "columns": self.columns,
-            "dimensions": self.dimensions,
+            **self.layout._asdict(),
             "sha256": state_sha256(self.network.module),
             "card": self.network.card.model_dump(mode="json"),
         }

@@ -31,6 +31,7 @@ from featurescape_jobs.captioning.examples import (
 )
 from featurescape_jobs.captioning.grid_store import GridStore
 from featurescape_jobs.captioning.losses import Measured, Objective, Whole
+from featurescape_jobs.captioning.mirror import Mirror, Which
 from featurescape_jobs.context import seed_for
 from featurescape_jobs.errors import SpecError
 
@@ -96,6 +97,23 @@ class Material:
     training: Numbers
     """Which of the pairs."""
     validation: Numbers
+    mirror: Mirror | None = None
+    """In which half of what is learned from is seen; None: all is as it is."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some captions, and which of them are of mirror images."""
+
+    numbers: Numbers
+    mirrored: Which
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def of(self, rank: int, size: int) -> Batch:
+        """What one of several processes has to do of it."""
+        return Batch(self.numbers[rank::size], self.mirrored[rank::size])
 
 
 class Fitting:
@@ -137,10 +155,14 @@ class Fitting:
         """Mean cross entropy of a word over the epoch."""
         options, pairs = self._options, self._material.pairs
         seed = seed_for(options.seed, f"epoch {number}")
-        chosen = self._material.training
+        chosen, drawn = self._material.training, np.random.default_rng(seed)
+        share = 0.0 if self._material.mirror is None else 0.5
         if options.one_caption:
             chosen = one_of_each(pairs, chosen, seed)
-        order = epoch_order(pairs, chosen, options.batch_size, seed)
+        order = [
+            Batch(numbers, drawn.random(len(numbers)) < share)
+            for numbers in epoch_order(pairs, chosen, options.batch_size, seed)
+        ]
         done, nats, words = 0, 0.0, 0
         module.train()
         with _seeded(seed_for(seed, f"worker {self._team.rank}"), self._team.device):
@@ -154,11 +176,11 @@ class Fitting:
         nats, count = self._team.sums([nats, words])
         return nats / count
 
-    def _step(self, module: nn.Module, batch: Numbers) -> Measured:
-        lengths = self._material.pairs.lengths[batch]
+    def _step(self, module: nn.Module, batch: Batch) -> Measured:
+        lengths = self._material.pairs.lengths[batch.numbers]
         whole = Whole(len(batch), int(lengths.sum()))
-        mine = batch[self._team.rank :: self._team.size]
-        measured = self._measure(module, mine if len(mine) else batch[:1], whole)
+        mine = batch.of(self._team.rank, self._team.size)
+        measured = self._measure(module, mine if len(mine) else batch.of(0, len(batch)), whole)
         # Each has its part of the loss, and the mean over the processes is what is taken.
         loss = measured.loss * (self._team.size if len(mine) else 0)
         (finite,) = self._team.sums([float(math.isfinite(float(loss.detach())))])
@@ -173,10 +195,13 @@ class Fitting:
         self._optimizer.step()
         return measured if len(mine) else Measured(loss, 0.0, 0, 0)
 
-    def _measure(self, module: nn.Module, batch: Numbers, whole: Whole) -> Measured:
-        pairs, device = self._material.pairs, self._team.device
-        read, targets = pairs.batch(batch, self._decoder.vocabulary_size)
-        grids = self._material.grids.batch(pairs.pictures[batch])
+    def _measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
+        material, device = self._material, self._team.device
+        read, targets = material.pairs.batch(batch.numbers, self._decoder.vocabulary_size)
+        grids = material.grids.batch(material.pairs.pictures[batch.numbers])
+        if (mirror := material.mirror) is not None:
+            grids = mirror.grids(grids, batch.mirrored)
+            read, targets = (mirror.words(numbers, batch.mirrored) for numbers in (read, targets))
         told = module(grids.to(device), torch.from_numpy(read).to(device))
         return self._options.objective.measure(told, torch.from_numpy(targets).to(device), whole)
 
@@ -186,7 +211,8 @@ class Fitting:
         held_out = self._material.validation
         in_order = held_out[np.argsort(pairs.lengths[held_out], kind="stable")]
         starts = range(0, len(in_order), size)
-        batches = [in_order[start : start + size] for start in starts]
+        chosen = [in_order[start : start + size] for start in starts]
+        batches = [Batch(numbers, np.zeros(len(numbers), bool)) for numbers in chosen]
         sums = [0.0, 0.0, 0.0]
         self._decoder.eval()
         with torch.inference_mode():

@@ -75,7 +75,7 @@ class Gathering(Generic[T]):
         examples = setup.examples / expected_workers(spec.resources)
         self._runner = GridRunner(encoder, mode, examples, worker_device())
         self._keep = keep
-        self._size = spec.batch_size or batch_size(encoder.positions)
+        self._size = spec.batch_size or batch_size(encoder.layout.positions)
         plan = Plan(
             card=card,
             batch_size=min(self._size, pictures.batch_size(card, PICTURES)),

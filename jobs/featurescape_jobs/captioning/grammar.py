@@ -4,8 +4,8 @@ A `Scene` is color, noun, side and height; `phrases` writes it in five ways, ``a
 slightly above``, and `parse` reads such a caption back, also one that a network wrote in lower case without
 commas. Of a person, the color is that of the clothes: ``a woman in black``. The side follows from the
 azimuth: 0 looks at the front, and ``from the right`` is what somebody sees who walks around the thing
-counterclockwise, as seen from above. Of what looks alike from the front and from behind (a table) the side
-is front or side, of what is round (a vase) nothing is said.
+counterclockwise, as seen from above. Of what looks alike from the front and from behind (a table) the wider
+side is the front and the other the side; of what is round or square (a vase) nothing is said.
 
 `held_out` chooses pairs of color and noun that a network is never shown, though it sees the color with other
 nouns and the noun in other colors. Everything here is a function of its arguments. Holds one caption.
@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from featurescape_jobs.captioning.nouns import PEOPLE, sides_of
+from featurescape_jobs.captioning.nouns import PEOPLE, Sides, sides_of
 
 COLORS = (
     "black",
@@ -45,6 +45,10 @@ HELD_OUT_SHARE = 0.1
 _KEPT_SHARE = 0.75
 """Of the models of a noun, at least, that are not held out."""
 _FRONT_ALIKE = {"front": "front", "back": "front", "left": "side", "right": "side"}
+_SIDES_OF_KIND: dict[Sides, int] = {"four": 4, "two": 2, "none": 1}
+_SIDES_OF_ORDER = {1: 4, 2: 2, 4: 1}
+_SQUARE = 0.9
+"""A footprint nearer to 1 is square, as far as one sees."""
 _FACES = {
     "front": "front",
     "right": "right side",
@@ -70,13 +74,26 @@ class Scene:
 # -- what is seen ------------------------------------------------------------------------------
 
 
-def side_of(azimuth_degrees: float, noun: str) -> str | None:
-    """The side that a camera at this azimuth sees; None of what has none, or for no number."""
-    kind = sides_of(noun)
-    if kind == "none" or not math.isfinite(azimuth_degrees):
+def side_of(
+    azimuth_degrees: float, noun: str, symmetry: int = 1, footprint: float | None = None
+) -> str | None:
+    """The side that a camera at this azimuth sees; None of what has none, or for no number.
+
+    Args:
+        azimuth_degrees: of the camera.
+        noun: which says what sides people tell apart.
+        symmetry: how often the thing looks the same while it turns around once.
+        footprint: its depth over its width.
+    """
+    told_apart = min(_SIDES_OF_KIND[sides_of(noun)], _SIDES_OF_ORDER.get(symmetry, 1))
+    if told_apart == 1 or not math.isfinite(azimuth_degrees):
         return None
+    if told_apart == 2 and footprint is not None:
+        if _SQUARE < footprint < 1 / _SQUARE:
+            return None
+        azimuth_degrees += 90.0 * (footprint > 1)
     side = SIDES[int(((azimuth_degrees + 45.0) % 360.0) // 90.0) % 4]
-    return side if kind == "four" else _FRONT_ALIKE[side]
+    return side if told_apart == 4 else _FRONT_ALIKE[side]
 
 
 def height_of(elevation_degrees: float) -> str | None:

@@ -69,7 +69,7 @@ class Piece:
 
 def pieces(rows: int, encoder: Encoder) -> list[Piece]:
     """How a listing is cut."""
-    size = max(1, PIECE_BYTES // (2 * encoder.positions * encoder.dimensions))
+    size = max(1, PIECE_BYTES // (2 * encoder.layout.positions * encoder.layout.dimensions))
     starts = range(0, rows, size)
     return [Piece(number, at, min(at + size, rows)) for number, at in enumerate(starts)]
 
@@ -92,7 +92,8 @@ class Extractor:
             yield piece
 
     def _make(self, examples: pa.Table, piece: Piece) -> None:
-        shape = (0, self.encoder.positions, self.encoder.dimensions)
+        layout = self.encoder.layout
+        shape = (0, layout.positions, layout.dimensions)
         found, errors = [np.zeros(shape, np.float16)], list[dict[str, Any]]()
         read = set[str]()
         for batch in self.batches.of(examples):

@@ -8,6 +8,7 @@ from typing import cast
 
 from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.encoder import Encoder, Place, reopen_encoder
+from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.captioning.vocabulary import Vocabulary
 from featurescape_jobs.context import open_input
 from featurescape_jobs.errors import ArtifactError, SpecError, WeightsError
@@ -26,6 +27,11 @@ class LoadedCaptioner:
     decoder: Decoder
     vocabulary: Vocabulary
     encoder: Encoder
+
+    @property
+    def grid(self) -> Grid:
+        """What the attention of a word lies on."""
+        return self.encoder.layout if self.decoder.neck is None else self.decoder.neck.gives
 
 
 def load_captioner(
@@ -59,7 +65,8 @@ def load_captioner(
     vocabulary = Vocabulary.parse(storage.read(trained.one("vocabulary")), f"job {job_id}")
     data = storage.read(trained.one("weights"))
     model = cast(Captioner, MODELS["captioner"])
-    model = model.configured(shape, int(details["encoder"]["dimensions"]))
+    grid = Grid(*(int(details["encoder"][name]) for name in Grid._fields))
+    model = model.configured(shape, grid)
     try:
         check_sha256(data, trained.manifest.of_kind("weights")[0].sha256, job_id)
         state = parse_state(data, ".safetensors", job_id)

@@ -34,14 +34,17 @@ class Step:
 class Hoisted:
     """What does not change from picture to picture: made once per decoder, without gradient.
 
-    The standardization of the grids is moved into the weights behind it, so that no copy of a grid is made.
+    Without a neck, the standardization of the grids is moved into the weights behind it, so that no copy of a
+    grid is made.
     """
 
     def __init__(self, decoder: Decoder) -> None:
         with torch.no_grad():
-            self.mean = decoder.get_buffer("mean")
-            deviation, key = decoder.get_buffer("deviation"), decoder.attention.key
-            self.deviation = deviation
+            mean, deviation = decoder.get_buffer("mean"), decoder.get_buffer("deviation")
+            if decoder.neck is not None:  # which has standardized positions already
+                d = decoder.dimensions
+                mean, deviation = mean.new_zeros(d), deviation.new_ones(d)
+            self.mean, self.deviation, key = mean, deviation, decoder.attention.key
             self.key_weight = key.weight / deviation
             self.key_bias = key.bias - self.key_weight @ self.mean
             both = [decoder.look_weight(), decoder.from_context.weight]
@@ -61,6 +64,8 @@ class Steps:
 
     def __init__(self, decoder: Decoder, hoisted: Hoisted, grids: torch.Tensor) -> None:
         self._decoder, self._hoisted = decoder, hoisted
+        if decoder.neck is not None:
+            grids = decoder.see(grids).positions
         self._states = decoder.begin((grids.mean(1) - hoisted.mean) / hoisted.deviation)
         keys = functional.linear(grids, hoisted.key_weight, hoisted.key_bias)
         self._looks = open_looks(decoder.attention, keys, grids)

@@ -81,8 +81,12 @@ class Vocabulary:
 
     def encode(self, caption: Sequence[str], max_words: int) -> list[int]:
         """Numbers of the first ``max_words`` words, and the end where none is cut off."""
-        numbers = [self._numbers.get(word, UNKNOWN) for word in caption[:max_words]]
+        numbers = [self.number(word) for word in caption[:max_words]]
         return numbers if len(caption) > max_words else [*numbers, END]
+
+    def number(self, word: str) -> int:
+        """Of a word, `UNKNOWN` if it is none."""
+        return self._numbers.get(word, UNKNOWN)
 
     def decode(self, numbers: Sequence[int]) -> list[str]:
         """The words of these numbers, none of which is the end or the unknown word."""

@@ -29,6 +29,7 @@ from featurescape_jobs.captioning.fitting import Fitting, Material, Options, Rep
 from featurescape_jobs.captioning.gathering import PICTURES
 from featurescape_jobs.captioning.grid_store import Extractor, Folder, GridStore, open_grids, pieces
 from featurescape_jobs.captioning.losses import Objective
+from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.vocabulary import Vocabulary
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import SpecError
@@ -103,7 +104,7 @@ class Task:
 
     def decoder(self, encoder: Encoder) -> Decoder:
         """The network with fresh weights, which follow from the seed."""
-        model = cast(Captioner, MODELS["captioner"]).configured(self.shape, encoder.dimensions)
+        model = cast(Captioner, MODELS["captioner"]).configured(self.shape, encoder.layout)
         decoder = build_random(model, self.vocabulary.size, self.spec.seed)
         return cast(Decoder, decoder)
 
@@ -168,7 +169,9 @@ def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
         captions = listing.table["captions"].take(pa.array(grids.rows)).to_pylist()
         pairs = Pairs.of(captions, task.vocabulary, how.max_words)
         held_out = listing.held_out[grids.rows][pairs.pictures]
-        material = Material(grids, pairs, np.flatnonzero(~held_out), np.flatnonzero(held_out))
+        mirror = Mirror.of(encoder.layout, task.vocabulary) if how.mirrored else None
+        parts = (np.flatnonzero(~held_out), np.flatnonzero(held_out))
+        material = Material(grids, pairs, *parts, mirror)
         _check_split(material, spec)
         options = Options(
             epochs=spec.epochs or MAX_EPOCHS,

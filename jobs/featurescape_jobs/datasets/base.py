@@ -80,15 +80,6 @@ class Listing:
     """What the entries are read from, if the listing is worth to be kept for other jobs."""
 
 
-class RowError(Exception):
-    """One example cannot be read. ``code`` is one of ``errors.ROW_ERROR_CODES``."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
 class Reader(Protocol):
     """Turns locators into pictures, on a worker."""
 

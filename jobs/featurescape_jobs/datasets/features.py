@@ -23,13 +23,12 @@ from featurescape_jobs.datasets.base import (
     Listing,
     Picture,
     Reader,
-    RowError,
     SequenceReader,
     check_split,
 )
 from featurescape_jobs.datasets.committed import read_artifact
 from featurescape_jobs.datasets.tree import Tree, open_tree
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(

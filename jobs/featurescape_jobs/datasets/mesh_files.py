@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from featurescape_jobs.datasets.base import RowError
 from featurescape_jobs.datasets.tree import Tree
+from featurescape_jobs.errors import RowError
 
 
 class Inside(Protocol):

@@ -21,11 +21,10 @@ from featurescape_jobs.datasets.base import (
     Entry,
     Listing,
     Picture,
-    RowError,
     check_split,
     local_root,
 )
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(

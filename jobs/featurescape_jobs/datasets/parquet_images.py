@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from featurescape_jobs import decode
-from featurescape_jobs.datasets.base import Entry, Listing, Picture, RowError
+from featurescape_jobs.datasets.base import Entry, Listing, Picture
 from featurescape_jobs.datasets.pictures import archive_path
 from featurescape_jobs.datasets.tree import Tree, note
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 
 _MAX_CLASSES = 4096

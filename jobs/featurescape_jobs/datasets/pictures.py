@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator
 
 from featurescape_jobs import decode
-from featurescape_jobs.datasets.base import Picture, RowError
+from featurescape_jobs.datasets.base import Picture
 from featurescape_jobs.datasets.tars import Member
 from featurescape_jobs.datasets.tree import Found, Tree
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.errors import DatasetError, RowError
 
 _RAW = "raw:"
 _REFUSED = "refused"

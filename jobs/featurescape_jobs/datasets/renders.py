@@ -113,6 +113,11 @@ def _word(known: Attributes, name: str) -> str | None:
     return said if isinstance(said, str) else None
 
 
+def _number(known: Attributes, name: str) -> float | None:
+    said = known.get(name)
+    return None if said is None else float(said)
+
+
 def _entries(views: Iterator[Entry], models: _Models, spec: DatasetSpec) -> Iterator[Entry]:
     is_empty = True
     for entry in views:
@@ -133,7 +138,8 @@ def _captioned(entry: Entry, noun: str) -> Entry:
     azimuth, elevation = (
         float(known.get(f"{name}_degrees", math.nan)) for name in ("azimuth", "elevation")
     )
-    scene = Scene(noun, _word(known, "color"), side_of(azimuth, noun), height_of(elevation))
+    side = side_of(azimuth, noun, int(known.get("symmetry", 1)), _number(known, "footprint"))
+    scene = Scene(noun, _word(known, "color"), side, height_of(elevation))
     said = {name: word for name, word in vars(scene).items() if word is not None}
     texts = captions(scene, _SEED, entry.example_id, CAPTIONS)
     return replace(entry, attributes={**known, **said}, captions=texts)

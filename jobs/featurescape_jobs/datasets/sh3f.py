@@ -22,10 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from featurescape_jobs.datasets.base import RowError
 from featurescape_jobs.datasets.mesh_files import inside_path
 from featurescape_jobs.datasets.tree import Tree, note
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.errors import DatasetError, RowError
 
 ENDING = ".sh3f"
 CATALOG = "PluginFurnitureCatalog.properties"

@@ -12,14 +12,17 @@ Source: C. Choy et al., "3D-R2N2: A Unified Approach for Single and Multi-view 3
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.datasets.base import (
+    Attributes,
     DatasetCard,
     Entry,
     Listing,
@@ -62,7 +65,13 @@ _BASES = ("ShapeNetRendering", "")
 _PACKED = (".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 _SPLIT_FILES = (SPLIT_CSV, *SPLIT_JSON)
 _ROWS, _TARS = "renders", "renders_tar"
-_COLUMNS = ("example_id", "name", "category", "color")
+_COLUMNS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("example_id", "category", "name", "color")),
+        ("symmetry", pa.int32()),
+        ("footprint", pa.float32()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,7 @@ class Found:
     """Where the models are, and what a `renders` job says of them, by ``<category>/<model>``."""
 
     source: Source
-    names: Mapping[str, str]
-    colors: Mapping[str, str]
+    known: Mapping[str, Attributes]
     words: Mapping[str, str]
     """Category → its name."""
 
@@ -123,11 +131,11 @@ def _find(tree: Tree, spec: DatasetSpec) -> Found:
     for base in _BASES:
         folders = Folders(tree, base, with_cameras)
         if (not base or base in names) and folders.has_any():
-            return Found(folders, {}, {}, {})
+            return Found(folders, {}, {})
     tars = [found.name for found in inside if not found.is_folder and found.name.endswith(".tar")]
     if not tars:
         raise _nothing(tree, spec)
-    return Found(Archives(tree, tars, with_cameras), {}, {}, {})
+    return Found(Archives(tree, tars, with_cameras), {}, {})
 
 
 def _nothing(tree: Tree, spec: DatasetSpec) -> DatasetError:
@@ -159,33 +167,36 @@ def _artifact(tree: Tree, manifest: Manifest, with_cameras: bool) -> Found:
         raise DatasetError(
             f"dataset.job: the manifest names {error}", field="dataset.job"
         ) from None
-    names: dict[str, str] = {}
-    colors: dict[str, str] = {}
+    known: dict[str, Attributes] = {}
     words: dict[str, str] = {}
     for path in rows:
-        for model, name, category, color in _rows(tree, path):
+        for row in _rows(tree, path):
+            model, category = row["example_id"], row["category"]
             if model is None:
                 continue
-            if name:
-                names[model] = clean(name)
-            if color:
-                colors[model] = clean(color)
+            known[model] = _known(row)
             if category:
                 words.setdefault(model.partition("/")[0], category)
-    return Found(Archives(tree, tars, with_cameras, base=None), names, colors, words)
+    return Found(Archives(tree, tars, with_cameras, base=None), known, words)
 
 
-def _rows(tree: Tree, path: str) -> Iterator[tuple[str | None, ...]]:
-    """Model, name, category and color of a file of rows; raises `DatasetError`."""
+def _known(row: dict[str, Any]) -> Attributes:
+    """What is said of a model: no empty words, and no number that is none."""
+    words = {name: clean(row[name]) for name in ("name", "color") if row[name]}
+    numbers = {name: row[name] for name in ("symmetry", "footprint") if row[name] is not None}
+    return words | {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def _rows(tree: Tree, path: str) -> Iterator[dict[str, Any]]:
+    """What a file of rows says of its models; raises `DatasetError`."""
     note(tree, path)
     try:
         with pq.ParquetFile(tree.open(path), arrow_extensions_enabled=False) as file:
-            for batch in file.iter_batches(columns=list(_COLUMNS)):
-                columns = (batch.column(name).cast(pa.string()) for name in _COLUMNS)
-                yield from zip(*(column.to_pylist() for column in columns), strict=True)
+            for batch in file.iter_batches(columns=_COLUMNS.names):
+                yield from batch.select(_COLUMNS.names).cast(_COLUMNS).to_pylist()
     except (OSError, KeyError, pa.ArrowException) as error:
         raise DatasetError(
-            f"dataset.job: cannot read {', '.join(_COLUMNS)} of {path} ({str(error)[:300]}); run the "
+            f"dataset.job: cannot read {', '.join(_COLUMNS.names)} of {path} ({str(error)[:300]}); run the "
             "`renders` job again",
             field="dataset.job",
         ) from None
@@ -214,15 +225,9 @@ def _entries(
         )
 
 
-def _known(found: Found, key: str) -> dict[str, str | int | float]:
-    """Name and color, where they are known."""
-    said = {"name": found.names.get(key), "color": found.colors.get(key)}
-    return {name: value for name, value in said.items() if value is not None}
-
-
 def _views(found: Found, model: Model, label: int) -> Iterator[Entry]:
     key = f"{model.category}/{model.name}"
-    known = _known(found, key)
+    known = found.known.get(key, {})
     for view, camera in zip(model.views, model.cameras, strict=True):
         attributes: dict[str, str | int | float] = {}
         if camera is not None:
@@ -238,7 +243,7 @@ def _whole(found: Found, model: Model, label: int) -> Iterator[Entry]:
     key = f"{model.category}/{model.name}"
     sizes = [view.size for view in model.views]
     size = -1 if -1 in sizes else sum(sizes)
-    attributes = {"views": len(sizes), **_known(found, key)}
+    attributes = {"views": len(sizes), **found.known.get(key, {})}
     yield Entry(key, pack(model.views), label, size, attributes)
 
 

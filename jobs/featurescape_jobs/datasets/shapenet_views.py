@@ -21,7 +21,7 @@ from itertools import groupby
 from typing import Any
 
 from featurescape_jobs import decode
-from featurescape_jobs.datasets.base import Picture, RowError
+from featurescape_jobs.datasets.base import Picture
 from featurescape_jobs.datasets.pictures import (
     PictureReader,
     file_locator,
@@ -31,6 +31,7 @@ from featurescape_jobs.datasets.pictures import (
 )
 from featurescape_jobs.datasets.tars import Member
 from featurescape_jobs.datasets.tree import Tree
+from featurescape_jobs.errors import RowError
 
 ORDER = "renderings.txt"
 CAMERAS = "rendering_metadata.txt"

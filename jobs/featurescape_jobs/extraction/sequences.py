@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs import tables
-from featurescape_jobs.datasets.base import RowError
 from featurescape_jobs.datasets.features import SequencesReader, as_matrix
 from featurescape_jobs.devices import worker_device
+from featurescape_jobs.errors import RowError
 from featurescape_jobs.extraction.columns import recurrent_runners
 from featurescape_jobs.extraction.rows import features_table
 from featurescape_jobs.networks import LoadedNetwork, load_network

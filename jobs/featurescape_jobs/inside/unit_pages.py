@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import seed_for
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Reader, RowError
+from featurescape_jobs.datasets.base import Reader
 from featurescape_jobs.devices import worker_device
-from featurescape_jobs.errors import SpecError
+from featurescape_jobs.errors import RowError, SpecError
 from featurescape_jobs.inside import overlays, pictures
 from featurescape_jobs.inside.attribution import Explained, Options, Target, attribute
 from featurescape_jobs.inside.maps import channel_map

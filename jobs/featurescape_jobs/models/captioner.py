@@ -17,6 +17,7 @@ from featurescape_jobs.specs import CaptionerSpec, FeaturesSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from featurescape_jobs.captioning.decoder import Decoder
+    from featurescape_jobs.captioning.neck import Grid
 
 CARD = ModelCard(
     name="captioner",
@@ -37,8 +38,8 @@ class Captioner:
     """The entry of the registry, in one of its shapes."""
 
     shape: CaptionerSpec = field(default_factory=CaptionerSpec)
-    dimensions: int | None = None
-    """D of the encoder's grid; None: not known yet."""
+    grid: Grid | None = None
+    """Of the encoder; None: not known yet."""
 
     @property
     def name(self) -> str:
@@ -48,16 +49,19 @@ class Captioner:
     def card(self) -> ModelCard:
         return CARD
 
-    def configured(self, shape: CaptionerSpec, dimensions: int) -> Captioner:
-        """The same in another shape, for grids of ``dimensions`` values."""
-        return Captioner(shape, dimensions)
+    def configured(self, shape: CaptionerSpec, grid: Grid) -> Captioner:
+        """The same in another shape, for such grids."""
+        return Captioner(shape, grid)
 
     def build(self, n_classes: int) -> Decoder:
         """Grids (N, L, D) and words (N, T) to logits (N, T, n_classes): a word is a class."""
         from featurescape_jobs.captioning.decoder import Decoder
+        from featurescape_jobs.captioning.neck import Neck
 
-        assert self.dimensions is not None, "a captioner is built for the grid of its encoder"
-        return Decoder(self.dimensions, self.shape, n_classes)
+        assert self.grid is not None, "a captioner is built for the grid of its encoder"
+        asked = self.shape.neck
+        neck = None if asked is None else Neck(self.grid, asked.units, asked.stride)
+        return Decoder(self.grid.dimensions, self.shape, n_classes, neck)
 
     def pretrained(self) -> Decoder:
         """There are none: raises `WeightsError`."""

@@ -1,7 +1,8 @@
 """Where the pictures of a mesh are taken from, and the two text files that say so.
 
 Azimuths are spread evenly over the circle from a start of the mesh's own; each view has an elevation of its
-own. Both follow from the job's seed and the example's id alone. Azimuth 0 looks at the mesh's front, its
+own. Both follow from the job's seed and the example's id alone. Or both are given: cameras stand in rings, one
+above the other, and in each they begin at the same azimuth. Azimuth 0 looks at the mesh's front, its
 +Z side; azimuths grow towards +X, counterclockwise as seen from above. The camera looks at the center of
 the mesh, Y up, with a field of view of 25 degrees, from a distance at which no view is cut off.
 
@@ -57,16 +58,37 @@ def _towards(azimuth_degrees: float, elevation_degrees: float) -> Floats:
 
 
 def angles(
-    seed: int, example_id: str, views: int, elevations_degrees: tuple[float, float]
+    seed: int,
+    example_id: str,
+    views: int,
+    elevations_degrees: tuple[float, float],
+    rings: int | None = None,
+    start_degrees: float | None = None,
 ) -> list[tuple[float, float]]:
-    """Azimuth (0 to 360) and elevation of every view, in degrees with four decimals."""
-    step = 360.0 / views
-    start = _share(seed, f"{example_id}\0azimuth") * step
-    low, high = elevations_degrees
+    """Azimuth (0 to 360) and elevation of every view, in degrees with four decimals.
+
+    Args:
+        seed: of the job.
+        example_id: of the mesh.
+        views: in all.
+        elevations_degrees: the lowest and the highest.
+        rings: of equal numbers of views, the lowest first; None: each view has an elevation of its own.
+        start_degrees: azimuth of the first view of a ring; None: drawn.
+    """
+    in_ring = views // (rings or 1)
+    step, (low, high) = 360.0 / in_ring, elevations_degrees
+    start = start_degrees
+    if start is None:
+        start = _share(seed, f"{example_id}\0azimuth") * step
     found = []
     for view in range(views):
-        elevation = low + (high - low) * _share(seed, f"{example_id}\0elevation\0{view}")
-        found.append((round((start + view * step) % 360.0, 4) % 360.0, round(elevation, 4)))
+        ring, place = divmod(view, in_ring)
+        if rings is None:
+            upwards = _share(seed, f"{example_id}\0elevation\0{view}")
+        else:
+            upwards = ring / max(1, rings - 1)
+        azimuth = round((start + place * step) % 360.0, 4) % 360.0
+        found.append((azimuth, round(low + (high - low) * upwards, 4)))
     return found
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from featurescape_jobs.datasets.base import RowError
+from featurescape_jobs.errors import RowError
 from featurescape_jobs.rendering.materials import Material
 from featurescape_jobs.rendering.mesh import Texture
 from featurescape_jobs.rendering.textures import MAX_BYTES, Textures

@@ -23,7 +23,7 @@ import trimesh
 from numpy.typing import NDArray
 from trimesh.resolvers import Resolver
 
-from featurescape_jobs.datasets.base import RowError
+from featurescape_jobs.errors import RowError
 from featurescape_jobs.rendering import glb, materials
 from featurescape_jobs.rendering.materials import Material
 from featurescape_jobs.rendering.mesh import (

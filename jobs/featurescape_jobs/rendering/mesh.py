@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.datasets.base import RowError
+from featurescape_jobs.errors import RowError
 
 MAX_FACES = 2_000_000
 MAX_PARTS = 10_000

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from featurescape_jobs.datasets.base import RowError
 from featurescape_jobs.decode import open_image
+from featurescape_jobs.errors import RowError
 from featurescape_jobs.rendering.mesh import Texture
 
 TEXTURE_PX = 1024

@@ -57,6 +57,11 @@ class CaptionTrainingSpec(Spec):
         description="What an epoch reads of an example: all its captions, or one of them, another one "
         "in each epoch.",
     )
+    mirrored: bool = Field(
+        default=False,
+        description="Whether half of the pictures, others in each epoch, are seen in a mirror, and left "
+        "and right change places in their captions.",
+    )
 
 
 class CaptionsSpec(BaseJobSpec):

@@ -130,6 +130,19 @@ class RendersSpec(BaseJobSpec):
     elevation_max_degrees: float = Field(
         default=30, ge=-90, le=90, description="Highest camera, above the horizon."
     )
+    rings: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Rings in which the cameras stand, evenly from the lowest to the highest elevation; "
+        "none: each camera has an elevation of its own.",
+    )
+    azimuth_start_degrees: float | None = Field(
+        default=None,
+        ge=0,
+        lt=360,
+        description="Where the cameras of a ring begin, from the front; none: the mesh's own.",
+    )
     shard_size: int | None = Field(
         default=None,
         ge=1,
@@ -141,7 +154,9 @@ class RendersSpec(BaseJobSpec):
     )
 
     @model_validator(mode="after")
-    def _ordered(self) -> RendersSpec:
+    def _stand(self) -> RendersSpec:
         if self.elevation_min_degrees > self.elevation_max_degrees:
             raise ValueError("elevation_min_degrees is above elevation_max_degrees")
+        if self.views % (self.rings or 1):
+            raise ValueError(f"rings: {self.views} views cannot be shared evenly by {self.rings}")
         return self

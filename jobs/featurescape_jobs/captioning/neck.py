@@ -1,0 +1,70 @@
+"""Convolutions between encoder and decoder, learned with the captions, while the encoder stays as it is.
+
+An encoder that was trained to name things is asked what they are, and says little of how they stand: whether a
+chair's back is to its left is in no position's values alone. The neck compares neighbors, and makes of the
+grid a smaller one with values that the captions need::
+
+    h = relu(norm(reduce a))      h = relu(norm(mix h))      a' = h + relu(norm(refine h))
+
+``reduce`` has 1 × 1 weights, ``mix`` 3 × 3 and the stride, ``refine`` 3 × 3. The norms are over all values of a
+picture, so that what is said of it does not depend on the batch, in training or after it.
+
+Source of the norm: Y. Wu and K. He, "Group normalization", 2018, with one group. Memory, for the backward pass:
+some ten grids of its own size.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+_LEFT_OUT = 0.1
+"""Of the encoder's values, each at all positions of a picture, while the neck learns."""
+
+
+class Grid(NamedTuple):
+    """What a picture is to a decoder."""
+
+    rows: int
+    columns: int
+    dimensions: int
+    """D, values of a position."""
+
+    @property
+    def positions(self) -> int:
+        """L."""
+        return self.rows * self.columns
+
+
+class Neck(nn.Module):
+    """Grids to grids.
+
+    Args:
+        grid: of the encoder.
+        units: D of what comes out.
+        stride: rows, and columns, that become one.
+    """
+
+    def __init__(self, grid: Grid, units: int, stride: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.gives = Grid(-(-grid.rows // stride), -(-grid.columns // stride), units)
+        self.left_out = nn.Dropout2d(_LEFT_OUT)
+        self.reduce = nn.Conv2d(grid.dimensions, units, 1)
+        self.mix = nn.Conv2d(units, units, 3, stride, padding=1)
+        self.refine = nn.Conv2d(units, units, 3, padding=1)
+        self.norms = nn.ModuleList(nn.GroupNorm(1, units) for _ in range(3))
+
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+        """(N, L', units) of normalized positions (N, L, D)."""
+        n, _, d = positions.shape
+        # The values of a position lie side by side: so the kernels read them as they are.
+        values = positions.reshape(n, self.grid.rows, self.grid.columns, d).permute(0, 3, 1, 2)
+        values = self.left_out(values)
+        for layer, norm in zip((self.reduce, self.mix, self.refine), self.norms, strict=True):
+            found = functional.relu(norm(layer(values)))
+            values = values + found if layer is self.refine else found
+        return values.flatten(2).transpose(1, 2)

@@ -1,0 +1,70 @@
+"""The neck: a smaller grid, the same for a picture whatever its batch, that sees neighbors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from caption_fakes import SmallShape, chances_of, steps_of
+from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.neck import Grid, Neck
+
+
+def necked(stride: int = 2) -> Decoder:
+    torch.manual_seed(0)
+    decoder = Decoder(7, SmallShape(), 9, Neck(Grid(4, 5, 7), 6, stride)).double().eval()
+    decoder.standardize(pictures(20, seed=5))
+    return decoder.requires_grad_(False)
+
+
+def pictures(n: int, seed: int = 1) -> torch.Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(n, 20, 7, dtype=torch.float64, generator=random) * 2 + 1
+
+
+@pytest.mark.parametrize(("stride", "gives"), [(1, (4, 5, 6)), (2, (2, 3, 6)), (8, (1, 1, 6))])
+def test_the_stride_makes_rows_and_columns_fewer(stride: int, gives: tuple[int, ...]) -> None:
+    decoder = necked(stride)
+    assert decoder.neck is not None
+    assert decoder.neck.gives == gives
+    seen = decoder.see(pictures(3))
+    assert seen.positions.shape == (3, gives[0] * gives[1], 6)
+
+
+def test_a_picture_is_the_same_in_every_batch_and_in_training() -> None:
+    decoder, several = necked(), pictures(4)
+    alone = decoder.see(several[2:3]).positions[0]
+    assert torch.allclose(decoder.see(several).positions[2], alone, rtol=0, atol=1e-12)
+    assert decoder.neck is not None
+    decoder.train()
+    decoder.neck.left_out.p = 0.0
+    assert torch.allclose(decoder.see(several).positions[2], alone, rtol=0, atol=1e-12)
+
+
+def test_a_position_sees_its_neighbors_and_none_that_is_far() -> None:
+    """One position of 4 × 5 reaches, by two convolutions of 3 × 3 and norms of the whole, what lies around it."""
+    neck = Neck(Grid(9, 9, 1), 4, 1).double().eval()
+    for norm in neck.norms:
+        norm.forward = lambda values: values  # type: ignore[method-assign]
+    grid = torch.zeros(1, 81, 1, dtype=torch.float64)
+    before = neck(grid)
+    grid[0, 40] = 1.0
+    moved = (neck(grid) - before).abs().sum(2).reshape(9, 9) > 0
+    assert moved[4, 4]
+    rows, columns = moved.nonzero(as_tuple=True)
+    assert 2 <= rows.min() <= rows.max() <= 6
+    assert 2 <= columns.min() <= columns.max() <= 6
+
+
+def test_word_by_word_it_says_what_the_whole_caption_says() -> None:
+    decoder, picture = necked(), pictures(1)
+    steps = steps_of(decoder, picture)
+    states, rows = steps.begin(), torch.zeros(1, dtype=torch.int64)
+    chances, said = chances_of(decoder, picture[0]), list[int]()
+    for word in (decoder.vocabulary_size, 3, 5):
+        step = steps.step(torch.tensor([word]), states, rows, rows)
+        states = step.states
+        said += [word] if word != decoder.vocabulary_size else []
+        expected = torch.tensor(chances(said), dtype=torch.float64)
+        assert torch.allclose(step.log_probabilities[0], expected, rtol=0, atol=1e-9)
+        assert step.attention.shape == (1, 6)
