@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from featurescape_jobs.captioning.beam import BeamOptions
 from featurescape_jobs.captioning.checkpoints import Checkpoints, EpochRow, Progress
 from featurescape_jobs.captioning.decoder import Decoder, Told
 from featurescape_jobs.captioning.describing import Describer
+from featurescape_jobs.captioning.encoder import PLACE
 from featurescape_jobs.captioning.examples import (
     IGNORED,
     Captioned,
@@ -23,9 +27,11 @@ from featurescape_jobs.captioning.examples import (
     epoch_order,
     one_of_each,
 )
-from featurescape_jobs.captioning.fitting import Alone, Batch, Fitting, Material, Options
+from featurescape_jobs.captioning.fitting import Alone, Batch, Fitting, Material, Options, falling
 from featurescape_jobs.captioning.grid_store import GridStore
 from featurescape_jobs.captioning.losses import Objective, Whole, doubly_stochastic
+from featurescape_jobs.captioning.mirror import Mirror
+from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.captioning.scores import Pair, score
 from featurescape_jobs.captioning.vocabulary import END, Vocabulary, tokens
 from featurescape_jobs.errors import SpecError
@@ -153,7 +159,9 @@ def material_of(drawn: list[Scene], held_out: int) -> tuple[Material, Vocabulary
 
 def options_of(epochs: int, patience: int = 100) -> Options:
     objective = Objective(1.0, "mean", 0.0)
-    return Options(epochs, 32, 1e-2, patience, one_caption=False, objective=objective, seed=3)
+    return Options(
+        epochs, 32, 1e-2, False, patience, one_caption=False, objective=objective, seed=3
+    )
 
 
 def fresh(vocabulary: Vocabulary, dropout: float = 0.1) -> Decoder:
@@ -251,15 +259,75 @@ def test_training_ends_when_the_held_out_loss_does_not_fall() -> None:
 
 def test_patience_ends_a_training(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(40), held_out=20)
-    options = Options(200, 4, 3e-2, 2, False, Objective(0.0, "mean", 0.0), 0)
+    options = Options(200, 4, 3e-2, False, 2, False, Objective(0.0, "mean", 0.0), 0)
     progress = fit(tmp_path, fresh(vocabulary, 0.0), material, options)
     assert progress.epochs_without_gain == 2
     assert len(progress.history) < 200
 
 
+def test_a_falling_rate_rises_first_and_ends_at_nothing() -> None:
+    rates = [falling(part / 100) for part in range(101)]
+    assert rates[0] == 0
+    assert rates[5] == pytest.approx(0.5)
+    assert rates[10] == 1
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0)
+    assert all(a > b for a, b in pairwise(rates[10:]))
+
+
+def test_with_a_falling_rate_the_last_steps_change_next_to_nothing(tmp_path: Path) -> None:
+    material, vocabulary = material_of(scenes(64), held_out=16)
+    moved = []
+    for falls in (False, True):
+        decoder, options = fresh(vocabulary, 0.0), replace(options_of(8), falling=falls)
+        states: list[torch.Tensor] = []
+        fitting = Fitting(decoder, material, options, Alone(CPU))
+        step = fitting._optimizer.step
+
+        def noted(step: Any = step, decoder: Decoder = decoder, states: Any = states) -> None:
+            step()
+            states.append(decoder.output.weight.detach().clone())
+
+        fitting._optimizer.step = noted  # type: ignore[method-assign, assignment]
+        fitting.run(Checkpoints(str(tmp_path / str(falls)), "checkpoints", "x"), unsaid)
+        moved.append(float((states[-1] - states[-2]).abs().max()))
+    stays, fell = moved
+    assert fell < 0.05 * stays
+
+
+def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path) -> None:
+    """All pictures have their shape on the left; one seen in the mirror is still described right."""
+    drawn = [replace(scene, column=0) for scene in scenes(160)]
+    material, _ = material_of(drawn, held_out=0)
+    texts = [[f"{scene.color} on the left"] for scene in drawn]
+    known = [["on the right"]]
+    vocabulary = Vocabulary.of((tokens(t) for of in texts + known for t in of), 1)
+    pairs = Pairs.of(texts, vocabulary, 20)
+    grid = Grid(CELLS, CELLS, DIMENSIONS + PLACE)
+    row, column = np.divmod(np.arange(CELLS * CELLS), CELLS)
+    place = np.stack([row, column], 1) * 2 / (CELLS - 1) - 1
+    places = np.broadcast_to(place.astype(np.float16), (len(drawn), *place.shape))
+    seen = np.concatenate([*(piece for piece in material.grids.pieces)])
+    store = GridStore([np.concatenate([seen, places], 2)], np.arange(len(drawn)), [])
+    everything = np.arange(len(drawn))
+    mirror = Mirror.of(grid, vocabulary)
+    material = Material(store, pairs, everything, everything[:20], mirror)
+    torch.manual_seed(0)
+    decoder = Decoder(grid.dimensions, SmallShape(16, 16, 32, 1, 0.0), vocabulary.size)
+    fit(tmp_path, decoder, material, options_of(epochs=15))
+    grids = store.batch(everything[:40])
+    said = Describer(decoder, vocabulary, CPU)
+
+    def sides(pictures: torch.Tensor) -> list[str]:
+        return [said.words(of[0])[-1] for of in said.describe(pictures, BeamOptions(3, 20))]
+
+    assert sides(grids).count("left") >= 38
+    assert sides(mirror.grids(grids, np.ones(40, np.bool_))).count("right") >= 38
+
+
 def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(40), held_out=8)
-    options = Options(3, 8, 1e36, 9, False, Objective(1.0, "mean", 0.0), 0)
+    options = Options(3, 8, 1e36, False, 9, False, Objective(1.0, "mean", 0.0), 0)
     with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
         fit(tmp_path, fresh(vocabulary), material, options)
 

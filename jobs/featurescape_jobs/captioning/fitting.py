@@ -1,9 +1,10 @@
 """The epochs of a captioner's training, on one process or on several that share each batch.
 
-Adam, gradients clipped to a norm of 5, and no more epochs once the held-out loss has not fallen for some. What an
-epoch reads, in which order and what it drops follows from the job's seed and the epoch, so that a training
-that was interrupted ends as it would have. Several processes have each batch's captions in turn; their
-gradients add up to those of one process, up to rounding and other dropout.
+Adam, gradients clipped to a norm of 5, and no more epochs once the held-out loss has not fallen for some; the
+learning rate stays, or rises and falls. What an epoch reads, in which order and what it drops follows from
+the job's seed and the epoch, so that a training that was interrupted ends as it would have. Several processes
+have each batch's captions in turn; their gradients add up to those of one process, up to rounding and other
+dropout.
 
 Memory: a batch of grids, and of it what the decoder keeps for the backward pass: (N, T, L, A) values.
 """
@@ -36,6 +37,8 @@ from featurescape_jobs.context import seed_for
 from featurescape_jobs.errors import SpecError
 
 CLIP_NORM = 5.0
+_RISE = 0.1
+"""Part of a training in which a learning rate that is to fall rises first."""
 Report = Callable[[int, int, str], None]
 """Takes captions done, captions in all, and a message for people."""
 
@@ -81,6 +84,8 @@ class Options:
     """At most."""
     batch_size: int
     learning_rate: float
+    falling: bool
+    """Whether the learning rate rises at first and falls to nothing, else it stays."""
     patience: int
     one_caption: bool
     """Whether an epoch reads one caption of each example."""
@@ -166,7 +171,8 @@ class Fitting:
         done, nats, words = 0, 0.0, 0
         module.train()
         with _seeded(seed_for(seed, f"worker {self._team.rank}"), self._team.device):
-            for batch in order:
+            for at, batch in enumerate(order):
+                self._set_rate((number - 1 + (at + 0.5) / len(order)) / options.epochs)
                 measured = self._step(module, batch)
                 nats, words = nats + measured.nats, words + measured.words
                 done += len(batch)
@@ -175,6 +181,14 @@ class Fitting:
                 report((number - 1) * len(chosen) + done, total, message)
         nats, count = self._team.sums([nats, words])
         return nats / count
+
+    def _set_rate(self, part: float) -> None:
+        """The learning rate after this part of all epochs."""
+        rate = self._options.learning_rate
+        if self._options.falling:
+            rate *= falling(part)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
 
     def _step(self, module: nn.Module, batch: Batch) -> Measured:
         lengths = self._material.pairs.lengths[batch.numbers]
@@ -199,7 +213,7 @@ class Fitting:
         material, device = self._material, self._team.device
         read, targets = material.pairs.batch(batch.numbers, self._decoder.vocabulary_size)
         grids = material.grids.batch(material.pairs.pictures[batch.numbers])
-        if (mirror := material.mirror) is not None:
+        if (mirror := material.mirror) is not None and batch.mirrored.any():
             grids = mirror.grids(grids, batch.mirrored)
             read, targets = (mirror.words(numbers, batch.mirrored) for numbers in (read, targets))
         told = module(grids.to(device), torch.from_numpy(read).to(device))
@@ -221,6 +235,17 @@ class Fitting:
                 sums = [sums[0] + found.nats, sums[1] + found.right, sums[2] + found.words]
         nats, right, words = self._team.sums(sums)
         return nats / words, right / words
+
+
+def falling(part: float) -> float:
+    """Of a learning rate, what is taken after this part of the training, 0 to 1.
+
+    Source: I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, without
+    restarts; the rise before it after P. Goyal et al., "Accurate, large minibatch SGD", 2017.
+    """
+    if part < _RISE:
+        return part / _RISE
+    return 0.5 + 0.5 * math.cos(math.pi * (part - _RISE) / (1 - _RISE))
 
 
 def _message(number: int, epochs: int, loss: float, progress: Progress) -> str:

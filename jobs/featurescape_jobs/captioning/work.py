@@ -177,6 +177,7 @@ def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
             epochs=spec.epochs or MAX_EPOCHS,
             batch_size=spec.batch_size or BATCH_SIZE,
             learning_rate=spec.learning_rate or LEARNING_RATE,
+            falling=how.learning_rate_schedule == "cosine",
             patience=how.patience,
             one_caption=how.captions_per_example == "one",
             objective=Objective(

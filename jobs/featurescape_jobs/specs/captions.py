@@ -57,6 +57,11 @@ class CaptionTrainingSpec(Spec):
         description="What an epoch reads of an example: all its captions, or one of them, another one "
         "in each epoch.",
     )
+    learning_rate_schedule: Literal["constant", "cosine"] = Field(
+        default="constant",
+        description="Whether the learning rate stays as it is, or rises to it over the first tenth of "
+        "`epochs` and falls along a cosine to nothing at their end.",
+    )
     mirrored: bool = Field(
         default=False,
         description="Whether half of the pictures, others in each epoch, are seen in a mirror, and left "
