@@ -18,7 +18,8 @@ Memory: the keys (N, L, A), and in training that again for every word.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -70,6 +71,52 @@ class Told(NamedTuple):
     """β, (N, T)"""
 
 
+Product = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Layer(NamedTuple):
+    """What the gates of an LSTM layer add up."""
+
+    from_below: Product
+    from_before: Product
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Layer:
+        """As torch computes it, with gradient."""
+        linear = functional.linear
+        return cls(
+            partial(linear, weight=parameters.theta_x, bias=parameters.bias_x),
+            partial(linear, weight=parameters.theta_h, bias=parameters.bias_h),
+        )
+
+
+def advance(
+    layers: Sequence[Layer],
+    from_x: torch.Tensor,
+    states: Sequence[State],
+    rows: torch.Tensor | None = None,
+) -> States:
+    """The states after a word, of R captions.
+
+    Args:
+        layers: the lowest first.
+        from_x: `Decoder.from_words` of the word before plus `Decoder.from_look` of the context, (R, 4 H).
+        states: before the word.
+        rows: (R,), which of the states each caption goes on from; None: each from its own.
+    """
+    after: list[State] = []
+    for layer, before in zip(layers, states, strict=True):
+        cell = before.cell
+        assert cell is not None
+        if after:
+            from_x = layer.from_below(after[-1].hidden)
+        from_h = layer.from_before(before.hidden)
+        if rows is not None:
+            from_h, cell = from_h[rows], cell[rows]
+        after.append(lstm_update(from_x + from_h, cell).state)
+    return tuple(after)
+
+
 class Decoder(nn.Module):
     """Grids of positions to words.
 
@@ -117,13 +164,14 @@ class Decoder(nn.Module):
         states = self.begin(seen.positions.mean(1))
         embedded = self.dropout(self.embedding(words))
         from_words = self.from_words(embedded)  # one large product instead of T small ones
+        layers = [Layer.of(parameters) for parameters in self.of_cells()]
         hidden, contexts, attention, gates = list[torch.Tensor](), [], [], []
         for from_word in from_words.unbind(1):
             top = states[-1].hidden
             weights = self.attention.weights(seen.keys, top)
             gate = torch.sigmoid(self.gate(top))
             context = gate * torch.bmm(weights[:, None], seen.positions)[:, 0]
-            states = self.advance(from_word + self.from_look(context), states)
+            states = advance(layers, from_word + self.from_look(context), states)
             hidden.append(states[-1].hidden)
             contexts.append(context)
             attention.append(weights)
@@ -154,40 +202,17 @@ class Decoder(nn.Module):
 
     def from_words(self, embedded: torch.Tensor) -> torch.Tensor:
         """The part of the lowest layer's gates that words (…, E) give: (…, 4 H)."""
-        lowest = self._of_cells()[0]
+        lowest = self.of_cells()[0]
         of_words = lowest.theta_x[:, : embedded.shape[-1]]
         return functional.linear(embedded, of_words, lowest.bias_x)
 
     def look_weight(self) -> torch.Tensor:
         """(4 H, D): what a context does to the lowest layer's gates."""
-        return self._of_cells()[0].theta_x[:, -self.dimensions :]
+        return self.of_cells()[0].theta_x[:, -self.dimensions :]
 
     def from_look(self, context: torch.Tensor) -> torch.Tensor:
         """The part of the lowest layer's gates that contexts z (R, D) give: (R, 4 H)."""
         return functional.linear(context, self.look_weight())
-
-    def advance(
-        self, from_x: torch.Tensor, states: Sequence[State], rows: torch.Tensor | None = None
-    ) -> States:
-        """The states after a word, of R captions.
-
-        Args:
-            from_x: `from_words` of the word before plus `from_look` of the context, (R, 4 H).
-            states: before the word.
-            rows: (R,), which of the states each caption goes on from; None: each from its own.
-        """
-        after: list[State] = []
-        for parameters, before in zip(self._of_cells(), states, strict=True):
-            assert before.cell is not None
-            if after:
-                below = after[-1].hidden
-                from_x = functional.linear(below, parameters.theta_x, parameters.bias_x)
-            from_h = functional.linear(before.hidden, parameters.theta_h, parameters.bias_h)
-            cell = before.cell
-            if rows is not None:
-                from_h, cell = from_h[rows], cell[rows]
-            after.append(lstm_update(from_x + from_h, cell).state)
-        return tuple(after)
 
     def tell(
         self, embedded: torch.Tensor, hidden: torch.Tensor, looked: torch.Tensor
@@ -197,5 +222,6 @@ class Decoder(nn.Module):
         logits: torch.Tensor = self.output(self.dropout(deep))
         return logits
 
-    def _of_cells(self) -> list[Parameters]:
+    def of_cells(self) -> list[Parameters]:
+        """Of the LSTM's layers, the lowest first."""
         return [Parameters.of(cell) for cell in self.cells if isinstance(cell, nn.LSTM)]

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
-from featurescape_jobs.captioning.decoder import Decoder, States
+from featurescape_jobs.captioning.decoder import Decoder, Layer, States, advance
 from featurescape_jobs.captioning.looks import open_looks
-from featurescape_jobs.recurrent.cells import State
+from featurescape_jobs.products import Product
+from featurescape_jobs.recurrent.cells import Parameters, State
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,20 @@ class Hoisted:
                 d = decoder.dimensions
                 mean, deviation = mean.new_zeros(d), deviation.new_ones(d)
             self.mean, self.deviation, key = mean, deviation, decoder.attention.key
-            self.key_weight = key.weight / deviation
-            self.key_bias = key.bias - self.key_weight @ self.mean
+            weight = key.weight / deviation
+            self.keys = Product(weight, key.bias - weight @ self.mean)
             both = [decoder.look_weight(), decoder.from_context.weight]
-            self.context_weight = torch.cat(both) / deviation
+            self.from_context = Product(torch.cat(both) / deviation)
+            self.layers = [_layer(parameters) for parameters in decoder.of_cells()]
             self.embedded = decoder.embedding.weight.detach()
             self.from_words = decoder.from_words(self.embedded)
+
+
+def _layer(parameters: Parameters) -> Layer:
+    return Layer(
+        Product(parameters.theta_x, parameters.bias_x),
+        Product(parameters.theta_h, parameters.bias_h),
+    )
 
 
 class Steps:
@@ -67,7 +75,7 @@ class Steps:
         if decoder.neck is not None:
             grids = decoder.see(grids).positions
         self._states = decoder.begin((grids.mean(1) - hoisted.mean) / hoisted.deviation)
-        keys = functional.linear(grids, hoisted.key_weight, hoisted.key_bias)
+        keys = hoisted.keys(grids)
         self._looks = open_looks(decoder.attention, keys, grids)
         self._device = grids.device
         self.vocabulary_size = decoder.vocabulary_size
@@ -96,11 +104,11 @@ class Steps:
         attention, raw = self._looks.look(hidden, of_parents)
         gates = torch.sigmoid(self._decoder.gate(hidden))
         contexts = gates * (raw - self._hoisted.mean)
-        both = functional.linear(contexts, self._hoisted.context_weight)
+        both = self._hoisted.from_context(contexts)
         embedded = self._hoisted.embedded[words]
         look, told = both[:, : -embedded.shape[1]], both[:, -embedded.shape[1] :]
         from_x = self._hoisted.from_words[words] + look[parents]
-        after = self._decoder.advance(from_x, before, parents)
+        after = advance(self._hoisted.layers, from_x, before, parents)
         logits = self._decoder.tell(embedded, after[-1].hidden, told[parents])
         return Step(logits.log_softmax(1), attention[parents], gates[parents, 0], after)
 
