@@ -41,8 +41,21 @@ def test_a_picture_is_the_same_in_every_batch_and_in_training() -> None:
     assert torch.allclose(decoder.see(several).positions[2], alone, rtol=0, atol=1e-12)
 
 
+def test_it_begins_with_the_means_of_neighbors_alone() -> None:
+    decoder = necked()
+    neck = decoder.neck
+    assert neck is not None
+    positions = pictures(3, seed=8)
+    found = neck(positions).reshape(3, 2, 3, 6)
+    whole = positions.reshape(3, 4, 5, 7)
+    first = neck.shorten(whole[:, :2, :2].mean((1, 2))[:, :, None, None])[:, :, 0, 0]
+    last = neck.shorten(whole[:, 2:, 4:].mean((1, 2))[:, :, None, None])[:, :, 0, 0]
+    torch.testing.assert_close(found[:, 0, 0], first)
+    torch.testing.assert_close(found[:, 1, 2], last)
+
+
 def test_a_position_sees_its_neighbors_and_none_that_is_far() -> None:
-    """One position of 4 × 5 reaches, by two convolutions of 3 × 3 and norms of the whole, what lies around it."""
+    """By two convolutions of 3 × 3; the norms, which see the whole, are left out."""
     neck = Neck(Grid(9, 9, 1), 4, 1).double().eval()
     for norm in neck.norms:
         norm.forward = lambda values: values  # type: ignore[method-assign]

@@ -4,13 +4,17 @@ An encoder that was trained to name things is asked what they are, and says litt
 chair's back is to its left is in no position's values alone. The neck compares neighbors, and makes of the
 grid a smaller one with values that the captions need::
 
-    h = relu(norm(reduce a))      h = relu(norm(mix h))      a' = h + relu(norm(refine h))
+    h = relu(norm(reduce a))      h = relu(norm(mix h))      a' = shorten(mean a) + norm(refine h)
 
-``reduce`` has 1 × 1 weights, ``mix`` 3 × 3 and the stride, ``refine`` 3 × 3. The norms are over all values of a
-picture, so that what is said of it does not depend on the batch, in training or after it.
+``reduce`` and ``shorten`` have 1 × 1 weights, ``mix`` and ``refine`` 3 × 3; ``mix`` has the stride, and over that
+many rows and columns the mean is taken. The second term begins at 0: the decoder finds its way through the first,
+which is linear, and whose mean over all pictures is 0 as that of a. (Without it all positions would have much
+in common, which drowns what one of them has: the decoder learned to do without the picture.) The norms are
+over all values of a picture, so that what is said of it does not depend on the batch, in training or after it.
 
-Source of the norm: Y. Wu and K. He, "Group normalization", 2018, with one group. Memory, for the backward pass:
-some ten grids of its own size.
+Sources: K. He et al., "Deep residual learning", 2016, with the shortcut of T. He et al., "Bag of tricks for image
+classification", 2019; Y. Wu and K. He, "Group normalization", 2018, with one group; the beginning at 0, P. Goyal
+et al., "Accurate, large minibatch SGD", 2017. Memory, for the backward pass: some ten grids of its own size.
 """
 
 from __future__ import annotations
@@ -53,10 +57,13 @@ class Neck(nn.Module):
         self.grid = grid
         self.gives = Grid(-(-grid.rows // stride), -(-grid.columns // stride), units)
         self.left_out = nn.Dropout2d(_LEFT_OUT)
+        self.mean = nn.AvgPool2d(stride, ceil_mode=True)
+        self.shorten = nn.Conv2d(grid.dimensions, units, 1)
         self.reduce = nn.Conv2d(grid.dimensions, units, 1)
         self.mix = nn.Conv2d(units, units, 3, stride, padding=1)
         self.refine = nn.Conv2d(units, units, 3, padding=1)
         self.norms = nn.ModuleList(nn.GroupNorm(1, units) for _ in range(3))
+        nn.init.zeros_(self.norms[-1].get_parameter("weight"))
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         """(N, L', units) of normalized positions (N, L, D)."""
@@ -64,7 +71,8 @@ class Neck(nn.Module):
         # The values of a position lie side by side: so the kernels read them as they are.
         values = positions.reshape(n, self.grid.rows, self.grid.columns, d).permute(0, 3, 1, 2)
         values = self.left_out(values)
-        for layer, norm in zip((self.reduce, self.mix, self.refine), self.norms, strict=True):
-            found = functional.relu(norm(layer(values)))
-            values = values + found if layer is self.refine else found
-        return values.flatten(2).transpose(1, 2)
+        of_reduced, of_mixed, of_refined = self.norms
+        compared = functional.relu(of_reduced(self.reduce(values)))
+        compared = functional.relu(of_mixed(self.mix(compared)))
+        found: torch.Tensor = self.shorten(self.mean(values)) + of_refined(self.refine(compared))
+        return found.flatten(2).transpose(1, 2)
