@@ -14,11 +14,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
+from featurescape.attempts import failure_of, manifest_of, progress_of
 from featurescape.jobstore import JobRecord, JobStore
 from featurescape.ray_cluster import LocalRay
 from featurescape.runner import (
@@ -29,8 +27,7 @@ from featurescape.runner import (
     Submission,
 )
 from featurescape.settings import Settings
-from featurescape_jobs.artifacts import Failure, Manifest, Progress, job_dir
-from featurescape_jobs.context import read_manifest
+from featurescape_jobs.artifacts import Progress, job_dir
 from featurescape_jobs.errors import (
     ArtifactError,
     FeaturescapeError,
@@ -38,7 +35,6 @@ from featurescape_jobs.errors import (
     NotFoundError,
     RequestError,
     WorkerLostError,
-    error_classes,
 )
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.storage import Storage
@@ -180,57 +176,19 @@ class Scheduler:
     def _settled(self, record: JobRecord) -> bool:
         """Whether storage alone decides how the attempt ended."""
         try:
-            manifest = self._manifest(record)
+            manifest = manifest_of(self._storage, record.id)
         except ArtifactError as error:
             return self._store.fail(record, error)
         if manifest is not None:
             return self._store.succeed(record, manifest.rows, manifest.error_rows)
-        failure = self._failure(record)
+        failure = failure_of(self._storage, record.id, record.attempt)
         if failure is None or record.stop_requested_at is not None:
             return False
-        return self._store.fail(record, _error_of(failure))
-
-    def _manifest(self, record: JobRecord) -> Manifest | None:
-        """The manifest, checked against the files; raises `ArtifactError` where it is damaged."""
-        try:
-            manifest = read_manifest(self._storage, record.id)
-        except ValidationError as error:
-            raise ArtifactError(f"manifest.json of {record.id} is damaged: {error}") from None
-        if manifest is None:
-            return None
-        if manifest.job_id != record.id:
-            raise ArtifactError(f"manifest.json of {record.id} is that of {manifest.job_id}")
-        paths = [f"{job_dir(record.id)}/{ref.path}" for ref in manifest.files]
-        try:
-            with ThreadPoolExecutor(8) as pool:
-                sizes = list(pool.map(self._storage.size, paths))
-        except NotFoundError as error:
-            raise ArtifactError(f"{error.message}, which the manifest names") from None
-        for ref, size in zip(manifest.files, sizes, strict=True):
-            if size != ref.size_bytes:
-                raise ArtifactError(
-                    f"{ref.path} has {size} bytes, the manifest says {ref.size_bytes}"
-                )
-        return manifest
-
-    def _failure(self, record: JobRecord) -> Failure | None:
-        """This attempt's own word on why it failed."""
-        try:
-            body = self._storage.read(f"{job_dir(record.id)}/failure.json")
-            failure = Failure.model_validate_json(body)
-        except (NotFoundError, ValidationError):
-            return None
-        return failure if failure.attempt == record.attempt else None
+        return self._store.fail(record, failure)
 
     def _keep_progress(self, record: JobRecord) -> Progress | None:
-        try:
-            body = self._storage.read(f"{job_dir(record.id)}/progress.json")
-            progress = Progress.model_validate_json(body)
-        except (NotFoundError, ValidationError):
-            return None
-        if progress.attempt != record.attempt:
-            return None
-        if progress.model_dump() != record.progress:
+        progress = progress_of(self._storage, record.id, record.attempt)
+        if progress is not None and progress.model_dump() != record.progress:
             self._store.set_progress(record, progress)
         return progress
 
@@ -395,8 +353,3 @@ class Scheduler:
 
 def _submission_id(record: JobRecord) -> str:
     return f"{record.id}-a{record.attempt}"
-
-
-def _error_of(failure: Failure) -> FeaturescapeError:
-    kind = error_classes().get(failure.code, FeaturescapeError)
-    return kind(failure.message, **failure.detail)
