@@ -37,7 +37,7 @@ def test_a_picture_is_the_same_in_every_batch_and_in_training() -> None:
     assert torch.allclose(decoder.see(several).positions[2], alone, rtol=0, atol=1e-12)
     assert decoder.neck is not None
     decoder.train()
-    decoder.neck.left_out.p = 0.0
+    decoder.neck.left_out.p = decoder.neck.whole_left_out.p = 0.0
     assert torch.allclose(decoder.see(several).positions[2], alone, rtol=0, atol=1e-12)
 
 
@@ -54,19 +54,34 @@ def test_it_begins_with_the_means_of_neighbors_alone() -> None:
     torch.testing.assert_close(found[:, 1, 2], last)
 
 
-def test_a_position_sees_its_neighbors_and_none_that_is_far() -> None:
-    """By two convolutions of 3 × 3; the norms, which see the whole, are left out."""
-    neck = Neck(Grid(9, 9, 1), 4, 1).double().eval()
+def moved_by_the_middle(neck: Neck) -> torch.Tensor:
+    """(9, 9): whether what comes out at a position depends on the middle of what goes in."""
     for norm in neck.norms:
         norm.forward = lambda values: values  # type: ignore[method-assign]
     grid = torch.zeros(1, 81, 1, dtype=torch.float64)
     before = neck(grid)
     grid[0, 40] = 1.0
-    moved = (neck(grid) - before).abs().sum(2).reshape(9, 9) > 0
-    assert moved[4, 4]
-    rows, columns = moved.nonzero(as_tuple=True)
-    assert 2 <= rows.min() <= rows.max() <= 6
-    assert 2 <= columns.min() <= columns.max() <= 6
+    return (neck(grid) - before).abs().sum(2).reshape(9, 9) > 0
+
+
+def test_a_position_sees_its_neighbors_and_the_whole() -> None:
+    """By two convolutions of 3 × 3; the norms, which see the whole, too, are left out."""
+    neck = Neck(Grid(9, 9, 1), 4, 1).double().eval()
+    rows, columns = moved_by_the_middle(neck).nonzero(as_tuple=True)
+    assert 2 <= rows.min() < 4 < rows.max() <= 6
+    assert 2 <= columns.min() < 4 < columns.max() <= 6
+    torch.nn.init.normal_(neck.whole.weight)
+    assert moved_by_the_middle(neck).all()
+
+
+def test_the_whole_knows_where() -> None:
+    torch.manual_seed(0)
+    neck = Neck(Grid(8, 8, 1), 4, 2).double().eval()
+    torch.nn.init.normal_(neck.whole.weight)
+    left = torch.zeros(1, 8, 8, 1, dtype=torch.float64)
+    left[:, :, 1] = 1.0
+    means = [neck(grid.reshape(1, 64, 1)).mean(1) for grid in (left, left.flip(2))]
+    assert not torch.allclose(*means, atol=1e-3)
 
 
 def test_word_by_word_it_says_what_the_whole_caption_says() -> None:
