@@ -7,13 +7,13 @@ grid a smaller one with values that the captions need::
     h = relu(norm(reduce a))      h = relu(norm(mix h))      g = whole relu(norm(shrink h))
     a' = shorten(mean a) + norm(refine h) + g
 
-``reduce`` and ``shorten`` have 1 × 1 weights, ``mix``, ``refine`` and ``shrink`` 3 × 3; ``mix`` has the stride, and
-over that many rows and columns the mean is taken; ``shrink`` has a stride of 2. g is the picture as a whole, by
-where what is in it, and the same at all positions: whatever the decoder looks at, it knows that, too. The
-second and the third term begin at 0: the decoder finds its way through the first, which is linear, and whose mean
-over all pictures is 0 as that of a. (Without it all positions would have much in common, which drowns what one
-of them has: the decoder learned to do without the picture.) The norms are over all values of a picture, so that
-what is said of it does not depend on the batch, in training or after it.
+``reduce`` and ``shorten`` have 1 × 1 weights, ``mix``, ``refine`` and ``shrink`` 3 × 3; ``mix`` has the stride,
+and over that many rows and columns the mean is taken; ``shrink`` has a stride of 2. g is the picture as a whole,
+by where what is in it, and the same at all positions: whatever the decoder looks at, it knows that, too. The
+second and the third term begin at 0: the decoder finds its way through the first, which is linear, and whose
+mean over all pictures is 0 as that of a. (Without it all positions would have much in common, which drowns what
+one of them has: the decoder learned to do without the picture.) The norms are over all values of a picture, so
+that what is said of it does not depend on the batch, in training or after it.
 
 Sources: K. He et al., "Deep residual learning", 2016, with the shortcut of T. He et al., "Bag of tricks for image
 classification", 2019; Y. Wu and K. He, "Group normalization", 2018, with one group; the beginning at 0, P. Goyal
