@@ -161,7 +161,7 @@ def test_the_manifest_of_a_training_says_how_well_the_held_out_part_is_described
 def test_fifty_pictures_are_learned_by_heart_through_a_neck(tmp_path: Path) -> None:
     drawn = scenes(50, seed=5)
     root = write_scenes(tmp_path / "scenes", drawn)
-    how = {"keep": "last", "patience": 100, "learning_rate_schedule": "cosine"}
+    how = {"keep": "last", "patience": 100, "bag_of_words_weight": 0.5}
     spec = training_spec(root, epochs=60, batch_size=8, learning_rate=2e-3, captions=how)
     spec["model"]["captioner"]["neck"] = {"units": 32}
     manifest = train(Storage(str(tmp_path)), spec)

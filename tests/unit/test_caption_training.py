@@ -72,10 +72,10 @@ def test_the_doubly_stochastic_term_by_hand() -> None:
 @pytest.mark.parametrize("reduction", ["positions_sum", "positions_mean", "mean"])
 def test_the_parts_of_a_batch_add_up_to_its_loss(reduction: str) -> None:
     torch.manual_seed(0)
-    told = Told(torch.randn(5, 4, 7), torch.rand(5, 4, 6), torch.rand(5, 4))
+    told = Told(torch.randn(5, 4, 7), torch.rand(5, 4, 6), torch.rand(5, 4), torch.randn(5, 7))
     targets = torch.randint(0, 7, (5, 4))
     targets[2, 3] = targets[3, 1:] = IGNORED
-    objective = Objective(0.7, reduction, label_smoothing=0.1)
+    objective = Objective(0.7, reduction, label_smoothing=0.1, bag_of_words=0.5)
     whole = Whole(5, int((targets != IGNORED).sum()))
     together = objective.measure(told, targets, whole)
     parts = [
@@ -90,13 +90,28 @@ def test_the_parts_of_a_batch_add_up_to_its_loss(reduction: str) -> None:
 def test_without_smoothing_and_penalty_the_loss_is_the_mean_cross_entropy() -> None:
     logits = torch.randn(2, 3, 5)
     targets = torch.tensor([[1, 2, 3], [4, 0, IGNORED]])
-    told = Told(logits, torch.rand(2, 3, 4), torch.rand(2, 3))
+    told = Told(logits, torch.rand(2, 3, 4), torch.rand(2, 3), torch.rand(2, 5))
     found = Objective(0.0, "mean", 0.0).measure(told, targets, Whole(2, 5))
     chances = logits.log_softmax(2)
     places = [(0, 0, 1), (0, 1, 2), (0, 2, 3), (1, 0, 4), (1, 1, 0)]
     expected = -sum(float(chances[place]) for place in places)
     assert float(found.loss) == pytest.approx(expected / 5, rel=1e-5)
     assert found.nats == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_words_in_any_order_are_asked_of_the_picture_alone() -> None:
+    alone = torch.randn(2, 5)
+    targets = torch.tensor([[1, 2, 3], [4, 0, IGNORED]])
+    told = Told(torch.randn(2, 3, 5), torch.rand(2, 3, 4), torch.rand(2, 3), alone)
+    without, with_them = (
+        Objective(0.0, "mean", 0.0, weight).measure(told, targets, Whole(2, 5))
+        for weight in (0.0, 2.0)
+    )
+    chances = alone.log_softmax(1)
+    words = [(0, 1), (0, 2), (0, 3), (1, 4), (1, 0)]
+    expected = -2.0 * sum(float(chances[word]) for word in words) / 5
+    assert float(with_them.loss - without.loss) == pytest.approx(expected, rel=1e-5)
+    assert with_them.nats == without.nats, "what is reported is the surprise at each word"
 
 
 # -- examples ----------------------------------------------------------------------------------

@@ -69,6 +69,8 @@ class Told(NamedTuple):
     """α, (N, T, L)"""
     gates: torch.Tensor
     """β, (N, T)"""
+    alone: torch.Tensor
+    """(N, V), logits of what the picture as a whole says, before any word"""
 
 
 Product = Callable[[torch.Tensor], torch.Tensor]
@@ -161,7 +163,8 @@ class Decoder(nn.Module):
             words: (N, T) int64: the start, then the words; behind the last one anything.
         """
         seen = self.see(grids)
-        states = self.begin(seen.positions.mean(1))
+        mean = seen.positions.mean(1)
+        states = self.begin(mean)
         embedded = self.dropout(self.embedding(words))
         from_words = self.from_words(embedded)  # one large product instead of T small ones
         layers = [Layer.of(parameters) for parameters in self.of_cells()]
@@ -178,7 +181,8 @@ class Decoder(nn.Module):
             gates.append(gate[:, 0])
         looked = self.from_context(torch.stack(contexts, 1))
         logits = self.tell(embedded, torch.stack(hidden, 1), looked)
-        return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1))
+        alone = self.output(torch.tanh(self.from_context(mean)))
+        return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1), alone)
 
     def standardize(self, grids: torch.Tensor) -> None:
         """Take mean and deviation of the D values from the grids (N, L, D) of some pictures."""

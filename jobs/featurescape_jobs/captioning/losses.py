@@ -1,5 +1,10 @@
 """What a captioner's training makes small: the surprise at each word, and positions that are never looked at.
 
+And, where it is asked for, the surprise at the caption's words in any order, of the picture alone: the words
+before say much about a word, and leave little for the picture to explain; here all is left to it.
+
+Source of the last: S. Ma et al., "Bag-of-words as target for neural machine translation", 2018.
+
 Memory: the logits of a batch, (N, T, V).
 """
 
@@ -55,11 +60,12 @@ def doubly_stochastic(attention: torch.Tensor, valid: torch.Tensor, reduction: s
 
 @dataclass(frozen=True)
 class Objective:
-    """Mean cross entropy of a word, and the doubly stochastic term with its weight."""
+    """Mean cross entropy of a word; with their weights the doubly stochastic term, and the words in any order."""
 
     penalty: float
     reduction: str
     label_smoothing: float
+    bag_of_words: float = 0.0
 
     def measure(self, told: Told, targets: torch.Tensor, whole: Whole) -> Measured:
         """Of captions whose words (N, T) are known, or `IGNORED`, and that are part of a batch."""
@@ -80,5 +86,8 @@ class Objective:
             share = 1.0 if self.reduction == "positions_mean" else len(targets) / whole.captions
             term = doubly_stochastic(told.attention, valid, self.reduction)
             loss = loss + self.penalty * share * term
+        if self.bag_of_words:
+            of_word = told.alone.log_softmax(1).gather(1, targets.clamp_min(0))
+            loss = loss - self.bag_of_words * (of_word * valid).sum() / whole.words
         right = int((told.logits.argmax(2) == targets).sum())
         return Measured(loss, float(nats.detach()), right, int(valid.sum()))

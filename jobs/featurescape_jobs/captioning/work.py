@@ -181,7 +181,10 @@ def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
             patience=how.patience,
             one_caption=how.captions_per_example == "one",
             objective=Objective(
-                how.attention_penalty, how.attention_reduction, how.label_smoothing
+                how.attention_penalty,
+                how.attention_reduction,
+                how.label_smoothing,
+                how.bag_of_words_weight,
             ),
             seed=spec.seed,
         )

@@ -29,6 +29,13 @@ class CaptionTrainingSpec(Spec):
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="Part of the target spread over all words."
     )
+    bag_of_words_weight: float = Field(
+        default=0.0,
+        ge=0,
+        le=1000,
+        description="Weight of the mean cross entropy of the caption's words in any order, given the "
+        "picture alone; with it a neck learns sooner what the words are about.",
+    )
     attention_penalty: float = Field(
         default=1.0,
         ge=0,
