@@ -37,7 +37,7 @@ FURNITURE = "/usr/share/sweethome3d/furniture"
 ENCODER = {"name": "efficientnet_lite0", "layers": ["blocks.4", "blocks.10"]}
 """Colors are known early in the network, things later; the end knows no more how they stand."""
 UNITS = {"embedding_units": 256, "attention_units": 256, "hidden_units": 256}
-SHAPE = {"neck": {"units": 192}, **UNITS, "dropout": 0.5}
+SHAPE = {"neck": {"units": 256}, **UNITS, "dropout": 0.5}
 CAMERAS = {
     "views": 12,
     "rings": 3,
@@ -47,7 +47,6 @@ CAMERAS = {
 }
 """The four sides at three heights: a word for each."""
 HOW = {
-    "bag_of_words_weight": 1.0,
     "captions_per_example": "one",
     "label_smoothing": 0.1,
     "learning_rate_schedule": "cosine",
@@ -105,7 +104,7 @@ def training_spec(renders: str, epochs: int) -> dict[str, Any]:
         "validation_split": "val",
         "model": {"name": "captioner", "captioner": {"encoder": ENCODER, **SHAPE}},
         "epochs": epochs,
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-3,
         "captions": HOW,
     }
 
