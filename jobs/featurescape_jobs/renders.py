@@ -4,17 +4,18 @@ Input: the dataset `meshes`.
 
 Output, kind ``renders``, one Parquet file per shard: example_id (``<category>/<model>``), label, locator, name,
 category, color (one of the eleven basic color terms, that of most of the surface that is seen), color_share,
-color_hex, views, azimuths and elevations in degrees (one per view), distance (in diagonals of the mesh's bounding
-box), faces, vertices, missing (materials and textures that could not be read), thumbnail (struct {bytes, path}).
+color_hex, symmetry (how often it looks the same in a turn), footprint (depth over width), views, azimuths and
+elevations in degrees (one per view), distance (in diagonals of the mesh's bounding box), faces, vertices, missing
+(materials and textures that could not be read), thumbnail (struct {bytes, path}).
 Kind ``renders_tar``, an archive per shard with the same name: ``<category>/<model>/rendering/NN.png`` (RGBA,
 ``image_px`` square, clear where nothing is), ``rendering_metadata.txt`` and ``renderings.txt``. Kind ``errors``:
 one row per mesh that could not be rendered, with a code. Details: classes, views, image_px, error codes.
 
-Cost: a mesh is read once and rendered ``views`` times, and four times more without light for its color. CPU
-time with furniture of 9,000 triangles on average, 24 views of 137 px: 290 ms a mesh, of that 40 to read it, 180
-for the views (7.5 each), 30 for the color, 30 for the PNGs; 820 models are 2 minutes of two cores. A worker
-uses one thread, whatever ``cpus_per_worker``. It holds one mesh with its textures, 100 to 250 MB of VTK and Mesa,
-and the pictures of one shard: 64 MB, which the archive doubles.
+Cost: a mesh is read once and rendered ``views`` times, four times more without light for its color, and four for
+its symmetry. CPU time with furniture of 9,000 triangles on average, 24 views of 137 px, the last not counted:
+290 ms a mesh, of that 40 to read it, 180 for the views (7.5 each), 30 for the color, 30 for the PNGs; 820 models
+are 2 minutes of two cores. A worker uses one thread, whatever ``cpus_per_worker``. It holds one mesh with its
+textures, 100 to 250 MB of VTK and Mesa, and the pictures of one shard: 64 MB, which the archive doubles.
 
 Failure modes: the dataset gives no meshes (`SpecError`), is missing or empty (`DatasetError`), no library to
 render with (`FeaturescapeError`, names the packages). A mesh that cannot be read, is empty or too large

@@ -79,7 +79,8 @@ Product = Callable[[torch.Tensor], torch.Tensor]
 class Layer(NamedTuple):
     """What the gates of an LSTM layer add up."""
 
-    from_below: Product
+    from_below: Product | None
+    """None: it is not asked for, as of the lowest."""
     from_before: Product
 
     @classmethod
@@ -111,6 +112,7 @@ def advance(
         cell = before.cell
         assert cell is not None
         if after:
+            assert layer.from_below is not None
             from_x = layer.from_below(after[-1].hidden)
         from_h = layer.from_before(before.hidden)
         if rows is not None:

@@ -49,16 +49,16 @@ class Hoisted:
             self.keys = Product(weight, key.bias - weight @ self.mean)
             both = [decoder.look_weight(), decoder.from_context.weight]
             self.from_context = Product(torch.cat(both) / deviation)
-            self.layers = [_layer(parameters) for parameters in decoder.of_cells()]
+            self.layers = _layers(*decoder.of_cells())
             self.embedded = decoder.embedding.weight.detach()
             self.from_words = decoder.from_words(self.embedded)
 
 
-def _layer(parameters: Parameters) -> Layer:
-    return Layer(
-        Product(parameters.theta_x, parameters.bias_x),
-        Product(parameters.theta_h, parameters.bias_h),
-    )
+def _layers(lowest: Parameters, *others: Parameters) -> list[Layer]:
+    """What the lowest adds up of words and contexts is in `Hoisted` already."""
+    below = [None, *(Product(one.theta_x, one.bias_x) for one in others)]
+    before = [Product(one.theta_h, one.bias_h) for one in (lowest, *others)]
+    return [Layer(*both) for both in zip(below, before, strict=True)]
 
 
 class Steps:
