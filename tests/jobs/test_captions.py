@@ -34,6 +34,7 @@ from featurescape_jobs.specs import (
     parse_spec,
 )
 from featurescape_jobs.storage import Storage
+from killing import killing
 from pixel_networks import one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
@@ -347,30 +348,9 @@ def ray_address() -> Iterator[str]:
 def test_captions_are_the_same_when_workers_are_killed(trained: Path, ray_address: str) -> None:
     spec = spec_of(trained, shard_size=3, max_words=12)
     _, quiet, _ = describe(trained, spec, "captions-000000000001")
-    killed, stop = list[int](), threading.Event()
-    tries = trained / "jobs/captions-000000000002/work/tries"
-
-    def kill_two() -> None:
-        """Workers of this test, by the process ids that they noted, while they are at a shard."""
-        seen: set[str] = set()
-        while not stop.wait(0.02) and len(killed) < 2:
-            for path in sorted(tries.iterdir()) if tries.exists() else []:
-                if path.name in seen or path.name.endswith(".tmp"):
-                    continue
-                seen.add(path.name)
-                pid = int(path.read_text().rpartition(":")[2])
-                if pid not in killed and psutil.pid_exists(pid):
-                    psutil.Process(pid).kill()
-                    killed.append(pid)
-                    break
-
-    killer = threading.Thread(target=kill_two)
-    killer.start()
-    try:
+    work = trained / "jobs/captions-000000000002/work"
+    with killing(work, 2) as killed:
         outcome, rows, _ = describe(trained, spec, "captions-000000000002", ray_address=ray_address)
-    finally:
-        stop.set()
-        killer.join()
     assert len(killed) == 2
     assert (outcome.rows, outcome.error_rows) == (len(TEST), 0)
     assert rows == quiet

@@ -1,8 +1,6 @@
 """A features job over a Ray cluster of two nodes on one machine."""
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.storage import Storage
+from killing import Try, Work, killing
 
 JOB = "features-0123456789ab"
 SPEC = {
@@ -52,30 +51,39 @@ def run_job(root: Path, ray_address: str | None) -> tuple[Manifest, pa.Table]:
     return manifest, pa.concat_tables([storage.read_table(path) for path in files])
 
 
+class SecondShardBesideAnother:
+    """Chooses the worker that began first, at its second shard or later, once the other node works.
+
+    It is halted until then: how long a worker takes to start differs by more than the job lasts.
+    """
+
+    def __init__(self) -> None:
+        self.halted: psutil.Process | None = None
+
+    def __call__(self, work: Work) -> Try | None:
+        tries = work.tries()
+        if not tries:
+            return None
+        first = tries[0]
+        if len({each.node for each in tries}) == 1:
+            if self.halted is None:
+                self.halted = psutil.Process(first.pid)
+                self.halted.suspend()
+            return None
+        if self.halted is not None:
+            self.halted.resume()
+        later = [each for each in tries if each.pid == first.pid][1:]
+        return next((each for each in later if not work.is_done(each)), None)
+
+
 @pytest.mark.ray
 def test_both_nodes_work_and_a_killed_worker_loses_nothing(tmp_path: Path, two_nodes: str) -> None:
-    tries = tmp_path / f"cluster/jobs/{JOB}/work/tries"
-    killed: list[int] = []
-
-    def kill_one_in_the_middle() -> None:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            started = list(tries.glob("*-*")) if tries.is_dir() else []
-            if len(started) >= 8:
-                newest = max(started, key=lambda path: path.stat().st_mtime)
-                pid = int(newest.read_text().rpartition(":")[2])
-                psutil.Process(pid).kill()
-                killed.append(pid)
-                return
-            time.sleep(0.01)
-
-    killer = threading.Thread(target=kill_one_in_the_middle)
-    killer.start()
-    manifest, table = run_job(tmp_path / "cluster", two_nodes)
-    killer.join()
+    work = tmp_path / f"cluster/jobs/{JOB}/work"
+    with killing(work, 1, SecondShardBesideAnother()) as killed:
+        manifest, table = run_job(tmp_path / "cluster", two_nodes)
     assert len(killed) == 1
     assert manifest.details["nodes"] == 2
-    assert len(list(tries.iterdir())) == 30 + 1  # only the killed worker's shard was tried twice
+    assert len(list((work / "tries").iterdir())) == 30 + 1  # only the killed worker's shard, twice
     assert (manifest.rows, manifest.error_rows) == (1797, 0)
     _, undisturbed = run_job(tmp_path / "alone", None)
     assert table.sort_by("example_id").equals(undisturbed.sort_by("example_id"))

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pytest
 import torch
@@ -305,47 +301,3 @@ def test_the_time_that_a_picture_may_take_grows_with_its_work() -> None:
     assert dreams.picture_seconds(zoom) - 60 == pytest.approx(
         100 * (dreams.picture_seconds(small) - 60)
     )
-
-
-@pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield "auto"
-    ray.shutdown()
-
-
-@pytest.mark.ray
-def test_killed_workers_leave_every_pixel_as_it_is(tmp_path: Path, ray_address: str) -> None:
-    folder = write_photos(tmp_path / "in", [(60 + n % 3, 50) for n in range(24)])
-    spec = spec_of(folder, shard_size=3, iterations=6)
-    _, quiet, _ = dream(tmp_path / "quiet", spec)
-    tries = tmp_path / f"out/jobs/{JOB}/work/tries"
-    killed: list[int] = []
-    stop = threading.Event()
-
-    def kill_three() -> None:
-        """Workers of this test, by the process ids that they noted, while they are at a shard."""
-        seen: set[str] = set()
-        while not stop.wait(0.05) and len(killed) < 3:
-            for path in sorted(tries.iterdir()) if tries.exists() else []:
-                if path.name in seen or path.name.endswith(".tmp"):
-                    continue
-                seen.add(path.name)
-                pid = int(path.read_text().rpartition(":")[2])
-                if pid not in killed and psutil.pid_exists(pid):
-                    time.sleep(0.2)
-                    psutil.Process(pid).kill()
-                    killed.append(pid)
-                    break
-
-    killer = threading.Thread(target=kill_three)
-    killer.start()
-    try:
-        outcome, rows, _ = dream(tmp_path / "out", spec, ray_address=ray_address)
-    finally:
-        stop.set()
-        killer.join()
-    assert len(killed) == 3
-    assert (outcome.rows, outcome.error_rows) == (24, 0)
-    assert rows == quiet

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -21,6 +16,7 @@ from featurescape_jobs import dreams, units
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.specs import DreamsSpec, UnitsSpec
 from featurescape_jobs.storage import Storage
+from killing import killing
 
 Run = Callable[[Any, RunContext], Outcome]
 PHOTOS = 24
@@ -90,53 +86,22 @@ def ray_address() -> Iterator[str]:
     ray.shutdown()
 
 
-@contextmanager
-def killing(tries: Path, count: int) -> Iterator[list[int]]:
-    """Kill workers of this test, by the process ids that they note, while they are at a shard."""
-    killed: list[int] = []
-    stop = threading.Event()
-
-    def kill() -> None:
-        seen: set[str] = set()
-        while not stop.wait(0.02) and len(killed) < count:
-            for path in sorted(tries.iterdir()) if tries.exists() else []:
-                if path.name in seen or path.name.endswith(".tmp"):
-                    continue
-                seen.add(path.name)
-                pid = int(path.read_text().rpartition(":")[2])
-                if pid in killed:
-                    continue
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    time.sleep(0.05)
-                    psutil.Process(pid).kill()
-                    killed.append(pid)
-                    break
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        yield killed
-    finally:
-        stop.set()
-        killer.join()
-
-
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    ("make", "tries"),
+    ("make", "work"),
     [
-        (dreams_of, "work/tries"),
-        (units_of, "work/tries"),
-        (units_of, "work/channels/tries"),
+        (dreams_of, "work"),
+        (units_of, "work"),
+        (units_of, "work/channels"),
     ],
     ids=["dreams", "units while it scans", "units while it makes pages"],
 )
 def test_killed_workers_leave_every_pixel_as_it_is(
-    tmp_path: Path, ray_address: str, make: Callable[[Path], tuple[Run, Any]], tries: str
+    tmp_path: Path, ray_address: str, make: Callable[[Path], tuple[Run, Any]], work: str
 ) -> None:
     run, spec = make(write_photos(tmp_path / "in"))
     _, quiet = done(run, spec, tmp_path / "quiet", None)
-    folder = tmp_path / f"out/jobs/{spec.job}-0123456789ab" / tries
+    folder = tmp_path / f"out/jobs/{spec.job}-0123456789ab" / work
     with killing(folder, 3) as killed:
         outcome, rows = done(run, spec, tmp_path / "out", ray_address)
     assert len(killed) == 3
