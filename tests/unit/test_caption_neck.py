@@ -14,6 +14,8 @@ def necked(stride: int = 2) -> Decoder:
     torch.manual_seed(0)
     decoder = Decoder(7, SmallShape(), 9, Neck(Grid(4, 5, 7), 6, stride)).double().eval()
     decoder.standardize(pictures(20, seed=5))
+    assert decoder.from_whole is not None
+    torch.nn.init.normal_(decoder.from_whole.weight)
     return decoder.requires_grad_(False)
 
 
@@ -46,7 +48,7 @@ def test_it_begins_with_the_means_of_neighbors_alone() -> None:
     neck = decoder.neck
     assert neck is not None
     positions = pictures(3, seed=8)
-    found = neck(positions).reshape(3, 2, 3, 6)
+    found = neck(positions).positions.reshape(3, 2, 3, 6)
     whole = positions.reshape(3, 4, 5, 7)
     first = neck.shorten(whole[:, :2, :2].mean((1, 2))[:, :, None, None])[:, :, 0, 0]
     last = neck.shorten(whole[:, 2:, 4:].mean((1, 2))[:, :, None, None])[:, :, 0, 0]
@@ -54,34 +56,45 @@ def test_it_begins_with_the_means_of_neighbors_alone() -> None:
     torch.testing.assert_close(found[:, 1, 2], last)
 
 
-def moved_by_the_middle(neck: Neck) -> torch.Tensor:
-    """(9, 9): whether what comes out at a position depends on the middle of what goes in."""
+def test_a_position_sees_its_neighbors() -> None:
+    """By two convolutions of 3 × 3; the norms, which see the whole, are left out."""
+    neck = Neck(Grid(9, 9, 1), 4, 1).double().eval()
     for norm in neck.norms:
         norm.forward = lambda values: values  # type: ignore[method-assign]
     grid = torch.zeros(1, 81, 1, dtype=torch.float64)
-    before = neck(grid)
+    before = neck(grid).positions
     grid[0, 40] = 1.0
-    return (neck(grid) - before).abs().sum(2).reshape(9, 9) > 0
-
-
-def test_a_position_sees_its_neighbors_and_the_whole() -> None:
-    """By two convolutions of 3 × 3; the norms, which see the whole, too, are left out."""
-    neck = Neck(Grid(9, 9, 1), 4, 1).double().eval()
-    rows, columns = moved_by_the_middle(neck).nonzero(as_tuple=True)
+    moved = (neck(grid).positions - before).abs().sum(2).reshape(9, 9) > 0
+    rows, columns = moved.nonzero(as_tuple=True)
     assert 2 <= rows.min() < 4 < rows.max() <= 6
     assert 2 <= columns.min() < 4 < columns.max() <= 6
-    torch.nn.init.normal_(neck.whole.weight)
-    assert moved_by_the_middle(neck).all()
 
 
-def test_the_whole_knows_where() -> None:
+def of_mirrored() -> tuple[Decoder, torch.Tensor]:
+    """A decoder, and the grids of a picture and its mirror image."""
     torch.manual_seed(0)
-    neck = Neck(Grid(8, 8, 1), 4, 2).double().eval()
-    torch.nn.init.normal_(neck.whole.weight)
+    decoder = Decoder(1, SmallShape(), 9, Neck(Grid(8, 8, 1), 4, 2)).double().eval()
     left = torch.zeros(1, 8, 8, 1, dtype=torch.float64)
     left[:, :, 1] = 1.0
-    means = [neck(grid.reshape(1, 64, 1)).mean(1) for grid in (left, left.flip(2))]
-    assert not torch.allclose(*means, atol=1e-3)
+    return decoder, torch.cat([left, left.flip(2)]).reshape(2, 64, 1)
+
+
+def test_the_whole_knows_where_and_is_said_of_every_word() -> None:
+    decoder, both = of_mirrored()
+    assert decoder.from_whole is not None
+    words = torch.tensor([[9, 3, 5]]).expand(2, 3)
+    nothing = decoder(both, words)
+    torch.nn.init.normal_(decoder.from_whole.weight)
+    told = decoder(both, words)
+    added = told.logits - nothing.logits
+    assert not torch.allclose(added[0], added[1], atol=1e-3)
+    torch.testing.assert_close(added, told.alone[:, None].expand(2, 3, 9))
+    torch.testing.assert_close(told.attention, nothing.attention)
+
+
+def test_what_the_whole_says_begins_at_nothing() -> None:
+    decoder, both = of_mirrored()
+    assert not decoder(both, torch.tensor([[9]]).expand(2, 1)).alone.any()
 
 
 def test_word_by_word_it_says_what_the_whole_caption_says() -> None:

@@ -5,10 +5,13 @@ mean 0 and variance 1 over all positions of the training's pictures, or what a `
 
     α_t = attention(a, h_{t-1})             β_t = σ(w · h_{t-1})         z_t = β_t Σ_l α_tl a_l
     h_t, C_t = LSTM([E y_{t-1}, z_t], h_{t-1}, C_{t-1})
-    p(y_t) = softmax(L_o tanh(E y_{t-1} + L_h h_t + L_z z_t))
+    p(y_t) = softmax(L_o tanh(E y_{t-1} + L_h h_t + L_z z_t) + L_g g)
 
-With several layers each reads h of the one below, and the top one asks, looks and tells. h_0 and C_0 of every
-layer are tanh of a linear function of the mean position.
+L_g g is there with a neck only: what the picture as a whole makes of every word, whatever came before it. (What is
+looked at is a sum over positions, in which the left of a thing is hardly another than its right: without this
+term captioners were slow to learn from which side a thing is seen.) With several layers each reads h of the one
+below, and the top one asks, looks and tells. h_0 and C_0 of every layer are tanh of a linear function of the mean
+position.
 
 Source: K. Xu et al., "Show, attend and tell: neural image caption generation with visual attention", 2015,
 equations 1 to 15 with soft attention; a forget bias of 1 after R. Jozefowicz et al., 2015.
@@ -58,6 +61,8 @@ class Seen(NamedTuple):
     """a, (N, L, D), normalized, behind the neck."""
     keys: torch.Tensor
     """(N, L, A)"""
+    whole: torch.Tensor | None
+    """L_g g, (N, V); None without a neck."""
 
 
 class Told(NamedTuple):
@@ -152,6 +157,11 @@ class Decoder(nn.Module):
         self.from_context = nn.Linear(dimensions, e, bias=False)
         self.dropout = nn.Dropout(shape.dropout)
         self.output = nn.Linear(e, vocabulary_size)
+        self.from_whole = None
+        if neck is not None:
+            self.from_whole = nn.Linear(neck.whole_units, vocabulary_size)
+            for parameter in self.from_whole.parameters():
+                nn.init.zeros_(parameter)
         nn.init.normal_(self.embedding.weight, std=0.1)  # as large as what the others add to it
         for cell in self.cells:
             assert isinstance(cell, nn.LSTM)
@@ -182,8 +192,11 @@ class Decoder(nn.Module):
             attention.append(weights)
             gates.append(gate[:, 0])
         looked = self.from_context(torch.stack(contexts, 1))
-        logits = self.tell(embedded, torch.stack(hidden, 1), looked)
-        alone = self.output(torch.tanh(self.from_context(mean)))
+        whole = None if seen.whole is None else seen.whole[:, None]
+        logits = self.tell(embedded, torch.stack(hidden, 1), looked, whole)
+        alone = seen.whole
+        if alone is None:
+            alone = self.output(torch.tanh(self.from_context(mean)))
         return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1), alone)
 
     def standardize(self, grids: torch.Tensor) -> None:
@@ -197,9 +210,11 @@ class Decoder(nn.Module):
         """What is computed once for pictures (N, L, D)."""
         # Not position by position: what is next to nothing would be as loud as the object.
         positions = (grids - self.get_buffer("mean")) / self.get_buffer("deviation")
-        if self.neck is not None:
-            positions = self.neck(positions)
-        return Seen(positions, self.attention.key(positions))
+        whole = None
+        if self.neck is not None and self.from_whole is not None:
+            positions, whole = self.neck(positions)
+            whole = self.from_whole(whole)
+        return Seen(positions, self.attention.key(positions), whole)
 
     def begin(self, mean: torch.Tensor) -> States:
         """h_0 and C_0 of N pictures, from the mean of their positions (N, D)."""
@@ -221,12 +236,16 @@ class Decoder(nn.Module):
         return functional.linear(context, self.look_weight())
 
     def tell(
-        self, embedded: torch.Tensor, hidden: torch.Tensor, looked: torch.Tensor
+        self,
+        embedded: torch.Tensor,
+        hidden: torch.Tensor,
+        looked: torch.Tensor,
+        whole: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Logits (…, V) from the word before (…, E), the state (…, H) and L_z z (…, E)."""
+        """Logits (…, V) from the word before (…, E), the state (…, H), L_z z (…, E) and L_g g (…, V)."""
         deep = torch.tanh(embedded + self.from_hidden(hidden) + looked)
         logits: torch.Tensor = self.output(self.dropout(deep))
-        return logits
+        return logits if whole is None else logits + whole
 
     def of_cells(self) -> list[Parameters]:
         """Of the LSTM's layers, the lowest first."""

@@ -2,23 +2,22 @@
 
 An encoder that was trained to name things is asked what they are, and says little of how they stand: whether a
 chair's back is to its left is in no position's values alone. The neck compares neighbors, and makes of the
-grid a smaller one with values that the captions need::
+grid a smaller one with values that the captions need, and one vector g of the picture as a whole::
 
-    h = relu(norm(reduce a))      h = relu(norm(mix h))      g = whole relu(norm(shrink h))
-    a' = shorten(mean a) + norm(refine h) + g
+    h = relu(norm(reduce a))      h = relu(norm(mix h))      g = relu(norm(shrink h))
+    a' = shorten(mean a) + norm(refine h)
 
 ``reduce`` and ``shorten`` have 1 × 1 weights, ``mix``, ``refine`` and ``shrink`` 3 × 3; ``mix`` has the stride,
-and over that many rows and columns the mean is taken; ``shrink`` has a stride of 2. g is the picture as a whole,
-by where what is in it, and the same at all positions: whatever the decoder looks at, it knows that, too. The
-second and the third term begin at 0: the decoder finds its way through the first, which is linear, and whose
-mean over all pictures is 0 as that of a. (Without it all positions would have much in common, which drowns what
-one of them has: the decoder learned to do without the picture.) The norms are over all values of a picture, so
-that what is said of it does not depend on the batch, in training or after it.
+and over that many rows and columns the mean is taken; ``shrink`` has a stride of 2. g is all that ``shrink``
+gives, one position after the other: it knows what is where, which a sum over positions, as attention makes,
+does not. The second term of a' begins at 0: the decoder finds its way through the first, which is linear, and
+whose mean over all pictures is 0 as that of a. (Without it all positions would have much in common, which drowns
+what one of them has: the decoder learned to do without the picture.) The norms are over all values of a picture,
+so that what is said of it does not depend on the batch, in training or after it.
 
 Sources: K. He et al., "Deep residual learning", 2016, with the shortcut of T. He et al., "Bag of tricks for image
 classification", 2019; Y. Wu and K. He, "Group normalization", 2018, with one group; the beginning at 0, P. Goyal
-et al., "Accurate, large minibatch SGD", 2017; the whole at every position, Y. Cao et al., "GCNet", 2019, which
-forgets where. Memory, for the backward pass: some ten grids of its own size.
+et al., "Accurate, large minibatch SGD", 2017. Memory, for the backward pass: some ten grids of its own size.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from torch.nn import functional
 _LEFT_OUT = 0.1
 """Of the encoder's values, each at all positions of a picture, while the neck learns."""
 _OF_WHOLE_LEFT_OUT = 0.5
-"""Of the values that say what the picture is as a whole: there are many, and few pictures."""
+"""Of g's values: there are many, and few pictures."""
 _SHRUNK_UNITS = 128
 
 
@@ -50,8 +49,17 @@ class Grid(NamedTuple):
         return self.rows * self.columns
 
 
+class Found(NamedTuple):
+    """What a neck makes of N pictures."""
+
+    positions: torch.Tensor
+    """a', (N, L', units)"""
+    whole: torch.Tensor
+    """g, (N, W)"""
+
+
 class Neck(nn.Module):
-    """Grids to grids.
+    """Grids to smaller ones, and to a vector each.
 
     Args:
         grid: of the encoder.
@@ -71,15 +79,15 @@ class Neck(nn.Module):
         self.refine = nn.Conv2d(units, units, 3, padding=1)
         self.shrink = nn.Conv2d(units, _SHRUNK_UNITS, 3, 2, padding=1)
         cells = -(-self.gives.rows // 2) * -(-self.gives.columns // 2)
+        self.whole_units = cells * _SHRUNK_UNITS
+        """W."""
         self.whole_left_out = nn.Dropout(_OF_WHOLE_LEFT_OUT)
-        self.whole = nn.Linear(cells * _SHRUNK_UNITS, units)
         after = (units, units, units, _SHRUNK_UNITS)
         self.norms = nn.ModuleList(nn.GroupNorm(1, channels) for channels in after)
-        for last in (self.norms[2].get_parameter("weight"), self.whole.weight, self.whole.bias):
-            nn.init.zeros_(last)
+        nn.init.zeros_(self.norms[2].get_parameter("weight"))
 
-    def forward(self, positions: torch.Tensor) -> torch.Tensor:
-        """(N, L', units) of normalized positions (N, L, D)."""
+    def forward(self, positions: torch.Tensor) -> Found:
+        """Of normalized positions (N, L, D)."""
         n, _, d = positions.shape
         # The values of a position lie side by side: so the kernels read them as they are.
         values = positions.reshape(n, self.grid.rows, self.grid.columns, d).permute(0, 3, 1, 2)
@@ -88,7 +96,5 @@ class Neck(nn.Module):
         compared = functional.relu(of_reduced(self.reduce(values)))
         compared = functional.relu(of_mixed(self.mix(compared)))
         shrunk = functional.relu(of_shrunk(self.shrink(compared))).flatten(1)
-        whole = self.whole(self.whole_left_out(shrunk))
-        found: torch.Tensor = self.shorten(self.mean(values)) + of_refined(self.refine(compared))
-        found = found.flatten(2).transpose(1, 2) + whole[:, None]
-        return found
+        near = self.shorten(self.mean(values)) + of_refined(self.refine(compared))
+        return Found(near.flatten(2).transpose(1, 2), self.whole_left_out(shrunk))
