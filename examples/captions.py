@@ -2,7 +2,7 @@
 
     apt-get install sweethome3d-furniture
     FEATURESCAPE_ALLOWED_ROOTS=/usr/share/sweethome3d featurescape serve &
-    python examples/captions.py [--limit 820] [--epochs 20] [--url http://127.0.0.1:8090]
+    python examples/captions.py [--limit 820] [--epochs 24] [--url http://127.0.0.1:8090]
 
 Each model is rendered from its four sides, at eye level, slightly above and high above. A captioner learns the
 captions that a grammar gives the views ("a brown armchair seen from the left, slightly above"), and describes
@@ -34,10 +34,10 @@ from featurescape_jobs.captioning.nouns import noun_of
 from featurescape_jobs.models import MODELS
 
 FURNITURE = "/usr/share/sweethome3d/furniture"
-ENCODER = {"name": "efficientnet_lite0", "layers": ["blocks.4", "blocks.10"]}
+ENCODER = {"name": "efficientnet_lite0", "layers": ["blocks.1", "blocks.4", "blocks.10"]}
 """Colors are known early in the network, things later; the end knows no more how they stand."""
-UNITS = {"embedding_units": 256, "attention_units": 256, "hidden_units": 256}
-SHAPE = {"neck": {"units": 256}, **UNITS, "dropout": 0.5}
+UNITS = {"embedding_units": 128, "attention_units": 128, "hidden_units": 128}
+SHAPE = {"neck": {"units": 192}, **UNITS, "dropout": 0.3}
 CAMERAS = {
     "views": 12,
     "rings": 3,
@@ -47,13 +47,14 @@ CAMERAS = {
 }
 """The four sides at three heights: a word for each."""
 HOW = {
+    "bag_of_words_weight": 0.3,
     "captions_per_example": "one",
     "label_smoothing": 0.1,
     "learning_rate_schedule": "cosine",
     "mirrored": True,
-    "patience": 20,
+    "patience": 24,
 }
-EPOCHS = 20
+EPOCHS = 24
 SPLITS = ("test", "combinations")
 MIN_MODELS = 10
 """Nouns of fewer models are not counted, nor the sides of such things: there would be next to nothing to learn
@@ -104,7 +105,7 @@ def training_spec(renders: str, epochs: int) -> dict[str, Any]:
         "validation_split": "val",
         "model": {"name": "captioner", "captioner": {"encoder": ENCODER, **SHAPE}},
         "epochs": epochs,
-        "learning_rate": 1e-3,
+        "learning_rate": 2e-3,
         "captions": HOW,
     }
 

@@ -34,7 +34,7 @@ class CaptionTrainingSpec(Spec):
         ge=0,
         le=1000,
         description="Weight of the mean cross entropy of the caption's words in any order, given the "
-        "picture alone; with it a neck learns sooner what the words are about.",
+        "picture alone.",
     )
     attention_penalty: float = Field(
         default=1.0,
