@@ -254,9 +254,14 @@ class Capture:
         Raises:
             LayerError: a layer takes no part in the forward pass, or gives no tensor.
         """
+        with torch.inference_mode():
+            return self.follow(batch)
+
+    def follow(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """As `run`, but can be differentiated where the weights can."""
         found: dict[str, torch.Tensor] = {}
         calls: Counter[str] = Counter()
-        with torch.inference_mode(), self._hooked(found, calls):
+        with self._hooked(found, calls):
             try:
                 self._module(batch)
             except _Reached:

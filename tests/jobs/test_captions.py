@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from caption_scenes import CELLS, Scene, scenes, write_scenes
 from featurescape_jobs import activations, captions, tables
-from featurescape_jobs.captioning import fitting, grid_store
+from featurescape_jobs.captioning import fitting, picture_store
 from featurescape_jobs.captioning.schema import CAPTIONS
 from featurescape_jobs.captioning.scores import Pair, score
 from featurescape_jobs.captioning.vocabulary import tokens
@@ -156,7 +156,7 @@ def test_the_manifest_of_a_training_says_how_well_the_held_out_part_is_described
     tables.check_schema(history.schema, tables.HISTORY, "history")
     losses = history["validation_loss"].to_pylist()
     assert details["best_epoch"] == int(np.argmin(losses)) + 1
-    assert not storage.list_files(f"jobs/{TRAINING}/work/grids"), "the grids went with the job"
+    assert not storage.list_files(f"jobs/{TRAINING}/work/pictures"), "they went with the job"
 
 
 def test_fifty_pictures_are_learned_by_heart_through_a_neck(tmp_path: Path) -> None:
@@ -181,6 +181,37 @@ def test_fifty_pictures_are_learned_by_heart_through_a_neck(tmp_path: Path) -> N
     ]
     assert len(learned) == manifest.details["training_examples"] >= 40
     assert score(learned).bleu_4 > 0.9
+
+
+def fine_tuned_spec(root: Path, **changes: Any) -> dict[str, Any]:
+    """A training with an encoder that learns, on small pictures."""
+    encoder = {"layers": "blocks.4", "input_px": 64, "fine_tuned": True}
+    shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
+    captioner = {"encoder": encoder, **shape}
+    model = {"name": "captioner", "captioner": captioner}
+    return training_spec(root, **{"model": model, "epochs": 3, "batch_size": 8, **changes})
+
+
+def test_a_fine_tuned_encoder_is_kept_with_the_captioner(tmp_path: Path, trained: Path) -> None:
+    root = write_scenes(tmp_path / "scenes", scenes(60))
+    manifest = train(Storage(str(tmp_path)), fine_tuned_spec(root))
+    assert {file.kind for file in manifest.files} >= {"weights", "encoder_weights"}
+    said = manifest.details["encoder"]
+    assert (said["card"]["input_px"], said["rows"]) == (64, 8)
+    frozen = json.loads((trained / f"jobs/{TRAINING}/manifest.json").read_bytes())
+    assert said["sha256"] != frozen["details"]["encoder"]["sha256"]
+    dataset = {"name": "caption_table", "root": str(root)}
+    outcome, rows, _ = describe(tmp_path, spec_of(tmp_path, dataset=dataset))
+    assert (outcome.rows, outcome.details["grid"]) == (60, [8, 8])
+    held_out = [row for row in rows.values() if seed_for(0, row["example_id"]) < 0.1 * 2**64]
+    pairs = [Pair(row["words"], [tokens(row["references"][0])]) for row in held_out]
+    assert len(pairs) == manifest.details["scores"]["examples"]
+    assert score(pairs).bleu_1 == pytest.approx(manifest.details["scores"]["bleu_1"], abs=1e-6)
+    (file,) = manifest.of_kind("encoder_weights")
+    path = tmp_path / f"jobs/{TRAINING}/{file.path}"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(ArtifactError, match="damaged"):
+        describe(tmp_path, spec_of(tmp_path, dataset=dataset), "captions-00000000000f")
 
 
 def test_alternatives_are_the_next_best_and_batches_change_nothing(trained: Path) -> None:
@@ -227,7 +258,7 @@ def test_a_training_that_was_killed_goes_on_with_its_grids_and_epochs(tmp_path: 
     class Killed(BaseException):
         pass
 
-    epoch, make = fitting.Fitting._epoch, grid_store.Extractor._make
+    epoch, make = fitting.Fitting._epoch, picture_store.Extractor._make
     seen: list[int] = []
 
     def dies_in_the_third(self: Any, module: Any, number: int, *rest: Any) -> float:
@@ -244,7 +275,7 @@ def test_a_training_that_was_killed_goes_on_with_its_grids_and_epochs(tmp_path: 
         with pytest.raises(Killed):
             train(storage, spec)
         patch.setattr(fitting.Fitting, "_epoch", epoch)
-        patch.setattr(grid_store.Extractor, "_make", counts)
+        patch.setattr(picture_store.Extractor, "_make", counts)
         manifest = execute(storage, TRAINING, 2)
     assert manifest is not None
     assert manifest.details["epochs"] == 4
@@ -364,7 +395,7 @@ def together(root: Path, storage: Path, ray_address: str | None, **changes: Any)
     """Train on scenes without dropout, so that how many share the work makes no difference."""
     shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
     model = {"name": "captioner", "captioner": {"encoder": {"layers": "blocks.7"}, **shape}}
-    spec = training_spec(root, model=model, epochs=4, batch_size=7, **changes)
+    spec = training_spec(root, **{"model": model, "epochs": 4, "batch_size": 7, **changes})
     return train(Storage(str(storage)), spec, ray_address=ray_address)
 
 
@@ -376,10 +407,15 @@ def losses(storage: Path) -> list[float]:
 
 @pytest.mark.ray
 @ray_data_warns
-def test_two_workers_train_as_one_process_does(tmp_path: Path, ray_address: str) -> None:
+@pytest.mark.parametrize("fine_tuned", [False, True])
+def test_two_workers_train_as_one_process_does(
+    tmp_path: Path, ray_address: str, fine_tuned: bool
+) -> None:
     root = write_scenes(tmp_path / "scenes", scenes(36))
-    alone = together(root, tmp_path / "alone", None)
-    two = together(root, tmp_path / "two", ray_address, resources={"workers": 2})
+    tuned = fine_tuned_spec(root)["model"]
+    changes = {"model": tuned} if fine_tuned else {}
+    alone = together(root, tmp_path / "alone", None, **changes)
+    two = together(root, tmp_path / "two", ray_address, resources={"workers": 2}, **changes)
     assert two.details["epochs"] == alone.details["epochs"] == 4
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "alone"), abs=2e-3)
     assert two.details["training_examples"] == alone.details["training_examples"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder, reopen_encoder
-from featurescape_jobs.errors import LayerError
+from featurescape_jobs.errors import LayerError, WeightsError
 from featurescape_jobs.specs import EncoderSpec
 
 
@@ -59,3 +59,10 @@ def test_a_layer_without_positions_is_named(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match=r"encoder\.layers: fc1 gives no grid") as raised:
         opened(tmp_path, "conv1", "fc1")
     assert raised.value.detail["field"] == "model.captioner.encoder.layers"
+
+
+def test_weights_that_do_not_fit_any_more_say_so(tmp_path: Path) -> None:
+    said, place = opened(tmp_path).describe(), Place(str(tmp_path), 0, None)
+    spec = EncoderSpec(name="lenet", weights="random", fine_tuned=True)
+    with pytest.raises(WeightsError, match="what was learned does not fit lenet"):
+        reopen_encoder(spec, place, said, {"conv1.weight": torch.zeros(1)})

@@ -28,10 +28,11 @@ from featurescape_jobs.captioning.examples import (
     one_of_each,
 )
 from featurescape_jobs.captioning.fitting import Alone, Batch, Fitting, Material, Options, falling
-from featurescape_jobs.captioning.grid_store import GridStore
+from featurescape_jobs.captioning.learner import Learner
 from featurescape_jobs.captioning.losses import Objective, Whole, doubly_stochastic
 from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.neck import Grid
+from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair, score
 from featurescape_jobs.captioning.vocabulary import END, Vocabulary, tokens
 from featurescape_jobs.errors import SpecError
@@ -168,7 +169,7 @@ def material_of(drawn: list[Scene], held_out: int) -> tuple[Material, Vocabulary
     pairs = Pairs.of(captions, vocabulary, 20)
     split = np.arange(len(drawn))
     half = len(grids) // 2
-    store = GridStore([grids[:half], grids[half:]], np.arange(len(grids)), [])
+    store = PictureStore([grids[:half], grids[half:]], np.arange(len(grids)), [])
     return Material(store, pairs, split[held_out:], split[:held_out]), vocabulary
 
 
@@ -192,7 +193,7 @@ def fit(
     root: Path, decoder: Decoder, material: Material, options: Options, known: str = "x"
 ) -> Progress:
     checkpoints = Checkpoints(str(root), "checkpoints", known)
-    return Fitting(decoder, material, options, Alone(CPU)).run(checkpoints, unsaid)
+    return Fitting(Learner(decoder), material, options, Alone(CPU)).run(checkpoints, unsaid)
 
 
 def test_attention_finds_the_shape_and_the_caption_says_what_it_is(tmp_path: Path) -> None:
@@ -200,9 +201,9 @@ def test_attention_finds_the_shape_and_the_caption_says_what_it_is(tmp_path: Pat
     material, vocabulary = material_of(drawn, held_out=60)
     decoder = fresh(vocabulary)
     progress = fit(tmp_path, decoder, material, options_of(epochs=12))
-    decoder.load_state_dict(progress.best)
+    Learner(decoder).load_state_dict(progress.best)
     said = Describer(decoder, vocabulary, CPU)
-    captions = said.describe(material.grids.batch(np.arange(60)), BeamOptions(5, 20))
+    captions = said.describe(material.store.batch(np.arange(60)), BeamOptions(5, 20))
     right = near = looked = 0
     for scene, (best, *_) in zip(drawn, captions, strict=False):
         words = said.words(best)
@@ -219,12 +220,12 @@ def test_attention_finds_the_shape_and_the_caption_says_what_it_is(tmp_path: Pat
 def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
     drawn = scenes(50, seed=4)
     material, vocabulary = material_of(drawn, held_out=0)
-    material = Material(material.grids, material.pairs, material.training, material.training[:5])
+    material = Material(material.store, material.pairs, material.training, material.training[:5])
     decoder = fresh(vocabulary, dropout=0.0)
     progress = fit(tmp_path, decoder, material, options_of(epochs=80))
-    decoder.load_state_dict(progress.best)
+    Learner(decoder).load_state_dict(progress.best)
     said = Describer(decoder, vocabulary, CPU)
-    captions = said.describe(material.grids.batch(np.arange(50)), BeamOptions(5, 20))
+    captions = said.describe(material.store.batch(np.arange(50)), BeamOptions(5, 20))
     pairs = [
         Pair(said.words(of[0]), [tokens(scene.caption)])
         for scene, of in zip(drawn, captions, strict=True)
@@ -256,9 +257,9 @@ def test_a_damaged_checkpoint_or_one_of_another_training_does_not_count(tmp_path
     storage.write(f"checkpoints/{names[1]}", storage.read(f"checkpoints/{names[1]}")[:-9])
     decoder = fresh(vocabulary)
     mine = Checkpoints(str(tmp_path), "checkpoints", "x")
-    assert len(mine.load(decoder, None).history) == 2
+    assert len(mine.load(Learner(decoder), None).history) == 2
     other = Checkpoints(str(tmp_path), "checkpoints", "y")
-    assert other.load(decoder, None).history == []
+    assert other.load(Learner(decoder), None).history == []
     mine.clear()
     assert storage.list_names("checkpoints") == []
 
@@ -296,7 +297,7 @@ def test_with_a_falling_rate_the_last_steps_change_next_to_nothing(tmp_path: Pat
     for falls in (False, True):
         decoder, options = fresh(vocabulary, 0.0), replace(options_of(8), falling=falls)
         states: list[torch.Tensor] = []
-        fitting = Fitting(decoder, material, options, Alone(CPU))
+        fitting = Fitting(Learner(decoder), material, options, Alone(CPU))
         step = fitting._optimizer.step
 
         def noted(step: Any = step, decoder: Decoder = decoder, states: Any = states) -> None:
@@ -322,8 +323,8 @@ def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path)
     row, column = np.divmod(np.arange(CELLS * CELLS), CELLS)
     place = np.stack([row, column], 1) * 2 / (CELLS - 1) - 1
     places = np.broadcast_to(place.astype(np.float16), (len(drawn), *place.shape))
-    seen = np.concatenate([*(piece for piece in material.grids.pieces)])
-    store = GridStore([np.concatenate([seen, places], 2)], np.arange(len(drawn)), [])
+    seen = np.concatenate([*(piece for piece in material.store.pieces)])
+    store = PictureStore([np.concatenate([seen, places], 2)], np.arange(len(drawn)), [])
     everything = np.arange(len(drawn))
     mirror = Mirror.of(grid, vocabulary)
     material = Material(store, pairs, everything, everything[:20], mirror)
@@ -368,14 +369,14 @@ def test_the_gradients_of_two_processes_average_to_those_of_one() -> None:
 
     def gradients(team: Alone | Twins) -> list[torch.Tensor]:
         decoder = fresh(vocabulary, dropout=0.0)
-        fitting = Fitting(decoder, material, options_of(1), team)
+        fitting = Fitting(Learner(decoder), material, options_of(1), team)
         found: list[torch.Tensor] = []
         clip = torch.nn.utils.clip_grad_norm_
         torch.nn.utils.clip_grad_norm_ = lambda *_: found.extend(  # type: ignore[assignment]
             p.grad.clone() for p in decoder.parameters()
         )
         try:
-            fitting._step(decoder, batch)
+            fitting._step(fitting._learner, batch)
         finally:
             torch.nn.utils.clip_grad_norm_ = clip
         return found

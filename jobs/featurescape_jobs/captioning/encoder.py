@@ -1,4 +1,4 @@
-"""What a captioner sees with: a network of the catalog up to layers with positions, its weights as they are.
+"""What a captioner sees with: a network of the catalog up to layers with positions.
 
 The activations (N, C, rows, columns) become a grid of L = rows × columns positions, those of the coarsest layer,
 row by row. Each has the C values of all layers, and its place: attention sums over positions, and a sum does
@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,12 +26,14 @@ from torch.nn import functional
 
 from featurescape_jobs import execution
 from featurescape_jobs.captioning.neck import Grid
-from featurescape_jobs.errors import LayerError, WeightsError, under_field
+from featurescape_jobs.errors import LayerError, SpecError, WeightsError, under_field
 from featurescape_jobs.job_mode import JobMode
+from featurescape_jobs.models.base import AtSize
 from featurescape_jobs.networks import Capture, LoadedNetwork, layer_names, load_network, zero_input
 from featurescape_jobs.specs import EncoderSpec
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
+from featurescape_jobs.weights import State
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Encoder:
     network: LoadedNetwork
     shapes: dict[str, Shape]
     """By layer."""
+    fine_tuned: bool = False
+    """Whether its weights are learned with the captions."""
 
     @property
     def _coarsest(self) -> Shape:
@@ -123,8 +127,17 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
             allowed_roots=place.allowed_roots,
         )
         card = network.picture_card
+        if spec.input_px is not None:
+            network = replace(network, model=AtSize(network.model, spec.input_px))
     asked = spec.layers or card.layers
-    found = Capture(network.module, asked).run(zero_input(network.model))
+    try:
+        found = Capture(network.module, asked).run(zero_input(network.model))
+    except RuntimeError as error:
+        raise SpecError(
+            f"model.captioner.encoder.input_px: {spec.name} cannot read pictures of {spec.input_px} px; "
+            f"leave it out ({str(error)[:200]})",
+            field="model.captioner.encoder.input_px",
+        ) from None
     grids = [layer for layer in asked if _is_grid(found[layer])]
     wrong = [layer for layer in spec.layers or () if layer not in grids]
     if wrong or not grids:
@@ -136,16 +149,34 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
             layers=layer_names(network.module),
         )
     chosen = grids if spec.layers else grids[-1:]
-    return Encoder(network, {layer: _shape_of(found[layer]) for layer in chosen})
+    shapes = {layer: _shape_of(found[layer]) for layer in chosen}
+    return Encoder(network, shapes, spec.fine_tuned)
 
 
-def reopen_encoder(spec: EncoderSpec, place: Place, said: dict[str, Any]) -> Encoder:
+def reopen_encoder(
+    spec: EncoderSpec, place: Place, said: dict[str, Any], tuned: State | None = None
+) -> Encoder:
     """The encoder of a training, from what `Encoder.describe` said of it.
+
+    Args:
+        spec: of the captioner.
+        place: where weights are looked for.
+        said: by the manifest.
+        tuned: its weights after the training, where it was fine-tuned.
 
     Raises:
         WeightsError: its weights are not those that the captioner was trained with.
     """
     encoder = open_encoder(spec.model_copy(update={"layers": tuple(said["layers"])}), place)
+    if tuned is not None:
+        try:
+            encoder.network.module.load_state_dict(tuned)
+        except RuntimeError as error:
+            raise WeightsError(
+                f"model.captioner.encoder: what was learned does not fit {spec.name} as it is here "
+                f"({str(error)[:300]}); train again",
+                field="model.captioner.encoder",
+            ) from None
     found = state_sha256(encoder.network.module)
     if found != said["sha256"]:
         raise WeightsError(

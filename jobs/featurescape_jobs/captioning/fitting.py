@@ -6,7 +6,8 @@ the job's seed and the epoch, so that a training that was interrupted ends as it
 have each batch's captions in turn; their gradients add up to those of one process, up to rounding and other
 dropout.
 
-Memory: a batch of grids, and of it what the decoder keeps for the backward pass: (N, T, L, A) values.
+Memory: a batch of what is kept of pictures, and what the networks keep of it for the backward pass: (N, T, L, A)
+values, and a fine-tuned encoder's activations.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ import torch
 from torch import nn
 
 from featurescape_jobs.captioning.checkpoints import Checkpoints, EpochRow, Progress
-from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.examples import (
     Numbers,
     Pairs,
     epoch_order,
     one_of_each,
 )
-from featurescape_jobs.captioning.grid_store import GridStore
+from featurescape_jobs.captioning.learner import Learner
 from featurescape_jobs.captioning.losses import Measured, Objective, Whole
 from featurescape_jobs.captioning.mirror import Mirror, Which
+from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.context import seed_for
 from featurescape_jobs.errors import SpecError
 
@@ -91,13 +92,15 @@ class Options:
     """Whether an epoch reads one caption of each example."""
     objective: Objective
     seed: int
+    encoder_factor: float = 1.0
+    """Of the learning rate, what an encoder learns with."""
 
 
 @dataclass(frozen=True)
 class Material:
     """What is trained on."""
 
-    grids: GridStore
+    store: PictureStore
     pairs: Pairs
     training: Numbers
     """Which of the pairs."""
@@ -122,25 +125,26 @@ class Batch:
 
 
 class Fitting:
-    """Trains a decoder, in place.
+    """Trains a decoder, and the encoder that learns with it, in place.
 
     Args:
-        decoder: on the team's device.
+        learner: on the team's device.
         material: the same for all processes.
         options: how.
         team: the processes.
     """
 
-    def __init__(self, decoder: Decoder, material: Material, options: Options, team: Team) -> None:
-        self._decoder, self._material = decoder, material
+    def __init__(self, learner: Learner, material: Material, options: Options, team: Team) -> None:
+        self._learner, self._material = learner, material
         self._options, self._team = options, team
-        self._optimizer = torch.optim.Adam(decoder.parameters(), options.learning_rate)
+        groups = learner.groups(options.encoder_factor)
+        self._optimizer = torch.optim.Adam(groups, options.learning_rate)
 
     def run(self, checkpoints: Checkpoints, report: Report) -> Progress:
         """Go on from the newest checkpoint to the end; raises `SpecError` if the loss is not finite."""
         options = self._options
-        progress = checkpoints.load(self._decoder, self._optimizer)
-        module = self._team.wrap(self._decoder)
+        progress = checkpoints.load(self._learner, self._optimizer)
+        module = self._team.wrap(self._learner)
         while (number := len(progress.history) + 1) <= options.epochs:
             if progress.epochs_without_gain >= options.patience:
                 break
@@ -149,7 +153,7 @@ class Fitting:
             validation_loss, accuracy = self._validate()
             seconds = time.monotonic() - started
             row = EpochRow(number, loss, validation_loss, accuracy, seconds)
-            state = self._decoder.state_dict()
+            state = self._learner.state_dict()
             progress.add(row, state)
             if self._team.rank == 0:
                 checkpoints.save(progress, state, self._optimizer)
@@ -188,7 +192,7 @@ class Fitting:
         if self._options.falling:
             rate *= falling(part)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
 
     def _step(self, module: nn.Module, batch: Batch) -> Measured:
         lengths = self._material.pairs.lengths[batch.numbers]
@@ -205,18 +209,19 @@ class Fitting:
             )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._decoder.parameters(), CLIP_NORM)
+        nn.utils.clip_grad_norm_(self._learner.parameters(), CLIP_NORM)
         self._optimizer.step()
         return measured if len(mine) else Measured(loss, 0.0, 0, 0)
 
     def _measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
         material, device = self._material, self._team.device
-        read, targets = material.pairs.batch(batch.numbers, self._decoder.vocabulary_size)
-        grids = material.grids.batch(material.pairs.pictures[batch.numbers])
+        read, targets = material.pairs.batch(batch.numbers, self._learner.decoder.vocabulary_size)
+        seen = material.store.batch(material.pairs.pictures[batch.numbers])
         if (mirror := material.mirror) is not None and batch.mirrored.any():
-            grids = mirror.grids(grids, batch.mirrored)
+            turn = mirror.grids if self._learner.network is None else mirror.pictures
+            seen = turn(seen, batch.mirrored)
             read, targets = (mirror.words(numbers, batch.mirrored) for numbers in (read, targets))
-        told = module(grids.to(device), torch.from_numpy(read).to(device))
+        told = module(seen.to(device), torch.from_numpy(read).to(device))
         return self._options.objective.measure(told, torch.from_numpy(targets).to(device), whole)
 
     def _validate(self) -> tuple[float, float]:
@@ -228,10 +233,10 @@ class Fitting:
         chosen = [in_order[start : start + size] for start in starts]
         batches = [Batch(numbers, np.zeros(len(numbers), bool)) for numbers in chosen]
         sums = [0.0, 0.0, 0.0]
-        self._decoder.eval()
+        self._learner.eval()
         with torch.inference_mode():
             for batch in batches[self._team.rank :: self._team.size]:
-                found = self._measure(self._decoder, batch, Whole(1, 1))
+                found = self._measure(self._learner, batch, Whole(1, 1))
                 sums = [sums[0] + found.nats, sums[1] + found.right, sums[2] + found.words]
         nats, right, words = self._team.sums(sums)
         return nats / words, right / words

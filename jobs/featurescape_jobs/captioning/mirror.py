@@ -48,6 +48,11 @@ class Mirror:
         mirrored[..., -PLACE:] = grids[..., -PLACE:]
         return torch.where(torch.from_numpy(which)[:, None, None], mirrored, grids)
 
+    @staticmethod
+    def pictures(pictures: torch.Tensor, which: Which) -> torch.Tensor:
+        """Pictures (N, C, H, W), some mirrored."""
+        return torch.where(torch.from_numpy(which)[:, None, None, None], pictures.flip(3), pictures)
+
     def words(self, numbers: Numbers, which: Which) -> Numbers:
         """Captions (N, T), of which `IGNORED` is no word, some as they are said of the mirror image."""
         changes = which[:, None] & (numbers != IGNORED)

@@ -1,20 +1,22 @@
 """The job `training` for a captioner: pictures and their captions in, words and weights out.
 
 Input: a dataset with captions, and ``model.captioner``: an encoder of the catalog, whose weights stay as they
-are, and the shape of the decoder. What is held out is drawn by example id, or the split ``validation_split``.
+are unless it is fine-tuned, and the shape of the decoder. What is held out is drawn by example id, or the split
+``validation_split``.
 
 Output: kind ``weights``, one safetensors file, float32: the decoder of the epoch with the lowest held-out loss,
-or of the last one; kind ``vocabulary``, its words as JSON; kinds ``history`` (`tables.HISTORY`; accuracy is the
-share of words that
-are the most probable one when those before are given) and ``errors``. Details: model, captioner (the shape),
-encoder (name, layers, grid, sha256 of its weights, card), vocabulary_words, epochs, best_epoch, kept_epoch, its
+or of the last one; of an encoder that was fine-tuned kind ``encoder_weights``, all of its weights, float32; kind
+``vocabulary``, its words as JSON; kinds ``history`` (`tables.HISTORY`; accuracy is the share of words that are the
+most probable one when those before are given) and ``errors``. Details: model, captioner (the shape), encoder
+(name, layers, grid, sha256 of its weights, card), vocabulary_words, epochs, best_epoch, kept_epoch, its
 validation_loss (nats a word), validation_accuracy, training_examples, validation_examples, scores of beam
 search on the held-out examples (at most `SCORED`, evenly spread), execution.
 
 Cost: the encoder once over all pictures; then per caption and epoch three times what the decoder's forward pass
 costs, on two cores some 200 captions a second with 7 × 7 × 1280 positions and 512 units. On disk, while it
 runs, the grids as float16 (125 kB a picture there) and two checkpoints, in the job's folder; an attempt
-goes on with both. The driver trains itself, or Ray Train where there are several workers or GPUs.
+goes on with both. A fine-tuned encoder runs in every epoch, forward and backward, and what it reads takes the
+place of the grids. The driver trains itself, or Ray Train where there are several workers or GPUs.
 
 Failure modes: before any work, a dataset without captions, an encoder without a grid, no word that is frequent
 enough. While training: a loss that is no longer finite (`SpecError` naming learning_rate). Examples that
@@ -38,11 +40,12 @@ from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.beam import BeamOptions
 from featurescape_jobs.captioning.checkpoints import Progress
-from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.describing import Describer, batch_size, scores_of
 from featurescape_jobs.captioning.encoder import Encoder
 from featurescape_jobs.captioning.examples import Numbers
-from featurescape_jobs.captioning.grid_store import GridStore
+from featurescape_jobs.captioning.learner import Learner
+from featurescape_jobs.captioning.loading import ENCODER_WEIGHTS
+from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair
 from featurescape_jobs.captioning.team import needs_ray, train_alone, train_together
 from featurescape_jobs.captioning.work import Part, Task, joined, seen
@@ -82,14 +85,14 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
             train_together(task, context)
     else:
         train_alone(task, context)
-    decoder = task.decoder(encoder)
-    progress = task.checkpoints.load(decoder, None)
+    learner = task.learner(encoder)
+    progress = task.checkpoints.load(learner, None)
     if task.how.keep == "best":
-        decoder.load_state_dict(progress.best)
-    with context.stage("score"), seen(task, encoder) as grids:
-        scores = _score(task, decoder, grids, context)
-        rows, errors = grids.rows, grids.errors
-    _write(task, decoder, progress, errors, context)
+        learner.load_state_dict(progress.best)
+    with context.stage("score"), seen(task, encoder) as store:
+        scores = _score(task, learner.eval(), encoder.layout.positions, store, context)
+        rows, errors = store.rows, store.errors
+    _write(task, learner, progress, errors, context)
     chosen = read_choice(context.storage, job_dir(context.job_id))
     details = _details(task, encoder, progress, rows)
     details |= {"execution": chosen, "scores": scores}
@@ -140,20 +143,20 @@ def _freeze(task: Task, context: RunContext) -> Task:
 
 
 def _score(
-    task: Task, decoder: Decoder, grids: GridStore, context: RunContext
+    task: Task, learner: Learner, positions: int, store: PictureStore, context: RunContext
 ) -> dict[str, Any] | None:
     """Scores of what the decoder says of held-out examples."""
     listing = joined(task.captioned())
-    held_out = np.flatnonzero(listing.held_out[grids.rows])
+    held_out = np.flatnonzero(listing.held_out[store.rows])
     spread = np.linspace(0, len(held_out), min(SCORED, len(held_out)), endpoint=False)
     chosen = held_out[spread.astype(np.int64)]
-    references = listing.references(grids.rows[chosen])
+    references = listing.references(store.rows[chosen])
     options = BeamOptions(_BEAM, task.how.max_words)
-    describer = Describer(decoder, task.vocabulary, torch.device("cpu"))
-    size, pairs = batch_size(grids.pieces[0].shape[1]), list[Pair]()
-    with torch_threads(context.threads):
+    describer = Describer(learner.decoder, task.vocabulary, torch.device("cpu"))
+    size, pairs = batch_size(positions), list[Pair]()
+    with torch_threads(context.threads), torch.no_grad():
         for start in range(0, len(chosen), size):
-            part = grids.batch(chosen[start : start + size])
+            part = learner.grids(store.batch(chosen[start : start + size]))
             said = [describer.words(best) for (best,) in describer.describe(part, options)]
             of = references[start : start + size]
             pairs += [Pair(words, texts) for words, texts in zip(said, of, strict=True)]
@@ -163,13 +166,19 @@ def _score(
 
 def _write(
     task: Task,
-    decoder: Decoder,
+    learner: Learner,
     progress: Progress,
     errors: list[dict[str, Any]],
     context: RunContext,
 ) -> None:
-    weights = safetensors.save(decoder.state_dict(), metadata={"model": task.spec.model.name})
+    said = {"model": task.spec.model.name}
+    weights = safetensors.save(learner.decoder.state_dict(), metadata=said)
     context.add_bytes("data/weights.safetensors", weights, "weights")
+    if learner.network is not None:
+        tuned = {name: one.contiguous() for name, one in learner.network.state_dict().items()}
+        said = {"model": task.shape.encoder.name}
+        weights = safetensors.save(tuned, metadata=said)
+        context.add_bytes("data/encoder.safetensors", weights, ENCODER_WEIGHTS)
     context.add_bytes("data/vocabulary.json", task.vocabulary.to_json(), "vocabulary")
     rows = [vars(row) for row in progress.history]
     history = pa.Table.from_pylist(rows, schema=tables.HISTORY)

@@ -1,4 +1,4 @@
-"""What each process of a captioner's training does: see the pictures once, then learn.
+"""What each process of a captioner's training does: look at the pictures once, then learn.
 
 Everything that a process needs lies in the storage; between the driver and its workers only a `Task` goes.
 """
@@ -14,6 +14,8 @@ from typing import cast
 
 import numpy as np
 import pyarrow as pa
+import torch
+from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.checkpoints import Checkpoints, Progress
@@ -27,9 +29,16 @@ from featurescape_jobs.captioning.encoder import (
 from featurescape_jobs.captioning.examples import Captioned, Pairs, drawn_by_id
 from featurescape_jobs.captioning.fitting import Fitting, Material, Options, Report, Team
 from featurescape_jobs.captioning.gathering import PICTURES
-from featurescape_jobs.captioning.grid_store import Extractor, Folder, GridStore, open_grids, pieces
+from featurescape_jobs.captioning.learner import Learner
 from featurescape_jobs.captioning.losses import Objective
 from featurescape_jobs.captioning.mirror import Mirror
+from featurescape_jobs.captioning.picture_store import (
+    Extractor,
+    Folder,
+    PictureStore,
+    open_pictures,
+    pieces,
+)
 from featurescape_jobs.captioning.vocabulary import Vocabulary
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import SpecError
@@ -94,8 +103,8 @@ class Task:
         return f"{job_dir(self.job_id)}/{relative}"
 
     def folder(self, part: Part) -> Folder:
-        """Where the grids of a part lie."""
-        return Folder(self.storage_root, self.path(f"work/grids/{part.name}"))
+        """Where what is kept of its pictures lies."""
+        return Folder(self.storage_root, self.path(f"work/pictures/{part.name}"))
 
     def encoder(self) -> Encoder:
         """What the pictures are seen with."""
@@ -107,6 +116,10 @@ class Task:
         model = cast(Captioner, MODELS["captioner"]).configured(self.shape, encoder.layout)
         decoder = build_random(model, self.vocabulary.size, self.spec.seed)
         return cast(Decoder, decoder)
+
+    def learner(self, encoder: Encoder) -> Learner:
+        """What is trained, with fresh weights of the decoder."""
+        return Learner(self.decoder(encoder), encoder if encoder.fine_tuned else None)
 
     def captioned(self) -> list[Captioned]:
         """Of every part the examples with captions, and which of them are held out."""
@@ -123,26 +136,41 @@ class Task:
 
 
 def joined(parts: list[Captioned]) -> Captioned:
-    """All parts as one listing, which `GridStore.rows` counts through."""
+    """All parts as one listing, which `PictureStore.rows` counts through."""
     return Captioned(
         pa.concat_tables([part.table for part in parts]),
         np.concatenate([part.held_out for part in parts]),
     )
 
 
+def kept_shape(encoder: Encoder) -> tuple[int, ...]:
+    """Of what is kept of a picture: its grid, or what an encoder that learns reads."""
+    if not encoder.fine_tuned:
+        return encoder.layout.positions, encoder.layout.dimensions
+    card = encoder.network.picture_card
+    return card.channels, card.input_px, card.input_px
+
+
+def _as_they_are(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    return inputs
+
+
 def see(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
-    """Compute the grids that are not there yet; of several processes each does its share."""
+    """Look at the pictures that were not yet looked at; of several processes each does its share."""
     parts = task.captioned()
     total = sum(part.table.num_rows for part in parts)
     mode = JobMode(task.storage_root, job_dir(task.job_id), "auto")
-    runner = GridRunner(encoder, mode, total / team.size, team.device)
+    look = _as_they_are
+    if not encoder.fine_tuned:
+        look = GridRunner(encoder, mode, total / team.size, team.device).grids
     card = encoder.network.picture_card
     plan = Plan(card, batch_size(card, PICTURES), None, task.threads, one_picture)
     done = 0
     for part, captioned in zip(task.parts, parts, strict=True):
         reader = partial(DATASETS[part.dataset.name].open_reader, part.dataset)
-        extractor = Extractor(encoder, runner, Batches(reader, plan), task.folder(part))
-        wanted = pieces(captioned.table.num_rows, encoder)[team.rank :: team.size]
+        shape = kept_shape(encoder)
+        extractor = Extractor(look, shape, Batches(reader, plan), task.folder(part))
+        wanted = pieces(captioned.table.num_rows, shape)[team.rank :: team.size]
         for piece in extractor.make(captioned.table, wanted):
             done += (piece.stop - piece.start) * team.size
             report(min(done, total), total, "looking at the pictures")
@@ -150,28 +178,28 @@ def see(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
 
 
 @contextmanager
-def seen(task: Task, encoder: Encoder) -> Iterator[GridStore]:
-    """The grids of all parts, as one store."""
+def seen(task: Task, encoder: Encoder) -> Iterator[PictureStore]:
+    """What is kept of the pictures of all parts, as one store."""
     with ExitStack() as stack:
-        stores, start = list[GridStore](), 0
+        stores, start = list[PictureStore](), 0
         for part, captioned in zip(task.parts, task.captioned(), strict=True):
             n = captioned.table.num_rows
-            opened = open_grids(task.folder(part), len(pieces(n, encoder)))
+            opened = open_pictures(task.folder(part), len(pieces(n, kept_shape(encoder))))
             stores.append(stack.enter_context(opened).moved(start))
             start += n
-        yield GridStore.joined(stores)
+        yield PictureStore.joined(stores)
 
 
 def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
-    """Train the decoder on the grids; raises `SpecError` where a part has no captions."""
+    """Train on what was seen; raises `SpecError` where a part has no captions."""
     listing, how, spec = joined(task.captioned()), task.how, task.spec
-    with seen(task, encoder) as grids:
-        captions = listing.table["captions"].take(pa.array(grids.rows)).to_pylist()
+    with seen(task, encoder) as store:
+        captions = listing.table["captions"].take(pa.array(store.rows)).to_pylist()
         pairs = Pairs.of(captions, task.vocabulary, how.max_words)
-        held_out = listing.held_out[grids.rows][pairs.pictures]
+        held_out = listing.held_out[store.rows][pairs.pictures]
         mirror = Mirror.of(encoder.layout, task.vocabulary) if how.mirrored else None
         parts = (np.flatnonzero(~held_out), np.flatnonzero(held_out))
-        material = Material(grids, pairs, *parts, mirror)
+        material = Material(store, pairs, *parts, mirror)
         _check_split(material, spec)
         options = Options(
             epochs=spec.epochs or MAX_EPOCHS,
@@ -187,12 +215,15 @@ def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
                 how.bag_of_words_weight,
             ),
             seed=spec.seed,
+            encoder_factor=how.encoder_learning_rate_factor,
         )
-        decoder = task.decoder(encoder)
-        sample = np.linspace(0, len(grids.rows), min(SAMPLED, len(grids.rows)), endpoint=False)
-        decoder.standardize(grids.batch(sample.astype(np.int64)))
-        decoder.to(team.device)
-        return Fitting(decoder, material, options, team).run(task.checkpoints, report)
+        learner = task.learner(encoder)
+        sample = np.linspace(0, len(store.rows), min(SAMPLED, len(store.rows)), endpoint=False)
+        with torch.no_grad():
+            some = learner.eval().grids(store.batch(sample.astype(np.int64)))
+        learner.decoder.standardize(some)
+        learner.to(team.device)
+        return Fitting(learner, material, options, team).run(task.checkpoints, report)
 
 
 def _check_split(material: Material, spec: TrainingSpec) -> None:

@@ -6,6 +6,7 @@ know stands on the card.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -94,6 +95,34 @@ class Model(Protocol):
     def classes(self) -> tuple[str, ...] | None:
         """Names of the outputs of the pretrained weights; may import torch to know them."""
         ...
+
+
+@dataclass(frozen=True)
+class AtSize:
+    """A model that reads pictures, fed with others than its card says."""
+
+    model: Model
+    input_px: int
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def card(self) -> ModelCard:
+        card = self.model.card
+        assert isinstance(card, PictureCard)
+        resize_px = round(card.resize_px * self.input_px / card.input_px)
+        return card.model_copy(update={"input_px": self.input_px, "resize_px": resize_px})
+
+    def build(self, n_classes: int) -> nn.Module:
+        return self.model.build(n_classes)
+
+    def pretrained(self) -> nn.Module:
+        return self.model.pretrained()
+
+    def classes(self) -> tuple[str, ...] | None:
+        return self.model.classes()
 
 
 class RecurrentModel(Model, Protocol):

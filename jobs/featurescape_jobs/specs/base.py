@@ -136,7 +136,7 @@ class RecurrentSpec(Spec):
 
 
 class EncoderSpec(Spec):
-    """The network whose activations a captioner looks at; its weights stay as they are."""
+    """The network whose activations a captioner looks at."""
 
     name: Name = Field(
         default="efficientnet_lite0", description="A model of the catalog that reads pictures."
@@ -158,6 +158,18 @@ class EncoderSpec(Spec):
         description="Module paths of layers with positions; the coarsest one gives the grid, over whose "
         "cells the others are averaged. One name will do; none: the deepest on the card that has more "
         "than one position.",
+    )
+    input_px: int | None = Field(
+        default=None,
+        ge=16,
+        le=4096,
+        description="Side of the pictures that it is fed with; none: as its card says. Smaller ones are seen "
+        "faster.",
+    )
+    fine_tuned: bool = Field(
+        default=False,
+        description="Whether its weights are learned with the captions, too, beginning with those it has; "
+        "else they stay as they are.",
     )
 
     @model_validator(mode="after")

@@ -69,6 +69,12 @@ class CaptionTrainingSpec(Spec):
         description="Whether the learning rate stays as it is, or rises to it over the first tenth of "
         "`epochs` and falls along a cosine to nothing at their end.",
     )
+    encoder_learning_rate_factor: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="Of `learning_rate`, what a fine-tuned encoder learns with.",
+    )
     mirrored: bool = Field(
         default=False,
         description="Whether half of the pictures, others in each epoch, are seen in a mirror, and left "

@@ -1,8 +1,8 @@
-"""The grids of a training's pictures: computed once by the frozen encoder, then read in every epoch.
+"""What a training keeps of its pictures: their grids, or of an encoder that learns what it reads; made once.
 
 They lie in the job's folder in pieces of some `PIECE_BYTES`, float16; a piece is there if and only if its note is,
 which says which pictures could not be read. So an attempt goes on where the last one was, and several
-workers share the work. `GridStore` maps the pieces into memory (from a bucket they are copied to a temporary
+workers share the work. `PictureStore` maps the pieces into memory (from a bucket they are copied to a temporary
 folder first): an epoch holds one batch of them.
 
 Memory: one piece while it is made, beside the batches of `picture_batches`.
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +25,13 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.captioning.encoder import Encoder, GridRunner
 from featurescape_jobs.picture_batches import Batches
 from featurescape_jobs.storage import Storage
 
 PIECE_BYTES = 32 << 20
+Shape = tuple[int, ...]
+Look = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Normalized pictures (N, C, H, W) to what is kept of them, (N, …)."""
 _LARGEST = 65504.0
 """Of a float16; larger values are cut."""
 
@@ -67,9 +70,9 @@ class Piece:
     stop: int
 
 
-def pieces(rows: int, encoder: Encoder) -> list[Piece]:
-    """How a listing is cut."""
-    size = max(1, PIECE_BYTES // (2 * encoder.layout.positions * encoder.layout.dimensions))
+def pieces(rows: int, shape: Shape) -> list[Piece]:
+    """How a listing is cut, of whose pictures arrays of such a shape are kept."""
+    size = max(1, PIECE_BYTES // (2 * math.prod(shape)))
     starts = range(0, rows, size)
     return [Piece(number, at, min(at + size, rows)) for number, at in enumerate(starts)]
 
@@ -78,8 +81,9 @@ def pieces(rows: int, encoder: Encoder) -> list[Piece]:
 class Extractor:
     """Makes pieces."""
 
-    encoder: Encoder
-    runner: GridRunner
+    look: Look
+    shape: Shape
+    """Of what it gives for a picture."""
     batches: Batches
     folder: Folder
 
@@ -92,14 +96,12 @@ class Extractor:
             yield piece
 
     def _make(self, examples: pa.Table, piece: Piece) -> None:
-        layout = self.encoder.layout
-        shape = (0, layout.positions, layout.dimensions)
-        found, errors = [np.zeros(shape, np.float16)], list[dict[str, Any]]()
+        found, errors = [np.zeros((0, *self.shape), np.float16)], list[dict[str, Any]]()
         read = set[str]()
         for batch in self.batches.of(examples):
             errors += batch.errors
             if len(batch.inputs):
-                found.append(_cut(self.runner.grids(batch.inputs)))
+                found.append(_cut(self.look(batch.inputs)))
                 read.update(batch.examples["example_id"].to_pylist())
         sink = io.BytesIO()
         np.save(sink, np.concatenate(found))
@@ -111,13 +113,13 @@ class Extractor:
         storage.write(self.folder.note(piece.number), note)
 
 
-def _cut(grids: NDArray[np.float32]) -> NDArray[np.float16]:
-    return np.clip(grids, -_LARGEST, _LARGEST).astype(np.float16)
+def _cut(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    return np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
 
 
 @dataclass(frozen=True)
-class GridStore:
-    """The grids of N pictures that could be read, L positions of D values each."""
+class PictureStore:
+    """Of N pictures that could be read, the grids (L, D) or what the encoder reads (C, H, W)."""
 
     pieces: list[NDArray[np.float16]]
     rows: NDArray[np.int64]
@@ -126,7 +128,7 @@ class GridStore:
     """Rows of `tables.ERRORS` for the others."""
 
     @classmethod
-    def joined(cls, stores: Sequence[GridStore]) -> GridStore:
+    def joined(cls, stores: Sequence[PictureStore]) -> PictureStore:
         """Several stores, in order, as one."""
         return cls(
             [piece for store in stores for piece in store.pieces],
@@ -134,28 +136,28 @@ class GridStore:
             [row for store in stores for row in store.errors],
         )
 
-    def moved(self, start: int) -> GridStore:
+    def moved(self, start: int) -> PictureStore:
         """The same for a listing in which its own begins at row ``start``."""
         return replace(self, rows=self.rows + start)
 
     def batch(self, numbers: NDArray[np.int64]) -> torch.Tensor:
-        """Grids (B, L, D) float32 of some of the N pictures."""
+        """(B, …) float32 of some of the N pictures."""
         starts = np.cumsum([0, *(len(piece) for piece in self.pieces)])
         which = np.searchsorted(starts, numbers, side="right") - 1
-        grids = [self.pieces[p][n - starts[p]] for p, n in zip(which, numbers, strict=True)]
-        return torch.from_numpy(np.stack(grids)).float()
+        found = [self.pieces[p][n - starts[p]] for p, n in zip(which, numbers, strict=True)]
+        return torch.from_numpy(np.stack(found)).float()
 
 
 @contextmanager
-def open_grids(folder: Folder, count: int) -> Iterator[GridStore]:
+def open_pictures(folder: Folder, count: int) -> Iterator[PictureStore]:
     """All ``count`` pieces, which must be there."""
     storage = folder.storage
     notes = [json.loads(storage.read(folder.note(piece))) for piece in range(count)]
     rows = np.array([row for note in notes for row in note["rows"]], np.int64)
     errors = [row for note in notes for row in note["errors"]]
-    with tempfile.TemporaryDirectory(prefix="featurescape-grids-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="featurescape-pictures-") as temporary:
         arrays = [_mapped(folder, piece, Path(temporary)) for piece in range(count)]
-        yield GridStore(arrays, rows, errors)
+        yield PictureStore(arrays, rows, errors)
 
 
 def _mapped(folder: Folder, piece: int, temporary: Path) -> NDArray[np.float16]:
