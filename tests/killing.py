@@ -18,7 +18,6 @@ class Try:
     """A shard that a worker has begun: its index, and the worker's node and process id."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         self.shard = path.name.partition("-")[0]
         self.node, _, pid = path.read_text().rpartition(":")
         self.pid = int(pid)

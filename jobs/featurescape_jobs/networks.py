@@ -34,6 +34,7 @@ from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import ModelSpec, RecurrentSpec
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.weights import (
+    State,
     check_sha256,
     count_classes,
     load_state,
@@ -185,14 +186,19 @@ def _as_trained(model: Model, spec: ModelSpec, trained: InputArtifact) -> Model:
 def _from_training(model: Model, trained: InputArtifact) -> nn.Module:
     """The network that a training job left."""
     job_id = trained.manifest.job_id
-    data = trained.storage.read(trained.one("weights"))
     try:
-        check_sha256(data, trained.manifest.of_kind("weights")[0].sha256, job_id)
-        state = parse_state(data, ".safetensors", job_id)
+        state = state_of(trained, "weights")
     except WeightsError as error:
         raise ArtifactError(f"the weights of job {job_id} are damaged: {error.message}") from None
     n_classes = int(trained.manifest.details["n_classes"])
     return load_state(partial(model.build, n_classes), state, job_id)
+
+
+def state_of(trained: InputArtifact, kind: str) -> State:
+    """The tensors of a training's file; raises `WeightsError` where it is not what was written."""
+    data, job_id = trained.storage.read(trained.one(kind)), trained.manifest.job_id
+    check_sha256(data, trained.manifest.of_kind(kind)[0].sha256, job_id)
+    return parse_state(data, ".safetensors", job_id)
 
 
 def _check_outputs(module: nn.Module, model: Model, n_classes: int) -> None:

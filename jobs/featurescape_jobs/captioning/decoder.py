@@ -192,11 +192,11 @@ class Decoder(nn.Module):
             attention.append(weights)
             gates.append(gate[:, 0])
         looked = self.from_context(torch.stack(contexts, 1))
-        whole = None if seen.whole is None else seen.whole[:, None]
+        if seen.whole is None:
+            whole, alone = None, self.output(torch.tanh(self.from_context(mean)))
+        else:
+            whole, alone = seen.whole[:, None], seen.whole
         logits = self.tell(embedded, torch.stack(hidden, 1), looked, whole)
-        alone = seen.whole
-        if alone is None:
-            alone = self.output(torch.tanh(self.from_context(mean)))
         return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1), alone)
 
     def standardize(self, grids: torch.Tensor) -> None:
@@ -210,11 +210,11 @@ class Decoder(nn.Module):
         """What is computed once for pictures (N, L, D)."""
         # Not position by position: what is next to nothing would be as loud as the object.
         positions = (grids - self.get_buffer("mean")) / self.get_buffer("deviation")
-        whole = None
-        if self.neck is not None and self.from_whole is not None:
-            positions, whole = self.neck(positions)
-            whole = self.from_whole(whole)
-        return Seen(positions, self.attention.key(positions), whole)
+        if self.neck is None:
+            return Seen(positions, self.attention.key(positions), None)
+        assert self.from_whole is not None
+        positions, whole = self.neck(positions)
+        return Seen(positions, self.attention.key(positions), self.from_whole(whole))
 
     def begin(self, mean: torch.Tensor) -> States:
         """h_0 and C_0 of N pictures, from the mean of their positions (N, D)."""

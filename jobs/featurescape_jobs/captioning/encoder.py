@@ -133,6 +133,8 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
     try:
         found = Capture(network.module, asked).run(zero_input(network.model))
     except RuntimeError as error:
+        if spec.input_px is None:
+            raise
         raise SpecError(
             f"model.captioner.encoder.input_px: {spec.name} cannot read pictures of {spec.input_px} px; "
             f"leave it out ({str(error)[:200]})",

@@ -10,14 +10,15 @@ from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.encoder import Encoder, Place, reopen_encoder
 from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.captioning.vocabulary import Vocabulary
-from featurescape_jobs.context import InputArtifact, open_input
+from featurescape_jobs.context import open_input
 from featurescape_jobs.errors import ArtifactError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import check_gives
 from featurescape_jobs.models.captioner import Captioner
+from featurescape_jobs.networks import state_of
 from featurescape_jobs.specs import CaptionerSpec, ModelSpec
 from featurescape_jobs.storage import Storage
-from featurescape_jobs.weights import State, check_sha256, load_state, parse_state
+from featurescape_jobs.weights import load_state
 
 ENCODER_WEIGHTS = "encoder_weights"
 """Kind of the file with the weights of an encoder that was fine-tuned."""
@@ -70,18 +71,11 @@ def load_captioner(
     grid = Grid(*(int(details["encoder"][name]) for name in Grid._fields))
     model = model.configured(shape, grid)
     try:
-        state = _state(trained, "weights")
+        state = state_of(trained, "weights")
         decoder = load_state(partial(model.build, vocabulary.size), state, job_id)
-        tuned = _state(trained, ENCODER_WEIGHTS) if shape.encoder.fine_tuned else None
+        tuned = state_of(trained, ENCODER_WEIGHTS) if shape.encoder.fine_tuned else None
     except WeightsError as error:
         raise ArtifactError(f"the weights of job {job_id} are damaged: {error.message}") from None
     place = Place(storage.root, trained.manifest.seed, allowed_roots)
     encoder = reopen_encoder(shape.encoder, place, details["encoder"], tuned)
     return LoadedCaptioner(cast(Decoder, decoder), vocabulary, encoder)
-
-
-def _state(trained: InputArtifact, kind: str) -> State:
-    """The tensors of one of its files; raises `WeightsError` where it is not what was written."""
-    data, job_id = trained.storage.read(trained.one(kind)), trained.manifest.job_id
-    check_sha256(data, trained.manifest.of_kind(kind)[0].sha256, job_id)
-    return parse_state(data, ".safetensors", job_id)
