@@ -4,8 +4,9 @@ A `Scene` is color, noun, side and height; `phrases` writes it in five ways, ``a
 slightly above``, and `parse` reads such a caption back, also one that a network wrote in lower case without
 commas. Of a person, the color is that of the clothes: ``a woman in black``. The side follows from the
 azimuth: 0 looks at the front, and ``from the right`` is what somebody sees who walks around the thing
-counterclockwise, as seen from above. Of what looks alike from the front and from behind (a table) the wider
-side is the front and the other the side; of what is round or square (a vase) nothing is said.
+counterclockwise, as seen from above. Of what people know by front and side only (a table) the wider one is the
+front; a bed that looks alike from both ends has its front where other beds have it. Of what is round or square
+(a vase) nothing is said.
 
 `held_out` chooses pairs of color and noun that a network is never shown, though it sees the color with other
 nouns and the noun in other colors. Everything here is a function of its arguments. Holds one caption.
@@ -47,8 +48,8 @@ _KEPT_SHARE = 0.75
 _FRONT_ALIKE = {"front": "front", "back": "front", "left": "side", "right": "side"}
 _SIDES_OF_KIND: dict[Sides, int] = {"four": 4, "two": 2, "none": 1}
 _SIDES_OF_ORDER = {1: 4, 2: 2, 4: 1}
-_SQUARE = 0.9
-"""A footprint nearer to 1 is square, as far as one sees."""
+_SQUARE = 0.8
+"""A footprint nearer to 1 is square, as far as one sees in a picture of one side."""
 _FACES = {
     "front": "front",
     "right": "right side",
@@ -85,10 +86,11 @@ def side_of(
         symmetry: how often the thing looks the same while it turns around once.
         footprint: its depth over its width.
     """
-    told_apart = min(_SIDES_OF_KIND[sides_of(noun)], _SIDES_OF_ORDER.get(symmetry, 1))
+    kind = sides_of(noun)
+    told_apart = min(_SIDES_OF_KIND[kind], _SIDES_OF_ORDER.get(symmetry, 1))
     if told_apart == 1 or not math.isfinite(azimuth_degrees):
         return None
-    if told_apart == 2 and footprint is not None:
+    if kind == "two" and footprint is not None:
         if _SQUARE < footprint < 1 / _SQUARE:
             return None
         azimuth_degrees += 90.0 * (footprint > 1)
