@@ -189,13 +189,19 @@ def fine_tuned_spec(root: Path, **changes: Any) -> dict[str, Any]:
     shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
     captioner = {"encoder": encoder, **shape}
     model = {"name": "captioner", "captioner": captioner}
-    return training_spec(root, **{"model": model, "epochs": 3, "batch_size": 8, **changes})
+    how = {"encoder_epochs": 2, "mirrored": True}
+    base = {"model": model, "epochs": 3, "batch_size": 8, "captions": how}
+    return training_spec(root, **{**base, **changes})
 
 
 def test_a_fine_tuned_encoder_is_kept_with_the_captioner(tmp_path: Path, trained: Path) -> None:
     root = write_scenes(tmp_path / "scenes", scenes(60))
     manifest = train(Storage(str(tmp_path)), fine_tuned_spec(root))
     assert {file.kind for file in manifest.files} >= {"weights", "encoder_weights"}
+    (history,) = manifest.of_kind("encoder_history")
+    rows = Storage(str(tmp_path)).read_table(f"jobs/{TRAINING}/{history.path}").to_pylist()
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[1]["loss"] < rows[0]["loss"]
     said = manifest.details["encoder"]
     assert (said["card"]["input_px"], said["rows"]) == (64, 8)
     frozen = json.loads((trained / f"jobs/{TRAINING}/manifest.json").read_bytes())
@@ -248,10 +254,15 @@ def test_an_unreadable_picture_is_an_error_row(trained: Path, tmp_path: Path) ->
     assert all(row["references"] is None for row in rows.values())
 
 
-def test_a_training_that_was_killed_goes_on_with_its_grids_and_epochs(tmp_path: Path) -> None:
-    """Its last attempt sees no picture again, and ends with the weights of an uninterrupted one."""
+@pytest.mark.parametrize("fine_tuned", [False, True])
+def test_a_training_that_was_killed_goes_on_with_what_it_has(
+    tmp_path: Path, fine_tuned: bool
+) -> None:
+    """Its last attempt keeps no picture again, and ends with the weights of an uninterrupted one."""
     root = write_scenes(tmp_path / "scenes", scenes(40))
     spec = training_spec(root, epochs=4)
+    if fine_tuned:
+        spec = fine_tuned_spec(root, epochs=4, captions={"encoder_epochs": 3, "mirrored": True})
     train(Storage(str(tmp_path / "whole")), spec)
     storage = Storage(str(tmp_path / "killed"))
 
@@ -259,7 +270,7 @@ def test_a_training_that_was_killed_goes_on_with_its_grids_and_epochs(tmp_path: 
         pass
 
     epoch, make = fitting.Fitting._epoch, picture_store.Extractor._make
-    seen: list[int] = []
+    seen: list[str] = []
 
     def dies_in_the_third(self: Any, module: Any, number: int, *rest: Any) -> float:
         if number == 3:
@@ -267,7 +278,7 @@ def test_a_training_that_was_killed_goes_on_with_its_grids_and_epochs(tmp_path: 
         return epoch(self, module, number, *rest)
 
     def counts(self: Any, examples: pa.Table, piece: Any) -> None:
-        seen.append(piece.number)
+        seen.append(self.folder.path)
         make(self, examples, piece)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -279,17 +290,29 @@ def test_a_training_that_was_killed_goes_on_with_its_grids_and_epochs(tmp_path: 
         manifest = execute(storage, TRAINING, 2)
     assert manifest is not None
     assert manifest.details["epochs"] == 4
-    assert seen == []
-    found = [
-        Storage(str(tmp_path / name)).read(f"jobs/{TRAINING}/data/weights{suffix}.safetensors")
-        for name, suffix in (("whole", ""), ("killed", "-attempt2"))
-    ]
-    assert found[0] == found[1]
+    assert not any(path.endswith("pictures/training") for path in seen)
+    assert bool(seen) is fine_tuned, "its grids wait for the encoder"
+    for kind in ("weights", "encoder")[: 1 + fine_tuned]:
+        found = [
+            Storage(str(tmp_path / name)).read(f"jobs/{TRAINING}/data/{kind}{suffix}.safetensors")
+            for name, suffix in (("whole", ""), ("killed", "-attempt2"))
+        ]
+        assert found[0] == found[1], kind
 
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"dataset": {"name": "digits"}}, SpecError, "dataset: digits has no captions"),
     ({"validation_split": "all"}, SpecError, "validation_split: all is what is learned from"),
+    (
+        {"captions": {"encoder_epochs": 3}},
+        SpecError,
+        r"captions\.encoder_epochs: the encoder does not learn",
+    ),
+    (
+        {"captions": {"encoder_learning_rate": 1e-3}},
+        SpecError,
+        r"captions\.encoder_learning_rate: the encoder does not learn",
+    ),
     ({"captions": {"min_count": 10_000}}, SpecError, "captions.min_count: no word"),
     ({"validation_fraction": 1e-9}, SpecError, "validation_fraction: of 4 captions 0 are held out"),
 ]
@@ -412,8 +435,8 @@ def test_two_workers_train_as_one_process_does(
     tmp_path: Path, ray_address: str, fine_tuned: bool
 ) -> None:
     root = write_scenes(tmp_path / "scenes", scenes(36))
-    tuned = fine_tuned_spec(root)["model"]
-    changes = {"model": tuned} if fine_tuned else {}
+    tuned = fine_tuned_spec(root)
+    changes = {name: tuned[name] for name in ("model", "captions")} if fine_tuned else {}
     alone = together(root, tmp_path / "alone", None, **changes)
     two = together(root, tmp_path / "two", ray_address, resources={"workers": 2}, **changes)
     assert two.details["epochs"] == alone.details["epochs"] == 4

@@ -36,13 +36,22 @@ def test_positions_are_row_by_row_with_their_values_and_their_place(tmp_path: Pa
     ]
 
 
-def test_finer_layers_are_averaged_over_the_cells_of_the_coarsest(tmp_path: Path) -> None:
+def test_finer_layers_are_averaged_over_the_cells_of_the_last(tmp_path: Path) -> None:
     encoder = Encoder(opened(tmp_path).network, {"fine": (1, 4, 4), "coarse": (2, 2, 2)})
     assert encoder.layout == (2, 2, 5)
     flat = [ramp(1, 4, 4).flatten(1), ramp(2, 2, 2).flatten(1)]  # as `execution` gives them
     grid = encoder.grid(flat)[0]
     assert grid[:, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
     assert grid[:, 1:3].tolist() == [[0, 4], [1, 5], [2, 6], [3, 7]]
+
+
+def test_coarser_layers_are_repeated_over_the_cells_of_the_last(tmp_path: Path) -> None:
+    encoder = Encoder(opened(tmp_path).network, {"coarse": (1, 2, 2), "fine": (2, 4, 4)})
+    assert encoder.layout == (4, 4, 5)
+    grid = encoder.grid([ramp(1, 2, 2).flatten(1), ramp(2, 4, 4).flatten(1)])[0]
+    rows = [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+    assert grid[:, 0].reshape(4, 4).tolist() == rows
+    assert grid[:, 1].tolist() == list(range(16))
 
 
 def test_without_layers_the_deepest_with_positions_is_taken_and_several_are_found_again(

@@ -27,13 +27,13 @@ from featurescape_jobs.captioning.examples import (
     epoch_order,
     one_of_each,
 )
-from featurescape_jobs.captioning.fitting import Alone, Batch, Fitting, Material, Options, falling
-from featurescape_jobs.captioning.learner import Learner
+from featurescape_jobs.captioning.fitting import Alone, Batch, Fitting, Options, falling
 from featurescape_jobs.captioning.losses import Objective, Whole, doubly_stochastic
 from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair, score
+from featurescape_jobs.captioning.telling import Material, Telling
 from featurescape_jobs.captioning.vocabulary import END, Vocabulary, tokens
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.storage import Storage
@@ -174,10 +174,11 @@ def material_of(drawn: list[Scene], held_out: int) -> tuple[Material, Vocabulary
 
 
 def options_of(epochs: int, patience: int = 100) -> Options:
-    objective = Objective(1.0, "mean", 0.0)
-    return Options(
-        epochs, 32, 1e-2, False, patience, one_caption=False, objective=objective, seed=3
-    )
+    return Options(epochs, 1e-2, False, patience, seed=3)
+
+
+def telling(decoder: Decoder, material: Material, batch_size: int = 32) -> Telling:
+    return Telling(decoder, material, Objective(1.0, "mean", 0.0), batch_size, False, CPU)
 
 
 def fresh(vocabulary: Vocabulary, dropout: float = 0.1) -> Decoder:
@@ -190,10 +191,11 @@ def unsaid(done: int, total: int, message: str) -> None:
 
 
 def fit(
-    root: Path, decoder: Decoder, material: Material, options: Options, known: str = "x"
+    root: Path, decoder: Decoder, material: Material, options: Options, batch_size: int = 32
 ) -> Progress:
-    checkpoints = Checkpoints(str(root), "checkpoints", known)
-    return Fitting(Learner(decoder), material, options, Alone(CPU)).run(checkpoints, unsaid)
+    checkpoints = Checkpoints(str(root), "checkpoints", "x")
+    lesson = telling(decoder, material, batch_size)
+    return Fitting(lesson, options, Alone(CPU)).run(checkpoints, unsaid)
 
 
 def test_attention_finds_the_shape_and_the_caption_says_what_it_is(tmp_path: Path) -> None:
@@ -201,7 +203,7 @@ def test_attention_finds_the_shape_and_the_caption_says_what_it_is(tmp_path: Pat
     material, vocabulary = material_of(drawn, held_out=60)
     decoder = fresh(vocabulary)
     progress = fit(tmp_path, decoder, material, options_of(epochs=12))
-    Learner(decoder).load_state_dict(progress.best)
+    decoder.load_state_dict(progress.best)
     said = Describer(decoder, vocabulary, CPU)
     captions = said.describe(material.store.batch(np.arange(60)), BeamOptions(5, 20))
     right = near = looked = 0
@@ -223,7 +225,7 @@ def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
     material = Material(material.store, material.pairs, material.training, material.training[:5])
     decoder = fresh(vocabulary, dropout=0.0)
     progress = fit(tmp_path, decoder, material, options_of(epochs=80))
-    Learner(decoder).load_state_dict(progress.best)
+    decoder.load_state_dict(progress.best)
     said = Describer(decoder, vocabulary, CPU)
     captions = said.describe(material.store.batch(np.arange(50)), BeamOptions(5, 20))
     pairs = [
@@ -257,9 +259,9 @@ def test_a_damaged_checkpoint_or_one_of_another_training_does_not_count(tmp_path
     storage.write(f"checkpoints/{names[1]}", storage.read(f"checkpoints/{names[1]}")[:-9])
     decoder = fresh(vocabulary)
     mine = Checkpoints(str(tmp_path), "checkpoints", "x")
-    assert len(mine.load(Learner(decoder), None).history) == 2
+    assert len(mine.load(decoder, None).history) == 2
     other = Checkpoints(str(tmp_path), "checkpoints", "y")
-    assert other.load(Learner(decoder), None).history == []
+    assert other.load(decoder, None).history == []
     mine.clear()
     assert storage.list_names("checkpoints") == []
 
@@ -275,8 +277,8 @@ def test_training_ends_when_the_held_out_loss_does_not_fall() -> None:
 
 def test_patience_ends_a_training(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(40), held_out=20)
-    options = Options(200, 4, 3e-2, False, 2, False, Objective(0.0, "mean", 0.0), 0)
-    progress = fit(tmp_path, fresh(vocabulary, 0.0), material, options)
+    options = Options(200, 3e-2, False, patience=2, seed=0)
+    progress = fit(tmp_path, fresh(vocabulary, 0.0), material, options, batch_size=4)
     assert progress.epochs_without_gain == 2
     assert len(progress.history) < 200
 
@@ -297,7 +299,7 @@ def test_with_a_falling_rate_the_last_steps_change_next_to_nothing(tmp_path: Pat
     for falls in (False, True):
         decoder, options = fresh(vocabulary, 0.0), replace(options_of(8), falling=falls)
         states: list[torch.Tensor] = []
-        fitting = Fitting(Learner(decoder), material, options, Alone(CPU))
+        fitting = Fitting(telling(decoder, material), options, Alone(CPU))
         step = fitting._optimizer.step
 
         def noted(step: Any = step, decoder: Decoder = decoder, states: Any = states) -> None:
@@ -343,7 +345,7 @@ def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path)
 
 def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(40), held_out=8)
-    options = Options(3, 8, 1e36, False, 9, False, Objective(1.0, "mean", 0.0), 0)
+    options = Options(3, 1e36, False, patience=9, seed=0)
     with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
         fit(tmp_path, fresh(vocabulary), material, options)
 
@@ -365,18 +367,18 @@ class Twins:
 
 def test_the_gradients_of_two_processes_average_to_those_of_one() -> None:
     material, vocabulary = material_of(scenes(41), held_out=8)
-    batch = Batch(np.arange(9, 18), np.zeros(9, np.bool_))
+    batch = Batch(np.arange(9, 18), np.ones((9, 1)))
 
     def gradients(team: Alone | Twins) -> list[torch.Tensor]:
         decoder = fresh(vocabulary, dropout=0.0)
-        fitting = Fitting(Learner(decoder), material, options_of(1), team)
+        fitting = Fitting(telling(decoder, material), options_of(1), team)
         found: list[torch.Tensor] = []
         clip = torch.nn.utils.clip_grad_norm_
         torch.nn.utils.clip_grad_norm_ = lambda *_: found.extend(  # type: ignore[assignment]
             p.grad.clone() for p in decoder.parameters()
         )
         try:
-            fitting._step(fitting._learner, batch)
+            fitting._step(decoder, batch)
         finally:
             torch.nn.utils.clip_grad_norm_ = clip
         return found

@@ -43,6 +43,8 @@ class Progress:
     best_epoch: int = 0
     best: State = field(default_factory=dict)
     """The weights after that epoch."""
+    last: State = field(default_factory=dict)
+    """The weights after the newest epoch."""
 
     @property
     def best_row(self) -> EpochRow:
@@ -55,6 +57,7 @@ class Progress:
     def add(self, row: EpochRow, state: State) -> None:
         """An epoch has ended; the lowest held-out loss is the best, the first of equal ones."""
         self.history.append(row)
+        self.last = state
         if not self.best_epoch or row.validation_loss < self.best_row.validation_loss:
             self.best_epoch = row.epoch
             self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
@@ -88,8 +91,10 @@ class Checkpoints:
         for old in storage.list_names(self.path)[:-_KEPT]:
             storage.delete(f"{self.path}/{old}")
 
-    def load(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> Progress:
-        """Put the newest checkpoint into module and optimizer; where there is none, nothing."""
+    def load(
+        self, module: torch.nn.Module | None, optimizer: torch.optim.Optimizer | None
+    ) -> Progress:
+        """Put the newest checkpoint into module and optimizer, if given; where there is none, nothing."""
         storage = Storage(self.storage_root)
         for name in reversed(storage.list_names(self.path)):
             try:
@@ -119,24 +124,25 @@ def _said(data: bytes) -> dict[str, Any]:
 def _restore(
     said: dict[str, Any],
     tensors: State,
-    module: torch.nn.Module,
+    module: torch.nn.Module | None,
     optimizer: torch.optim.Optimizer | None,
 ) -> Progress:
     history = [EpochRow(**row) for row in said["history"]]
-    module.load_state_dict(_part(tensors, _LAST))
+    last = starting_with(_LAST, tensors)
+    if module is not None:
+        module.load_state_dict(last)
     if optimizer is not None:
         states: dict[int, State] = {}
-        for name, value in _part(tensors, _ADAM).items():
+        for name, value in starting_with(_ADAM, tensors).items():
             number, _, what = name.partition(".")
             states.setdefault(int(number), {})[what] = value
         fresh = optimizer.state_dict()
         optimizer.load_state_dict({"state": states, "param_groups": fresh["param_groups"]})
-    return Progress(history, int(said["best_epoch"]), _part(tensors, _BEST))
+    return Progress(history, int(said["best_epoch"]), starting_with(_BEST, tensors), last)
 
 
-def _part(tensors: State, prefix: str) -> State:
+def starting_with(prefix: str, state: State) -> State:
+    """The tensors whose names begin so, named by what follows."""
     return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }

@@ -5,13 +5,14 @@ mean 0 and variance 1 over all positions of the training's pictures, or what a `
 
     α_t = attention(a, h_{t-1})             β_t = σ(w · h_{t-1})         z_t = β_t Σ_l α_tl a_l
     h_t, C_t = LSTM([E y_{t-1}, z_t], h_{t-1}, C_{t-1})
-    p(y_t) = softmax(L_o tanh(E y_{t-1} + L_h h_t + L_z z_t) + L_g g)
+    p(y_t) = softmax(L_o tanh(E y_{t-1} + L_h h_t + L_z z_t) + L_g g + σ(v · h_t) e)
 
 L_g g is there with a neck only: what the picture as a whole makes of every word, whatever came before it. (What is
 looked at is a sum over positions, in which the left of a thing is hardly another than its right: without this
-term captioners were slow to learn from which side a thing is seen.) With several layers each reads h of the one
-below, and the top one asks, looks and tells. h_0 and C_0 of every layer are tanh of a linear function of the mean
-position.
+term captioners were slow to learn from which side a thing is seen.) e is there with an encoder only that learned
+which words are said of a picture (`tag_head`), and v says when it is asked: e speaks for every word of a caption
+at once. With several layers each reads h of the one below, and the top one asks, looks and tells. h_0 and C_0 of
+every layer are tanh of a linear function of the mean position.
 
 Source: K. Xu et al., "Show, attend and tell: neural image caption generation with visual attention", 2015,
 equations 1 to 15 with soft attention; a forget bias of 1 after R. Jozefowicz et al., 2015.
@@ -31,6 +32,7 @@ from torch.nn import functional
 
 from featurescape_jobs.captioning.attention import Attention
 from featurescape_jobs.captioning.neck import Neck
+from featurescape_jobs.captioning.tag_head import TagHead
 from featurescape_jobs.recurrent.cells import Parameters, State, lstm_update
 from featurescape_jobs.recurrent.network import open_forget_gate
 
@@ -63,6 +65,8 @@ class Seen(NamedTuple):
     """(N, L, A)"""
     whole: torch.Tensor | None
     """L_g g, (N, V); None without a neck."""
+    evidence: torch.Tensor | None
+    """e, (N, V); None where no words were learned with the encoder."""
 
 
 class Told(NamedTuple):
@@ -134,16 +138,22 @@ class Decoder(nn.Module):
         shape: units, layers and dropout.
         vocabulary_size: V; the word V is the start.
         neck: what the grids go through before they are looked at; None: nothing.
+        tags: what else is made of them; None: nothing.
     """
 
     def __init__(
-        self, dimensions: int, shape: Shape, vocabulary_size: int, neck: Neck | None = None
+        self,
+        dimensions: int,
+        shape: Shape,
+        vocabulary_size: int,
+        neck: Neck | None = None,
+        tags: TagHead | None = None,
     ) -> None:
         super().__init__()
         e, h = shape.embedding_units, shape.hidden_units
         self.register_buffer("mean", torch.zeros(dimensions))
         self.register_buffer("deviation", torch.ones(dimensions))
-        self.neck = neck
+        self.neck, self.tags = neck, tags
         dimensions = dimensions if neck is None else neck.gives.dimensions
         self.dimensions, self.vocabulary_size = dimensions, vocabulary_size
         self.attention = Attention(dimensions, h, shape.attention_units)
@@ -162,6 +172,7 @@ class Decoder(nn.Module):
             self.from_whole = nn.Linear(neck.whole_units, vocabulary_size)
             for parameter in self.from_whole.parameters():
                 nn.init.zeros_(parameter)
+        self.ask = None if tags is None else nn.Linear(h, 1)
         nn.init.normal_(self.embedding.weight, std=0.1)  # as large as what the others add to it
         for cell in self.cells:
             assert isinstance(cell, nn.LSTM)
@@ -192,11 +203,11 @@ class Decoder(nn.Module):
             attention.append(weights)
             gates.append(gate[:, 0])
         looked = self.from_context(torch.stack(contexts, 1))
-        if seen.whole is None:
-            whole, alone = None, self.output(torch.tanh(self.from_context(mean)))
-        else:
-            whole, alone = seen.whole[:, None], seen.whole
-        logits = self.tell(embedded, torch.stack(hidden, 1), looked, whole)
+        alone = seen.whole
+        if alone is None:
+            alone = self.output(torch.tanh(self.from_context(mean)))
+        whole, evidence = (one if one is None else one[:, None] for one in seen[2:])
+        logits = self.tell(embedded, torch.stack(hidden, 1), looked, whole, evidence)
         return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1), alone)
 
     def standardize(self, grids: torch.Tensor) -> None:
@@ -210,11 +221,19 @@ class Decoder(nn.Module):
         """What is computed once for pictures (N, L, D)."""
         # Not position by position: what is next to nothing would be as loud as the object.
         positions = (grids - self.get_buffer("mean")) / self.get_buffer("deviation")
-        if self.neck is None:
-            return Seen(positions, self.attention.key(positions), None)
-        assert self.from_whole is not None
-        positions, whole = self.neck(positions)
-        return Seen(positions, self.attention.key(positions), self.from_whole(whole))
+        whole, evidence = None, self.weigh(grids)
+        if self.neck is not None:
+            assert self.from_whole is not None
+            positions, of_neck = self.neck(positions)
+            whole = self.from_whole(of_neck)
+        return Seen(positions, self.attention.key(positions), whole, evidence)
+
+    def weigh(self, grids: torch.Tensor) -> torch.Tensor | None:
+        """e (N, V) of grids as the encoder gives them; None where no words were learned with it."""
+        if self.tags is None:
+            return None
+        found: torch.Tensor = self.tags(grids)
+        return found
 
     def begin(self, mean: torch.Tensor) -> States:
         """h_0 and C_0 of N pictures, from the mean of their positions (N, D)."""
@@ -241,11 +260,17 @@ class Decoder(nn.Module):
         hidden: torch.Tensor,
         looked: torch.Tensor,
         whole: torch.Tensor | None,
+        evidence: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Logits (…, V) from the word before (…, E), the state (…, H), L_z z (…, E) and L_g g (…, V)."""
+        """Logits (…, V) from the word before (…, E), the state (…, H), L_z z (…, E), L_g g and e (…, V)."""
         deep = torch.tanh(embedded + self.from_hidden(hidden) + looked)
         logits: torch.Tensor = self.output(self.dropout(deep))
-        return logits if whole is None else logits + whole
+        if whole is not None:
+            logits = logits + whole
+        if evidence is not None:
+            assert self.ask is not None
+            logits = logits + torch.sigmoid(self.ask(hidden)) * evidence
+        return logits
 
     def of_cells(self) -> list[Parameters]:
         """Of the LSTM's layers, the lowest first."""

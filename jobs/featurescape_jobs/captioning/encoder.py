@@ -1,8 +1,9 @@
 """What a captioner sees with: a network of the catalog up to layers with positions.
 
-The activations (N, C, rows, columns) become a grid of L = rows × columns positions, those of the coarsest layer,
-row by row. Each has the C values of all layers, and its place: attention sums over positions, and a sum does
-not know where its parts were, so that left and right could not be told apart.
+The activations (N, C, rows, columns) become a grid of L = rows × columns positions, those of the last layer that
+is named, row by row; the others are averaged over its positions, or repeated where they are coarser. Each
+position has the C values of all layers, and its place: attention sums over positions, and a sum does not know
+where its parts were, so that left and right could not be told apart.
 
 Sources: places, R. Liu et al., "An intriguing failing of convolutional neural networks and the CoordConv
 solution", 2018; several layers, B. Hariharan et al., "Hypercolumns for object segmentation and fine-grained
@@ -60,19 +61,19 @@ class Encoder:
     shapes: dict[str, Shape]
     """By layer."""
     fine_tuned: bool = False
-    """Whether its weights are learned with the captions."""
+    """Whether its weights learn from the captions first."""
 
     @property
-    def _coarsest(self) -> Shape:
-        return min(self.shapes.values(), key=lambda shape: shape[1] * shape[2])
+    def _last(self) -> Shape:
+        return list(self.shapes.values())[-1]
 
     @property
     def rows(self) -> int:
-        return self._coarsest[1]
+        return self._last[1]
 
     @property
     def columns(self) -> int:
-        return self._coarsest[2]
+        return self._last[2]
 
     @property
     def layout(self) -> Grid:

@@ -1,13 +1,16 @@
-"""The epochs of a captioner's training, on one process or on several that share each batch.
+"""The epochs of a training, on one process or on several that share each batch.
 
-Adam, gradients clipped to a norm of 5, and no more epochs once the held-out loss has not fallen for some; the
-learning rate stays, or rises and falls. What an epoch reads, in which order and what it drops follows from
-the job's seed and the epoch, so that a training that was interrupted ends as it would have. Several processes
-have each batch's captions in turn; their gradients add up to those of one process, up to rounding and other
-dropout.
+What is learned is a `Lesson`: a decoder that tells captions (`telling`), or an encoder that learns which words
+are said of a picture (`tagging`). AdamW, gradients clipped to a norm of 5, and no more epochs once the held-out
+loss has not fallen for some; the learning rate stays, or rises and falls. What an epoch reads, in which order and
+what it drops follows from the job's seed and the epoch, so that a training that was interrupted ends as it
+would have. Several processes have each batch's examples in turn; their gradients add up to those of one process,
+up to rounding and other dropout.
 
-Memory: a batch of what is kept of pictures, and what the networks keep of it for the backward pass: (N, T, L, A)
-values, and a fine-tuned encoder's activations.
+Memory: what the lesson holds of a batch.
+
+Source: I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019; without decay that is Adam, D.
+Kingma and J. Ba, 2015.
 """
 
 from __future__ import annotations
@@ -17,23 +20,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from featurescape_jobs.captioning.checkpoints import Checkpoints, EpochRow, Progress
-from featurescape_jobs.captioning.examples import (
-    Numbers,
-    Pairs,
-    epoch_order,
-    one_of_each,
-)
-from featurescape_jobs.captioning.learner import Learner
-from featurescape_jobs.captioning.losses import Measured, Objective, Whole
-from featurescape_jobs.captioning.mirror import Mirror, Which
-from featurescape_jobs.captioning.picture_store import PictureStore
+from featurescape_jobs.captioning.examples import Numbers
+from featurescape_jobs.captioning.losses import Measured, Whole
 from featurescape_jobs.context import seed_for
 from featurescape_jobs.errors import SpecError
 
@@ -41,7 +37,9 @@ CLIP_NORM = 5.0
 _RISE = 0.1
 """Part of a training in which a learning rate that is to fall rises first."""
 Report = Callable[[int, int, str], None]
-"""Takes captions done, captions in all, and a message for people."""
+"""Takes examples done, examples in all, and a message for people."""
+Drawn = NDArray[np.float64]
+"""(N, K) of [0, 1): how each of N examples is to be seen."""
 
 
 class Team(Protocol):
@@ -78,73 +76,84 @@ class Alone:
 
 
 @dataclass(frozen=True)
-class Options:
-    """How is trained."""
-
-    epochs: int
-    """At most."""
-    batch_size: int
-    learning_rate: float
-    falling: bool
-    """Whether the learning rate rises at first and falls to nothing, else it stays."""
-    patience: int
-    one_caption: bool
-    """Whether an epoch reads one caption of each example."""
-    objective: Objective
-    seed: int
-    encoder_factor: float = 1.0
-    """Of the learning rate, what an encoder learns with."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """What is trained on."""
-
-    store: PictureStore
-    pairs: Pairs
-    training: Numbers
-    """Which of the pairs."""
-    validation: Numbers
-    mirror: Mirror | None = None
-    """In which half of what is learned from is seen; None: all is as it is."""
-
-
-@dataclass(frozen=True)
 class Batch:
-    """Some captions, and which of them are of mirror images."""
+    """Some examples, and how each is seen; None: as it is."""
 
     numbers: Numbers
-    mirrored: Which
+    drawn: Drawn | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def of(self, rank: int, size: int) -> Batch:
         """What one of several processes has to do of it."""
-        return Batch(self.numbers[rank::size], self.mirrored[rank::size])
+        drawn = None if self.drawn is None else self.drawn[rank::size]
+        return Batch(self.numbers[rank::size], drawn)
+
+
+class Lesson(Protocol):
+    """What is learned."""
+
+    @property
+    def module(self) -> nn.Module:
+        """What learns, on the team's device."""
+        ...
+
+    def groups(self) -> list[dict[str, Any]]:
+        """For an optimizer: the weights that learn, with the ``scale`` of their learning rate."""
+        ...
+
+    def epoch(self, seed: int) -> list[Batch]:
+        """What an epoch goes through."""
+        ...
+
+    def held_out(self) -> list[Batch]:
+        """What is measured after it."""
+        ...
+
+    def whole(self, batch: Batch) -> Whole:
+        """How much a batch is."""
+        ...
+
+    def measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
+        """What the module (itself, or wrapped) makes of a part of a batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How is trained."""
+
+    epochs: int
+    """At most."""
+    learning_rate: float
+    falling: bool
+    """Whether the learning rate rises at first and falls to nothing, else it stays."""
+    patience: int
+    seed: int
+    weight_decay: float = 0.0
 
 
 class Fitting:
-    """Trains a decoder, and the encoder that learns with it, in place.
+    """Trains what a lesson is about, in place.
 
     Args:
-        learner: on the team's device.
-        material: the same for all processes.
+        lesson: the same for all processes.
         options: how.
         team: the processes.
     """
 
-    def __init__(self, learner: Learner, material: Material, options: Options, team: Team) -> None:
-        self._learner, self._material = learner, material
-        self._options, self._team = options, team
-        groups = learner.groups(options.encoder_factor)
-        self._optimizer = torch.optim.Adam(groups, options.learning_rate)
+    def __init__(self, lesson: Lesson, options: Options, team: Team) -> None:
+        self._lesson, self._options, self._team = lesson, options, team
+        self._optimizer = torch.optim.AdamW(
+            lesson.groups(), options.learning_rate, weight_decay=options.weight_decay
+        )
 
     def run(self, checkpoints: Checkpoints, report: Report) -> Progress:
         """Go on from the newest checkpoint to the end; raises `SpecError` if the loss is not finite."""
-        options = self._options
-        progress = checkpoints.load(self._learner, self._optimizer)
-        module = self._team.wrap(self._learner)
+        options, learning = self._options, self._lesson.module
+        progress = checkpoints.load(learning, self._optimizer)
+        module = self._team.wrap(learning)
         while (number := len(progress.history) + 1) <= options.epochs:
             if progress.epochs_without_gain >= options.patience:
                 break
@@ -153,7 +162,7 @@ class Fitting:
             validation_loss, accuracy = self._validate()
             seconds = time.monotonic() - started
             row = EpochRow(number, loss, validation_loss, accuracy, seconds)
-            state = self._learner.state_dict()
+            state = learning.state_dict()
             progress.add(row, state)
             if self._team.rank == 0:
                 checkpoints.save(progress, state, self._optimizer)
@@ -162,27 +171,20 @@ class Fitting:
 
     def _epoch(self, module: nn.Module, number: int, report: Report, progress: Progress) -> float:
         """Mean cross entropy of a word over the epoch."""
-        options, pairs = self._options, self._material.pairs
-        seed = seed_for(options.seed, f"epoch {number}")
-        chosen, drawn = self._material.training, np.random.default_rng(seed)
-        share = 0.0 if self._material.mirror is None else 0.5
-        if options.one_caption:
-            chosen = one_of_each(pairs, chosen, seed)
-        order = [
-            Batch(numbers, drawn.random(len(numbers)) < share)
-            for numbers in epoch_order(pairs, chosen, options.batch_size, seed)
-        ]
-        done, nats, words = 0, 0.0, 0
+        epochs = self._options.epochs
+        seed = seed_for(self._options.seed, f"epoch {number}")
+        order = self._lesson.epoch(seed)
+        examples = sum(len(batch) for batch in order)
+        done, nats, words = (number - 1) * examples, 0.0, 0
         module.train()
         with _seeded(seed_for(seed, f"worker {self._team.rank}"), self._team.device):
             for at, batch in enumerate(order):
-                self._set_rate((number - 1 + (at + 0.5) / len(order)) / options.epochs)
+                self._set_rate((number - 1 + (at + 0.5) / len(order)) / epochs)
                 measured = self._step(module, batch)
                 nats, words = nats + measured.nats, words + measured.words
                 done += len(batch)
-                total = options.epochs * len(chosen)
-                message = _message(number, options.epochs, nats / max(1, words), progress)
-                report((number - 1) * len(chosen) + done, total, message)
+                message = _message(number, epochs, nats / max(1, words), progress)
+                report(done, epochs * examples, message)
         nats, count = self._team.sums([nats, words])
         return nats / count
 
@@ -195,10 +197,10 @@ class Fitting:
             group["lr"] = rate * group["scale"]
 
     def _step(self, module: nn.Module, batch: Batch) -> Measured:
-        lengths = self._material.pairs.lengths[batch.numbers]
-        whole = Whole(len(batch), int(lengths.sum()))
+        whole = self._lesson.whole(batch)
         mine = batch.of(self._team.rank, self._team.size)
-        measured = self._measure(module, mine if len(mine) else batch.of(0, len(batch)), whole)
+        part = mine if len(mine) else batch.of(0, len(batch))
+        measured = self._lesson.measure(module, part, whole)
         # Each has its part of the loss, and the mean over the processes is what is taken.
         loss = measured.loss * (self._team.size if len(mine) else 0)
         (finite,) = self._team.sums([float(math.isfinite(float(loss.detach())))])
@@ -209,34 +211,18 @@ class Fitting:
             )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._learner.parameters(), CLIP_NORM)
+        nn.utils.clip_grad_norm_(self._lesson.module.parameters(), CLIP_NORM)
         self._optimizer.step()
         return measured if len(mine) else Measured(loss, 0.0, 0, 0)
 
-    def _measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
-        material, device = self._material, self._team.device
-        read, targets = material.pairs.batch(batch.numbers, self._learner.decoder.vocabulary_size)
-        seen = material.store.batch(material.pairs.pictures[batch.numbers])
-        if (mirror := material.mirror) is not None and batch.mirrored.any():
-            turn = mirror.grids if self._learner.network is None else mirror.pictures
-            seen = turn(seen, batch.mirrored)
-            read, targets = (mirror.words(numbers, batch.mirrored) for numbers in (read, targets))
-        told = module(seen.to(device), torch.from_numpy(read).to(device))
-        return self._options.objective.measure(told, torch.from_numpy(targets).to(device), whole)
-
     def _validate(self) -> tuple[float, float]:
         """Held out: mean cross entropy of a word, and the part of the words that are right."""
-        pairs, size = self._material.pairs, self._options.batch_size
-        held_out = self._material.validation
-        in_order = held_out[np.argsort(pairs.lengths[held_out], kind="stable")]
-        starts = range(0, len(in_order), size)
-        chosen = [in_order[start : start + size] for start in starts]
-        batches = [Batch(numbers, np.zeros(len(numbers), bool)) for numbers in chosen]
+        module, batches = self._lesson.module, self._lesson.held_out()
         sums = [0.0, 0.0, 0.0]
-        self._learner.eval()
+        module.eval()
         with torch.inference_mode():
             for batch in batches[self._team.rank :: self._team.size]:
-                found = self._measure(self._learner, batch, Whole(1, 1))
+                found = self._lesson.measure(module, batch, Whole(1, 1))
                 sums = [sums[0] + found.nats, sums[1] + found.right, sums[2] + found.words]
         nats, right, words = self._team.sums(sums)
         return nats / words, right / words

@@ -22,6 +22,8 @@ from featurescape_jobs.weights import load_state
 
 ENCODER_WEIGHTS = "encoder_weights"
 """Kind of the file with the weights of an encoder that was fine-tuned."""
+ENCODER_HISTORY = "encoder_history"
+"""Kind of the file that says how it learned."""
 
 
 @dataclass(frozen=True)

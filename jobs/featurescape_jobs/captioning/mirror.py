@@ -20,6 +20,8 @@ from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.captioning.vocabulary import UNKNOWN, Vocabulary
 
 _SIDES = ("left", "right")
+_SHARE = 0.5
+"""Of what is learned from."""
 Which = NDArray[np.bool_]
 """(N,): which of N pictures are seen in the mirror."""
 
@@ -41,6 +43,11 @@ class Mirror:
         instead[UNKNOWN] = UNKNOWN
         return cls(grid, instead)
 
+    @staticmethod
+    def chosen(drawn: NDArray[np.float64]) -> Which:
+        """Half of them, by the first of the numbers (N, K) that were drawn for each."""
+        return drawn[:, 0] < _SHARE
+
     def grids(self, grids: torch.Tensor, which: Which) -> torch.Tensor:
         """The grids (N, L, D) as `encoder.Encoder.grid` gives them, some mirrored; places stay where they are."""
         cells = (self.grid.rows, self.grid.columns)
@@ -57,3 +64,10 @@ class Mirror:
         """Captions (N, T), of which `IGNORED` is no word, some as they are said of the mirror image."""
         changes = which[:, None] & (numbers != IGNORED)
         return np.where(changes, self.instead[np.where(changes, numbers, 0)], numbers)
+
+    def tags(self, tags: NDArray[np.bool_], which: Which) -> NDArray[np.bool_]:
+        """Words (N, V) that are said of pictures, some as they are of the mirror image."""
+        mirrored = np.zeros_like(tags)
+        rows, words = np.nonzero(tags)
+        mirrored[rows, self.instead[words]] = True
+        return np.where(which[:, None], mirrored, tags)

@@ -73,8 +73,9 @@ class Steps:
     def __init__(self, decoder: Decoder, hoisted: Hoisted, grids: torch.Tensor) -> None:
         self._decoder, self._hoisted = decoder, hoisted
         self._whole: torch.Tensor | None = None
+        self._evidence = decoder.weigh(grids)
         if decoder.neck is not None:
-            grids, _, self._whole = decoder.see(grids)
+            grids, _, self._whole, _ = decoder.see(grids)
         self._states = decoder.begin((grids.mean(1) - hoisted.mean) / hoisted.deviation)
         keys = hoisted.keys(grids)
         self._looks = open_looks(decoder.attention, keys, grids)
@@ -110,8 +111,10 @@ class Steps:
         look, told = both[:, : -embedded.shape[1]], both[:, -embedded.shape[1] :]
         from_x = self._hoisted.from_words[words] + look[parents]
         after = advance(self._hoisted.layers, from_x, before, parents)
-        whole = None if self._whole is None else self._whole[pictures]
-        logits = self._decoder.tell(embedded, after[-1].hidden, told[parents], whole)
+        whole, evidence = (
+            None if one is None else one[pictures] for one in (self._whole, self._evidence)
+        )
+        logits = self._decoder.tell(embedded, after[-1].hidden, told[parents], whole, evidence)
         return Step(logits.log_softmax(1), attention[parents], gates[parents, 0], after)
 
 

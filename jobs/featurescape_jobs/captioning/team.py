@@ -19,7 +19,7 @@ from torch import distributed, nn
 
 from featurescape_jobs.allocator import keep_freed_memory
 from featurescape_jobs.captioning.fitting import Alone, Report
-from featurescape_jobs.captioning.work import Task, learn, see
+from featurescape_jobs.captioning.work import Task, grids_of, learn, see, tune
 from featurescape_jobs.context import PROGRESS_SECONDS, RunContext
 from featurescape_jobs.devices import torch_threads
 from featurescape_jobs.errors import FeaturescapeError, SpecError, WorkerLostError, from_json
@@ -134,7 +134,9 @@ def _worker(config: dict[str, Any]) -> None:
     report = _written(storage, task.path(_PROGRESS)) if team.rank == 0 else _unsaid
     try:
         encoder = task.encoder()
-        see(task, encoder, team, report)
+        if encoder.fine_tuned:
+            tune(task, encoder, team, report)
+        see(task, encoder, grids_of(encoder), team, report)
         learn(task, encoder, team, report)
     except FeaturescapeError as error:
         # All processes find the same, so all end here; an exception would make Ray start them again.
@@ -144,11 +146,14 @@ def _worker(config: dict[str, Any]) -> None:
 def train_alone(task: Task, context: RunContext) -> None:
     """See and learn in this process, with the driver's threads."""
     keep_freed_memory()
-    team, encoder = Alone(torch.device("cpu")), task.encoder()
+    team, encoder, report = Alone(torch.device("cpu")), task.encoder(), _to(context)
+    if encoder.fine_tuned:
+        with context.stage("fine-tune"), torch_threads(context.threads):
+            tune(task, encoder, team, report)
     with context.stage("look"), torch_threads(context.threads):
-        see(task, encoder, team, _to(context))
+        see(task, encoder, grids_of(encoder), team, report)
     with context.stage("train"), torch_threads(context.threads):
-        learn(task, encoder, team, _to(context))
+        learn(task, encoder, team, report)
 
 
 def _to(context: RunContext) -> Report:

@@ -5,18 +5,20 @@ are unless it is fine-tuned, and the shape of the decoder. What is held out is d
 ``validation_split``.
 
 Output: kind ``weights``, one safetensors file, float32: the decoder of the epoch with the lowest held-out loss,
-or of the last one; of an encoder that was fine-tuned kind ``encoder_weights``, all of its weights, float32; kind
-``vocabulary``, its words as JSON; kinds ``history`` (`tables.HISTORY`; accuracy is the share of words that are the
-most probable one when those before are given) and ``errors``. Details: model, captioner (the shape), encoder
-(name, layers, grid, sha256 of its weights, card), vocabulary_words, epochs, best_epoch, kept_epoch, its
-validation_loss (nats a word), validation_accuracy, training_examples, validation_examples, scores of beam
-search on the held-out examples (at most `SCORED`, evenly spread), execution.
+or of the last one; of an encoder that was fine-tuned kind ``encoder_weights``, all of its weights, float32, and
+``encoder_history``, as ``history``; kind ``vocabulary``, its words as JSON; kinds ``history``
+(`tables.HISTORY`; accuracy is the share of words that are the most probable one when those before are given) and
+``errors``. Details: model, captioner (the shape), encoder (name, layers, grid, sha256 of its weights, card),
+vocabulary_words, epochs, best_epoch, kept_epoch, its validation_loss (nats a word), validation_accuracy,
+training_examples, validation_examples, scores of beam search on the held-out examples (at most `SCORED`, evenly
+spread), execution.
 
 Cost: the encoder once over all pictures; then per caption and epoch three times what the decoder's forward pass
 costs, on two cores some 200 captions a second with 7 × 7 × 1280 positions and 512 units. On disk, while it
 runs, the grids as float16 (125 kB a picture there) and two checkpoints, in the job's folder; an attempt
-goes on with both. A fine-tuned encoder runs in every epoch, forward and backward, and what it reads takes the
-place of the grids. The driver trains itself, or Ray Train where there are several workers or GPUs.
+goes on with both. A fine-tuned encoder learns first (`tagging`), from pictures as it reads them, also float16,
+which takes three forward passes a picture and epoch. The driver trains itself, or Ray Train where there are
+several workers or GPUs.
 
 Failure modes: before any work, a dataset without captions, an encoder without a grid, no word that is frequent
 enough. While training: a loss that is no longer finite (`SpecError` naming learning_rate). Examples that
@@ -39,16 +41,17 @@ from safetensors import torch as safetensors
 from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.beam import BeamOptions
-from featurescape_jobs.captioning.checkpoints import Progress
+from featurescape_jobs.captioning.checkpoints import Progress, starting_with
+from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.describing import Describer, batch_size, scores_of
 from featurescape_jobs.captioning.encoder import Encoder
 from featurescape_jobs.captioning.examples import Numbers
-from featurescape_jobs.captioning.learner import Learner
-from featurescape_jobs.captioning.loading import ENCODER_WEIGHTS
+from featurescape_jobs.captioning.loading import ENCODER_HISTORY, ENCODER_WEIGHTS
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair
+from featurescape_jobs.captioning.tagging import NETWORK
 from featurescape_jobs.captioning.team import needs_ray, train_alone, train_together
-from featurescape_jobs.captioning.work import Part, Task, joined, seen
+from featurescape_jobs.captioning.work import Part, Task, grids_of, joined, seen
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
@@ -85,14 +88,17 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
             train_together(task, context)
     else:
         train_alone(task, context)
-    learner = task.learner(encoder)
-    progress = task.checkpoints.load(learner, None)
+    tuned = _tuned(task, encoder) if encoder.fine_tuned else None
+    decoder = task.decoder(encoder)
+    progress = task.checkpoints.load(decoder, None)
     if task.how.keep == "best":
-        learner.load_state_dict(progress.best)
-    with context.stage("score"), seen(task, encoder) as store:
-        scores = _score(task, learner.eval(), encoder.layout.positions, store, context)
+        decoder.load_state_dict(progress.best)
+    with context.stage("score"), seen(task, grids_of(encoder)) as store:
+        scores = _score(task, decoder.eval(), encoder.layout.positions, store, context)
         rows, errors = store.rows, store.errors
-    _write(task, learner, progress, errors, context)
+    _write(task, decoder, progress, errors, context)
+    if tuned is not None:
+        _write_encoder(task, encoder, tuned, context)
     chosen = read_choice(context.storage, job_dir(context.job_id))
     details = _details(task, encoder, progress, rows)
     details |= {"execution": chosen, "scores": scores}
@@ -142,8 +148,15 @@ def _freeze(task: Task, context: RunContext) -> Task:
     return replace(task, input_sha256=digest, vocabulary=listing.vocabulary(task.how.min_count))
 
 
+def _tuned(task: Task, encoder: Encoder) -> Progress:
+    """How the encoder learned; puts what it learned into it."""
+    progress = task.encoder_checkpoints.load(None, None)
+    encoder.network.module.load_state_dict(starting_with(NETWORK, progress.last))
+    return progress
+
+
 def _score(
-    task: Task, learner: Learner, positions: int, store: PictureStore, context: RunContext
+    task: Task, decoder: Decoder, positions: int, store: PictureStore, context: RunContext
 ) -> dict[str, Any] | None:
     """Scores of what the decoder says of held-out examples."""
     listing = joined(task.captioned())
@@ -152,11 +165,11 @@ def _score(
     chosen = held_out[spread.astype(np.int64)]
     references = listing.references(store.rows[chosen])
     options = BeamOptions(_BEAM, task.how.max_words)
-    describer = Describer(learner.decoder, task.vocabulary, torch.device("cpu"))
+    describer = Describer(decoder, task.vocabulary, torch.device("cpu"))
     size, pairs = batch_size(positions), list[Pair]()
     with torch_threads(context.threads), torch.no_grad():
         for start in range(0, len(chosen), size):
-            part = learner.grids(store.batch(chosen[start : start + size]))
+            part = store.batch(chosen[start : start + size])
             said = [describer.words(best) for (best,) in describer.describe(part, options)]
             of = references[start : start + size]
             pairs += [Pair(words, texts) for words, texts in zip(said, of, strict=True)]
@@ -166,24 +179,30 @@ def _score(
 
 def _write(
     task: Task,
-    learner: Learner,
+    decoder: Decoder,
     progress: Progress,
     errors: list[dict[str, Any]],
     context: RunContext,
 ) -> None:
     said = {"model": task.spec.model.name}
-    weights = safetensors.save(learner.decoder.state_dict(), metadata=said)
+    weights = safetensors.save(decoder.state_dict(), metadata=said)
     context.add_bytes("data/weights.safetensors", weights, "weights")
-    if learner.network is not None:
-        tuned = {name: one.contiguous() for name, one in learner.network.state_dict().items()}
-        said = {"model": task.shape.encoder.name}
-        weights = safetensors.save(tuned, metadata=said)
-        context.add_bytes("data/encoder.safetensors", weights, ENCODER_WEIGHTS)
     context.add_bytes("data/vocabulary.json", task.vocabulary.to_json(), "vocabulary")
-    rows = [vars(row) for row in progress.history]
-    history = pa.Table.from_pylist(rows, schema=tables.HISTORY)
-    context.add_table("data/history.parquet", history, "history")
+    context.add_table("data/history.parquet", _history(progress), "history")
     context.add_table("data/errors.parquet", tables.errors_table(errors), "errors")
+
+
+def _write_encoder(task: Task, encoder: Encoder, progress: Progress, context: RunContext) -> None:
+    state = encoder.network.module.state_dict()
+    tensors = {name: value.contiguous() for name, value in state.items()}
+    weights = safetensors.save(tensors, metadata={"model": task.shape.encoder.name})
+    context.add_bytes("data/encoder.safetensors", weights, ENCODER_WEIGHTS)
+    context.add_table("data/encoder_history.parquet", _history(progress), ENCODER_HISTORY)
+
+
+def _history(progress: Progress) -> pa.Table:
+    rows = [vars(row) for row in progress.history]
+    return pa.Table.from_pylist(rows, schema=tables.HISTORY)
 
 
 def _details(task: Task, encoder: Encoder, progress: Progress, rows: Numbers) -> dict[str, Any]:
@@ -209,5 +228,7 @@ def _details(task: Task, encoder: Encoder, progress: Progress, rows: Numbers) ->
 def _clear(task: Task) -> None:
     """What the next attempt would have gone on with is not needed any more."""
     for part in task.parts:
-        task.folder(part).clear()
+        for kept in ("pictures", "grids"):
+            task.folder(part, kept).clear()
     task.checkpoints.clear()
+    task.encoder_checkpoints.clear()

@@ -1,4 +1,4 @@
-"""What each process of a captioner's training does: look at the pictures once, then learn.
+"""What each process of a captioner's training does: let the encoder learn where it is to, look once, then learn.
 
 Everything that a process needs lies in the storage; between the driver and its workers only a `Task` goes.
 """
@@ -6,7 +6,7 @@ Everything that a process needs lies in the storage; between the driver and its 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.captioning.checkpoints import Checkpoints, Progress
+from featurescape_jobs.captioning.checkpoints import Checkpoints, Progress, starting_with
 from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.encoder import (
     Encoder,
@@ -27,19 +27,23 @@ from featurescape_jobs.captioning.encoder import (
     open_encoder,
 )
 from featurescape_jobs.captioning.examples import Captioned, Pairs, drawn_by_id
-from featurescape_jobs.captioning.fitting import Fitting, Material, Options, Report, Team
+from featurescape_jobs.captioning.fitting import Fitting, Options, Report, Team
 from featurescape_jobs.captioning.gathering import PICTURES
-from featurescape_jobs.captioning.learner import Learner
 from featurescape_jobs.captioning.losses import Objective
 from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.picture_store import (
     Extractor,
     Folder,
+    Look,
     PictureStore,
+    Shape,
     open_pictures,
     pieces,
 )
+from featurescape_jobs.captioning.tagging import HEAD, WEIGHT_DECAY, Tagger, Tagging, shares_of
+from featurescape_jobs.captioning.telling import Material, Telling
 from featurescape_jobs.captioning.vocabulary import Vocabulary
+from featurescape_jobs.context import seed_for
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.inside.pictures import batch_size
@@ -54,6 +58,9 @@ from featurescape_jobs.storage import Storage
 MAX_EPOCHS = 50
 BATCH_SIZE = 64
 LEARNING_RATE = 4e-4
+ENCODER_EPOCHS = 10
+ENCODER_BATCH_SIZE = 32
+ENCODER_LEARNING_RATE = 5e-4
 SAMPLED = 256
 """Pictures whose grids say in which range the values are."""
 _NO_WORDS = Vocabulary(())
@@ -94,17 +101,26 @@ class Task:
 
     @property
     def checkpoints(self) -> Checkpoints:
+        """Of the decoder."""
+        return self._checkpoints("work/checkpoints")
+
+    @property
+    def encoder_checkpoints(self) -> Checkpoints:
+        """Of an encoder that learns."""
+        return self._checkpoints("work/encoder_checkpoints")
+
+    def _checkpoints(self, folder: str) -> Checkpoints:
         known = f"{self.spec.model_dump_json()}|{self.input_sha256}"
         fingerprint = hashlib.sha256(known.encode()).hexdigest()
-        return Checkpoints(self.storage_root, self.path("work/checkpoints"), fingerprint)
+        return Checkpoints(self.storage_root, self.path(folder), fingerprint)
 
     def path(self, relative: str) -> str:
         """Of a file in the job's folder."""
         return f"{job_dir(self.job_id)}/{relative}"
 
-    def folder(self, part: Part) -> Folder:
+    def folder(self, part: Part, kept: str) -> Folder:
         """Where what is kept of its pictures lies."""
-        return Folder(self.storage_root, self.path(f"work/pictures/{part.name}"))
+        return Folder(self.storage_root, self.path(f"work/{kept}/{part.name}"))
 
     def encoder(self) -> Encoder:
         """What the pictures are seen with."""
@@ -112,14 +128,14 @@ class Task:
         return open_encoder(self.shape.encoder, place)
 
     def decoder(self, encoder: Encoder) -> Decoder:
-        """The network with fresh weights, which follow from the seed."""
+        """The network with fresh weights, which follow from the seed; what an encoder learned with stays."""
         model = cast(Captioner, MODELS["captioner"]).configured(self.shape, encoder.layout)
-        decoder = build_random(model, self.vocabulary.size, self.spec.seed)
-        return cast(Decoder, decoder)
-
-    def learner(self, encoder: Encoder) -> Learner:
-        """What is trained, with fresh weights of the decoder."""
-        return Learner(self.decoder(encoder), encoder if encoder.fine_tuned else None)
+        decoder = cast(Decoder, build_random(model, self.vocabulary.size, self.spec.seed))
+        if decoder.tags is not None:
+            learned = self.encoder_checkpoints.load(None, None).last
+            decoder.tags.load_state_dict(starting_with(HEAD, learned))
+            decoder.tags.requires_grad_(False)
+        return decoder
 
     def captioned(self) -> list[Captioned]:
         """Of every part the examples with captions, and which of them are held out."""
@@ -143,95 +159,163 @@ def joined(parts: list[Captioned]) -> Captioned:
     )
 
 
-def kept_shape(encoder: Encoder) -> tuple[int, ...]:
-    """Of what is kept of a picture: its grid, or what an encoder that learns reads."""
-    if not encoder.fine_tuned:
-        return encoder.layout.positions, encoder.layout.dimensions
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a picture."""
+
+    name: str
+    shape: Shape
+    look: Callable[[Task, Encoder, Team, int], Look]
+    """What makes it, for so many pictures in all."""
+    message: str
+    """For people, while it is made."""
+
+
+def grids_of(encoder: Encoder) -> Kept:
+    """What a decoder learns from."""
+    shape = encoder.layout.positions, encoder.layout.dimensions
+    return Kept("grids", shape, _run, "looking at the pictures")
+
+
+def pictures_of(encoder: Encoder) -> Kept:
+    """What an encoder learns from."""
     card = encoder.network.picture_card
-    return card.channels, card.input_px, card.input_px
+    shape = card.channels, card.input_px, card.input_px
+    return Kept("pictures", shape, lambda *_: _as_they_are, "reading the pictures")
+
+
+def _run(task: Task, encoder: Encoder, team: Team, total: int) -> Look:
+    mode = JobMode(task.storage_root, job_dir(task.job_id), "auto")
+    return GridRunner(encoder, mode, total / team.size, team.device).grids
 
 
 def _as_they_are(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     return inputs
 
 
-def see(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
-    """Look at the pictures that were not yet looked at; of several processes each does its share."""
+def see(task: Task, encoder: Encoder, kept: Kept, team: Team, report: Report) -> None:
+    """Keep that of the pictures of which it is not yet kept; of several processes each does its share."""
     parts = task.captioned()
     total = sum(part.table.num_rows for part in parts)
-    mode = JobMode(task.storage_root, job_dir(task.job_id), "auto")
-    look = _as_they_are
-    if not encoder.fine_tuned:
-        look = GridRunner(encoder, mode, total / team.size, team.device).grids
+    look = kept.look(task, encoder, team, total)
     card = encoder.network.picture_card
     plan = Plan(card, batch_size(card, PICTURES), None, task.threads, one_picture)
     done = 0
     for part, captioned in zip(task.parts, parts, strict=True):
         reader = partial(DATASETS[part.dataset.name].open_reader, part.dataset)
-        shape = kept_shape(encoder)
-        extractor = Extractor(look, shape, Batches(reader, plan), task.folder(part))
-        wanted = pieces(captioned.table.num_rows, shape)[team.rank :: team.size]
+        folder = task.folder(part, kept.name)
+        extractor = Extractor(look, kept.shape, Batches(reader, plan), folder)
+        wanted = pieces(captioned.table.num_rows, kept.shape)[team.rank :: team.size]
         for piece in extractor.make(captioned.table, wanted):
             done += (piece.stop - piece.start) * team.size
-            report(min(done, total), total, "looking at the pictures")
+            report(min(done, total), total, kept.message)
     team.sums([0.0])  # until all have done theirs
 
 
 @contextmanager
-def seen(task: Task, encoder: Encoder) -> Iterator[PictureStore]:
+def seen(task: Task, kept: Kept) -> Iterator[PictureStore]:
     """What is kept of the pictures of all parts, as one store."""
     with ExitStack() as stack:
         stores, start = list[PictureStore](), 0
         for part, captioned in zip(task.parts, task.captioned(), strict=True):
             n = captioned.table.num_rows
-            opened = open_pictures(task.folder(part), len(pieces(n, kept_shape(encoder))))
+            count = len(pieces(n, kept.shape))
+            opened = open_pictures(task.folder(part, kept.name), count)
             stores.append(stack.enter_context(opened).moved(start))
             start += n
         yield PictureStore.joined(stores)
 
 
+def tune(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
+    """Let the encoder learn, in place; raises `SpecError` where a part has no captions.
+
+    Kept is the last epoch: of words that name things a network is soon too sure, so that the held-out loss rises,
+    while it still learns how things stand.
+    """
+    see(task, encoder, pictures_of(encoder), team, report)
+    how, spec, card = task.how, task.spec, encoder.network.picture_card
+    with seen(task, pictures_of(encoder)) as store:
+        pairs, held_out = _pairs(task, store)
+        words = task.vocabulary.size
+        captioned = np.unique(pairs.pictures)
+        learned, measured = captioned[~held_out[captioned]], captioned[held_out[captioned]]
+        shares = shares_of(pairs, learned, words)
+        epochs = how.encoder_epochs or ENCODER_EPOCHS
+        options = Options(
+            epochs=epochs,
+            learning_rate=how.encoder_learning_rate or ENCODER_LEARNING_RATE,
+            falling=True,
+            patience=epochs,
+            seed=seed_for(spec.seed, "encoder"),
+            weight_decay=WEIGHT_DECAY,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            tagger = Tagger(encoder, shares, task.shape.dropout, team.device)
+        lesson = Tagging(
+            tagger,
+            store,
+            pairs,
+            words,
+            learned,
+            measured,
+            card.mean,
+            card.std,
+            ENCODER_BATCH_SIZE,
+            team.device,
+            _mirror(task, encoder),
+        )
+        progress = Fitting(lesson, options, team).run(task.encoder_checkpoints, report)
+        encoder.network.module.to("cpu").requires_grad_(False)
+    return progress
+
+
 def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
-    """Train on what was seen; raises `SpecError` where a part has no captions."""
-    listing, how, spec = joined(task.captioned()), task.how, task.spec
-    with seen(task, encoder) as store:
-        captions = listing.table["captions"].take(pa.array(store.rows)).to_pylist()
-        pairs = Pairs.of(captions, task.vocabulary, how.max_words)
-        held_out = listing.held_out[store.rows][pairs.pictures]
-        mirror = Mirror.of(encoder.layout, task.vocabulary) if how.mirrored else None
-        parts = (np.flatnonzero(~held_out), np.flatnonzero(held_out))
-        material = Material(store, pairs, *parts, mirror)
-        _check_split(material, spec)
+    """Train the decoder on what was seen; raises `SpecError` where a part has no captions."""
+    how, spec = task.how, task.spec
+    with seen(task, grids_of(encoder)) as store:
+        pairs, held_out = _pairs(task, store)
+        of_caption = held_out[pairs.pictures]
+        parts = (np.flatnonzero(~of_caption), np.flatnonzero(of_caption))
+        material = Material(store, pairs, *parts, _mirror(task, encoder))
         options = Options(
             epochs=spec.epochs or MAX_EPOCHS,
-            batch_size=spec.batch_size or BATCH_SIZE,
             learning_rate=spec.learning_rate or LEARNING_RATE,
             falling=how.learning_rate_schedule == "cosine",
             patience=how.patience,
-            one_caption=how.captions_per_example == "one",
-            objective=Objective(
-                how.attention_penalty,
-                how.attention_reduction,
-                how.label_smoothing,
-                how.bag_of_words_weight,
-            ),
             seed=spec.seed,
-            encoder_factor=how.encoder_learning_rate_factor,
         )
-        learner = task.learner(encoder)
+        objective = Objective(
+            how.attention_penalty,
+            how.attention_reduction,
+            how.label_smoothing,
+            how.bag_of_words_weight,
+        )
+        decoder = task.decoder(encoder)
         sample = np.linspace(0, len(store.rows), min(SAMPLED, len(store.rows)), endpoint=False)
-        with torch.no_grad():
-            some = learner.eval().grids(store.batch(sample.astype(np.int64)))
-        learner.decoder.standardize(some)
-        learner.to(team.device)
-        return Fitting(learner, material, options, team).run(task.checkpoints, report)
+        decoder.standardize(store.batch(sample.astype(np.int64)))
+        decoder.to(team.device)
+        size, one = spec.batch_size or BATCH_SIZE, how.captions_per_example == "one"
+        lesson = Telling(decoder, material, objective, size, one, team.device)
+        return Fitting(lesson, options, team).run(task.checkpoints, report)
 
 
-def _check_split(material: Material, spec: TrainingSpec) -> None:
-    if len(material.training) and len(material.validation):
-        return
+def _mirror(task: Task, encoder: Encoder) -> Mirror | None:
+    return Mirror.of(encoder.layout, task.vocabulary) if task.how.mirrored else None
+
+
+def _pairs(task: Task, store: PictureStore) -> tuple[Pairs, NDArray[np.bool_]]:
+    """Captions of all pictures, and which of the pictures are held out; raises `SpecError` if all or none."""
+    listing, spec = joined(task.captioned()), task.spec
+    captions = listing.table["captions"].take(pa.array(store.rows)).to_pylist()
+    pairs = Pairs.of(captions, task.vocabulary, task.how.max_words)
+    held_out = listing.held_out[store.rows]
+    measured = int(held_out[pairs.pictures].sum())
+    if 0 < measured < len(pairs):
+        return pairs, held_out
     field = "validation_fraction" if spec.validation_split is None else "validation_split"
     raise SpecError(
-        f"{field}: of {len(material.pairs)} captions {len(material.validation)} are held out, and both "
+        f"{field}: of {len(pairs)} captions {measured} are held out, and both "
         "parts need some; change it, or give more examples",
         field=field,
     )

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models.base import ModelCard, untrained
-from featurescape_jobs.specs import CaptionerSpec, FeaturesSpec, TrainingSpec
+from featurescape_jobs.specs import (
+    CaptionerSpec,
+    CaptionTrainingSpec,
+    FeaturesSpec,
+    TrainingSpec,
+)
 
 if TYPE_CHECKING:
     from featurescape_jobs.captioning.decoder import Decoder
@@ -57,11 +62,13 @@ class Captioner:
         """Grids (N, L, D) and words (N, T) to logits (N, T, n_classes): a word is a class."""
         from featurescape_jobs.captioning.decoder import Decoder
         from featurescape_jobs.captioning.neck import Neck
+        from featurescape_jobs.captioning.tag_head import TagHead
 
         assert self.grid is not None, "a captioner is built for the grid of its encoder"
         asked = self.shape.neck
         neck = None if asked is None else Neck(self.grid, asked.units, asked.stride)
-        return Decoder(self.grid.dimensions, self.shape, n_classes, neck)
+        tags = TagHead(self.grid, n_classes) if self.shape.encoder.fine_tuned else None
+        return Decoder(self.grid.dimensions, self.shape, n_classes, neck, tags)
 
     def pretrained(self) -> Decoder:
         """There are none: raises `WeightsError`."""
@@ -86,6 +93,14 @@ def check_training(spec: TrainingSpec) -> None:
             "in model.captioner.encoder.weights",
             field="model.weights",
         )
+    shape, how = spec.model.captioner or CaptionerSpec(), spec.captions or CaptionTrainingSpec()
+    for name in ("encoder_epochs", "encoder_learning_rate"):
+        if not shape.encoder.fine_tuned and getattr(how, name) is not None:
+            raise SpecError(
+                f"captions.{name}: the encoder does not learn; leave it out, or set "
+                "model.captioner.encoder.fine_tuned",
+                field=f"captions.{name}",
+            )
     if spec.validation_split == spec.dataset.split:
         raise SpecError(
             f"validation_split: {spec.validation_split} is what is learned from; name another split",

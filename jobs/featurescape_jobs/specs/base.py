@@ -155,9 +155,9 @@ class EncoderSpec(Spec):
     )
     layers: LayerNames | None = Field(
         default=None,
-        description="Module paths of layers with positions; the coarsest one gives the grid, over whose "
-        "cells the others are averaged. One name will do; none: the deepest on the card that has more "
-        "than one position.",
+        description="Module paths of layers with positions; the last one gives the grid, over whose "
+        "cells the others are averaged, or repeated where they are coarser. One name will do; none: the "
+        "deepest on the card that has more than one position.",
     )
     input_px: int | None = Field(
         default=None,
@@ -168,7 +168,7 @@ class EncoderSpec(Spec):
     )
     fine_tuned: bool = Field(
         default=False,
-        description="Whether its weights are learned with the captions, too, beginning with those it has; "
+        description="Whether its weights learn first, from those it has, which words are said of a picture; "
         "else they stay as they are.",
     )
 

@@ -69,11 +69,17 @@ class CaptionTrainingSpec(Spec):
         description="Whether the learning rate stays as it is, or rises to it over the first tenth of "
         "`epochs` and falls along a cosine to nothing at their end.",
     )
-    encoder_learning_rate_factor: float = Field(
-        default=0.25,
+    encoder_epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Passes over the training part in which a fine-tuned encoder learns; none: 10.",
+    )
+    encoder_learning_rate: float | None = Field(
+        default=None,
         gt=0,
-        le=1,
-        description="Of `learning_rate`, what a fine-tuned encoder learns with.",
+        le=10,
+        description="Peak of what a fine-tuned encoder learns with (AdamW); none: 0.0005.",
     )
     mirrored: bool = Field(
         default=False,

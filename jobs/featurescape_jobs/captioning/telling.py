@@ -1,0 +1,87 @@
+"""A decoder learns to tell captions, from the grids of their pictures.
+
+Memory: a batch of grids, and what the decoder keeps of it for the backward pass: (N, T, L, A) values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.examples import Numbers, Pairs, epoch_order, one_of_each
+from featurescape_jobs.captioning.fitting import Batch
+from featurescape_jobs.captioning.losses import Measured, Objective, Whole
+from featurescape_jobs.captioning.mirror import Mirror
+from featurescape_jobs.captioning.picture_store import PictureStore
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learned from."""
+
+    store: PictureStore
+    """Of grids."""
+    pairs: Pairs
+    training: Numbers
+    """Which of the pairs."""
+    validation: Numbers
+    mirror: Mirror | None = None
+    """In which half of what is learned from is seen; None: all is as it is."""
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A `fitting.Lesson`; its examples are captions."""
+
+    module: Decoder
+    """On ``device``."""
+    material: Material
+    objective: Objective
+    batch_size: int
+    one_caption: bool
+    """Whether an epoch reads one caption of each picture, else all."""
+    device: torch.device
+
+    def groups(self) -> list[dict[str, Any]]:
+        """All weights that are not fixed."""
+        learning = [one for one in self.module.parameters() if one.requires_grad]
+        return [{"params": learning, "scale": 1.0}]
+
+    def epoch(self, seed: int) -> list[Batch]:
+        """Every caption once, or one of every picture; half of them as of the mirror image."""
+        pairs, chosen = self.material.pairs, self.material.training
+        if self.one_caption:
+            chosen = one_of_each(pairs, chosen, seed)
+        order, drawn = (
+            epoch_order(pairs, chosen, self.batch_size, seed),
+            np.random.default_rng(seed),
+        )
+        return [Batch(numbers, drawn.random((len(numbers), 1))) for numbers in order]
+
+    def held_out(self) -> list[Batch]:
+        """Those of like length together, so that little is padded."""
+        chosen, lengths = self.material.validation, self.material.pairs.lengths
+        in_order = chosen[np.argsort(lengths[chosen], kind="stable")]
+        starts = range(0, len(in_order), self.batch_size)
+        return [Batch(in_order[start : start + self.batch_size]) for start in starts]
+
+    def whole(self, batch: Batch) -> Whole:
+        """Captions and words."""
+        return Whole(len(batch), int(self.material.pairs.lengths[batch.numbers].sum()))
+
+    def measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
+        """As the objective says."""
+        material = self.material
+        read, targets = material.pairs.batch(batch.numbers, self.module.vocabulary_size)
+        grids = material.store.batch(material.pairs.pictures[batch.numbers])
+        if (mirror := material.mirror) is not None and batch.drawn is not None:
+            mirrored = mirror.chosen(batch.drawn)
+            grids = mirror.grids(grids, mirrored)
+            read, targets = (mirror.words(numbers, mirrored) for numbers in (read, targets))
+        told = module(grids.to(self.device), torch.from_numpy(read).to(self.device))
+        return self.objective.measure(told, torch.from_numpy(targets).to(self.device), whole)
