@@ -16,6 +16,7 @@ import pytest
 from featurescape import live_bridge
 from featurescape.live_bridge import BridgeLostError, BridgeProcess
 from featurescape.runner import RayAccess
+from featurescape_jobs.live.bridge import Bridge
 from featurescape_jobs.live.frames import Frame, FrameSocket
 
 TESTS = Path(__file__).parents[1]
@@ -135,3 +136,31 @@ def test_threads_that_send_at_once_do_not_mix_their_frames() -> None:
         assert sorted(frame.body for frame in found if frame is not None) == bodies
         frames.close()
         other.close()
+
+
+class BusyRay:
+    """A cluster whose client server gives up some times."""
+
+    def __init__(self, times: int) -> None:
+        self.left, self.asked = times, 0
+
+    def init(self, **_: Any) -> None:
+        self.asked += 1
+        if self.left:
+            self.left -= 1
+            raise ConnectionAbortedError("Initialization failure from server:\nTraceback")
+
+
+def test_a_client_server_that_gave_up_is_asked_again() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        bridge = Bridge(FrameSocket(theirs))
+        bridge._ray = ray = BusyRay(2)
+        bridge.connect("ray://here")
+        ready = FrameSocket(ours).receive()
+        assert ready is not None
+        assert (ready.head, ray.asked) == ({"id": 0, "status": "ok"}, 3)
+        bridge._ray = ray = BusyRay(9)
+        with pytest.raises(ConnectionAbortedError):
+            bridge.connect("ray://here")
+        assert ray.asked == 3

@@ -31,6 +31,7 @@ READY_ID = 0
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait by spinning make an answer ten times slower beside other work."""
 _CLOSE_SECONDS = 3.0
+_CONNECT_TRIES = 3
 
 
 class Bridge:
@@ -44,13 +45,23 @@ class Bridge:
         self._actors: dict[str, Any] = {}
 
     def connect(self, address: str) -> None:
-        """Reach the cluster; raises what Ray raises."""
-        self._ray.init(
-            address=address,
-            namespace="featurescape-live",
-            log_to_driver=False,
-            configure_logging=False,
-        )
+        """Reach the cluster; raises what Ray raises.
+
+        A client server starts a process for each client, and gives up when that takes long, as on a busy node: it
+        is asked again.
+        """
+        for tried in range(1, _CONNECT_TRIES + 1):
+            try:
+                self._ray.init(
+                    address=address,
+                    namespace="featurescape-live",
+                    log_to_driver=False,
+                    configure_logging=False,
+                )
+                break
+            except ConnectionAbortedError:
+                if tried == _CONNECT_TRIES:
+                    raise
         self._frames.send(Frame({"id": READY_ID, "status": "ok"}))
 
     def serve(self) -> None:
