@@ -116,6 +116,11 @@ class Pairs:
         return read, targets
 
 
+def cut(numbers: Numbers, size: int) -> list[Numbers]:
+    """In order, so many at a time; the last ones may be fewer."""
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
 def epoch_order(pairs: Pairs, chosen: Numbers, batch_size: int, seed: int) -> list[Numbers]:
     """Batches of an epoch: shuffled, those of like length together so that little is padded.
 
@@ -127,12 +132,10 @@ def epoch_order(pairs: Pairs, chosen: Numbers, batch_size: int, seed: int) -> li
     """
     random = np.random.default_rng(seed)
     mixed = random.permutation(chosen)
-    window = 16 * batch_size
     batches = list[Numbers]()
-    for at in range(0, len(mixed), window):
-        part = mixed[at : at + window]
-        part = part[np.argsort(pairs.lengths[part], kind="stable")]
-        batches += [part[start : start + batch_size] for start in range(0, len(part), batch_size)]
+    for part in cut(mixed, 16 * batch_size):
+        in_order = part[np.argsort(pairs.lengths[part], kind="stable")]
+        batches += cut(in_order, batch_size)
     return [batches[number] for number in random.permutation(len(batches))]
 
 

@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from featurescape_jobs.captioning.augmenting import DRAWS, seen_otherwise
 from featurescape_jobs.captioning.encoder import Encoder
-from featurescape_jobs.captioning.examples import Numbers, Pairs
+from featurescape_jobs.captioning.examples import Numbers, Pairs, cut
 from featurescape_jobs.captioning.fitting import Batch
 from featurescape_jobs.captioning.losses import Measured, Whole
 from featurescape_jobs.captioning.mirror import Mirror
@@ -66,8 +66,8 @@ def tags_of(pairs: Pairs, pictures: Numbers, vocabulary_size: int) -> Tags:
 def shares_of(pairs: Pairs, pictures: Numbers, vocabulary_size: int) -> torch.Tensor:
     """(V,): of how many of some pictures each word is said, 0 to 1."""
     counts = np.zeros(vocabulary_size, np.int64)
-    for start in range(0, len(pictures), _COUNTED):
-        counts += tags_of(pairs, pictures[start : start + _COUNTED], vocabulary_size).sum(0)
+    for part in cut(pictures, _COUNTED):
+        counts += tags_of(pairs, part, vocabulary_size).sum(0)
     return torch.from_numpy(counts / len(pictures)).float()
 
 
@@ -167,15 +167,12 @@ class Tagging:
         """Every picture once."""
         drawn = np.random.default_rng(seed)
         mixed = drawn.permutation(self.training)
-        return [Batch(part, drawn.random((len(part), DRAWS))) for part in self._cut(mixed)]
+        parts = cut(mixed, self.batch_size)
+        return [Batch(part, drawn.random((len(part), DRAWS))) for part in parts]
 
     def held_out(self) -> list[Batch]:
         """In order, as they are."""
-        return [Batch(part) for part in self._cut(self.validation)]
-
-    def _cut(self, numbers: Numbers) -> list[Numbers]:
-        starts = range(0, len(numbers), self.batch_size)
-        return [numbers[start : start + self.batch_size] for start in starts]
+        return [Batch(part) for part in cut(self.validation, self.batch_size)]
 
     def whole(self, batch: Batch) -> Whole:
         """Pictures, and words of their captions."""

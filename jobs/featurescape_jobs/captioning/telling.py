@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.examples import Numbers, Pairs, epoch_order, one_of_each
+from featurescape_jobs.captioning.examples import Numbers, Pairs, cut, epoch_order, one_of_each
 from featurescape_jobs.captioning.fitting import Batch
 from featurescape_jobs.captioning.losses import Measured, Objective, Whole
 from featurescape_jobs.captioning.mirror import Mirror
@@ -57,18 +57,15 @@ class Telling:
         pairs, chosen = self.material.pairs, self.material.training
         if self.one_caption:
             chosen = one_of_each(pairs, chosen, seed)
-        order, drawn = (
-            epoch_order(pairs, chosen, self.batch_size, seed),
-            np.random.default_rng(seed),
-        )
+        drawn = np.random.default_rng(seed)
+        order = epoch_order(pairs, chosen, self.batch_size, seed)
         return [Batch(numbers, drawn.random((len(numbers), 1))) for numbers in order]
 
     def held_out(self) -> list[Batch]:
         """Those of like length together, so that little is padded."""
         chosen, lengths = self.material.validation, self.material.pairs.lengths
         in_order = chosen[np.argsort(lengths[chosen], kind="stable")]
-        starts = range(0, len(in_order), self.batch_size)
-        return [Batch(in_order[start : start + self.batch_size]) for start in starts]
+        return [Batch(part) for part in cut(in_order, self.batch_size)]
 
     def whole(self, batch: Batch) -> Whole:
         """Captions and words."""

@@ -51,7 +51,7 @@ from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair
 from featurescape_jobs.captioning.tagging import NETWORK
 from featurescape_jobs.captioning.team import needs_ray, train_alone, train_together
-from featurescape_jobs.captioning.work import Part, Task, grids_of, joined, seen
+from featurescape_jobs.captioning.work import Part, Task, grids_of, joined, pictures_of, seen
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
@@ -94,7 +94,7 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
     if task.how.keep == "best":
         decoder.load_state_dict(progress.best)
     with context.stage("score"), seen(task, grids_of(encoder)) as store:
-        scores = _score(task, decoder.eval(), encoder.layout.positions, store, context)
+        scores = _score(task, decoder, store, context)
         rows, errors = store.rows, store.errors
     _write(task, decoder, progress, errors, context)
     if tuned is not None:
@@ -102,7 +102,7 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
     chosen = read_choice(context.storage, job_dir(context.job_id))
     details = _details(task, encoder, progress, rows)
     details |= {"execution": chosen, "scores": scores}
-    _clear(task)
+    _clear(task, encoder)
     return Outcome(len(rows), len(errors), details)
 
 
@@ -156,7 +156,7 @@ def _tuned(task: Task, encoder: Encoder) -> Progress:
 
 
 def _score(
-    task: Task, decoder: Decoder, positions: int, store: PictureStore, context: RunContext
+    task: Task, decoder: Decoder, store: PictureStore, context: RunContext
 ) -> dict[str, Any] | None:
     """Scores of what the decoder says of held-out examples."""
     listing = joined(task.captioned())
@@ -166,8 +166,8 @@ def _score(
     references = listing.references(store.rows[chosen])
     options = BeamOptions(_BEAM, task.how.max_words)
     describer = Describer(decoder, task.vocabulary, torch.device("cpu"))
-    size, pairs = batch_size(positions), list[Pair]()
-    with torch_threads(context.threads), torch.no_grad():
+    size, pairs = batch_size(store.pieces[0].shape[1]), list[Pair]()
+    with torch_threads(context.threads):
         for start in range(0, len(chosen), size):
             part = store.batch(chosen[start : start + size])
             said = [describer.words(best) for (best,) in describer.describe(part, options)]
@@ -184,8 +184,7 @@ def _write(
     errors: list[dict[str, Any]],
     context: RunContext,
 ) -> None:
-    said = {"model": task.spec.model.name}
-    weights = safetensors.save(decoder.state_dict(), metadata=said)
+    weights = safetensors.save(decoder.state_dict(), metadata={"model": task.spec.model.name})
     context.add_bytes("data/weights.safetensors", weights, "weights")
     context.add_bytes("data/vocabulary.json", task.vocabulary.to_json(), "vocabulary")
     context.add_table("data/history.parquet", _history(progress), "history")
@@ -225,10 +224,10 @@ def _details(task: Task, encoder: Encoder, progress: Progress, rows: Numbers) ->
     }
 
 
-def _clear(task: Task) -> None:
+def _clear(task: Task, encoder: Encoder) -> None:
     """What the next attempt would have gone on with is not needed any more."""
     for part in task.parts:
-        for kept in ("pictures", "grids"):
-            task.folder(part, kept).clear()
+        for kept in (pictures_of(encoder), grids_of(encoder)):
+            task.folder(part, kept.name).clear()
     task.checkpoints.clear()
     task.encoder_checkpoints.clear()

@@ -226,15 +226,16 @@ def seen(task: Task, kept: Kept) -> Iterator[PictureStore]:
         yield PictureStore.joined(stores)
 
 
-def tune(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
+def tune(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
     """Let the encoder learn, in place; raises `SpecError` where a part has no captions.
 
     Kept is the last epoch: of words that name things a network is soon too sure, so that the held-out loss rises,
     while it still learns how things stand.
     """
-    see(task, encoder, pictures_of(encoder), team, report)
+    kept = pictures_of(encoder)
+    see(task, encoder, kept, team, report)
     how, spec, card = task.how, task.spec, encoder.network.picture_card
-    with seen(task, pictures_of(encoder)) as store:
+    with seen(task, kept) as store:
         pairs, held_out = _pairs(task, store)
         words = task.vocabulary.size
         captioned = np.unique(pairs.pictures)
@@ -265,9 +266,8 @@ def tune(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
             team.device,
             _mirror(task, encoder),
         )
-        progress = Fitting(lesson, options, team).run(task.encoder_checkpoints, report)
+        Fitting(lesson, options, team).run(task.encoder_checkpoints, report)
         encoder.network.module.to("cpu").requires_grad_(False)
-    return progress
 
 
 def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
