@@ -56,7 +56,6 @@ HOW = {
     "captions_per_example": "one",
     "encoder_epochs": 12,
     "keep": "last",
-    "label_smoothing": 0.1,
     "learning_rate_schedule": "cosine",
     "mirrored": True,
     "patience": 8,

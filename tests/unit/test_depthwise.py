@@ -23,7 +23,7 @@ SHAPES = [
 def convolution(kernel: object, stride: object, padding: object, channels: int = 6) -> nn.Conv2d:
     torch.manual_seed(0)
     found = nn.Conv2d(channels, channels, kernel, stride, padding, groups=channels, bias=False)  # type: ignore[arg-type]
-    return found.double().requires_grad_(False)
+    return found.requires_grad_(False)
 
 
 def gradient(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,23 +39,23 @@ def test_the_gradient_is_that_of_torch(
     kernel: object, stride: object, padding: object, height: int, width: int
 ) -> None:
     module = convolution(kernel, stride, padding)
-    x = torch.randn(2, 6, height, width, dtype=torch.float64)
+    x = torch.randn(2, 6, height, width)
     plain = gradient(module, x)
     with QuickDepthwise():
         quick = gradient(module, x)
     for a, b in zip(quick, plain, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
 
 def test_what_does_not_fit_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("it does not fit")
 
-    monkeypatch.setattr(depthwise._Strided, "apply", never)
-    x = torch.randn(1, 6, 8, 8, dtype=torch.float64)
+    monkeypatch.setattr(depthwise, "FrozenConvolution", never)
+    x = torch.randn(1, 6, 8, 8)
     learning = convolution(3, 2, 1).requires_grad_(True)
-    biased = nn.Conv2d(6, 6, 3, 2, groups=6).double().requires_grad_(False)
-    grouped = nn.Conv2d(6, 6, 3, 2, groups=3, bias=False).double().requires_grad_(False)
+    biased = nn.Conv2d(6, 6, 3, 2, groups=6).requires_grad_(False)
+    grouped = nn.Conv2d(6, 6, 3, 2, groups=3, bias=False).requires_grad_(False)
     with QuickDepthwise():
         for module in (learning, biased, grouped, convolution(3, 1, 1)):
             gradient(module, x)
@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_in_bfloat16_it_is_as_near_as_bfloat16_is() -> None:
-    module = convolution(5, 2, 2, 32).float()
+    module = convolution(5, 2, 2, 32)
     x = torch.randn(2, 32, 16, 16)
     _, expected = gradient(module, x)
     with QuickDepthwise(), torch.autocast("cpu", torch.bfloat16):

@@ -45,6 +45,8 @@ class Progress:
     """The weights after that epoch."""
     last: State = field(default_factory=dict)
     """The weights after the newest epoch."""
+    adam: State = field(default_factory=dict)
+    """What Adam knew then, by number of the weight and name; read from a checkpoint, until it is restored."""
 
     @property
     def best_row(self) -> EpochRow:
@@ -61,6 +63,17 @@ class Progress:
         if not self.best_epoch or row.validation_loss < self.best_row.validation_loss:
             self.best_epoch = row.epoch
             self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
+
+    def restore(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Let them go on from where the newest epoch ended."""
+        module.load_state_dict(self.last)
+        states: dict[int, State] = {}
+        for name, value in self.adam.items():
+            number, _, what = name.partition(".")
+            states.setdefault(int(number), {})[what] = value
+        fresh = optimizer.state_dict()
+        optimizer.load_state_dict({"state": states, "param_groups": fresh["param_groups"]})
+        self.adam = {}
 
 
 @dataclass(frozen=True)
@@ -91,10 +104,8 @@ class Checkpoints:
         for old in storage.list_names(self.path)[:-_KEPT]:
             storage.delete(f"{self.path}/{old}")
 
-    def load(
-        self, module: torch.nn.Module | None, optimizer: torch.optim.Optimizer | None
-    ) -> Progress:
-        """Put the newest checkpoint into module and optimizer, if given; where there is none, nothing."""
+    def newest(self) -> Progress:
+        """How far the training was when the newest checkpoint was written; without one, at its beginning."""
         storage = Storage(self.storage_root)
         for name in reversed(storage.list_names(self.path)):
             try:
@@ -102,7 +113,7 @@ class Checkpoints:
                 said, tensors = _said(data), safetensors.load(data)
                 if said["fingerprint"] != self.fingerprint:
                     continue
-                return _restore(said, tensors, module, optimizer)
+                return _progress(said, tensors)
             except (SafetensorError, ValueError, KeyError, TypeError) as error:
                 log.warning("checkpoint %s is damaged (%s); an older one is taken", name, error)
         return Progress()
@@ -121,24 +132,10 @@ def _said(data: bytes) -> dict[str, Any]:
     return said
 
 
-def _restore(
-    said: dict[str, Any],
-    tensors: State,
-    module: torch.nn.Module | None,
-    optimizer: torch.optim.Optimizer | None,
-) -> Progress:
+def _progress(said: dict[str, Any], tensors: State) -> Progress:
     history = [EpochRow(**row) for row in said["history"]]
-    last = starting_with(_LAST, tensors)
-    if module is not None:
-        module.load_state_dict(last)
-    if optimizer is not None:
-        states: dict[int, State] = {}
-        for name, value in starting_with(_ADAM, tensors).items():
-            number, _, what = name.partition(".")
-            states.setdefault(int(number), {})[what] = value
-        fresh = optimizer.state_dict()
-        optimizer.load_state_dict({"state": states, "param_groups": fresh["param_groups"]})
-    return Progress(history, int(said["best_epoch"]), starting_with(_BEST, tensors), last)
+    best, last, adam = (starting_with(prefix, tensors) for prefix in (_BEST, _LAST, _ADAM))
+    return Progress(history, int(said["best_epoch"]), best, last, adam)
 
 
 def starting_with(prefix: str, state: State) -> State:

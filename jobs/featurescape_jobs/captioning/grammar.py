@@ -5,8 +5,8 @@ slightly above``, and `parse` reads such a caption back, also one that a network
 commas. Of a person, the color is that of the clothes: ``a woman in black``. The side follows from the
 azimuth: 0 looks at the front, and ``from the right`` is what somebody sees who walks around the thing
 counterclockwise, as seen from above. Of what people know by front and side only (a table) the wider one is the
-front; a bed that looks alike from both ends has its front where other beds have it. Of what is round or square
-(a vase) nothing is said.
+front; a bed that looks alike from both ends has its front where other beds have it. Of what is round (a vase),
+or looks alike from both ends and is nearly square, nothing is said.
 
 `held_out` chooses pairs of color and noun that a network is never shown, though it sees the color with other
 nouns and the noun in other colors. Everything here is a function of its arguments. Holds one caption.
@@ -90,10 +90,10 @@ def side_of(
     told_apart = min(_SIDES_OF_KIND[kind], _SIDES_OF_ORDER.get(symmetry, 1))
     if told_apart == 1 or not math.isfinite(azimuth_degrees):
         return None
-    if kind == "two" and footprint is not None:
+    if told_apart == 2 and footprint is not None:
         if _SQUARE < footprint < 1 / _SQUARE:
             return None
-        azimuth_degrees += 90.0 * (footprint > 1)
+        azimuth_degrees += 90.0 * (kind == "two" and footprint > 1)
     side = SIDES[int(((azimuth_degrees + 45.0) % 360.0) // 90.0) % 4]
     return side if told_apart == 4 else _FRONT_ALIKE[side]
 

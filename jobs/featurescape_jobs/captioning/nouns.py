@@ -38,6 +38,7 @@ bicycle: bike, indoor bike
 bidet
 boat: rowboat, vessel
 bookcase: bookshelf
+box: crate, chest, shipping container, bread box, cardboard box
 boy
 bus
 cabinet: sink cabinet, cupboard, locker, vanity, dresser, chest of drawers, tv stand, island, island extension
@@ -117,7 +118,6 @@ woman: female, mannequin female
 _TWO = """
 bench: bank, wood bank, little bank
 blackboard: white board, whiteboard
-box: crate, chest, shipping container, bread box, cardboard box, penbox
 curtain: window blind, window shutter
 cushion
 door
@@ -153,7 +153,7 @@ pan
 plant: ficus, cactus, yucca, orchids, tulips, flowers, lily, spathiphyllum, bamboo, bonsai, bonsai tree, \
 plant box, flower box
 plate
-pot: utensils pot, cosmetics pot, teapot
+pot: utensils pot, cosmetics pot, teapot, penbox
 rock
 stool: puff, ottoman, armchair ottoman
 trampoline

@@ -19,7 +19,8 @@ from torch import distributed, nn
 
 from featurescape_jobs.allocator import keep_freed_memory
 from featurescape_jobs.captioning.fitting import Alone, Report
-from featurescape_jobs.captioning.work import Task, grids_of, learn, see, tune
+from featurescape_jobs.captioning.task import Task
+from featurescape_jobs.captioning.work import grids_of, learn, see, tune
 from featurescape_jobs.context import PROGRESS_SECONDS, RunContext
 from featurescape_jobs.devices import torch_threads
 from featurescape_jobs.errors import FeaturescapeError, SpecError, WorkerLostError, from_json

@@ -50,8 +50,9 @@ from featurescape_jobs.captioning.loading import ENCODER_HISTORY, ENCODER_WEIGHT
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair
 from featurescape_jobs.captioning.tagging import NETWORK
+from featurescape_jobs.captioning.task import Part, Task, joined
 from featurescape_jobs.captioning.team import needs_ray, train_alone, train_together
-from featurescape_jobs.captioning.work import Part, Task, grids_of, joined, pictures_of, seen
+from featurescape_jobs.captioning.work import grids_of, pictures_of, seen
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
@@ -90,9 +91,8 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         train_alone(task, context)
     tuned = _tuned(task, encoder) if encoder.fine_tuned else None
     decoder = task.decoder(encoder)
-    progress = task.checkpoints.load(decoder, None)
-    if task.how.keep == "best":
-        decoder.load_state_dict(progress.best)
+    progress = task.checkpoints.newest()
+    decoder.load_state_dict(progress.best if task.how.keep == "best" else progress.last)
     with context.stage("score"), seen(task, grids_of(encoder)) as store:
         scores = _score(task, decoder, store, context)
         rows, errors = store.rows, store.errors
@@ -150,7 +150,7 @@ def _freeze(task: Task, context: RunContext) -> Task:
 
 def _tuned(task: Task, encoder: Encoder) -> Progress:
     """How the encoder learned; puts what it learned into it."""
-    progress = task.encoder_checkpoints.load(None, None)
+    progress = task.encoder_checkpoints.newest()
     encoder.network.module.load_state_dict(starting_with(NETWORK, progress.last))
     return progress
 

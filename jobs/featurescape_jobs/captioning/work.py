@@ -1,16 +1,14 @@
 """What each process of a captioner's training does: let the encoder learn where it is to, look once, then learn.
 
-Everything that a process needs lies in the storage; between the driver and its workers only a `Task` goes.
+Memory: a batch of pictures, and what the lesson holds of it (`tagging`, `telling`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,42 +16,30 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.captioning.checkpoints import Checkpoints, Progress, starting_with
-from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.encoder import (
-    Encoder,
-    GridRunner,
-    Place,
-    open_encoder,
-)
-from featurescape_jobs.captioning.examples import Captioned, Pairs, drawn_by_id
+from featurescape_jobs.captioning.checkpoints import Progress
+from featurescape_jobs.captioning.encoder import Encoder, GridRunner
+from featurescape_jobs.captioning.examples import Pairs
 from featurescape_jobs.captioning.fitting import Fitting, Options, Report, Team
 from featurescape_jobs.captioning.gathering import PICTURES
 from featurescape_jobs.captioning.losses import Objective
 from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.picture_store import (
     Extractor,
-    Folder,
     Look,
     PictureStore,
     Shape,
     open_pictures,
     pieces,
 )
-from featurescape_jobs.captioning.tagging import HEAD, WEIGHT_DECAY, Tagger, Tagging, shares_of
+from featurescape_jobs.captioning.tagging import WEIGHT_DECAY, Tagger, Tagging, shares_of
+from featurescape_jobs.captioning.task import Task, joined
 from featurescape_jobs.captioning.telling import Material, Telling
-from featurescape_jobs.captioning.vocabulary import Vocabulary
 from featurescape_jobs.context import seed_for
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.inside.pictures import batch_size
 from featurescape_jobs.job_mode import JobMode
-from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.captioner import Captioner
-from featurescape_jobs.networks import build_random
 from featurescape_jobs.picture_batches import Batches, Plan, one_picture
-from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, DatasetSpec, TrainingSpec
-from featurescape_jobs.storage import Storage
 
 MAX_EPOCHS = 50
 BATCH_SIZE = 64
@@ -63,100 +49,6 @@ ENCODER_BATCH_SIZE = 32
 ENCODER_LEARNING_RATE = 5e-4
 SAMPLED = 256
 """Pictures whose grids say in which range the values are."""
-_NO_WORDS = Vocabulary(())
-
-
-@dataclass(frozen=True)
-class Part:
-    """One listing: of the dataset, or of its split that is held out."""
-
-    name: str
-    examples: str
-    """The frozen listing, relative to the job's folder."""
-    dataset: DatasetSpec
-    """Placed."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A training; small (but for the words) and picklable."""
-
-    spec: TrainingSpec
-    parts: tuple[Part, ...]
-    """With a second one, that is what is held out."""
-    job_id: str
-    storage_root: str
-    allowed_roots: tuple[str, ...] | None
-    threads: int
-    input_sha256: str
-    vocabulary: Vocabulary = _NO_WORDS
-
-    @property
-    def shape(self) -> CaptionerSpec:
-        return self.spec.model.captioner or CaptionerSpec()
-
-    @property
-    def how(self) -> CaptionTrainingSpec:
-        return self.spec.captions or CaptionTrainingSpec()
-
-    @property
-    def checkpoints(self) -> Checkpoints:
-        """Of the decoder."""
-        return self._checkpoints("work/checkpoints")
-
-    @property
-    def encoder_checkpoints(self) -> Checkpoints:
-        """Of an encoder that learns."""
-        return self._checkpoints("work/encoder_checkpoints")
-
-    def _checkpoints(self, folder: str) -> Checkpoints:
-        known = f"{self.spec.model_dump_json()}|{self.input_sha256}"
-        fingerprint = hashlib.sha256(known.encode()).hexdigest()
-        return Checkpoints(self.storage_root, self.path(folder), fingerprint)
-
-    def path(self, relative: str) -> str:
-        """Of a file in the job's folder."""
-        return f"{job_dir(self.job_id)}/{relative}"
-
-    def folder(self, part: Part, kept: str) -> Folder:
-        """Where what is kept of its pictures lies."""
-        return Folder(self.storage_root, self.path(f"work/{kept}/{part.name}"))
-
-    def encoder(self) -> Encoder:
-        """What the pictures are seen with."""
-        place = Place(self.storage_root, self.spec.seed, self.allowed_roots)
-        return open_encoder(self.shape.encoder, place)
-
-    def decoder(self, encoder: Encoder) -> Decoder:
-        """The network with fresh weights, which follow from the seed; what an encoder learned with stays."""
-        model = cast(Captioner, MODELS["captioner"]).configured(self.shape, encoder.layout)
-        decoder = cast(Decoder, build_random(model, self.vocabulary.size, self.spec.seed))
-        if decoder.tags is not None:
-            learned = self.encoder_checkpoints.load(None, None).last
-            decoder.tags.load_state_dict(starting_with(HEAD, learned))
-            decoder.tags.requires_grad_(False)
-        return decoder
-
-    def captioned(self) -> list[Captioned]:
-        """Of every part the examples with captions, and which of them are held out."""
-        storage = Storage(self.storage_root)
-        tables = [storage.read_table(self.path(part.examples)) for part in self.parts]
-        if len(tables) == 1:
-            drawn = drawn_by_id(tables[0], self.spec.validation_fraction, self.spec.seed)
-            return [Captioned.of(tables[0], drawn)]
-        first, second = tables
-        return [
-            Captioned.of(first, np.zeros(first.num_rows, np.bool_)),
-            Captioned.of(second, np.ones(second.num_rows, np.bool_)),
-        ]
-
-
-def joined(parts: list[Captioned]) -> Captioned:
-    """All parts as one listing, which `PictureStore.rows` counts through."""
-    return Captioned(
-        pa.concat_tables([part.table for part in parts]),
-        np.concatenate([part.held_out for part in parts]),
-    )
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ import torch
 from torch import fx, nn
 
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.frozen_convolutions import freeze_convolutions
 from featurescape_jobs.graphs import NoGraphError, cut, first_tensor, fold
 from featurescape_jobs.inside.rewriting import explain_layer
 from featurescape_jobs.networks import LoadedNetwork, check_layer
-from featurescape_jobs.optvis.convolutions import freeze_convolutions
 from featurescape_jobs.optvis.rectifiers import Gate, open_rectifiers
 
 Mode = Literal["float32", "folded", "bfloat16"]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from featurescape_jobs.optvis.convolutions import (
+from featurescape_jobs.frozen_convolutions import (
     FrozenConvolution,
     RowLinear,
     freeze_convolutions,

@@ -1,0 +1,124 @@
+"""What the training of a captioner is about: its spec, its listings, its words, and where it keeps what.
+
+Everything that a process needs lies in the storage; between the driver and its workers only a `Task` goes.
+
+Holds the words, and a listing while it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.captioning.checkpoints import Checkpoints, starting_with
+from featurescape_jobs.captioning.decoder import Decoder
+from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
+from featurescape_jobs.captioning.examples import Captioned, drawn_by_id
+from featurescape_jobs.captioning.picture_store import Folder
+from featurescape_jobs.captioning.tagging import HEAD
+from featurescape_jobs.captioning.vocabulary import Vocabulary
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.captioner import Captioner
+from featurescape_jobs.networks import build_random
+from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, DatasetSpec, TrainingSpec
+from featurescape_jobs.storage import Storage
+
+_NO_WORDS = Vocabulary(())
+
+
+@dataclass(frozen=True)
+class Part:
+    """One listing: of the dataset, or of its split that is held out."""
+
+    name: str
+    examples: str
+    """The frozen listing, relative to the job's folder."""
+    dataset: DatasetSpec
+    """Placed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training; small (but for the words) and picklable."""
+
+    spec: TrainingSpec
+    parts: tuple[Part, ...]
+    """With a second one, that is what is held out."""
+    job_id: str
+    storage_root: str
+    allowed_roots: tuple[str, ...] | None
+    threads: int
+    input_sha256: str
+    vocabulary: Vocabulary = _NO_WORDS
+
+    @property
+    def shape(self) -> CaptionerSpec:
+        return self.spec.model.captioner or CaptionerSpec()
+
+    @property
+    def how(self) -> CaptionTrainingSpec:
+        return self.spec.captions or CaptionTrainingSpec()
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Of the decoder."""
+        return self._checkpoints("work/checkpoints")
+
+    @property
+    def encoder_checkpoints(self) -> Checkpoints:
+        """Of an encoder that learns."""
+        return self._checkpoints("work/encoder_checkpoints")
+
+    def _checkpoints(self, folder: str) -> Checkpoints:
+        known = f"{self.spec.model_dump_json()}|{self.input_sha256}"
+        fingerprint = hashlib.sha256(known.encode()).hexdigest()
+        return Checkpoints(self.storage_root, self.path(folder), fingerprint)
+
+    def path(self, relative: str) -> str:
+        """Of a file in the job's folder."""
+        return f"{job_dir(self.job_id)}/{relative}"
+
+    def folder(self, part: Part, kept: str) -> Folder:
+        """Where what is kept of its pictures lies."""
+        return Folder(self.storage_root, self.path(f"work/{kept}/{part.name}"))
+
+    def encoder(self) -> Encoder:
+        """What the pictures are seen with."""
+        place = Place(self.storage_root, self.spec.seed, self.allowed_roots)
+        return open_encoder(self.shape.encoder, place)
+
+    def decoder(self, encoder: Encoder) -> Decoder:
+        """The network with fresh weights, which follow from the seed; what an encoder learned with stays."""
+        model = cast(Captioner, MODELS["captioner"]).configured(self.shape, encoder.layout)
+        decoder = cast(Decoder, build_random(model, self.vocabulary.size, self.spec.seed))
+        if decoder.tags is not None:
+            learned = self.encoder_checkpoints.newest().last
+            decoder.tags.load_state_dict(starting_with(HEAD, learned))
+            decoder.tags.requires_grad_(False)
+        return decoder
+
+    def captioned(self) -> list[Captioned]:
+        """Of every part the examples with captions, and which of them are held out."""
+        storage = Storage(self.storage_root)
+        tables = [storage.read_table(self.path(part.examples)) for part in self.parts]
+        if len(tables) == 1:
+            drawn = drawn_by_id(tables[0], self.spec.validation_fraction, self.spec.seed)
+            return [Captioned.of(tables[0], drawn)]
+        first, second = tables
+        return [
+            Captioned.of(first, np.zeros(first.num_rows, np.bool_)),
+            Captioned.of(second, np.ones(second.num_rows, np.bool_)),
+        ]
+
+
+def joined(parts: list[Captioned]) -> Captioned:
+    """All parts as one listing, which `PictureStore.rows` counts through."""
+    return Captioned(
+        pa.concat_tables([part.table for part in parts]),
+        np.concatenate([part.held_out for part in parts]),
+    )
