@@ -106,11 +106,12 @@ def _spec(
         if padding != "valid":
             return None
         padding = 0
-    zeros = _pair(padding)
-    return ConvolutionSpec(weight, bias, _pair(stride), zeros, zeros, _pair(dilation), groups)
+    zeros = pair(padding)
+    return ConvolutionSpec(weight, bias, pair(stride), zeros, zeros, pair(dilation), groups)
 
 
-def _pair(value: Any) -> Pair:
+def pair(value: Any) -> Pair:
+    """Of a number for both axes, or one for each."""
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 

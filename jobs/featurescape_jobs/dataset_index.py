@@ -3,8 +3,8 @@
 ``index/<key>.json`` names the table (``index/<key>-<token>.parquet``, columns of `tables.INPUT`), its sha256,
 the classes, and the stamp of every folder and archive that the listing was made from. A later job of
 the same dataset looks at the stamps only; where one differs, or the table is damaged, it lists anew.
-The key is that of dataset, root, split and columns, not of ``limit`` or ``example_ids``. Any of these files
-may be deleted at any time.
+The key is that of dataset, root, split, columns and the rules of its card, not of ``limit`` or
+``example_ids``. Any of these files may be deleted at any time.
 
 Memory: the listing as Arrow columns (about 100 bytes an example, and its captions), 16 bytes an example
 while ids are compared, and the encoded table.
@@ -70,7 +70,7 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
     Raises:
         DatasetError: the dataset cannot be read, repeats an id, or is too large.
     """
-    key = _key(spec)
+    key = _key(spec, dataset.card.rules)
     found = _find(storage, key, spec)
     if found is not None:
         return found
@@ -83,9 +83,9 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
     return indexed
 
 
-def _key(spec: DatasetSpec) -> str:
+def _key(spec: DatasetSpec, rules: str) -> str:
     said = spec.model_dump(mode="json", exclude={"limit", "example_ids"})
-    body = json.dumps([FORMAT, said], sort_keys=True)
+    body = json.dumps([FORMAT, rules, said], sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 
 

@@ -4,7 +4,8 @@ On a CPU torch takes some twenty times as long for such a gradient in bfloat16 a
 the filters do not learn, `frozen_convolutions.FrozenConvolution` is quick; here it takes torch's place without
 a change to the network.
 
-Memory: the filters of such layers twice, while a batch is between forward and backward pass.
+Memory: of each such layer the filters twice more, and its input's gradient, while a batch is between forward and
+backward pass.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from featurescape_jobs.convolutions import ConvolutionSpec, Pair
+from featurescape_jobs.convolutions import ConvolutionSpec, pair
 from featurescape_jobs.frozen_convolutions import FrozenConvolution
+from featurescape_jobs.fusion import can_fuse
+
+_QUICK = (torch.float32, torch.bfloat16)
+"""Types that the kernels have."""
 
 
 def is_depthwise(module: nn.Module) -> bool:
@@ -41,25 +46,28 @@ class QuickDepthwise(TorchFunctionMode):
         if func is functional.conv2d and not kwargs and len(args) == 7:
             x, spec = args[0], _spec(*args[1:])
             if spec is not None and x.requires_grad and spec.groups == x.shape[1]:
-                if torch.is_autocast_enabled(x.device.type):
+                dtype = x.dtype
+                if dtype != torch.float64 and torch.is_autocast_enabled(x.device.type):
                     dtype = torch.get_autocast_dtype(x.device.type)
-                    x, spec = x.to(dtype), replace(spec, weight=spec.weight.to(dtype))
-                return FrozenConvolution(spec)(x)
+                if dtype in _QUICK and can_fuse(x.device):
+                    weight = spec.weight.to(dtype)
+                    return FrozenConvolution(replace(spec, weight=weight))(x.to(dtype))
         return func(*args, **(kwargs or {}))
 
 
 def _spec(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
-    stride: Pair,
-    padding: Pair | str,
-    dilation: Pair,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
     groups: int,
 ) -> ConvolutionSpec | None:
     """A convolution that is depthwise, strided, without bias, and does not learn; None: it is another."""
     depthwise = weight.shape[1] == 1 and groups == weight.shape[0]
     fixed = bias is None and not weight.requires_grad
-    if isinstance(padding, str) or not depthwise or not fixed or max(stride) == 1:
+    if isinstance(padding, str) or not depthwise or not fixed or max(pair(stride)) == 1:
         return None
-    spec = ConvolutionSpec(weight, None, stride, padding, padding, dilation, groups)
+    zeros = pair(padding)
+    spec = ConvolutionSpec(weight, None, pair(stride), zeros, zeros, pair(dilation), groups)
     return spec if spec.is_plain else None

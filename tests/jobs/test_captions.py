@@ -254,9 +254,9 @@ def test_an_unreadable_picture_is_an_error_row(trained: Path, tmp_path: Path) ->
     assert all(row["references"] is None for row in rows.values())
 
 
-@pytest.mark.parametrize("fine_tuned", [False, True])
+@pytest.mark.parametrize(("fine_tuned", "fatal"), [(False, 3), (True, 3), (True, 6)])
 def test_a_training_that_was_killed_goes_on_with_what_it_has(
-    tmp_path: Path, fine_tuned: bool
+    tmp_path: Path, fine_tuned: bool, fatal: int
 ) -> None:
     """Its last attempt keeps no picture again, and ends with the weights of an uninterrupted one."""
     root = write_scenes(tmp_path / "scenes", scenes(40))
@@ -272,8 +272,11 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
     epoch, make = fitting.Fitting._epoch, picture_store.Extractor._make
     seen: list[str] = []
 
-    def dies_in_the_third(self: Any, module: Any, number: int, *rest: Any) -> float:
-        if number == 3:
+    begun: list[int] = []
+
+    def dies(self: Any, module: Any, number: int, *rest: Any) -> float:
+        begun.append(number)
+        if len(begun) == fatal:
             raise Killed
         return epoch(self, module, number, *rest)
 
@@ -282,7 +285,7 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
         make(self, examples, piece)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting.Fitting, "_epoch", dies_in_the_third)
+        patch.setattr(fitting.Fitting, "_epoch", dies)
         with pytest.raises(Killed):
             train(storage, spec)
         patch.setattr(fitting.Fitting, "_epoch", epoch)
@@ -291,7 +294,8 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
     assert manifest is not None
     assert manifest.details["epochs"] == 4
     assert not any(path.endswith("pictures/training") for path in seen)
-    assert bool(seen) is fine_tuned, "its grids wait for the encoder"
+    learned = not fine_tuned or fatal > 3
+    assert bool(seen) is not learned, "grids wait for the encoder, and are kept then"
     for kind in ("weights", "encoder")[: 1 + fine_tuned]:
         found = [
             Storage(str(tmp_path / name)).read(f"jobs/{TRAINING}/data/{kind}{suffix}.safetensors")

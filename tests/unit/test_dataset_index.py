@@ -161,6 +161,24 @@ def test_a_damaged_index_is_made_anew(damage: str, pictures: Path, storage: Stor
     assert index(pictures, storage).reused
 
 
+def test_other_rules_of_a_dataset_show(
+    pictures: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(pictures, storage)
+    assert index(pictures, storage).reused
+    entry = DATASETS["images"]
+    ruled = entry.card.model_copy(update={"rules": "another grammar"})
+    monkeypatch.setattr(type(entry), "card", ruled)
+    assert not index(pictures, storage).reused
+    assert index(pictures, storage).reused
+
+
+def test_the_rules_of_captions_are_known_by_their_text() -> None:
+    rules = DATASETS["renders"].card.rules
+    assert len(rules) == 64
+    assert "rules" not in DATASETS["renders"].card.model_dump(mode="json"), "nobody else needs them"
+
+
 def test_storage_that_takes_no_index_does_not_stop_the_job(
     pictures: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs import depthwise
+from featurescape_jobs.convolutions import ConvolutionSpec
 from featurescape_jobs.depthwise import QuickDepthwise, is_depthwise
 
 SHAPES = [
@@ -26,6 +29,20 @@ def convolution(kernel: object, stride: object, padding: object, channels: int =
     return found.requires_grad_(False)
 
 
+@pytest.fixture
+def frozen(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
+    """Of each convolution that is computed the quick way, the type."""
+    found: list[torch.dtype] = []
+    make = depthwise.FrozenConvolution
+
+    def noted(spec: ConvolutionSpec) -> nn.Module:
+        found.append(spec.weight.dtype)
+        return make(spec)
+
+    monkeypatch.setattr(depthwise, "FrozenConvolution", noted)
+    return found
+
+
 def gradient(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     x = x.clone().requires_grad_(True)
     y = module(x)
@@ -36,22 +53,24 @@ def gradient(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 
 @pytest.mark.parametrize(("kernel", "stride", "padding", "height", "width"), SHAPES)
 def test_the_gradient_is_that_of_torch(
-    kernel: object, stride: object, padding: object, height: int, width: int
+    frozen: list[torch.dtype],
+    kernel: object,
+    stride: object,
+    padding: object,
+    height: int,
+    width: int,
 ) -> None:
     module = convolution(kernel, stride, padding)
     x = torch.randn(2, 6, height, width)
     plain = gradient(module, x)
     with QuickDepthwise():
         quick = gradient(module, x)
+    assert frozen == [torch.float32]
     for a, b in zip(quick, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
 
-def test_what_does_not_fit_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("it does not fit")
-
-    monkeypatch.setattr(depthwise, "FrozenConvolution", never)
+def test_what_does_not_fit_is_left_to_torch(frozen: list[torch.dtype]) -> None:
     x = torch.randn(1, 6, 8, 8)
     learning = convolution(3, 2, 1).requires_grad_(True)
     biased = nn.Conv2d(6, 6, 3, 2, groups=6).requires_grad_(False)
@@ -59,18 +78,35 @@ def test_what_does_not_fit_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> 
     with QuickDepthwise():
         for module in (learning, biased, grouped, convolution(3, 1, 1)):
             gradient(module, x)
+        gradient(convolution(3, 2, 1).double(), x.double())
+        with torch.autocast("cpu", torch.bfloat16):
+            y, _ = gradient(convolution(3, 2, 1).double(), x.double())
+        assert y.dtype == torch.float64
         assert torch.equal(torch.relu(x), functional.relu(x)), "other functions are as they are"
-        with pytest.raises(AssertionError, match="does not fit"):
-            gradient(convolution(3, 2, 1), x)
+        assert frozen == []
+        gradient(convolution(3, 2, 1), x)
+        assert frozen == [torch.float32]
 
 
-def test_in_bfloat16_it_is_as_near_as_bfloat16_is() -> None:
+@pytest.mark.parametrize("numbers", [(2, 1, 1), ([2, 2], [1, 1], [1, 1]), ((2, 2), (1, 1), (1, 1))])
+def test_strides_may_be_said_in_any_way(
+    frozen: list[torch.dtype], numbers: tuple[Any, ...]
+) -> None:
+    x, weight = torch.randn(1, 6, 8, 8, requires_grad=True), torch.randn(6, 1, 3, 3)
+    with QuickDepthwise():
+        found = functional.conv2d(x, weight, None, *numbers, 6)
+    assert frozen == [torch.float32]
+    torch.testing.assert_close(found, functional.conv2d(x, weight, None, *numbers, 6))
+
+
+def test_in_bfloat16_it_is_as_near_as_bfloat16_is(frozen: list[torch.dtype]) -> None:
     module = convolution(5, 2, 2, 32)
     x = torch.randn(2, 32, 16, 16)
     _, expected = gradient(module, x)
     with QuickDepthwise(), torch.autocast("cpu", torch.bfloat16):
         y, found = gradient(module, x)
     assert y.dtype == torch.bfloat16
+    assert frozen == [torch.bfloat16]
     assert functional.cosine_similarity(found.flatten(), expected.flatten(), 0) > 0.999
 
 

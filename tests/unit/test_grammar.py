@@ -119,10 +119,11 @@ def test_the_side_follows_from_the_azimuth(azimuth: float, side: str) -> None:
 
 
 def test_a_bed_that_looks_alike_from_both_ends_has_its_front_where_other_beds_have_it() -> None:
-    """However long it is; of a table the wider side is the front."""
+    """However long it is, unless nearly square; of a table the wider side is the front."""
     for footprint in (0.5, 2.0):
         assert side_of(0, "bed", 2, footprint) == side_of(180, "bed", 2, footprint) == "front"
         assert side_of(90, "bed", 2, footprint) == side_of(270, "bed", 2, footprint) == "side"
+    assert side_of(0, "bed", 2, 1.0) is None
     assert (side_of(0, "table", 2, 0.5), side_of(0, "table", 2, 2.0)) == ("front", "side")
 
 

@@ -45,8 +45,6 @@ class Progress:
     """The weights after that epoch."""
     last: State = field(default_factory=dict)
     """The weights after the newest epoch."""
-    adam: State = field(default_factory=dict)
-    """What Adam knew then, by number of the weight and name; read from a checkpoint, until it is restored."""
 
     @property
     def best_row(self) -> EpochRow:
@@ -63,17 +61,6 @@ class Progress:
         if not self.best_epoch or row.validation_loss < self.best_row.validation_loss:
             self.best_epoch = row.epoch
             self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
-
-    def restore(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Let them go on from where the newest epoch ended."""
-        module.load_state_dict(self.last)
-        states: dict[int, State] = {}
-        for name, value in self.adam.items():
-            number, _, what = name.partition(".")
-            states.setdefault(int(number), {})[what] = value
-        fresh = optimizer.state_dict()
-        optimizer.load_state_dict({"state": states, "param_groups": fresh["param_groups"]})
-        self.adam = {}
 
 
 @dataclass(frozen=True)
@@ -106,6 +93,20 @@ class Checkpoints:
 
     def newest(self) -> Progress:
         """How far the training was when the newest checkpoint was written; without one, at its beginning."""
+        return self._newest()[0]
+
+    def resume(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+        """Let them go on from there; without a checkpoint they stay as they are."""
+        progress, adam = self._newest()
+        if progress.history:
+            module.load_state_dict(progress.last)
+            fresh = optimizer.state_dict()
+            state = {"state": _by_number(adam), "param_groups": fresh["param_groups"]}
+            optimizer.load_state_dict(state)
+        return progress
+
+    def _newest(self) -> tuple[Progress, State]:
+        """And what Adam knew then."""
         storage = Storage(self.storage_root)
         for name in reversed(storage.list_names(self.path)):
             try:
@@ -113,10 +114,10 @@ class Checkpoints:
                 said, tensors = _said(data), safetensors.load(data)
                 if said["fingerprint"] != self.fingerprint:
                     continue
-                return _progress(said, tensors)
+                return _progress(said, tensors), starting_with(_ADAM, tensors)
             except (SafetensorError, ValueError, KeyError, TypeError) as error:
                 log.warning("checkpoint %s is damaged (%s); an older one is taken", name, error)
-        return Progress()
+        return Progress(), {}
 
     def clear(self) -> None:
         """Remove all of them."""
@@ -134,8 +135,17 @@ def _said(data: bytes) -> dict[str, Any]:
 
 def _progress(said: dict[str, Any], tensors: State) -> Progress:
     history = [EpochRow(**row) for row in said["history"]]
-    best, last, adam = (starting_with(prefix, tensors) for prefix in (_BEST, _LAST, _ADAM))
-    return Progress(history, int(said["best_epoch"]), best, last, adam)
+    best, last = (starting_with(prefix, tensors) for prefix in (_BEST, _LAST))
+    return Progress(history, int(said["best_epoch"]), best, last)
+
+
+def _by_number(adam: State) -> dict[int, State]:
+    """Of every weight what Adam knew."""
+    states: dict[int, State] = {}
+    for name, value in adam.items():
+        number, _, what = name.partition(".")
+        states.setdefault(int(number), {})[what] = value
+    return states
 
 
 def starting_with(prefix: str, state: State) -> State:

@@ -152,9 +152,7 @@ class Fitting:
     def run(self, checkpoints: Checkpoints, report: Report) -> Progress:
         """Go on from the newest checkpoint to the end; raises `SpecError` if the loss is not finite."""
         options, learning = self._options, self._lesson.module
-        progress = checkpoints.newest()
-        if progress.history:
-            progress.restore(learning, self._optimizer)
+        progress = checkpoints.resume(learning, self._optimizer)
         module = self._team.wrap(learning)
         while (number := len(progress.history) + 1) <= options.epochs:
             if progress.epochs_without_gain >= options.patience:

@@ -1,6 +1,7 @@
 """What each process of a captioner's training does: let the encoder learn where it is to, look once, then learn.
 
-Memory: a batch of pictures, and what the lesson holds of it (`tagging`, `telling`).
+Memory: the listing with its captions, a batch of pictures, what a lesson holds of it (`tagging`, `telling`), and
+once the grids of `SAMPLED` pictures.
 """
 
 from __future__ import annotations

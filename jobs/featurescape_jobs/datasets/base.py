@@ -44,6 +44,11 @@ class DatasetCard(BaseModel):
     job: str | None = Field(
         default=None, description="Job type whose artifact can be the dataset, in place of a root."
     )
+    rules: str = Field(
+        default="",
+        exclude=True,
+        description="By what its examples are made of its files; with others it is listed anew.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
