@@ -252,7 +252,8 @@ def test_an_interrupted_training_ends_as_it_would_have(tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_or_one_of_another_training_does_not_count(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(32), held_out=8)
-    fit(tmp_path, fresh(vocabulary), material, options_of(3))
+    whole = fresh(vocabulary)
+    fit(tmp_path, whole, material, options_of(3))
     storage = Storage(str(tmp_path))
     names = storage.list_names("checkpoints")
     assert names == ["00002.safetensors", "00003.safetensors"], "the last two are kept"
@@ -261,6 +262,10 @@ def test_a_damaged_checkpoint_or_one_of_another_training_does_not_count(tmp_path
     assert len(mine.newest().history) == 2
     other = Checkpoints(str(tmp_path), "checkpoints", "y")
     assert other.newest().history == []
+    again = fresh(vocabulary)
+    fit(tmp_path, again, material, options_of(3))
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, whole.state_dict()[name]), f"{name} goes on from the second epoch"
     mine.clear()
     assert storage.list_names("checkpoints") == []
 
