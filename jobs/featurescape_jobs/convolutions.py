@@ -71,7 +71,7 @@ def convolution_of(
         module = network.get_submodule(str(node.target))
         if type(module) is nn.Conv2d and module.padding_mode == "zeros":
             numbers = (module.stride, module.padding, module.dilation)
-            spec = _spec(module.weight, module.bias, numbers, module.groups)
+            spec = spec_of(module.weight, module.bias, numbers, module.groups)
     elif node.op == "call_function" and node.target is F.conv2d:
         spec = _functional(network, node)
     if spec is None:
@@ -88,7 +88,7 @@ def _functional(network: fx.GraphModule, node: fx.Node) -> ConvolutionSpec | Non
     if weight is None or (bias is None and values.get("bias") is not None):
         return None
     numbers = (values.get("stride", 1), values.get("padding", 0), values.get("dilation", 1))
-    return _spec(weight, bias, numbers, cast(int, values.get("groups", 1)))
+    return spec_of(weight, bias, numbers, cast(int, values.get("groups", 1)))
 
 
 def _owned(network: fx.GraphModule, node: Any) -> torch.Tensor | None:
@@ -98,20 +98,20 @@ def _owned(network: fx.GraphModule, node: Any) -> torch.Tensor | None:
     return cast(torch.Tensor, getattr(network.get_submodule(owner), name))
 
 
-def _spec(
+def spec_of(
     weight: torch.Tensor, bias: torch.Tensor | None, numbers: tuple[Any, ...], groups: int
 ) -> ConvolutionSpec | None:
+    """A convolution from stride, padding and dilation as torch takes them; None: padding is "same"."""
     stride, padding, dilation = numbers
     if isinstance(padding, str):
         if padding != "valid":
             return None
         padding = 0
-    zeros = pair(padding)
-    return ConvolutionSpec(weight, bias, pair(stride), zeros, zeros, pair(dilation), groups)
+    zeros = _pair(padding)
+    return ConvolutionSpec(weight, bias, _pair(stride), zeros, zeros, _pair(dilation), groups)
 
 
-def pair(value: Any) -> Pair:
-    """Of a number for both axes, or one for each."""
+def _pair(value: Any) -> Pair:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 

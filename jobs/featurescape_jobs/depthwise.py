@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from featurescape_jobs.convolutions import ConvolutionSpec, pair
+from featurescape_jobs.convolutions import ConvolutionSpec, spec_of
 from featurescape_jobs.frozen_convolutions import FrozenConvolution
 from featurescape_jobs.fusion import can_fuse
 
@@ -44,30 +44,24 @@ class QuickDepthwise(TorchFunctionMode):
     ) -> Any:
         """Of `torch.nn.functional.conv2d` another one, where it fits; all else as it is."""
         if func is functional.conv2d and not kwargs and len(args) == 7:
-            x, spec = args[0], _spec(*args[1:])
+            x, weight, bias, *numbers, groups = args
+            spec = _spec(weight, bias, tuple(numbers), groups)
             if spec is not None and x.requires_grad and spec.groups == x.shape[1]:
                 dtype = x.dtype
                 if dtype != torch.float64 and torch.is_autocast_enabled(x.device.type):
                     dtype = torch.get_autocast_dtype(x.device.type)
                 if dtype in _QUICK and can_fuse(x.device):
-                    weight = spec.weight.to(dtype)
-                    return FrozenConvolution(replace(spec, weight=weight))(x.to(dtype))
+                    spec = replace(spec, weight=weight.to(dtype))
+                    return FrozenConvolution(spec)(x.to(dtype))
         return func(*args, **(kwargs or {}))
 
 
 def _spec(
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int,
+    weight: torch.Tensor, bias: torch.Tensor | None, numbers: tuple[Any, ...], groups: int
 ) -> ConvolutionSpec | None:
     """A convolution that is depthwise, strided, without bias, and does not learn; None: it is another."""
     depthwise = weight.shape[1] == 1 and groups == weight.shape[0]
-    fixed = bias is None and not weight.requires_grad
-    if isinstance(padding, str) or not depthwise or not fixed or max(pair(stride)) == 1:
+    if not depthwise or bias is not None or weight.requires_grad:
         return None
-    zeros = pair(padding)
-    spec = ConvolutionSpec(weight, None, pair(stride), zeros, zeros, pair(dilation), groups)
-    return spec if spec.is_plain else None
+    spec = spec_of(weight, None, numbers, groups)
+    return spec if spec is not None and max(spec.stride) > 1 and spec.is_plain else None
