@@ -6,8 +6,8 @@ Output, kind ``captions``, one Parquet file per shard (columns: `captioning.sche
 of a beam search with its log probability (nats) and its words; of every word its log probability, its gate
 and its attention, (rows × columns) weights that sum to 1; the next best captions; what the dataset itself
 says; the picture as the encoder saw it. Kind ``errors``: one row per example that could not be read. Details:
-classes, model, training, encoder, grid, vocabulary_words, beam, max_words, execution, truncated, mean_words,
-scores (against the dataset's own captions; null where it has none), error codes.
+classes, model, training, encoder, grid, vocabulary_words, beam, max_words, length_penalty, execution, truncated,
+mean_words, scores (against the dataset's own captions; null where it has none), error codes.
 
 Cost: the encoder once per picture, and per word and beam the decoder; the keys of the attention once per
 picture. A worker holds both networks, the grids of a batch (0.25 MB a picture of 7 × 7 × 1280) and one shard of
@@ -78,6 +78,7 @@ def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
         "vocabulary_words": len(captioner.vocabulary.words),
         "beam": spec.beam,
         "max_words": spec.max_words,
+        "length_penalty": spec.length_penalty,
         "execution": chosen,
         **found,
         "error_codes": result.error_codes,

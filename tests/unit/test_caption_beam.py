@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from caption_fakes import (
+    Chances,
     best_of_all,
     chances_of,
     grids,
@@ -18,10 +21,10 @@ from caption_fakes import (
 )
 from featurescape_jobs.captioning.beam import BeamOptions, Hypothesis, search
 from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.vocabulary import END
+from featurescape_jobs.captioning.vocabulary import END, UNKNOWN
 
 
-def found(decoder: Decoder, pictures: torch.Tensor, **options: int) -> list[list[Hypothesis]]:
+def found(decoder: Decoder, pictures: torch.Tensor, **options: Any) -> list[list[Hypothesis]]:
     return search(steps_of(decoder, pictures), len(pictures), BeamOptions(**options))
 
 
@@ -76,6 +79,41 @@ def test_as_many_beams_as_captions_find_the_best_of_all() -> None:
         score, words = best_of_all(chances_of(decoder, picture), 3, [])
         assert caption.words == words
         assert caption.log_probability == pytest.approx(score, abs=1e-9)
+
+
+def ended_captions(
+    chances: Chances, max_words: int, words: list[int], score: float = 0.0
+) -> Iterator[tuple[float, list[int]]]:
+    """Every caption that ends within ``max_words``, with its log probability."""
+    for word, chance in enumerate(chances(words)):
+        if word == END and words:
+            yield score + chance, words
+        elif word not in (END, UNKNOWN) and len(words) < max_words:
+            yield from ended_captions(chances, max_words, [*words, word], score + chance)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0, 2.5])
+def test_with_a_length_penalty_the_best_by_rank_of_all_is_found(penalty: float) -> None:
+    decoder, pictures = small_decoder(words=5, gain=1.5), grids(6)
+    captions = found(decoder, pictures, beam=5**4, max_words=3, length_penalty=penalty)
+    for picture, [caption] in zip(pictures, captions, strict=True):
+        everything = ended_captions(chances_of(decoder, picture), 3, [])
+        score, words = max(everything, key=lambda one: one[0] / (len(one[1]) + 1) ** penalty)
+        assert caption.words == words
+        assert caption.log_probability == pytest.approx(score, abs=1e-9)
+
+
+def test_a_length_penalty_changes_which_caption_is_best() -> None:
+    decoder, pictures = small_decoder(words=5, gain=1.5), grids(6)
+    lengths = [
+        sum(
+            len(of[0].words)
+            for of in found(decoder, pictures, beam=99, max_words=3, length_penalty=a)
+        )
+        for a in (0.0, 1.0, 2.5)
+    ]
+    assert lengths[0] < lengths[-1]
+    assert lengths == sorted(lengths)
 
 
 def test_the_score_is_the_log_probability_of_the_words_when_they_are_given() -> None:
@@ -143,6 +181,14 @@ def test_a_beam_finds_by_hand_what_the_greedy_choice_misses() -> None:
     assert (best.words, other.words) == ([3], [2, 3])
     assert best.log_probability == pytest.approx(np.log(0.3 * 0.9))
     assert best.word_log_probabilities == pytest.approx([np.log(0.3)])
+
+
+def test_a_length_penalty_of_one_ranks_by_the_mean_of_a_word() -> None:
+    # ln 0.27 / 2 = -0.655 of [3], and ln 0.216 / 3 = -0.511 of [2, 3], each with its end.
+    options = BeamOptions(beam=2, max_words=4, alternatives=1, length_penalty=1.0)
+    [best, other], _ = search(Table(PATHS), 2, options)
+    assert (best.words, other.words) == ([2, 3], [3])
+    assert best.log_probability == pytest.approx(np.log(0.6 * 0.4 * 0.9))
 
 
 def test_the_map_of_a_word_is_the_one_that_it_was_chosen_by() -> None:

@@ -2,9 +2,12 @@
 
 A picture starts with one empty caption and K slots. At each step all its live captions are extended by every
 word, and the best extensions fill its slots; one that ends takes its slot with it, so that K captions are
-found in the end. A picture is done earlier where enough have ended and the best live one is no better: log
-probabilities only fall. After ``max_words`` words a caption may still end, then the rest is dropped; where
-none has ended the live ones are the answer, truncated.
+found in the end. Captions that have ended are ranked by log P / T^α: T counts their words and the end, and α is
+the length penalty as fairseq and transformers have it (0: by the log probability itself; Y. Wu et al., "Google's
+Neural Machine Translation System", 2016, divide by ((5 + T) / 6)^α). A picture is done earlier where enough have
+ended and the best live one can get no better: log probabilities only fall, and the longest caption divides them
+by most. After ``max_words`` words a caption may still end, then the rest is dropped; where none has ended the
+live ones are the answer, truncated.
 
 A caption has a word at least, and never the unknown word. With one slot that is the greedy choice of each word;
 with as many slots as there are captions it is the most probable of all.
@@ -62,6 +65,17 @@ class BeamOptions:
     max_words: int = 30
     alternatives: int = 0
     """Captions beside the best, at most K - 1."""
+    length_penalty: float = 0.0
+    """α ≥ 0; larger values favor longer captions."""
+
+    def rank(self, log_probability: float, length: int) -> float:
+        """What ended captions are compared by; ``length`` is of their words and the end."""
+        return float(log_probability / length**self.length_penalty)
+
+    @property
+    def longest(self) -> int:
+        """Words of a caption, at most, and its end."""
+        return self.max_words + 1
 
 
 @dataclass(frozen=True)
@@ -115,6 +129,8 @@ class _Found:
     step: int
     row: int
     score: float
+    rank: float
+    """As in `BeamOptions.rank`."""
     truncated: bool
 
 
@@ -184,15 +200,17 @@ class _Search(Generic[S]):
             ended.pictures.tolist(), ended.parents.tolist(), ended.scores.tolist(), strict=True
         ):
             found = self._found[picture]
-            found.append(_Found(step, row, score, truncated=False))
+            rank = self._options.rank(score, step + 1)
+            found.append(_Found(step, row, score, rank, truncated=False))
             self._slots[picture] -= 1
             if len(found) > self._options.alternatives:
-                self._to_beat[picture] = self._best(found)[-1].score
-        can_win = extended.scores > self._to_beat[extended.pictures]
+                self._to_beat[picture] = self._best(found)[-1].rank
+        best_case = extended.scores / self._options.longest**self._options.length_penalty
+        can_win = best_case > self._to_beat[extended.pictures]
         return extended.taken((~has_ended & can_win).nonzero()[:, 0])
 
     def _best(self, found: list[_Found]) -> list[_Found]:
-        ranked = sorted(found, key=lambda one: -one.score)
+        ranked = sorted(found, key=lambda one: -one.rank)
         return ranked[: self._options.alternatives + 1]
 
     def _truncate(self, live: _Live) -> None:
@@ -203,7 +221,7 @@ class _Search(Generic[S]):
         ):
             of = self._found[picture]
             if not of or of[0].truncated:
-                of.append(_Found(step, row, score, truncated=True))
+                of.append(_Found(step, row, score, score, truncated=True))
 
     def _told(self, found: _Found) -> Hypothesis:
         """The caption from its end back to its start."""

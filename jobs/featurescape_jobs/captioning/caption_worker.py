@@ -62,7 +62,9 @@ class CaptionWorker:
         self._encoder, self._grid = captioner.encoder, captioner.grid
         self._gathering = Gathering(setup, self._encoder, None, self._kept)
         self._describer = Describer(captioner.decoder, captioner.vocabulary, worker_device())
-        self._options = BeamOptions(spec.beam, spec.max_words, spec.kept_alternatives)
+        self._options = BeamOptions(
+            spec.beam, spec.max_words, spec.kept_alternatives, spec.length_penalty
+        )
 
     def process(self, examples: pa.Table) -> Processed:
         """Captions of a shard, in the order of its examples."""

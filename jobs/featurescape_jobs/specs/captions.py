@@ -109,6 +109,13 @@ class CaptionsSpec(BaseJobSpec):
     alternatives: int = Field(
         default=4, ge=0, lt=MAX_BEAM, description="Captions beside the best one; below `beam`."
     )
+    length_penalty: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="α: captions that have ended are ranked by log P / T^α, where T counts their words and "
+        "the end. 0: by probability; 1: by the mean of a word, which favors longer ones.",
+    )
     batch_size: int | None = Field(
         default=None,
         ge=1,
