@@ -3,10 +3,10 @@
 Input: a dataset of pictures and a model with weights; for the objective ``guided`` a guide, read once.
 
 Output, kind ``dreams``, one Parquet file per shard (columns: `optvis.schema.DREAMS`): the dream and the
-original at the same size in pixels, the picture at the end of each octave, the objective at the start
-and the end of each, and where asked for a zoom video with its frames. Kind ``errors``: one row per
-example that could not be dreamt, with a code. Kind ``guide``: the guide as PNG. Details: classes, model,
-layer, objective, channel, least_px, execution, error codes.
+original at the same size in pixels, the picture at the end of each octave, the objective of the original at
+that size and of the dream at the start and the end of each, and where asked for a zoom video with its frames.
+Kind ``errors``: one row per example that could not be dreamt, with a code. Kind ``guide``: the guide as PNG.
+Details: classes, model, layer, objective, channel, least_px, execution, error codes.
 
 Cost: per step one forward and one backward pass up to the layer, some 19 full-size passes a picture by
 default; a zoom video that often as it has frames. A worker computes on as many threads as it has

@@ -74,7 +74,20 @@ def test_no_iterations_give_the_picture_back() -> None:
     pictures = random_pictures(2, 30, 37)
     found = dream(dreamer(replace(SMALL, iterations=0)), pictures)
     assert torch.equal(found.pictures, pictures)
-    assert found.starts == found.ends
+    assert found.originals == found.starts == found.ends
+
+
+def test_growth_is_measured_against_the_picture_itself_at_the_size_of_each_octave() -> None:
+    pictures = random_pictures(2, 30, 37)
+    options = replace(SMALL, octaves=3, jitter_px=0)
+    of = dreamer(options)
+    found = dream(of, pictures)
+    smaller = zoom(pictures, (21, 26))
+    sizes = [zoom(smaller, (15, 19)), smaller, pictures]
+    expected = np.array([of.values(one) for one in sizes]).T
+    assert np.array(found.originals) == pytest.approx(expected)
+    assert np.array(found.starts)[:, 0] == pytest.approx(expected[:, 0])
+    assert (np.array(found.ends) > expected).all()
 
 
 def test_a_step_adds_the_gradient_over_its_mean_magnitude_times_the_step() -> None:
@@ -178,6 +191,7 @@ def test_the_objective_is_higher_at_the_end_of_each_octave() -> None:
     assert starts.shape == ends.shape == (10, 4)
     assert (ends > starts).all(1).mean() >= 0.95
     assert (ends > 1.1 * starts).mean() > 0.9
+    assert (ends > 1.1 * np.array(found.originals)).mean() > 0.9
 
 
 def test_a_channel_grows_most_where_it_is_the_objective() -> None:

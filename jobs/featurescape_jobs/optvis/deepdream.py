@@ -52,6 +52,9 @@ class Dreamt:
 
     octaves: list[torch.Tensor]
     """(N, H, W, C), 0 to 255, smallest first; the last is the dream."""
+    originals: list[list[float]]
+    """Of each picture, undreamt, the objective at the size of each octave: larger pictures of the same thing
+    excite a layer otherwise, so growth is measured against these."""
     starts: list[list[float]]
     """Of each picture the objective at the start of each octave."""
     ends: list[list[float]]
@@ -122,21 +125,29 @@ class Dreamer:
         for size in octave_sizes(height, width, self._options, self._least_px)[-2::-1]:
             bases.append(zoom(bases[-1], size))
         detail = torch.zeros_like(bases[-1])
-        octaves, starts, ends = [], [], []
+        octaves = list[torch.Tensor]()
+        originals, starts, ends = [], [], []
         for base in reversed(bases):
             detail = zoom(detail, (base.shape[1], base.shape[2]))
-            current, start, end = self._octave(base + detail, generators)
+            shifts = self._shifts(base, generators)
+            current, start, end = self._octave(base + detail, shifts, generators)
+            originals.append(self.values(_roll(base, shifts)) if octaves else start)
             detail = current - base
             octaves.append(current)
             starts.append(start)
             ends.append(end)
-        return Dreamt(octaves, _by_picture(starts), _by_picture(ends))
+        return Dreamt(octaves, *map(_by_picture, (originals, starts, ends)))
 
     def _octave(
-        self, current: torch.Tensor, generators: Sequence[np.random.Generator]
+        self,
+        current: torch.Tensor,
+        first: list[Shift],
+        generators: Sequence[np.random.Generator],
     ) -> tuple[torch.Tensor, list[float], list[float]]:
-        """The pictures after the steps of an octave, and the objective before and after them."""
-        first = self._shifts(current, generators)
+        """The pictures after the steps of an octave, and the objective before and after them.
+
+        ``first`` are the shifts of the first step, under which the objective is compared.
+        """
         shifts, start = first, list[float]()
         for number in range(self._options.iterations):
             if number:

@@ -211,6 +211,7 @@ class DreamWorker:
             "original": self._image(one.picture),
             "octaves": [self._image(o) for o in octaves] if self._spec.keep_octaves else [],
             "octave_sizes": [[octave.shape[1], octave.shape[0]] for octave in octaves],
+            "objective_originals": dreamt.originals[at],
             "objective_starts": dreamt.starts[at],
             "objective_ends": dreamt.ends[at],
             "width": width,

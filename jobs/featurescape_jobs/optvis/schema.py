@@ -28,6 +28,11 @@ DREAMS = pa.schema(
             "Width and height of each octave.",
             "pixels",
         ),
+        _field(
+            "objective_originals",
+            pa.list_(pa.float32()),
+            "The objective of the picture itself at the size of each octave.",
+        ),
         _field("objective_starts", pa.list_(pa.float32()), "The objective as each octave starts."),
         _field("objective_ends", pa.list_(pa.float32()), "The objective as each octave ends."),
         _field("width", pa.int32(), "Width of the dream.", "pixels"),

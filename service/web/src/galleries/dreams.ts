@@ -15,6 +15,7 @@ interface Dream extends ExampleValues {
   original: Picture | null;
   octaves: (Picture | null)[];
   octave_sizes: [number, number][];
+  objective_originals: (number | null)[];
   objective_starts: (number | null)[];
   objective_ends: (number | null)[];
   video: Picture | null;
@@ -44,9 +45,9 @@ export function frames(dream: Pick<Dream, "dream" | "octaves" | "octave_sizes" |
   return dream.dream ? [...kept, { url: dream.dream.url, name: "dream", word: whole, octave: sizes.length - 1 }] : kept;
 }
 
-/** How many times the objective has grown over all octaves. */
-export function gain(starts: readonly (number | null)[], ends: readonly (number | null)[]): number | null {
-  const first = starts[0] ?? null;
+/** The objective of the dream over that of the picture itself, both at full size: other sizes do not compare. */
+export function gain(originals: readonly (number | null)[], ends: readonly (number | null)[]): number | null {
+  const first = originals.at(-1) ?? null;
   const last = ends.at(-1) ?? null;
   return first === null || last === null || first <= 0 ? null : last / first;
 }
@@ -71,7 +72,7 @@ class DreamView implements Opened {
     this.title = dream.example_id;
     this.detail = joined(String(details["model"] ?? ""), String(details["layer"] ?? ""));
     const shown = frames(dream);
-    const chart = objectiveChart(dream.objective_starts, dream.objective_ends);
+    const chart = objectiveChart(dream.objective_originals, dream.objective_starts, dream.objective_ends);
     this.compare = new Compare(dream.width / dream.height || 1, ["before", "dream"]);
     if (dream.original) this.compare.setBefore(dream.original.url);
     this.film = new Film(shown.map((each) => each.word), (index) => {
@@ -113,7 +114,7 @@ class DreamView implements Opened {
   }
 
   private facts(dream: Dream, about: About): HTMLElement {
-    const grown = gain(dream.objective_starts, dream.objective_ends);
+    const grown = gain(dream.objective_originals, dream.objective_ends);
     const { details } = about.manifest;
     return factList([
       ["Objective", String(details["objective"] ?? "")],
@@ -127,15 +128,15 @@ class DreamView implements Opened {
 export const gallery = rowGallery<Dream>({
   kind: "dreams",
   noun: "dream",
-  wallColumns: ["example_id", "dream", "objective_starts", "objective_ends"],
-  columns: [...EXAMPLE_COLUMNS, "dream", "original", "octaves", "octave_sizes", "objective_starts", "objective_ends", "video"],
+  wallColumns: ["example_id", "dream", "objective_originals", "objective_ends"],
+  columns: [...EXAMPLE_COLUMNS, "dream", "original", "octaves", "octave_sizes", "objective_originals", "objective_starts", "objective_ends", "video"],
   hints: [
     [["Space"], "film"],
     [["[", "]"], "octave"],
     [["B"], "before or after"],
   ],
   tile({ values }) {
-    const grown = gain(values.objective_starts, values.objective_ends);
+    const grown = gain(values.objective_originals, values.objective_ends);
     return { picture: values.dream, name: values.example_id, caption: grown === null ? "" : `grew ${formatFigure(grown)} times` };
   },
   open: (row, about) => new DreamView(row, about),

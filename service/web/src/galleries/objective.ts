@@ -44,12 +44,12 @@ function dot(x: number, y: number): SVGElement {
   return element;
 }
 
-/** The chart, and a function that marks the octave which is shown. */
-export function objectiveChart(starts: readonly (number | null)[], ends: readonly (number | null)[]): { element: HTMLElement; mark(octave: number): void } {
+/** The chart, and a function that marks the octave which is shown; each octave is a size of its own. */
+export function objectiveChart(originals: readonly (number | null)[], starts: readonly (number | null)[], ends: readonly (number | null)[]): { element: HTMLElement; mark(octave: number): void } {
   const svg = document.createElementNS(SVG, "svg");
-  const first = starts[0] ?? null;
+  const first = originals.at(-1) ?? null;
   const last = ends.at(-1) ?? null;
-  const figures = first !== null && last !== null ? `from ${formatFigure(first)} to ${formatFigure(last)}` : "";
+  const figures = first !== null && last !== null ? `at full size from ${formatFigure(first)} to ${formatFigure(last)}` : "";
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", `The objective, octave by octave: ${figures}`);
