@@ -3,7 +3,7 @@ import type { Example, MapInfo } from "../src/api/types";
 import { grouped, type Headlines, type MatrixInfo, series } from "../src/dynamics/data";
 import { thinned } from "../src/dynamics/plane";
 import { at, extent, ticks, valueAt, wholeTicks } from "../src/dynamics/scale";
-import { clippingSentence, fromLog10, gatesSentence, gradientsSentence, largestMatrices, matrixName, powerOfTen, spectraSentence, verdict } from "../src/dynamics/words";
+import { clippingSentence, fromLog10, gateColor, gateOf, gatesSentence, gradientsSentence, largestMatrices, matrixName, powerOfTen, powersSentence, spectraSentence, verdict } from "../src/dynamics/words";
 import { labelClasses, longestLegend } from "../src/map/legend";
 import { exampleOf, plainAttributes, rowBox, stepLine, stepOf, wordsOf } from "../src/map/state-mark";
 
@@ -40,8 +40,30 @@ describe("sentences", () => {
     expect(largestMatrices(told.matrices).map((each: MatrixInfo) => each.matrix)).toEqual(["theta_h", "theta_hg", "turns"]);
     const sentence = spectraSentence(told);
     expect(sentence).toContain("the RNN’s θₕ has 0.598, so that its past vanishes");
-    expect(sentence).toContain("the LSTM’s θₕ g has 2.02, so that its past explodes");
+    expect(sentence).toContain("the LSTM’s θₕ g has 2.02, the largest of its gates’ blocks: it is squashed into a gate");
+    expect(sentence).not.toContain("explode");
     expect(sentence).toContain("turns has 1, so that its past stays");
+  });
+
+  it("say that a radius above one explodes of what is multiplied and not bent", () => {
+    const of = (network: string, matrix: string) => spectraSentence({ ...told, matrices: [{ ...told.matrices[1]!, network, matrix, spectral_radius: 2.6 }] });
+    expect(of("matrix", "given")).toContain("so that its past explodes");
+    expect(of("rnn", "theta_h")).toContain("its past would explode if tanh did not bend it");
+    expect(of("gru", "theta_hz")).not.toContain("explode");
+  });
+
+  it("leave the blocks of gates out of the powers", () => {
+    const row = (network: string, matrix: string, log10_norm: number) => ({ network, layer: "recurrent.0", matrix, power: 100, log10_norm });
+    const layer = told.matrices[1]!.layer;
+    const powers = [row("rnn", "theta_h", -22), row("lstm", "theta_hg", 30)].map((each) => ({ ...each, layer }));
+    expect(powersSentence(told, powers)).toContain("10⁻²² for the RNN’s θₕ");
+    expect(powersSentence(told, powers)).not.toContain("LSTM");
+  });
+
+  it("give a gate one color, whatever network it is of", () => {
+    expect(["f", "i", "o", "g", "h", "r", "z"].map(gateColor)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(gateColor("n")).toBe(gateColor("g"));
+    expect([gateOf("theta_hf"), gateOf("theta_h"), gateOf("turns")]).toEqual(["f", null, null]);
   });
 
   it("say what becomes of a gradient", () => {

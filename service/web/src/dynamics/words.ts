@@ -31,6 +31,11 @@ export function matrixName(matrix: string): string {
   return `θ${found[1] === "h" ? "ₕ" : "ₓ"}${found[2] ? ` ${found[2]}` : ""}`;
 }
 
+/** The gate that a block of an LSTM's or GRU's θ feeds, as "f" of "theta_hf"; none of a matrix that is multiplied step by step. */
+export function gateOf(matrix: string): string | null {
+  return /^theta_[xh]([a-z])$/.exec(matrix)?.[1] ?? null;
+}
+
 const PATHS: Record<string, string> = { hidden: "∂h_T/∂h_t", cell: "∂C_T/∂C_t", carousel: "along C alone" };
 
 export function pathName(path: string): string {
@@ -47,10 +52,12 @@ export function placeName(network: string, layer: string | null, several: boolea
   return several && layer ? `${networkName(network)} ${layer}` : networkName(network);
 }
 
-/** What becomes of something that is multiplied by `radius` at every step. */
-function fate(radius: number): string {
-  if (radius > 1.005) return "explodes";
-  return radius < 0.995 ? "vanishes" : "stays";
+/** What a matrix of this radius says of the past: nothing where it feeds a gate, since no state is multiplied by it. */
+function fate({ network, matrix, spectral_radius }: MatrixInfo): string {
+  const radius = spectral_radius ?? 0;
+  if (gateOf(matrix)) return "the largest of its gates’ blocks: it is squashed into a gate, and no state is multiplied by it";
+  if (radius > 1.005) return network === "matrix" ? "so that its past explodes" : "so that its past would explode if tanh did not bend it";
+  return `so that its past ${radius < 0.995 ? "vanishes" : "stays"}`;
 }
 
 /** Of each network and layer, the matrix from state to state with the largest radius. */
@@ -71,7 +78,7 @@ export function spectraSentence({ matrices }: Headlines): string {
   const parts = largestMatrices(matrices).slice(0, SHOWN).map((each) => {
     const radius = each.spectral_radius ?? 0;
     const owner = each.network === "matrix" ? each.matrix : `the ${networkName(each.network)}’s ${matrixName(each.matrix)}`;
-    return `${owner} has ${formatFigure(radius)}, so that its past ${fate(radius)}`;
+    return `${owner} has ${formatFigure(radius)}, ${fate(each)}`;
   });
   if (parts.length === 0) return "";
   return `Aₜ = θᵗ A₀: each eigenvalue λ multiplies its part of the past at every step, and the largest |λ| decides in the end. Of the matrices alone, ${parts.join("; ")}.`;
@@ -79,7 +86,8 @@ export function spectraSentence({ matrices }: Headlines): string {
 
 export function powersSentence({ matrices }: Headlines, powers: readonly { matrix: string; network: string; layer: string | null; power: number; log10_norm: number | null }[]): string {
   const last = Math.max(0, ...powers.map((row) => row.power));
-  const parts = largestMatrices(matrices).slice(0, SHOWN).flatMap((each) => {
+  const multiplied = largestMatrices(matrices).filter((each) => !gateOf(each.matrix));
+  const parts = multiplied.slice(0, SHOWN).flatMap((each) => {
     const row = powers.find((one) => one.power === last && one.matrix === each.matrix && one.network === each.network && one.layer === each.layer);
     if (!row) return [];
     const owner = each.network === "matrix" ? each.matrix : `the ${networkName(each.network)}’s ${matrixName(each.matrix)}`;
@@ -132,6 +140,13 @@ function gatePart(each: GateInfo): string {
   const owner = networkName(each.network);
   if (each.gate === "h") return `the ${owner}’s units are saturated in ${percent(each.low + each.high)} of all steps`;
   return `the ${owner}’s ${gateName(each.gate)} is open in ${percent(each.high)} of all steps and shut in ${percent(each.low)}, ${formatFigure(each.mean)} in the mean`;
+}
+
+const GATE_COLORS = ["f", "i", "o", "g", "h", "r", "z"];
+
+/** The place of a gate in the palette: it has one color on the page; the candidate of a GRU has that of an LSTM's. */
+export function gateColor(gate: string): number {
+  return Math.max(0, GATE_COLORS.indexOf(gate === "n" ? "g" : gate));
 }
 
 /** The gate that keeps the past, or the state where there is none. */

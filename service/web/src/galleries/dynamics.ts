@@ -20,7 +20,9 @@ import { type Cloud, Plane } from "../dynamics/plane";
 import {
   clippingSentence,
   fromLog10,
+  gateColor,
   gateName,
+  gateOf,
   gatesSentence,
   gradientsSentence,
   jacobiansSentence,
@@ -140,13 +142,15 @@ class DynamicsPage implements Page {
     const columns = ["network", "layer", "matrix", "eigenvalues_real", "eigenvalues_imaginary"];
     const rows = (await this.rows<Spectrum>("spectra", columns)).filter((row) => row.eigenvalues_real && !row.matrix.startsWith("theta_x"));
     if (rows.length === 0) return null;
-    const clouds = (found: Spectrum[]) => found.map((row, i) => cloud(matrixName(row.matrix), color(i), [row]));
+    const colored = (row: Spectrum, i: number) => color(row.network === "matrix" ? i : gateColor(gateOf(row.matrix) ?? "h"));
+    const clouds = (found: Spectrum[]) => found.map((row, i) => cloud(matrixName(row.matrix), colored(row, i), [row]));
     const planes = this.planes(rows, clouds, { ...EIGENVALUES, label: "Eigenvalues of the matrices", testid: "plane-spectra" });
     return this.part("spectra", "Eigenvalues", spectraSentence(this.told), planes);
   }
 
   private async powers(): Promise<HTMLElement | null> {
-    const rows = await this.rows<Power>("powers", ["network", "layer", "matrix", "power", "log10_norm", "log10_largest"]);
+    const columns = ["network", "layer", "matrix", "power", "log10_norm", "log10_largest"];
+    const rows = (await this.rows<Power>("powers", columns)).filter((row) => !gateOf(row.matrix));
     if (rows.length === 0) return null;
     const named = (row: Power) => (row.network === "matrix" ? row.matrix : `${this.place(row)} ${matrixName(row.matrix)}`);
     const lines = [...grouped(rows, named)].slice(0, MOST_LINES).map(([name, found], i): Line => ({
@@ -184,9 +188,9 @@ class DynamicsPage implements Page {
     const rows = await this.rows<Saturation>("saturation", ["network", "layer", "gate", "unit", "low", "high"]);
     if (rows.length === 0) return null;
     const clouds = (found: Saturation[]) =>
-      [...grouped(found, (row) => row.gate)].map(([gate, units], i) => ({
+      [...grouped(found, (row) => row.gate)].map(([gate, units]) => ({
         name: `${gateName(gate)} ${gate}`,
-        color: color(i),
+        color: color(gateColor(gate)),
         x: units.map((row) => row.low),
         y: units.map((row) => row.high),
       }));
