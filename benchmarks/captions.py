@@ -44,7 +44,7 @@ from featurescape_jobs.captioning.describing import Describer, batch_size
 from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
 from featurescape_jobs.captioning.vocabulary import END, UNKNOWN
 from featurescape_jobs.context import RunContext
-from featurescape_jobs.decode import decode
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.networks import Capture
 from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.run import execute

@@ -43,7 +43,7 @@ from torch import nn
 
 from featurescape_jobs import dreams
 from featurescape_jobs.context import RunContext, seed_for
-from featurescape_jobs.decode import decode
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.networks import LoadedNetwork, load_network
 from featurescape_jobs.optvis.deepdream import DreamOptions, octave_sizes
 from featurescape_jobs.specs import DatasetSpec, ModelSpec, Resources

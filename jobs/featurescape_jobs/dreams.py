@@ -32,9 +32,10 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Picture, is_sequence
+from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.errors import DatasetError, RowError, SpecError
 from featurescape_jobs.frozen import check_reads, freeze, place_dataset
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard

@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.datasets.base import BatchReader, Picture, Reader, SequenceReader
-from featurescape_jobs.decode import encode_thumbnails
+from featurescape_jobs.datasets.base import BatchReader, Reader, SequenceReader
 from featurescape_jobs.errors import RowError
+from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.thumbnails import encode_thumbnails
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.preprocessing import normalize, resize
 from featurescape_jobs.shard_worker import error_row

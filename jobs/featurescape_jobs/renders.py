@@ -38,9 +38,9 @@ from featurescape_jobs import tables
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.meshes import MeshReader
-from featurescape_jobs.decode import encode_thumbnail
 from featurescape_jobs.errors import RowError, SpecError
 from featurescape_jobs.frozen import freeze, place_dataset
+from featurescape_jobs.images.thumbnails import encode_thumbnail
 from featurescape_jobs.rendering import cameras, color_names, symmetry
 from featurescape_jobs.rendering.mesh import Mesh, normalized
 from featurescape_jobs.rendering.renderer import Renderer, Rgba, over_white, png

@@ -23,8 +23,9 @@ from featurescape.settings import Settings
 from featurescape_jobs.artifacts import MAP_JOBS, ColorLayerInfo, Manifest, MapInfo, job_dir
 from featurescape_jobs.context import read_manifest
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Picture, Reader, SequenceReader
+from featurescape_jobs.datasets.base import Reader, SequenceReader
 from featurescape_jobs.errors import DatasetError, NotFoundError, RowError
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage

@@ -14,8 +14,9 @@ from PIL import Image
 from featurescape import maps
 from featurescape_jobs import datasets, frozen
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, Picture
+from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.extraction import pictures
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import DatasetSpec
 from gallery_builders import run_job

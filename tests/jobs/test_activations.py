@@ -14,8 +14,8 @@ from PIL import Image
 from featurescape_jobs import activations
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.decode import decode
 from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside import pictures
 from featurescape_jobs.inside.grids import tile_corner
 from featurescape_jobs.networks import load_network

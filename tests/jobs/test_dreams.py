@@ -17,8 +17,8 @@ from sklearn.datasets import load_sample_images
 
 from featurescape_jobs import dreams
 from featurescape_jobs.context import Outcome, RunContext, seed_for
-from featurescape_jobs.decode import decode
 from featurescape_jobs.errors import DatasetError, LayerError, SpecError
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.optvis.deepdream import Dreamer
 from featurescape_jobs.optvis.dream_worker import dream_options

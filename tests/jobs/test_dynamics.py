@@ -14,8 +14,9 @@ import pytest
 from featurescape_jobs import datasets, dynamics, frozen, training, training_inputs
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, Picture
+from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.errors import DatasetError, RowError, SpecError, WeightsError
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.recurrent.dynamics_schemas import SCHEMAS
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import _commit

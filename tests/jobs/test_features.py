@@ -13,8 +13,8 @@ from PIL import Image
 from featurescape_jobs import execution, features
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.decode import decode
 from featurescape_jobs.errors import DatasetError, LayerError, SpecError, WeightsError
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.job_mode import CHOICE, commit_choice
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import load_network

@@ -12,8 +12,8 @@ from torch import nn
 
 from featurescape_jobs import filters
 from featurescape_jobs.context import Outcome, RunContext
-from featurescape_jobs.decode import decode
 from featurescape_jobs.errors import LayerError, WeightsError
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside.grids import MARK, tile_corner
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.specs import FiltersSpec

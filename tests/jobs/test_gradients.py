@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from featurescape_jobs import gradients, tables
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.decode import decode
 from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside.attribution import METHODS
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.preprocessing import prepare

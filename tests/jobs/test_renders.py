@@ -13,8 +13,8 @@ from PIL import Image
 from featurescape_jobs import renders
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.decode import decode
 from featurescape_jobs.errors import DatasetError, SpecError
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.rendering import cameras
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import DatasetSpec, RendersSpec

@@ -16,9 +16,10 @@ from featurescape_jobs import datasets, embedding, features, frozen, renders, tr
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, Picture
+from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.errors import DatasetError, LayerError, RowError, SpecError, WeightsError
 from featurescape_jobs.extraction import pictures
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.registry import Registry

@@ -18,9 +18,10 @@ from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.step import MAX_BANDS, bands_of
 from featurescape_jobs.context import Outcome, RunContext, open_input, seed_for
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, Picture
+from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.errors import ArtifactError, SpecError
 from featurescape_jobs.extraction import pictures
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.layouts.vectors import choose_states
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import _commit

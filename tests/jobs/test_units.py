@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 from featurescape_jobs import units
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.decode import decode
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.frozen import freeze, read_shard
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside import pictures, scanning
 from featurescape_jobs.inside.schemas import SCANNED, UNITS
 from featurescape_jobs.networks import Capture, LoadedNetwork, load_network

@@ -12,7 +12,7 @@ from PIL import Image
 
 from featurescape_jobs import units
 from featurescape_jobs.context import RunContext
-from featurescape_jobs.decode import decode
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside.unit_pages import PagesWorker
 from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
 from featurescape_jobs.preprocessing import prepare

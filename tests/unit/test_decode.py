@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurescape_jobs.decode import MAX_PIXELS, decode, encode_thumbnail
 from featurescape_jobs.errors import RowError
+from featurescape_jobs.images.decode import MAX_PIXELS, decode
+from featurescape_jobs.images.thumbnails import encode_thumbnail
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurescape_jobs import decode
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry
 from featurescape_jobs.datasets.tars import Member, archive_in_memory, members
 from featurescape_jobs.errors import ROW_ERROR_CODES, DatasetError, RowError
+from featurescape_jobs.images import decode
 from featurescape_jobs.specs import DatasetSpec
 from tar_builders import entry, jpeg, png, tar_bytes, write
 

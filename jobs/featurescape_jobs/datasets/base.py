@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
 
-Picture = NDArray[np.uint8]
-"""(H, W, 3) RGB or (H, W) gray, 0 to 255."""
 Attributes = Mapping[str, str | int | float]
 """What is known of an example beside its label, for people and for captions."""
 

@@ -15,11 +15,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from featurescape_jobs import decode
 from featurescape_jobs.datasets.base import Attributes, Entry
 from featurescape_jobs.datasets.pictures import file_locator, is_picture, text
 from featurescape_jobs.datasets.tree import Tree, read_small
 from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.images import decode
 
 MAX_FILE_BYTES = 256 << 20
 MAX_CHARACTERS = 1_000

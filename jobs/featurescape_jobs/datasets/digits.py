@@ -17,10 +17,10 @@ from featurescape_jobs.datasets.base import (
     DatasetCard,
     Entry,
     Listing,
-    Picture,
     check_split,
 )
 from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(

@@ -21,7 +21,6 @@ from featurescape_jobs.datasets.base import (
     DatasetCard,
     Entry,
     Listing,
-    Picture,
     Reader,
     SequenceReader,
     check_split,
@@ -29,6 +28,7 @@ from featurescape_jobs.datasets.base import (
 from featurescape_jobs.datasets.committed import read_artifact
 from featurescape_jobs.datasets.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError, RowError
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(

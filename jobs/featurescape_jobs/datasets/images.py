@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from featurescape_jobs import decode
 from featurescape_jobs.datasets.base import (
     DatasetCard,
     Entry,
@@ -23,6 +22,7 @@ from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parque
 from featurescape_jobs.datasets.pictures import PictureReader, file_locator, text, walk
 from featurescape_jobs.datasets.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.images import decode
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(

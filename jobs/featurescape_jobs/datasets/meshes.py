@@ -32,7 +32,6 @@ from featurescape_jobs.datasets.base import (
     DatasetCard,
     Entry,
     Listing,
-    Picture,
     check_split,
 )
 from featurescape_jobs.datasets.mesh_files import Beside, TreeFiles, inside_path
@@ -41,6 +40,7 @@ from featurescape_jobs.datasets.sh3f import ENDING as ARCHIVE
 from featurescape_jobs.datasets.sh3f import Model, Sh3f
 from featurescape_jobs.datasets.tree import Tree, open_tree, read_small
 from featurescape_jobs.errors import DatasetError, RowError
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.rendering.mesh import UPRIGHT, Mesh
 from featurescape_jobs.specs import DatasetSpec
 

@@ -20,11 +20,11 @@ from featurescape_jobs.datasets.base import (
     DatasetCard,
     Entry,
     Listing,
-    Picture,
     check_split,
     local_root,
 )
 from featurescape_jobs.errors import DatasetError, RowError
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from featurescape_jobs import decode
-from featurescape_jobs.datasets.base import Entry, Listing, Picture
+from featurescape_jobs.datasets.base import Entry, Listing
 from featurescape_jobs.datasets.pictures import archive_path
 from featurescape_jobs.datasets.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
+from featurescape_jobs.images import decode
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
 
 _MAX_CLASSES = 4096

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from featurescape_jobs import decode
-from featurescape_jobs.datasets.base import Picture
 from featurescape_jobs.datasets.tars import Member
 from featurescape_jobs.datasets.tree import Found, Tree
 from featurescape_jobs.errors import DatasetError, RowError
+from featurescape_jobs.images import decode
+from featurescape_jobs.images.picture import Picture
 
 _RAW = "raw:"
 _REFUSED = "refused"

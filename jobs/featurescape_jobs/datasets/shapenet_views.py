@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from featurescape_jobs import decode
-from featurescape_jobs.datasets.base import Picture
 from featurescape_jobs.datasets.pictures import (
     PictureReader,
     file_locator,
@@ -32,6 +30,8 @@ from featurescape_jobs.datasets.pictures import (
 from featurescape_jobs.datasets.tars import Member
 from featurescape_jobs.datasets.tree import Tree
 from featurescape_jobs.errors import RowError
+from featurescape_jobs.images import decode
+from featurescape_jobs.images.picture import Picture
 
 ORDER = "renderings.txt"
 CAMERAS = "rendering_metadata.txt"

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurescape_jobs.allocator import keep_freed_memory
-from featurescape_jobs.decode import decode
 from featurescape_jobs.devices import worker_device
 from featurescape_jobs.errors import PictureError, RowError, SpecError
+from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside import overlays
 from featurescape_jobs.inside.attribution import METHODS, Explained, Options, attribute
 from featurescape_jobs.inside.grids import finite_range

@@ -23,10 +23,11 @@ from featurescape_jobs.allocator import keep_freed_memory
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import seed_for
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Picture, Reader
-from featurescape_jobs.decode import decode
+from featurescape_jobs.datasets.base import Reader
 from featurescape_jobs.devices import worker_device
 from featurescape_jobs.errors import RowError
+from featurescape_jobs.images.decode import decode
+from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import load_network

@@ -1,4 +1,4 @@
-"""Untrusted texture files to pixels: the formats and caps of `featurescape_jobs.decode`, reduced in size.
+"""Untrusted texture files to pixels: the formats and caps of `featurescape_jobs.images.decode`, reduced in size.
 
 A picture of a few hundred pixels shows no more of a texture than `TEXTURE_PX`, so more is not kept. Holds
 one decoded file (`MAX_PIXELS`) beside what is kept.
@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from featurescape_jobs.decode import open_image
 from featurescape_jobs.errors import RowError
+from featurescape_jobs.images.decode import open_image
 from featurescape_jobs.rendering.mesh import Texture
 
 TEXTURE_PX = 1024

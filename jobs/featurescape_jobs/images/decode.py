@@ -8,16 +8,13 @@ picture.
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from featurescape_jobs.datasets.base import Picture
 from featurescape_jobs.errors import RowError
+from featurescape_jobs.images.picture import Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = frozenset(
@@ -26,8 +23,6 @@ SUFFIXES = frozenset(
 MAX_BYTES = 256 << 20
 MAX_PIXELS = 100_000_000
 MAX_FRAMES = 1_000
-_STORED_PIXELS = 1024
-"""Gray pictures up to 32 × 32 are stored in their PNG as they are: Parquet compresses the column."""
 _FULL_RANGE = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I;16N": 65535}
 
 
@@ -121,57 +116,3 @@ def _scale_gray(values: np.ndarray, mode: str) -> Picture:
 
 def _say(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:300]
-
-
-def encode_thumbnail(picture: Picture, longer_side_px: int) -> bytes:
-    """A small copy: PNG of the pixels themselves where they fit, else reduced, as WebP."""
-    height, width = picture.shape[:2]
-    if _is_stored(picture, longer_side_px):
-        return _stored_pngs(picture[None])[0]
-    image = Image.fromarray(picture)
-    sink = io.BytesIO()
-    if max(width, height) <= longer_side_px:
-        image.save(sink, "PNG", compress_level=1)
-        return sink.getvalue()
-    scale = longer_side_px / max(width, height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    small.save(sink, "WEBP", quality=85, method=1)
-    return sink.getvalue()
-
-
-def encode_thumbnails(pictures: NDArray[np.uint8], longer_side_px: int) -> list[bytes]:
-    """`encode_thumbnail` of N pictures of one size, (N, H, W) gray or (N, H, W, 3) RGB."""
-    if _is_stored(pictures[0], longer_side_px):
-        return _stored_pngs(pictures)
-    return [encode_thumbnail(picture, longer_side_px) for picture in pictures]
-
-
-def _is_stored(picture: Picture, longer_side_px: int) -> bool:
-    small = picture.size <= _STORED_PIXELS and max(picture.shape) <= longer_side_px
-    return picture.ndim == 2 and small
-
-
-def _stored_pngs(grays: NDArray[np.uint8]) -> list[bytes]:
-    """PNGs of (N, H, W) gray without compression: a fiftieth of the time of the smallest `Image.save`."""
-    n, height, width = grays.shape
-    rows = np.zeros((n, height, width + 1), np.uint8)  # each row starts with its filter: none
-    rows[:, :, 1:] = grays
-    size = height * (width + 1)
-    header = _png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    # A zlib stream (RFC 1950) of one stored block (RFC 1951): its length and the complement of that.
-    start = b"IDAT\x78\x01\x01" + struct.pack("<HH", size, size ^ 0xFFFF)
-    before = b"\x89PNG\r\n\x1a\n" + header + (size + 11).to_bytes(4, "big") + start
-    start_crc, after = zlib.crc32(start), _png_chunk(b"IEND", b"")
-    all_data, pngs = memoryview(rows.tobytes()), []
-    for at in range(0, n * size, size):
-        data = all_data[at : at + size]
-        check = zlib.adler32(data).to_bytes(4, "big")
-        crc = zlib.crc32(check, zlib.crc32(data, start_crc)).to_bytes(4, "big")
-        pngs.append(b"".join((before, data, check, crc, after)))
-    return pngs
-
-
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    crc = zlib.crc32(kind + data).to_bytes(4, "big")
-    return len(data).to_bytes(4, "big") + kind + data + crc

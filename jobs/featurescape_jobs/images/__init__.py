@@ -1,0 +1,1 @@
+"""Images: what bytes are, encoded bytes to pixels, pixels to thumbnails."""
