@@ -16,6 +16,7 @@ The base install has this module; it imports neither pyarrow nor numpy.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Literal
 
@@ -112,6 +113,56 @@ class MapInfo(_Record):
     )
 
 
+class PassedOverReason(_Record):
+    """Files that were passed over for one reason."""
+
+    reason: str = Field(
+        description="What they are, as `a HEIC picture`, and behind a colon what can be done."
+    )
+    count: int = Field(ge=1, description="How many.")
+    names: list[str] = Field(description="Paths of the first ones, at most 5; hostile text.")
+
+    @property
+    def counted(self) -> str:
+        """The count and the reason in words: ``2 HEIC pictures``."""
+        kind = self.reason.partition(":")[0]
+        article, _, noun = kind.partition(" ")
+        if article not in ("a", "an"):
+            return f"{self.count:,} of {kind}"
+        return f"{self.count:,} {noun if self.count == 1 else _plural(noun)}"
+
+
+class PassedOverFiles(_Record):
+    """Files below a dataset's root that are no examples; they are no error rows either."""
+
+    files: int = Field(default=0, ge=0, description="How many; a folder not entered counts once.")
+    reasons: list[PassedOverReason] = Field(
+        default_factory=list, description="Why, the commonest reason first."
+    )
+
+    def summary(self, most: int = 6) -> str:
+        """One line for people; empty where nothing was passed over."""
+        if not self.files:
+            return ""
+        said = ", ".join(each.counted for each in self.reasons[:most])
+        more = ", …" if len(self.reasons) > most else ""
+        return f"{self.files:,} file{'' if self.files == 1 else 's'} passed over: {said}{more}"
+
+
+_QUALIFIER = re.compile(r" (?:of|that|without|outside|inside|with|in|to|back|no|beside)\b|$")
+
+
+def _plural(noun: str) -> str:
+    """The plural of a noun phrase whose head stands before its first preposition."""
+    end = _QUALIFIER.search(noun)
+    head, rest = (noun[: end.start()], noun[end.start() :]) if end else (noun, "")
+    if head.endswith(("s", "x", "ch", "sh")):
+        return f"{head}es{rest}"
+    if head.endswith("y") and not head.endswith(("ay", "ey", "oy")):
+        return f"{head[:-1]}ies{rest}"
+    return f"{head}s{rest}"
+
+
 class Manifest(_Record):
     """The description of a committed artifact; its existence is the commit."""
 
@@ -127,6 +178,10 @@ class Manifest(_Record):
     files: list[ArtifactRef] = Field(description="Every file of the artifact; no other counts.")
     rows: int = Field(description="Examples in the output.")
     error_rows: int = Field(description="Examples in errors.parquet.")
+    passed_over: PassedOverFiles = Field(
+        default_factory=PassedOverFiles,
+        description="Files of the dataset that are no examples, by reason.",
+    )
     timings_seconds: dict[str, float] = Field(description="Stage → wall seconds.")
     details: dict[str, Any] = Field(description="What is special to the job type.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from featurescape_jobs.artifacts import ArtifactRef, Manifest, Progress, job_dir
+from featurescape_jobs.artifacts import ArtifactRef, Manifest, PassedOverFiles, Progress, job_dir
 from featurescape_jobs.errors import ArtifactError, InputJobError
 from featurescape_jobs.storage import Storage, Written
 
 PROGRESS_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 
 def seed_for(seed: int, example_id: str) -> int:
@@ -98,6 +101,8 @@ class RunContext:
     """Roots that datasets and weights may be read from; None: any (tests, own machine)."""
     files: list[ArtifactRef] = field(default_factory=list)
     timings_seconds: dict[str, float] = field(default_factory=dict)
+    passed_over: PassedOverFiles = field(default_factory=PassedOverFiles)
+    """Files of the job's dataset that are no examples; for the manifest."""
     _progress: Progress = field(init=False)
     _written_at: float = field(default=0.0, init=False)
     _lock: Any = field(default_factory=threading.Lock, init=False, repr=False)
@@ -144,6 +149,12 @@ class RunContext:
     def add_bytes(self, relative: str, data: bytes, kind: str) -> ArtifactRef:
         """Write a small file and name it in the manifest."""
         return self.add(self.storage.write(self.output(relative), data), kind)
+
+    def pass_over(self, found: PassedOverFiles) -> None:
+        """Name in the manifest to come what the dataset's listing passed over, and say it in the log."""
+        self.passed_over = found
+        if found.files:
+            log.info("%s", found.summary())
 
     @contextmanager
     def stage(self, name: str, total: int = 0) -> Iterator[None]:

@@ -1,9 +1,9 @@
 """The listing of a dataset as one table, made once and kept in storage for the jobs that follow.
 
 ``index/<key>.json`` names the table (``index/<key>-<token>.parquet``, columns of `tables.INPUT`), its sha256,
-the classes, and the stamp of every folder and archive that the listing was made from. A later job of
-the same dataset looks at the stamps only; where one differs, or the table is damaged, it lists anew.
-The key is that of dataset, root, split, columns and the rules of its card, not of ``limit`` or
+the classes, what was passed over, and the stamp of every folder and archive that the listing was made from.
+A later job of the same dataset looks at the stamps only; where one differs, or the table is damaged, it
+lists anew. The key is that of dataset, root, split, columns and the rules of its card, not of ``limit`` or
 ``example_ids``. Any of these files may be deleted at any time.
 
 Memory: the listing as Arrow columns (about 100 bytes an example, and its captions), 16 bytes an example
@@ -26,7 +26,9 @@ import numpy as np
 import pyarrow as pa
 
 from featurescape_jobs import tables
+from featurescape_jobs.artifacts import PassedOverFiles
 from featurescape_jobs.datasets.base import Dataset, Entry, Listing
+from featurescape_jobs.datasets.passed_over import PassedOver
 from featurescape_jobs.datasets.tree import tree_at
 from featurescape_jobs.errors import DatasetError, NotFoundError
 from featurescape_jobs.ordered_threads import ordered_map
@@ -34,7 +36,7 @@ from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage
 
 FOLDER = "index"
-FORMAT = 2
+FORMAT = 3
 MIN_EXAMPLES = 1_000
 """Smaller listings are made anew: that is no slower than looking for them."""
 _MAX_STAMPS = 500_000
@@ -52,6 +54,8 @@ class Indexed:
     table: pa.Table
     classes: tuple[str, ...]
     reused: bool
+    passed_over: PassedOver
+    """What the listing found that is no example."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class _Kept:
     sha256: str
     classes: list[str]
     stamps: dict[str, str]
+    passed_over: dict[str, Any]
+    """As the manifest has it."""
 
 
 def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Indexed:
@@ -77,7 +83,7 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
     listing = dataset.freeze(spec)
     table = _table(listing.entries)
     check_unique(table)
-    indexed = Indexed(table, tuple(listing.classes), reused=False)
+    indexed = Indexed(table, tuple(listing.classes), False, listing.passed_over)
     if table.num_rows >= MIN_EXAMPLES:
         _keep(storage, key, listing, indexed)
     return indexed
@@ -104,10 +110,11 @@ def _find(storage: Storage, key: str, spec: DatasetSpec) -> Indexed | None:
             log.warning("%s is damaged; the dataset is listed anew", kept.path)
             return None
         table = storage.read_table(kept.path)
+        passed_over = PassedOver.from_record(PassedOverFiles.model_validate(kept.passed_over))
     except (NotFoundError, OSError, ValueError, TypeError, pa.ArrowException) as error:
         log.warning("the index %s cannot be read, the dataset is listed anew: %s", key, error)
         return None
-    return Indexed(table, tuple(kept.classes), reused=True)
+    return Indexed(table, tuple(kept.classes), True, passed_over)
 
 
 def _holds(root: str, stamps: dict[str, str]) -> bool:
@@ -126,7 +133,9 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed) -> Non
     path, name = f"{FOLDER}/{key}-{secrets.token_hex(4)}.parquet", f"{FOLDER}/{key}.json"
     try:
         written = storage.write_table(path, indexed.table, _ROW_GROUP_ROWS)
-        kept = _Kept(path, written.sha256, list(indexed.classes), dict(source.stamps))
+        passed_over = indexed.passed_over.record().model_dump()
+        classes, stamps = list(indexed.classes), dict(source.stamps)
+        kept = _Kept(path, written.sha256, classes, stamps, passed_over)
         storage.write(name, json.dumps(asdict(kept)).encode())
         # Who still reads an earlier one, or has just written one, finds it gone and lists anew.
         for other in storage.list_names(FOLDER):

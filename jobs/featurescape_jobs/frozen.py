@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.artifacts import PassedOverFiles, job_dir
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
@@ -87,6 +87,8 @@ class FrozenInput(FrozenRows):
     sha256: str
     spec_sha256: str
     classes: tuple[str, ...]
+    passed_over: PassedOverFiles
+    """What the whole dataset's listing found that is no example."""
 
 
 @dataclass(frozen=True)
@@ -167,14 +169,14 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
     spec_sha256 = hashlib.sha256(f"{spec.model_dump_json()}|{shard_size}".encode()).hexdigest()
     placed = place_dataset(spec, context)
     if context.storage.exists(context.path(FROZEN)):
-        found = json.loads(context.storage.read(context.path(FROZEN)))
-        frozen = FrozenInput(**{**found, "classes": tuple(found["classes"]), "dataset": placed})
+        frozen = _read(context, placed)
         if frozen.spec_sha256 != spec_sha256:
             raise ArtifactError(f"{context.path(FROZEN)} was frozen for another spec")
         if context.storage.sha256(context.path(EXAMPLES)) != frozen.sha256:
             raise ArtifactError(
                 f"{context.path(EXAMPLES)} is not what was frozen; submit a new job"
             )
+        context.pass_over(frozen.passed_over)
         return frozen
     indexed = index_dataset(DATASETS[spec.name], placed, context.storage)
     table = asked_for(indexed.table, spec)
@@ -189,10 +191,21 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         sha256=written.sha256,
         spec_sha256=spec_sha256,
         classes=indexed.classes,
+        passed_over=indexed.passed_over.record(),
     )
     said = {name: value for name, value in vars(frozen).items() if name != "dataset"}
+    said["passed_over"] = frozen.passed_over.model_dump()
     context.storage.write(context.path(FROZEN), json.dumps(said).encode())
+    context.pass_over(frozen.passed_over)
     return frozen
+
+
+def _read(context: RunContext, placed: DatasetSpec) -> FrozenInput:
+    """What an earlier attempt froze."""
+    found = json.loads(context.storage.read(context.path(FROZEN)))
+    found["classes"] = tuple(found["classes"])
+    found["passed_over"] = PassedOverFiles.model_validate(found.get("passed_over", {}))
+    return FrozenInput(**found, dataset=placed)
 
 
 def asked_for(table: pa.Table, spec: DatasetSpec) -> pa.Table:

@@ -161,6 +161,7 @@ def _commit(spec: AnyJobSpec, context: RunContext, outcome: Outcome) -> Manifest
         files=context.files,
         rows=outcome.rows,
         error_rows=outcome.error_rows,
+        passed_over=context.passed_over,
         timings_seconds=context.timings_seconds,
         details=outcome.details,
     )

@@ -15,7 +15,16 @@ from urllib.parse import quote
 from featurescape import notebook
 from featurescape.transport import Transport
 from featurescape.watch import watch
-from featurescape_jobs.artifacts import TERMINAL, ArtifactRef, Manifest, MapInfo, Progress, Status
+from featurescape_jobs.artifacts import (
+    TERMINAL,
+    ArtifactRef,
+    Manifest,
+    MapInfo,
+    PassedOverFiles,
+    PassedOverReason,
+    Progress,
+    Status,
+)
 from featurescape_jobs.errors import ArtifactError, FeaturescapeError, NotFoundError, from_json
 
 if TYPE_CHECKING:
@@ -133,8 +142,13 @@ class Job:
         """What the job made; `NotFoundError` until it SUCCEEDED."""
         return Artifact(self._transport, self.manifest())
 
+    @property
+    def passed_over(self) -> PassedOverFiles:
+        """Files of the dataset that are no examples, by reason; none until it SUCCEEDED."""
+        return self.manifest().passed_over if self.status == "SUCCEEDED" else PassedOverFiles()
+
     def errors(self) -> pa.Table:
-        """The examples that could not be read, with code and message: no rows if all could."""
+        """The examples that could not be read, and what was passed over: see `Artifact.errors`."""
         return self.artifact().errors()
 
     def __repr__(self) -> str:
@@ -184,12 +198,19 @@ class Artifact:
         return pa.concat_tables(tables)
 
     def errors(self) -> pa.Table:
-        """The examples that could not be read; a table without rows if all could."""
-        if self.manifest.of_kind("errors"):
-            return self.table("errors")
-        from featurescape_jobs.tables import ERRORS
+        """The examples that could not be read, with code and message; then what is no example.
 
-        return ERRORS.empty_table()
+        Each reason for which files of the dataset were passed over is a row behind them, without an
+        ``example_id``: its code is ``passed_over``, its locator the first of these files, its message how
+        many there are and the names of the first. No rows if everything was read.
+        """
+        import pyarrow as pa
+
+        from featurescape_jobs.tables import ERRORS, errors_table
+
+        found = self.table("errors") if self.manifest.of_kind("errors") else ERRORS.empty_table()
+        rows = [_passed_over_row(each) for each in self.manifest.passed_over.reasons]
+        return pa.concat_tables([found, errors_table(rows)])
 
     def rows(
         self,
@@ -314,6 +335,18 @@ class Map:
 
     def _repr_html_(self) -> str:
         return notebook.map_html(self.tiles.refresh().state, self.url)
+
+
+def _passed_over_row(reason: PassedOverReason) -> dict[str, Any]:
+    names = ", ".join(reason.names)
+    remedy = reason.reason.partition(":")[2]
+    more = ", …" if reason.count > len(reason.names) else ""
+    return {
+        "example_id": None,
+        "locator": reason.names[0],
+        "code": "passed_over",
+        "message": f"{reason.counted}:{remedy and remedy + ':'} {names}{more}",
+    }
 
 
 def _sha256(path: Path) -> str:

@@ -75,6 +75,12 @@ def job(state: dict[str, Any], manifest: Manifest | None, url: str) -> Table:
     table.add_row("seconds", _seconds(state))
     if manifest is not None:
         table.add_row("examples", f"{manifest.rows:,} ({manifest.error_rows:,} error rows)")
+        if manifest.passed_over.files:
+            table.add_row("passed over", f"{manifest.passed_over.files:,} files are no examples")
+        for each in manifest.passed_over.reasons:
+            remedy = each.reason.partition(":")[2]
+            names = ", ".join(each.names) + (", …" if each.count > len(each.names) else "")
+            table.add_row("", Text(f"{each.counted}{remedy and ' –' + remedy}: {names}"))
         for stage, spent in manifest.timings_seconds.items():
             table.add_row("", Text(f"{stage}: {spent:.1f} s"))
         for name, value in highlights(manifest):

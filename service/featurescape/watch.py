@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
+from featurescape_jobs.artifacts import PassedOverFiles
 from featurescape_jobs.artifacts import Progress as JobProgress
 from featurescape_jobs.errors import (
     FeaturescapeError,
@@ -41,6 +42,8 @@ class Watched(Protocol):
     def rows(self) -> int | None: ...
     @property
     def error_rows(self) -> int | None: ...
+    @property
+    def passed_over(self) -> PassedOverFiles: ...
     @property
     def reason(self) -> FeaturescapeError | None: ...
     def refresh(self) -> object: ...
@@ -171,4 +174,8 @@ def _result(job: Watched) -> str:
     text = f"{job.rows or 0:,} examples"
     if errors:
         text += f", {errors:,} error row{'' if errors == 1 else 's'} (job.errors() lists them)"
-    return text
+    try:
+        passed_over = job.passed_over.summary()
+    except FeaturescapeError:  # the job is done, whether or not this can be told now
+        passed_over = ""
+    return f"{text}; {passed_over}" if passed_over else text

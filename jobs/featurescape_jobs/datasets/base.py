@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from featurescape_jobs.datasets.passed_over import PassedOver
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
@@ -82,6 +83,8 @@ class Listing:
     """Where they are only known from the examples, they are complete when ``entries`` has ended."""
     source: Watched | None = None
     """What the entries are read from, if the listing is worth to be kept for other jobs."""
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    """What is no example, counted when ``entries`` has ended; a tree's own counter will do."""
 
 
 class Reader(Protocol):

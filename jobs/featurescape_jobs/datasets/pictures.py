@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from featurescape_jobs.datasets.names import text as text
 from featurescape_jobs.datasets.tars import Member
 from featurescape_jobs.datasets.tree import Found, Tree
 from featurescape_jobs.errors import DatasetError, RowError
@@ -41,11 +42,6 @@ def walk(tree: Tree, folder: str = "") -> Iterator[tuple[str, int]]:
                 yield prefix + name, size
         else:
             open_folders.pop()
-
-
-def text(name: str) -> str:
-    """``name`` as text that can be stored: bytes that are not UTF-8 become ``\\xNN``."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def file_locator(path: str) -> str:
