@@ -1,9 +1,8 @@
 """The durable record of all jobs: one SQLite file.
 
 Every change is a compare-and-set: a terminal status never changes, and what is said about an
-attempt counts only while the record is at that attempt. One connection, guarded by a lock, does all
-the work; WAL and a busy timeout let people look at the file from outside. Memory: the rows of one
-answer.
+attempt counts only while the record is at that attempt. Every method may raise what `Database` does,
+where its disk is full or the file cannot be used; nothing has changed then. Memory: the rows of one answer.
 """
 
 from __future__ import annotations
@@ -12,15 +11,14 @@ import hashlib
 import json
 import secrets
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from featurescape.database import Database
 from featurescape_jobs.artifacts import TERMINAL, Progress, Status
 from featurescape_jobs.errors import ConflictError, FeaturescapeError, NotFoundError
 from featurescape_jobs.specs import AnyJobSpec, input_jobs
@@ -59,8 +57,6 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 """The schema, step by step; ``PRAGMA user_version`` counts the steps a file has had."""
-
-_BUSY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -126,24 +122,15 @@ class JobStore:
     """The record in the SQLite file at ``path``, which is made where it is missing."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
+        self._database = Database(path)
         self._migrate()
 
     def close(self) -> None:
         """Close the file; the store is of no use afterwards."""
-        with self._lock:
-            self._db.close()
+        self._database.close()
 
     def _migrate(self) -> None:
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             done = int(db.execute("PRAGMA user_version").fetchone()[0])
             if done > len(MIGRATIONS):
                 raise FeaturescapeError(
@@ -156,23 +143,11 @@ class JobStore:
                         db.execute(statement)
             db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
     def _records(self, sql: str, values: Sequence[Any] = ()) -> list[JobRecord]:
-        with self._lock:
-            return [_record(row) for row in self._db.execute(sql, values).fetchall()]
+        return [_record(row) for row in self._database.rows(sql, values)]
 
     def _change(self, sql: str, values: Sequence[Any]) -> bool:
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             return db.execute(sql, values).rowcount == 1
 
     # -- what people ask ---------------------------------------------------------------------
@@ -185,7 +160,7 @@ class JobStore:
         """
         body = spec.model_dump_json()
         job_id = f"{spec.job}-{secrets.token_hex(6)}"
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             known = self._by_key(key, body)
             if known is not None:
                 return known
@@ -205,10 +180,10 @@ class JobStore:
     def _by_key(self, key: str | None, body: str) -> JobRecord | None:
         if key is None:
             return None
-        with self._lock:
-            row = self._db.execute("SELECT * FROM idempotency WHERE key = ?", (key,)).fetchone()
-        if row is None:
+        found = self._database.rows("SELECT * FROM idempotency WHERE key = ?", (key,))
+        if not found:
             return None
+        row = found[0]
         if row["body_hash"] != _hash(body):
             raise ConflictError(
                 "this Idempotency-Key came before with another spec: take a new key for a new job",
@@ -229,16 +204,15 @@ class JobStore:
         wanted = {name: value for name, value in named.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in wanted) or "1"
         values = [*wanted.values()]
-        with self._lock:
+        with self._database.lock:
             count = f"SELECT count(*) FROM jobs WHERE {where}"
-            total = int(self._db.execute(count, values).fetchone()[0])
+            total = int(self._database.rows(count, values)[0][0])
             sql = f"SELECT * FROM jobs WHERE {where} ORDER BY sequence DESC LIMIT ?"
             return self._records(sql, [*values, which.limit]), total
 
     def counts(self) -> dict[str, int]:
         """Jobs per status, zeros included."""
-        with self._lock:
-            rows = self._db.execute("SELECT status, count(*) FROM jobs GROUP BY status").fetchall()
+        rows = self._database.rows("SELECT status, count(*) FROM jobs GROUP BY status")
         zero = dict.fromkeys(("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"), 0)
         return {**zero, **{row[0]: int(row[1]) for row in rows}}
 
@@ -247,7 +221,7 @@ class JobStore:
         self.get(job_id)
         now = time.time()
         reason = json.dumps(_stopped_reason())
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             db.execute(
                 "UPDATE jobs SET status = 'STOPPED', ended_at = ?, reason = ?,"
                 " stop_requested_at = ? WHERE id = ? AND status = 'PENDING'",

@@ -24,6 +24,7 @@ from pathlib import Path
 import psutil
 
 from featurescape.runner import (
+    JobRunner,
     RayAccess,
     RayJobs,
     RunnerStatus,
@@ -47,6 +48,17 @@ _PORT_OPTIONS = (
     "runtime-env-agent-port",
     "metrics-export-port",
 )
+
+
+def make_runner(settings: Settings) -> JobRunner:
+    """The runner that the settings ask for: a cluster, or a local Ray."""
+    if settings.ray_address is None:
+        return LocalRay(settings)
+    return RayJobs(
+        settings.ray_address,
+        settings.ray_call_seconds,
+        client_address=settings.ray_client_address,
+    )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ One thread does a round every half second. For a running job, in this order: a m
 SUCCEEDED, whatever Ray says; a stop that was asked for ends it; the attempt's ``failure.json``
 makes it FAILED; only then Ray is asked, and an attempt that is gone without a word is started
 again, up to ``max_attempts`` times. A round may be cut off at any point: the next one, of this or
-of the next process, goes on from the record. Memory: the records of the jobs that are not terminal.
+of the next process, goes on from the record. A disk that is full, or a record that cannot be used,
+costs rounds and no job: the lease stands still until there is room again. All durations are by a clock
+that never steps. Memory: the records of the jobs that are not terminal.
 """
 
 from __future__ import annotations
@@ -14,14 +16,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 from featurescape.attempts import failure_of, manifest_of, progress_of
+from featurescape.elapsed import Elapsed, Rounds
 from featurescape.jobstore import JobRecord, JobStore
-from featurescape.ray_cluster import LocalRay
 from featurescape.runner import (
     JobRunner,
-    RayJobs,
     RunnerStatus,
     RunnerUnavailableError,
     Submission,
@@ -34,7 +35,10 @@ from featurescape_jobs.errors import (
     InputJobError,
     NotFoundError,
     RequestError,
+    ServiceUnavailableError,
+    StorageFullError,
     WorkerLostError,
+    is_full,
 )
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.storage import Storage
@@ -45,47 +49,51 @@ _LOG_LINES = 15
 _WAITING = "waiting for the cluster"
 _EXIT_SECONDS = 10.0
 _RECONNECT_SECONDS = 3.0
+_CLOSE_SECONDS = 30.0
+_SILENCE_SECONDS = 10.0
+"""A driver shows a sign of life every two seconds, unless it or its storage is in trouble."""
+_PROBE = "service.probe"
 _PAST = {"FAILED": "failed", "STOPPED": "was stopped"}
 
 
-def make_runner(settings: Settings) -> JobRunner:
-    """The runner that the settings ask for: a cluster, or a local Ray."""
-    if settings.ray_address is None:
-        return LocalRay(settings)
-    return RayJobs(
-        settings.ray_address,
-        settings.ray_call_seconds,
-        client_address=settings.ray_client_address,
-    )
-
-
-@dataclass
-class _Sign:
-    """The last sign of life of an attempt, by this process's clock."""
-
-    attempt: int
-    sequence: int
-    seen_at: float
-
-
 class Scheduler:
-    """The loop. ``start`` runs it in a thread; tests call ``run_once`` themselves."""
+    """The loop. ``start`` runs it in a thread; tests call ``run_once`` themselves.
+
+    Args:
+        settings: the process configuration.
+        store: the record.
+        storage: where the jobs leave what they make.
+        runner: what runs them.
+        clock: seconds that only grow.
+    """
 
     def __init__(
-        self, settings: Settings, store: JobStore, storage: Storage, runner: JobRunner
+        self,
+        settings: Settings,
+        store: JobStore,
+        storage: Storage,
+        runner: JobRunner,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._store = store
         self._storage = storage
         self._runner = runner
-        self._signs: dict[str, _Sign] = {}
+        self._clock = clock
+        self._elapsed = Elapsed(clock)
+        self._said: dict[str, str] = {}
+        """What the log has on each matter: it is said again only when it changes."""
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._connected = False
         self._connect_at = 0.0
+        self.rounds = Rounds(clock)
         self.problem: str | None = "starting"
         """Why jobs cannot run at the moment; None: they can."""
+        self.storage_problem: str | None = None
+        """Why the last round could not read or write all that it had to; None: it could."""
+        self._trouble: str | None = None
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -103,43 +111,53 @@ class Scheduler:
         self._ended.set()
         self._wake.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_SECONDS)
+            if self._thread.is_alive():
+                log.error("the scheduler's round does not end; the service ends without it")
         if self._runner.close():
-            self._requeue_all()
+            self._guarded("requeue", self._requeue_all)
 
     def _loop(self) -> None:
         while not self._ended.is_set():
             try:
                 self.run_once()
-            except Exception:  # the loop must outlive any one job
-                log.exception("a round of the scheduler failed")
+            except Exception as error:  # the loop must outlive any one job
+                said = self.rounds.error
+                self.rounds.error = f"{type(error).__name__}: {error}"[:300]
+                if self.rounds.error != said:  # a round comes twice a second
+                    log.exception("a round of the scheduler failed")
             self._wake.wait(self._settings.poll_seconds)
             self._wake.clear()
 
     def run_once(self) -> None:
         """Look after every job once."""
-        self._connect()
-        for record in self._store.running():
-            self._guarded(self._reconcile, record)
-        for record in self._store.to_kill():
-            self._guarded(self._kill, record)
+        self._trouble = None
+        self._guarded("connect", self._connect)
+        running, ended = self._store.running(), self._store.to_kill()
+        for record in running:
+            self._guarded(record.id, self._reconcile, record)
+        for record in ended:
+            self._guarded(record.id, self._kill, record)
         self._dispatch()
+        self._elapsed.keep(record.id for record in (*running, *ended))
+        self.storage_problem = self._trouble
+        self.rounds.complete()
 
     def _connect(self) -> None:
-        if time.monotonic() < self._connect_at:
+        if self._clock() < self._connect_at:
             return
         try:
             fresh = self._runner.connect()
         except RunnerUnavailableError as error:
-            self._connect_at = time.monotonic() + _RECONNECT_SECONDS
-            if self.problem != str(error):
-                log.warning("%s", error)
+            self._connect_at = self._clock() + _RECONNECT_SECONDS
             self.problem = str(error)
+            self._say("Ray", str(error))
             return
         if fresh and not self._connected:
             self._requeue_all()
         self._connected = True
         self.problem = None
+        self._said.pop("Ray", None)
 
     def _requeue_all(self) -> None:
         """All attempts ended with the Ray they ran on, by no fault of theirs: start them again."""
@@ -151,23 +169,41 @@ class Scheduler:
             else:
                 self._store.requeue(record, losses=record.losses)
 
-    def _guarded(self, step: Callable[[JobRecord], None], record: JobRecord) -> None:
-        """Do one step for one job; what goes wrong with it must not touch the others."""
+    def _guarded(self, matter: str, step: Callable[..., object], *given: JobRecord) -> None:
+        """Do one step; what goes wrong with it must not touch the others.
+
+        ``given`` is the job's record, where the step is about a job: what is wrong with the job fails it.
+        What is wrong with Ray, the record or the storage waits for the next round.
+        """
         try:
-            step(record)
+            step(*given)
         except RunnerUnavailableError as error:
             self.problem = str(error)
-            log.warning("job %s: %s", record.id, error)
+            self._say(matter, str(error))
+        except (StorageFullError, ServiceUnavailableError) as error:
+            self._trouble = error.message
+            self._say(matter, str(error))
         except FeaturescapeError as error:
-            self._store.fail(record, error)
+            if not given:
+                raise
+            self._guarded(matter, partial(self._store.fail, given[0], error))
         except OSError as error:
-            log.warning("job %s: storage: %s", record.id, error)
+            full = "the storage is full: " if is_full(error) else "storage: "
+            self._trouble = f"{full}{error}"
+            self._say(matter, self._trouble)
+        else:
+            self._said.pop(matter, None)
+
+    def _say(self, matter: str, text: str) -> None:
+        """Log what has not been said of the matter yet: a round comes twice a second."""
+        if self._said.get(matter) != text:
+            self._said[matter] = text
+            log.warning("%s: %s", matter, text)
 
     # -- running jobs --------------------------------------------------------------------------
 
     def _reconcile(self, record: JobRecord) -> None:
         if self._settled(record):
-            self._signs.pop(record.id, None)
             return
         progress = self._keep_progress(record)
         if record.stop_requested_at is not None or self.problem is None:
@@ -220,13 +256,16 @@ class Scheduler:
             self._store.set_progress(record, waiting)
 
     def _stalled(self, record: JobRecord, progress: Progress | None) -> bool:
-        sequence = -1 if progress is None else progress.sequence
-        sign = self._signs.get(record.id)
-        now = time.monotonic()
-        if sign is None or (sign.attempt, sign.sequence) != (record.attempt, sequence):
-            self._signs[record.id] = _Sign(record.attempt, sequence, now)
-            return False
-        return now - sign.seen_at > self._settings.lease_seconds
+        """Whether the attempt's lease is over. It stands still while nobody can write to the storage."""
+        mark = (record.attempt, -1 if progress is None else progress.sequence)
+        if self._elapsed.seconds(record.id, "silence", mark) > _SILENCE_SECONDS:
+            try:
+                self._storage.write(f"{job_dir(record.id)}/{_PROBE}", b"")
+                self._storage.delete(f"{job_dir(record.id)}/{_PROBE}")
+            except OSError:
+                self._elapsed.restart(record.id, "lease")
+                raise
+        return self._elapsed.seconds(record.id, "lease", mark) > self._settings.lease_seconds
 
     def _lost(self, record: JobRecord, why: str) -> None:
         """The attempt is gone without manifest or failure: once more, or never again."""
@@ -258,8 +297,8 @@ class Scheduler:
 
     def _stop(self, record: JobRecord) -> None:
         """STOPPED as soon as nothing runs any more, or when the time for that is up."""
-        asked_at = record.stop_requested_at or 0.0
-        overdue = time.time() - asked_at > self._settings.stop_seconds
+        waited = self._elapsed.seconds(record.id, "stop")
+        overdue = waited > self._settings.stop_seconds
         gone = False
         if self.problem is None:
             try:
@@ -273,7 +312,7 @@ class Scheduler:
 
     def _kill(self, record: JobRecord) -> None:
         """End what is left of a job that is terminal; after a result it may finish its log."""
-        waited = time.time() - (record.ended_at or 0.0)
+        waited = self._elapsed.seconds(record.id, "ended")
         patient = record.status != "STOPPED" and waited < _EXIT_SECONDS
         if self.problem is None and self._end_processes(record, ask_only=patient):
             self._store.set_killed(record)
@@ -298,7 +337,7 @@ class Scheduler:
             claimed = self._store.claim(record)
             if claimed is not None:
                 free -= 1
-                self._guarded(self._submit, claimed)
+                self._guarded(claimed.id, self._submit, claimed)
 
     def _inputs_ready(self, record: JobRecord) -> bool:
         ready = True

@@ -142,6 +142,12 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(
         default=0.5, gt=0, le=60, description="How often running jobs are looked after."
     )
+    round_seconds: float = Field(
+        default=120,
+        gt=0,
+        description="Where looking after the jobs once takes longer, /readyz says `unready`, and after "
+        "three times as long /livez answers 503. The start of a local Ray has its own time on top.",
+    )
     stop_seconds: float = Field(
         default=7, gt=0, description="A job that was told to stop is STOPPED after so long at most."
     )
@@ -234,6 +240,11 @@ class Settings(BaseSettings):
         if not is_loopback(self.host):
             own.append(socket.gethostname())
         return frozenset(name.lower() for name in (*own, *self.allowed_hosts))
+
+    @property
+    def round_limit_seconds(self) -> float:
+        """How long the scheduler may take to look after all jobs once."""
+        return self.round_seconds + (self.ray_start_seconds if self.embedded else 0.0)
 
     @property
     def running_cap(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import httpx
@@ -21,7 +22,40 @@ def test_without_ray_it_is_degraded_and_still_ready(
 ) -> None:
     answer = http.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "degraded", "reason": "Ray: Ray is down"}
+    body = answer.json()
+    assert 0 <= body.pop("last_round_seconds") < 10
+    assert body == {"status": "degraded", "reason": "Ray: Ray is down"}
+
+
+def test_a_scheduler_that_hangs_makes_it_unready_and_at_last_dead(
+    http: httpx.Client, service: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = service.embedded.app.state.services.settings.round_limit_seconds
+    let_go, hangs = threading.Event(), threading.Event()
+
+    def hang() -> bool:
+        hangs.set()
+        let_go.wait(30)
+        return False
+
+    rounds = service.embedded.app.state.services.scheduler.rounds
+    with monkeypatch.context() as patch:
+        patch.setattr(service.runner, "connect", hang)
+        assert hangs.wait(10)
+        ended_at = rounds._ended_at
+        rounds._ended_at = ended_at - limit - 1  # as after so long
+        answer = http.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["status"] == "unready"
+        assert answer.json()["last_round_seconds"] > limit
+        assert http.get("/livez").status_code == 200
+        rounds._ended_at = ended_at - 3 * limit - 1
+        assert http.get("/livez").status_code == 503
+    let_go.set()
+    deadline = time.monotonic() + 10
+    while http.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline
+    assert http.get("/livez").status_code == 200
 
 
 def test_metrics_count_jobs_and_requests_without_job_ids(http: httpx.Client) -> None:

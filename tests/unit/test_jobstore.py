@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import stat
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from featurescape.database import Database
 from featurescape.jobstore import MIGRATIONS, JobFilter, JobRecord, JobStore
 from featurescape_jobs.artifacts import Progress
-from featurescape_jobs.errors import ConflictError, FeaturescapeError, NotFoundError, SpecError
+from featurescape_jobs.errors import (
+    ConflictError,
+    FeaturescapeError,
+    NotFoundError,
+    ServiceUnavailableError,
+    SpecError,
+    StorageFullError,
+)
 from featurescape_jobs.specs import JOB_ID_PATTERN, parse_spec
 from service_fakes import FEATURES_SPEC
 
@@ -162,3 +173,69 @@ def test_times_are_shown_in_utc(store: JobStore) -> None:
     shown = store.create(SPEC).to_json()
     assert shown["created_at"].endswith("+00:00")
     assert shown["started_at"] is None
+
+
+def test_a_commit_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
+    database = Database(tmp_path / "jobs.db")
+    with database.transaction() as db:
+        db.execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
+        db.execute("CREATE TABLE b (a INTEGER REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(sqlite3.IntegrityError), database.transaction() as db:
+        db.execute("INSERT INTO b VALUES (1)")  # it is the COMMIT that refuses this
+    with database.transaction() as db:
+        db.execute("INSERT INTO a VALUES (1)")
+    assert [tuple(row) for row in database.rows("SELECT * FROM b")] == []
+    database.close()
+
+
+def test_a_full_disk_is_named_and_the_record_goes_on_when_there_is_room(store: JobStore) -> None:
+    kept = store.create(SPEC)
+    db = store._database._db
+    pages = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    made: list[str] = []
+
+    def fill() -> None:
+        for _ in range(1000):
+            made.append(store.create(SPEC).id)
+
+    with pytest.raises(StorageFullError, match="full"):
+        fill()
+    assert store.get(kept.id) == kept
+    assert store.counts()["PENDING"] == 1 + len(made)
+    db.execute("PRAGMA max_page_count = 1000000")
+    store.create(SPEC)
+    assert store.counts()["PENDING"] == 2 + len(made)
+
+
+def test_a_record_that_another_process_holds_is_unavailable_and_comes_back(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "jobs.db"
+    store = JobStore(path)
+    store._database._db.execute("PRAGMA busy_timeout = 100")
+    hold = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "db.execute('BEGIN IMMEDIATE'); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(ServiceUnavailableError, match="locked"):
+            store.create(SPEC)
+        assert store.counts()["PENDING"] == 0, "reading goes on meanwhile"
+        holder.stdin.close()
+        assert holder.wait(30) == 0
+    assert store.create(SPEC).status == "PENDING"
+
+
+def test_only_its_owner_can_read_the_record(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "service" / "jobs.db")
+    store.create(SPEC)
+    files = sorted((tmp_path / "service").iterdir())
+    assert [file.name for file in files] == ["jobs.db", "jobs.db-shm", "jobs.db-wal"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE((tmp_path / "service").stat().st_mode) == 0o700

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from pathlib import Path
@@ -28,11 +29,15 @@ class Bench:
         self.storage = Storage(self.settings.storage)
         self.runner = FakeRunner()
         self.commit = Committer(self.storage, self.store)
+        self.now = 1000.0
+        """Of the scheduler's clock."""
         self.restart()
 
     def restart(self) -> None:
         """A new service process on the same record."""
-        self.scheduler = Scheduler(self.settings, self.store, self.storage, self.runner)
+        self.scheduler = Scheduler(
+            self.settings, self.store, self.storage, self.runner, clock=lambda: self.now
+        )
 
     def submit(self, **more: object) -> str:
         return self.store.create(parse_spec({**FEATURES_SPEC, **more})).id
@@ -287,22 +292,99 @@ def test_a_job_that_ray_holds_back_says_what_it_waits_for(bench: Bench) -> None:
     assert (progress["stage"], progress["message"]) == ("waiting for the cluster", "No CPUs")
 
 
-def test_a_job_without_sign_of_life_counts_as_lost(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [1000.0]
-    monkeypatch.setattr("featurescape.scheduler.time.monotonic", lambda: now[0])
+def test_a_job_without_sign_of_life_counts_as_lost(bench: Bench) -> None:
     job_id = bench.submit()
     bench.round()
     for beat in range(3):  # beats hold it alive
         bench.commit.progress(job_id, attempt=1, sequence=beat)
-        now[0] += bench.settings.lease_seconds * 0.9
+        bench.now += bench.settings.lease_seconds * 0.9
         bench.round()
     assert bench.job(job_id).attempt == 1
-    now[0] += bench.settings.lease_seconds * 1.1
+    bench.now += bench.settings.lease_seconds * 1.1
     bench.round()
     assert bench.runner.stopped == [f"{job_id}-a1"]
     assert bench.job(job_id).attempt == 2
+
+
+@pytest.mark.parametrize("step_seconds", [-3600.0, 3600.0])
+def test_a_step_of_the_wall_clock_loses_no_job_and_stops_none_early(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step_seconds: float
+) -> None:
+    job_id, stopped = bench.submit(), bench.submit()
+    bench.round()
+    bench.commit.progress(job_id, attempt=1, sequence=1, updated_at=time.time())
+    bench.round()
+    wall = time.time
+    monkeypatch.setattr("time.time", lambda: wall() + step_seconds)
+    for sequence in (2, 3):
+        body = {"attempt": 1, "sequence": sequence, "updated_at": wall() - step_seconds}
+        bench.commit.progress(job_id, **body)
+        bench.now += bench.settings.lease_seconds * 0.9
+        bench.round()
+    assert (bench.job(job_id).status, bench.job(job_id).attempt) == ("RUNNING", 1)
+    assert bench.runner.stopped == []
+    bench.now += bench.settings.lease_seconds * 1.1
+    bench.round()
+    assert bench.job(job_id).attempt == 2
+    assert bench.job(stopped).attempt in (0, 1)
+
+
+def test_the_lease_stands_still_while_the_storage_takes_no_writes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.commit.progress(job_id, attempt=1, sequence=1)
+    bench.round()
+    write = bench.storage.write
+
+    def full(path: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bench.storage, "write", full)
+    for _ in range(3):
+        bench.now += bench.settings.lease_seconds * 1.1
+        bench.round()
+        assert bench.scheduler.storage_problem is not None
+        assert "full" in bench.scheduler.storage_problem
+    assert (bench.job(job_id).status, bench.job(job_id).attempt) == ("RUNNING", 1)
+    monkeypatch.setattr(bench.storage, "write", write)
+    bench.now += bench.settings.lease_seconds * 0.9
+    bench.round()
+    assert bench.scheduler.storage_problem is None
+    assert bench.job(job_id).attempt == 1, "it may need a moment after the disk has room again"
+    bench.now += bench.settings.lease_seconds * 1.1
+    bench.round()
+    assert bench.job(job_id).attempt == 2, "with room again, silence counts again"
+
+
+def test_a_job_whose_request_cannot_be_written_is_started_once_there_is_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = bench.submit()
+    write = bench.storage.write
+
+    def full(path: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bench.storage, "write", full)
+    for _ in range(20):
+        bench.round()
+    assert bench.job(job_id).status == "RUNNING"
+    assert bench.runner.submissions == []
+    assert len(caplog.records) == 1, "the log says it once"
+    monkeypatch.setattr(bench.storage, "write", write)
+    bench.round()
+    assert [each.attempt for each in bench.runner.submissions] == [1]
+
+
+def test_a_round_that_fails_leaves_its_age_and_reason(bench: Bench) -> None:
+    bench.round()
+    assert bench.scheduler.rounds.age_seconds == 0.0
+    bench.now += 7.0
+    assert bench.scheduler.rounds.age_seconds == 7.0
+    bench.round()
+    assert bench.scheduler.rounds.age_seconds == 0.0
 
 
 def test_a_running_job_stops_once_its_process_is_gone(bench: Bench) -> None:
@@ -324,7 +406,7 @@ def test_a_job_that_does_not_end_is_stopped_anyway_and_killed_on(bench: Bench) -
     bench.store.request_stop(job_id)
     bench.round()
     assert bench.job(job_id).status == "RUNNING"
-    time.sleep(bench.settings.stop_seconds)
+    bench.now += bench.settings.stop_seconds + 0.01
     bench.round()
     assert bench.job(job_id).status == "STOPPED"
     bench.round()
@@ -339,7 +421,8 @@ def test_a_job_is_stopped_in_time_while_ray_is_down(bench: Bench) -> None:
     bench.round()
     bench.runner.up = False
     bench.store.request_stop(job_id)
-    time.sleep(bench.settings.stop_seconds)
+    bench.round()
+    bench.now += bench.settings.stop_seconds + 0.01
     bench.round()
     assert bench.job(job_id).status == "STOPPED"
     assert bench.job(job_id).kill_pending
@@ -373,7 +456,8 @@ def test_a_job_is_stopped_in_time_while_ray_answers_but_does_not_tell(
         raise RunnerUnavailableError("no answer in time")
 
     monkeypatch.setattr(bench.runner, "status", silent)
-    time.sleep(bench.settings.stop_seconds)
+    bench.round()
+    bench.now += bench.settings.stop_seconds + 0.01
     bench.round()
     assert bench.job(job_id).status == "STOPPED"
 
@@ -393,7 +477,8 @@ def test_a_stopped_job_out_of_reach_is_fenced_off(bench: Bench) -> None:
     bench.round()
     bench.store.request_stop(job_id)
     bench.runner.up = False
-    time.sleep(bench.settings.stop_seconds + 0.05)
+    bench.round()
+    bench.now += bench.settings.stop_seconds + 0.01
     bench.round()
     assert bench.job(job_id).status == "STOPPED"
     assigned = json.loads(bench.storage.read(f"jobs/{job_id}/spec.json"))

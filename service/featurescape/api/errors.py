@@ -16,6 +16,8 @@ from featurescape_jobs.errors import (
     NotFoundError,
     RequestError,
     SpecError,
+    StorageFullError,
+    is_full,
 )
 
 
@@ -31,6 +33,13 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(FeaturescapeError)
     def ours(request: Request, error: FeaturescapeError) -> JSONResponse:
         return error_response(error)
+
+    @app.exception_handler(OSError)
+    def storage(request: Request, error: OSError) -> JSONResponse:
+        if is_full(error):
+            message = "the storage is full: free some room; nothing was changed"
+            return error_response(StorageFullError(message))
+        raise error
 
     @app.exception_handler(RequestValidationError)
     def parameters(request: Request, error: RequestValidationError) -> JSONResponse:

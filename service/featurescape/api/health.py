@@ -10,33 +10,60 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from featurescape.api.bodies import read_json
 from featurescape.api.guard import COOKIE, TokenCheck
-from featurescape.api.services import Use
-from featurescape_jobs.errors import AuthenticationError
+from featurescape.api.services import Services, Use
+from featurescape_jobs.errors import AuthenticationError, FeaturescapeError
 
 router = APIRouter(tags=["health"])
 
 _MAX_LOGIN_BYTES = 4096
+_HANGING_ROUNDS = 3
+"""A scheduler that is late by so many times the limit will not come back by itself."""
+_READY = {"status": "ready"}
 
 
 @router.get("/livez")
-def livez() -> dict[str, str]:
-    """The process answers."""
-    return {"status": "alive"}
+def livez(use: Use) -> JSONResponse:
+    """The process answers. 503 where the scheduler hangs for long: then start the process anew."""
+    age = use.scheduler.rounds.age_seconds
+    if age > _HANGING_ROUNDS * use.settings.round_limit_seconds and not use.stopping:
+        return JSONResponse({"status": "hanging", "reason": _late(use, age)}, 503)
+    return JSONResponse({"status": "alive"})
 
 
 @router.get("/readyz")
 def readyz(use: Use) -> JSONResponse:
-    """Ready for requests; "degraded" where jobs have to wait because Ray is not there."""
-    problem = use.scheduler.problem
+    """Ready for requests; "degraded" where jobs have to wait: Ray is not there, or the disk is full."""
+    scheduler = use.scheduler
+    age = scheduler.rounds.age_seconds
+    reasons = []
+    if use.stopping:
+        return _unready("stopping", age)
     try:
         use.store.counts()
-    except sqlite3.Error as error:
-        return JSONResponse({"status": "unready", "reason": f"database: {error}"}, 503)
-    if use.stopping:
-        return JSONResponse({"status": "unready", "reason": "stopping"}, 503)
-    if problem is not None:
-        return JSONResponse({"status": "degraded", "reason": f"Ray: {problem}"})
-    return JSONResponse({"status": "ready"})
+    except (FeaturescapeError, sqlite3.Error) as error:
+        return _unready(f"database: {error}", age)
+    if age > use.settings.round_limit_seconds:
+        return _unready(_late(use, age), age)
+    if scheduler.problem is not None:
+        reasons.append(f"Ray: {scheduler.problem}")
+    if scheduler.storage_problem is not None:
+        reasons.append(f"storage: {scheduler.storage_problem}")
+    if scheduler.rounds.error is not None:
+        reasons.append(f"scheduler: {scheduler.rounds.error}")
+    status = {"status": "degraded", "reason": "; ".join(reasons)} if reasons else _READY
+    return JSONResponse({**status, "last_round_seconds": round(age, 1)})
+
+
+def _unready(reason: str, age: float) -> JSONResponse:
+    body = {"status": "unready", "reason": reason, "last_round_seconds": round(age, 1)}
+    return JSONResponse(body, 503)
+
+
+def _late(use: Services, age: float) -> str:
+    error = use.scheduler.rounds.error
+    return f"the scheduler's last complete round is {age:.0f} s ago" + (
+        f": {error}" if error else ""
+    )
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
@@ -49,6 +76,9 @@ def metrics(use: Use) -> PlainTextResponse:
         "# HELP featurescape_ray_up Whether Ray answers.",
         "# TYPE featurescape_ray_up gauge",
         f"featurescape_ray_up {int(use.scheduler.problem is None)}",
+        "# HELP featurescape_scheduler_last_round_seconds Since the last complete round.",
+        "# TYPE featurescape_scheduler_last_round_seconds gauge",
+        f"featurescape_scheduler_last_round_seconds {use.scheduler.rounds.age_seconds:.1f}",
         "# HELP featurescape_http_requests_total Requests answered.",
         "# TYPE featurescape_http_requests_total counter",
         *(

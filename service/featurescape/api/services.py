@@ -14,10 +14,11 @@ from featurescape.admission import Admission
 from featurescape.jobstore import JobStore
 from featurescape.live import Live
 from featurescape.maps import Maps
+from featurescape.ray_cluster import make_runner
 from featurescape.row_files import RowFiles
 from featurescape.rows import Rows
 from featurescape.runner import JobRunner
-from featurescape.scheduler import Scheduler, make_runner
+from featurescape.scheduler import Scheduler
 from featurescape.settings import Settings
 from featurescape_jobs.errors import ConflictError, NotFoundError
 from featurescape_jobs.specs import JOB_ID_PATTERN
