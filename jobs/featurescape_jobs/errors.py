@@ -37,6 +37,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from featurescape_jobs.printable import printable_lines
+
 ROW_ERROR_CODES: dict[str, str] = {
     "not_found": "The file was listed when the job started and is gone now.",
     "empty_file": "The file has no bytes.",
@@ -66,6 +68,7 @@ class FeaturescapeError(Exception):
     status: ClassVar[int] = 500
 
     def __init__(self, message: str, **detail: Any) -> None:
+        message = printable_lines(message)  # it may echo what a user or a file says
         super().__init__(message)
         self.message = message
         self.detail: dict[str, Any] = detail
@@ -286,6 +289,7 @@ class RowError(Exception):
     """One example cannot be read. ``code`` is one of `ROW_ERROR_CODES`."""
 
     def __init__(self, code: str, message: str) -> None:
+        message = printable_lines(message)
         super().__init__(message)
         self.code = code
         self.message = message

@@ -13,6 +13,7 @@ from types import TracebackType
 
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.errors import NotFoundError
+from featurescape_jobs.printable import PrintableFormatter
 from featurescape_jobs.storage import Storage
 
 MAX_LINES = 2_000
@@ -25,7 +26,7 @@ class JobLog(logging.Handler):
 
     def __init__(self, storage: Storage, job_id: str) -> None:
         super().__init__(level=logging.INFO)
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         self._storage = storage
         self._path = f"{job_dir(job_id)}/job.log"
         self._lines: deque[str] = deque(maxlen=MAX_LINES)

@@ -18,6 +18,7 @@ from featurescape import __version__, tables
 from featurescape.client import Client
 from featurescape.watch import watch
 from featurescape_jobs.errors import FeaturescapeError, RequestError, SpecError
+from featurescape_jobs.printable import printable_lines
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _say_error(message: str) -> None:
-    line = f"featurescape: {message}"
+    line = f"featurescape: {printable_lines(message)}"
     _err.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -213,7 +214,7 @@ def _show(options: argparse.Namespace) -> int:
 def _logs(options: argparse.Namespace) -> int:
     with Client(options.url) as client:
         text = client.job(options.id).logs()
-    sys.stdout.write(json.dumps({"log": text}) + "\n" if options.json else text)
+    sys.stdout.write(json.dumps({"log": text}) + "\n" if options.json else printable_lines(text))
     return 0
 
 

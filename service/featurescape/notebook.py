@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from typing import Any
+
+from featurescape_jobs.printable import printable_lines
 
 _COLORS = {
     "PENDING": "#8a8a8a",
@@ -12,6 +14,11 @@ _COLORS = {
     "FAILED": "#c2362b",
     "STOPPED": "#a06a00",
 }
+
+
+def escape(text: str) -> str:
+    """Text for a page: neither markup nor characters that turn it around."""
+    return html.escape(printable_lines(text))
 
 
 def job_html(state: dict[str, Any], url: str) -> str:

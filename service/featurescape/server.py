@@ -14,6 +14,7 @@ from featurescape.api import create_app
 from featurescape.embedded import bind
 from featurescape.settings import Settings, unknown_variables
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.printable import PrintableFormatter, printable
 
 _GRACE_SECONDS = 20
 
@@ -29,13 +30,21 @@ def make_settings(overrides: dict[str, Any]) -> Settings:
         raise SpecError(f"settings: {where}{first['msg']}", field=name) from None
 
 
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
 def serve(overrides: dict[str, Any], console: Console) -> int:
     """Serve until SIGINT or SIGTERM; requests under way get 20 seconds to end."""
     settings = make_settings(overrides)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    _log_to_stderr()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     for name in unknown_variables():
-        console.print(f"{name} is no setting of featurescape", style="yellow", markup=False)
+        console.print(
+            f"{printable(name)} is no setting of featurescape", style="yellow", markup=False
+        )
     with bind(settings.host, settings.port) as listening:
         port = listening.getsockname()[1]
         shown = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -48,7 +57,8 @@ def serve(overrides: dict[str, Any], console: Console) -> int:
         server = uvicorn.Server(config)
         where = "a local Ray" if settings.embedded else f"Ray at {settings.ray_address}"
         console.print(
-            f"featurescape serves http://{shown}:{port} (storage {settings.storage}, {where})",
+            f"featurescape serves http://{shown}:{port} "
+            f"(storage {printable(settings.storage)}, {where})",
             markup=False,
             highlight=False,
             soft_wrap=True,

@@ -1,4 +1,4 @@
-"""Tables for the terminal. Text that comes from elsewhere is never read as markup."""
+"""Tables for the terminal. Text that comes from elsewhere is never read as markup nor sent as it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from featurescape_jobs.artifacts import Manifest
+from featurescape_jobs.printable import printable, printable_lines
 
 _STYLES = {
     "PENDING": "dim",
@@ -44,9 +45,9 @@ def jobs(states: list[dict[str, Any]]) -> Table:
         table.add_column(column, no_wrap=True, justify="right", min_width=len(column))
     for state in states:
         table.add_row(
-            Text(state["id"]),
+            _text(state["id"]),
             _status(state),
-            Text(str(state["title"] or "")),
+            _text(str(state["title"] or "")),
             _number(state["rows"]),
             _number(state["error_rows"]),
             _seconds(state),
@@ -59,18 +60,19 @@ def job(state: dict[str, Any], manifest: Manifest | None, url: str) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    table.add_row("id", Text(state["id"]))
+    table.add_row("id", _text(state["id"]))
     table.add_row("status", _status(state))
     if state["title"]:
-        table.add_row("title", Text(state["title"]))
+        table.add_row("title", _text(state["title"]))
     if state["reason"]:
-        table.add_row("reason", Text(f"{state['reason']['code']}: {state['reason']['message']}"))
+        why = f"{state['reason']['code']}: {state['reason']['message']}"
+        table.add_row("reason", Text(printable_lines(why)))
     for field, job_id in state["inputs"].items():
-        table.add_row(field, Text(job_id))
+        table.add_row(_text(field), _text(job_id))
     progress = state["progress"]
     if progress and state["status"] == "RUNNING":
         counted = f"{progress['done']:,} of {progress['total']:,}"
-        table.add_row("progress", Text(f"{progress['stage']} {counted} {progress['message']}"))
+        table.add_row("progress", _text(f"{progress['stage']} {counted} {progress['message']}"))
     table.add_row("attempt", str(state["attempt"]))
     table.add_row("seconds", _seconds(state))
     if manifest is not None:
@@ -80,14 +82,14 @@ def job(state: dict[str, Any], manifest: Manifest | None, url: str) -> Table:
         for each in manifest.passed_over.reasons:
             remedy = each.reason.partition(":")[2]
             names = ", ".join(each.names) + (", …" if each.count > len(each.names) else "")
-            table.add_row("", Text(f"{each.counted}{remedy and ' –' + remedy}: {names}"))
+            table.add_row("", _text(f"{each.counted}{remedy and ' –' + remedy}: {names}"))
         for stage, spent in manifest.timings_seconds.items():
-            table.add_row("", Text(f"{stage}: {spent:.1f} s"))
+            table.add_row("", _text(f"{stage}: {spent:.1f} s"))
         for name, value in highlights(manifest):
-            table.add_row(name, value)
+            table.add_row(_text(name), _text(value))
         size = sum(ref.size_bytes for ref in manifest.files)
         table.add_row("files", f"{len(manifest.files)}, {size / 1e6:,.1f} MB")
-    table.add_row("page", Text(url))
+    table.add_row("page", _text(url))
     return table
 
 
@@ -115,12 +117,17 @@ def catalog(found: dict[str, Any]) -> Iterator[Table]:
     for key, title in _SECTIONS:
         table = _table("name", "title", "summary", title=title)
         for card in found[key]:
-            table.add_row(Text(card["name"]), Text(card["title"]), Text(card["summary"]))
+            table.add_row(_text(card["name"]), _text(card["title"]), _text(card["summary"]))
         yield table
 
 
+def _text(given: str) -> Text:
+    """Text that comes from elsewhere, in a cell: one line, no markup."""
+    return Text(printable(given))
+
+
 def _status(state: dict[str, Any]) -> Text:
-    return Text(state["status"], style=_STYLES.get(state["status"], ""))
+    return Text(printable(state["status"]), style=_STYLES.get(state["status"], ""))
 
 
 def _number(value: int | None) -> str:

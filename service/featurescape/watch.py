@@ -19,6 +19,7 @@ from featurescape_jobs.errors import (
     JobStoppedError,
     ServiceUnavailableError,
 )
+from featurescape_jobs.printable import printable
 
 _PAUSE_SECONDS = 0.3
 _PATIENCE_SECONDS = 60.0
@@ -153,11 +154,11 @@ class _Display:
             self._tasks[job.id],
             completed=progress.done,
             total=progress.total or None,
-            description=f"{progress.stage}{counted}{errors}{message}"[:120],
+            description=printable(f"{progress.stage}{counted}{errors}{message}")[:120],
         )
 
     def _finish(self, job: Watched) -> None:
-        text = _result(job)
+        text = printable(_result(job))
         done = 1 if job.status == "SUCCEEDED" else 0
         self._bars.update(self._tasks[job.id], completed=done, total=1, description=text)
         self._bars.stop_task(self._tasks[job.id])

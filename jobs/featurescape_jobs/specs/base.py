@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from featurescape_jobs.printable import find_unprintable
+
 JOB_ID_PATTERN = r"^[a-z]{3,16}-[0-9a-f]{12}$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 
@@ -31,6 +33,16 @@ def _one_or_more(value: Any) -> Any:
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(value)) < len(value):
         raise ValueError("a layer is named twice")
+    return value
+
+
+def _printable(value: str) -> str:
+    found = find_unprintable(value)
+    if found is not None:
+        place, character = found
+        raise ValueError(
+            f"no control or bidirectional characters: U+{ord(character):04X} at character {place + 1}"
+        )
     return value
 
 
@@ -292,8 +304,11 @@ class BaseJobSpec(Spec):
     needs: ClassVar[dict[str, str]] = {}
     """Field with an input job id → the job type that it must be."""
 
-    title: str | None = Field(
-        default=None, min_length=1, max_length=200, description="A name for people."
+    title: Annotated[str, AfterValidator(_printable)] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="A name for people; no control or bidirectional characters.",
     )
     seed: int = Field(
         default=0,
