@@ -18,6 +18,7 @@
     ├── RequestError                          bad_request              400   the request, not the spec, is wrong
     │   ├── ForbiddenError                        forbidden                403   comes from another web page
     │   ├── MethodError                           method_not_allowed       405
+    │   ├── RequestTimeoutError                   request_timeout          408   came too slowly
     │   ├── TooLargeError                         too_large                413   the body exceeds the limit
     │   ├── MediaTypeError                        unsupported_media_type   415   not application/json
     │   ├── RangeError                            range_not_satisfiable    416   outside the file, or several
@@ -184,6 +185,13 @@ class MethodError(RequestError):
 
     code = "method_not_allowed"
     status = 405
+
+
+class RequestTimeoutError(RequestError):
+    """The head or the body of the request did not come in time."""
+
+    code = "request_timeout"
+    status = 408
 
 
 class TooLargeError(RequestError):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
 
-import uvicorn
-
 from featurescape.api import create_app
+from featurescape.connections import make_server
 from featurescape.runner import JobRunner
 from featurescape.settings import Settings
 from featurescape_jobs.errors import ServiceUnavailableError
 
+log = logging.getLogger("featurescape.embedded")
+
 _START_SECONDS = 30.0
 _GRACE_SECONDS = 5
+_END_SECONDS = 120.0
+"""Requests, jobs being handed out and the local Ray end within their own limits before this."""
 
 
 class EmbeddedService:
@@ -31,13 +35,7 @@ class EmbeddedService:
     def __init__(self, settings: Settings, runner: JobRunner | None = None) -> None:
         self.app = create_app(settings, runner)
         self._socket = bind(settings.host, settings.port, fall_back=True)
-        config = uvicorn.Config(
-            self.app,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-        self._server = uvicorn.Server(config)
+        self._server = make_server(self.app, settings, _GRACE_SECONDS)
         self._thread = threading.Thread(target=self._serve, name="featurescape", daemon=True)
 
     @property
@@ -58,7 +56,9 @@ class EmbeddedService:
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join()
+        self._thread.join(_END_SECONDS)
+        if self._thread.is_alive():
+            log.error("the service does not end; it is left behind")
         self._socket.close()
 
     def _serve(self) -> None:

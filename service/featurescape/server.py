@@ -6,11 +6,11 @@ import logging
 import signal
 from typing import Any
 
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 
 from featurescape.api import create_app
+from featurescape.connections import make_server, raise_descriptor_limit
 from featurescape.embedded import bind
 from featurescape.settings import Settings, unknown_variables
 from featurescape_jobs.errors import SpecError
@@ -45,16 +45,11 @@ def serve(overrides: dict[str, Any], console: Console) -> int:
         console.print(
             f"{printable(name)} is no setting of featurescape", style="yellow", markup=False
         )
+    raise_descriptor_limit()
     with bind(settings.host, settings.port) as listening:
         port = listening.getsockname()[1]
         shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-        config = uvicorn.Config(
-            create_app(settings),
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-        server = uvicorn.Server(config)
+        server = make_server(create_app(settings), settings, _GRACE_SECONDS)
         where = "a local Ray" if settings.embedded else f"Ray at {settings.ray_address}"
         console.print(
             f"featurescape serves http://{shown}:{port} "

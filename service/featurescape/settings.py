@@ -92,6 +92,19 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=1_000_000, ge=1000, le=100_000_000, description="Largest request body, in bytes."
     )
+    max_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="Connections that may be open at once. With more, the one that has kept the service "
+        "waiting for longest is closed; a new one gets 503 where all are being answered. Less where the "
+        "process may not open so many files.",
+    )
+    head_seconds: float = Field(
+        default=10, gt=0, description="Within so long the head of a request has to be there."
+    )
+    body_seconds: float = Field(
+        default=30, gt=0, description="Within so long the next piece of a body has to come."
+    )
     ray_address: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s/@]+$",

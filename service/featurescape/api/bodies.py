@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from typing import Any, NoReturn
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
 
 from featurescape_jobs.errors import MediaTypeError, RequestError, TooLargeError
 
 _MAX_DEPTH = 50
+
+
+async def gathered(receive: Receive, max_bytes: int) -> Receive | None:
+    """Wait for a body, so that the work of a request begins only once it is there.
+
+    Returns:
+        What gives the same messages again, and what comes after them; None where the client went away. A
+        body that turns out larger than ``max_bytes`` is handed on unfinished: who reads it refuses it.
+    """
+    messages: deque[Message] = deque()
+    size = 0
+    while size <= max_bytes:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        messages.append(message)
+        size += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            break
+
+    async def again() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return again
 
 
 async def read_json(request: Request, max_bytes: int) -> Any:

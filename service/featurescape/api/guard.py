@@ -1,7 +1,8 @@
 """The outermost layer: who may call, from where, and the headers that every answer has.
 
 Host allow-list against DNS rebinding, refusal of changes that other web pages send, the token, and a
-strict Content-Security-Policy. It is plain ASGI: streams pass through untouched.
+strict Content-Security-Policy. It is plain ASGI: answers pass through untouched, and a body is waited for
+before any work is begun for it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from featurescape.api.bodies import gathered
 from featurescape.api.errors import error_response
 from featurescape.settings import Settings
 from featurescape_jobs.errors import (
@@ -28,6 +30,7 @@ from featurescape_jobs.errors import (
 log = logging.getLogger("featurescape.api")
 
 COOKIE = "featurescape_session"
+_PICTURES = "/v1/live/pictures"
 _OPEN_PATHS = frozenset({"/v1/login"})
 _GUARDED = ("/v1", "/metrics")
 _INTERNAL = "the service made a mistake; its log says more"
@@ -62,6 +65,8 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings, token: TokenCheck | None) -> None:
         self._app = app
         self._hosts = settings.hosts
+        self._body_bytes = settings.max_body_bytes
+        self._picture_bytes = settings.live_picture_bytes
         self._token = token
         ancestors = " ".join(settings.frame_ancestors) or "'none'"
         self._headers: Mapping[str, str] = {
@@ -92,7 +97,18 @@ class Guard:
         except FeaturescapeError as error:
             await error_response(error)(scope, receive, send_with_headers)
             return
+        if scope["method"] not in _SAFE_METHODS:
+            whole = await gathered(receive, self._body_limit(scope))
+            if whole is None:
+                return
+            receive = whole
         await self._answer(scope, receive, send_with_headers)
+
+    def _body_limit(self, scope: Scope) -> int:
+        """How much of a body is waited for; nothing of one that is announced as too large."""
+        limit = self._picture_bytes if scope["path"] == _PICTURES else self._body_bytes
+        announced = Headers(scope=scope).get("content-length", "0")
+        return limit if announced.isdigit() and int(announced) <= limit else -1
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the app answer; a mistake of ours becomes a 500 in our shape, with our headers."""
