@@ -43,6 +43,7 @@ class ServiceProcess:
     def start(self) -> None:
         """Start the process and wait until it answers."""
         served = ["serve", "--port", str(self.port), "--storage", str(self.storage)]
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._before, sys.executable, "-m", "featurescape.cli", *served],

@@ -41,7 +41,8 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE))
+        if not path.exists():  # to open and close one in use would drop SQLite's locks
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE))
         self.lock = threading.RLock()
         """Held by whoever asks more than one question that belong together."""
         self._db = sqlite3.connect(

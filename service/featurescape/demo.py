@@ -18,7 +18,7 @@ from featurescape import tables
 from featurescape.client import Client
 from featurescape.embedded import EmbeddedService
 from featurescape.handles import Job, Map
-from featurescape.server import make_settings
+from featurescape.server import keep_files_private, make_settings
 from featurescape.settings import Settings, data_home
 from featurescape.watch import watch
 from featurescape_jobs.errors import ServiceUnavailableError
@@ -36,6 +36,7 @@ def demo(overrides: dict[str, Any], *, serve: bool, console: Console) -> int:
     settings = make_settings(overrides)
     if "storage" not in settings.model_fields_set:
         settings = make_settings({**overrides, "storage": str(data_home() / "demo")})
+    keep_files_private()
     # A demo that is told to end must take its Ray along: as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()

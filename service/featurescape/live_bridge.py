@@ -95,9 +95,13 @@ class BridgeProcess:
         future = self._expect(number)
         try:
             self._writer.write(Frame({**head, "id": number}, body).encode())
-            await self._writer.drain()
-        except OSError as error:
+            # One that hangs does not read either.
+            await asyncio.wait_for(self._writer.drain(), head["seconds"] + _GRACE_SECONDS)
+        except OSError as error:  # a TimeoutError is one
             self._waiting.pop(number).cancel()
+            if isinstance(error, TimeoutError):
+                self._lost = True
+                self._process.kill()
             raise BridgeLostError(f"the bridge is gone ({type(error).__name__})") from None
         return await self._wait(number, future, head["seconds"] + _GRACE_SECONDS)
 
@@ -108,7 +112,8 @@ class BridgeProcess:
         while self._process.poll() is None and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.02)
         self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._process.wait, _END_SECONDS)
         self._reading.cancel()
         with contextlib.suppress(asyncio.CancelledError, OSError):
             await self._reading

@@ -1,9 +1,10 @@
 """A local Ray in processes of its own, for a service without a cluster.
 
 It is started as a session of its own, so that it outlives a service that is killed: a note beside
-the database (``ray.json``) lets the next service find it again. Ray listens on more than the
-loopback address, so it runs in token mode with a secret that only this user can read. Only what was
-started here is ever stopped.
+the database (``jobs.ray.json``) lets the next service find it again. All of Ray's ports, also those of
+its metrics, are on the loopback address; who is on this machine meets token mode, with a secret that only this
+user can read. What it and its jobs write can be read by this user only. Only what was started here is
+ever stopped.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import psutil
 
+from featurescape.processes import KnownProcess, birth_of, end_tree
 from featurescape.runner import (
     JobRunner,
     RayAccess,
@@ -37,6 +39,10 @@ from featurescape.settings import Settings
 log = logging.getLogger("featurescape.ray")
 
 _STOP_SECONDS = 5.0
+_UMASK = 0o077
+_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray's word for "this machine only", on every system: its node is 127.0.0.1, and all that listens, metrics
+included, listens there. (``--node-ip-address=127.0.0.1`` is taken for the machine's outer address.)"""
 _MAX_FOLDER_CHARACTERS = 40
 """Ray puts sockets below its folder, and a socket's path may have 107 characters."""
 _PORT_OPTIONS = (
@@ -66,7 +72,8 @@ class RayNote:
     """What is needed to find a running local Ray again, and to be sure that it is the same."""
 
     pid: int
-    started_at: float
+    birth: str
+    """Of the process: see `KnownProcess`."""
     dashboard: str
     folder: str
     address: str = ""
@@ -76,13 +83,20 @@ class RayNote:
     def token_path(self) -> Path:
         return Path(self.folder) / "token"
 
-    def process(self) -> psutil.Process | None:
-        """The head's process, if it is alive and still the one that was noted."""
+    @property
+    def head(self) -> KnownProcess:
+        """The head's process, which may have ended."""
+        return KnownProcess(self.pid, self.birth)
+
+    @classmethod
+    def parse(cls, text: str) -> RayNote | None:
+        """A note as it lies beside the database; fields of a later version are left out."""
         try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started_at) < 1.0
-            return process if same and _is_alive(process) else None
-        except psutil.NoSuchProcess:
+            given = json.loads(text)
+            return cls(
+                **{each.name: given[each.name] for each in fields(cls) if each.name in given}
+            )
+        except (ValueError, TypeError):
             return None
 
 
@@ -91,10 +105,11 @@ class LocalRay:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._note_path = settings.database_path.with_name("ray.json")
+        self._note_path = settings.database_path.with_suffix(".ray.json")
         self._note: RayNote | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._jobs: RayJobs | None = None
+        self._closed = False
 
     def connect(self) -> bool:
         """Find or start Ray; True if it had to be started.
@@ -104,10 +119,12 @@ class LocalRay:
         """
         if self._child is not None:
             self._child.poll()  # reaps it where it has ended
-        if self._note is not None and self._note.process() is not None:
+        if self._closed:
+            raise RunnerUnavailableError("the local Ray is closed")
+        if self._note is not None and self._note.head.alive:
             return False
         note = self._read_note()
-        if note is not None and note.process() is not None:
+        if note is not None and note.head.alive:
             with contextlib.suppress(OSError):  # its folder may have been cleaned away: start anew
                 self._attach(note)
                 return False
@@ -130,12 +147,13 @@ class LocalRay:
 
     def access(self) -> RayAccess:
         note = self._note
-        if note is None or note.process() is None:
+        if note is None or not note.head.alive:
             raise RunnerUnavailableError("the local Ray is not running")
         return RayAccess(note.address, _environment(Path(note.folder)))
 
     def close(self) -> bool:
         """Stop Ray with all its processes and remove its folder."""
+        self._closed = True
         if self._jobs is not None:
             self._jobs.close()
         note = self._note or self._read_note()
@@ -146,14 +164,14 @@ class LocalRay:
 
     @property
     def _client(self) -> RayJobs:
-        if self._jobs is None or self._note is None or self._note.process() is None:
+        if self._jobs is None or self._note is None or not self._note.head.alive:
             raise RunnerUnavailableError("the local Ray is not running")
         return self._jobs
 
     def _read_note(self) -> RayNote | None:
         try:
-            return RayNote(**json.loads(self._note_path.read_text()))
-        except (OSError, ValueError, TypeError):
+            return RayNote.parse(self._note_path.read_text())
+        except OSError:
             return None
 
     def _attach(self, note: RayNote) -> None:
@@ -175,24 +193,33 @@ class LocalRay:
                 cwd=folder / "empty",
                 env=_environment(folder),
                 start_new_session=True,
+                umask=_UMASK,
             )
         note = RayNote(
             pid=self._child.pid,
-            started_at=psutil.Process(self._child.pid).create_time(),
+            birth=birth_of(self._child.pid) or "",
             dashboard=f"http://127.0.0.1:{ports['dashboard-port']}",
             folder=str(folder),
             address=f"127.0.0.1:{ports['port']}",
         )
-        self._note_path.parent.mkdir(parents=True, exist_ok=True)
-        self._note_path.write_text(json.dumps(asdict(note)))
+        self._write_note(note)
         self._attach(note)
         self._wait_until_up(note)
         log.info("local Ray is up at %s (%d CPUs)", note.dashboard, self._settings.cpus)
 
+    def _write_note(self, note: RayNote) -> None:
+        """Leave the note for later services, whole or not at all."""
+        self._note_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        staged = self._note_path.with_suffix(".tmp")
+        staged.unlink(missing_ok=True)
+        staged.touch(mode=0o600)
+        staged.write_text(json.dumps(asdict(note)))
+        staged.replace(self._note_path)
+
     def _wait_until_up(self, note: RayNote) -> None:
         deadline = time.monotonic() + self._settings.ray_start_seconds
         log_path = Path(note.folder) / "ray.log"
-        while time.monotonic() < deadline and note.process() is not None:
+        while time.monotonic() < deadline and note.head.alive and not self._closed:
             # The dashboard answers before the node is there: the log says when it is.
             if b"Ray runtime started" in log_path.read_bytes():
                 with contextlib.suppress(RunnerUnavailableError):
@@ -205,14 +232,27 @@ class LocalRay:
         raise RunnerUnavailableError(f"the local Ray does not start: {last}")
 
     def _end(self, note: RayNote) -> None:
-        head = note.process()
-        if head is not None:
-            _end_tree(head)
+        if note.head.alive:
+            left = end_tree(note.head, _STOP_SECONDS)
+            if left:
+                pids = ", ".join(str(each.pid) for each in left)
+                log.error("processes of the local Ray do not end: %s", pids)
         if self._child is not None and self._child.pid == note.pid:
-            self._child.wait()
+            self._reap(self._child)
             self._child = None
         shutil.rmtree(note.folder, ignore_errors=True)
         self._note_path.unlink(missing_ok=True)
+
+    def _reap(self, child: subprocess.Popen[bytes]) -> None:
+        """Take note of the end of a process that was told to end."""
+        for _ in range(2):
+            try:
+                child.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            else:
+                return
+        log.error("process %d of the local Ray does not end", child.pid)
 
 
 def _command(folder: Path, ports: dict[str, int], settings: Settings) -> list[str]:
@@ -242,7 +282,12 @@ def _environment(folder: Path) -> dict[str, str]:
     inherited = job_environment()
     inherited.pop("RAY_AUTH_TOKEN", None)
     token = folder / "token"
-    return {**inherited, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    return {
+        **inherited,
+        **_ON_LOOPBACK,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+    }
 
 
 def _private_folder() -> Path:
@@ -261,33 +306,5 @@ def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("", 0))
+            each.bind(("127.0.0.1", 0))
         return [int(each.getsockname()[1]) for each in sockets]
-
-
-def _end_tree(head: psutil.Process) -> None:
-    """Ask the process to end, then kill what is left of it and of its children."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        tree = [head, *head.children(recursive=True)]
-        head.terminate()
-        for process in _wait_for_end(tree, _STOP_SECONDS):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        _wait_for_end(tree, _STOP_SECONDS)
-
-
-def _wait_for_end(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that have not ended in time. One that only nobody has reaped yet has ended."""
-    deadline = time.monotonic() + seconds
-    while alive := [process for process in processes if _is_alive(process)]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.05)
-    return alive
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

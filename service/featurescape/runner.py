@@ -8,8 +8,10 @@ stable, so it is called here directly. A call that fails or takes too long raise
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,7 @@ _CLIENT_PORT = 10001
 """Ray's default."""
 _SUBMIT_FACTOR = 4
 _MAX_LOG_BYTES = 4_000_000
+_MAX_ANSWER_BYTES = 64_000_000
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Of every driver: threads that wait by spinning take the machine from those that work."""
 _REFUSALS = (400, 405, 413, 415, 422)
@@ -175,21 +178,34 @@ class RayJobs:
         """The answer's JSON; None for 404."""
         seconds = self._seconds * (_SUBMIT_FACTOR if body is not None else 1)
         try:
-            answer = self._http.request(method, path, json=body, timeout=seconds)
+            with self._http.stream(method, path, json=body, timeout=seconds) as answer:
+                text = _read_whole(answer, time.monotonic() + seconds)
         except httpx.HTTPError as error:
             kind = type(error).__name__
             raise RunnerUnavailableError(f"Ray at {self._http.base_url}: {kind}") from error
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if answer.is_error:
-            text = f"Ray answered {answer.status_code}: {answer.text[-300:].strip()}"
+            said = text[-300:].decode(errors="replace").strip()
+            refusal = f"Ray answered {answer.status_code}: {said}"
             if answer.status_code in _REFUSALS:
-                raise RequestError(text)
-            raise RunnerUnavailableError(text)
+                raise RequestError(refusal)
+            raise RunnerUnavailableError(refusal)
         try:
-            return answer.json()
+            return json.loads(text)
         except ValueError as error:
             raise RunnerUnavailableError("Ray's answer is not JSON") from error
+
+
+def _read_whole(answer: httpx.Response, deadline: float) -> bytes:
+    """All of an answer, which may neither trickle in for ever nor be of any size."""
+    parts, size = [], 0
+    for part in answer.iter_bytes():
+        parts.append(part)
+        size += len(part)
+        if size > _MAX_ANSWER_BYTES or time.monotonic() > deadline:
+            raise RunnerUnavailableError(f"Ray's answer does not end ({size} bytes so far)")
+    return b"".join(parts)
 
 
 def job_environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from typing import Any
 
@@ -17,6 +18,7 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.printable import PrintableFormatter, printable
 
 _GRACE_SECONDS = 20
+_PRIVATE = 0o077
 
 
 def make_settings(overrides: dict[str, Any]) -> Settings:
@@ -28,6 +30,11 @@ def make_settings(overrides: dict[str, Any]) -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         where = f"FEATURESCAPE_{name.upper()}: " if name else ""
         raise SpecError(f"settings: {where}{first['msg']}", field=name) from None
+
+
+def keep_files_private() -> None:
+    """Let only this user read what this process and its children write from now on."""
+    os.umask(_PRIVATE)
 
 
 def _log_to_stderr() -> None:
@@ -46,6 +53,7 @@ def serve(overrides: dict[str, Any], console: Console) -> int:
             f"{printable(name)} is no setting of featurescape", style="yellow", markup=False
         )
     raise_descriptor_limit()
+    keep_files_private()
     with bind(settings.host, settings.port) as listening:
         port = listening.getsockname()[1]
         shown = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -65,7 +65,7 @@ class Served:
                 env={**os.environ, **QUICK},
             )
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
-        self.note = storage / "service" / "ray.json"
+        self.note = storage / "service" / "jobs.ray.json"
         wait_for(self._ready, 60)
 
     def _ready(self) -> bool:
@@ -189,7 +189,7 @@ def test_a_cluster_is_reached_through_its_client_server(tmp_path: Path) -> None:
     ray.connect()
     try:
         head = psutil.Process(
-            json.loads(settings.database_path.with_name("ray.json").read_text())["pid"]
+            json.loads(settings.database_path.with_suffix(".ray.json").read_text())["pid"]
         )
         port = next(a for a in head.cmdline() if a.startswith("--ray-client-server-port="))
         access = replace(ray.access(), address=f"ray://127.0.0.1:{port.partition('=')[2]}")

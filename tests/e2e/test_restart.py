@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
+from socket import SOCK_DGRAM
 
 import psutil
 import pytest
@@ -76,7 +79,7 @@ class Service:
     @property
     def ray(self) -> psutil.Process | None:
         """The head of the local Ray, if there is one."""
-        note = self.storage / "service" / "ray.json"
+        note = self.storage / "service" / "jobs.ray.json"
         try:
             process = psutil.Process(json.loads(note.read_text())["pid"])
             return process if process.status() != psutil.STATUS_ZOMBIE else None
@@ -166,3 +169,36 @@ def test_a_stopped_service_ends_its_ray_and_goes_on_later(service: Service) -> N
     assert job.refresh().status == "SUCCEEDED"
     assert job.rows == 1797
     assert job.artifact().table().num_rows == 1797
+
+
+def test_all_that_a_service_and_its_jobs_leave_is_this_users_only(service: Service) -> None:
+    job = service.client.submit(SHORT).wait(timeout_seconds=120, show=False)
+    assert job.status == "SUCCEEDED"
+    assert service.ray is not None
+    found = [path for path in service.storage.rglob("*") if not path.is_symlink()]
+    names = {path.name for path in found}
+    assert {"jobs.db", "jobs.db-wal", "jobs.db.lock", "jobs.ray.json", "spec.json"} <= names
+    assert {"manifest.json", "progress.json", "job.log", "errors.parquet"} <= names
+    others = {path: oct(path.stat().st_mode) for path in found if path.stat().st_mode & 0o077}
+    assert others == {}
+    note = json.loads((service.storage / "service" / "jobs.ray.json").read_text())
+    folder = Path(note["folder"])  # inside, Ray sets some modes itself: nobody else gets there
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "token").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_of_the_local_ray_listens_to_other_machines(service: Service) -> None:
+    job = service.client.submit(LONG)
+    wait_for(lambda: job.refresh().progress and job.progress.stage == "train", 120)
+    head = service.ray
+    assert head is not None
+    listening: dict[str, list[int]] = {}
+    for process in (head, *head.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):
+            for each in process.net_connections("inet"):
+                if each.status == psutil.CONN_LISTEN or (each.type == SOCK_DGRAM and each.laddr):
+                    listening.setdefault(each.laddr.ip, []).append(each.laddr.port)
+    job.stop()
+    wait_for(lambda: job.refresh().ended, 10)
+    assert sum(map(len, listening.values())) > 8, "head, raylet, agents, dashboard, metrics"
+    assert all(ip_address(ip.removeprefix("::ffff:")).is_loopback for ip in listening), listening

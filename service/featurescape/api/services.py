@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, BinaryIO, cast
 from fastapi import Depends, Request
 
 from featurescape.admission import Admission
+from featurescape.database_lock import lock_database
 from featurescape.jobstore import JobStore
 from featurescape.live import Live
 from featurescape.maps import Maps
@@ -20,7 +20,7 @@ from featurescape.rows import Rows
 from featurescape.runner import JobRunner
 from featurescape.scheduler import Scheduler
 from featurescape.settings import Settings
-from featurescape_jobs.errors import ConflictError, NotFoundError
+from featurescape_jobs.errors import NotFoundError
 from featurescape_jobs.specs import JOB_ID_PATTERN
 from featurescape_jobs.storage import Storage
 
@@ -49,9 +49,11 @@ class Services:
         Raises:
             ConflictError: another service works on the same record.
         """
+        storage = Storage(settings.storage)
+        if storage.is_local:
+            Path(storage.root).mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = lock_database(settings.database_path)
         store = JobStore(settings.database_path)
-        storage = Storage(settings.storage)
         maps = Maps(settings, store, storage, RowFiles(storage))
         chosen = runner or make_runner(settings)
         return cls(
@@ -76,21 +78,6 @@ class Services:
         self.scheduler.close()
         self.store.close()
         self.lock.close()
-
-
-def lock_database(database: Path) -> BinaryIO:
-    """Keep other services off the database while the returned file is open."""
-    database.parent.mkdir(parents=True, exist_ok=True)
-    file = database.with_name("service.lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise ConflictError(
-            f"another featurescape service works on {database}: use that one, or another "
-            "FEATURESCAPE_STORAGE"
-        ) from None
-    return file
 
 
 def _services(request: Request) -> Services:
