@@ -1,7 +1,8 @@
 """The stamps of the drawing program Tux Paint that have a raster picture, as Debian ships them.
 
-Package ``tuxpaint-stamps-default``: PNG pictures, most with a caption in a text file of the same name. Its first
-line is the English one, ``<locale>.utf8=…`` lines behind it are translations and left out. The topic (the first
+Package ``tuxpaint-stamps-default``: PNG pictures, each with a caption in a text file of the same name. Its first
+line is the English one, ``<locale>.utf8=…`` lines behind it are translations and left out. Where the program's own
+package ``tuxpaint-data`` is installed, its six without captions are a topic more. The topic (the first
 folder) is the label. ``_mirror`` and ``_flip`` are other sides of a stamp, and left out; stamps that are only
 drawn as SVG, too. An id is the path of the picture.
 
@@ -24,7 +25,7 @@ from featurescape_jobs.specs import DatasetSpec
 CARD = DatasetCard(
     name="stamps",
     title="Tux Paint's stamps",
-    summary="791 small pictures in 17 topics, 785 with a caption, of Debian's package "
+    summary="785 small pictures in 16 topics, each with a caption, of Debian's package "
     "tuxpaint-stamps-default.",
     needs_root=False,
     captions=True,
