@@ -33,6 +33,7 @@ from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.optvis.schema import DREAMS
 from featurescape_jobs.recurrent import dynamics_schemas as dynamics
+from featurescape_jobs.rendering.color_names import agreement, read_survey
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import JOB_SPECS
 
@@ -288,6 +289,14 @@ def _color_layers(_: str) -> str:
     return _table(("color layer", "shows", "kind", "tiles", "needs"), rows())
 
 
+def _color_names(_: str) -> str:
+    found = agreement(read_survey())
+    everything = ("all", sum(one.colors for one in found), sum(one.agreeing for one in found))
+    counts = [*((one.name, one.colors, one.agreeing) for one in found), everything]
+    rows = ((name, str(n), f"{right} ({right / n:.2f})") for name, n, right in counts)
+    return _table(("term", "colors", "agreeing"), rows)
+
+
 def _routes(_: str) -> str:
     parts = (catalog, jobs, artifact_routes, row_routes, tiles, examples, live, health)
     found = [route for part in parts for route in part.router.routes if isinstance(route, APIRoute)]
@@ -333,6 +342,7 @@ _TABLES: dict[str, Callable[[str], str]] = {
     "datasets": _datasets,
     "models": _models,
     "color_layers": _color_layers,
+    "color_names": _color_names,
     "routes": _routes,
     "commands": _commands,
 }

@@ -1,9 +1,11 @@
 """A red box is red from every side, in the middle, whole, and the same in every run."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from featurescape_jobs.rendering import cameras, color_names, symmetry
 from featurescape_jobs.rendering.cameras import Camera
@@ -293,7 +295,47 @@ def test_a_concave_polygon_leaves_its_notch_open(renderer: Renderer) -> None:
     ],
 )
 def test_the_eleven_basic_colors_have_their_names(color: tuple[int, int, int], name: str) -> None:
-    assert color_names.name_of(*color) == name
+    assert named(color) == name
+
+
+def named(color: Sequence[int]) -> str:
+    found = color_names.dominant(np.array([color], np.uint8))
+    assert found is not None
+    return found.name
+
+
+@pytest.mark.parametrize(
+    ("survey_name", "name"),
+    [
+        ("beige", "brown"),
+        ("tan", "brown"),
+        ("sand", "brown"),
+        ("cream", "white"),
+        ("ivory", "white"),
+        ("off white", "white"),
+        ("light grey", "gray"),
+        ("mustard", "yellow"),
+        ("navy", "blue"),
+        ("chocolate", "brown"),
+        ("salmon", "pink"),
+    ],
+)
+def test_named_colors_have_the_basic_term_that_people_would_say(
+    survey_name: str, name: str
+) -> None:
+    color = [round(255 * value) for value in to_rgb(f"xkcd:{survey_name}")]
+    assert named(color) == name
+
+
+def test_most_colors_of_the_survey_get_their_term_from_the_others() -> None:
+    survey = color_names.read_survey()
+    found = color_names.agreement(survey)
+    colors, agreeing = sum(one.colors for one in found), sum(one.agreeing for one in found)
+    assert colors == 577
+    assert agreeing / colors > 0.85
+    shuffled = np.random.default_rng(0).permutation(survey.terms)
+    by_chance = color_names.agreement(color_names.Survey(survey.oklab, shuffled))
+    assert sum(one.agreeing for one in by_chance) / colors < 0.3
 
 
 def test_the_dominant_color_is_that_of_most_pixels() -> None:

@@ -1,12 +1,13 @@
 """The color of a thing in one word: of the eleven basic color terms, the one that most of it has.
 
-A color with hardly any chroma in OKLab is black, gray or white by its lightness; any other is named by its hue,
-and where words differ within a hue (brown is a dark or dull orange, pink a light red) by lightness and chroma.
-Colors are taken without light and shade: the shaded side of a red box is red, not brown.
+A color has the term of the named color that is nearest to it in OKLab, of those that a survey found. A named color
+has the term that its name ends with, as "dark sea green" is green; `SYNONYMS` says which term stands for names
+like beige. Colors with hardly any chroma are black, gray or white by lightness alone, since the survey has few of
+them. Colors are taken without light and shade: the shaded side of a red box is red, not brown.
 
-Sources: B. Berlin and P. Kay, "Basic Color Terms", 1969 (the eleven terms); B. Ottosson, "A perceptual color
-space for image processing", 2020 (OKLab). The borders were set by looking at named colors of CSS and at
-furniture. Holds a table of 32,768 names and the pixels it is given.
+Sources: R. Munroe, "Color Survey Results", 2010 (222,500 people; its 949 named colors come with matplotlib);
+B. Berlin and P. Kay, "Basic Color Terms", 1969 (the eleven terms); B. Ottosson, "A perceptual color space for
+image processing", 2020 (OKLab). Holds a table of 32,768 names and the pixels it is given.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 NAMES = (
     "black",
@@ -30,43 +32,21 @@ NAMES = (
     "pink",
     "brown",
 )
-NEUTRAL_CHROMA = 0.03
-"""Below, a color is neutral; half as much again where its lightness is over 0.9, as ivory is white."""
-BLACK_LIGHTNESS, WHITE_LIGHTNESS = 0.32, 0.83
-"""A neutral color is black below the first and white from the second on."""
-DARK_LIGHTNESS = 0.2
-"""Below, a color is black whatever its hue."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """Colors of one name: a range of hue, and from which lightness and chroma on."""
-
-    name: str
-    hue_degrees: tuple[float, float]
-    lightness: float = 0.0
-    chroma: float = 0.0
-
-
-REGIONS = (
-    Region("pink", (0, 41), lightness=0.7),
-    Region("red", (0, 41), chroma=0.09),
-    Region("brown", (0, 41)),
-    Region("orange", (41, 85), lightness=0.62, chroma=0.13),
-    Region("yellow", (62, 100), lightness=0.9),
-    Region("yellow", (85, 115), lightness=0.68, chroma=0.08),
-    Region("yellow", (85, 115), lightness=0.85),
-    Region("brown", (41, 100)),
-    Region("green", (100, 115), chroma=0.08),
-    Region("brown", (100, 115)),
-    Region("green", (115, 188)),
-    Region("blue", (188, 285)),
-    Region("purple", (285, 322)),
-    Region("pink", (322, 360), lightness=0.6),
-    Region("red", (345, 360), chroma=0.09),
-    Region("purple", (322, 360)),
-)
-"""The first that a color is in names it."""
+SYNONYMS = {
+    "beige": "brown",
+    "cream": "white",
+    "eggshell": "white",
+    "ivory": "white",
+    "sand": "brown",
+    "tan": "brown",
+    "taupe": "brown",
+}
+"""Last words of names that are no basic terms, and which of them they are light or dull kinds of: our choice."""
+NEUTRAL_CHROMA = 0.02
+"""Below, a color is neutral."""
+BLACK_LIGHTNESS, WHITE_LIGHTNESS = 0.245, 0.9
+"""A neutral color is black below the first, halfway between the survey's almost black and dark gray, and white
+from the second on, just above its light gray."""
 _STEPS = 32
 _FROM_LINEAR = np.array(
     [
@@ -108,11 +88,70 @@ def dominant(pixels: NDArray[np.uint8]) -> Dominant | None:
     return Dominant(NAMES[first], share, f"#{red:02x}{green:02x}{blue:02x}")
 
 
-def name_of(red: int, green: int, blue: int) -> str:
-    """The name of a color, 0 to 255 each."""
-    found = dominant(np.array([[red, green, blue]], np.uint8))
-    assert found is not None
-    return found.name
+@dataclass(frozen=True)
+class Survey:
+    """P named colors that end with one of `NAMES` or of `SYNONYMS`."""
+
+    oklab: NDArray[np.float64]
+    """(P, 3)."""
+    terms: NDArray[np.int64]
+    """(P,) index into `NAMES`."""
+
+
+def read_survey() -> Survey:
+    """The survey's named colors, of which each ends with one color: "blue/green" is left out."""
+    from matplotlib.colors import XKCD_COLORS, to_rgb
+
+    found = {
+        color: term
+        for name, color in XKCD_COLORS.items()
+        if "/" not in name and (term := _term(name)) is not None
+    }
+    colors = np.array([to_rgb(color) for color in found]) * 255
+    return Survey(_oklab(colors), np.array(list(found.values())))
+
+
+def _term(name: str) -> int | None:
+    last = name.removeprefix("xkcd:").replace("grey", "gray").split()[-1]
+    term = SYNONYMS.get(last, last)
+    return NAMES.index(term) if term in NAMES else None
+
+
+def classify(
+    oklab: NDArray[np.float64], survey: Survey, *, leave_one_out: bool = False
+) -> NDArray[np.int64]:
+    """(Q,) index into `NAMES` of (Q, 3) colors.
+
+    Args:
+        oklab: the colors.
+        survey: the named ones.
+        leave_one_out: the colors are the survey's own, and none is its own neighbor.
+    """
+    _, nearest = KDTree(survey.oklab).query(oklab, k=[2 if leave_one_out else 1])
+    lightness, chroma = oklab[:, 0], np.hypot(oklab[:, 1], oklab[:, 2])
+    neutral = np.full(len(oklab), NAMES.index("gray"))
+    neutral[lightness < BLACK_LIGHTNESS] = NAMES.index("black")
+    neutral[lightness >= WHITE_LIGHTNESS] = NAMES.index("white")
+    return np.where(chroma < NEUTRAL_CHROMA, neutral, survey.terms[nearest[:, 0]])
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How many of the survey's colors of one term get it from the others."""
+
+    name: str
+    colors: int
+    agreeing: int
+
+
+def agreement(survey: Survey) -> list[Agreement]:
+    """Of every term, where no color is its own neighbor."""
+    found = classify(survey.oklab, survey, leave_one_out=True)
+    right = found == survey.terms
+    return [
+        Agreement(name, int((survey.terms == index).sum()), int(right[survey.terms == index].sum()))
+        for index, name in enumerate(NAMES)
+    ]
 
 
 @cache
@@ -120,21 +159,7 @@ def _table() -> NDArray[np.int64]:
     """Index of the name, for 32 steps of red, green and blue."""
     centers = (np.arange(_STEPS) + 0.5) * (256 / _STEPS)
     colors = np.stack(np.meshgrid(centers, centers, centers, indexing="ij"), axis=-1).reshape(-1, 3)
-    lightness, green_red, blue_yellow = _oklab(colors).T
-    chroma = np.hypot(green_red, blue_yellow)
-    hue = np.degrees(np.arctan2(blue_yellow, green_red)) % 360
-    names = np.full(len(colors), NAMES.index("gray"))
-    names[lightness >= WHITE_LIGHTNESS] = NAMES.index("white")
-    limit = np.where(lightness > 0.9, 1.5 * NEUTRAL_CHROMA, NEUTRAL_CHROMA)
-    is_colored = chroma >= limit
-    for region in reversed(REGIONS):
-        low, high = region.hue_degrees
-        inside = is_colored & (low <= hue) & (hue < high)
-        inside &= (lightness >= region.lightness) & (chroma >= region.chroma)
-        names[inside] = NAMES.index(region.name)
-    is_dark = np.where(is_colored, lightness < DARK_LIGHTNESS, lightness < BLACK_LIGHTNESS)
-    names[is_dark] = NAMES.index("black")
-    return names
+    return classify(_oklab(colors), read_survey())
 
 
 def _oklab(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
