@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from featurescape_jobs.captioning.grammar import (
@@ -24,6 +25,7 @@ from featurescape_jobs.captioning.nouns import noun_of, sides_of
 from featurescape_jobs.captioning.vocabulary import tokens
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.rendering import color_names
+from featurescape_jobs.rendering.cameras import Camera
 from featurescape_jobs.specs import DatasetSpec
 
 ARMCHAIR = Scene("armchair", "brown", "left", "slightly above")
@@ -102,11 +104,11 @@ def test_articles_go_by_the_sound(words: str, said: str) -> None:
     [
         (0, "front"),
         (44.9, "front"),
-        (45, "right"),
+        (45, "left"),
         (180, "back"),
-        (314.9, "left"),
+        (314.9, "right"),
         (315, "front"),
-        (-90, "left"),
+        (-90, "right"),
         (720, "front"),
     ],
 )
@@ -116,6 +118,18 @@ def test_the_side_follows_from_the_azimuth(azimuth: float, side: str) -> None:
         side, side
     )
     assert side_of(azimuth, "vase") is None
+
+
+@pytest.mark.parametrize("noun", ["car", "armchair", "woman"])
+def test_left_is_the_left_of_the_thing_itself(noun: str) -> None:
+    """Front +Z, up +Y: a driver's left hand points along up × front."""
+    front, up = np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0])
+    towards = {"front": front, "back": -front, "left": np.cross(up, front)}
+    towards["right"] = -towards["left"]
+    for azimuth in (0, 90, 180, 270):
+        side = side_of(azimuth, noun)
+        assert side is not None
+        assert Camera(azimuth, 0, 1).position == pytest.approx(towards[side], abs=1e-9)
 
 
 def test_a_bed_that_looks_alike_from_both_ends_has_its_front_where_other_beds_have_it() -> None:
@@ -140,7 +154,7 @@ def test_what_looks_alike_from_both_ends_and_is_nearly_square_has_no_sides(
 def test_a_box_with_a_lid_has_a_back() -> None:
     """Of a plain one, front and back look alike."""
     seen = [side_of(azimuth, "box", 1, 0.5) for azimuth in (0, 90, 180, 270)]
-    assert seen == ["front", "right", "back", "left"]
+    assert seen == ["front", "left", "back", "right"]
     assert side_of(0, "box", 1, 1.0) == "front"
     assert [side_of(azimuth, "box", 2, 0.5) for azimuth in (0, 90, 180)] == [
         "front",

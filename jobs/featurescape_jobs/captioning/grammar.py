@@ -2,9 +2,10 @@
 
 A `Scene` is color, noun, side and height; `phrases` writes it in five ways, ``a brown armchair seen from the left,
 slightly above``, and `parse` reads such a caption back, also one that a network wrote in lower case without
-commas. Of a person, the color is that of the clothes: ``a woman in black``. The side follows from the
-azimuth: 0 looks at the front, and ``from the right`` is what somebody sees who walks around the thing
-counterclockwise, as seen from above. Of what people know by front and side only (a table) the wider one is the
+commas. Of a person, the color is that of the clothes: ``a woman in black``. Sides are the thing's own, as of a
+car or of somebody who sits in the armchair and looks out of its front: with the front towards +Z and up +Y, its
+left is up × front, +X. The side that is seen follows from the azimuth of the camera, which is 0 in front and grows
+towards +X: 90 looks at the thing's left. Of what people know by front and side only (a table) the wider one is the
 front; a bed that looks alike from both ends has its front where other beds have it. Of what is round (a vase),
 or looks alike from both ends and is nearly square, nothing is said.
 
@@ -37,7 +38,8 @@ COLORS = (
     "brown",
 )
 """As the job `renders` names them."""
-SIDES = ("front", "right", "back", "left", "side")
+SIDES = ("front", "left", "back", "right", "side")
+"""The first four by azimuth, 90 degrees each."""
 HEIGHTS = ("below", "eye level", "slightly above", "high above")
 HEIGHT_LIMITS_DEGREES = (-7.5, 10.0, 35.0)
 """Elevations at which the next word begins."""
