@@ -6,10 +6,10 @@
 
 Each model is rendered from its four sides, at eye level, slightly above and high above. A captioner learns the
 captions that a grammar gives the views ("a brown armchair seen from the left, slightly above"), and describes
-models that it has not seen (splits test and combinations; the latter has pairs of color and noun that no model
-in training has). Its captions are read back by the grammar, and printed is how often noun, color, side and
-height are right, beside how often the best constant guess would be; BLEU-4; and how much more of the noun's
-attention lies on the object than if it were spread evenly over the picture.
+models that it has not seen (splits final, by which nothing was chosen, test, and combinations, which has pairs of
+color and noun that no model in training has). Its captions are read back by the grammar, and printed is how often
+noun, color, side and height are right, beside how often the best constant guess would be; BLEU-4; and how much
+more of the noun's attention lies on the object than if it were spread evenly over the picture.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ HOW = {
 """A picture shows one thing on white: attention is not asked to go everywhere. The last epoch is kept, since the
 held-out loss mostly tells how sure the captioner is of nouns that it does not know."""
 EPOCHS = 8
-SPLITS = ("test", "combinations")
+SPLITS = ("final", "test", "combinations")
 MIN_MODELS = 10
 """Nouns of fewer models are not counted, nor the sides of such things: there would be next to nothing to learn
 from, or to ask for."""

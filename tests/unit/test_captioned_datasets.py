@@ -496,15 +496,33 @@ def test_stamps_without_the_package_or_with_a_root_say_what_to_do(
         DATASETS["stamps"].check(DatasetSpec(name="stamps", root="/etc"))
 
 
+TOPICS = (
+    *("animals", "clothes", "food", "hobbies", "household", "medical", "military"),
+    *(
+        "naturalforces",
+        "people",
+        "plants",
+        "seasonal",
+        "space",
+        "sports",
+        "symbols",
+        "town",
+        "vehicles",
+    ),
+)
+
+
 @pytest.mark.data
 @pytest.mark.usefixtures("stamps")
 def test_785_of_the_stamps_have_a_caption() -> None:
     spec = DatasetSpec(name="stamps")
     listing = DATASETS["stamps"].freeze(spec)
-    found = list(listing.entries)
-    assert len(found) == 791
-    assert sum(bool(entry.captions) for entry in found) == 785
-    assert len(listing.classes) == 17
+    everything = list(listing.entries)
+    # Six stamps without captions are of the program's own package, which need not be installed.
+    found = [entry for entry in everything if not entry.example_id.startswith("cartoon/")]
+    assert len(found) == 785
+    assert all(entry.captions for entry in found)
+    assert set(listing.classes) - {"cartoon"} == set(TOPICS)
     assert said(found)["animals/marsupials/koala.png"] == ("A koala.",)
     reader = DATASETS["stamps"].open_reader(spec)
     assert all(reader.read(entry.locator).ndim in (2, 3) for entry in found[::40])
@@ -576,11 +594,11 @@ def test_every_view_of_a_rendering_says_noun_color_side_and_height(tmp_path: Pat
     ]
     scenes = [
         Scene("armchair", "brown", "front", "slightly above"),
-        Scene("armchair", "brown", "right", "below"),
+        Scene("armchair", "brown", "left", "below"),
         Scene("vase", "white", None, "slightly above"),
         Scene("vase", "white", None, "below"),
         Scene("chair", None, "front", "slightly above"),
-        Scene("chair", None, "right", "below"),
+        Scene("chair", None, "left", "below"),
     ]
     for entry, scene in zip(found, scenes, strict=True):
         assert len(set(entry.captions)) == 3
@@ -615,7 +633,7 @@ def test_no_model_is_in_two_splits_and_held_out_pairs_are_in_one_of_their_own(
     root = rendered(tmp_path, models)
     splits = {
         split: entries("renders", root, split=split)
-        for split in ("train", "val", "test", "combinations")
+        for split in ("train", "val", "test", "final", "combinations")
     }
     ids = {split: [entry.example_id for entry in found] for split, found in splits.items()}
     listed = [one for part in ids.values() for one in part]

@@ -85,7 +85,7 @@ class DatasetSpec(Spec):
     )
     split: Name = Field(
         default="all",
-        description="train, val, test or all, where the dataset has them; renders: also combinations.",
+        description="train, val, test or all, where the dataset has them; renders: also final and combinations.",
     )
     limit: int | None = Field(
         default=None,
