@@ -31,7 +31,9 @@ MAP_JOBS: frozenset[str] = frozenset({"tiles", "atlas"})
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    """Base of what is written by one version and read by others: fields that are not known are left out."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
 
 
 class ArtifactRef(_Record):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import socket
 import subprocess
 import sys
@@ -149,7 +150,8 @@ class BridgeProcess:
                 future.set_exception(BridgeLostError(f"the bridge ended: {self._last_words()}"))
 
     def _last_words(self) -> str:
-        self._output.seek(0)
+        size = self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, size - 4 * _SHOWN_CHARACTERS))
         text = self._output.read().decode(errors="replace").strip()
         return text[-_SHOWN_CHARACTERS:] or "without a word"
 

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
+from pydantic import ValidationError
 
 from featurescape.cache import Cache
 from featurescape.jobstore import JobStore
@@ -24,7 +25,7 @@ from featurescape_jobs.artifacts import MAP_JOBS, ColorLayerInfo, Manifest, MapI
 from featurescape_jobs.context import read_manifest
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader, SequenceReader
-from featurescape_jobs.errors import DatasetError, NotFoundError, RowError
+from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, RowError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import DatasetSpec
@@ -80,7 +81,10 @@ class Maps:
 
     def _read_manifest(self, job_id: str) -> Manifest:
         record = self.store.get(job_id)
-        manifest = read_manifest(self.storage, job_id) if record.status == "SUCCEEDED" else None
+        try:
+            manifest = read_manifest(self.storage, job_id) if record.status == "SUCCEEDED" else None
+        except ValidationError as error:
+            raise ArtifactError(f"manifest.json of {job_id} is damaged: {error}") from None
         if manifest is None:
             raise NotFoundError(f"job {job_id} is {record.status}: it has no artifact")
         return manifest
@@ -194,7 +198,7 @@ class Maps:
     def _encoded(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
         point = self._point(opened, row, ("locator", "attributes"))
         job_id = opened.features.job_id
-        spec = DatasetSpec.model_validate(opened.features.spec["dataset"])
+        spec = DatasetSpec.stored(opened.features.spec["dataset"])
         try:
             reader, lock = self._readers.get(job_id, lambda: (self._reader(spec), threading.Lock()))
             with lock:

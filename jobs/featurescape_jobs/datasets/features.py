@@ -162,7 +162,7 @@ class SequencesReader:
     def _source(self) -> Reader:
         """The reader of the dataset whose features these are."""
         if self._pictures is None:
-            spec = DatasetSpec.model_validate(_manifest(self._tree).spec["dataset"])
+            spec = DatasetSpec.stored(_manifest(self._tree).spec["dataset"])
             if spec.job is not None:
                 spec = spec.placed(f"{self._root.rpartition('/')[0]}/{spec.job}")
             self._pictures = datasets.DATASETS[spec.name].open_reader(spec)

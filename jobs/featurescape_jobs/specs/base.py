@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -61,6 +62,11 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
     )
+
+    @classmethod
+    def stored(cls, data: Mapping[str, Any]) -> Self:
+        """A spec out of a manifest: fields of a later version are left out, where a request refuses them."""
+        return cls.model_validate({name: data[name] for name in cls.model_fields if name in data})
 
 
 class DatasetSpec(Spec):
