@@ -39,7 +39,7 @@ from featurescape_jobs.specs import JOB_SPECS
 
 PAGES = Path(__file__).parent
 _MARKED = re.compile(r"(<!-- table ([A-Za-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_COMMON = ("title", "seed", "resources")
+_COMMON = ("title", "seed", "resources", "reuse")
 _DIMENSIONS = 7
 _LAYER = tables.LayerColumn("features", "…", "…", _DIMENSIONS)
 

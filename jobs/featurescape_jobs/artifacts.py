@@ -10,6 +10,7 @@
         work/                   shards and markers of every attempt; never read by users
         data/…                  files of the artifact, named by the manifest
         manifest.json           written last: the artifact exists if and only if this file does
+    <storage root>/reuse/       which job has computed what (`engine.reuse`)
 
 The base install has this module; it imports neither pyarrow nor numpy.
 """
@@ -186,6 +187,10 @@ class Manifest(_Record):
     )
     timings_seconds: dict[str, float] = Field(description="Stage → wall seconds.")
     details: dict[str, Any] = Field(description="What is special to the job type.")
+    reused_from: str | None = Field(
+        default=None,
+        description="The job that computed the artifact, of the same spec, input and code; null: this one.",
+    )
 
     def of_kind(self, kind: str) -> list[ArtifactRef]:
         """The files of one kind, in order."""

@@ -19,11 +19,12 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
 from featurescape_jobs.artifacts import Failure, Manifest, job_dir
 from featurescape_jobs.context import Outcome, RunContext, read_manifest
+from featurescape_jobs.engine.code_version import package_versions
+from featurescape_jobs.engine.reuse import begin_key, find, key_of, remember, take_over
 from featurescape_jobs.errors import FeaturescapeError, NotFoundError
 from featurescape_jobs.joblog import JobLog
 from featurescape_jobs.registry import Registry
@@ -33,10 +34,6 @@ from featurescape_jobs.storage import Storage
 BEAT_SECONDS = 2.0
 LEASE_SECONDS = 60.0
 """A driver that cannot show a sign of life for so long stops itself: another may have its job."""
-_VERSIONED = (
-    *("featurescape", "torch", "torchvision", "captum", "ray", "pyarrow", "openTSNE", "datashader"),
-    *("vtk", "trimesh"),
-)
 
 log = logging.getLogger("featurescape_jobs.run")
 
@@ -133,12 +130,40 @@ def execute(
             allowed_roots=assignment.allowed_roots,
         )
         with _heartbeat(context):
-            outcome = JOBS[spec.job].run(spec, context)
-            return _commit(spec, context, outcome)
+            return _reuse(spec, context) or _compute(spec, context)
     except Exception as error:
         if not _is_superseded(storage, job_id, attempt):
             _record_failure(storage, job_id, attempt, error)
         raise
+
+
+def _reuse(spec: AnyJobSpec, context: RunContext) -> Manifest | None:
+    """The same artifact of an earlier job, made this job's own; None where it is to be computed.
+
+    What a job needs is imported by the job: an artifact that is there already is found without that.
+    """
+    key = key_of(spec, context) if spec.reuse else None
+    found = None if key is None else find(context.storage, key, spec.job)
+    if found is None or _is_superseded(context.storage, context.job_id, context.attempt):
+        return None
+    try:
+        manifest = take_over(found, spec, context, context.storage.copy)
+    except (NotFoundError, OSError) as error:
+        log.warning("the artifact of %s cannot be used again: %s", found.job_id, error)
+        return None
+    if manifest is not None:
+        log.info("the same as %s, not computed again", manifest.reused_from)
+    return manifest
+
+
+def _compute(spec: AnyJobSpec, context: RunContext) -> Manifest | None:
+    began = begin_key(spec, context)
+    outcome = JOBS[spec.job].run(spec, context)
+    manifest = _commit(spec, context, outcome)
+    # Files that changed meanwhile have been read before or after it: then nobody knows what this is of.
+    if manifest is not None and began is not None and began == key_of(spec, context):
+        remember(context.storage, began, manifest)
+    return manifest
 
 
 def _commit(spec: AnyJobSpec, context: RunContext, outcome: Outcome) -> Manifest | None:
@@ -157,7 +182,7 @@ def _commit(spec: AnyJobSpec, context: RunContext, outcome: Outcome) -> Manifest
         seed=context.seed,
         inputs=context.inputs,
         created_at=datetime.now(UTC),
-        versions=_versions(),
+        versions=package_versions(),
         files=context.files,
         rows=outcome.rows,
         error_rows=outcome.error_rows,
@@ -177,16 +202,6 @@ def _is_superseded(storage: Storage, job_id: str, attempt: int) -> bool:
         return int(assigned.get("attempt", 0)) > attempt
     except (NotFoundError, ValueError):
         return False
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for package in _VERSIONED:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _record_failure(storage: Storage, job_id: str, attempt: int, error: Exception) -> None:

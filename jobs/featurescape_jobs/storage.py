@@ -8,6 +8,7 @@ of a finished buffer, or a multipart upload that is only completed when every by
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -208,6 +209,43 @@ class Storage:
                 stream.close()
         return written
 
+    def link(self, path: str, name: str) -> None:
+        """Let a committed local file be there under a second name too, without a copy of its bytes.
+
+        Raises:
+            OSError: the file system has no hard links, or the storage is no folder.
+            NotFoundError: there is no such file.
+        """
+        if not self.is_local:
+            raise OSError(errno.ENOTSUP, f"{self.root} has no links")
+        source, target = Path(self._full(path)), Path(self._full(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}{_STAGED}")
+        try:
+            os.link(source, temporary)
+            temporary.replace(target)
+        except FileNotFoundError:
+            raise NotFoundError(f"no file {path}", path=path) from None
+        finally:
+            temporary.unlink(missing_ok=True)  # of two names of one file, replace leaves both
+        _sync_folder(target.parent)
+
+    def copy(self, path: str, name: str) -> None:
+        """Let a committed file be there under a second name too, by a link where there are links.
+
+        In a bucket its own copy is used, at most 5 GB a file on S3. Raises ``OSError`` or `NotFoundError`.
+        """
+        if not self.is_local:
+            self._fs.copy_file(self._full(path), self._full(name))
+            return
+        try:
+            self.link(path, name)
+        except OSError:
+            target = Path(self._full(name))
+            with contextlib.closing(self.open(path)) as source, _atomic_file(target) as file:
+                while chunk := source.read(_CHUNK_BYTES):
+                    file.write(chunk)
+
     def delete(self, path: str) -> None:
         """Remove one file; it is fine if it is not there."""
         with contextlib.suppress(FileNotFoundError):
@@ -240,7 +278,12 @@ def _atomic_file(
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Let a name that is new in the folder outlive a loss of power."""
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -92,11 +92,13 @@ def _add_submitters(commands: Any) -> None:
     parser.add_argument("--perplexity", type=float, default=30, help="default 30")
     parser.add_argument("--seed", type=int, default=0, help="default 0")
     parser.add_argument("--title", help="a name for people")
+    parser.add_argument("--fresh", action="store_true", help="compute what is there already anew")
     parser.add_argument("--watch", action="store_true", help="wait and show progress")
     _add_client_options(parser)
     parser = _add(commands, _submit, "submit", "Submit a job from a JSON file.")
     parser.add_argument("file", help="the spec as JSON; - reads standard input")
     parser.add_argument("--key", help="idempotency key: the same key gives the same job")
+    parser.add_argument("--fresh", action="store_true", help="compute what is there already anew")
     parser.add_argument("--watch", action="store_true", help="wait and show progress")
     _add_client_options(parser)
 
@@ -167,6 +169,7 @@ def _map(options: argparse.Namespace) -> int:
             perplexity=options.perplexity,
             seed=options.seed,
             title=options.title,
+            reuse=not options.fresh,
         )
         if options.watch:
             watch(made.jobs, console=_err)
@@ -179,6 +182,8 @@ def _submit(options: argparse.Namespace) -> int:
     try:
         text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text()
         spec = json.loads(text)
+        if options.fresh and isinstance(spec, dict):
+            spec["reuse"] = False
     except (OSError, ValueError) as error:
         raise RequestError(f"{options.file}: {error}") from None
     with Client(options.url) as client:

@@ -105,6 +105,7 @@ class Client:
         perplexity: float = 30,
         seed: int = 0,
         title: str | None = None,
+        reuse: bool = True,
     ) -> Map:
         """Make a map: features → embedding → tiles as three chained jobs; returns at once.
 
@@ -117,11 +118,13 @@ class Client:
             perplexity: of the embedding; below a third of the examples.
             seed: of all three jobs.
             title: a name for people.
+            reuse: whether what earlier jobs made of the same files, with the same spec and code, is taken
+                instead of computing it again.
 
         Raises:
             SpecError: a field is wrong; nothing was submitted then.
         """
-        common = {"seed": seed, "title": title}
+        common = {"seed": seed, "title": title, "reuse": reuse}
         network = _model(model, training.id if isinstance(training, Job) else training)
         features = {**common, "job": "features", "model": network, "layers": layer}
         embedding = {**common, "job": "embedding", "perplexity": perplexity}

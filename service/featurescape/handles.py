@@ -90,6 +90,11 @@ class Job:
         return cast("int | None", self._state["error_rows"])
 
     @property
+    def reused_from(self) -> str | None:
+        """The earlier job whose artifact this is, of the same spec, input and code; None: its own."""
+        return cast("str | None", self._state.get("reused_from"))
+
+    @property
     def reason(self) -> FeaturescapeError | None:
         """Why it FAILED or was STOPPED, as the exception it would be; None otherwise."""
         found = self._state["reason"]

@@ -55,6 +55,7 @@ MIGRATIONS: tuple[str, ...] = (
         job_id    TEXT NOT NULL REFERENCES jobs (id)
     );
     """,
+    "ALTER TABLE jobs ADD COLUMN reused_from TEXT",
 )
 """The schema, step by step; ``PRAGMA user_version`` counts the steps a file has had."""
 
@@ -84,6 +85,8 @@ class JobRecord:
     created_at: float
     started_at: float | None
     ended_at: float | None
+    reused_from: str | None
+    """The job that computed the artifact, where it was not this one."""
 
     @property
     def terminal(self) -> bool:
@@ -103,6 +106,7 @@ class JobRecord:
             "progress": self.progress,
             "rows": self.rows,
             "error_rows": self.error_rows,
+            "reused_from": self.reused_from,
             "created_at": _iso(self.created_at),
             "started_at": _iso(self.started_at),
             "ended_at": _iso(self.ended_at),
@@ -274,12 +278,14 @@ class JobStore:
             (losses, record.id, record.attempt),
         )
 
-    def succeed(self, record: JobRecord, rows: int, error_rows: int) -> bool:
+    def succeed(
+        self, record: JobRecord, rows: int, error_rows: int, reused_from: str | None = None
+    ) -> bool:
         """RUNNING → SUCCEEDED: the commit point of a job."""
         return self._of_attempt(
-            "status = 'SUCCEEDED', ended_at = ?, rows = ?, error_rows = ?, reason = NULL,"
-            " kill_pending = submitted",
-            (time.time(), rows, error_rows),
+            "status = 'SUCCEEDED', ended_at = ?, rows = ?, error_rows = ?, reused_from = ?,"
+            " reason = NULL, kill_pending = submitted",
+            (time.time(), rows, error_rows, reused_from),
             record,
         )
 

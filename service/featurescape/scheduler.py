@@ -28,6 +28,7 @@ from featurescape.runner import (
     Submission,
 )
 from featurescape.settings import Settings
+from featurescape.taken_over import is_taken_over
 from featurescape_jobs.artifacts import Progress, job_dir
 from featurescape_jobs.errors import (
     ArtifactError,
@@ -216,7 +217,8 @@ class Scheduler:
         except ArtifactError as error:
             return self._store.fail(record, error)
         if manifest is not None:
-            return self._store.succeed(record, manifest.rows, manifest.error_rows)
+            done = manifest.rows, manifest.error_rows, manifest.reused_from
+            return self._store.succeed(record, *done)
         failure = failure_of(self._storage, record.id, record.attempt)
         if failure is None or record.stop_requested_at is not None:
             return False
@@ -360,6 +362,9 @@ class Scheduler:
 
     def _submit(self, record: JobRecord) -> None:
         cpus = self._assign(record, record.attempt)
+        if is_taken_over(self._storage, record):
+            self.wake()  # the next round finds the manifest
+            return
         submission = Submission(
             submission_id=_submission_id(record),
             job_id=record.id,

@@ -67,6 +67,8 @@ def job(state: dict[str, Any], manifest: Manifest | None, url: str) -> Table:
     if state["reason"]:
         why = f"{state['reason']['code']}: {state['reason']['message']}"
         table.add_row("reason", Text(printable_lines(why)))
+    if state.get("reused_from"):
+        table.add_row("result", Text(same_as(state["reused_from"])))
     for field, job_id in state["inputs"].items():
         table.add_row(_text(field), _text(job_id))
     progress = state["progress"]
@@ -91,6 +93,11 @@ def job(state: dict[str, Any], manifest: Manifest | None, url: str) -> Table:
         table.add_row("files", f"{len(manifest.files)}, {size / 1e6:,.1f} MB")
     table.add_row("page", _text(url))
     return table
+
+
+def same_as(job_id: str) -> str:
+    """What is said of a job whose artifact was there already."""
+    return f"the same as {job_id}, not computed again"
 
 
 def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:

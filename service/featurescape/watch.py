@@ -46,6 +46,8 @@ class Watched(Protocol):
     @property
     def passed_over(self) -> PassedOverFiles: ...
     @property
+    def reused_from(self) -> str | None: ...
+    @property
     def reason(self) -> FeaturescapeError | None: ...
     def refresh(self) -> object: ...
 
@@ -175,6 +177,8 @@ def _result(job: Watched) -> str:
     text = f"{job.rows or 0:,} examples"
     if errors:
         text += f", {errors:,} error row{'' if errors == 1 else 's'} (job.errors() lists them)"
+    if job.reused_from is not None:
+        text += f"; the same as {job.reused_from}, not computed again"
     try:
         passed_over = job.passed_over.summary()
     except FeaturescapeError:  # the job is done, whether or not this can be told now

@@ -27,11 +27,13 @@ LONG = {
     "dataset": {"name": "digits"},
     "model": {"name": "lenet"},
     "epochs": 1000,
+    "reuse": False,
 }
 SHORT = {
     "job": "features",
     "dataset": {"name": "digits"},
     "model": {"name": "lenet", "weights": "random"},
+    "reuse": False,
 }
 
 

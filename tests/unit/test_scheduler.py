@@ -14,6 +14,8 @@ from featurescape.runner import RunnerStatus, RunnerUnavailableError
 from featurescape.scheduler import Scheduler
 from featurescape.settings import Settings
 from featurescape_jobs.artifacts import ArtifactRef, job_dir
+from featurescape_jobs.context import RunContext
+from featurescape_jobs.engine.reuse import key_of, remember
 from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.storage import Storage
 from service_fakes import FEATURES_SPEC, Committer, FakeRunner
@@ -483,3 +485,59 @@ def test_a_stopped_job_out_of_reach_is_fenced_off(bench: Bench) -> None:
     assert bench.job(job_id).status == "STOPPED"
     assigned = json.loads(bench.storage.read(f"jobs/{job_id}/spec.json"))
     assert assigned["attempt"] == 2
+
+
+def embedded_before(bench: Bench) -> tuple[str, str]:
+    """Features, and an embedding of them that was computed here before."""
+    features = bench.submit()
+    bench.round()
+    bench.commit.finish(features)
+    embedding = bench.store.create(parse_spec({"job": "embedding", "features": features})).id
+    bench.round()
+    written = bench.storage.write(f"{job_dir(embedding)}/data/embedding.parquet", b"rows")
+    ref = ArtifactRef(
+        path="data/embedding.parquet", kind="embedding", size_bytes=4, sha256=written.sha256
+    )
+    manifest = bench.commit.manifest(embedding, [ref])
+    bench.round()
+    record = bench.job(embedding)
+    context = RunContext(bench.storage, embedding, 1, 0, record.inputs)
+    key = key_of(parse_spec(record.spec), context)
+    assert key is not None
+    remember(bench.storage, key, manifest)
+    return features, embedding
+
+
+def test_a_job_of_artifacts_only_is_answered_without_a_process(bench: Bench) -> None:
+    features, embedding = embedded_before(bench)
+    submitted = len(bench.runner.submissions)
+    spec = {"job": "embedding", "features": features}
+    again = bench.store.create(parse_spec({**spec, "title": "again"})).id
+    bench.round()
+    bench.round()
+    job = bench.job(again)
+    assert (job.status, job.rows, job.reused_from) == ("SUCCEEDED", 4, embedding)
+    assert job.to_json()["reused_from"] == embedding
+    assert len(bench.runner.submissions) == submitted
+    assert bench.storage.read(f"{job_dir(again)}/data/embedding.parquet") == b"rows"
+    assert bench.job(embedding).reused_from is None
+    for other in ({"reuse": False}, {"seed": 1}):
+        job_id = bench.store.create(parse_spec({**spec, **other})).id
+        bench.round()
+        assert bench.runner.submissions[-1].job_id == job_id
+        bench.commit.finish(job_id)
+
+
+def test_where_nothing_can_be_linked_the_job_gets_its_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, _ = embedded_before(bench)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links")
+
+    monkeypatch.setattr(Storage, "link", refuse)
+    again = bench.store.create(parse_spec({"job": "embedding", "features": features})).id
+    bench.round()
+    assert bench.runner.submissions[-1].job_id == again
+    assert bench.job(again).status == "RUNNING"

@@ -44,6 +44,11 @@ class DatasetCard(BaseModel):
     job: str | None = Field(
         default=None, description="Job type whose artifact can be the dataset, in place of a root."
     )
+    places: tuple[str, ...] = Field(
+        default=(),
+        exclude=True,
+        description="Where it is installed, if it takes no root: there its files are looked at.",
+    )
     rules: str = Field(
         default="",
         exclude=True,

@@ -22,6 +22,7 @@ from featurescape_jobs.datasets.tree import LocalTree, Tree, read_small
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 
+PLACES = ("/usr/share/tuxpaint/stamps", "/usr/local/share/tuxpaint/stamps")
 CARD = DatasetCard(
     name="stamps",
     title="Tux Paint's stamps",
@@ -29,8 +30,8 @@ CARD = DatasetCard(
     "tuxpaint-stamps-default.",
     needs_root=False,
     captions=True,
+    places=PLACES,
 )
-PLACES = ("/usr/share/tuxpaint/stamps", "/usr/local/share/tuxpaint/stamps")
 _OTHER_SIDE = re.compile(r"_(mirror|flip)$")
 _LOCALE = re.compile(rb"[A-Za-z_@.]+\.utf8=")
 _MAX_TEXT_BYTES = 64 << 10

@@ -33,6 +33,7 @@ from featurescape_jobs.specs.dreams import DreamsSpec
 from featurescape_jobs.specs.inside import ActivationsSpec, FiltersSpec, GradientsSpec
 from featurescape_jobs.specs.maps import MIN_EMBEDDED, EmbeddingSpec, TilesSpec
 from featurescape_jobs.specs.networks import FeaturesSpec, RendersSpec, TrainingSpec
+from featurescape_jobs.specs.places import installed_datasets, places
 from featurescape_jobs.specs.recurrent import DynamicsSpec, MatrixSpec
 from featurescape_jobs.specs.units import UnitsSpec
 
@@ -70,7 +71,9 @@ __all__ = [
     "UnitsSpec",
     "input_jobs",
     "input_kinds",
+    "installed_datasets",
     "parse_spec",
+    "places",
 ]
 
 AnyJobSpec = (

@@ -63,6 +63,9 @@ class Spec(BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
     )
 
+    places: ClassVar[tuple[str, ...]] = ()
+    """Fields that name a folder, file or address outside of the storage."""
+
     @classmethod
     def stored(cls, data: Mapping[str, Any]) -> Self:
         """A spec out of a manifest: fields of a later version are left out, where a request refuses them."""
@@ -71,6 +74,8 @@ class Spec(BaseModel):
 
 class DatasetSpec(Spec):
     """Which examples: a dataset of the catalog and where it lies."""
+
+    places: ClassVar[tuple[str, ...]] = ("root",)
 
     name: Name = Field(description="A dataset of the catalog: digits, mnist, images, …")
     root: str | None = Field(
@@ -156,6 +161,8 @@ class RecurrentSpec(Spec):
 class EncoderSpec(Spec):
     """The network whose activations a captioner looks at."""
 
+    places: ClassVar[tuple[str, ...]] = ("weights",)
+
     name: Name = Field(
         default="efficientnet_lite0", description="A model of the catalog that reads pictures."
     )
@@ -239,6 +246,8 @@ class CaptionerSpec(Spec):
 
 class ModelSpec(Spec):
     """Which network, and with which weights."""
+
+    places: ClassVar[tuple[str, ...]] = ("weights",)
 
     name: Name = Field(description="A model of the catalog: lenet, row_lstm, efficientnet_lite0, …")
     weights: str = Field(
@@ -324,4 +333,9 @@ class BaseJobSpec(Spec):
     )
     resources: Resources = Field(
         default_factory=Resources, description="Worker processes and threads."
+    )
+    reuse: bool = Field(
+        default=True,
+        description="Whether an artifact of the same spec, input and code, where there is one, is taken "
+        "instead of computing it again.",
     )

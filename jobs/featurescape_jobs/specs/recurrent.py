@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,8 @@ MatrixRow = Annotated[tuple[float, ...], Field(min_length=1, max_length=MAX_SIDE
 
 class MatrixSpec(Spec):
     """A square matrix of a linear recurrence: written out, or a tensor of a file."""
+
+    places: ClassVar[tuple[str, ...]] = ("file",)
 
     name: Name = Field(description="What it is called in tables and plots.")
     values: Annotated[tuple[MatrixRow, ...], Field(min_length=1, max_length=MAX_SIDE)] | None = (

@@ -33,6 +33,8 @@ export interface Job {
   progress: Progress | null;
   rows: number | null;
   error_rows: number | null;
+  /** The job that computed the artifact, where it was an earlier one. */
+  reused_from?: string | null;
   created_at: string;
   started_at: string | null;
   ended_at: string | null;

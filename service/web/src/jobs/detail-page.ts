@@ -10,7 +10,7 @@ import { elapsedSeconds, formatAgo, formatDuration, joined, plural } from "../li
 import { icon } from "../lib/icons";
 import { describeJob } from "./describe";
 import { filesBlock, inputsBlock, qualityBlock, specBlock, timingsBlock } from "./detail-parts";
-import { pageHead, ProgressBar, reasonLine, StatusChip } from "./parts";
+import { pageHead, ProgressBar, reasonLine, reuseLine, StatusChip } from "./parts";
 import { poll } from "./poll";
 
 const LOG_BYTES = 16_384;
@@ -65,7 +65,7 @@ class JobView {
     const key = JSON.stringify([job.status, job.reason, errors]);
     if (key === this.shown) return;
     this.shown = key;
-    fill(this.notes, reasonLine(job), errors > 0 && h("p", { class: "warning", testid: "error-rows" }, `${plural(errors, "example")} could not be read; errors.parquet says why`));
+    fill(this.notes, reasonLine(job), reuseLine(job), errors > 0 && h("p", { class: "warning", testid: "error-rows" }, `${plural(errors, "example")} could not be read; errors.parquet says why`));
     fill(this.actions, this.action(job));
   }
 

@@ -103,3 +103,10 @@ export function emptyState(): HTMLElement {
     h("p", { class: "faint" }, "It appears here as soon as it is submitted."),
   );
 }
+
+/** Whose artifact a job has that was not computed again. */
+export function reuseLine(job: Job): HTMLElement | null {
+  if (!job.reused_from) return null;
+  const link = h("a", { href: `/jobs/${encodeURIComponent(job.reused_from)}` }, h("code", {}, job.reused_from));
+  return h("p", { class: "faint", testid: "reused-from" }, "The same as ", link, ", not computed again");
+}
