@@ -25,7 +25,12 @@ from featurescape_jobs.artifacts import Failure, Manifest, job_dir
 from featurescape_jobs.context import Outcome, RunContext, read_manifest
 from featurescape_jobs.engine.code_version import package_versions
 from featurescape_jobs.engine.reuse import begin_key, find, key_of, remember, take_over
-from featurescape_jobs.errors import FeaturescapeError, NotFoundError
+from featurescape_jobs.errors import (
+    FeaturescapeError,
+    NotFoundError,
+    StorageFullError,
+    is_full,
+)
 from featurescape_jobs.joblog import JobLog
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import JOB_ID_PATTERN, AnyJobSpec, parse_spec
@@ -209,6 +214,9 @@ def _record_failure(storage: Storage, job_id: str, attempt: int, error: Exceptio
         failure = Failure(
             attempt=attempt, code=error.code, message=error.message, detail=error.detail
         )
+    elif isinstance(error, OSError) and is_full(error):
+        message = f"the storage is full: {error}"[:2000]
+        failure = Failure(attempt=attempt, code=StorageFullError.code, message=message)
     else:
         message = f"{type(error).__name__}: {error}"[:2000]
         failure = Failure(attempt=attempt, code="internal", message=message)
@@ -220,7 +228,8 @@ def _record_failure(storage: Storage, job_id: str, attempt: int, error: Exceptio
 def _heartbeat(context: RunContext) -> Any:
     """Show a sign of life every two seconds.
 
-    Ends the process if storage has not taken one for long, or if a later attempt has the job.
+    Ends the process if storage has not taken one for long for another reason than that it is full, or if a
+    later attempt has the job.
     """
     done = threading.Event()
 
@@ -234,6 +243,8 @@ def _heartbeat(context: RunContext) -> Any:
                 last = time.monotonic()
             except OSError as error:
                 log.warning("no sign of life written: %s", error)
+                if is_full(error):  # the service counts no lease while nothing can be written
+                    last = time.monotonic()
                 if time.monotonic() - last > LEASE_SECONDS:
                     _give_up()
 

@@ -1,14 +1,17 @@
-"""What an attempt at a job has left in storage: its manifest, its failure, its progress.
+"""What an attempt at a job finds in storage, and what it has left there: manifest, failure, progress, log.
 
-Nothing here is believed before it is checked: files may be damaged, or of an attempt that has been given up.
+Nothing it has left is believed before it is checked: files may be damaged, or of an attempt that has been
+given up.
 """
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import ValidationError
 
+from featurescape.jobstore import JobRecord
 from featurescape_jobs.artifacts import Failure, Manifest, Progress, job_dir
 from featurescape_jobs.context import read_manifest
 from featurescape_jobs.errors import (
@@ -20,6 +23,21 @@ from featurescape_jobs.errors import (
 from featurescape_jobs.storage import Storage
 
 _THREADS = 8
+
+
+def assign(
+    storage: Storage, record: JobRecord, attempt: int, roots: tuple[str, ...], threads: int
+) -> None:
+    """Write the request for an attempt, which ends drivers of earlier ones; raises ``OSError``."""
+    body = {
+        "job_id": record.id,
+        "attempt": attempt,
+        "spec": record.spec,
+        "inputs": record.inputs,
+        "allowed_roots": list(roots),
+        "threads": threads,
+    }
+    storage.write(f"{job_dir(record.id)}/spec.json", json.dumps(body).encode())
 
 
 def manifest_of(storage: Storage, job_id: str) -> Manifest | None:
@@ -63,3 +81,11 @@ def progress_of(storage: Storage, job_id: str, attempt: int) -> Progress | None:
     except (NotFoundError, ValidationError):
         return None
     return progress if progress.attempt == attempt else None
+
+
+def log_of(storage: Storage, job_id: str) -> str:
+    """The job's log as it lies in storage, or a word that there is none."""
+    try:
+        return storage.read(f"{job_dir(job_id)}/job.log").decode(errors="replace")
+    except NotFoundError:
+        return "(no log)"

@@ -11,30 +11,28 @@ that never steps. Memory: the records of the jobs that are not terminal.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
 
-from featurescape.attempts import failure_of, manifest_of, progress_of
+from featurescape.attempts import assign, failure_of, log_of, manifest_of, progress_of
 from featurescape.elapsed import Elapsed, Rounds
 from featurescape.jobstore import JobRecord, JobStore
+from featurescape.room import Room, waiting_for_room
 from featurescape.runner import (
     JobRunner,
-    RunnerStatus,
     RunnerUnavailableError,
     Submission,
 )
 from featurescape.settings import Settings
 from featurescape.taken_over import is_taken_over
-from featurescape_jobs.artifacts import Progress, job_dir
+from featurescape_jobs.artifacts import Progress
 from featurescape_jobs.errors import (
     ArtifactError,
     FeaturescapeError,
     InputJobError,
-    NotFoundError,
     RequestError,
     ServiceUnavailableError,
     StorageFullError,
@@ -53,7 +51,6 @@ _RECONNECT_SECONDS = 3.0
 _CLOSE_SECONDS = 30.0
 _SILENCE_SECONDS = 10.0
 """A driver shows a sign of life every two seconds, unless it or its storage is in trouble."""
-_PROBE = "service.probe"
 _PAST = {"FAILED": "failed", "STOPPED": "was stopped"}
 
 
@@ -82,6 +79,7 @@ class Scheduler:
         self._runner = runner
         self._clock = clock
         self._elapsed = Elapsed(clock)
+        self._room = Room(storage, self._elapsed)
         self._said: dict[str, str] = {}
         """What the log has on each matter: it is said again only when it changes."""
         self._wake = threading.Event()
@@ -140,7 +138,9 @@ class Scheduler:
         for record in ended:
             self._guarded(record.id, self._kill, record)
         self._dispatch()
-        self._elapsed.keep(record.id for record in (*running, *ended))
+        kept = {record.id for record in (*running, *ended)}
+        self._elapsed.keep(kept)
+        self._room.keep(kept)
         self.storage_problem = self._trouble
         self.rounds.complete()
 
@@ -206,6 +206,9 @@ class Scheduler:
     def _reconcile(self, record: JobRecord) -> None:
         if self._settled(record):
             return
+        if self._room.awaited_by(record) and record.stop_requested_at is None:
+            self._wait_for_room(record)
+            return
         progress = self._keep_progress(record)
         if record.stop_requested_at is not None or self.problem is None:
             self._ask_runner(record, progress)
@@ -222,12 +225,21 @@ class Scheduler:
         failure = failure_of(self._storage, record.id, record.attempt)
         if failure is None or record.stop_requested_at is not None:
             return False
+        if self._room.was_missing(record, failure):
+            return False
         return self._store.fail(record, failure)
+
+    def _wait_for_room(self, record: JobRecord) -> None:
+        """Start a job again whose attempt ended for want of room, once there is some."""
+        if self._room.is_back(record):
+            self._store.requeue(record, record.losses)
+            return
+        self._show(record, waiting_for_room(record))
 
     def _keep_progress(self, record: JobRecord) -> Progress | None:
         progress = progress_of(self._storage, record.id, record.attempt)
-        if progress is not None and progress.model_dump() != record.progress:
-            self._store.set_progress(record, progress)
+        if progress is not None:
+            self._show(record, progress)
         return progress
 
     def _ask_runner(self, record: JobRecord, progress: Progress | None) -> None:
@@ -245,25 +257,23 @@ class Scheduler:
         elif status.ended:
             self._lost(record, f"its process ended ({status.state})")
         elif status.state == "PENDING":
-            self._show_waiting(record, status)
+            why = status.message.partition(". ")[0]
+            self._show(record, Progress(attempt=record.attempt, stage=_WAITING, message=why))
         elif self._stalled(record, progress):
             self._runner.stop(_submission_id(record))
             seconds = self._settings.lease_seconds
             self._lost(record, f"no sign of life for {seconds:.0f} seconds")
 
-    def _show_waiting(self, record: JobRecord, status: RunnerStatus) -> None:
-        why = status.message.partition(". ")[0]
-        waiting = Progress(attempt=record.attempt, stage=_WAITING, message=why)
-        if waiting.model_dump() != record.progress:
-            self._store.set_progress(record, waiting)
+    def _show(self, record: JobRecord, progress: Progress) -> None:
+        if progress.model_dump() != record.progress:
+            self._store.set_progress(record, progress)
 
     def _stalled(self, record: JobRecord, progress: Progress | None) -> bool:
         """Whether the attempt's lease is over. It stands still while nobody can write to the storage."""
         mark = (record.attempt, -1 if progress is None else progress.sequence)
         if self._elapsed.seconds(record.id, "silence", mark) > _SILENCE_SECONDS:
             try:
-                self._storage.write(f"{job_dir(record.id)}/{_PROBE}", b"")
-                self._storage.delete(f"{job_dir(record.id)}/{_PROBE}")
+                self._room.probe(record.id)
             except OSError:
                 self._elapsed.restart(record.id, "lease")
                 raise
@@ -272,6 +282,10 @@ class Scheduler:
     def _lost(self, record: JobRecord, why: str) -> None:
         """The attempt is gone without manifest or failure: once more, or never again."""
         if self._settled(record):  # it may have written its last word since we looked
+            return
+        if self._room.was_missing(record, None):
+            self._say(record.id, f"attempt {record.attempt}: {why}, with the storage full")
+            self._wait_for_room(record)
             return
         losses = record.losses + 1
         log.warning("job %s, attempt %d: %s", record.id, record.attempt, why)
@@ -287,12 +301,7 @@ class Scheduler:
             text = self._runner.log(_submission_id(record))
         except RunnerUnavailableError:
             text = ""
-        if not text:
-            try:
-                raw = self._storage.read(f"{job_dir(record.id)}/job.log")
-            except NotFoundError:
-                raw = b"(no log)"
-            text = raw.decode(errors="replace")
+        text = text or log_of(self._storage, record.id)
         return "\n".join(text.splitlines()[-_LOG_LINES:])[-4000:]
 
     # -- stopping ------------------------------------------------------------------------------
@@ -383,15 +392,7 @@ class Scheduler:
     def _assign(self, record: JobRecord, attempt: int) -> int:
         """Write the request for an attempt, which ends drivers of earlier ones; the CPUs it gets."""
         cpus = min(JOBS[record.job].driver_cpus, self._settings.driver_cap)
-        body = {
-            "job_id": record.id,
-            "attempt": attempt,
-            "spec": record.spec,
-            "inputs": record.inputs,
-            "allowed_roots": list(self._settings.roots),
-            "threads": max(1, cpus),
-        }
-        self._storage.write(f"{job_dir(record.id)}/spec.json", json.dumps(body).encode())
+        assign(self._storage, record, attempt, self._settings.roots, max(1, cpus))
         return cpus
 
 

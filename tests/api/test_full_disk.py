@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,41 +10,29 @@ import pytest
 
 from service_fakes import FEATURES_SPEC
 from service_process import ServiceProcess, wait_for
+from small_disk import fill, on_small_disk, seen_by
 
 _DISK_BYTES = 2_000_000
 
 
 @pytest.fixture
-def on_small_disk(tmp_path: Path) -> Iterator[ServiceProcess]:
+def service(tmp_path: Path) -> Iterator[ServiceProcess]:
     """A service whose storage is a file system of two megabytes that only it can see."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = f'mount -t tmpfs -o size={_DISK_BYTES} none {disk} && exec "$@"'
-    flags = "-m" if os.geteuid() == 0 else "-rm"
-    before = ["unshare", flags, "sh", "-c", mount, "sh"]
-    if shutil.which("unshare") is None or subprocess.run([*before, "true"]).returncode != 0:
-        pytest.skip("needs a mount namespace (unshare), which this machine does not give")
-    with ServiceProcess(disk / "storage", before=before, poll_seconds="0.05") as service:
-        yield service
-
-
-def _fill(path: Path) -> None:
-    """Write to a file until its disk is full."""
-    with path.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
-        while True:
-            ballast.write(bytes(4096))
+    before = on_small_disk(disk, _DISK_BYTES)
+    with ServiceProcess(disk / "storage", before=before, poll_seconds="0.05") as running:
+        yield running
 
 
 def test_a_full_disk_is_named_and_work_goes_on_when_there_is_room(
-    on_small_disk: ServiceProcess,
+    service: ServiceProcess,
 ) -> None:
-    service = on_small_disk
     assert service.process is not None
-    # The mount is in the process's own name space.
-    disk = Path(f"/proc/{service.process.pid}/root{service.storage.parent}")
+    disk = seen_by(service.process.pid, service.storage.parent)
     before = service.http.post("/v1/jobs", json=FEATURES_SPEC)
     assert before.status_code == 202
-    _fill(disk / "ballast")
+    fill(disk / "ballast")
     answers = [service.http.post("/v1/jobs", json=FEATURES_SPEC) for _ in range(40)]
     refused = [answer for answer in answers if answer.status_code != 202]
     assert {answer.status_code for answer in refused} <= {507, 503}

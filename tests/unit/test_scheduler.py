@@ -6,6 +6,7 @@ import errno
 import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -19,6 +20,14 @@ from featurescape_jobs.engine.reuse import key_of, remember
 from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.storage import Storage
 from service_fakes import FEATURES_SPEC, Committer, FakeRunner
+
+
+class Disk(NamedTuple):
+    """What `shutil.disk_usage` gives."""
+
+    total: int
+    used: int
+    free: int
 
 
 class Bench:
@@ -378,6 +387,59 @@ def test_a_job_whose_request_cannot_be_written_is_started_once_there_is_room(
     monkeypatch.setattr(bench.storage, "write", write)
     bench.round()
     assert [each.attempt for each in bench.runner.submissions] == [1]
+
+
+def test_a_job_that_ended_for_want_of_room_goes_on_when_there_is_some(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featurescape.room.shutil.disk_usage", lambda _: Disk(1000, 960, 40))
+    job_id = bench.submit()
+    bench.round()
+    bench.commit.failure(job_id, 1, "storage_full", "the storage is full")
+    bench.end(job_id)
+    for _ in range(5):
+        bench.now += 60
+        bench.round()
+    job = bench.job(job_id)
+    assert (job.status, job.attempt, job.reason) == ("RUNNING", 1, None)
+    assert job.progress is not None
+    assert job.progress["stage"] == "storage full"
+    monkeypatch.setattr("featurescape.room.shutil.disk_usage", lambda _: Disk(1000, 900, 100))
+    bench.round()
+    assert (bench.job(job_id).attempt, bench.job(job_id).losses) == (2, 0)
+
+
+def test_a_driver_that_dies_while_the_storage_is_full_is_no_loss(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit()
+    bench.round()
+    write = bench.storage.write
+
+    def full(path: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bench.storage, "write", full)
+    bench.end(job_id)
+    for _ in range(3):
+        bench.now += 60
+        bench.round()
+    assert (bench.job(job_id).status, bench.job(job_id).attempt) == ("RUNNING", 1)
+    monkeypatch.setattr(bench.storage, "write", write)
+    bench.round()
+    assert (bench.job(job_id).attempt, bench.job(job_id).losses) == (2, 0)
+
+
+def test_a_job_that_waits_for_room_can_be_stopped(bench: Bench) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.commit.failure(job_id, 1, "storage_full", "the storage is full")
+    bench.end(job_id)
+    bench.round()
+    assert bench.job(job_id).status == "RUNNING"
+    bench.store.request_stop(job_id)
+    bench.round()
+    assert bench.job(job_id).status == "STOPPED"
 
 
 def test_a_round_that_fails_leaves_its_age_and_reason(bench: Bench) -> None:
