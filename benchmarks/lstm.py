@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from harness import Timings, interleave, print_table
@@ -37,15 +38,16 @@ from harness import Timings, interleave, print_table
 from featurescape_jobs import features
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets.mnist import read_idx
-from featurescape_jobs.execution import smallest_cosine
+from featurescape_jobs.fidelity import Fidelity, fidelity
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import build_random
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec, ModelSpec, Resources
 from featurescape_jobs.storage import Storage
 
-MIN_COSINE = 0.999
 PEER_BATCH = 64
 SHARD_SIZE = 8192
+SAMPLE = 1000
+"""Examples whose features are compared."""
 """About a third of a second of work: at 2,048 a worker would wait for the disk half as long as it works."""
 SPLITS = {"train": 60_000, "t10k": 10_000}
 
@@ -68,10 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compare(options: argparse.Namespace) -> int:
     outcome, context = run_ours(options)
     run_peer(options)  # both are warm now
-    smallest = lowest_cosine(outcome, context, options.folder / "peer.parquet")
-    print(f"smallest cosine to the loop {smallest:.6f}, {outcome.error_rows} errors")
-    if smallest < MIN_COSINE or outcome.error_rows:
-        print(f"quality: cosine below {MIN_COSINE} or rows missing, so no ratio")
+    found = quality(outcome, context, options.folder / "peer.parquet")
+    print(f"against the loop: {found.to_json()}, {outcome.error_rows} errors")
+    if not found.passes or outcome.error_rows:
+        print("quality: other features than the loop's or rows missing, so no ratio")
         return 1
     timings = interleave(lambda: run_peer(options), lambda: run_ours(options), options.repeats)
     print(f"execution: {outcome.details['execution']}")
@@ -128,19 +130,15 @@ def run_peer(options: argparse.Namespace) -> None:
     frame.to_parquet(options.folder / "peer.parquet")
 
 
-def lowest_cosine(outcome: Outcome, context: RunContext, target: Path) -> float:
-    """The smallest cosine over all examples; -1 where the two are not as many."""
+def quality(outcome: Outcome, context: RunContext, target: Path) -> Fidelity:
+    """Of a thousand examples, evenly spread; the gate's controls are in tests/unit/test_fidelity.py."""
     plain = pq.read_table(target)["features"].combine_chunks().flatten().to_numpy()
-    plain = plain.reshape(-1, outcome.details["dimensions"])
-    smallest, start = 1.0, 0
-    for file in context.files:
-        if file.kind == "features":
-            table = context.storage.read_table(context.path(file.path), ["features"])
-            ours = table["features"].combine_chunks().flatten().to_numpy()
-            ours = ours.reshape(-1, plain.shape[1])
-            stop = start + len(ours)
-            smallest, start = min(smallest, smallest_cosine(ours, plain[start:stop])), stop
-    return smallest if start == len(plain) else -1.0
+    files = [file for file in context.files if file.kind == "features"]
+    tables = [context.storage.read_table(context.path(file.path), ["features"]) for file in files]
+    ours = pa.concat_tables(tables)["features"].combine_chunks().flatten().to_numpy()
+    step = -(-outcome.rows // SAMPLE)
+    pair = (part.reshape(-1, outcome.details["dimensions"])[::step] for part in (ours, plain))
+    return fidelity(*pair)
 
 
 def _print_speeds(timings: Timings, rows: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -15,6 +17,19 @@ def worker_device() -> torch.device:
     CUDA_VISIBLE_DEVICES outside of Ray.
     """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_kind(device: torch.device) -> str:
+    """The kind of a device, of which all have the same kernels: a GPU's or a processor's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """How a network is run: as it is, folded and fused, that in bfloat16, or compiled; the same for a whole job.
 
-A worker that finds no choice measures some of its first batch in every mode, and takes the fastest whose
-features keep a cosine of `MIN_COSINE` to those of the plain network. That holds for the whole job
-(`job_mode`). Small jobs are run as they are, and only large ones are compiled.
+A worker that finds no choice measures every mode on a sample of the job, and takes the fastest whose features keep
+what those of the plain network say (`fidelity`). That holds for the whole job, and for later ones of the same
+network, layers and kind of device (`job_mode`): how fast a mode was found to be depends on what else the machine
+did. Small jobs are run as they are, and only large ones are compiled.
 
-Memory: while it measures, the weights once for every mode; then those of the mode alone.
+Memory: while it measures, the weights once for every mode and the sample; then those of the mode alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, cast
 
@@ -22,29 +23,30 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 
+from featurescape_jobs import fidelity
+from featurescape_jobs.devices import device_kind
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.fidelity import Features, Fidelity
 from featurescape_jobs.fusion import can_fuse, fuse, fused_convolutions
 from featurescape_jobs.graphs import NoGraphError, cut, first_tensor, fold
-from featurescape_jobs.job_mode import JobMode
-from featurescape_jobs.networks import Capture, LoadedNetwork, pool
+from featurescape_jobs.job_mode import JobMode, key_of
+from featurescape_jobs.networks import Capture, LoadedNetwork, pool, state_sha256
 from featurescape_jobs.tables import LayerColumn
 
 Mode = Literal["float32", "folded", "bfloat16", "compiled"]
 MODES: tuple[Mode, ...] = ("float32", "folded", "bfloat16", "compiled")
 
-MIN_COSINE = 0.999
 MIN_GAIN = 1.1
 """A mode is taken for being faster by this factor: below it, the more exact one is."""
 MIN_BATCHES = 8
-"""Batches per worker below which measuring costs more than it can save."""
-PROBE = 8
-"""Examples that modes are measured with, where these take longer than `_TIMED_SECONDS`; else a batch."""
+"""Batches of a job below which measuring costs more than it can save."""
+MAX_SAMPLE = 256
+"""Pictures that modes are measured on, at most."""
 COMPILE_WORTH_SECONDS = 180.0
 """Work left per worker from which on compiling (20 to 60 seconds) pays."""
 _TIMED_SECONDS = 0.25
+_KEY_VERSION = 1
 
-Features = NDArray[np.float32] | list[NDArray[np.float32]]
-"""(N, D), or of every step a list of N × (T, D)."""
 Runner = Callable[[NDArray[np.float32]], Sequence[Features]]
 """Normalized pictures (N, C, H, W) to the features of each layer."""
 
@@ -66,18 +68,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Measured:
-    """One mode on the first batch."""
+    """One mode on a sample of the job."""
 
     mode: Mode
     examples_per_second: float = 0.0
-    cosine: float = 0.0
-    """Smallest of the batch, to the features of the plain network."""
+    fidelity: Fidelity | None = None
+    """To the features of the plain network."""
     problem: str = ""
     """Why it was not measured or cannot be used."""
 
     @property
     def usable(self) -> bool:
-        return not self.problem and self.cosine >= MIN_COSINE
+        return not self.problem and self.fidelity is not None and self.fidelity.passes
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,21 @@ class Choice:
 
     mode: Mode
     measured: tuple[Measured, ...] = field(default=())
+    sample: int = 0
+    """Examples that it was measured on."""
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest."""
         rows = [
             {
-                **asdict(row),
+                "mode": row.mode,
                 "examples_per_second": round(row.examples_per_second, 1),
-                "cosine": round(row.cosine, 6),
+                **(row.fidelity.to_json() if row.fidelity else {}),
+                "problem": row.problem,
             }
             for row in self.measured
         ]
-        return {"mode": self.mode, "measured": rows}
+        return {"mode": self.mode, "measured": rows, "sample": self.sample}
 
 
 def build(target: Target, mode: Mode) -> Runner:
@@ -198,91 +203,120 @@ def _runner(target: Target, run: Callable[[torch.Tensor], Any], dtype: torch.dty
     return features
 
 
-def smallest_cosines(found: Sequence[Features], plain: Sequence[Features]) -> float:
-    """The smallest cosine of corresponding rows in any layer."""
-    pairs = zip(found, plain, strict=True)
-    return min(smallest_cosine(_rows(a), _rows(b)) for a, b in pairs)
+@dataclass(frozen=True)
+class Sample:
+    """What modes are measured on: pictures of the job, and how many at a time its batches have."""
+
+    inputs: NDArray[np.float32]
+    """(S, C, H, W), normalized."""
+    batch_size: int
+
+    def run(self, run: Runner) -> list[Features]:
+        """The features of each layer of all, batch by batch."""
+        starts = range(0, len(self.inputs), self.batch_size)
+        parts = [run(self.inputs[at : at + self.batch_size]) for at in starts]
+        return [joined(of_layer) for of_layer in zip(*parts, strict=True)]
+
+    @property
+    def timed(self) -> NDArray[np.float32]:
+        """The first batch."""
+        return self.inputs[: self.batch_size]
 
 
-def _rows(features: Features) -> NDArray[np.float32]:
-    return np.concatenate(features) if isinstance(features, list) else features
+def joined(parts: Sequence[Features]) -> Features:
+    """The features of several batches as those of one."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], list):
+        return [steps for part in parts for steps in part]
+    return np.concatenate([np.asarray(part) for part in parts])
 
 
-def smallest_cosine(found: NDArray[np.float32], plain: NDArray[np.float32]) -> float:
-    """The smallest cosine of corresponding rows; -1 where one is not finite or all zero alone."""
-    if found.shape != plain.shape or not (np.isfinite(found).all() and np.isfinite(plain).all()):
-        return -1.0
-    a, b = found.astype(np.float64), plain.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    both_zero = ~a.any(axis=1) & ~b.any(axis=1)
-    cosines = np.where(lengths > 0, (a * b).sum(axis=1) / np.where(lengths > 0, lengths, 1), -1.0)
-    return float(np.where(both_zero, 1.0, cosines).min())
+@dataclass(frozen=True)
+class Work:
+    """How much there is to do."""
+
+    examples: int
+    """Of the whole job: whether it is measured does not depend on the workers."""
+    workers: int = 1
+
+    @property
+    def of_a_worker(self) -> float:
+        return self.examples / self.workers
+
+
+def key_of_choice(target: Target, state: str, work: Work) -> str:
+    """Name of what is measured for a network, its layers and a kind of device.
+
+    Jobs of about the same size share it (within a factor of four): compiling pays for large ones only.
+    """
+    network = target.network
+    layers = [[column.layer, column.pooling] for column in target.columns]
+    size = work.examples.bit_length() // 2
+    weights = state_sha256(network.module)
+    device = device_kind(target.device)
+    facts = (network.model.name, weights, layers, state, device, torch.get_num_threads(), size)
+    return key_of(_KEY_VERSION, torch.__version__, *facts)
+
+
+def sample_size(work: Work) -> int:
+    """Pictures to measure a job's modes on: as many as cost a worker a few hundredths of its work."""
+    return int(min(MAX_SAMPLE, max(fidelity.MIN_ROWS, work.of_a_worker // 32)))
+
+
+def is_measured(work: Work, batch_size: int) -> bool:
+    """Whether a job is large enough for measuring to pay; smaller ones are run as they are."""
+    return work.examples >= MIN_BATCHES * batch_size
 
 
 def runner_of_job(
-    job: JobMode,
-    builder: Callable[[Mode], Runner],
-    inputs: NDArray[np.float32],
-    examples: float,
+    job: JobMode, builder: Callable[[Mode], Runner], sample: Callable[[], Sample], work: Work
 ) -> Runner:
-    """The network in the job's mode, which is measured with ``inputs`` if it is not settled; as `choose`."""
+    """The network in the job's mode, which is measured on ``sample`` if it is not settled; as `choose`."""
     build = cache(builder)  # the mode that wins is not built again
-    return build(cast(Mode, job.settle(lambda: choose(build, inputs, examples))))
+    return build(cast(Mode, job.settle(lambda: choose(build, sample(), work))))
 
 
-def choose(
-    builder: Callable[[Mode], Runner], inputs: NDArray[np.float32], examples: float
-) -> Choice:
-    """The mode for a job, by measuring a batch in each.
+def choose(builder: Callable[[Mode], Runner], sample: Sample, work: Work) -> Choice:
+    """The mode for a job, by measuring each on a sample of it.
 
     Args:
         builder: makes the runner of a mode, as `build`; what it raises rules the mode out.
-        inputs: (N, C, H, W), a batch of the job.
-        examples: that a worker has to do in all.
+        sample: of the job's pictures.
+        work: whose size says whether compiling pays.
 
     Returns:
         Without measurements, where the job is too small for them to pay.
     """
-    if examples < MIN_BATCHES * len(inputs):
+    if not is_measured(work, sample.batch_size):
         return Choice("float32")
     plain_run = builder("float32")
-    inputs, plain = _probe(plain_run, inputs)
-    best = Measured("float32", _speed(plain_run, inputs), smallest_cosines(plain, plain))
+    plain = sample.run(plain_run)
+    best = Measured("float32", _speed(plain_run, sample.timed), fidelity.worst(plain, plain))
     rows = [best]
     for mode in MODES[1:]:
-        if mode == "compiled" and examples / best.examples_per_second < COMPILE_WORTH_SECONDS:
+        if (
+            mode == "compiled"
+            and work.of_a_worker / best.examples_per_second < COMPILE_WORTH_SECONDS
+        ):
             row = Measured(mode, problem="the job is too small to pay for compiling")
         else:
-            row = _measure(builder, mode, inputs, plain)
+            row = _measure(builder, mode, sample, plain)
         rows.append(row)
         if row.usable and row.examples_per_second > MIN_GAIN * best.examples_per_second:
             best = row
-    return Choice(best.mode, tuple(rows))
-
-
-def _probe(
-    run: Runner, inputs: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], Sequence[Features]]:
-    """As many of the inputs as it takes to tell how fast a mode is, and their features."""
-    start = time.perf_counter()
-    features = run(inputs[:PROBE])
-    if time.perf_counter() - start > _TIMED_SECONDS:
-        return inputs[:PROBE], features
-    return inputs, run(inputs)
+    return Choice(best.mode, tuple(rows), len(sample.inputs))
 
 
 def _measure(
-    builder: Callable[[Mode], Runner],
-    mode: Mode,
-    inputs: NDArray[np.float32],
-    plain: Sequence[Features],
+    builder: Callable[[Mode], Runner], mode: Mode, sample: Sample, plain: Sequence[Features]
 ) -> Measured:
     try:
         run = builder(mode)
-        cosine = smallest_cosines(run(inputs), plain)  # warms up as well; compiles
-        if cosine < MIN_COSINE:
-            return Measured(mode, 0.0, cosine, f"cosine below {MIN_COSINE}")
-        return Measured(mode, _speed(run, inputs), cosine)
+        found = fidelity.worst(sample.run(run), plain)  # warms up as well; compiles
+        if not found.passes:
+            return Measured(mode, 0.0, found, "other features than float32's")
+        return Measured(mode, _speed(run, sample.timed), found)
     except NoGraphError as error:
         return Measured(mode, problem=str(error))
     except Exception as error:  # noqa: BLE001 - compilers and kernels raise nearly anything

@@ -32,6 +32,7 @@ from featurescape_jobs.storage import Storage
 EXAMPLES = "input/examples.parquet"
 FROZEN = "input/frozen.json"
 PHASE_EXAMPLES = "input/{phase}/examples.parquet"
+_SAMPLED_GROUPS = 8
 
 
 @dataclass(frozen=True)
@@ -248,6 +249,15 @@ def read_shard(storage: Storage, path: str, shard: Shard) -> pa.Table:
     if table.num_rows != shard.size:
         raise ArtifactError(f"{path}: shard {shard.index} has {table.num_rows} rows", path=path)
     return table
+
+
+def sample_examples(storage: Storage, path: str, count: int) -> pa.Table:
+    """At most ``count`` of the frozen examples, from evenly spread row groups; holds one of them."""
+    with storage.parquet(path) as file:
+        groups = np.unique(np.linspace(0, file.num_row_groups - 1, _SAMPLED_GROUPS).astype(int))
+        of_each = -(-count // len(groups))
+        parts = [_spread(file.read_row_group(int(group)), of_each) for group in groups]
+    return _spread(pa.concat_tables(parts), count)
 
 
 def _only(table: pa.Table, example_ids: tuple[str, ...] | None) -> pa.Table:

@@ -8,6 +8,7 @@ and what one batch needs up to the deepest layer asked for.
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -352,3 +353,12 @@ def zero_input(model: Model) -> torch.Tensor:
     if isinstance(card, PictureCard):
         return torch.zeros(1, card.channels, card.input_px, card.input_px)
     return torch.zeros(1, 2, cast(RecurrentModel, model).dimensions or 1)
+
+
+def state_sha256(module: nn.Module) -> str:
+    """Checksum of all weights: names, shapes and values, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name}\0{tuple(value.shape)}\0{value.dtype}\0".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

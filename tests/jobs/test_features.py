@@ -14,6 +14,7 @@ from featurescape_jobs import execution, features
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import DatasetError, LayerError, SpecError, WeightsError
+from featurescape_jobs.fidelity import fidelity
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.job_mode import CHOICE, commit_choice
 from featurescape_jobs.models import MODELS
@@ -32,8 +33,10 @@ def spec_of(**changes: object) -> FeaturesSpec:
     return spec
 
 
-def extract(root: Path, spec: FeaturesSpec) -> tuple[Outcome, pa.Table, RunContext]:
-    context = RunContext(Storage(str(root)), "features-0123456789ab", 1, spec.seed, {})
+def extract(
+    root: Path, spec: FeaturesSpec, job_id: str = "features-0123456789ab"
+) -> tuple[Outcome, pa.Table, RunContext]:
+    context = RunContext(Storage(str(root)), job_id, 1, spec.seed, {})
     outcome = features.run(spec, context)
     parts = [
         context.storage.read_table(context.path(file.path))
@@ -171,7 +174,7 @@ def test_a_pinned_execution_is_taken_and_recorded(tmp_path: Path) -> None:
     assert plain.details["execution"] == {"mode": "float32", "measured": []}
     half, other, _ = extract(tmp_path / "b", spec_of(execution="bfloat16"))
     assert half.details["execution"]["mode"] == "bfloat16"
-    assert execution.smallest_cosine(matrix(other), matrix(table)) > 0.999
+    assert fidelity(matrix(other), matrix(table)).centered_cosine > 0.99
     assert not np.allclose(matrix(other), matrix(table), atol=1e-6)
 
 
@@ -191,7 +194,39 @@ def test_a_job_large_enough_is_measured_once_and_the_choice_is_in_its_details(
     assert [row["mode"] for row in said["measured"]] == list(execution.MODES)
     assert said["measured"][0]["examples_per_second"] > 0
     assert json.loads(context.storage.read(context.path(CHOICE))) == said
+    assert said["sample"] == 32
+    assert said["measured"][0]["neighbor_overlap"] == 1.0
     assert table.num_rows == 50
+
+
+def test_an_equal_job_takes_the_mode_that_the_first_one_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However busy the machine is meanwhile, and so whatever it would have measured itself."""
+    large = spec_of(batch_size=2, shard_size=10)
+    first, table, context = extract(tmp_path, large)
+    assert len(context.storage.list_names("choices")) == 1
+    monkeypatch.setattr(execution, "choose", lambda *_: 1 / 0)
+    second, again, _ = extract(tmp_path, large, "features-ba9876543210")
+    assert second.details["execution"] == first.details["execution"]
+    assert np.array_equal(matrix(again), matrix(table))
+    with pytest.raises(ZeroDivisionError):  # other weights are another network
+        extract(tmp_path, spec_of(batch_size=2, shard_size=10, seed=1), "features-dddddddddddd")
+
+
+def test_a_small_job_is_run_as_it_is_although_a_choice_is_kept(tmp_path: Path) -> None:
+    extract(tmp_path, spec_of(batch_size=2, shard_size=10))
+    small, _, _ = extract(tmp_path, spec_of(), "features-cccccccccccc")
+    assert small.details["execution"] == execution.Choice("float32").to_json()
+
+
+def test_a_kept_choice_that_is_damaged_is_made_anew(tmp_path: Path) -> None:
+    large = spec_of(batch_size=2, shard_size=10)
+    _, _, context = extract(tmp_path, large)
+    (name,) = context.storage.list_names("choices")
+    context.storage.write(f"choices/{name}", b'{"mode": 3}')
+    extract(tmp_path, large, "features-ba9876543210")
+    assert json.loads(context.storage.read(f"choices/{name}"))["mode"] in execution.MODES
 
 
 def test_all_shards_and_attempts_run_in_the_mode_that_was_settled_first(tmp_path: Path) -> None:

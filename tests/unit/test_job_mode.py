@@ -9,7 +9,7 @@ from featurescape_jobs.job_mode import JobMode, commit_choice, read_choice
 from featurescape_jobs.storage import Storage
 
 PATH = "jobs/features-0123456789ab"
-FIRST = Choice("folded", (Measured("float32", 1.0, 1.0),))
+FIRST = Choice("folded", (Measured("float32", 1.0),))
 
 
 def test_what_is_measured_first_holds_and_nobody_measures_again(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.execution import smallest_cosine
+from featurescape_jobs.fidelity import fidelity
 from featurescape_jobs.graphs import NoGraphError
 from featurescape_jobs.models.row_lstm import RowLstm
 from featurescape_jobs.recurrent.network import RecurrentNetwork
@@ -158,7 +158,7 @@ def test_bfloat16_keeps_the_direction_of_hidden_states() -> None:
     plain = np.asarray(RecurrentRunner(network, "recurrent.0").run(pictures))
     half = RecurrentRunner(network, "recurrent.0", dtype=torch.bfloat16).run(pictures)
     assert np.asarray(half).dtype == np.float32
-    assert smallest_cosine(np.asarray(half), plain) > 0.999
+    assert fidelity(np.asarray(half), plain).centered_cosine > 0.99
     again = RecurrentRunner(network, "recurrent.0").run(pictures)
     assert np.array_equal(again, plain), "the plain network was changed"
     with pytest.raises(NoGraphError, match="gates is computed in float32"):

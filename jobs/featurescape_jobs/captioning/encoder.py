@@ -12,7 +12,6 @@ localization", 2015. Memory: the network and one batch of it.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs import execution
@@ -30,7 +28,14 @@ from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.errors import LayerError, SpecError, WeightsError, under_field
 from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.base import AtSize
-from featurescape_jobs.networks import Capture, LoadedNetwork, layer_names, load_network, zero_input
+from featurescape_jobs.networks import (
+    Capture,
+    LoadedNetwork,
+    layer_names,
+    load_network,
+    state_sha256,
+    zero_input,
+)
 from featurescape_jobs.specs import EncoderSpec
 from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
@@ -196,21 +201,22 @@ class GridRunner:
     Args:
         encoder: what is run.
         mode: of the job.
-        examples: that a worker has to do in all.
+        work: that there is.
         device: where it runs.
     """
 
     def __init__(
-        self, encoder: Encoder, mode: JobMode, examples: float, device: torch.device
+        self, encoder: Encoder, mode: JobMode, work: execution.Work, device: torch.device
     ) -> None:
-        self._encoder, self._mode, self._examples = encoder, mode, examples
+        self._encoder, self._mode, self._work = encoder, mode, work
         self._build = partial(execution.build, encoder.target(device))
         self._run: execution.Runner | None = None
 
     def grids(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Grids (N, L, D) of normalized pictures (N, C, H, W)."""
         if self._run is None:
-            self._run = execution.runner_of_job(self._mode, self._build, inputs, self._examples)
+            sample = execution.Sample(inputs, len(inputs))
+            self._run = execution.runner_of_job(self._mode, self._build, lambda: sample, self._work)
         found = [torch.from_numpy(np.asarray(part)) for part in self._run(inputs)]
         grids: NDArray[np.float32] = self._encoder.grid(found).numpy()
         return grids
@@ -223,12 +229,3 @@ def _is_grid(activation: torch.Tensor) -> bool:
 def _shape_of(activation: torch.Tensor) -> Shape:
     _, channels, rows, columns = activation.shape
     return channels, rows, columns
-
-
-def state_sha256(module: nn.Module) -> str:
-    """Checksum of all weights: names, shapes and values, in the order of the names."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(f"{name}\0{tuple(value.shape)}\0{value.dtype}\0".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

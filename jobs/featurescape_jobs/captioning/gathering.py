@@ -16,6 +16,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from featurescape_jobs import execution
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.describing import batch_size
 from featurescape_jobs.captioning.encoder import Encoder, GridRunner
@@ -72,8 +73,8 @@ class Gathering(Generic[T]):
     ) -> None:
         spec, card = setup.spec, encoder.network.picture_card
         mode = JobMode(setup.storage_root, job_dir(setup.job_id), spec.execution)
-        examples = setup.examples / expected_workers(spec.resources)
-        self._runner = GridRunner(encoder, mode, examples, worker_device())
+        work = execution.Work(setup.examples, expected_workers(spec.resources))
+        self._runner = GridRunner(encoder, mode, work, worker_device())
         self._keep = keep
         self._size = spec.batch_size or batch_size(encoder.layout.positions)
         plan = Plan(

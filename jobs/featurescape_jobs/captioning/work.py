@@ -16,6 +16,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from featurescape_jobs import execution
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.checkpoints import Progress
 from featurescape_jobs.captioning.encoder import Encoder, GridRunner
@@ -79,7 +80,7 @@ def pictures_of(encoder: Encoder) -> Kept:
 
 def _run(task: Task, encoder: Encoder, team: Team, total: int) -> Look:
     mode = JobMode(task.storage_root, job_dir(task.job_id), "auto")
-    return GridRunner(encoder, mode, total / team.size, team.device).grids
+    return GridRunner(encoder, mode, execution.Work(total, team.size), team.device).grids
 
 
 def _as_they_are(inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.devices import worker_device
 from featurescape_jobs.extraction.columns import recurrent_runners
 from featurescape_jobs.extraction.rows import Features, features_table, pool_views
+from featurescape_jobs.frozen import EXAMPLES, sample_examples
 from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import LoadedNetwork, load_network
@@ -129,7 +130,7 @@ class PictureFeatures:
         size = -(-len(batch.inputs) // passes)
         starts = range(0, len(batch.inputs), size)
         parts = [self._pass(batch.inputs[at : at + size]) for at in starts]
-        layers = [_joined(list(of_layer)) for of_layer in zip(*parts, strict=True)]
+        layers = [execution.joined(list(of_layer)) for of_layer in zip(*parts, strict=True)]
         if not is_sequence(self._setup.dataset):
             return layers
         pooling = self._setup.spec.view_pooling
@@ -147,19 +148,29 @@ class PictureFeatures:
         if self._target.network.card.recurrent:
             self._target.network.module.to(self._target.device)
             build = self._recurrent
-        job = JobMode(setup.storage_root, job_dir(setup.job_id), setup.spec.execution)
-        examples = setup.examples / expected_workers(setup.spec.resources)
-        return execution.runner_of_job(job, build, inputs, examples)
+        work = execution.Work(setup.examples, expected_workers(setup.spec.resources))
+        key = ""
+        if setup.spec.execution == "auto" and execution.is_measured(work, self._batch_size):
+            key = execution.key_of_choice(self._target, setup.spec.state, work)
+        job = JobMode(setup.storage_root, job_dir(setup.job_id), setup.spec.execution, key)
+        return execution.runner_of_job(job, build, lambda: self._sample(work, inputs), work)
+
+    def _sample(self, work: execution.Work, inputs: NDArray[np.float32]) -> execution.Sample:
+        """Pictures of the whole job; those at hand where it is not going to be measured."""
+        setup = self._setup
+        if execution.is_measured(work, self._batch_size):
+            storage = Storage(setup.storage_root)
+            count = execution.sample_size(work) // (
+                VIEWS_GUESS if is_sequence(setup.dataset) else 1
+            )
+            path = f"{job_dir(setup.job_id)}/{EXAMPLES}"
+            examples = sample_examples(storage, path, max(1, count))
+            found = [batch.inputs for batch in self._batches.of(examples)]
+            if any(map(len, found)):
+                inputs = np.concatenate(found)[: execution.MAX_SAMPLE]
+        return execution.Sample(inputs, self._batch_size)
 
     def _recurrent(self, mode: execution.Mode) -> execution.Runner:
         setup = self._setup
         runners = recurrent_runners(self._target.network, setup.spec.state, setup.columns, mode)
         return lambda pictures: [runner.run(pictures) for runner in runners]
-
-
-def _joined(parts: list[Features]) -> Features:
-    if len(parts) == 1:
-        return parts[0]
-    if isinstance(parts[0], list):
-        return [steps for part in parts for steps in part]
-    return np.concatenate([np.asarray(part) for part in parts])

@@ -106,7 +106,7 @@ class FeaturesSpec(BaseJobSpec):
         default="auto",
         description="How the network is run: as it is, folded (batch norms, and on CPUs activations, "
         "in the kernels of the convolutions), that in bfloat16, or that compiled; auto: the fastest "
-        "whose features have a cosine of 0.999 to float32.",
+        "whose features keep directions, sizes and neighbors of float32's.",
     )
     thumbnail_px: int = Field(
         default=64, ge=8, le=256, description="Longer side of the thumbnail, in pixels."
