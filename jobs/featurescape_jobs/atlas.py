@@ -103,7 +103,8 @@ def run(spec: AtlasSpec, context: RunContext) -> Outcome:
     with context.stage("layout", total=EARLY_ITERATIONS + spec.iterations):
         spec.check_examples(collected.rows)
         vectors = read_vectors(context)
-        laid = lay_out(vectors, layout_options(spec, context), context)
+        options = layout_options(spec, collected.rows, context)
+        laid = lay_out(vectors, options, context)
     inputs = _map_inputs(plan, frozen, vectors, laid, context)
     asked = [COLOR_LAYERS[name] for name in _BESIDE_ICONS]
     left_out = {layer.name: why for layer in asked if (why := why_not(layer, inputs))}
@@ -125,6 +126,7 @@ def run(spec: AtlasSpec, context: RunContext) -> Outcome:
         "grids": [grid.side for grid in grids],
         "icons": [len(grid.icons) for grid in grids],
         "shrinkage": round(laid.whitening.shrinkage, 6),
+        "perplexity": None if laid.kl is None else options.perplexity,
         "kl_divergence": laid.kl,
         "execution": plan.mode,
         "error_codes": collected.error_codes,

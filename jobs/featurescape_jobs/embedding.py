@@ -58,12 +58,12 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     features = context.input("features")
     column = layer_column(features, spec)
     vectors = _vectors(spec, features, column, context)
-    spec.check_examples(vectors.n)
+    perplexity = spec.perplexity_for(vectors.n)
     with context.stage("reduce"):
         reduced, explained = _reduce(spec, vectors, column, context)
         ids = vectors.ids()
     with context.stage("layout", total=spec.early_exaggeration_iterations + spec.iterations):
-        found = layout(reduced, _options(spec, context), _show(context))
+        found = layout(reduced, _options(spec, perplexity, context), _show(context))
     with context.stage("measure"):
         labels = _labels(ids["label"])
         options = QualityOptions(spec.metric, seed=context.seed, threads=context.threads)
@@ -73,6 +73,8 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         if isinstance(vectors, StateVectors):
             context.add_table("data/states.parquet", vectors.table(), "states")
     details = {
+        "method": found.method,
+        "perplexity": perplexity if found.method == "t-SNE" else None,
         "quality": {**asdict(report), "kl_divergence": found.kl},
         "kl_history": [list(point) for point in found.kl_history],
         "layout_seconds": {name: round(value, 3) for name, value in found.seconds.items()},
@@ -85,9 +87,9 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     return Outcome(rows=len(found.xy), details=details)
 
 
-def _options(spec: EmbeddingSpec, context: RunContext) -> LayoutOptions:
+def _options(spec: EmbeddingSpec, perplexity: float | None, context: RunContext) -> LayoutOptions:
     return LayoutOptions(
-        perplexity=spec.perplexity,
+        perplexity=perplexity,
         metric=spec.metric,
         early_exaggeration=spec.early_exaggeration,
         early_exaggeration_iterations=spec.early_exaggeration_iterations,

@@ -41,7 +41,6 @@ from featurescape_jobs.specs import (
     DatasetSpec,
     DreamsSpec,
     DynamicsSpec,
-    EmbeddingSpec,
     FeaturesSpec,
     FiltersSpec,
     GradientsSpec,
@@ -88,8 +87,6 @@ class Admission:
             self._check_dataset(spec.dataset)
         elif isinstance(spec, FiltersSpec):
             self._check_model(spec.model, training=False)
-        elif isinstance(spec, EmbeddingSpec):
-            self._check_perplexity(spec)
         elif isinstance(spec, TilesSpec):
             for name in spec.color_layers:
                 _known(COLOR_LAYERS, name, "color_layers")
@@ -173,6 +170,8 @@ class Admission:
                     "submit it again and name the new job",
                     **detail,
                 )
+            if source.rows is not None:  # else the scheduler asks once the listing is frozen
+                spec.check_input(field, source.rows)
 
     def _check_dataset(self, spec: DatasetSpec) -> None:
         field = "dataset.root"
@@ -240,12 +239,6 @@ class Admission:
             )
         if self.settings.embedded and not path.is_file():
             raise WeightsError(f"{_WEIGHTS}: there is no file {path}", field=_WEIGHTS)
-
-    def _check_perplexity(self, spec: EmbeddingSpec) -> None:
-        """Only where the features are there already; else the job does it before its work."""
-        rows = self.store.get(spec.features).rows
-        if rows is not None and spec.max_states is None:
-            spec.check_examples(rows)
 
 
 T = TypeVar("T", bound=Named)

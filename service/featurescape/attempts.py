@@ -20,6 +20,7 @@ from featurescape_jobs.errors import (
     NotFoundError,
     error_classes,
 )
+from featurescape_jobs.frozen import FROZEN
 from featurescape_jobs.storage import Storage
 
 _THREADS = 8
@@ -60,6 +61,15 @@ def manifest_of(storage: Storage, job_id: str) -> Manifest | None:
         if size != ref.size_bytes:
             raise ArtifactError(f"{ref.path} has {size} bytes, the manifest says {ref.size_bytes}")
     return manifest
+
+
+def frozen_examples(storage: Storage, job_id: str) -> int | None:
+    """How many examples a job's listing was frozen with: no result has more; None: it is not frozen yet."""
+    try:
+        frozen = json.loads(storage.read(f"{job_dir(job_id)}/{FROZEN}"))
+        return int(frozen["examples"])
+    except (NotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def failure_of(storage: Storage, job_id: str, attempt: int) -> FeaturescapeError | None:

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -89,7 +89,12 @@ def _add_submitters(commands: Any) -> None:
     parser.add_argument("--weights", help="pretrained, random, or a weights file")
     parser.add_argument("--split", help="train, test or all, where the dataset has them")
     parser.add_argument("--limit", type=int, help="at most this many examples")
-    parser.add_argument("--perplexity", type=float, default=30, help="default 30")
+    parser.add_argument(
+        "--perplexity",
+        type=_perplexity,
+        default="auto",
+        help="number, or auto (default): 30, or (N - 1) / 3 where that is less",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default 0")
     parser.add_argument("--title", help="a name for people")
     parser.add_argument("--fresh", action="store_true", help="compute what is there already anew")
@@ -101,6 +106,10 @@ def _add_submitters(commands: Any) -> None:
     parser.add_argument("--fresh", action="store_true", help="compute what is there already anew")
     parser.add_argument("--watch", action="store_true", help="wait and show progress")
     _add_client_options(parser)
+
+
+def _perplexity(text: str) -> float | Literal["auto"]:
+    return "auto" if text == "auto" else float(text)
 
 
 def _add_readers(commands: Any) -> None:

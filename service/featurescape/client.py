@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from featurescape.handles import Job, Map
 from featurescape.transport import Transport
@@ -102,7 +102,7 @@ class Client:
         *,
         layer: str | None = None,
         training: Job | str | None = None,
-        perplexity: float = 30,
+        perplexity: float | Literal["auto"] = "auto",
         seed: int = 0,
         title: str | None = None,
         reuse: bool = True,
@@ -115,7 +115,8 @@ class Client:
             model: a name of the catalog, or a spec.
             layer: module path of the layer; None: the card's choice.
             training: a `training` job of the model, or its id, whose weights are taken.
-            perplexity: of the embedding; below a third of the examples.
+            perplexity: of the embedding, at most (N - 1) / 3; auto: 30, or (N - 1) / 3 where that is
+                less, and below 8 examples a layout by PCA.
             seed: of all three jobs.
             title: a name for people.
             reuse: whether what earlier jobs made of the same files, with the same spec and code, is taken

@@ -28,11 +28,11 @@ from featurescape.runner import (
 )
 from featurescape.settings import Settings
 from featurescape.taken_over import is_taken_over
+from featurescape.waiting import WaitingInputs
 from featurescape_jobs.artifacts import Progress
 from featurescape_jobs.errors import (
     ArtifactError,
     FeaturescapeError,
-    InputJobError,
     RequestError,
     ServiceUnavailableError,
     StorageFullError,
@@ -51,7 +51,6 @@ _RECONNECT_SECONDS = 3.0
 _CLOSE_SECONDS = 30.0
 _SILENCE_SECONDS = 10.0
 """A driver shows a sign of life every two seconds, unless it or its storage is in trouble."""
-_PAST = {"FAILED": "failed", "STOPPED": "was stopped"}
 
 
 class Scheduler:
@@ -77,6 +76,7 @@ class Scheduler:
         self._store = store
         self._storage = storage
         self._runner = runner
+        self._waiting = WaitingInputs(store, storage)
         self._clock = clock
         self._elapsed = Elapsed(clock)
         self._room = Room(storage, self._elapsed)
@@ -343,31 +343,12 @@ class Scheduler:
     def _dispatch(self) -> None:
         free = self._settings.running_cap - len(self._store.running())
         for record in self._store.waiting():
-            if not self._inputs_ready(record) or free <= 0 or self.problem is not None:
+            if not self._waiting.ready(record) or free <= 0 or self.problem is not None:
                 continue
             claimed = self._store.claim(record)
             if claimed is not None:
                 free -= 1
                 self._guarded(claimed.id, self._submit, claimed)
-
-    def _inputs_ready(self, record: JobRecord) -> bool:
-        ready = True
-        for field_name, job_id in record.inputs.items():
-            source = self._store.get(job_id)
-            if source.status in ("FAILED", "STOPPED"):
-                why = "" if source.reason is None else f": {source.reason['message']}"
-                self._store.fail(
-                    record,
-                    InputJobError(
-                        f"{field_name}: job {job_id} {_PAST[source.status]}{why}",
-                        field=field_name,
-                        job_id=job_id,
-                        status=source.status,
-                    ),
-                )
-                return False
-            ready = ready and source.status == "SUCCEEDED"
-        return ready
 
     def _submit(self, record: JobRecord) -> None:
         cpus = self._assign(record, record.attempt)

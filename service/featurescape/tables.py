@@ -12,6 +12,7 @@ from rich.text import Text
 
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.printable import printable, printable_lines
+from featurescape_jobs.specs.perplexity import MIN_TSNE_EXAMPLES
 
 _STYLES = {
     "PENDING": "dim",
@@ -105,18 +106,30 @@ def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
     details = manifest.details
     if manifest.job == "training" and "validation_accuracy" in details:
         yield "validation accuracy", f"{details['validation_accuracy']:.3f}"
+    if details.get("method") is not None:
+        yield "layout", _layout(manifest)
     quality = details.get("quality", {})
-    if "neighbors_kept_fraction" in quality:
+    if quality.get("neighbors_kept_fraction") is not None:
         yield f"neighbors kept at {quality['k']}", f"{quality['neighbors_kept_fraction']:.3f}"
     if quality.get("label_accuracy_fraction") is not None:
         majority = f"{quality['majority_fraction']:.3f}"
         accuracy = f"{quality['label_accuracy_fraction']:.3f}"
         yield "label accuracy", f"{accuracy} (guessing the commonest: {majority})"
-    if "kl_divergence" in quality:
+    if quality.get("kl_divergence") is not None:
         yield "KL divergence", f"{quality['kl_divergence']:.3f}"
     for layer in details.get("map", {}).get("layers", []):
         drawn = layer["drawn"][-1]
         yield layer["title"], f"zoom 0 to {layer['max_zoom']}, {drawn:,} of {manifest.rows:,} drawn"
+
+
+def _layout(manifest: Manifest) -> str:
+    """How an embedding was laid out, and why not by t-SNE."""
+    method, n = manifest.details["method"], manifest.rows
+    if method != "PCA":
+        return f"{method}, perplexity {manifest.details['perplexity']:.4g}"
+    if n >= MIN_TSNE_EXAMPLES:
+        return "PCA, as all examples are equally far from one another"
+    return f"PCA, as {n} {'example is' if n == 1 else 'examples are'} too few for t-SNE"
 
 
 def catalog(found: dict[str, Any]) -> Iterator[Table]:

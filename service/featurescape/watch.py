@@ -59,10 +59,10 @@ def watch(
     show: bool = True,
     console: Console | None = None,
 ) -> None:
-    """Wait until all jobs have ended.
+    """Wait until all jobs have ended, or one without a result: what it was wanted for will not be there.
 
     Raises:
-        JobFailedError: a job FAILED; the message is the reason of the first that did.
+        JobFailedError: a job FAILED; the message is the reason of the first that did. Others go on.
         JobStoppedError: a job was STOPPED.
         TimeoutError: after ``timeout_seconds``; the jobs go on.
         ServiceUnavailableError: the service does not answer for a minute.
@@ -74,28 +74,38 @@ def watch(
         heard_at = time.monotonic()
         while True:
             try:
-                for job in jobs:
-                    if not job.ended:
-                        job.refresh()
+                _refresh(jobs)
+                if any(map(_is_lost, jobs)):
+                    _refresh(
+                        jobs
+                    )  # a job that failed by another's failure may have been seen first
                 heard_at = time.monotonic()
             except ServiceUnavailableError:
                 if time.monotonic() - heard_at > _PATIENCE_SECONDS:
                     raise
             if display is not None:
                 display.update()
-            if all(job.ended for job in jobs):
+            if all(job.ended for job in jobs) or any(map(_is_lost, jobs)):
                 break
             if deadline is not None and time.monotonic() > deadline:
                 waiting = ", ".join(job.id for job in jobs if not job.ended)
                 raise TimeoutError(f"after {timeout_seconds:g} seconds still at work: {waiting}")
             time.sleep(_PAUSE_SECONDS)
-    for job in jobs:
+    for job in filter(_is_lost, jobs):
         _raise_for(job)
 
 
+def _refresh(jobs: Sequence[Watched]) -> None:
+    for job in jobs:
+        if not job.ended:
+            job.refresh()
+
+
+def _is_lost(job: Watched) -> bool:
+    return job.ended and job.status != "SUCCEEDED"
+
+
 def _raise_for(job: Watched) -> None:
-    if job.status == "SUCCEEDED":
-        return
     reason = job.reason
     why = reason.message if reason is not None else "no reason given"
     if job.status == "STOPPED":

@@ -194,7 +194,7 @@ def test_an_embedding_of_too_few_examples_is_refused(
     embedding = service.store.get(features.inputs["embedding"])
     spec = {"job": "embedding", "features": embedding.inputs["features"], "perplexity": 2}
     error = refused(http, spec)
-    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "features")
+    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "perplexity")
 
 
 def test_an_unknown_color_layer_is_refused(http: httpx.Client, service: RunningService) -> None:

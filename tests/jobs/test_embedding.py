@@ -10,7 +10,6 @@ from safetensors.numpy import load
 from artifact_builders import EMBEDDING_ID, FEATURES_ID, commit_features, random_examples
 from featurescape_jobs import embedding
 from featurescape_jobs.context import Outcome, RunContext
-from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import EmbeddingSpec
 from featurescape_jobs.storage import Storage
 
@@ -82,25 +81,6 @@ def test_the_same_seed_gives_the_same_layout(tmp_path: Path) -> None:
     _, _, one = embed(tmp_path / "a", seed=3)
     _, _, two = embed(tmp_path / "b", seed=3)
     assert one.equals(two)
-
-
-@pytest.mark.parametrize(
-    ("perplexity", "examples", "message"),
-    [
-        (30, 90, r"perplexity: 30 is too large for 90 examples; at most 29\.7"),
-        (30, 0, "features: 0 examples; an embedding needs at least 8"),
-        (2, 7, "features: 7 examples"),
-    ],
-)
-def test_a_perplexity_that_does_not_fit_is_answered_before_any_work(
-    perplexity: float, examples: int, message: str
-) -> None:
-    with pytest.raises(SpecError, match=message):
-        EmbeddingSpec(features=FEATURES_ID, perplexity=perplexity).check_examples(examples)
-
-
-def test_a_third_of_the_examples_fits() -> None:
-    EmbeddingSpec(features=FEATURES_ID, perplexity=30).check_examples(91)
 
 
 def test_fewer_examples_than_components_are_laid_out_too(tmp_path: Path) -> None:

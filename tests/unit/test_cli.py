@@ -91,6 +91,10 @@ def test_a_map_is_submitted_and_its_address_printed(
     made = json.loads(capsys.readouterr().out)
     assert [job["job"] for job in made["jobs"]] == ["features", "embedding", "tiles"]
     assert made["jobs"][0]["spec"]["dataset"]["limit"] == 9
+    assert made["jobs"][1]["spec"]["perplexity"] == "auto"
+    assert run(*arguments, "--json", "--perplexity", "2.5") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["jobs"][1]["spec"]["perplexity"] == 2.5
 
 
 def test_jobs_are_listed_and_markup_in_titles_is_text(

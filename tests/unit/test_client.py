@@ -223,6 +223,7 @@ def test_a_map_is_three_chained_jobs(client: Client) -> None:
     assert embedding.inputs == {"features": features.id}
     assert tiles.inputs == {"embedding": embedding.id}
     assert embedding.spec["perplexity"] == 5
+    assert client.map("digits", "efficientnet_lite0").jobs[1].spec["perplexity"] == "auto"
     assert {job.spec["seed"] for job in view.jobs} == {3}
     assert view.url == f"{client.url}/maps/{tiles.id}"
     with pytest.raises(NotFoundError, match="not a map"):

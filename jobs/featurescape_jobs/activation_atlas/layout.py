@@ -5,6 +5,7 @@ Memory: the vectors of all examples twice, as float32, and what `layouts.tsne` t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -68,16 +69,16 @@ class Laid:
 
     xy: NDArray[np.float32]
     """(N, 2)."""
-    kl: float
-    """KL divergence."""
+    kl: float | None
+    """KL divergence; None: laid out by PCA."""
     whitening: Whitening
     """Of the vectors, before they were laid out."""
 
 
-def layout_options(spec: AtlasSpec, context: RunContext) -> LayoutOptions:
-    """t-SNE by cosine, as the spec has it."""
+def layout_options(spec: AtlasSpec, examples: int, context: RunContext) -> LayoutOptions:
+    """t-SNE of so many examples by cosine, as the spec has it."""
     return LayoutOptions(
-        perplexity=spec.perplexity,
+        perplexity=spec.perplexity_for(examples),
         metric="cosine",
         early_exaggeration_iterations=EARLY_ITERATIONS,
         iterations=spec.iterations,
@@ -107,7 +108,7 @@ def lay_out(vectors: Vectors, options: LayoutOptions, context: RunContext) -> La
     near = kept.select(tables.NEIGHBORS.names).cast(tables.NEIGHBORS)
     context.add_table("data/neighbors.parquet", near, "neighbors")
     xy = np.stack([kept[name].to_numpy() for name in ("x", "y")], 1)
-    return Laid(xy, float(kept.schema.metadata[_KL]), whitening)
+    return Laid(xy, json.loads(kept.schema.metadata[_KL]), whitening)
 
 
 def _whitening(vectors: Vectors, context: RunContext) -> Whitening:
@@ -130,7 +131,7 @@ def _layout_table(
     table = neighbor_table(vectors.examples, found.neighbors)
     for name, values in zip(("x", "y"), found.xy.T, strict=True):
         table = table.append_column(name, pa.array(np.ascontiguousarray(values)))
-    return table.replace_schema_metadata({_KL: repr(found.kl).encode()})
+    return table.replace_schema_metadata({_KL: json.dumps(found.kl).encode()})
 
 
 def _encoded(table: pa.Table) -> bytes:

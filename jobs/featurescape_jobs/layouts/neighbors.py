@@ -73,7 +73,7 @@ class NeighborIndex:
         n, self._d = self._raw.shape
         self.options = options
         self.method = _method(options.method, n)
-        self._vectors = _comparable(self._raw, options.metric)
+        self._vectors = comparable(self._raw, options.metric)
         with _faiss_threads(options.threads):
             self._flat = faiss.IndexFlatL2(self._vectors.shape[1])
             self._flat.add(self._vectors)
@@ -107,7 +107,7 @@ class NeighborIndex:
         asked = checked_features(queries)
         if asked.shape[1] != self._d:
             raise ValueError(f"queries have {asked.shape[1]} features, the examples {self._d}")
-        vectors = _comparable(asked, self.options.metric, self._vectors.shape[1])
+        vectors = comparable(asked, self.options.metric, self._vectors.shape[1])
         found, squares = self._search(vectors, k)
         return self._neighbors(found[:, :k].astype(np.int32), squares[:, :k])
 
@@ -261,7 +261,7 @@ def checked_features(features: npt.ArrayLike) -> Floats:
     return array
 
 
-def _comparable(features: Floats, metric: Metric, width: int = 0) -> Floats:
+def comparable(features: Floats, metric: Metric, width: int = 0) -> Floats:
     """Vectors whose Euclidean order is the order wanted; ``width`` columns where it is given."""
     if metric == "euclidean":
         return features

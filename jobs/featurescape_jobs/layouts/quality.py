@@ -37,7 +37,7 @@ class QualityOptions:
 
 @dataclass(frozen=True)
 class Quality:
-    """All fractions are from 0 to 1.
+    """All fractions are from 0 to 1. Of a single example nothing can be said: all is None, and ``k`` 0.
 
     - ``neighbors_kept_fraction``: of an example's k nearest in the features, the share that is also
       among its k nearest in the layout; mean over ``examples`` sampled.
@@ -49,10 +49,10 @@ class Quality:
     - ``k``: the number of neighbors looked at, less than asked for where there are fewer examples.
     """
 
-    neighbors_kept_fraction: float
+    neighbors_kept_fraction: float | None
     label_accuracy_fraction: float | None
     majority_fraction: float | None
-    distance_correlation: float
+    distance_correlation: float | None
     k: int
     examples: int
     pairs: int
@@ -64,19 +64,21 @@ def quality(
     labels: npt.ArrayLike | None = None,
     options: QualityOptions = QualityOptions(),
 ) -> Quality:
-    """Compare a layout ``xy`` (N, 2) with its ``features`` (N, D), N >= 2.
+    """Compare a layout ``xy`` (N, 2) with its ``features`` (N, D).
 
     ``labels`` (N,) are integers, -1 for an unlabeled example. Raises ``ValueError`` where lengths
-    differ, where there is one example only and where numbers are not finite.
+    differ, where there are no examples and where numbers are not finite.
     """
     high = np.ascontiguousarray(features, dtype=np.float32)
     low = np.ascontiguousarray(xy, dtype=np.float32)
     n = len(high)
-    if n < 2 or low.shape != (n, 2):
+    if n < 1 or low.shape != (n, 2):
         raise ValueError(
-            f"{n} examples have a layout of shape {low.shape}; (N, 2), N > 1 is needed"
+            f"{n} examples have a layout of shape {low.shape}; (N, 2), N > 0 is needed"
         )
     known = _checked_labels(labels, n)
+    if n == 1:
+        return Quality(None, None, None, None, k=0, examples=1, pairs=0)
     rng = np.random.default_rng(options.seed)
     rows = _sample(rng, n, options.examples)
     near = _nearest(low, rows, options)

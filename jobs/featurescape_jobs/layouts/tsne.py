@@ -28,6 +28,7 @@ from featurescape_jobs.errors import JobStoppedError
 from featurescape_jobs.layouts.affinities import Affinities
 from featurescape_jobs.layouts.compiled import Workers
 from featurescape_jobs.layouts.descent import Descent, Objective
+from featurescape_jobs.layouts.few import principal_plane
 from featurescape_jobs.layouts.neighbors import (
     Method,
     Metric,
@@ -35,6 +36,8 @@ from featurescape_jobs.layouts.neighbors import (
     Neighbors,
     OpenTSNEIndex,
     checked_features,
+    comparable,
+    kneighbors,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -48,10 +51,11 @@ PROGRESS_EVERY = 50
 class LayoutOptions:
     """How to lay out; the defaults are openTSNE's.
 
+    ``perplexity`` None is a layout by PCA, for a handful of examples that are too few for t-SNE.
     ``learning_rate`` "auto" is N / exaggeration in each phase. ``threads`` counts CPU threads.
     """
 
-    perplexity: float = 30.0
+    perplexity: float | None = 30.0
     metric: Metric = "euclidean"
     early_exaggeration: float = 12.0
     early_exaggeration_iterations: int = 250
@@ -70,16 +74,20 @@ class LayoutOptions:
 class Layout:
     """A layout of N examples.
 
-    ``xy`` (N, 2) float32, centered, in t-SNE's own units; ``kl`` the KL divergence of the final layout;
-    ``kl_history`` pairs (iteration, KL divergence), from 50 to the last, exaggeration taken out;
-    ``neighbors`` is the graph that it was made from; ``seconds`` are by stage.
+    ``xy`` (N, 2) float32, centered, in t-SNE's own units; ``kl`` the KL divergence of the final layout,
+    None for one by PCA; ``kl_history`` pairs (iteration, KL divergence), from 50 to the last,
+    exaggeration taken out; ``neighbors`` is the graph that it was made from, by PCA that of all
+    examples; ``seconds`` are by stage. ``method`` is PCA where that was asked for, and where the
+    neighbors tell nothing: all are equally far from one another, for which the optimum of t-SNE is a
+    single point, or all are equal.
     """
 
     xy: Floats
-    kl: float
+    kl: float | None
     kl_history: tuple[tuple[int, float], ...]
     neighbors: Neighbors
     seconds: dict[str, float] = field(default_factory=dict)
+    method: Literal["t-SNE", "PCA"] = "t-SNE"
 
 
 def layout(
@@ -96,6 +104,8 @@ def layout(
     N and where features are not finite. The same seed and number of threads give the same layout.
     """
     examples = checked_features(features)
+    if options.perplexity is None:
+        return _by_pca(examples, _all_neighbors(examples, options), options)
     k = neighbors_for(options.perplexity, len(examples))
     clock = _Clock(should_stop)
     with Workers(options.threads) as workers:
@@ -105,6 +115,10 @@ def layout(
         with clock.stage("neighbors"):
             index = OpenTSNEIndex.of(examples[order], k, options.neighbor_options())
             index.build()
+            assert index.neighbors is not None
+        if _tells_nothing(index.neighbors):
+            neighbors = _in_place(index.neighbors, order)
+            return _by_pca(examples, neighbors, options)
         with clock.stage("affinities"):
             affinities = Affinities(index, options.perplexity, workers)
         with clock.stage("optimization"):
@@ -114,6 +128,26 @@ def layout(
     xy[order] = embedding
     neighbors = _in_place(affinities.neighbors, order)
     return Layout(xy, float(embedding.kl_divergence), history, neighbors, clock.seconds)
+
+
+def _by_pca(examples: Floats, neighbors: Neighbors, options: LayoutOptions) -> Layout:
+    xy = principal_plane(comparable(examples, options.metric))
+    return Layout(xy, None, (), neighbors, method="PCA")
+
+
+def _all_neighbors(examples: Floats, options: LayoutOptions) -> Neighbors:
+    """The graph of a handful: everybody's neighbors are all others."""
+    n = len(examples)
+    if n == 1:
+        return Neighbors(np.empty((1, 0), np.int32), np.empty((1, 0), np.float32), "exact")
+    return kneighbors(examples, n - 1, options.neighbor_options())
+
+
+def _tells_nothing(neighbors: Neighbors) -> bool:
+    """Whether all distances are the same, and those of all pairs, or zero."""
+    n, k = neighbors.distances.shape
+    first = neighbors.distances[0, 0]
+    return bool((k == n - 1 or first == 0) and (neighbors.distances == first).all())
 
 
 def neighbors_for(perplexity: float, n: int) -> int:

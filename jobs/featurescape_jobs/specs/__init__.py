@@ -31,7 +31,7 @@ from featurescape_jobs.specs.base import (
 from featurescape_jobs.specs.captions import CaptionsSpec, CaptionTrainingSpec
 from featurescape_jobs.specs.dreams import DreamsSpec
 from featurescape_jobs.specs.inside import ActivationsSpec, FiltersSpec, GradientsSpec
-from featurescape_jobs.specs.maps import MIN_EMBEDDED, EmbeddingSpec, TilesSpec
+from featurescape_jobs.specs.maps import EmbeddingSpec, TilesSpec
 from featurescape_jobs.specs.networks import FeaturesSpec, RendersSpec, TrainingSpec
 from featurescape_jobs.specs.places import installed_datasets, places
 from featurescape_jobs.specs.recurrent import DynamicsSpec, MatrixSpec
@@ -40,7 +40,6 @@ from featurescape_jobs.specs.units import UnitsSpec
 __all__ = [
     "JOB_ID_PATTERN",
     "JOB_SPECS",
-    "MIN_EMBEDDED",
     "SHA256_PATTERN",
     "ActivationsSpec",
     "AnyJobSpec",

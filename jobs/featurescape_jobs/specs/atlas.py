@@ -8,9 +8,11 @@ from pydantic import Field
 
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, ModelSpec
+from featurescape_jobs.specs.perplexity import Perplexity, perplexity_for
 
 EARLY_ITERATIONS = 250
 """Of the first phase of t-SNE."""
+AUTO_PERPLEXITY = 50.0
 
 
 class AtlasSpec(BaseJobSpec):
@@ -30,8 +32,10 @@ class AtlasSpec(BaseJobSpec):
         description="Rows and columns at each border of the layer that no vector is taken from: what "
         "lies beyond the picture shows there. Fewer where nothing would be left.",
     )
-    perplexity: float = Field(
-        default=50, ge=2, le=1000, description="Effective number of neighbors; below N / 3."
+    perplexity: Perplexity = Field(
+        default="auto",
+        description="Effective number of neighbors, at most (N - 1) / 3; auto: 50, or (N - 1) / 3 where "
+        "that is less, and below 8 examples a layout by PCA.",
     )
     iterations: int = Field(
         default=500,
@@ -97,15 +101,13 @@ class AtlasSpec(BaseJobSpec):
         default=8, ge=1, le=10_000, description="Cells per shard while the icons are made."
     )
 
+    def perplexity_for(self, examples: int) -> float | None:
+        """As `specs.perplexity.perplexity_for`, with what is asked for here."""
+        return perplexity_for(self.perplexity, examples, AUTO_PERPLEXITY)
+
     def check_examples(self, examples: int) -> None:
         """Raise `SpecError` unless the perplexity and one icon at least fit the number of examples."""
-        if 3 * self.perplexity > examples - 1:
-            raise SpecError(
-                f"perplexity: {self.perplexity:g} is too large for {examples} examples; "
-                f"at most {(examples - 1) / 3:.3g} (a third of them)",
-                field="perplexity",
-                examples=examples,
-            )
+        self.perplexity_for(examples)
         if examples <= self.least_vectors:
             raise SpecError(
                 f"least_vectors: no cell can have more than {self.least_vectors} of {examples} vectors; "

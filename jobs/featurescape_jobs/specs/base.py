@@ -339,3 +339,13 @@ class BaseJobSpec(Spec):
         description="Whether an artifact of the same spec, input and code, where there is one, is taken "
         "instead of computing it again.",
     )
+
+    def check_input(self, field: str, examples: int) -> None:
+        """Raise `SpecError` where an input of at most so many examples cannot be enough.
+
+        Asked as soon as the number is known, which may be long before the input job ends.
+
+        Args:
+            field: that names the input job.
+            examples: that it has, or at most will have.
+        """

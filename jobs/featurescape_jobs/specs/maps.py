@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs.base import BaseJobSpec, JobId, LayerName, Name
-
-MIN_EMBEDDED = 8
-"""Examples that an embedding needs at least."""
+from featurescape_jobs.specs.perplexity import MIN_TSNE_EXAMPLES, Perplexity, perplexity_for
 
 
 class EmbeddingSpec(BaseJobSpec):
@@ -24,7 +21,7 @@ class EmbeddingSpec(BaseJobSpec):
     )
     max_states: int | None = Field(
         default=None,
-        ge=MIN_EMBEDDED,
+        ge=MIN_TSNE_EXAMPLES,
         le=5_000_000,
         description="For features of every step (pooling or view_pooling steps): lay out each step "
         "as a state of its own, `<example id>#<step>`, at most this many, drawn by seed and id; none: "
@@ -36,8 +33,10 @@ class EmbeddingSpec(BaseJobSpec):
         le=4096,
         description="Reduce the features to this many principal components first; none: do not.",
     )
-    perplexity: float = Field(
-        default=30, ge=2, le=1000, description="Effective number of neighbors; below N / 3."
+    perplexity: Perplexity = Field(
+        default="auto",
+        description="Effective number of neighbors, at most (N - 1) / 3; auto: 30, or (N - 1) / 3 where "
+        "that is less, and below 8 examples a layout by PCA.",
     )
     metric: Literal["euclidean", "cosine"] = Field(
         default="euclidean", description="Distance between features."
@@ -56,21 +55,24 @@ class EmbeddingSpec(BaseJobSpec):
         default="auto", description="Step size; auto: N / exaggeration."
     )
 
-    def check_examples(self, examples: int) -> None:
-        """Raise `SpecError` unless three times the perplexity fits the number of examples."""
-        if examples < MIN_EMBEDDED:
-            raise SpecError(
-                f"features: {examples} examples; an embedding needs at least {MIN_EMBEDDED}",
-                field="features",
-                examples=examples,
+    @model_validator(mode="after")
+    def _fits_max_states(self) -> EmbeddingSpec:
+        most = self.max_states
+        if most is not None and self.perplexity != "auto" and 3 * self.perplexity > most - 1:
+            raise ValueError(
+                f"a perplexity of {self.perplexity:g} takes {3 * self.perplexity + 1:g} states or more, "
+                f"max_states is {most}"
             )
-        if 3 * self.perplexity > examples - 1:
-            raise SpecError(
-                f"perplexity: {self.perplexity:g} is too large for {examples} examples; "
-                f"at most {(examples - 1) / 3:.3g} (a third of them)",
-                field="perplexity",
-                examples=examples,
-            )
+        return self
+
+    def perplexity_for(self, examples: int) -> float | None:
+        """As `specs.perplexity.perplexity_for`, with what is asked for here."""
+        return perplexity_for(self.perplexity, examples)
+
+    def check_input(self, field: str, examples: int) -> None:
+        """Of whole examples the number is that of the features; of states it is not known from it."""
+        if self.max_states is None:
+            self.perplexity_for(examples)
 
 
 class TilesSpec(BaseJobSpec):
