@@ -40,8 +40,8 @@ MIN_GAIN = 1.1
 """A mode is taken for being faster by this factor: below it, the more exact one is."""
 MIN_BATCHES = 8
 """Batches of a job below which measuring costs more than it can save."""
-MAX_SAMPLE = 256
-"""Pictures that modes are measured on, at most."""
+MIN_SAMPLE, MAX_SAMPLE = 64, 256
+"""Pictures that modes are measured on."""
 COMPILE_WORTH_SECONDS = 180.0
 """Work left per worker from which on compiling (20 to 60 seconds) pays."""
 _TIMED_SECONDS = 0.25
@@ -261,7 +261,7 @@ def key_of_choice(target: Target, state: str, work: Work) -> str:
 
 def sample_size(work: Work) -> int:
     """Pictures to measure a job's modes on: as many as cost a worker a few hundredths of its work."""
-    return int(min(MAX_SAMPLE, max(fidelity.MIN_ROWS, work.of_a_worker // 32)))
+    return int(min(MAX_SAMPLE, max(MIN_SAMPLE, work.of_a_worker // 32)))
 
 
 def is_measured(work: Work, batch_size: int) -> bool:

@@ -21,8 +21,9 @@ Features = NDArray[np.float32] | list[NDArray[np.float32]]
 
 MIN_CENTERED_COSINE = 0.99
 """Of all rows but one in twenty."""
-MAX_RELATIVE_ERROR = 0.06
-MIN_NEIGHBOR_OVERLAP = 0.95
+MAX_RELATIVE_ERROR = 0.08
+MIN_NEIGHBOR_OVERLAP = 0.93
+"""Measured of bfloat16 with ImageNet weights (`efficientnet_lite0`): 0.997, 0.05 and 0.96."""
 NEIGHBORS = 10
 MAX_ROWS = 1024
 """More, of steps, are thinned out evenly."""

@@ -194,7 +194,7 @@ def test_a_job_large_enough_is_measured_once_and_the_choice_is_in_its_details(
     assert [row["mode"] for row in said["measured"]] == list(execution.MODES)
     assert said["measured"][0]["examples_per_second"] > 0
     assert json.loads(context.storage.read(context.path(CHOICE))) == said
-    assert said["sample"] == 32
+    assert said["sample"] == 50
     assert said["measured"][0]["neighbor_overlap"] == 1.0
     assert table.num_rows == 50
 
