@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +17,22 @@ from rich.console import Console
 
 from featurescape import __version__, tables
 from featurescape.client import Client
+from featurescape.dataset_at import dataset_at
+from featurescape.reach import is_local, look, wait_for
+from featurescape.transport import address
 from featurescape.watch import watch
-from featurescape_jobs.errors import FeaturescapeError, RequestError, SpecError
-from featurescape_jobs.printable import printable_lines
+from featurescape_jobs.errors import (
+    DatasetError,
+    FeaturescapeError,
+    RequestError,
+    ServiceUnavailableError,
+    SpecError,
+)
+from featurescape_jobs.printable import printable, printable_lines
 
 Command = Callable[[argparse.Namespace], int]
+_READY_SECONDS = 60.0
+_PAUSE_SECONDS = 0.3
 
 _out = Console()
 _err = Console(stderr=True)
@@ -75,15 +87,17 @@ def _add_servers(commands: Any) -> None:
     demo.add_argument("--no-serve", action="store_true", help="end when the map is complete")
     serve = _add(commands, _serve, "serve", "Run the service: API, viewer and scheduler.")
     serve.add_argument("--host", help="address to listen on")
+    stop = _add(commands, _stop_service, "stop-service", "Stop this machine's service.")
     for parser in (demo, serve):
         parser.add_argument("--port", type=int, help="TCP port (default 8090)")
+    for parser in (demo, serve, stop):
         parser.add_argument("--storage", help="folder or s3://… for everything that jobs make")
 
 
 def _add_submitters(commands: Any) -> None:
     parser = _add(commands, _map, "map", "Make a map: features, embedding and tiles.")
     parser.add_argument("dataset", help="dataset of the catalog, folder, or s3://bucket/prefix")
-    parser.add_argument("--model", required=True, help="model of the catalog")
+    parser.add_argument("--model", help="model of the catalog (default: what suits the dataset)")
     parser.add_argument("--layer", help="module path of the layer (default: the model's choice)")
     parser.add_argument("--training", metavar="ID", help="training job whose weights are taken")
     parser.add_argument("--weights", help="pretrained, random, or a weights file")
@@ -98,7 +112,12 @@ def _add_submitters(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="default 0")
     parser.add_argument("--title", help="a name for people")
     parser.add_argument("--fresh", action="store_true", help="compute what is there already anew")
-    parser.add_argument("--watch", action="store_true", help="wait and show progress")
+    parser.add_argument(
+        "--watch",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="wait and show progress (default: where there is a terminal)",
+    )
     _add_client_options(parser)
     parser = _add(commands, _submit, "submit", "Submit a job from a JSON file.")
     parser.add_argument("file", help="the spec as JSON; - reads standard input")
@@ -162,13 +181,16 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _map(options: argparse.Namespace) -> int:
-    with Client(options.url) as client:
+    wanted = dataset_at(options.dataset)  # what is wrong with it, before anything is started
+    if options.model is None and options.weights is not None:
+        raise RequestError("--weights: say which --model they are of")
+    with Client(_service(options.url, wanted)) as client:
         dataset = client.dataset(options.dataset)
         for name in ("split", "limit"):
             if getattr(options, name) is not None:
                 dataset[name] = getattr(options, name)
-        model = {"name": options.model}
-        if options.weights is not None:
+        model = None if options.model is None else {"name": options.model}
+        if model is not None and options.weights is not None:
             model["weights"] = options.weights
         made = client.map(
             dataset,
@@ -180,10 +202,70 @@ def _map(options: argparse.Namespace) -> int:
             title=options.title,
             reuse=not options.fresh,
         )
-        if options.watch:
+        if not options.json:
+            print(f"The map: {made.url}" if _out.is_terminal else made.url, flush=True)
+        if _err.is_terminal if options.watch is None else options.watch:
+            _wait_for_ray(made.url)
             watch(made.jobs, console=_err)
-        states = [job.refresh().state for job in made.jobs]
-    print(json.dumps({"url": made.url, "jobs": states}) if options.json else made.url)
+            _say(f"The map is complete: {made.url}")
+        if options.json:
+            states = [job.refresh().state for job in made.jobs]
+            print(json.dumps({"url": made.url, "jobs": states}))
+    return 0
+
+
+def _service(url: str | None, dataset: dict[str, Any]) -> str:
+    """The address of a service that answers; started here where it is this machine's and nobody does.
+
+    Raises:
+        ServiceUnavailableError: nobody answers, and none can be started.
+    """
+    at = address(url)
+    answer = look(at)
+    if answer.state == "waiting":
+        _say(f"Waiting for the service at {at} ({answer.reason}) …")
+        wait_for(at, _READY_SECONDS, lambda: None)
+    elif answer.state == "foreign":
+        raise ServiceUnavailableError(
+            f"{at}: {answer.reason}; give another address with --url", url=at
+        )
+    elif answer.state == "absent" and is_local(at):
+        root = dataset.get("root", "")
+        if root and "://" not in root and not Path(root).exists():
+            raise DatasetError(f"dataset.root: there is no {root}", field="dataset.root")
+        try:
+            background = _server("featurescape.background")
+            settings = _server("featurescape.server").make_settings({})
+        except FeaturescapeError as error:
+            raise type(error)(
+                f"no service answers at {at}, and none can be started here: {error.message}; or give "
+                "the address of one with --url or FEATURESCAPE_URL"
+            ) from None
+        started = background.ensure(at, settings, (root,) if root.startswith("/") else ())
+        for line in started.said:
+            _say(line)
+        return str(started.url)
+    return at  # where nobody answers, the first request says so
+
+
+def _wait_for_ray(url: str) -> None:
+    """Show what a service that takes jobs still waits for before it runs them."""
+    deadline = time.monotonic() + _READY_SECONDS
+    at = url.partition("/maps/")[0]
+    with _err.status("starting Ray …"):
+        while (answer := look(at)).reason and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+    if answer.reason:
+        _say(f"The jobs have to wait: {answer.reason}")
+
+
+def _say(line: str) -> None:
+    _err.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def _stop_service(options: argparse.Namespace) -> int:
+    settings = _server("featurescape.server").make_settings(_overrides(options))
+    _say(_server("featurescape.background").stop(settings))
     return 0
 
 

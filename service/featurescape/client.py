@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from featurescape.dataset_at import dataset_at, is_word
 from featurescape.handles import Job, Map
 from featurescape.transport import Transport
 from featurescape_jobs.artifacts import MAP_JOBS
 from featurescape_jobs.errors import NotFoundError
 from featurescape_jobs.specs import AnyJobSpec, DatasetSpec, ModelSpec, parse_spec
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_DEFAULT_MODEL = "efficientnet_lite0"
 _SOME_JOB = "0123456789ab"
 
 
@@ -98,7 +99,7 @@ class Client:
     def map(
         self,
         dataset: str | Path | DatasetSpec | Mapping[str, Any],
-        model: str | ModelSpec | Mapping[str, Any],
+        model: str | ModelSpec | Mapping[str, Any] | None = None,
         *,
         layer: str | None = None,
         training: Job | str | None = None,
@@ -112,7 +113,8 @@ class Client:
         Args:
             dataset: a name of the catalog (``"digits"``), a folder of images or of MNIST's IDX
                 files, ``s3://bucket/prefix``, or a spec.
-            model: a name of the catalog, or a spec.
+            model: a name of the catalog, or a spec; None: the one of ``training``, or what the dataset's
+                card names, trained by a job before the map where it has no weights of its own.
             layer: module path of the layer; None: the card's choice.
             training: a `training` job of the model, or its id, whose weights are taken.
             perplexity: of the embedding, at most (N - 1) / 3; auto: 30, or (N - 1) / 3 where that is
@@ -126,14 +128,21 @@ class Client:
             SpecError: a field is wrong; nothing was submitted then.
         """
         common = {"seed": seed, "title": title, "reuse": reuse}
-        network = _model(model, training.id if isinstance(training, Job) else training)
-        features = {**common, "job": "features", "model": network, "layers": layer}
         embedding = {**common, "job": "embedding", "perplexity": perplexity}
         parse_spec({**embedding, "features": f"features-{_SOME_JOB}"})
-        first = self.submit({**features, "dataset": self.dataset(dataset)})
+        source, before = self.dataset(dataset), list[Job]()
+        if model is None and training is None:
+            model, untrained = self._default_model(source["name"])
+            if untrained:
+                spec = {**common, "job": "training", "dataset": source, "model": model}
+                before = [self.submit(spec)]
+                training = before[0]
+        network = self._network(model, training)
+        features = {**common, "job": "features", "model": network, "layers": layer}
+        first = self.submit({**features, "dataset": source})
         second = self.submit({**embedding, "features": first.id})
         third = self.submit({**common, "job": "tiles", "embedding": second.id})
-        return Map(self._transport, [first, second, third])
+        return Map(self._transport, [*before, first, second, third])
 
     def dataset(self, given: str | Path | DatasetSpec | Mapping[str, Any]) -> dict[str, Any]:
         """The dataset field of a spec that `map` makes of what it is given."""
@@ -141,28 +150,31 @@ class Client:
             return given.model_dump(mode="json")
         if isinstance(given, Mapping):
             return dict(given)
-        text = str(given)
-        if text.startswith("s3://"):
-            return {"name": "images", "root": text}
-        if isinstance(given, str) and _NAME.fullmatch(text) and not self._is_folder(text):
-            return {"name": text}
-        root = Path(text).expanduser().absolute()
-        return {"name": "mnist" if _has_idx_files(root) else "images", "root": str(root)}
+        found = dataset_at(given)
+        if isinstance(given, str) and is_word(given) and "root" in found:
+            names = {card["name"] for card in self.catalog()["datasets"]}
+            return {"name": given} if given in names else found
+        return found
 
-    def _is_folder(self, word: str) -> bool:
-        """Whether a plain word means a folder here rather than a dataset of the catalog."""
-        if not Path(word).exists():
-            return False
-        return word not in {card["name"] for card in self.catalog()["datasets"]}
+    def _network(
+        self, model: str | ModelSpec | Mapping[str, Any] | None, training: Job | str | None
+    ) -> dict[str, Any]:
+        """The model field of a spec, with the training whose weights are taken."""
+        if isinstance(training, str) and model is None:
+            training = self.job(training)
+        if isinstance(training, Job):
+            model = training.spec["model"]["name"] if model is None else model
+            training = training.id
+        if isinstance(model, ModelSpec):
+            spec = model.model_dump(mode="json")
+        else:
+            spec = {"name": model} if isinstance(model, str) else dict(model or {})
+        return spec if training is None else {**spec, "training": training}
 
-
-def _model(given: str | ModelSpec | Mapping[str, Any], training: str | None) -> dict[str, Any]:
-    if isinstance(given, ModelSpec):
-        spec = given.model_dump(mode="json")
-    else:
-        spec = {"name": given} if isinstance(given, str) else dict(given)
-    return spec if training is None else {**spec, "training": training}
-
-
-def _has_idx_files(root: Path) -> bool:
-    return root.is_dir() and any(root.glob("*idx*-ubyte*"))
+    def _default_model(self, dataset: str) -> tuple[dict[str, Any], bool]:
+        """The model that the dataset's card names, and whether it has to be trained first."""
+        catalog = self.catalog()
+        cards = {card["name"]: card for card in catalog["datasets"]}
+        name = cards.get(dataset, {}).get("default_model", _DEFAULT_MODEL)
+        weights = {card["name"]: card["weights"] for card in catalog["models"]}
+        return {"name": name}, weights.get(name) is None

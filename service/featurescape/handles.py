@@ -295,7 +295,8 @@ class Map:
     def __init__(self, transport: Transport, jobs: list[Job]) -> None:
         self._transport = transport
         self.jobs = jobs
-        """Features, embedding, tiles: as many of them as are known; the last draws the map."""
+        """Features, embedding, tiles, as many of them as are known, behind a training where one was made for
+        them; the last draws the map."""
 
     @property
     def id(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from featurescape.api import create_app
+from featurescape.background import noted
 from featurescape.connections import make_server, raise_descriptor_limit
 from featurescape.embedded import bind
 from featurescape.settings import Settings, unknown_variables
@@ -69,5 +70,6 @@ def serve(overrides: dict[str, Any], console: Console) -> int:
         # uvicorn ends gracefully and then raises the signal once more, for whoever comes after it.
         for kind in (signal.SIGINT, signal.SIGTERM):
             signal.signal(kind, lambda *_: None)
-        server.run(sockets=[listening])
+        with noted(settings, f"http://{shown}:{port}"):
+            server.run(sockets=[listening])
     return 0 if server.started else 1

@@ -15,9 +15,14 @@ from featurescape_jobs.errors import ServiceUnavailableError, from_json
 DEFAULT_URL = "http://127.0.0.1:8090"
 _PAUSES_SECONDS = (0.2, 0.6)
 _TIMEOUT = httpx.Timeout(60, connect=5)
-_NO_PROXY = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
+NO_PROXY = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
 """A proxy of the environment (HTTP_PROXY) is not asked for this machine's own services."""
 _PASSING = frozenset({502, 503, 504})
+
+
+def address(url: str | None) -> str:
+    """The service's address: as given, or FEATURESCAPE_URL, or this machine's."""
+    return (url or os.environ.get("FEATURESCAPE_URL") or DEFAULT_URL).rstrip("/")
 
 
 class Transport:
@@ -29,12 +34,12 @@ class Transport:
     """
 
     def __init__(self, url: str | None, token: str | None) -> None:
-        self.url = (url or os.environ.get("FEATURESCAPE_URL") or DEFAULT_URL).rstrip("/")
+        self.url = address(url)
         token = token or os.environ.get("FEATURESCAPE_TOKEN")
         self._http = httpx.Client(
             base_url=self.url,
             timeout=_TIMEOUT,
-            mounts=_NO_PROXY,
+            mounts=NO_PROXY,
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from featurescape import cli
+from featurescape import background, cli
+from featurescape.dataset_at import dataset_at
+from featurescape.reach import Answer
 from featurescape_jobs.artifacts import job_dir
 from service_fakes import FEATURES_SPEC, RunningService, running_service
+
+JPEG = b"\xff\xd8\xff\xe0"
 
 
 @pytest.fixture
@@ -153,7 +158,7 @@ def test_watching_tells_of_a_failure(
 
 
 def test_wrong_usage_has_status_two(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["nonsense"], ["map", "digits"]):
+    for arguments in ([], ["nonsense"], ["map"]):
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         assert ended.value.code == 2
@@ -176,3 +181,120 @@ def test_every_command_has_a_line_of_help(capsys: pytest.CaptureFixture[str]) ->
     shown = capsys.readouterr().out
     for command in ("demo", "serve", "map", "submit", "jobs", "show", "logs", "stop", "catalog"):
         assert command in shown
+
+
+def test_a_map_needs_no_model(
+    service: RunningService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Digits and IDX files train a lenet first; color pictures are seen by the network with weights."""
+    (tmp_path / "idx").mkdir()
+    (tmp_path / "idx" / "train-images-idx3-ubyte").touch()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(JPEG)
+    assert run("map", "digits", "--json", "--fresh") == 0
+    training, features, *rest = json.loads(capsys.readouterr().out)["jobs"]
+    assert (training["job"], training["spec"]["model"]["name"]) == ("training", "lenet")
+    assert features["spec"]["model"]["training"] == training["id"]
+    assert [job["job"] for job in rest] == ["embedding", "tiles"]
+    assert {job["spec"]["reuse"] for job in (training, features, *rest)} == {False}
+    assert run("map", str(tmp_path / "photos"), "--json") == 0
+    features, *rest = json.loads(capsys.readouterr().out)["jobs"]
+    assert (features["job"], features["spec"]["model"]["name"]) == (
+        "features",
+        "efficientnet_lite0",
+    )
+    assert len(rest) == 2
+    assert run("map", "digits", "--training", training["id"], "--json") == 0
+    features = json.loads(capsys.readouterr().out)["jobs"][0]
+    assert (features["job"], features["spec"]["model"]["name"]) == ("features", "lenet")
+    assert run("map", "digits", "--weights", "random") == 2
+    assert "--model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("", "blank"),
+        (" \t", "blank"),
+        ("https://example.org/photos", "is a https: address; give a folder"),
+        ("gs://bucket/photos", "is a gs: address; give a folder"),
+        ("ftp://host/x", "is a ftp: address"),
+        ("file:///home/me", "without file://"),
+        ("s3://user:secret@bucket/x", "has credentials"),
+        ("cat.jpg", "is a file; give a folder of pictures"),
+        ("./nowhere", "there is no"),
+        ("~/no such folder", "there is no"),
+    ],
+)
+def test_what_is_no_dataset_is_said_before_anything_is_started(
+    given: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "cat.jpg").write_bytes(JPEG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEATURESCAPE_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr(background, "ensure", pytest.fail)
+    assert run("map", given) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "dataset"),
+    [
+        (["a.jpg", "b.tar"], "images"),
+        (["a.tar", "b.tar", "README.md", ".hidden"], "webdataset"),
+        (["t10k-labels-idx1-ubyte.gz"], "mnist"),
+        (["train/n01440764/a.JPEG", "val/x.JPEG"], "imagenet"),
+        (["train/cats/a.jpg"], "images"),
+        (["wnids.txt", "train/n01443537/images/a.JPEG"], "images"),
+        (["ILSVRC2012_img_val.tar"], "imagenet"),
+        ([], "images"),
+    ],
+)
+def test_a_folder_is_told_by_its_names(tmp_path: Path, names: list[str], dataset: str) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert dataset_at(tmp_path) == {"name": dataset, "root": str(tmp_path)}
+
+
+def test_files_and_ways_to_write_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x.parquet", "y.TAR"):
+        (tmp_path / name).touch()
+    assert dataset_at(tmp_path / "x.parquet")["name"] == "images"
+    assert dataset_at(str(tmp_path / "y.TAR"))["name"] == "webdataset"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+    for given in ("~/in", ".", "../in", Path("../in"), "./", "../in/."):
+        assert dataset_at(given) == {"name": "images", "root": str(tmp_path / "in")}
+    assert dataset_at("s3://bucket/in") == {"name": "images", "root": "s3://bucket/in"}
+
+
+def test_where_no_service_can_be_started_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    for name in ("featurescape.background", "featurescape.processes"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert run("map", "digits", "--url", "http://127.0.0.1:1") == 1
+    said = capsys.readouterr().err
+    assert "pip install 'featurescape[server]'" in said
+    assert "FEATURESCAPE_URL" in said
+
+
+def test_no_service_is_started_for_another_machine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(background, "ensure", pytest.fail)
+    monkeypatch.setattr("featurescape.cli.look", lambda url: Answer("absent"))
+    assert run("map", "digits", "--url", "http://nowhere.invalid:8090") == 1
+    assert (
+        "no featurescape service answers at http://nowhere.invalid:8090" in capsys.readouterr().err
+    )

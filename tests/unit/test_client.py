@@ -250,7 +250,7 @@ def test_a_dataset_is_a_name_a_folder_or_an_address(
     assert client.dataset("photos") == {"name": "images", "root": root}
     assert client.dataset(Path("photos")) == {"name": "images", "root": root}
     assert client.dataset(tmp_path / "idx")["name"] == "mnist"
-    assert client.dataset("s3://b/x") == {"name": "images", "root": "s3://b/x"}
+    assert client.dataset("s3://bucket/x") == {"name": "images", "root": "s3://bucket/x"}
     assert client.dataset({"name": "digits", "limit": 3}) == {"name": "digits", "limit": 3}
     assert client.dataset("nowhere") == {"name": "nowhere"}
 

@@ -44,6 +44,9 @@ class DatasetCard(BaseModel):
     job: str | None = Field(
         default=None, description="Job type whose artifact can be the dataset, in place of a root."
     )
+    default_model: str = Field(
+        default="efficientnet_lite0", description="What a map is made with if nobody says."
+    )
     places: tuple[str, ...] = Field(
         default=(),
         exclude=True,

@@ -28,6 +28,7 @@ CARD = DatasetCard(
     title="Handwritten digits",
     summary="1,797 digits of 8 × 8 pixels, shipped with scikit-learn; needs no files.",
     needs_root=False,
+    default_model="lenet",
 )
 
 

@@ -32,6 +32,7 @@ CARD = DatasetCard(
     title="MNIST and its kin",
     summary="The four IDX files of MNIST, Fashion-MNIST, KMNIST …, gzipped or not.",
     needs_root=True,
+    default_model="lenet",
     splits=("train", "test", "all"),
     root_hint="the folder with train-images-idx3-ubyte(.gz) and its three siblings",
 )

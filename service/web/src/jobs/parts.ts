@@ -91,7 +91,7 @@ export function emptyState(): HTMLElement {
       "from featurescape import Client",
       "",
       `client = Client("${location.origin}")`,
-      'client.map("~/Pictures", "efficientnet_lite0")',
+      'client.map("~/Pictures")',
     ].join("\n"),
   );
   return h(
