@@ -20,6 +20,8 @@ SENT = {
     "garbage": b"\x16\x03\x01 is no HTTP\r\n\r\n",
 }
 _PAUSE_SECONDS = 0.05
+_AT_ONCE = 10
+"""Two hundred new ones a second: more would be a flood of requests, not half-open ones."""
 
 
 def main(port: int, count: int, kind: str) -> None:
@@ -31,17 +33,18 @@ def main(port: int, count: int, kind: str) -> None:
     for _ in range(count):
         _open(held, port, kind)
     print("ready", flush=True)
+    missing = 0
     while True:
-        closed = 0
         for key, _events in held.select(1.0):
             if key.fileobj is sys.stdin:
                 return
             if isinstance(key.fileobj, socket.socket) and not _alive(key.fileobj):
                 held.unregister(key.fileobj)
                 key.fileobj.close()
-                closed += 1
-        for _ in range(closed):
+                missing += 1
+        for _ in range(min(missing, _AT_ONCE)):
             _open(held, port, kind)
+            missing -= 1
         time.sleep(_PAUSE_SECONDS)
 
 

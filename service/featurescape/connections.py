@@ -65,8 +65,8 @@ def connection_cap(settings: Settings) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return settings.max_connections
-    room = soft - _IN_TRANSIT - _OWN_DESCRIPTORS
-    return max(_FEWEST_CONNECTIONS, min(settings.max_connections, room))
+    room = max(_FEWEST_CONNECTIONS, soft - _IN_TRANSIT - _OWN_DESCRIPTORS)
+    return min(settings.max_connections, room)
 
 
 @dataclass

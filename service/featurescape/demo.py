@@ -6,6 +6,7 @@ a Ray of the demo's own, in a storage of its own. Nothing of an earlier demo is 
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from typing import Any
@@ -18,7 +19,7 @@ from featurescape import tables
 from featurescape.client import Client
 from featurescape.embedded import EmbeddedService
 from featurescape.handles import Job, Map
-from featurescape.server import keep_files_private, make_settings
+from featurescape.server import keep_files_private, log_to_stderr, make_settings
 from featurescape.settings import Settings, data_home
 from featurescape.watch import watch
 from featurescape_jobs.errors import ServiceUnavailableError
@@ -37,6 +38,7 @@ def demo(overrides: dict[str, Any], *, serve: bool, console: Console) -> int:
     if "storage" not in settings.model_fields_set:
         settings = make_settings({**overrides, "storage": str(data_home() / "demo")})
     keep_files_private()
+    log_to_stderr(logging.WARNING)
     # A demo that is told to end must take its Ray along: as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()

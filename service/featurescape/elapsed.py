@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterable
 
+_SHOWN_CHARACTERS = 300
+
 
 class Elapsed:
     """Seconds for which each matter has stood as it does; the first look at a new value begins at 0.
@@ -57,6 +59,12 @@ class Rounds:
         """A round has come to its end."""
         self._ended_at = self._clock()
         self.error = None
+
+    def fail(self, error: Exception) -> bool:
+        """Note why a round has not come to its end; whether that is news."""
+        said = self.error
+        self.error = f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS]
+        return self.error != said
 
     @property
     def age_seconds(self) -> float:

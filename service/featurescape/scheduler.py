@@ -121,9 +121,7 @@ class Scheduler:
             try:
                 self.run_once()
             except Exception as error:  # the loop must outlive any one job
-                said = self.rounds.error
-                self.rounds.error = f"{type(error).__name__}: {error}"[:300]
-                if self.rounds.error != said:  # a round comes twice a second
+                if self.rounds.fail(error):  # a round comes twice a second
                     log.exception("a round of the scheduler failed")
             self._wake.wait(self._settings.poll_seconds)
             self._wake.clear()

@@ -38,16 +38,17 @@ def keep_files_private() -> None:
     os.umask(_PRIVATE)
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr(level: int) -> None:
+    """Show this process's log, without what could disturb a terminal or forge a line."""
     handler = logging.StreamHandler()
     handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def serve(overrides: dict[str, Any], console: Console) -> int:
     """Serve until SIGINT or SIGTERM; requests under way get 20 seconds to end."""
     settings = make_settings(overrides)
-    _log_to_stderr()
+    log_to_stderr(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     for name in unknown_variables():
         console.print(

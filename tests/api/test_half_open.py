@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import resource
+import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 
@@ -25,6 +29,8 @@ from service_process import ServiceProcess, wait_for
 _DESCRIPTORS = 1024
 _SECONDS = 2.5
 _MAX_ANSWER_SECONDS = 1.0
+_BUSY_MACHINE = 5
+"""A machine that does much else may take a moment over one of them."""
 _MAX_LOG_BYTES = 50_000
 _MAX_GROWTH_BYTES = 40_000_000
 
@@ -72,16 +78,19 @@ def test_others_are_answered_at_once_meanwhile(
     assert service.process is not None
     process = psutil.Process(service.process.pid)
     memory, logged = process.memory_info().rss, service.log.stat().st_size
-    slowest = 0.0
+    seconds: list[float] = []
     with _clients(service, count, kind) as clients:
+        assert clients.stdout is not None
+        while not select.select([clients.stdout], [], [], 0)[0]:  # while they all come at once
+            assert _ask(service) < _BUSY_MACHINE * _MAX_ANSWER_SECONDS
+        assert clients.stdout.readline() == b"ready\n"
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
-            slowest = max(slowest, _ask(service))
+            seconds.append(_ask(service))
             time.sleep(0.02)
-        assert clients.stdout is not None
-        assert clients.stdout.readline() == b"ready\n"
         assert process.num_fds() < _DESCRIPTORS
-    assert slowest < _MAX_ANSWER_SECONDS
+    assert np.quantile(seconds, 0.95) < _MAX_ANSWER_SECONDS
+    assert max(seconds) < _BUSY_MACHINE * _MAX_ANSWER_SECONDS
     assert service.log.stat().st_size - logged < _MAX_LOG_BYTES
     assert process.memory_info().rss - memory < _MAX_GROWTH_BYTES
     wait_for(lambda: process.num_fds() < 100, 20)
@@ -173,6 +182,31 @@ def test_who_does_not_read_an_answer_is_let_go(
         assert received < 50_000_000
         with httpx.Client(base_url=running.url) as client:
             assert len(client.get(target).content) == 50_000_000
+
+
+def test_while_all_are_being_answered_a_new_one_is_told_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go, inside = threading.Event(), threading.Semaphore(0)
+    with running_service(tmp_path, max_connections=3) as running:
+        counts = running.store.counts
+
+        def slow() -> dict[str, int]:
+            inside.release()
+            let_go.wait(20)
+            return counts()
+
+        monkeypatch.setattr(running.embedded.app.state.services.store, "counts", slow)
+        with ThreadPoolExecutor(3) as pool:
+            busy = [pool.submit(httpx.get, f"{running.url}/readyz", timeout=30) for _ in range(3)]
+            assert all(inside.acquire(timeout=20) for _ in busy)
+            refused = httpx.get(f"{running.url}/livez")
+            assert refused.status_code == 503
+            assert refused.headers["Retry-After"] == "1"
+            assert refused.json()["error"]["code"] == "service_unavailable"
+            let_go.set()
+            assert [each.result(30).status_code for each in busy] == [200] * 3
+        assert httpx.get(f"{running.url}/livez").status_code == 200
 
 
 def test_running_out_of_descriptors_is_said_once_a_minute() -> None:

@@ -447,8 +447,11 @@ def test_a_round_that_fails_leaves_its_age_and_reason(bench: Bench) -> None:
     assert bench.scheduler.rounds.age_seconds == 0.0
     bench.now += 7.0
     assert bench.scheduler.rounds.age_seconds == 7.0
+    rounds = bench.scheduler.rounds
+    assert [rounds.fail(ValueError(text)) for text in ("a", "a", "b")] == [True, False, True]
+    assert (rounds.error, rounds.age_seconds) == ("ValueError: b", 7.0)
     bench.round()
-    assert bench.scheduler.rounds.age_seconds == 0.0
+    assert (rounds.error, rounds.age_seconds) == (None, 0.0)
 
 
 def test_a_running_job_stops_once_its_process_is_gone(bench: Bench) -> None:
