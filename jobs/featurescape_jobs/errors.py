@@ -47,7 +47,7 @@ ROW_ERROR_CODES: dict[str, str] = {
     "not_a_mesh": "The file is in no mesh format that is read.",
     "truncated": "The file ends before its data does.",
     "decode_error": "The decoder refused the bytes.",
-    "too_many_pixels": "The header announces more pixels than the cap.",
+    "too_many_pixels": "The header announces more pixels than the cap, or than memory is there for.",
     "too_many_bytes": "The file is larger than the cap.",
     "too_many_frames": "An animation with more frames than the cap.",
     "too_many_faces": "A mesh with more triangles or parts than the cap.",

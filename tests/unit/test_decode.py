@@ -129,13 +129,34 @@ def test_a_large_picture_is_reduced_by_its_longer_side() -> None:
     assert decode(encode_thumbnail(np.zeros((200, 400, 3), np.uint8), 64)).shape == (32, 64, 3)
 
 
-def test_what_a_parser_raises_on_a_later_frame_is_the_error_of_that_row() -> None:
-    """Pillow raises TypeError on a page without a width, and IndexError on some cuts of a GIF."""
+def test_a_later_page_that_is_broken_costs_nothing() -> None:
+    """The first page is the picture; of the others only the chain of their directories is walked."""
     frames = [photo(seed).convert("P") for seed in range(2)]
     tiff = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:])
     width = max(tiff.rfind(struct.pack("<HH", 256, size)) for size in (3, 4))
-    assert code_of(tiff[:width] + b"\7\0" + tiff[width + 2 :]) == "decode_error"
+    broken = tiff[:width] + b"\7\0" + tiff[width + 2 :]
+    assert np.array_equal(decode(broken), np.asarray(frames[0].convert("RGB")))
+
+
+def test_what_a_parser_raises_on_a_later_frame_is_the_error_of_that_row() -> None:
+    """Pillow raises IndexError on some cuts of a GIF."""
+    frames = [photo(seed).convert("P") for seed in range(2)]
     gif = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     for cut in range(len(gif) // 2, len(gif), 16):
         with contextlib.suppress(RowError):  # the first frame, or a row error: nothing else
             assert decode(gif[:cut]).shape[:2] == (40, 60)
+
+
+def test_a_chain_of_pages_has_an_end() -> None:
+    """A directory that names itself as the next one, and more pages than are read."""
+    empty = b"II\x2a\0" + struct.pack("<IHI", 8, 0, 8)
+    assert code_of(empty) == "decode_error"
+    pages = b"".join(struct.pack("<HI", 0, 8 + 6 * (n + 1)) for n in range(1_001))
+    assert code_of(b"II\x2a\0" + struct.pack("<I", 8) + pages) == "too_many_frames"
+
+
+def test_tags_of_a_tiff_that_overlap_are_not_copied() -> None:
+    """A hundred tags that each claim the same two megabytes."""
+    tags = b"".join(struct.pack("<HHII", 40_000 + n, 7, 2 << 20, 8) for n in range(100))
+    data = b"II\x2a\0" + struct.pack("<IH", 8, 100) + tags + bytes(4)
+    assert code_of(data + bytes(2 << 20)) == "decode_error"

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from featurescape_jobs import dataset_index, decode
+from featurescape_jobs import dataset_index
 from featurescape_jobs.artifacts import ArtifactRef, Manifest
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS, tree
@@ -28,6 +28,7 @@ from featurescape_jobs.datasets.shapenet_views import MAX_VIEWS, ModelReader, Vi
 from featurescape_jobs.datasets.tars import Member, archive_in_memory, members
 from featurescape_jobs.datasets.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
+from featurescape_jobs.images import decode
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage
 from tar_builders import bucket, entry, png, tar_bytes, upload, write

@@ -1,51 +1,79 @@
-"""Untrusted bytes to pixels. Everything is refused that is not plainly a picture of sane size.
+"""Untrusted bytes to pixels, as a viewer shows them. Everything is refused that is not plainly a picture.
 
-Formats come from an allow-list (Pillow's other plugins run programs or have no caps), sizes are read from
-the header before a pixel is decoded, and a truncated file is an error, never half a picture. Holds one
-picture.
+What the bytes are decides, never a name. Sizes are read from the header before a pixel is decoded, what is
+not needed for pixels is left out before a decoder sees it, and a truncated file is an error, never half a
+picture. The color profile is applied, alpha and color keys are laid over white, EXIF's orientation is
+applied.
+
+Memory: the decodes of all threads of a process share `footprint.BUDGET`, 640 MB, and wait for each other
+where it is not enough; a picture that would need all of it alone is read at a half, a quarter or an eighth of
+its size. The result is the caller's and no longer counted. Holds one picture.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile
 
-from featurescape_jobs.errors import RowError
-from featurescape_jobs.images.picture import Picture
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
+from featurescape_jobs.images import jpeg
+from featurescape_jobs.images.encoded import (
+    FORMATS,
+    MAX_BYTES,
+    MAX_FRAMES,
+    MAX_PIXELS,
+    Encoded,
+    check_caps,
+    encoded,
+    row_error,
 )
-MAX_BYTES = 256 << 20
-MAX_PIXELS = 100_000_000
-MAX_FRAMES = 1_000
-_FULL_RANGE = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I;16N": 65535}
+from featurescape_jobs.images.footprint import BUDGET, STRIP_PIXELS, Footprint, footprint
+from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.pixels import Reading, to_picture
+
+__all__ = [
+    "FORMATS",
+    "MAX_BYTES",
+    "MAX_FRAMES",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "decode",
+    "open_image",
+]
+
+# fmt: off
+SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp",
+    ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".avifs",
+    ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ico", ".tga", ".icb", ".vda",
+    ".vst",
+})
+# fmt: on
+"""How the names of pictures that are read end; what the bytes are decides."""
 
 
 def decode(data: bytes) -> Picture:
     """Pixels of an encoded picture, upright: (H, W, 3) RGB or (H, W) gray, uint8.
 
-    The first frame of an animation; alpha is laid over white; 16-bit and float gray are scaled to
-    8 bits; CMYK and palettes become RGB; EXIF orientation is applied.
+    The first frame of an animation, the first page, the largest icon. 16-bit gray is scaled by its full
+    range, floats by theirs; CMYK and palettes become RGB.
 
     Raises:
         RowError: with the code that says why there is no picture.
     """
-    with warnings.catch_warnings():
-        # Pillow warns of odd metadata and of large sizes; our own caps decide.
-        warnings.simplefilter("ignore")
-        image = open_image(data)
+    with _quiet():
+        source = encoded(data)
         try:
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return _to_uint8(image)
-        except Exception as error:  # noqa: BLE001 - as in `open_image`
-            code = "truncated" if "truncated" in str(error) else "decode_error"
-            raise RowError(code, f"{image.format}: {_say(error)}") from None
+            # What takes memory when it is opened says its size beforehand.
+            image = None if source.size_px else _open(source)
+            allowed = footprint(source, image)
+            with BUDGET.reserve(allowed.size_bytes):
+                return _decoded(source, image, allowed)
+        except Exception as error:  # noqa: BLE001 - see `row_error`
+            raise row_error(error, source.format) from None
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -54,65 +82,115 @@ def open_image(data: bytes) -> Image.Image:
     Raises:
         RowError: with the code that says why there is no picture.
     """
-    if not data:
-        raise RowError("empty_file", "the file has no bytes")
-    if len(data) > MAX_BYTES:
-        raise RowError("too_many_bytes", f"{len(data)} bytes; at most {MAX_BYTES} are read")
+    source = encoded(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        _check_caps(image)
-        return image
-    except RowError:
-        raise
-    except UnidentifiedImageError:
-        raise RowError("not_an_image", f"the bytes are none of {', '.join(FORMATS)}") from None
-    except Image.DecompressionBombError as error:
-        raise RowError("too_many_pixels", _say(error)) from None
-    except Exception as error:  # noqa: BLE001 - parsers raise nearly anything on crafted bytes
-        # Whatever it is (TypeError, IndexError, …), it is this picture's error and must not end the job.
-        raise RowError("decode_error", _say(error)) from None
+        return _open(source)
+    except Exception as error:  # noqa: BLE001 - see `row_error`
+        raise row_error(error, source.format) from None
 
 
-def _check_caps(image: Image.Image) -> None:
-    """Size and frames; to count the frames, GIF and TIFF parse the whole file."""
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise RowError("too_many_pixels", f"{width} × {height} px; at most {MAX_PIXELS} are read")
-    if width < 1 or height < 1:
-        raise RowError("decode_error", f"{width} × {height} px")
-    if getattr(image, "is_animated", False) and getattr(image, "n_frames", 1) > MAX_FRAMES:
-        raise RowError("too_many_frames", f"an animation of more than {MAX_FRAMES} frames")
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns of odd metadata and of large sizes; our own caps decide."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
-def _to_uint8(image: Image.Image) -> Picture:
-    mode = image.mode
-    if mode in ("L", "RGB"):
-        return np.array(image)
-    if mode == "1":
-        return np.array(image.convert("L"))
-    if mode in _FULL_RANGE or mode in ("I", "F"):
-        return _scale_gray(np.asarray(image), mode)
-    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        canvas = Image.new("RGBA", rgba.size, "white")
-        canvas.alpha_composite(rgba)
-        return np.array(canvas.convert("RGB"))
-    return np.array(image.convert("RGB"))
+def _open(source: Encoded) -> ImageFile.ImageFile:
+    image = source.open()
+    check_caps(image, source)
+    return image
 
 
-def _scale_gray(values: np.ndarray, mode: str) -> Picture:
-    """16-bit by its full range; "I" and "F" by theirs, as no header says what white is."""
-    floats = values.astype(np.float32)
-    if mode in _FULL_RANGE:
-        top = float(_FULL_RANGE[mode])
-    elif mode == "I" and floats.min() >= 0 and 255 < floats.max() <= 65535:
-        top = 65535.0
+def _decoded(source: Encoded, image: ImageFile.ImageFile | None, allowed: Footprint) -> Picture:
+    image = image or _open(source)
+    full = image.size
+    _reduce_decoding(image, allowed.scale)
+    if source.format == "JPEG":
+        image = _load_jpeg(source, image, allowed.scale)
     else:
-        floats = np.nan_to_num(floats - np.nanmin(floats), posinf=0.0, neginf=0.0)
-        top = float(max(floats.max(), 1e-12))
-    gray: Picture = np.clip(np.rint(floats * (255.0 / top)), 0, 255).astype(np.uint8)
-    return gray
+        image.load()
+    reading = Reading(
+        orientation=source.orientation(image),
+        profile=source.profile or _profile(image),
+        key=source.png.key if source.png and not image.mode.startswith("P") else None,
+        low=_low_bytes(source) if source.png and source.png.has_deep_key else None,
+        white=_white(image),
+        shrink=1 if image.size != full else allowed.scale,
+    )
+    return to_picture(image, reading)
 
 
-def _say(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+def _reduce_decoding(image: ImageFile.ImageFile, scale: int) -> None:
+    """Let ``image`` be decoded at a fraction of its size, where its format can."""
+    if scale == 1:
+        return
+    if image.format == "JPEG":
+        image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
+    elif image.format == "JPEG2000":
+        image.reduce = scale.bit_length() - 1  # type: ignore[method-assign, assignment]
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and profile else None
+
+
+def _low_bytes(source: Encoded) -> Image.Image:
+    """The lower bytes of a PNG's 16-bit red, green and blue: Pillow reads the upper ones."""
+    image = source.open()
+    image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
+    image.load()
+    return image
+
+
+def _white(image: Image.Image) -> float | None:
+    """What is white where the mode does not say it."""
+    if image.mode == "I" and image.format in ("PPM", "PNG"):
+        return 65535.0
+    bits = getattr(image, "tag_v2", {}).get(258)
+    return 4095.0 if image.mode.startswith("I;16") and bits in (12, (12,)) else None
+
+
+def _load_jpeg(source: Encoded, image: ImageFile.ImageFile, scale: int) -> ImageFile.ImageFile:
+    """The pixels; of a file without an end mark too, where no pixel is missing."""
+    try:
+        image.load()
+        return image
+    except OSError as error:
+        if "truncated" not in str(error) or not jpeg.has_all_scans(b"".join(source.parts)):
+            raise
+        del image
+        whole = _load_without_end(source, scale)
+        if whole is None:
+            raise
+        return whole
+
+
+def _load_without_end(source: Encoded, scale: int) -> ImageFile.ImageFile | None:
+    """The pixels of a JPEG that just stops; None where some are missing.
+
+    A decoder makes up what is missing. So the pixels are decoded with nothing behind the file's end and
+    with other bits there: they are all in the file where the picture is the same.
+    """
+    seen = set[bytes]()
+    for fill in (b"", *jpeg.FILLS):
+        image = source.open(fill, jpeg.END)
+        _reduce_decoding(image, scale)
+        try:
+            image.load()
+        except OSError:  # the bits there are no code
+            return None
+        seen.add(_digest(image))
+        if len(seen) > 1:
+            return None
+    return image
+
+
+def _digest(image: Image.Image) -> bytes:
+    found, rows = hashlib.blake2b(), max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(image.height, top + rows))
+        found.update(image.crop(box).tobytes())
+    return found.digest()

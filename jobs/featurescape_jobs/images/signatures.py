@@ -73,6 +73,7 @@ PARQUET = Signature("a Parquet file")
 RAW_PHOTO = Signature("a camera's raw picture", _CONVERT)
 MP4 = Signature("an MP4 video", _FRAMES)
 
+_CGBI = Signature("a PNG picture in Xcode's own variant", _CONVERT)
 READABLE = (JPEG, PNG, WEBP, GIF, BMP, TIFF, NETPBM, AVIF, JPEG_2000, ICO, TARGA)
 """The kinds of pictures that are read."""
 TARGA_SUFFIXES = frozenset({".tga", ".icb", ".vda", ".vst"})
@@ -88,6 +89,15 @@ _AT_START: tuple[tuple[bytes, Signature], ...] = (
     (b"\xff\x4f\xff\x51", JPEG_2000),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", Signature("a JPEG XL picture", _CONVERT)),
     (b"\xff\x0a", Signature("a JPEG XL picture", _CONVERT)),
+    (b"\x01\xda\x00", Signature("an SGI picture", _CONVERT)),
+    (b"\x01\xda\x01", Signature("an SGI picture", _CONVERT)),
+    (b"\x59\xa6\x6a\x95", Signature("a Sun raster picture", _CONVERT)),
+    (b"\xb1\x68\xde\x3a", Signature("a DCX picture", _CONVERT)),
+    (b"BLP1", Signature("a BLP texture", _CONVERT)),
+    (b"BLP2", Signature("a BLP texture", _CONVERT)),
+    (b"FTEX", Signature("an FTEX texture", _CONVERT)),
+    (b"GRIB", Signature("a GRIB file")),
+    (b"BUFR", Signature("a BUFR file")),
     (b"FUJIFILMCCD-RAW", RAW_PHOTO),
     (b"IIRO", RAW_PHOTO),
     (b"IIRS", RAW_PHOTO),
@@ -151,6 +161,9 @@ _AT: tuple[tuple[int, bytes, Signature], ...] = (
     (257, b"ustar", TAR),
     (128, b"DICM", Signature("a DICOM picture", _CONVERT)),
     (344, b"n+1\x00", Signature("a NIfTI volume", _EXPORT)),
+    (40, b" EMF", Signature("a Windows metafile", _EXPORT)),
+    (4, b"\x11\xaf", Signature("an Autodesk animation", _FRAMES)),
+    (4, b"\x12\xaf", Signature("an Autodesk animation", _FRAMES)),
     (4, b"1AY&SY", Signature("a bzip2 file", _UNPACK)),
     (4, b"moov", Signature("a QuickTime video", _FRAMES)),
     (4, b"mdat", Signature("a QuickTime video", _FRAMES)),
@@ -170,6 +183,12 @@ _BRANDS: tuple[tuple[tuple[bytes, ...], Signature], ...] = (
 )
 _TIFF_STARTS = (b"II\x2a\x00", b"MM\x00\x2a", b"II\x2b\x00", b"MM\x00\x2b")
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_PCX_VERSIONS = (b"\x00", b"\x02", b"\x03", b"\x04", b"\x05")
+_PCX_CODINGS = (b"\x01\x01", b"\x01\x02", b"\x01\x04", b"\x01\x08")
+# Mode, owner, group, size, time and checksum in octal digits: a tar from before "ustar".
+_OLD_TAR = re.compile(
+    rb"(?:[ 0-7]{5,7}[ \x00]{1,3}){3}(?:[ 0-7]{11}[ \x00]){2}[ 0-7]{4,7}[ \x00]{1,4}"
+)
 _NETPBM = re.compile(rb"P(?:[1-6]\s*(?:#|\s\d)|f\s+\d)")
 _HTML = re.compile(
     rb"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|script|title|meta|div|iframe|h1)\b",
@@ -189,7 +208,7 @@ def identify(head: bytes, suffix: str = "") -> Signature | None:
         return None
     for start, signature in _AT_START:
         if head.startswith(start):
-            return signature
+            return _CGBI if head[12:16] == b"CgBI" else signature
     for offset, magic, signature in _AT:
         if head[offset : offset + len(magic)] == magic:
             return signature
@@ -214,6 +233,12 @@ def _structured(head: bytes) -> Signature | None:
         return BMP
     if head.startswith(b"\x00\x00\x01\x00") and _is_icon(head):
         return ICO
+    if head.startswith(b"\x00\x00\x02\x00") and _is_icon(head):
+        return Signature("a Windows cursor", _CONVERT)
+    if head[:1] == b"\x0a" and head[1:2] in _PCX_VERSIONS and head[2:4] in _PCX_CODINGS:
+        return Signature("a PCX picture", _CONVERT)
+    if _OLD_TAR.fullmatch(head[100:156]) and not head[156:157].strip(b"\x00012345"):
+        return TAR
     if _NETPBM.match(head):
         return NETPBM
     return None
