@@ -30,6 +30,7 @@ from featurescape_jobs.models import MODELS, check_recurrent
 from featurescape_jobs.models.base import check_captioner, check_gives, shaped, untrained
 from featurescape_jobs.models.captioner import CARD as CAPTIONER_CARD
 from featurescape_jobs.models.captioner import check_states, check_training
+from featurescape_jobs.models.downloads import check_download
 from featurescape_jobs.registry import Named, Registry
 from featurescape_jobs.roots import check_root
 from featurescape_jobs.specs import (
@@ -212,6 +213,9 @@ class Admission:
         elif spec.weights == "pretrained":
             if card.weights is None and not training:
                 raise untrained(spec.name)
+            # What the machines of a cluster can reach is not known here: there, the job looks.
+            if self.settings.embedded:
+                check_download(card)
         elif spec.weights != "random":
             self._check_weights_file(spec)
 

@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featurescape.admission import Admission
+from featurescape.settings import Settings
 from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.models import downloads
+from featurescape_jobs.specs import parse_spec
 from service_fakes import FEATURES_SPEC, RunningService
 
 MISSING = "features-000000000000"
@@ -185,6 +189,23 @@ def test_weights_of_another_model_are_refused(http: httpx.Client) -> None:
 def test_a_model_that_cannot_be_trained_is_refused(http: httpx.Client) -> None:
     spec = {"job": "training", "dataset": {"name": "digits"}, "model": {"name": "resnet50"}}
     assert refused(http, spec)["detail"]["field"] == "model.name"
+
+
+def test_weights_that_cannot_be_had_are_found_out_at_submit(
+    http: httpx.Client, service: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(downloads, "_seen", {})
+    monkeypatch.setattr(downloads, "_ask", lambda url: "no net here")
+    error = refused(http, with_model(name="resnet50"))
+    assert (error["code"], error["detail"]["field"]) == ("weights_error", "model.weights")
+    assert "(no net here)" in error["message"]
+    assert f"save it as {tmp_path}/hub/checkpoints/resnet50-0676ba61.pth" in error["message"]
+    random = http.post("/v1/jobs", json=with_model(name="resnet50", weights="random"))
+    assert random.status_code == 202
+    # The machines of a cluster may reach what this one does not.
+    remote = Admission(Settings(ray_address="http://127.0.0.1:1"), service.store)
+    remote.check(parse_spec(with_model(name="resnet50")))
 
 
 def test_an_embedding_of_too_few_examples_is_refused(

@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +17,13 @@ import torch
 from PIL import Image
 
 from featurescape_jobs.errors import WeightsError
-from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import Model, PictureCard, shaped
+from featurescape_jobs.models import MODELS, downloads
+from featurescape_jobs.models.base import Model, PictureCard, WeightsCard, shaped
+from featurescape_jobs.models.downloads import cached_file, check_download
+from featurescape_jobs.models.torchvision_base import TorchvisionModel
 from featurescape_jobs.networks import Capture, zero_input
 from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.torchvision_shim import torchvision
 
 
 @pytest.fixture(params=sorted(MODELS))
@@ -188,3 +195,114 @@ def _on_white(path: Path) -> np.ndarray:  # type: ignore[type-arg]
     white = Image.new("RGBA", picture.size, "white")
     white.alpha_composite(picture)
     return np.asarray(white.convert("RGB"))
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "googlenet", "resnet18", "resnet50"])
+def test_the_card_has_torchvisions_own_address(name: str) -> None:
+    model = MODELS[name]
+    assert isinstance(model, TorchvisionModel)
+    assert model.card.weights is not None
+    weights = getattr(torchvision().models, model.enum).IMAGENET1K_V1
+    assert model.card.weights.url == weights.url
+
+
+def test_the_cache_is_where_torch_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    url = "https://example.org/models/x-0123.pth"
+    for name, value in (("XDG_CACHE_HOME", tmp_path / "cache"), ("TORCH_HOME", tmp_path / "torch")):
+        monkeypatch.setenv(name, str(value))
+        assert cached_file(url) == Path(torch.hub.get_dir()) / "checkpoints" / "x-0123.pth"
+
+
+class Hub:
+    """A server with one weight file; it counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.hangs = False
+        self.asked: list[str] = []
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                hub.asked.append(self.path)
+                if hub.hangs:
+                    time.sleep(1)
+                self.send_response(hub.status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.card = MODELS["resnet18"].card.model_copy(
+            update={
+                "weights": WeightsCard(
+                    name="x",
+                    source="download",
+                    license="x",
+                    url=f"http://127.0.0.1:{self.server.server_port}/x-0123.pth",
+                )
+            }
+        )
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(downloads, "_seen", {})
+    monkeypatch.setattr(downloads, "LOOK_SECONDS", 0.5)
+    made = Hub()
+    thread = threading.Thread(target=made.server.serve_forever)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 405])
+def test_weights_that_can_be_downloaded_pass(hub: Hub, status: int) -> None:
+    hub.status = status
+    check_download(hub.card)
+    assert hub.asked == ["/x-0123.pth"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_weights_that_cannot_be_had_say_how_to_get_them(
+    hub: Hub, status: int, tmp_path: Path
+) -> None:
+    hub.status = status
+    for _ in range(3):
+        with pytest.raises(WeightsError, match=f"does not answer here .{status}") as caught:
+            check_download(hub.card)
+    assert hub.asked == ["/x-0123.pth"], "the answer is remembered"
+    message = caught.value.message
+    assert f"save it as {tmp_path}/hub/checkpoints/x-0123.pth" in message
+    assert "model.weights_sha256" in message
+    assert "random" in message
+    hub.status = 200
+    downloads._seen.clear()
+    check_download(hub.card)
+
+
+def test_a_silent_address_is_waited_for_no_longer_than_said(hub: Hub) -> None:
+    hub.hangs = True
+    started = time.monotonic()
+    with pytest.raises(WeightsError, match=r"timed out|no answer"):
+        check_download(hub.card)
+    assert time.monotonic() - started < 1.5  # LOOK_SECONDS is 0.5 here
+
+
+def test_weights_in_the_cache_are_not_asked_for(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "x-0123.pth").write_bytes(b"x")
+    hub.status = 404
+    check_download(hub.card)
+    assert hub.asked == []
+
+
+def test_packaged_and_missing_weights_ask_nobody() -> None:
+    check_download(MODELS["efficientnet_lite0"].card)
+    check_download(MODELS["lenet"].card)

@@ -27,6 +27,7 @@ class WeightsCard(BaseModel):
     source: Literal["package", "download", "training"]
     license: str
     sha256: str | None = None
+    url: str | None = Field(default=None, description="Where they are downloaded from.")
 
 
 class ModelCard(BaseModel):

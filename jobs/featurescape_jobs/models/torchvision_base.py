@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 DOWNLOAD_TIMEOUT_SECONDS = 20.0
+HUB = "https://download.pytorch.org/models"
+"""Where torchvision has its weights; a test compares it with what torchvision says."""
 
 
 def imagenet_weights(file: str) -> WeightsCard:
@@ -30,6 +32,7 @@ def imagenet_weights(file: str) -> WeightsCard:
         name=f"ImageNet-1k (torchvision IMAGENET1K_V1, {file})",
         source="download",
         license="BSD-3-Clause",
+        url=f"{HUB}/{file}",
     )
 
 
