@@ -60,6 +60,8 @@ ROW_ERROR_CODES: dict[str, str] = {
     "out_of_memory": "This row took more memory than its worker may have.",
     "timeout": "This row did not finish within the time a row may take.",
 }
+PASSING_ROW_ERRORS = frozenset({"not_found", "crash", "out_of_memory", "timeout"})
+"""Codes of rows that may come out well another time, as they follow from the machine too."""
 
 
 class FeaturescapeError(Exception):

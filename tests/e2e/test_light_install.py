@@ -58,5 +58,14 @@ def test_the_base_install_submits_a_job(service: EmbeddedService, tmp_path: Path
         "True",
         "6",
     ]
+    nobody = subprocess.run(
+        [str(environment / "bin/featurescape"), "map", "digits", "--url", "http://127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert nobody.returncode == 1
+    assert "pip install 'featurescape[server]'" in nobody.stderr
     commands = python_in(environment, "-m", "featurescape.cli", "jobs", "--url", service.url)
     assert "features" in commands

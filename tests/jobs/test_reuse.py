@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,24 @@ def test_files_that_change_while_they_are_read_are_not_used_again(
         patched.setattr(features, "run", slow)
         run()
     assert run().reused_from is None
+
+
+@pytest.mark.parametrize(
+    ("code", "again"), [("timeout", False), ("out_of_memory", False), ("truncated", True)]
+)
+def test_rows_that_may_come_out_well_another_time_are_tried_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch, code: str, again: bool
+) -> None:
+    real = features.run
+
+    def with_error(spec: object, context: RunContext) -> Outcome:
+        outcome = real(spec, context)  # type: ignore[arg-type]
+        return replace(outcome, details={**outcome.details, "error_codes": {code: 1}})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(features, "run", with_error)
+        run()
+    assert (run().reused_from is not None) is again
 
 
 def test_what_an_earlier_attempt_began_counts_from_then(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from featurescape_jobs.engine.fingerprints import fingerprint
 from featurescape_jobs.errors import NotFoundError, RequestError
 from featurescape_jobs.storage import Storage, check_path
 from tar_builders import bucket
@@ -99,3 +100,31 @@ def test_nothing_leaves_the_root(path: str) -> None:
 def test_other_addresses_are_refused() -> None:
     with pytest.raises(RequestError, match="a folder or s3://"):
         Storage("gs://bucket")
+
+
+def test_a_committed_file_gets_a_second_name(storage: Storage) -> None:
+    storage.write("a/x", b"12345")
+    storage.write("b/x", b"older")
+    storage.copy("a/x", "b/x")
+    storage.copy("a/x", "c/y/x")
+    assert (storage.read("b/x"), storage.read("c/y/x")) == (b"12345", b"12345")
+    storage.write("a/x", b"newer")
+    assert storage.read("b/x") == b"12345"
+    with pytest.raises((NotFoundError, OSError)):
+        storage.copy("a/none", "b/none")
+    assert not storage.exists("b/none")
+
+
+def test_a_fingerprint_of_a_bucket_changes_with_its_files(s3_root: str) -> None:
+    storage = Storage(f"{s3_root}/fingerprints")
+    storage.write("a/1.png", b"1")
+    storage.write("2.png", b"2")
+    first = fingerprint(storage.root, None)
+    assert first is not None
+    assert fingerprint(storage.root, None) == first
+    assert fingerprint(storage.root, (f"{s3_root}/other",)) is None
+    storage.write("a/1.png", b"12")
+    second = fingerprint(storage.root, None)
+    storage.write("a/b/3.png", b"3")
+    third = fingerprint(storage.root, None)
+    assert len({first, second, third, fingerprint(f"{storage.root}/2.png", None)}) == 4

@@ -28,7 +28,7 @@ from featurescape_jobs.artifacts import Manifest, job_dir
 from featurescape_jobs.context import RunContext, read_manifest
 from featurescape_jobs.engine.code_version import package_versions, source_sha256
 from featurescape_jobs.engine.fingerprints import fingerprint
-from featurescape_jobs.errors import FeaturescapeError, NotFoundError
+from featurescape_jobs.errors import PASSING_ROW_ERRORS, FeaturescapeError, NotFoundError
 from featurescape_jobs.specs import JOB_ID_PATTERN, AnyJobSpec, installed_datasets, places
 from featurescape_jobs.storage import Storage
 
@@ -99,7 +99,13 @@ def find(storage: Storage, key: str, job: str) -> Manifest | None:
 
 
 def remember(storage: Storage, key: str, manifest: Manifest) -> None:
-    """Note that this artifact has the key. That it cannot be written does not stop the job."""
+    """Note that this artifact has the key, unless it might come out better another time.
+
+    That it cannot be written does not stop the job.
+    """
+    counted = (codes for name, codes in manifest.details.items() if name.endswith("error_codes"))
+    if PASSING_ROW_ERRORS & {code for codes in counted for code in codes}:
+        return
     with contextlib.suppress(OSError):
         body = json.dumps({"job_id": manifest.job_id}).encode()
         storage.write(f"{FOLDER}/{key}.json", body)
