@@ -24,7 +24,7 @@ from typing import Any
 from featurescape_jobs.artifacts import Failure, Manifest, job_dir
 from featurescape_jobs.context import Outcome, RunContext, read_manifest
 from featurescape_jobs.engine.code_version import package_versions
-from featurescape_jobs.engine.reuse import begin_key, find, key_of, remember, take_over
+from featurescape_jobs.engine.reuse import find, first_key, key_of, remember, take_over
 from featurescape_jobs.errors import (
     FeaturescapeError,
     NotFoundError,
@@ -135,20 +135,22 @@ def execute(
             allowed_roots=assignment.allowed_roots,
         )
         with _heartbeat(context):
-            return _reuse(spec, context) or _compute(spec, context)
+            context.progress(0, message="looking for the same job of before", force=True)
+            key = key_of(spec, context)
+            return _reuse(spec, context, key) or _compute(spec, context, key)
     except Exception as error:
         if not _is_superseded(storage, job_id, attempt):
             _record_failure(storage, job_id, attempt, error)
         raise
 
 
-def _reuse(spec: AnyJobSpec, context: RunContext) -> Manifest | None:
+def _reuse(spec: AnyJobSpec, context: RunContext, key: str | None) -> Manifest | None:
     """The same artifact of an earlier job, made this job's own; None where it is to be computed.
 
     What a job needs is imported by the job: an artifact that is there already is found without that.
     """
-    key = key_of(spec, context) if spec.reuse else None
-    found = None if key is None else find(context.storage, key, spec.job)
+    look = spec.reuse and key is not None
+    found = find(context.storage, str(key), spec.job) if look else None
     if found is None or _is_superseded(context.storage, context.job_id, context.attempt):
         return None
     try:
@@ -161,8 +163,8 @@ def _reuse(spec: AnyJobSpec, context: RunContext) -> Manifest | None:
     return manifest
 
 
-def _compute(spec: AnyJobSpec, context: RunContext) -> Manifest | None:
-    began = begin_key(spec, context)
+def _compute(spec: AnyJobSpec, context: RunContext, key: str | None) -> Manifest | None:
+    began = first_key(context, key)
     outcome = JOBS[spec.job].run(spec, context)
     manifest = _commit(spec, context, outcome)
     # Files that changed meanwhile have been read before or after it: then nobody knows what this is of.

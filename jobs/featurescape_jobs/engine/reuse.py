@@ -60,10 +60,9 @@ def key_of(spec: AnyJobSpec, context: RunContext) -> str | None:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def begin_key(spec: AnyJobSpec, context: RunContext) -> str | None:
-    """The key as it was when the job's first attempt began, of which later ones use what it did."""
+def first_key(context: RunContext, key: str | None) -> str | None:
+    """The key as it was when the job's first attempt began, which later ones go on with."""
     path = context.path("input/reuse.json")
-    key = key_of(spec, context)
     with contextlib.suppress(OSError, ValueError, NotFoundError):
         if context.storage.write_new(path, json.dumps({"key": key}).encode()) is None:
             key = json.loads(context.storage.read(path)).get("key")
