@@ -77,6 +77,13 @@ def test_mnist_reads_idx_plain_and_gzipped(tmp_path: Path, suffix: str) -> None:
         assert np.array_equal(reader.read(entry.locator), image)
 
 
+def test_mnist_reads_gzip_under_a_plain_name(tmp_path: Path) -> None:
+    write_mnist(tmp_path, ".gz")
+    for path in tmp_path.glob("*.gz"):
+        path.rename(path.with_suffix(""))
+    assert len(entries(DatasetSpec(name="mnist", root=str(tmp_path)))) > 0
+
+
 def test_mnist_ids_are_the_same_in_every_split(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     ids = {

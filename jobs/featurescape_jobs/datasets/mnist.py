@@ -38,6 +38,7 @@ CARD = DatasetCard(
 )
 _PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
 _MAX_BYTES = 2 << 30
+_GZIP = b"\x1f\x8b"
 FASHION_CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -73,9 +74,11 @@ def _find(root: Path, split: str, what: str) -> Path:
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """The array of an IDX file of bytes; raises `DatasetError` where it is none, or cut off."""
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path, "rb") as file:
-                raw = np.frombuffer(file.read(_MAX_BYTES), dtype=np.uint8)
+        with path.open("rb") as file:
+            is_packed = file.read(2) == _GZIP
+        if is_packed:  # whatever the name says: browsers unpack, or drop the suffix
+            with gzip.open(path, "rb") as packed:
+                raw = np.frombuffer(packed.read(_MAX_BYTES), dtype=np.uint8)
         else:
             raw = np.memmap(path, dtype=np.uint8, mode="r")
     except (OSError, EOFError, ValueError, zlib.error) as error:
