@@ -104,9 +104,10 @@ def _plain(character: str) -> str:
 
 def picture_path(said: str, place: Place) -> str:
     """The path of a picture as a file of captions names it; raises `DatasetError` for any other path."""
+    said = said.replace("\\", "/")  # as tools of Windows write paths
     parts = said.split("/")
     leads_out = said.startswith("/") or ".." in parts or ":" in parts[0]
-    if leads_out or "\\" in said or "\0" in said:
+    if leads_out or "\0" in said:
         raise place.wrong(
             f"names {said[:200]!r}, which leads outside; name pictures by their path below the folder"
         )
