@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets import DATASETS, webdataset
 from featurescape_jobs.datasets.base import Entry
 from featurescape_jobs.datasets.tars import Member, archive_in_memory, members
 from featurescape_jobs.errors import ROW_ERROR_CODES, DatasetError, RowError
@@ -191,7 +191,8 @@ def test_labels_may_be_texts_endings_or_fields_of_the_json(tmp_path: Path) -> No
 def test_the_ending_of_the_picture_can_be_chosen(tmp_path: Path) -> None:
     pictures = [("0.left.png", png(1)), ("0.right.png", png(2)), ("0.cls", b"0")]
     write(tmp_path, {"a.tar": tar_bytes(pictures)})
-    assert freeze(tmp_path)[0] == []
+    with pytest.raises(DatasetError, match=r"the pictures left\.png, right\.png; name one"):
+        freeze(tmp_path)
     (found,), _ = freeze(tmp_path, image_column="right.png")
     assert red(tmp_path, found) == 2
 
@@ -285,3 +286,60 @@ def test_headers_of_old_tars_without_magic_are_read() -> None:
     header[148:156] = f"{sum(header):06o}\0 ".encode()
     data = bytes(header) + b"abc".ljust(512, b"\0") + bytes(1024)
     assert listed(data) == [Member("a.jpg", 512, 3)]
+
+
+# -- shards as they lie ------------------------------------------------------------------------
+
+
+def test_keys_that_are_not_side_by_side_are_joined(tmp_path: Path) -> None:
+    pictures = {f"{n}.jpg": jpeg(40 * n) for n in range(3)}
+    write(tmp_path, {"x.tar": tar_bytes({**pictures, "2.cls": b"0", "0.cls": b"2", "1.cls": b"1"})})
+    found, classes = freeze(tmp_path)
+    assert [(e.example_id, e.label) for e in found] == [("x/0", 2), ("x/1", 1), ("x/2", 0)]
+    assert classes == ["0", "1", "2"]
+
+
+def test_a_key_that_comes_again_too_late_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webdataset, "_HELD_GROUPS", 2)
+    names = {f"{n}.jpg": jpeg(9) for n in range(3)}
+    write(tmp_path, {"x.tar": tar_bytes({**names, "1.cls": b"1", "2.cls": b"0"})})
+    assert [e.label for e in freeze(tmp_path)[0]] == [None, 1, 0]
+    write(tmp_path, {"x.tar": tar_bytes({**names, "0.cls": b"1"})})
+    with pytest.raises(DatasetError, match="other keys between entries of '0', at byte"):
+        freeze(tmp_path)
+
+
+def test_archives_joined_by_cat_are_read_to_the_end(tmp_path: Path) -> None:
+    first, second = tar_bytes({"0.jpg": jpeg(0)}), tar_bytes({"1.png": png(80)})
+    write(tmp_path, {"x.tar": first + second})
+    found, _ = freeze(tmp_path)
+    assert [e.example_id for e in found] == ["x/0", "x/1"]
+    assert red(tmp_path, found[1]) == 80
+
+
+@pytest.mark.parametrize("garbage", [b"x" * 600, b"x"])
+def test_other_data_behind_the_end_mark_is_refused_with_its_byte(garbage: bytes) -> None:
+    data = tar_bytes({"0.jpg": b"1"})
+    with pytest.raises(DatasetError, match=f"behind its end mark.*, at byte {len(data)};"):
+        listed(data + garbage)
+
+
+def test_the_only_picture_of_two_part_endings_is_taken(tmp_path: Path) -> None:
+    write(tmp_path, {"x.tar": tar_bytes({"0.input.jpg": jpeg(9), "0.outputs.txt": b"cat"})})
+    assert [e.example_id for e in freeze(tmp_path)[0]] == ["x/0"]
+    write(tmp_path, {"x.tar": tar_bytes({"0.a.jpg": jpeg(9), "0.b.png": png(9)})})
+    with pytest.raises(
+        DatasetError, match=r"image_column: x.tar: '0' has the pictures a.jpg, b.png"
+    ):
+        freeze(tmp_path)
+
+
+def test_keys_without_a_picture_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, {"x.tar": tar_bytes({"0.jpg": jpeg(9), "1.txt": b"1", "1.json": b"{}"})})
+    listing = WEBDATASET.freeze(DatasetSpec(name="webdataset", root=str(tmp_path)))
+    assert [e.example_id for e in listing.entries] == ["x/0"]
+    (reason,) = listing.passed_over.record().reasons
+    assert (reason.reason, reason.count) == ("a group of a tar without a picture", 1)
+    assert list(reason.names) == ["x/1"]

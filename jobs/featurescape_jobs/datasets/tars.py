@@ -1,7 +1,8 @@
 """What lies where in a tar archive: names, offsets and sizes, read from the headers only.
 
 Nothing is unpacked, followed or written. Source: POSIX.1-2001 pax format, and GNU's long names and
-base-256 numbers. An archive that is cut off or damaged is refused whole, as nobody knows what it lacks;
+base-256 numbers. Archives joined by ``cat`` are read on behind each end mark, to the end of the file. An archive
+that is cut off or damaged, or has other data behind its end mark, is refused whole, as nobody knows what it lacks;
 an entry that is no plain file inside the archive is listed with the reason. Memory: one window of the
 archive (4 kB of a disk, 4 MB of a bucket) and one name.
 """
@@ -32,6 +33,9 @@ _PROBLEMS = {
     ord("6"): "pipe",
     ord("S"): "sparse file",
 }
+_NO_END = "is cut off: the end mark of a tar is missing"
+_NO_TAR = "is no tar, or damaged"
+_BEHIND = "has data behind its end mark that is no tar"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd"}
 
 
@@ -115,14 +119,21 @@ def members(archive: Archive, start: int = 0, stop: int | None = None) -> Iterat
         DatasetError: damaged or cut off; says at which byte.
     """
     end = archive.size if stop is None else stop
-    position, extended = start, _Extended()
+    position, extended, ended = start, _Extended(), False
     while True:
-        header = archive.at(position, _BLOCK) if position + _BLOCK <= end else b""
+        header = archive.at(position, min(_BLOCK, end - position))
+        if ended and not header.strip(b"\0"):
+            if position + _BLOCK >= end:
+                return
+            position += _BLOCK
+            continue
         if len(header) < _BLOCK:
-            raise archive.error(position, "is cut off: the end mark of a tar is missing")
+            raise archive.error(position, _BEHIND if ended else _NO_END)
         if header == _END:
-            return
-        size = _size(archive, header, position)
+            ended = True
+            continue
+        size = _size(archive, header, position, _BEHIND if ended else _NO_TAR)
+        ended = False
         body, kind = position + _BLOCK, header[156]
         if kind in b"xgLK":
             _check_extended(archive, size, body, end)
@@ -141,8 +152,8 @@ def members(archive: Archive, start: int = 0, stop: int | None = None) -> Iterat
         position = body + -(-size // _BLOCK) * _BLOCK
 
 
-def _size(archive: Archive, header: bytes, position: int) -> int:
-    """The size in a header whose checksum is right."""
+def _size(archive: Archive, header: bytes, position: int, otherwise: str) -> int:
+    """The size in a header whose checksum is right; ``otherwise`` is what is wrong with any other."""
     found = sum(header) - sum(header[148:156]) + 8 * ord(" ")
     try:
         if found != int(header[148:156].strip(b" \0"), 8):
@@ -163,7 +174,7 @@ def _size(archive: Archive, header: bytes, position: int) -> int:
             position,
             f"is packed with {packed}, which cannot be read by range: unpack it to a plain .tar"
             if packed and position == 0
-            else "is no tar, or damaged",
+            else otherwise,
         ) from None
 
 

@@ -1,11 +1,13 @@
 """Pictures in WebDataset shards: tar files in which entries with one key are one example.
 
 ``<key>.jpg`` (or .png, .webp, …) is the picture; the label is the text or number of ``<key>.cls``, or, with
-``label_column``, that of another ending (``txt``) or of a field of ``<key>.json``. Entries of one key lie side by
-side. An id is ``<shard>/<key>``. Numbers are classes as they are, texts in the order in which they first come.
+``label_column``, that of another ending (``txt``) or of a field of ``<key>.json``. Of endings in two parts
+(``<key>.input.jpg``) the only one of a picture is taken. Entries of one key need not lie side by side. An id is
+``<shard>/<key>``. Numbers are classes as they are, texts in the order in which they first come.
 
 Source of the format: T. Breuel et al., "WebDataset", and POSIX tar. Shards are read once, for the listing;
-workers read single pictures by range. Holds the entries of one example; of a bucket, of 32 shards.
+workers read single pictures by range. Holds the entries of 65,536 examples (about 64 MB), and 8 bytes and their
+overhead (about 70) of each further one of a shard; of a bucket, of 32 shards.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
+from featurescape_jobs.datasets.passed_over import PassedOver
 from featurescape_jobs.datasets.pictures import (
     PictureReader,
     archive_path,
@@ -41,6 +44,10 @@ _MAX_CLASSES = 4096
 _MAX_LABEL_CHARACTERS = 200
 _MAX_LABEL_BYTES = 1 << 16
 _MAX_MEMBERS = 64
+_HELD_GROUPS = 65_536
+"""So many keys are open at a time; a key that comes again behind as many others is refused."""
+_TOO_FAR = f"has more than {_HELD_GROUPS} other keys between entries of"
+_NO_PICTURE = "a group of a tar without a picture"
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
@@ -49,7 +56,7 @@ class _Sample:
     """One example of a shard; ``label`` is its text."""
 
     key: str
-    picture: Member
+    picture: Member | None
     label: str | None
 
 
@@ -64,8 +71,9 @@ class Webdataset:
     def freeze(self, spec: DatasetSpec) -> Listing:
         check_split(CARD, spec)
         tree = open_tree(CARD, spec)
-        classes = _Classes()
-        return Listing(_entries(tree, spec, classes), classes.names, tree)
+        classes, passed_over = _Classes(), PassedOver()
+        entries = _entries(tree, spec, classes, passed_over)
+        return Listing(entries, classes.names, tree, passed_over)
 
     def open_reader(self, spec: DatasetSpec) -> PictureReader:
         return PictureReader(open_tree(CARD, spec))
@@ -82,7 +90,9 @@ def _shards(tree: Tree, spec: DatasetSpec) -> list[str]:
     return shards
 
 
-def _entries(tree: Tree, spec: DatasetSpec, classes: _Classes) -> Iterator[Entry]:
+def _entries(
+    tree: Tree, spec: DatasetSpec, classes: _Classes, passed_over: PassedOver
+) -> Iterator[Entry]:
     def read(shard: str) -> Iterable[_Sample]:
         found = _samples(open_archive(tree, shard), spec)
         return found if tree.threads == 1 else list(found)
@@ -92,6 +102,9 @@ def _entries(tree: Tree, spec: DatasetSpec, classes: _Classes) -> Iterator[Entry
         folder = shard.removesuffix(".tar")
         for sample in samples:
             picture = sample.picture
+            if picture is None:
+                passed_over.add(_NO_PICTURE, f"{folder}/{sample.key}")
+                continue
             label = classes.label(sample.label, f"{shard}: {sample.key}")
             yield Entry(
                 f"{folder}/{sample.key}", member_locator(shard, picture), label, picture.size
@@ -100,58 +113,82 @@ def _entries(tree: Tree, spec: DatasetSpec, classes: _Classes) -> Iterator[Entry
 
 @dataclass
 class _Group:
-    """The entries of one key: their endings, and the contents of those that may be the label."""
+    """The entries of one key: their endings, and the labels that some of them give."""
 
-    key: str = ""
+    key: str
     members: dict[str, Member] = field(default_factory=dict)
-    contents: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str | None] = field(default_factory=dict)
 
 
 def _samples(archive: Archive, spec: DatasetSpec) -> Iterator[_Sample]:
-    """The examples of a shard: runs of entries with one key that have a picture."""
+    """The groups of a shard, in the order in which their keys first come."""
     column = spec.label_column
     wanted = {_CLASS_ENDING} if column is None else {column.lower(), _JSON_ENDING}
-    group = _Group()
+    groups: dict[str, _Group] = {}
+    closed: set[int] = set()
     for member in members(archive):
         folder, slash, name = member.name.rpartition("/")
         stem, _, ending = name.partition(".")
         if not stem:  # hidden
             continue
-        if folder + slash + stem != group.key:
-            yield from _sample(spec, group)
-            group = _Group(folder + slash + stem)
-        ending = ending.lower()
-        if ending in group.members or len(group.members) >= _MAX_MEMBERS:
-            problem = f"has {member.name[:200]!r} twice, or more than {_MAX_MEMBERS} endings of it"
-            raise archive.error(member.offset, problem)
-        group.members[ending] = member
-        if ending in wanted and not member.problem:
+        key = folder + slash + stem
+        if key not in groups:
+            if hash(key) in closed:
+                raise archive.error(member.offset, f"{_TOO_FAR} {key[:200]!r}")
+            if len(groups) >= _HELD_GROUPS:
+                first = groups.pop(next(iter(groups)))
+                closed.add(hash(first.key))
+                yield _sample(archive, spec, first)
+            groups[key] = _Group(key)
+        _add(archive, groups[key], ending.lower(), member)
+        if ending.lower() in wanted and not member.problem:
             # Read while its window is there: going back would fetch a bucket's again.
-            group.contents[ending] = _content(archive, member)
-    yield from _sample(spec, group)
+            said = _content(archive, member)
+            groups[key].labels[ending.lower()] = _label(column, ending.lower(), said)
+    for group in groups.values():
+        yield _sample(archive, spec, group)
 
 
-def _sample(spec: DatasetSpec, group: _Group) -> Iterator[_Sample]:
-    """The example that a group is; none where it has no picture."""
+def _add(archive: Archive, group: _Group, ending: str, member: Member) -> None:
+    """Put an entry into its group; raises `DatasetError`."""
+    if ending in group.members or len(group.members) >= _MAX_MEMBERS:
+        problem = f"has {member.name[:200]!r} twice, or more than {_MAX_MEMBERS} endings of it"
+        raise archive.error(member.offset, problem)
+    group.members[ending] = member
+
+
+def _sample(archive: Archive, spec: DatasetSpec, group: _Group) -> _Sample:
+    """The example that a group is; raises `DatasetError` where two endings may be the picture."""
+    labels = list(group.labels)
+    # An ending goes before a field of the JSON.
+    labels.sort(key=lambda ending: ending != (spec.label_column or _CLASS_ENDING).lower())
+    label = group.labels[labels[0]] if labels else None
     if spec.image_column != _ANY_PICTURE:
-        picture = group.members.get(spec.image_column.lower())
-    else:
-        pictures = (m for e, m in group.members.items() if "." not in e and is_picture(f"x.{e}"))
-        picture = next(pictures, None)
-    if picture is not None:
-        yield _Sample(group.key, picture, _label(spec.label_column, group.contents))
+        return _Sample(group.key, group.members.get(spec.image_column.lower()), label)
+    plain = [e for e in group.members if "." not in e and is_picture(f"x.{e}")]
+    if plain:
+        return _Sample(group.key, group.members[plain[0]], label)
+    found = [e for e in group.members if is_picture(f"x.{e}")]
+    if len(found) > 1:
+        raise DatasetError(
+            f"dataset.image_column: {archive.path}: {group.key[:200]!r} has the pictures "
+            f"{', '.join(found)[:200]}; name one of these endings",
+            field="dataset.image_column",
+        )
+    return _Sample(group.key, group.members[found[0]] if found else None, label)
 
 
-def _label(column: str | None, contents: dict[str, str]) -> str | None:
-    """The label's text; None where there is none."""
-    ending = _CLASS_ENDING if column is None else column.lower()
-    if ending in contents:
-        return contents[ending].strip() or None
-    try:
-        value = json.loads(contents[_JSON_ENDING])[column]
-    except (ValueError, KeyError, TypeError, RecursionError):
+def _label(column: str | None, ending: str, content: str) -> str | None:
+    """The label's text, cut where it is too long for any; None where there is none."""
+    said: object = content.strip()
+    if column is not None and ending != column.lower():
+        try:
+            said = json.loads(content)[column]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+    if not isinstance(said, str | int):
         return None
-    return str(value) if isinstance(value, str | int) else None
+    return str(said)[: _MAX_LABEL_CHARACTERS + 1] or None
 
 
 def _content(archive: Archive, member: Member) -> str:
