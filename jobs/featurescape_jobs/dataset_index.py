@@ -91,7 +91,7 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
 
 def _key(spec: DatasetSpec, rules: str) -> str:
     said = spec.model_dump(mode="json", exclude={"limit", "example_ids"})
-    body = json.dumps([FORMAT, rules, said], sort_keys=True)
+    body = json.dumps([FORMAT, rules, said, spec.allowed_roots], sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 
 

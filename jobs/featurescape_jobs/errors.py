@@ -54,7 +54,8 @@ ROW_ERROR_CODES: dict[str, str] = {
     "no_surface": "A mesh without triangles, without extent, or with coordinates that are no numbers.",
     "too_small": "The picture is smaller than the network's layer takes.",
     "not_finite": "The network gives values for it that are no finite numbers.",
-    "refused": "An archive's entry that is no file inside it: a link, a device, a name with '..'.",
+    "refused": "A link outside the allowed roots, or an archive's entry that is no file inside it: a link, a "
+    "device, a name with '..'.",
     "bad_label": "The label has no place in the dataset's classes.",
     "crash": "This row ended the worker process each time it was tried.",
     "out_of_memory": "This row took more memory than its worker may have.",

@@ -122,10 +122,10 @@ def place_dataset(spec: DatasetSpec, context: RunContext) -> DatasetSpec:
     card = DATASETS[spec.name].card
     if spec.job is not None:
         check_job(card, spec.job)
-        return spec.placed(f"{context.storage.root}/{job_dir(spec.job)}")
+        return spec.placed(f"{context.storage.root}/{job_dir(spec.job)}", context.allowed_roots)
     if spec.root is not None:
         check_root(spec.root, context.allowed_roots, DatasetError, "dataset.root")
-    return spec
+    return spec.placed(spec.root, context.allowed_roots)
 
 
 def check_job(card: DatasetCard, job_id: str) -> None:

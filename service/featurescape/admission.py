@@ -189,7 +189,7 @@ class Admission:
             raise DatasetError(f"{field}: give an absolute path, not {spec.root!r}", field=field)
         # A folder on the machines of a cluster need not be on this one: there, the job looks.
         if self.settings.embedded or root.startswith("s3://"):
-            dataset.check(spec)
+            dataset.check(spec.placed(spec.root, self.settings.roots))
 
     def _check_model(self, spec: ModelSpec, training: bool, gives: str = "classes") -> None:
         card = _known(MODELS, spec.name, "model.name").card

@@ -212,9 +212,10 @@ class Maps:
     def _reader(self, spec: DatasetSpec) -> Reader:
         """A reader, if this service may (still) read from there."""
         if spec.job is not None:
-            spec = spec.placed(f"{self.storage.root}/{job_dir(spec.job)}")
+            spec = spec.placed(f"{self.storage.root}/{job_dir(spec.job)}", self.settings.roots)
         elif spec.root is not None:
             check_root(spec.root, self.settings.roots, DatasetError, "dataset.root")
+            spec = spec.placed(spec.root, self.settings.roots)
         return DATASETS[spec.name].open_reader(spec)
 
     def _only(self, manifest: Manifest, kind: str) -> str | None:

@@ -254,7 +254,10 @@ def test_a_file_of_a_disk_is_read_by_range_and_a_fifo_is_not_listed(tmp_path: Pa
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     found = LocalTree(tmp_path)
-    assert [name for name, _, _ in found.scan()] == ["a.bin"]
+    assert [one.name for one in found.scan()] == ["a.bin", "loop"]
+    assert found.passed_over.record().summary() == (
+        "2 files passed over: 1 hidden file, 1 pipe, socket or device"
+    )
     assert found.read("a.bin", 10, 3) == bytes([10, 11, 12])
     assert found.read("a.bin", 98, 9) == bytes([98, 99])
 

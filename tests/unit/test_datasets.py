@@ -110,16 +110,19 @@ def test_subfolders_are_classes_and_ids_are_relative_paths(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(png(9))
     spec = DatasetSpec(name="images", root=str(tmp_path))
     listing = DATASETS["images"].freeze(spec)
-    assert listing.classes == ("a", "b")
     found = [(entry.example_id, entry.label) for entry in listing.entries]
     assert found == [("a/1.png", 0), ("a/deep/3.PNG", 0), ("b/2.png", 1)]
+    assert listing.classes == ["a", "b"]
+    assert listing.passed_over.record().summary() == (
+        "2 files passed over: 1 .txt file, 1 hidden folder"
+    )
 
 
 def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(png(1))
     listing = DATASETS["images"].freeze(DatasetSpec(name="images", root=str(tmp_path)))
-    assert listing.classes == ()
     assert [entry.label for entry in listing.entries] == [None]
+    assert listing.classes == []
 
 
 def test_names_that_are_not_utf8_are_read_too(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ class SequencesReader:
     def __init__(self, spec: DatasetSpec) -> None:
         assert spec.root is not None, "the dataset was placed"
         self._root = spec.root
+        self._allowed_roots = spec.allowed_roots
         self._tree = open_tree(CARD, spec)
         self._file = lru_cache(maxsize=1)(partial(_open, self._tree))
         self._group = lru_cache(maxsize=1)(self._read_group)
@@ -165,6 +166,7 @@ class SequencesReader:
             spec = DatasetSpec.stored(_manifest(self._tree).spec["dataset"])
             if spec.job is not None:
                 spec = spec.placed(f"{self._root.rpartition('/')[0]}/{spec.job}")
+            spec = spec.placed(spec.root, self._allowed_roots)
             self._pictures = datasets.DATASETS[spec.name].open_reader(spec)
         return self._pictures
 

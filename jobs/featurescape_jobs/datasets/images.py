@@ -1,8 +1,8 @@
 """Any folder of images, or Parquet with an ``image`` struct {bytes, path}; on disk or in a bucket.
 
 A folder whose subfolders hold the pictures gives one class per subfolder; a flat one gives no labels. Every
-file with the suffix of an image is an example: what cannot be decoded becomes an error row, it does not
-vanish. Hidden files and folders are left out, symbolic links to folders are not followed.
+file with the suffix of an image, or that starts as one, is an example: what cannot be decoded becomes an error
+row. All other files are counted by reason: none vanishes.
 
 Holds the sorted names of one folder and of those above it; of Parquet, one row group.
 """
@@ -19,7 +19,8 @@ from featurescape_jobs.datasets.base import (
     check_split,
 )
 from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parquet
-from featurescape_jobs.datasets.pictures import PictureReader, file_locator, text, walk
+from featurescape_jobs.datasets.pictures import PictureReader, file_locator
+from featurescape_jobs.datasets.survey import survey, walk
 from featurescape_jobs.datasets.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images import decode
@@ -34,18 +35,20 @@ CARD = DatasetCard(
 )
 
 
-def _class_names(tree: Tree) -> tuple[str, ...]:
-    """Subfolders of the root that hold at least one image, sorted."""
-    folders = [found.name for found in tree.scan() if found.is_folder]
-    return tuple(name for name in folders if next(walk(tree, name), None) is not None)
-
-
-def _entries(tree: Tree, classes: tuple[str, ...]) -> Iterator[Entry]:
-    labels = {name: index for index, name in enumerate(classes)}
-    for path, size in walk(tree):
-        top, slash, _ = path.partition("/")
-        label = labels.get(top) if slash else None
-        yield Entry(text(path), file_locator(path), label=label, size=size)
+def _entries(tree: Tree, classes: list[str]) -> Iterator[Entry]:
+    """The pictures; ``classes`` grows by the folders at the top that hold one, be it of a kind not read."""
+    current = None
+    for seen in survey(tree):
+        top, slash, _ = seen.path.partition("/")
+        in_class = bool(slash) or seen.is_folder
+        if seen.is_picture and in_class and top != current:
+            current = top  # names come in order: a folder is left for good
+            classes.append(seen.example_id.partition("/")[0])
+        if seen.reason is not None:
+            tree.passed_over.add(seen.reason, seen.path)
+            continue
+        label = len(classes) - 1 if in_class else None
+        yield Entry(seen.example_id, file_locator(seen.path), label=label, size=seen.size)
 
 
 class Images:
@@ -58,11 +61,13 @@ class Images:
         parquet = find_parquet(tree)
         if parquet:
             ParquetImages(tree, parquet, spec).check()
-        elif next(walk(tree), None) is None:
+        elif next(walk(tree, "", tree.passed_over), None) is None:
             suffixes = " ".join(sorted(decode.SUFFIXES))
+            said = tree.passed_over.record().summary() or "there is no file"
             raise DatasetError(
-                f"dataset.root: no pictures in {spec.root} (looked for {suffixes}, and for .parquet; "
-                "tar archives are read by the datasets webdataset and imagenet)",
+                f"dataset.root: no pictures in {spec.root}: {said} (looked for {suffixes}, for pictures "
+                "under other names, and for .parquet; tar archives are read by the datasets webdataset "
+                "and imagenet)",
                 field="dataset.root",
             )
 
@@ -72,8 +77,8 @@ class Images:
         parquet = find_parquet(tree)
         if parquet:
             return ParquetImages(tree, parquet, spec).freeze()
-        classes = _class_names(tree)
-        return Listing(_entries(tree, classes), tuple(text(name) for name in classes), tree)
+        classes: list[str] = []
+        return Listing(_entries(tree, classes), classes, tree, tree.passed_over)
 
     def open_reader(self, spec: DatasetSpec) -> Reader:
         tree = open_tree(CARD, spec)

@@ -20,7 +20,29 @@ HIDDEN_FILE = "a hidden file"
 HIDDEN_FOLDER = "a hidden folder"
 SYSTEM_FILE = "a system file"
 SYSTEM_FOLDER = "a system folder"
+SPECIAL_FILE = "a pipe, socket or device"
 OTHER_REASON = "a file of another kind"
+
+SYSTEM_FOLDERS = frozenset({
+    "@eadir", "@tmp", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "lost+found",
+    "system volume information", ".trashes", ".trash-1000", ".spotlight-v100", ".fseventsd",
+    ".thumbnails",
+})  # fmt: skip
+SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".directory"})
+"""What file managers, disk stations and archivers leave beside people's files; in lower case."""
+_APPLE_DOUBLE = "._"
+
+
+def left_out(name: str, is_folder: bool) -> str | None:
+    """Why a file or folder is left out by its name alone; None where it is not."""
+    lower = name.lower()
+    if lower in (SYSTEM_FOLDERS if is_folder else SYSTEM_FILES):
+        return SYSTEM_FOLDER if is_folder else SYSTEM_FILE
+    if not name.startswith("."):
+        return None
+    if name.startswith(_APPLE_DOUBLE) and not is_folder:
+        return SYSTEM_FILE
+    return HIDDEN_FOLDER if is_folder else HIDDEN_FILE
 
 
 @dataclass

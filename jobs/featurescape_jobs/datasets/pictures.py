@@ -8,40 +8,19 @@ path that is not UTF-8. Holds one encoded picture.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
+from featurescape_jobs.datasets.links import OUTSIDE, LinkOutsideError
 from featurescape_jobs.datasets.names import text as text
+from featurescape_jobs.datasets.survey import is_picture as is_picture
+from featurescape_jobs.datasets.survey import walk as walk
 from featurescape_jobs.datasets.tars import Member
-from featurescape_jobs.datasets.tree import Found, Tree
+from featurescape_jobs.datasets.tree import Tree
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
 from featurescape_jobs.images.picture import Picture
 
 _RAW = "raw:"
 _REFUSED = "refused"
-
-
-def is_picture(name: str) -> bool:
-    """Whether the name ends as that of a picture."""
-    stem, _, ending = name.rpartition(".")
-    return bool(stem) and f".{ending.lower()}" in decode.SUFFIXES
-
-
-def walk(tree: Tree, folder: str = "") -> Iterator[tuple[str, int]]:
-    """Path and size (-1: unknown) of the pictures below ``folder``, by name; any depth."""
-    prefix = f"{folder}/" if folder else ""
-    open_folders: list[tuple[str, Iterator[Found]]] = [(prefix, iter(tree.scan(folder)))]
-    while open_folders:
-        prefix, found = open_folders[-1]
-        for name, is_folder, size in found:
-            if is_folder:
-                inner = prefix + name
-                open_folders.append((f"{inner}/", iter(tree.scan(inner))))
-                break
-            if is_picture(name):
-                yield prefix + name, size
-        else:
-            open_folders.pop()
 
 
 def file_locator(path: str) -> str:
@@ -84,6 +63,8 @@ class PictureReader:
         """The picture; raises `RowError`."""
         try:
             data = self._bytes(locator)
+        except LinkOutsideError:
+            raise RowError("refused", f"it is {OUTSIDE}") from None
         except OSError as error:
             raise RowError("not_found", error.strerror or str(error)[:300]) from None
         return decode.decode(data)

@@ -1,9 +1,10 @@
 """The files below a dataset's root, on a disk of this machine or in a bucket: listed, read by range.
 
-Paths are relative to the root, with ``/``; hidden names are left out. A tree notes a stamp of every
-folder and archive *before* it is read, so that a listing that was kept can be found stale later without
-reading it all again (`featurescape_jobs.dataset_index`). Holds the names of one folder; of a bucket, up
-to 16 open files.
+Paths are relative to the root, with ``/``; hidden names and those of system files are left out, and counted.
+Links of a disk are followed where they lead below an allowed root (`datasets.links`). A tree notes a stamp of
+every folder and archive *before* it is read, so that a listing that was kept can be found stale later without
+reading it all again (`featurescape_jobs.dataset_index`). Holds the names of one folder; of a bucket, up to 16
+open files.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from featurescape_jobs.datasets.base import DatasetCard
+from featurescape_jobs.datasets.links import OUTSIDE, Links
+from featurescape_jobs.datasets.passed_over import SPECIAL_FILE, PassedOver, left_out
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import ReadableFile, s3_file_system
@@ -35,10 +38,18 @@ class Found(NamedTuple):
     is_folder: bool
     size: int = -1
     """Bytes; -1: unknown."""
+    refused: bool = False
+    """Whether it is a link to a folder outside the allowed roots: listed as empty."""
 
 
 class Tree(Protocol):
-    """Files below a root. Reading raises ``OSError``, listing `DatasetError`."""
+    """Files below a root. Reading raises ``OSError``, listing `DatasetError`.
+
+    A file that is a link is listed wherever it leads; reading it raises `links.LinkOutsideError`.
+    """
+
+    passed_over: PassedOver
+    """What was left out of the folders that were listed, each counted once."""
 
     stamps: dict[str, str]
     """Path of each folder and archive that was read → its stamp before it was first read."""
@@ -75,11 +86,14 @@ def open_tree(card: DatasetCard, spec: DatasetSpec) -> Tree:
             f"dataset.root: {card.name} is read from a place that you name: {card.root_hint}",
             field="dataset.root",
         )
-    return tree_at(spec.root)
+    return tree_at(spec.root, spec.allowed_roots)
 
 
-def tree_at(root: str) -> Tree:
-    """The tree at a root; raises `DatasetError` where there is nothing."""
+def tree_at(root: str, allowed_roots: tuple[str, ...] | None = None) -> Tree:
+    """The tree at a root; raises `DatasetError` where there is nothing.
+
+    ``allowed_roots`` are those that links may lead below; None: any.
+    """
     if root.startswith("s3://"):
         return S3Tree(root)
     if "://" in root:
@@ -89,7 +103,7 @@ def tree_at(root: str) -> Tree:
         )
     if not Path(root).exists():
         raise DatasetError(f"dataset.root: there is no {root}", field="dataset.root")
-    return LocalTree(Path(root))
+    return LocalTree(Path(root), allowed_roots)
 
 
 def note(tree: Tree, path: str) -> None:
@@ -120,10 +134,12 @@ class LocalTree:
 
     threads = 1
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, allowed_roots: tuple[str, ...] | None = None) -> None:
         self._only = None if root.is_dir() else root.name
         self._root = str(root.parent if self._only else root)
+        self._links = Links(self._root, allowed_roots)
         self.stamps: dict[str, str] = {}
+        self.passed_over = PassedOver()
         self.settled = not _is_fuse(self._root)
 
     def _full(self, path: str) -> str:
@@ -133,23 +149,60 @@ class LocalTree:
         """What is in a folder; a file is not looked at, so its size is not known."""
         if self._only and not folder:
             return [Found(self._only, False, self.size(self._only))]
+        is_new = folder not in self.stamps
         note(self, folder)
         full = self._full(folder)
+        if self._links.leads_outside(full):
+            return []  # counted where it was found
+        left: list[tuple[str, str]] = []
         try:
             with os.scandir(full) as entries:
-                found = [
-                    Found(entry.name, entry.is_dir(follow_symlinks=False))
-                    for entry in entries
-                    if not entry.name.startswith(".") and _is_shown(entry)
-                ]
+                looked_at = (self._look(folder, entry, left) for entry in entries)
+                found = [one for one in looked_at if one is not None]
         except OSError as error:
             raise DatasetError(
                 f"dataset.root: cannot list {full} ({error.strerror}); let the service's user read "
                 "it, or move it out of the dataset",
                 field="dataset.root",
             ) from None
+        if is_new:
+            for name, reason in sorted(left):
+                self.passed_over.add(reason, f"{folder}/{name}" if folder else name)
         found.sort()
         return found
+
+    def _look(
+        self, folder: str, entry: os.DirEntry[str], left: list[tuple[str, str]]
+    ) -> Found | None:
+        """A file or folder as it is listed; None, and with its reason in ``left``, where it is left out."""
+        name = entry.name
+        is_folder = entry.is_dir(follow_symlinks=False)
+        reason = left_out(name, is_folder)
+        if reason is None:
+            if is_folder or entry.is_file(follow_symlinks=False):
+                return Found(name, is_folder)
+            if entry.is_symlink():
+                return self._link(folder, entry, left)
+            reason = SPECIAL_FILE
+        left.append((name, reason))
+        return None
+
+    def _link(
+        self, folder: str, entry: os.DirEntry[str], left: list[tuple[str, str]]
+    ) -> Found | None:
+        """A link: one that leads nowhere is a file that cannot be read."""
+        try:
+            is_folder = entry.is_dir()
+            is_special = not (is_folder or entry.is_file()) and Path(entry.path).exists()
+            problem = self._links.problem(folder, entry.name) if is_folder else None
+        except OSError:  # it links to itself, or what it leads to has just gone
+            return Found(entry.name, False)
+        if is_special:
+            problem = SPECIAL_FILE
+        if problem is None:
+            return Found(entry.name, is_folder)
+        left.append((entry.name, problem))
+        return Found(entry.name, True, refused=True) if problem == OUTSIDE else None
 
     def stamp(self, path: str) -> str:
         """Change time, inode and, of a file, size: nobody sets these back by hand."""
@@ -166,22 +219,16 @@ class LocalTree:
         return Path(self._full(path)).stat().st_size
 
     def read(self, path: str, start: int, length: int) -> bytes:
-        with Path(self._full(path)).open("rb") as file:
+        with os.fdopen(self._links.open(self._full(path)), "rb") as file:
             file.seek(start)
             return file.read(length)
 
     def open(self, path: str) -> ReadableFile:
-        return cast(ReadableFile, pa.OSFile(self._full(path)))
-
-
-def _is_shown(entry: os.DirEntry[str]) -> bool:
-    """Folders, files and links to files; not pipes, devices or links to folders."""
-    if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
-        return True
-    try:
-        return entry.is_symlink() and entry.is_file()
-    except OSError:  # a loop of links
-        return False
+        with os.fdopen(self._links.open(self._full(path)), "rb") as file:
+            # The file that was checked, whatever its path means by now; elsewhere, its path.
+            same = f"/proc/self/fd/{file.fileno()}"
+            place = same if Path(same).exists() else self._full(path)
+            return cast(ReadableFile, pa.OSFile(place))
 
 
 def _is_fuse(path: str) -> bool:
@@ -210,6 +257,7 @@ class S3Tree:
             base, _, self._only = base.rpartition("/")
         self._base = base
         self.stamps: dict[str, str] = {}
+        self.passed_over = PassedOver()
         self._opened = lru_cache(maxsize=_OPEN_FILES)(self.open)
 
     def _info(self, full: str) -> Any:
@@ -225,21 +273,26 @@ class S3Tree:
         """What is in a folder, with the sizes of its files."""
         if self._only and not folder:
             return [Found(self._only, False, self.size(self._only))]
-        found, stamp = self._list(folder)
+        counter = PassedOver() if folder in self.stamps else self.passed_over
+        found, stamp = self._list(folder, counter)
         self.stamps.setdefault(folder, stamp)
         return found
 
-    def _list(self, folder: str) -> tuple[list[Found], str]:
+    def _list(self, folder: str, counter: PassedOver) -> tuple[list[Found], str]:
         selector = fs.FileSelector(self._full(folder), recursive=False)
         try:
             infos = self._fs.get_file_info(selector)
         except OSError as error:
             _unreachable(self._full(folder), error)
-        rows = sorted(
-            (info.base_name, info.type == fs.FileType.Directory, info.size, info.mtime_ns)
-            for info in infos
-            if not info.base_name.startswith(".")
-        )
+        rows = []
+        for info in infos:
+            name, is_folder = info.base_name, info.type == fs.FileType.Directory
+            reason = left_out(name, is_folder)
+            if reason is None:
+                rows.append((name, is_folder, info.size, info.mtime_ns))
+            else:
+                counter.add(reason, f"{folder}/{name}" if folder else name)
+        rows.sort()
         digest = hashlib.sha256()
         for row in rows:
             digest.update(f"{row}\n".encode())
@@ -253,7 +306,7 @@ class S3Tree:
             info = self._fs.get_file_info(self._full(path))
             if info.type == fs.FileType.File:
                 return f"{info.mtime_ns}.{info.size}"
-            return self._list(path)[1]
+            return self._list(path, PassedOver())[1]
         except (OSError, DatasetError):
             return ""
 

@@ -34,12 +34,18 @@ class Signature:
         return self.name.removeprefix("a ").removeprefix("an ")
 
     @property
+    def is_picture(self) -> bool:
+        """Whether the file is one picture, be it of a kind that is not read."""
+        return self.format is not None or self.remedy in (_CONVERT, _RENDER)
+
+    @property
     def advice(self) -> str:
         """Name and remedy: "a Git LFS pointer: run git lfs pull"."""
         return f"{self.name}: {self.remedy}" if self.remedy else self.name
 
 
 _CONVERT = "convert it to JPEG or PNG"
+_RENDER = "render it as PNG"
 _UNPACK = "unpack it"
 _EXPORT = "export its pictures as JPEG or PNG"
 _FRAMES = "extract its frames as JPEG or PNG"
@@ -58,7 +64,7 @@ ICO = Signature("a Windows icon", format="ICO")
 TARGA = Signature("a Targa picture", format="TGA")
 
 HEIC = Signature("a HEIC picture", _CONVERT)
-SVG = Signature("an SVG drawing", "render it as PNG")
+SVG = Signature("an SVG drawing", _RENDER)
 HTML = Signature("an HTML page", _DOWNLOAD)
 GIT_LFS = Signature("a Git LFS pointer", "run git lfs pull")
 GIT_ANNEX = Signature("a git-annex pointer", "run git annex get")

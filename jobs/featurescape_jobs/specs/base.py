@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     field_validator,
     model_validator,
 )
@@ -122,6 +123,7 @@ class DatasetSpec(Spec):
     caption_column: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         default="caption", description="caption_table: the column with the captions."
     )
+    _allowed_roots: tuple[str, ...] | None = PrivateAttr(default=None)
 
     @field_validator("example_ids")
     @classmethod
@@ -136,9 +138,16 @@ class DatasetSpec(Spec):
             raise ValueError("give either `root` or `job`, not both")
         return self
 
-    def placed(self, root: str) -> DatasetSpec:
-        """The same dataset, with the folder of its job's artifact as the root."""
-        return self.model_copy(update={"root": root})
+    @property
+    def allowed_roots(self) -> tuple[str, ...] | None:
+        """Roots that links in the dataset may lead below; None: any. Never part of a request."""
+        return self._allowed_roots
+
+    def placed(self, root: str | None, allowed_roots: tuple[str, ...] | None = None) -> DatasetSpec:
+        """The same dataset with the place that it is read from, and where its links may lead."""
+        found = self.model_copy(update={"root": root})
+        found._allowed_roots = allowed_roots
+        return found
 
 
 class RecurrentSpec(Spec):

@@ -1,0 +1,146 @@
+"""The pictures of a folder tree, and what else lies there: bytes decide, where a name does not.
+
+A file that is named as a picture is one, without a look: whether it can be read shows when its turn comes, as a
+row or an error row. Files of any other name are opened, all of a disk and the first `MAX_OPENED` of a bucket,
+and those that start as a picture are pictures; but for `COMPANIONS`, which lie beside pictures by the million.
+Holds the names of one folder and of those above it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+from featurescape_jobs.datasets.links import OUTSIDE, LinkOutsideError
+from featurescape_jobs.datasets.names import text
+from featurescape_jobs.datasets.passed_over import PassedOver
+from featurescape_jobs.datasets.tree import Found, Tree
+from featurescape_jobs.images import decode
+from featurescape_jobs.images.signatures import SNIFF_BYTES, identify
+from featurescape_jobs.ordered_threads import ordered_map
+
+MAX_OPENED = 2_000
+"""Files of a bucket that are opened to see what they are: a request each."""
+COMPANIONS = frozenset({
+    ".txt", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".md", ".parquet",
+})  # fmt: skip
+"""Endings of what is written beside pictures about them; such files are not opened."""
+_PLAIN_SUFFIX = re.compile(r"\.[a-z0-9_]{1,12}")
+
+
+class Seen(NamedTuple):
+    """A file, or a link that is not followed."""
+
+    path: str
+    example_id: str
+    """Its path as text, in NFC."""
+    size: int
+    """Bytes; -1: unknown."""
+    reason: str | None
+    """Why it is no example; None: it is one."""
+    is_picture: bool
+    """Whether it is a picture, be it of a kind that is not read."""
+    is_folder: bool = False
+    """Whether it is a link to a folder outside the allowed roots."""
+
+
+class _Level(NamedTuple):
+    """A folder whose files are being gone through."""
+
+    path: str
+    id: str
+    seen: Iterator[tuple[Found, str, str | None, bool]]
+    """A file or folder, its name in an id, and `Seen.reason` and `Seen.is_picture`."""
+
+
+def is_picture(name: str) -> bool:
+    """Whether the name ends as that of a picture."""
+    stem, _, ending = name.rpartition(".")
+    return bool(stem) and f".{ending.lower()}" in decode.SUFFIXES
+
+
+def survey(tree: Tree, folder: str = "") -> Iterator[Seen]:
+    """Every file below ``folder`` that is not left out by its name, in the order of names; any depth.
+
+    A link to a folder outside the allowed roots is an example: its row is an error, `refused`.
+    """
+    budget = itertools.count()
+    look = partial(_identified, tree, budget)
+    levels = [_level(tree, folder, text(folder), look)]
+    while levels:
+        level = levels[-1]
+        for found, id_name, reason, is_picture in level.seen:
+            path, example_id = level.path + found.name, level.id + id_name
+            if found.is_folder and not found.refused:
+                levels.append(_level(tree, path, example_id, look))
+                break
+            yield Seen(path, example_id, found.size, reason, is_picture, found.is_folder)
+        else:
+            levels.pop()
+
+
+def walk(
+    tree: Tree, folder: str = "", passed_over: PassedOver | None = None
+) -> Iterator[tuple[str, int]]:
+    """Path and size (-1: unknown) of the pictures below ``folder``; what is none is counted."""
+    for seen in survey(tree, folder):
+        if seen.reason is None:
+            yield seen.path, seen.size
+        elif passed_over is not None:
+            passed_over.add(seen.reason, seen.path)
+
+
+def _level(
+    tree: Tree, folder: str, folder_id: str, look: partial[tuple[str | None, bool]]
+) -> _Level:
+    found = tree.scan(folder)
+    ids = _composed([one.name for one in found])
+    prefix, id_prefix = (f"{folder}/", f"{folder_id}/") if folder else ("", "")
+    unknown = [prefix + one.name for one in found if not one.is_folder and not is_picture(one.name)]
+    answers = ordered_map(look, unknown, tree.threads)
+
+    def seen() -> Iterator[tuple[Found, str, str | None, bool]]:
+        for one in found:
+            reason, picture = None, True
+            if not one.is_folder and not is_picture(one.name):
+                reason, picture = next(answers)
+            yield one, ids.get(one.name, one.name), reason, picture
+
+    return _Level(prefix, id_prefix, seen())
+
+
+def _composed(names: list[str]) -> dict[str, str]:
+    """Names that are another text in an id: composed (NFC), unless the folder has that name as well."""
+    odd = [name for name in names if not name.isascii() or "\\" in name]
+    found = {name: unicodedata.normalize("NFC", name) for name in odd}
+    there = set(odd)
+    return {
+        name: text(name if other != name and other in there else other)
+        for name, other in found.items()
+    }
+
+
+def _identified(tree: Tree, opened: Iterator[int], path: str) -> tuple[str | None, bool]:
+    """Why a file whose name is not that of a picture is no example (None: it is one); is it a picture?"""
+    name = path.rpartition("/")[2]
+    stem, dot, ending = name.rpartition(".")
+    suffix = f".{ending.lower()}" if stem and dot else ""
+    if suffix in COMPANIONS:
+        return f"a {suffix} file", False
+    kind = f"a {suffix} file" if _PLAIN_SUFFIX.fullmatch(suffix) else "a file without a suffix"
+    if tree.threads > 1 and next(opened) >= MAX_OPENED:
+        return f"{kind}: it was not opened, there are too many", False
+    try:
+        head = tree.read(path, 0, SNIFF_BYTES)
+    except LinkOutsideError:
+        return OUTSIDE, False
+    except OSError:
+        return "a file that cannot be opened", False
+    signature = identify(head, suffix or ".")
+    if signature is None:
+        return kind if head else "an empty file", False
+    return (None if signature.format else signature.advice), signature.is_picture
