@@ -37,8 +37,10 @@ _REQUEST_SECONDS = 600.0
 """For a whole request, however steadily it trickles in."""
 _MAX_HEAD_BYTES = 65_536
 _ACCEPTED_AT_ONCE = 128
-_IN_TRANSIT = 4 * _ACCEPTED_AT_ONCE
-"""Descriptors of connections that are accepted and not counted yet, or closed and not freed yet."""
+_SHARE_AT_ONCE = 16
+"""At most this part of the descriptors is accepted at once."""
+_ROUNDS_IN_TRANSIT = 4
+"""Of the event loop, until what was accepted is counted, or what was closed is freed."""
 _OWN_DESCRIPTORS = 128
 """Of the database, of storage and of Ray."""
 _FEWEST_CONNECTIONS = 16
@@ -65,8 +67,17 @@ def connection_cap(settings: Settings) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return settings.max_connections
-    room = max(_FEWEST_CONNECTIONS, soft - _IN_TRANSIT - _OWN_DESCRIPTORS)
+    in_transit = _ROUNDS_IN_TRANSIT * _accepted_at_once()
+    room = max(_FEWEST_CONNECTIONS, soft - in_transit - _OWN_DESCRIPTORS)
     return min(settings.max_connections, room)
+
+
+def _accepted_at_once() -> int:
+    """How many connections are accepted in one round of the event loop."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _ACCEPTED_AT_ONCE
+    return max(1, min(_ACCEPTED_AT_ONCE, soft // _SHARE_AT_ONCE))
 
 
 @dataclass
@@ -249,7 +260,7 @@ def make_server(app: FastAPI, settings: Settings, grace_seconds: int) -> Server:
         ws="none",
         log_config=None,
         access_log=False,
-        backlog=_ACCEPTED_AT_ONCE,
+        backlog=_accepted_at_once(),
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         timeout_graceful_shutdown=grace_seconds,
     )
