@@ -7,10 +7,14 @@ STATIC := service/featurescape/static/index.html
 WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 # Two processes of one thread each, as on the smallest machine; a file's tests stay together.
 FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler"
+# One machine computes as an old one does: no AVX-512 anywhere, and baseline kernels where a library has them.
+PORTABLE := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
+  OPENBLAS_CORETYPE=Haswell FAISS_SIMD_LEVEL=NONE NUMBA_CPU_NAME=generic NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
+SHUFFLE ?= $(shell date +%s)
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast check format bench viewer clean
+.PHONY: demo test test-fast test-portable check format bench viewer clean
 
 demo: $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARGS=--no-serve ends when it is complete.
 	@$(BIN)/featurescape demo $(ARGS)
@@ -25,6 +29,9 @@ test: $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package is miss
 
 test-fast: $(VENV)/.ready  ## No Ray, no browser, no real data: under two minutes.
 	$(FAST_LANE) $(ARGS)
+
+test-portable: $(VENV)/.ready  ## The fast lane with an older processor's arithmetic, in an order of SHUFFLE=seed.
+	$(PORTABLE) $(FAST_LANE) --shuffle $(SHUFFLE) $(ARGS)
 
 check: $(VENV)/.ready $(STATIC)  ## Formatting, lint, types, the dependency rule, the viewer's types.
 	$(BIN)/ruff format --check .

@@ -129,14 +129,14 @@ def test_every_other_answer_means_that_nothing_is_known(
 
 
 def test_no_call_waits_without_end(dashboard: FakeDashboard) -> None:
-    dashboard.delay_seconds = 2.0
+    dashboard.delay_seconds = 20.0
     jobs = RayJobs(dashboard.url, 0.1)
     started = time.monotonic()
     with pytest.raises(RunnerUnavailableError):
         jobs.stop("x-a1")
     with pytest.raises(RunnerUnavailableError):
         jobs.submit(ORDER)
-    assert time.monotonic() - started < 1.9
+    assert time.monotonic() - started < 15, "both gave up before the first answer"
     jobs.close()
 
 

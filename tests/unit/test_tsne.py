@@ -126,10 +126,29 @@ def test_equal_distances_give_equal_affinities(workers):
     np.testing.assert_allclose(p, 1 / 8)
 
 
-def test_the_layout_is_as_good_as_openTSNEs(digits):
-    few = digits[0][:400]
-    theirs = openTSNE.TSNE(random_state=0, negative_gradient_method="bh").fit(few)
-    assert layout(few).kl <= theirs.kl_divergence * 1.005
+@pytest.fixture(scope="module")
+def samples(digits):
+    """Ten samples of 200 digits, each with its joint affinities."""
+    drawn = [np.random.default_rng(k).choice(len(digits[0]), 200, replace=False) for k in range(10)]
+    with Workers(1) as one:
+        return [
+            (x, joint_affinities(kneighbors(x, 90), 30, one)) for x in (digits[0][d] for d in drawn)
+        ]
+
+
+def divergences(samples, made_of):
+    return np.array([kl_by_definition(p, made_of(x)) for x, p in samples])
+
+
+def test_layouts_are_as_good_as_openTSNEs(samples):
+    """A rounding changes where an optimization ends, so medians are compared, with openTSNE's spread."""
+    peer = openTSNE.TSNE(random_state=0, negative_gradient_method="bh")
+    low, median, high = np.percentile(divergences(samples, lambda x: peer.fit(x)), [25, 50, 75])
+    enough = median + (high - low)
+    assert np.median(divergences(samples, lambda x: layout(x).xy)) <= enough
+    # The comparison sees a layout that was stopped early.
+    early = LayoutOptions(iterations=20)
+    assert np.median(divergences(samples, lambda x: layout(x, early).xy)) > enough
 
 
 def test_the_layout_by_mesh_is_as_good_as_the_exact_one(monkeypatch, digits, finished):
