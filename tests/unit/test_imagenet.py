@@ -232,3 +232,96 @@ def test_a_bomb_in_place_of_the_devkit_is_not_unpacked_whole(tmp_path: Path) -> 
     write(tmp_path, {**below("val", VAL), "ILSVRC2012_devkit_t12.tar.gz": bomb})
     with pytest.raises(DatasetError, match="lacks"):
         contents(str(tmp_path))
+
+
+# -- Tiny ImageNet -----------------------------------------------------------------------------
+
+
+def tiny(annotations: str | None = None, **more: bytes) -> dict[str, bytes]:
+    """Two classes; of the validation pictures the second class has the first one."""
+    cats, dogs = WNIDS[:2]
+    pictures = {
+        f"train/{wnid}/images/{wnid}_{n}.JPEG": jpeg(10 * k + n)
+        for k, wnid in enumerate((cats, dogs))
+        for n in range(2)
+    }
+    val = {f"val/images/val_{n}.JPEG": jpeg(90 + n) for n in range(3)}
+    lines = "".join(
+        f"val_{n}.JPEG\t{wnid}\t0\t0\t62\t62\n" for n, wnid in enumerate((dogs, cats, cats))
+    )
+    boxes = {f"train/{cats}/{cats}_boxes.txt": b"x\t0\t0\t1\t1\n"}
+    words = f"{cats}\tcat, house cat\n{dogs}\tdog\nn99999999\tnobody\n".encode()
+    said = {
+        "wnids.txt": f"{dogs}\n{cats}\n".encode(),
+        "words.txt": words,
+        "val/val_annotations.txt": (lines if annotations is None else annotations).encode(),
+    }
+    test = {"test/images/test_0.JPEG": jpeg(120)}
+    return {**pictures, **val, **boxes, **said, **test, **more}
+
+
+def test_tiny_imagenet_has_its_labels_and_words(tmp_path: Path) -> None:
+    root = str(write(tmp_path, tiny()))
+    found, classes = contents(root)
+    cats, dogs = WNIDS[:2]
+    assert classes == ("cat", "dog")
+    assert found == [
+        *((f"train/{wnid}/{wnid}_{n}", k) for k, wnid in enumerate((cats, dogs)) for n in (0, 1)),
+        ("val/val_0", 1),
+        ("val/val_1", 0),
+        ("val/val_2", 0),
+    ]
+    listing = IMAGENET.freeze(DatasetSpec(name="imagenet", root=root))
+    list(listing.entries)
+    said = listing.passed_over.record().reasons
+    assert [(one.reason, one.names) for one in said] == [
+        ("a .txt file", [f"train/{cats}/{cats}_boxes.txt"]),
+        ("a folder without ground truth", ["test"]),
+    ]
+    assert contents(root, "val")[0] == found[4:]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "said"),
+    [
+        ("val_0.JPEG\tn01440764\t0\n", "names 1 of 3, not 'val_1'"),
+        (
+            "val_0.JPEG n01440764\n",
+            "val_annotations.txt: line 1: expected a picture, a tab, a wnid",
+        ),
+        ("val_0.JPEG\tcat\n", "line 1: expected a picture, a tab, a wnid"),
+        (
+            "val_0.JPEG\tn01440764\n\nval_0.JPEG\tn01441741\n",
+            "line 3 gives 'val_0.JPEG' a second wnid",
+        ),
+    ],
+)
+def test_annotations_that_say_too_little_or_two_things_are_named(
+    annotations: str, said: str, tmp_path: Path
+) -> None:
+    root = str(write(tmp_path, tiny(annotations)))
+    with pytest.raises(DatasetError) as caught:
+        contents(root)
+    assert said in caught.value.message
+
+
+# -- links -------------------------------------------------------------------------------------
+
+
+def test_class_folders_that_are_links_keep_their_labels(tmp_path: Path) -> None:
+    elsewhere = write(tmp_path / "disk2", {f"x/{WNIDS[1]}_3.JPEG": jpeg(1)})
+    outside = write(tmp_path / "private", {f"x/{WNIDS[2]}_3.JPEG": jpeg(2)})
+    files = {f"train/{WNIDS[k]}/{WNIDS[k]}_3.JPEG": jpeg(k) for k in (0, 3)}
+    root = write(tmp_path / "imagenet", files)
+    (root / "train" / WNIDS[1]).symlink_to(elsewhere / "x")
+    (root / "train" / WNIDS[2]).symlink_to(outside / "x")
+    roots = (str(root), str(elsewhere))
+    spec = DatasetSpec(name="imagenet", root=str(root), split="train").placed(str(root), roots)
+    listing = IMAGENET.freeze(spec)
+    labels = {entry.example_id: entry.label for entry in listing.entries}
+    assert labels == {f"train/{WNIDS[k]}/{WNIDS[k]}_3": k for k in (0, 1, 3)}
+    assert listing.classes == tuple(WNIDS[:4])
+    said = listing.passed_over.record().reasons
+    assert [(one.reason, one.names) for one in said] == [
+        ("a link outside the allowed roots", [f"train/{WNIDS[2]}"])
+    ]

@@ -2,7 +2,8 @@
 
 Training pictures: ``train/<wnid>/*.JPEG``, ``train/<wnid>.tar``, ``ILSVRC2012_img_train.tar`` (archives
 inside an archive), or the synsets directly in the root. Validation pictures: one folder or archive, with the
-ground truth of `imagenet_words`, or one folder or archive per synset. Ids (``train/<wnid>/<stem>``,
+ground truth of `imagenet_words`, or one folder or archive per synset. Tiny ImageNet is such a tree, too, with
+``images/`` in every folder and ``val/val_annotations.txt``. Ids (``train/<wnid>/<stem>``,
 ``val/<stem>``), their order and the labels (rank of the wnid among those there are) are the same for every
 layout.
 
@@ -47,6 +48,10 @@ _PLACES = {
     "train": ("train", "ILSVRC2012_img_train"),
     "val": ("val", "ILSVRC2012_img_val", "validation"),
 }
+_IMAGES = "images"
+"""Where Tiny ImageNet has the pictures of a folder."""
+_UNLABELED = ("test", "ILSVRC2012_img_test")
+_NO_TRUTH = "a folder without ground truth"
 _SYNSET = re.compile(r"^(n\d{8})(\.tar)?$")
 
 
@@ -58,6 +63,11 @@ class Part:
     is_folder: bool
     start: int = 0
     stop: int | None = None
+
+    @property
+    def folder(self) -> str | None:
+        """The folder beside whose pictures their ground truth may lie."""
+        return self.path.removesuffix(f"/{_IMAGES}") if self.is_folder else None
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ class Imagenet:
         wnids = sorted({*layout.train, *layout.val, *truth.values()})
         index = {wnid: label for label, wnid in enumerate(wnids)}
         entries = _entries(tree, _asked(layout, spec.split), index, truth)
-        return Listing(entries, class_names(wnids, ground), tree)
+        return Listing(entries, class_names(wnids, ground), tree, tree.passed_over)
 
     def open_reader(self, spec: DatasetSpec) -> PictureReader:
         return PictureReader(open_tree(CARD, spec))
@@ -105,6 +115,9 @@ def _find_layout(tree: Tree, spec: DatasetSpec) -> tuple[Layout, Ground]:
         )
         if layout.train or layout.val or layout.flat_val:
             break
+    for found in inside.values():
+        if found.is_folder and found.name in _UNLABELED:
+            tree.passed_over.add(_NO_TRUTH, _join(base, found.name))
     if layout.val:
         layout = replace(layout, flat_val=None)
     asked = _asked(layout, spec.split)
@@ -115,7 +128,8 @@ def _find_layout(tree: Tree, spec: DatasetSpec) -> tuple[Layout, Ground]:
             "and ILSVRC/Data/CLS-LOC); other folders of pictures are read by the dataset images",
             field="dataset.root",
         )
-    ground = ground_truth(tree, base)
+    beside = layout.flat_val.folder if layout.flat_val is not None else None
+    ground = ground_truth(tree, base, beside)
     if asked.flat_val is not None:
         ground.check()
     elif not ground.there:
@@ -189,11 +203,21 @@ def _flat_val(tree: Tree, base: str, inside: dict[str, Found]) -> Part | None:
     for name in _PLACES["val"]:
         path = _join(base, name)
         if name in inside and inside[name].is_folder:
-            if any(not found.is_folder and is_picture(found.name) for found in tree.scan(path)):
-                return Part(path, True)
+            for folder in (path, f"{path}/{_IMAGES}"):
+                if _has_pictures(tree, folder):
+                    return Part(folder, True)
         elif f"{name}.tar" in inside and not inside[f"{name}.tar"].is_folder:
             return Part(f"{path}.tar", False)
     return None
+
+
+def _has_pictures(tree: Tree, folder: str) -> bool:
+    """Whether there is any directly in the folder, if there is such a folder."""
+    if folder.endswith(f"/{_IMAGES}"):
+        above = tree.scan(folder.removesuffix(f"/{_IMAGES}"))
+        if not any(found.is_folder and found.name == _IMAGES for found in above):
+            return False
+    return any(not found.is_folder and is_picture(found.name) for found in tree.scan(folder))
 
 
 # -- the examples ------------------------------------------------------------------------------
@@ -211,6 +235,7 @@ def _entries(
     pictures = []
     if layout.flat_val is not None:
         pictures = _pictures(tree, layout.flat_val)
+        _check_truth([stem for stem, _, _ in pictures], truth)
     elif layout.val:
         wnid_of: dict[str, str] = {}
         for wnid, part in layout.val.items():
@@ -223,11 +248,23 @@ def _entries(
         yield Entry(f"val/{stem}", locator, index.get(label(stem) or ""), size)
 
 
+def _check_truth(stems: list[str], truth: dict[str, str]) -> None:
+    """Raise `DatasetError` where the ground truth leaves pictures out: no label would go unnoticed."""
+    missing = [stem for stem in stems if stem not in truth]
+    if missing:
+        raise DatasetError(
+            f"dataset.root: the ground truth of the validation pictures names {len(stems) - len(missing)} "
+            f"of {len(stems)}, not {missing[0][:200]!r}; complete it, or ask for split train",
+            field="dataset.root",
+        )
+
+
 def _pictures(tree: Tree, part: Part) -> list[tuple[str, str, int]]:
     """Stem, locator and size of the pictures of a part, by stem."""
     if part.is_folder:
         return sorted(
-            (text(_stem(path)), file_locator(path), size) for path, size in walk(tree, part.path)
+            (text(_stem(path)), file_locator(path), size)
+            for path, size in walk(tree, part.path, tree.passed_over)
         )
     path = archive_path(part.path)
     return sorted(

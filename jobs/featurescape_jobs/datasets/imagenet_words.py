@@ -2,9 +2,9 @@
 
 Ground truth, the first that is there: ``LOC_val_solution.csv`` (Kaggle), the devkit (its text file with
 ``meta.mat``, unpacked or ``ILSVRC2012_devkit_t12.tar.gz``), ``imagenet_2012_validation_synset_labels.txt``
-(one wnid a line). Words: torchvision's for the full 1,000 classes; ``LOC_synset_mapping.txt``,
-``synset_words.txt``, ``words.txt`` or the devkit for fewer; else the wnid. Holds these files.
-"""
+(one wnid a line), ``val_annotations.txt`` in the folder of the validation pictures (Tiny ImageNet). Words:
+torchvision's for the full 1,000 classes; ``LOC_synset_mapping.txt``, ``synset_words.txt``, ``words.txt`` or
+the devkit for fewer; else the wnid. Holds these files."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ _CSV = "LOC_val_solution.csv"
 _NUMBERS = "ILSVRC2012_validation_ground_truth.txt"
 _SYNSETS = "imagenet_2012_validation_synset_labels.txt"
 _META = "meta.mat"
+_ANNOTATIONS = "val_annotations.txt"
 _WORDS = ("LOC_synset_mapping.txt", "synset_words.txt", "words.txt")
 _PACKED = f"{_DEVKIT}.tar.gz"
 _KNOWN = frozenset({_CSV, _NUMBERS, _SYNSETS, _META, _PACKED, *_WORDS})
@@ -38,8 +39,8 @@ _MAX_NAME_CHARACTERS = 200
 _FIRST, _LAST, _FULL = "n01440764", "n15075141", 1000
 
 
-def ground_truth(tree: Tree, base: str) -> Ground:
-    """The files beside the pictures that say what they show."""
+def ground_truth(tree: Tree, base: str, val: str | None = None) -> Ground:
+    """The files beside the pictures that say what they show; ``val`` is the folder of the validation's."""
     paths: dict[str, str] = {}
     folders = ["", base] if base else [""]
     for folder in folders:  # grows: devkit/data lies in devkit
@@ -49,6 +50,8 @@ def ground_truth(tree: Tree, base: str) -> Ground:
                 folders.append(path)
             elif not found.is_folder and found.name in _KNOWN:
                 paths.setdefault(found.name, path)
+    if val is not None and tree.stamp(f"{val}/{_ANNOTATIONS}"):
+        paths[_ANNOTATIONS] = f"{val}/{_ANNOTATIONS}"
     return Ground(tree, paths)
 
 
@@ -72,7 +75,7 @@ class Ground:
     def there(self) -> bool:
         """Whether there is any ground truth."""
         has_devkit = _PACKED in self._paths or {_NUMBERS, _META} <= set(self._paths)
-        return has_devkit or _CSV in self._paths or _SYNSETS in self._paths
+        return has_devkit or not self._paths.keys().isdisjoint((_CSV, _SYNSETS, _ANNOTATIONS))
 
     def check(self) -> None:
         """Raise `DatasetError` where there is none."""
@@ -94,6 +97,8 @@ class Ground:
             lines = self._file(_NUMBERS).split()
             found = [wnids.get(int(line)) if line.isdigit() else None for line in lines]
             return self._by_number(_NUMBERS, found)
+        if _SYNSETS not in self._paths:
+            return self._annotations()
         names = self._file(_SYNSETS).decode("utf-8", "replace").split()
         return self._by_number(_SYNSETS, [x if WNID.fullmatch(x) else None for x in names])
 
@@ -116,6 +121,20 @@ class Ground:
                 truth[str(row["ImageId"])] = wnid
         except csv.Error as error:
             raise self._wrong(_CSV, str(error)) from None
+        return truth
+
+    def _annotations(self) -> dict[str, str]:
+        """Lines of file name, wnid and a box, with tabs between them."""
+        truth: dict[str, str] = {}
+        for number, line in enumerate(self._file(_ANNOTATIONS).splitlines(), start=1):
+            if not line.strip():
+                continue
+            name, _, rest = line.decode("utf-8", "replace").partition("\t")
+            stem, wnid = name.rpartition(".")[0], rest.partition("\t")[0].strip()
+            if not stem or not WNID.fullmatch(wnid):
+                raise self._wrong(_ANNOTATIONS, f"line {number}: expected a picture, a tab, a wnid")
+            if truth.setdefault(stem, wnid) != wnid:
+                raise self._wrong(_ANNOTATIONS, f"line {number} gives {name[:200]!r} a second wnid")
         return truth
 
     def words(self) -> dict[str, str]:
