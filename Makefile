@@ -6,7 +6,7 @@ WEB := service/web
 STATIC := service/featurescape/static/index.html
 WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 # Two processes of one thread each, as on the smallest machine; a file's tests stay together.
-FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler"
+FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler and not memory"
 # One machine computes as an old one does: no AVX-512 anywhere, and baseline kernels where a library has them.
 PORTABLE := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
   OPENBLAS_CORETYPE=Haswell FAISS_SIMD_LEVEL=NONE NUMBA_CPU_NAME=generic NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
@@ -22,8 +22,8 @@ demo: $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARG
 test: $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package is missing say so and are skipped.
 	$(FAST_LANE) $(ARGS)
 	@# A process per file: Ray keeps in its process what the first cluster there was started with.
-	@failed=; for file in $$(grep -rlE "mark\.(ray|browser|data|compiler)" tests --include="test_*.py" | sort); do \
-	  $(BIN)/pytest -q -m "ray or browser or data or compiler" $$file $(ARGS) || [ $$? -eq 5 ] || failed="$$failed $$file"; \
+	@failed=; for file in $$(grep -rlE "mark\.(ray|browser|data|compiler|memory)" tests --include="test_*.py" | sort); do \
+	  $(BIN)/pytest -q -m "ray or browser or data or compiler or memory" $$file $(ARGS) || [ $$? -eq 5 ] || failed="$$failed $$file"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm test
 

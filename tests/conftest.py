@@ -1,5 +1,6 @@
 """What lanes need, and what is said where it is missing."""
 
+import contextlib
 import json
 import os
 import random
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +90,37 @@ def mnist_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head = np.array([2049, len(rows)], ">u4").tobytes()
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(head + labels[rows].tobytes())
     return folder
+
+
+@pytest.fixture(scope="session")
+def pillow_images() -> Path:
+    """The folder Tests/images of Pillow's own source, of the version that is installed.
+
+    It is downloaded once, into the user's cache; a skip where that cannot be, in CI a failure.
+    """
+    import PIL
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "featurescape-tests"
+    images = cache / f"pillow-{PIL.__version__}" / "Tests" / "images"
+    if images.is_dir():
+        return images
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        wanted = f"pillow=={PIL.__version__}"
+        options = ["--no-binary", ":all:", "--no-deps", "--quiet", "--dest", folder]
+        command = [sys.executable, "-m", "pip", "download", *options, wanted]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            message = f"needs Pillow's source: pip download {wanted}: {done.stderr[-300:]}"
+            if os.environ.get("CI"):
+                pytest.fail(message)
+            pytest.skip(message)
+        with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as tar:
+            tar.extractall(folder, filter="data")
+        # Moved when it is whole: other processes may look for it meanwhile.
+        with contextlib.suppress(OSError):
+            (Path(folder) / f"pillow-{PIL.__version__}").rename(images.parent.parent)
+    return images
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,12 @@ from image_builders import (
     GRAY,
     PALETTE,
     RGB,
+    SWAPPED,
     chunk,
     encoded,
     exif,
     png_of_rows,
+    profile,
     segment,
     with_chunks,
     with_exif,
@@ -282,35 +284,6 @@ def test_gray_with_alpha_stays_gray() -> None:
 # -- color profiles ----------------------------------------------------------------------------
 
 
-def profile(xyz: list[tuple[float, float, float]], gamma: float, space: bytes = b"RGB ") -> bytes:
-    """An ICC profile (version 2) of three colorants, or of gray, and a power curve."""
-
-    def number(value: float) -> bytes:
-        return struct.pack(">i", round(value * 65536))
-
-    def point(values: tuple[float, float, float]) -> bytes:
-        return b"XYZ \0\0\0\0" + b"".join(map(number, values))
-
-    curve = b"curv\0\0\0\0" + struct.pack(">IHH", 1, round(gamma * 256), 0)
-    tags = [(b"wtpt", point((0.9642, 1.0, 0.8249)))]
-    if space == b"GRAY":
-        tags.append((b"kTRC", curve))
-    else:
-        tags += zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(point, xyz), strict=True)
-        tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
-    start = 132 + 12 * len(tags)
-    table, bodies = struct.pack(">I", len(tags)), b""
-    for name, body in tags:
-        table += name + struct.pack(">II", start + len(bodies), len(body))
-        bodies += body
-    size = struct.pack(">I", start + len(bodies))
-    head = size + bytes(4) + b"\2\x40\0\0mntr" + space + b"XYZ " + bytes(12) + b"acsp" + bytes(28)
-    return head + point((0.9642, 1.0, 0.8249))[8:] + bytes(48) + table + bodies
-
-
-SRGB_XYZ = [(0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)]
-SWAPPED = profile([SRGB_XYZ[1], SRGB_XYZ[0], SRGB_XYZ[2]], 2.2)
-"""Red is green and green is red."""
 LINEAR_GRAY = profile([], 1.0, b"GRAY")
 
 
