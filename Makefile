@@ -11,15 +11,21 @@ FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray an
 PORTABLE := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
   OPENBLAS_CORETYPE=Haswell FAISS_SIMD_LEVEL=NONE NUMBA_CPU_NAME=generic NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
 SHUFFLE ?= $(shell date +%s)
+SIZE := about 0.9 GB to download and 3.3 GB on the disk; with the CUDA build of torch several GB more
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast test-portable check format bench viewer clean
+.PHONY: demo found test test-fast test-portable check format bench viewer clean
 
-demo: $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARGS=--no-serve ends when it is complete.
+demo: found $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARGS=--no-serve ends when it is complete.
 	@$(BIN)/featurescape demo $(ARGS)
 
-test: $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package is missing say so and are skipped.
+# Said first, before the set-up is looked at: why this run is quick.
+found:
+	@if [ -f $(VENV)/.ready ] && [ -z "$$(find pyproject.toml -newer $(VENV)/.ready)" ]; then \
+	  echo "Found what an earlier run set up in $(VENV) (make clean removes it)."; fi
+
+test: found $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package is missing say so and are skipped.
 	$(FAST_LANE) $(ARGS)
 	@# A process per file: Ray keeps in its process what the first cluster there was started with.
 	@failed=; for file in $$(grep -rlE "mark\.(ray|browser|data|compiler|memory)" tests --include="test_*.py" | sort); do \
@@ -50,10 +56,10 @@ bench: $(VENV)/.ready  ## Every benchmark: the quality gate first, then the peer
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 $(VENV)/.ready: pyproject.toml
-	@echo "Setting up $(VENV) (once; some minutes) ..."
+	@echo "Setting up $(VENV), once: $(SIZE). Then some minutes to install."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "featurescape needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --editable '.[server,dev]'
+	@$(BIN)/pip install --editable '.[server,dev]'
 	@touch $@
 
 viewer: $(STATIC)  ## Build the viewer into the Python package.

@@ -88,8 +88,8 @@ def _add_servers(commands: Any) -> None:
     serve = _add(commands, _serve, "serve", "Run the service: API, viewer and scheduler.")
     serve.add_argument("--host", help="address to listen on")
     stop = _add(commands, _stop_service, "stop-service", "Stop this machine's service.")
-    for parser in (demo, serve):
-        parser.add_argument("--port", type=int, help="TCP port (default 8090)")
+    for parser, port in ((demo, 8091), (serve, 8090)):
+        parser.add_argument("--port", type=int, help=f"TCP port (default {port})")
     for parser in (demo, serve, stop):
         parser.add_argument("--storage", help="folder or s3://… for everything that jobs make")
 

@@ -1,7 +1,7 @@
 """``featurescape demo``: scikit-learn's handwritten digits, from nothing to a map in the browser.
 
 A network is trained on them, its features are laid out and drawn: four chained jobs on a service and
-a Ray of the demo's own, in a storage of its own. Nothing of an earlier demo is used again.
+a Ray of the demo's own, at a port and in a storage of its own. What an earlier demo made is taken from there.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from featurescape.server import keep_files_private, log_to_stderr, make_settings
 from featurescape.settings import Settings, data_home
 from featurescape.watch import watch
 from featurescape_jobs.errors import ServiceUnavailableError
+from featurescape_jobs.printable import printable
 
 _MODEL = {"name": "lenet"}
 _DATASET = {"name": "digits"}
 _EPOCHS = 5
+_PORT = 8091
+"""Not that of `serve`: a map that is made while the demo is shown must not end with it."""
 _PAUSE_SECONDS = 0.2
 _WORTH_SECONDS = 0.05
 """Stages that took less are not worth a word."""
@@ -34,9 +37,11 @@ _WORTH_SECONDS = 0.05
 
 def demo(overrides: dict[str, Any], *, serve: bool, console: Console) -> int:
     """Make the demo map; then serve it until Ctrl-C, or end."""
-    settings = make_settings(overrides)
-    if "storage" not in settings.model_fields_set:
-        settings = make_settings({**overrides, "storage": str(data_home() / "demo")})
+    given = make_settings(overrides).model_fields_set
+    own = {"storage": str(data_home() / "demo"), "port": _PORT}
+    settings = make_settings(
+        {**{name: value for name, value in own.items() if name not in given}, **overrides}
+    )
     keep_files_private()
     log_to_stderr(logging.WARNING)
     # A demo that is told to end must take its Ray along: as with Ctrl-C.
@@ -51,6 +56,13 @@ def demo(overrides: dict[str, Any], *, serve: bool, console: Console) -> int:
         view = client.open_map(jobs[-1].id)
         console.print()
         console.print(_summary(jobs, time.monotonic() - started))
+        if all(job.reused_from is not None for job in jobs):
+            console.print(
+                f"Quick, as an earlier demo made all of it in {printable(settings.storage)}; remove that "
+                "folder to see it being made.",
+                markup=False,
+                soft_wrap=True,
+            )
         _say_where(console, view, serve)
         if serve:
             _until_interrupted()
@@ -97,7 +109,10 @@ def _summary(jobs: list[Job], seconds: float) -> Table:
         stages = [item for item in manifest.timings_seconds.items() if item[1] >= _WORTH_SECONDS]
         timed = " · ".join(f"{stage} {spent:.1f} s" for stage, spent in stages)
         table.add_row(job.job, "examples", f"{manifest.rows:,}, {manifest.error_rows:,} error rows")
-        table.add_row("", "stages", timed)
+        if manifest.reused_from is not None:
+            table.add_row("", "result", tables.same_as(manifest.reused_from))
+        else:
+            table.add_row("", "stages", timed)
         for name, text in tables.highlights(manifest):
             table.add_row("", name, text)
     table.add_row("in all", "", f"{seconds:.1f} s from start to map")
