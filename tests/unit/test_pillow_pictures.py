@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
+from featurescape_jobs.datasets.images import DATASET
 from featurescape_jobs.errors import ROW_ERROR_CODES, RowError
 from featurescape_jobs.images.decode import FORMATS, decode
 from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.specs import DatasetSpec
 
 pytestmark = [
     pytest.mark.data,
@@ -122,6 +124,13 @@ def test_every_file_is_a_picture_or_a_row_error(ours: dict[str, Picture | RowErr
     assert len(ours) > 1_000
     assert len(pictures) > 700
     assert codes <= set(ROW_ERROR_CODES)
+
+
+def test_every_file_is_listed_or_counted(pillow_images: Path, files: dict[str, bytes]) -> None:
+    listing = DATASET.freeze(DatasetSpec(name="images", root=str(pillow_images)))
+    examples = sum(1 for _ in listing.entries)
+    assert examples > 700
+    assert examples + listing.passed_over.files == len(files)
 
 
 def test_what_pillow_reads_of_our_formats_is_read(
