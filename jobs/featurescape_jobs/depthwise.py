@@ -50,7 +50,7 @@ class QuickDepthwise(TorchFunctionMode):
                 dtype = x.dtype
                 if dtype != torch.float64 and torch.is_autocast_enabled(x.device.type):
                     dtype = torch.get_autocast_dtype(x.device.type)
-                if dtype in _QUICK and can_fuse(x.device):
+                if dtype in _QUICK and can_fuse(x.device, dtype):
                     spec = replace(spec, weight=weight.to(dtype))
                     return FrozenConvolution(spec)(x.to(dtype))
         return func(*args, **(kwargs or {}))

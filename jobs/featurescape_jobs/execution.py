@@ -121,14 +121,14 @@ def build(target: Target, mode: Mode) -> Runner:
         return _runner(target, plain, torch.float32)
     graph, folded = _folded(target)
     if mode == "folded":
-        graph = _fused(graph, target.device)
+        graph = _fused(graph, target.device, torch.float32)
         if folded + fused_convolutions(graph) == 0:
             raise NoGraphError("there is no batch norm to fold, nor a convolution")
         return _runner(target, graph, torch.float32)
     graph = copy.deepcopy(graph).to(torch.bfloat16)
     if mode == "compiled":
         return _runner(target, _compiled(graph), torch.bfloat16)
-    return _runner(target, _fused(graph, target.device), torch.bfloat16)
+    return _runner(target, _fused(graph, target.device, torch.bfloat16), torch.bfloat16)
 
 
 def check(target: Target, mode: Mode) -> None:
@@ -154,8 +154,8 @@ def _folded(target: Target) -> tuple[fx.GraphModule, int]:
     return graph, folded
 
 
-def _fused(graph: fx.GraphModule, device: torch.device) -> fx.GraphModule:
-    return fuse(graph) if can_fuse(device) else graph
+def _fused(graph: fx.GraphModule, device: torch.device, dtype: torch.dtype) -> fx.GraphModule:
+    return fuse(graph) if can_fuse(device, dtype) else graph
 
 
 def _compiled(graph: nn.Module) -> Callable[[torch.Tensor], Any]:

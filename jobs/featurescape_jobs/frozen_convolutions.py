@@ -217,7 +217,7 @@ def _convolve(
     activation: Activation = NOTHING,
 ) -> torch.Tensor:
     batch = batch.contiguous(memory_format=torch.channels_last)
-    if can_fuse(batch.device):
+    if can_fuse(batch.device, batch.dtype):
         found = torch.ops.mkldnn._convolution_pointwise(
             batch, weight, bias, zeros, stride, dilation, groups,
             activation.name, activation.bounds, "",

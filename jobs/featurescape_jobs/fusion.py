@@ -48,9 +48,11 @@ _FUNCTIONS: dict[Callable[..., Any], Activation] = {
 _SUMS = (operator.add, operator.iadd, torch.add)
 
 
-def can_fuse(device: torch.device) -> bool:
-    """Whether this machine has the kernels."""
-    return device.type == "cpu" and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+def can_fuse(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
+    """Whether this machine has the kernels of a type: those of bfloat16 need more than AVX2."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def fuse(network: fx.GraphModule) -> fx.GraphModule:

@@ -1,9 +1,9 @@
 """One mode for a whole job: the first worker that has measured decides, and all others follow.
 
-A job must give the same rows whoever makes them, on whatever machine and attempt; so what was committed
-first, as ``work/execution.json`` in the job's folder, holds. Equal jobs must give equal rows, too, however busy
-the machine was when the first of them measured: what was measured is kept as ``choices/<key>.json`` in the storage
-for those that follow. Holds one such file.
+A job must give the same rows whoever makes them, in any attempt (on another kind of processor: within
+rounding); so what was committed first, as ``work/execution.json`` in the job's folder, holds. Equal jobs
+must give equal rows, too, however busy the machine was when the first of them measured: what was measured
+is kept as ``choices/<key>.json`` in the storage for those that follow. Holds one such file.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def test_a_pinned_execution_is_taken_and_recorded(tmp_path: Path) -> None:
 def test_an_execution_that_the_network_cannot_have_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "can_fuse", lambda _device: False)
+    monkeypatch.setattr(execution, "can_fuse", lambda *_: False)
     with pytest.raises(SpecError, match=r"execution: folded .* no batch norm"):
         extract(tmp_path, spec_of(execution="folded"))
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 from featurescape_jobs import depthwise
 from featurescape_jobs.convolutions import ConvolutionSpec
 from featurescape_jobs.depthwise import QuickDepthwise, is_depthwise
+from featurescape_jobs.fusion import can_fuse
 
 SHAPES = [
     # kernel, stride, padding, height, width
@@ -106,7 +107,7 @@ def test_in_bfloat16_it_is_as_near_as_bfloat16_is(frozen: list[torch.dtype]) -> 
     with QuickDepthwise(), torch.autocast("cpu", torch.bfloat16):
         y, found = gradient(module, x)
     assert y.dtype == torch.bfloat16
-    assert frozen == [torch.bfloat16]
+    assert frozen == [torch.bfloat16] * can_fuse(x.device, torch.bfloat16), "where it has kernels"
     assert functional.cosine_similarity(found.flatten(), expected.flatten(), 0) > 0.999
 
 

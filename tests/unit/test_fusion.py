@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from featurescape_jobs.fusion import FusedConvolution, fuse, fused_convolutions
+from featurescape_jobs.fusion import FusedConvolution, can_fuse, fuse, fused_convolutions
 from featurescape_jobs.graphs import cut, fold
 from featurescape_jobs.models import MODELS
 
@@ -125,6 +125,9 @@ def test_another_batch_size_and_picture_size_is_no_problem() -> None:
             torch.testing.assert_close(fused(batch), network(batch), rtol=0, atol=1e-5)
 
 
+@pytest.mark.skipif(
+    not can_fuse(torch.device("cpu"), torch.bfloat16), reason="the processor has no such kernels"
+)
 def test_bfloat16_is_nearer_to_float32_than_separate_kernels_or_as_near() -> None:
     network = nn.Sequential(*[part for _ in range(6) for part in (conv(), nn.ReLU())])
     batch = torch.randn(4, 4, 16, 16, generator=torch.Generator().manual_seed(1))

@@ -38,6 +38,7 @@ from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.tag_head import TagHead
 from featurescape_jobs.depthwise import QuickDepthwise, is_depthwise
+from featurescape_jobs.fusion import can_fuse
 from featurescape_jobs.networks import Capture
 
 WEIGHT_DECAY = 0.02
@@ -130,6 +131,8 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether products of bfloat16 are quicker there than those of float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not can_fuse(device, torch.bfloat16):
+        return False
     known = torch.cpu.get_capabilities()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16") or known.get("arm_bf16"))
 

@@ -5,7 +5,7 @@ respond at all. That is a member of the shard's archive; the driver merges the m
 So nothing of the size examples × channels is ever stored or held.
 
 Activations are those of float32, with batch norms folded where the network can be written as a graph: on
-a CPU the same bits for a picture in any batch, and so the same list for any cut of the examples.
+CPUs of one kind the same bits for a picture in any batch, and so the same list for any cut of the examples.
 
 Memory: the network, the batches of `picture_batches`, per thread the activations of one pass, and
 k entries per channel; in the driver those of two shards.

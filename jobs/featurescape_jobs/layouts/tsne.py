@@ -101,7 +101,8 @@ def layout(
     ``features`` (N, D), best reduced to some 50 by PCA. ``on_progress`` is called every 50 iterations.
     ``should_stop`` is asked between stages and at every iteration, so it has to be quick; when it says
     yes, :class:`JobStoppedError` is raised. Raises ``ValueError`` where the perplexity does not go with
-    N and where features are not finite. The same seed and number of threads give the same layout.
+    N and where features are not finite. The same seed and number of threads give the same layout,
+    to the last bit on processors of one kind.
     """
     examples = checked_features(features)
     if options.perplexity is None:

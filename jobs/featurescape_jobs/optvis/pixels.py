@@ -20,6 +20,7 @@ from torch import fx, nn
 
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.frozen_convolutions import freeze_convolutions
+from featurescape_jobs.fusion import can_fuse
 from featurescape_jobs.graphs import NoGraphError, cut, first_tensor, fold
 from featurescape_jobs.inside.rewriting import explain_layer
 from featurescape_jobs.networks import LoadedNetwork, check_layer
@@ -103,15 +104,20 @@ def build_pixels(
     """
     check_layer(network.module, layer)
     if mode == "float32" and gate is None:
-        found = PixelNetwork(_plain(network, layer, device), network, torch.float32, device)
-        found.alone = device.type == "cpu"  # torch chooses its kernels by the size of the batch
-        return found
+        return _alone(PixelNetwork(_plain(network, layer, device), network, torch.float32, device))
     dtype = torch.bfloat16 if mode == "bfloat16" else torch.float32
     closed = _ready(cut(network.module, [layer]), dtype, device)
-    if gate is None:
-        return PixelNetwork(closed, network, dtype, device)
-    opened = _ready(_opening(network, layer, gate), dtype, device)
-    return PixelNetwork(_Gated(gate, closed, opened), network, dtype, device)
+    run: Callable[[torch.Tensor], Any] = closed
+    if gate is not None:
+        run = _Gated(gate, closed, _ready(_opening(network, layer, gate), dtype, device))
+    found = PixelNetwork(run, network, dtype, device)
+    return found if can_fuse(device, dtype) else _alone(found)
+
+
+def _alone(network: PixelNetwork) -> PixelNetwork:
+    """Take one picture at a time on a CPU, where torch's own kernels follow from the size of the batch."""
+    network.alone = network.device.type == "cpu"
+    return network
 
 
 def _ready(graph: fx.GraphModule, dtype: torch.dtype, device: torch.device) -> fx.GraphModule:
