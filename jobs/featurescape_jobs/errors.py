@@ -12,6 +12,7 @@
     ├── ArtifactError                         artifact_error           500   a committed file is damaged
     ├── JobStoppedError                       job_stopped              409   stopped on request
     ├── JobFailedError                        job_failed               500   what `wait` raises in the client
+    ├── AllRowsFailedError                    all_rows_failed          422   no example of a job could be used
     ├── WorkerLostError                       worker_lost              500   worker processes keep dying
     ├── NotFoundError                         not_found                404
     ├── ConflictError                         conflict                 409   same idempotency key, other body
@@ -147,6 +148,13 @@ class JobFailedError(FeaturescapeError):
     """The job ended FAILED; the message is the job's own reason."""
 
     code = "job_failed"
+
+
+class AllRowsFailedError(FeaturescapeError):
+    """Every example came out as an error row; ``detail["row_code"]`` is the commonest of their codes."""
+
+    code = "all_rows_failed"
+    status = 422
 
 
 class WorkerLostError(FeaturescapeError):

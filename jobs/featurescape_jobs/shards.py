@@ -20,8 +20,8 @@ import pyarrow as pa
 from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import RunContext
-from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.frozen import FrozenRows, Shard, read_shard
+from featurescape_jobs.errors import AllRowsFailedError, ArtifactError
+from featurescape_jobs.frozen import FrozenInput, FrozenRows, Shard, read_shard
 from featurescape_jobs.pools import Done, Lost, Pool, PoolSize, open_pool
 from featurescape_jobs.shard_worker import (
     Desk,
@@ -36,6 +36,10 @@ from featurescape_jobs.storage import Written
 
 MAX_TRIES = 2
 """Deaths with a whole shard; the third and last try is row by row."""
+
+_LOOKED_AT = 10_000
+"""Error rows among which the first of each code is looked for."""
+_NAMED_CODES = 4
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ def run_shards(bulk: Bulk, frozen: FrozenRows, context: RunContext) -> BulkResul
     """Process every example of the frozen input and name the files in the context.
 
     Raises:
+        AllRowsFailedError: every example of a dataset is an error row.
         WorkerLostError: workers die before they can start.
         FeaturescapeError: whatever a worker says is wrong with the job as a whole.
     """
@@ -208,18 +213,39 @@ class _Engine:
                 path = self.context.path(marker.members_path)
                 members = Written(path, marker.members_bytes, marker.members_sha256)
                 self.context.add(members, f"{self.bulk.kind}_tar")
-        codes = self._gather_errors(markers)
+        errors = self._gather_errors(markers)
+        if rows == 0 and isinstance(self.frozen, FrozenInput):
+            raise _all_failed(errors, self.context.passed_over.summary())
+        codes = dict(Counter(errors["code"].to_pylist()))
         workers = {marker.worker for marker in markers}
         nodes = {worker.rpartition(":")[0] for worker in workers}
         return BulkResult(rows, error_rows, codes, len(workers), len(nodes))
 
-    def _gather_errors(self, markers: list[Marker]) -> dict[str, int]:
+    def _gather_errors(self, markers: list[Marker]) -> pa.Table:
         paths = [marker.errors_path for marker in markers if marker.errors_path is not None]
         parts = [self.context.storage.read_table(self.context.path(path)) for path in paths]
         table = pa.concat_tables([tables.ERRORS.empty_table(), *parts])
         kind = self.frozen.errors
         self.context.add_table(f"data/{kind}.parquet", table, kind)
-        return dict(Counter(table["code"].to_pylist()))
+        return table
+
+
+def _all_failed(errors: pa.Table, passed_over: str) -> AllRowsFailedError:
+    """What a job says whose every row is an error: each code with its first row, the commonest first."""
+    n = errors.num_rows
+    codes = Counter(errors["code"].to_pylist()).most_common()
+    firsts = {row["code"]: row for row in reversed(errors.slice(0, _LOOKED_AT).to_pylist())}
+    said = []
+    for code, count in codes[:_NAMED_CODES]:
+        first = firsts.get(code)
+        where = f" (first: {first['example_id'][:200]}: {first['message'][:200]})" if first else ""
+        said.append(f"{count:,} {code}{where}")
+    left_out = f"; {passed_over}" if passed_over else ""
+    return AllRowsFailedError(
+        f"none of {n:,} examples could be used: {', '.join(said)}{left_out}",
+        row_code=codes[0][0],
+        error_codes=dict(codes),
+    )
 
 
 def _read_marker(context: RunContext, path: str) -> Marker | None:

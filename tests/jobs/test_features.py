@@ -13,7 +13,13 @@ from PIL import Image
 from featurescape_jobs import execution, features
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.errors import DatasetError, LayerError, SpecError, WeightsError
+from featurescape_jobs.errors import (
+    AllRowsFailedError,
+    DatasetError,
+    LayerError,
+    SpecError,
+    WeightsError,
+)
 from featurescape_jobs.fidelity import fidelity
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.job_mode import CHOICE, commit_choice
@@ -141,12 +147,22 @@ def test_bad_files_become_error_rows_and_odd_ones_do_not(tmp_path: Path) -> None
     assert (outcome.rows, outcome.error_rows) == (2, 3)
 
 
-def test_a_folder_of_bad_files_alone_gives_no_rows(tmp_path: Path) -> None:
+def test_a_job_whose_every_row_failed_fails_with_the_commonest_code(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    (tmp_path / "in/a.jpg").write_text("no")
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / "in" / name).write_text("<!doctype html><title>not found</title>")
+    (tmp_path / "in/0.png").touch()
+    (tmp_path / "in/notes.txt").write_text("mine")
     spec = spec_of(dataset={"name": "images", "root": str(tmp_path / "in")})
-    outcome, table, _ = extract(tmp_path / "out", spec)
-    assert (outcome.rows, outcome.error_rows, table.num_rows) == (0, 1, 0)
+    with pytest.raises(AllRowsFailedError) as caught:
+        extract(tmp_path / "out", spec)
+    assert caught.value.detail["row_code"] == "not_an_image"
+    assert caught.value.detail["error_codes"] == {"not_an_image": 3, "empty_file": 1}
+    message = caught.value.message
+    assert message.startswith("none of 4 examples could be used: 3 not_an_image (first: a.jpg: ")
+    assert "an HTML page" in message
+    assert "1 empty_file (first: 0.png: " in message
+    assert message.endswith("; 1 file passed over: 1 .txt file")
 
 
 @pytest.mark.parametrize("threads", [1, 2])
