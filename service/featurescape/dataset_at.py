@@ -62,7 +62,7 @@ def _name_of(root: Path) -> str:
     names = _names(root)
     if any("idx" in name and "-ubyte" in name for name in names):
         return "mnist"
-    if "train" in names and "wnids.txt" not in names:
+    if "train" in names:
         inner = _names(root / "train")
         if inner and all(_WORDNET_ID.fullmatch(name) for name in inner):
             return "imagenet"

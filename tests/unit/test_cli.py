@@ -252,7 +252,7 @@ def test_what_is_no_dataset_is_said_before_anything_is_started(
         (["t10k-labels-idx1-ubyte.gz"], "mnist"),
         (["train/n01440764/a.JPEG", "val/x.JPEG"], "imagenet"),
         (["train/cats/a.jpg"], "images"),
-        (["wnids.txt", "train/n01443537/images/a.JPEG"], "images"),
+        (["wnids.txt", "train/n01443537/images/a.JPEG"], "imagenet"),
         (["ILSVRC2012_img_val.tar"], "imagenet"),
         ([], "images"),
     ],
