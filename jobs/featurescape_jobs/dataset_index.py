@@ -83,10 +83,19 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
     listing = dataset.freeze(spec)
     table = _table(listing.entries)
     check_unique(table)
-    indexed = Indexed(table, tuple(listing.classes), False, listing.passed_over)
+    indexed = Indexed(table, tuple(listing.classes), False, _passed_over(listing))
     if table.num_rows >= MIN_EXAMPLES:
         _keep(storage, key, listing, indexed)
     return indexed
+
+
+def _passed_over(listing: Listing) -> PassedOver:
+    """What the dataset and the source that it lists have counted, which may be one counter."""
+    found = PassedOver()
+    found.merge(listing.passed_over)
+    if listing.source is not None and listing.source.passed_over is not listing.passed_over:
+        found.merge(listing.source.passed_over)
+    return found
 
 
 def _key(spec: DatasetSpec, rules: str) -> str:

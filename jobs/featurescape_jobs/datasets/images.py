@@ -10,6 +10,7 @@ Holds the sorted names of one folder and of those above it; of Parquet, one row 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from featurescape_jobs.datasets.base import (
     DatasetCard,
@@ -18,6 +19,7 @@ from featurescape_jobs.datasets.base import (
     Reader,
     check_split,
 )
+from featurescape_jobs.datasets.beside import READ, Beside
 from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parquet
 from featurescape_jobs.datasets.pictures import PictureReader, file_locator
 from featurescape_jobs.datasets.survey import survey, walk
@@ -33,11 +35,12 @@ CARD = DatasetCard(
     needs_root=True,
     root_hint="a folder of pictures, a .parquet file or a folder of them; or s3://bucket/prefix",
 )
+_BESIDE_PARQUET = "a picture beside Parquet files that have their own"
 
 
 def _entries(tree: Tree, classes: list[str]) -> Iterator[Entry]:
     """The pictures; ``classes`` grows by the folders at the top that hold one, be it of a kind not read."""
-    current = None
+    current, beside = None, Beside(tree)
     for seen in survey(tree):
         top, slash, _ = seen.path.partition("/")
         in_class = bool(slash) or seen.is_folder
@@ -45,10 +48,34 @@ def _entries(tree: Tree, classes: list[str]) -> Iterator[Entry]:
             current = top  # names come in order: a folder is left for good
             classes.append(seen.example_id.partition("/")[0])
         if seen.reason is not None:
-            tree.passed_over.add(seen.reason, seen.path)
+            reason = READ if beside.reads(seen.path) else seen.reason
+            tree.passed_over.add(reason, seen.path)
             continue
         label = len(classes) - 1 if in_class else None
-        yield Entry(seen.example_id, file_locator(seen.path), label=label, size=seen.size)
+        attributes = beside.attributes(seen.path)
+        yield Entry(seen.example_id, file_locator(seen.path), label, seen.size, attributes)
+    beside.end()
+
+
+def _with_others(listing: Listing, tree: Tree, names_files: bool) -> Listing:
+    """The listing of Parquet files, which counts what lies beside them when its entries have ended."""
+
+    def entries() -> Iterator[Entry]:
+        yield from listing.entries
+        for seen in survey(tree):
+            if not seen.path.lower().endswith(".parquet") and not (names_files and not seen.reason):
+                tree.passed_over.add(seen.reason or _BESIDE_PARQUET, seen.path)
+
+    return replace(listing, entries=entries())
+
+
+def _parquet(tree: Tree, spec: DatasetSpec) -> ParquetImages | None:
+    """The Parquet files that hold the examples; None where these are files of their own."""
+    files = find_parquet(tree)
+    if not files:
+        return None
+    images = ParquetImages(tree, files, spec)
+    return images if images.has_images() or next(walk(tree), None) is None else None
 
 
 class Images:
@@ -58,9 +85,9 @@ class Images:
     def check(self, spec: DatasetSpec) -> None:
         check_split(CARD, spec)
         tree = open_tree(CARD, spec)
-        parquet = find_parquet(tree)
-        if parquet:
-            ParquetImages(tree, parquet, spec).check()
+        parquet = _parquet(tree, spec)
+        if parquet is not None:
+            parquet.check()
         elif next(walk(tree, "", tree.passed_over), None) is None:
             suffixes = " ".join(sorted(decode.SUFFIXES))
             said = tree.passed_over.record().summary() or "there is no file"
@@ -74,16 +101,15 @@ class Images:
     def freeze(self, spec: DatasetSpec) -> Listing:
         self.check(spec)
         tree = open_tree(CARD, spec)
-        parquet = find_parquet(tree)
-        if parquet:
-            return ParquetImages(tree, parquet, spec).freeze()
+        parquet = _parquet(tree, spec)
+        if parquet is not None:
+            return _with_others(parquet.freeze(), tree, parquet.names_files())
         classes: list[str] = []
         return Listing(_entries(tree, classes), classes, tree, tree.passed_over)
 
     def open_reader(self, spec: DatasetSpec) -> Reader:
         tree = open_tree(CARD, spec)
-        parquet = find_parquet(tree)
-        return ParquetImages(tree, parquet, spec) if parquet else PictureReader(tree)
+        return _parquet(tree, spec) or PictureReader(tree)
 
 
 DATASET = Images()

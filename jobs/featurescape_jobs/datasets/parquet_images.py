@@ -1,5 +1,7 @@
 """Pictures in Parquet: a struct column {bytes, path}, as dataset tools write it, and a label column.
 
+Where a row has no bytes, its path is read below the root; so is that of a plain column of texts.
+
 Labels may be text, integers, booleans or finite numbers; NaN is no label. Holds one row group of the
 image column.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 import pyarrow as pa
@@ -17,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from featurescape_jobs.datasets.base import Entry, Listing
-from featurescape_jobs.datasets.pictures import archive_path
+from featurescape_jobs.datasets.pictures import PictureReader, archive_path, is_picture
 from featurescape_jobs.datasets.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
@@ -29,10 +31,31 @@ _MAX_LABEL_CHARACTERS = 200
 _MAX_ROW_GROUP_BYTES = 4 << 30
 
 
+_MAX_FOLDERS = 1_000
+_LOOKED_AT = 8
+
+
 def find_parquet(tree: Tree) -> tuple[str, ...]:
-    """The Parquet files of a tree: the file itself, or those directly in the folder; else none."""
-    files = (found.name for found in tree.scan() if not found.is_folder)
-    return tuple(archive_path(name) for name in files if name.endswith(".parquet"))
+    """The Parquet files of a tree: the file itself, those in the folder, else those in its subfolders.
+
+    Subfolders are not gone into where there are pictures: a folder of pictures is no folder of Parquet.
+    """
+    waiting, found = [""], []
+    for _ in range(_MAX_FOLDERS):
+        if not waiting:
+            break
+        folder = waiting.pop(0)
+        prefix = f"{folder}/" if folder else ""
+        inside = tree.scan(folder)
+        files = [one.name for one in inside if not one.is_folder]
+        tables = [prefix + name for name in files if name.lower().endswith(".parquet")]
+        if folder == "" and tables:
+            return tuple(map(archive_path, tables))
+        if any(map(is_picture, files)):
+            return ()
+        found += tables
+        waiting += [prefix + one.name for one in inside if one.is_folder]
+    return tuple(sorted(map(archive_path, found)))
 
 
 class ParquetImages:
@@ -43,6 +66,19 @@ class ParquetImages:
         self._files = files
         self._spec = spec
         self._row_group = lru_cache(maxsize=1)(self._read_row_group)
+        self._pictures = PictureReader(tree)
+        self._key: Callable[[object], object] = lambda value: value
+        """What a label is compared by."""
+
+    def has_images(self) -> bool:
+        """Whether one of the first files has the column; else they may say more of pictures beside them."""
+        column = self._spec.image_column
+        return any(column in self._open(p).schema_arrow.names for p in self._files[:_LOOKED_AT])
+
+    def names_files(self) -> bool:
+        """Whether rows may be files beside the Parquet, by their path."""
+        kind = self._open(self._files[0]).schema_arrow.field(self._spec.image_column).type
+        return not _is_binary(kind) and (not pa.types.is_struct(kind) or "path" in _fields(kind))
 
     def check(self) -> None:
         """Raise `DatasetError` where a file is no Parquet or lacks a column."""
@@ -62,13 +98,13 @@ class ParquetImages:
         if column not in schema.names:
             raise self._wrong("image_column", path, f"has no column {column!r}", schema)
         kind = schema.field(column).type
-        fields = {f.name: f.type for f in kind} if pa.types.is_struct(kind) else {}
-        data = fields.get("bytes")
-        if data is None or not (pa.types.is_binary(data) or pa.types.is_large_binary(data)):
+        named = _fields(kind)
+        is_there = _is_binary(named.get("bytes")) or _is_text(named.get("path"))
+        if not (is_there or _is_text(kind) or _is_binary(kind)):
             raise self._wrong(
                 "image_column",
                 path,
-                f"column {column!r} is {kind}, not a struct with bytes",
+                f"column {column!r} is {kind}, not a struct with bytes or path, nor paths, nor bytes",
                 schema,
             )
 
@@ -104,8 +140,10 @@ class ParquetImages:
         values = self._classes()
         names = self._class_names() if values else []
         if names and all(isinstance(v, int) and 0 <= v < len(names) for v in values):
-            return Listing(self._entries([*range(len(names))]), tuple(names), self._tree)
-        return Listing(self._entries(values), tuple(str(value) for value in values), self._tree)
+            values, texts = [*range(len(names))], tuple(names)
+        else:
+            texts = tuple(str(value) for value in values)
+        return Listing(self._entries(values), texts, self._tree, self._tree.passed_over)
 
     def _class_names(self) -> list[str]:
         """What Hugging Face's datasets library says of an integer column: ``ClassLabel``'s names."""
@@ -128,7 +166,12 @@ class ParquetImages:
                 for batch in self._open(path).iter_batches(columns=[column]):
                     seen.update(map(_label, pc.unique(batch.column(0)).to_pylist()))
                     self._check_classes(seen)
-        return sorted((value for value in seen if value is not None), key=_sort_key)
+        seen.discard(None)
+        if any(isinstance(value, str) for value in seen):
+            # Text in one file and numbers in another: 1 and "1" are one class.
+            self._key = str
+            seen = {str(value) for value in seen}
+        return sorted(seen, key=_sort_key)
 
     def _check_classes(self, seen: set[object]) -> None:
         column = self._spec.label_column
@@ -153,7 +196,8 @@ class ParquetImages:
                         labels = file.read_row_group(group, columns=[column]).column(0).to_pylist()
                 for row, label in enumerate(labels):
                     where = f"{path}#{group}.{row}"
-                    yield Entry(where, where, index.get(_label(label)))
+                    key = _label(label)
+                    yield Entry(where, where, None if key is None else index.get(self._key(key)))
 
     def _read_row_group(self, path: str, group: int) -> pa.ChunkedArray:
         file = self._open(path)
@@ -167,9 +211,22 @@ class ParquetImages:
             value = self._row_group(path, group)[row].as_py()
         except (DatasetError, OSError, IndexError, ValueError, pa.ArrowException) as error:
             raise RowError("decode_error", f"Parquet: {error}") from None
-        if value is None or value["bytes"] is None:
-            raise RowError("empty_file", "the row has no image bytes")
-        return decode.decode(value["bytes"])
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if isinstance(data, bytes):
+            return decode.decode(data)
+        name = value.get("path") if isinstance(value, dict) else value
+        if not isinstance(name, str) or not name:
+            raise RowError("empty_file", "the row has no image bytes and no path")
+        return self._pictures.read_first(_places(path, name))
+
+
+def _places(parquet: str, name: str) -> list[str]:
+    """Where a picture that a row names may lie: below the root, or below its file's folder."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    if name.startswith("/") or ".." in parts or not parts or ":" in parts[0] or "\0" in name:
+        raise RowError("refused", f"a path that leads outside: {name[:200]!r}")
+    below, folder = "/".join(parts), parquet.rpartition("/")[0]
+    return [below, f"{folder}/{below}"] if folder else [below]
 
 
 @contextlib.contextmanager
@@ -195,6 +252,18 @@ def _check_row_groups(path: str, metadata: pq.FileMetaData) -> None:
             f"{_MAX_ROW_GROUP_BYTES} are read; write it with smaller ones (row_group_size=1000)",
             field="dataset.root",
         )
+
+
+def _fields(kind: pa.DataType) -> dict[str, pa.DataType]:
+    return {f.name: f.type for f in kind} if pa.types.is_struct(kind) else {}
+
+
+def _is_binary(kind: pa.DataType | None) -> bool:
+    return kind is not None and bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_text(kind: pa.DataType | None) -> bool:
+    return kind is not None and bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_label(kind: pa.DataType) -> bool:

@@ -8,6 +8,7 @@ path that is not UTF-8. Holds one encoded picture.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from featurescape_jobs.datasets.links import OUTSIDE, LinkOutsideError
 from featurescape_jobs.datasets.names import text as text
@@ -68,6 +69,11 @@ class PictureReader:
         except OSError as error:
             raise RowError("not_found", error.strerror or str(error)[:300]) from None
         return decode.decode(data)
+
+    def read_first(self, paths: Sequence[str]) -> Picture:
+        """The picture in the first of these files that there is; raises `RowError`."""
+        there = next((path for path in paths if self._tree.stamp(path)), paths[0])
+        return self.read(file_locator(there))
 
     def _bytes(self, locator: str) -> bytes:
         path, _, tail = locator.rpartition(":")

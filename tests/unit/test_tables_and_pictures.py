@@ -1,0 +1,205 @@
+"""Parquet with pictures, of pictures and beside pictures: as tools for datasets leave them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from featurescape_jobs.datasets import DATASETS, beside
+from featurescape_jobs.datasets.base import Entry, Listing
+from featurescape_jobs.errors import DatasetError, RowError
+from featurescape_jobs.specs import DatasetSpec
+from tar_builders import png, write
+
+IMAGES = DATASETS["images"]
+NO_PICTURE = {"bytes": None, "path": None}
+
+
+def spec_of(root: Path, **fields: object) -> DatasetSpec:
+    return DatasetSpec(name="images", root=str(root), **fields)
+
+
+def listed(root: Path, **fields: object) -> tuple[Listing, list[Entry]]:
+    listing = IMAGES.freeze(spec_of(root, **fields))
+    return listing, list(listing.entries)
+
+
+def reds(root: Path, entries: list[Entry], **fields: object) -> list[int]:
+    reader = IMAGES.open_reader(spec_of(root, **fields))
+    return [int(reader.read(entry.locator).flat[0]) for entry in entries]
+
+
+def summary(listing: Listing) -> str:
+    return listing.passed_over.record().summary()
+
+
+def table_of(path: Path, **columns: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+# -- tables beside pictures --------------------------------------------------------------------
+
+
+def test_files_of_img2dataset_are_pictures_with_the_columns_as_attributes(tmp_path: Path) -> None:
+    files = {f"00000/00000000{n}.png": png(n) for n in range(3)}
+    write(tmp_path, {**files, "00000/000000000.json": b"{}", "00000_stats.json": b"{}"})
+    keys = ["000000000", "000000001", "000000009"]
+    table_of(tmp_path / "00000.parquet", url=["a", "b", "c"], key=keys, width=[1, None, 3])
+    listing, entries = listed(tmp_path)
+    assert [(e.example_id, e.attributes) for e in entries] == [
+        ("00000/000000000.png", {"url": "a", "width": 1}),
+        ("00000/000000001.png", {"url": "b"}),
+        ("00000/000000002.png", None),
+    ]
+    assert reds(tmp_path, entries) == [0, 1, 2]
+    assert {each.reason: each.names for each in listing.passed_over.record().reasons} == {
+        "a .json file": ["00000/000000000.json", "00000_stats.json"],
+        "a table read for attributes": ["00000.parquet"],
+        "a table's row without its picture": ["00000.parquet: 000000009"],
+    }
+
+
+ROWS = [
+    {"file_name": "e\u0301.png", "text": "an e", "score": 0.5},
+    {"file_name": "sub/z.png", "text": "a z", "score": 2.0},
+]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_the_metadata_of_an_image_folder_are_attributes(tmp_path: Path, ending: str) -> None:
+    write(tmp_path, {"\u00e9.png": png(1), "sub/z.png": png(2)})
+    path = tmp_path / f"metadata.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    elif ending == "csv":
+        lines = ["file_name,text,score", *(",".join(map(str, row.values())) for row in ROWS)]
+        path.write_text("\n".join(lines))
+    else:
+        path.write_text("\n".join(map(json.dumps, ROWS)))
+    listing, entries = listed(tmp_path)
+    half, two = ("0.5", "2.0") if ending == "csv" else (0.5, 2.0)
+    assert {e.example_id: e.attributes for e in entries} == {
+        "\u00e9.png": {"text": "an e", "score": half},
+        "sub/z.png": {"text": "a z", "score": two},
+    }
+    assert summary(listing) == "1 file passed over: 1 table read for attributes"
+    assert sorted(reds(tmp_path, entries)) == [1, 2]
+
+
+def test_a_table_that_cannot_be_read_costs_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"0.png": png(0), "metadata.jsonl": b"\xff{", "a/1.png": png(1)})
+    (tmp_path / "a/metadata.csv").write_text("file_name,x\n1.png," + "y" * 100)
+    monkeypatch.setattr(beside, "MAX_BYTES", 100)
+    listing, entries = listed(tmp_path)
+    assert [entry.attributes for entry in entries] == [None, None]
+    assert "2 tables that cannot be read" in summary(listing)
+
+
+# -- Parquet with pictures ---------------------------------------------------------------------
+
+
+def test_a_cloned_dataset_repository_is_found_in_its_folders(tmp_path: Path) -> None:
+    for name, value in (("data/test-0.parquet", 1), ("default/train/0.PARQUET", 2)):
+        table_of(tmp_path / name, image=[{"bytes": png(value), "path": None}])
+    write(tmp_path, {"README.md": b"# A dataset", ".gitattributes": b""})
+    listing, entries = listed(tmp_path)
+    assert [e.example_id for e in entries] == [
+        "data/test-0.parquet#0.0",
+        "default/train/0.PARQUET#0.0",
+    ]
+    assert reds(tmp_path, entries) == [1, 2]
+    assert summary(listing) == "2 files passed over: 1 .md file, 1 hidden file"
+
+
+def test_a_folder_of_pictures_with_parquet_deeper_is_a_folder_of_pictures(tmp_path: Path) -> None:
+    write(tmp_path, {"cat/0.png": png(3)})
+    table_of(tmp_path / "notes/x.parquet", image=[{"bytes": png(1), "path": None}])
+    listing, entries = listed(tmp_path)
+    assert [e.example_id for e in entries] == ["cat/0.png"]
+    assert summary(listing) == "1 file passed over: 1 .parquet file"
+
+
+@pytest.mark.parametrize("form", ["struct", "struct of a path", "text"])
+def test_images_that_are_paths_are_read_below_the_root(tmp_path: Path, form: str) -> None:
+    root = tmp_path / "data"
+    write(root, {"in/0.png": png(5), "beside/in/1.png": png(6)})
+    write(tmp_path, {"secret.png": png(7)})
+    (root / "in/link.png").symlink_to(tmp_path / "secret.png")
+    names = [
+        "in/0.png",
+        ".\\in\\1.png",
+        "../secret.png",
+        str(tmp_path / "secret.png"),
+        "in/link.png",
+        "",
+    ]
+    images: list[object] = list(names)
+    if form != "text":
+        more = {"bytes": None} if form == "struct" else {}
+        images = [{"path": name, **more} for name in names]
+    kind = {
+        "struct": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+        "struct of a path": pa.struct([("path", pa.string())]),
+        "text": pa.string(),
+    }[form]
+    (root / "beside").mkdir(exist_ok=True)
+    table_of(root / "a.parquet", image=pa.array(images, kind))
+    listing, entries = listed(root)
+    assert len(entries) == 6
+    assert listing.passed_over.files == 0
+    reader = IMAGES.open_reader(spec_of(root).placed(str(root), (str(root),)))
+    assert int(reader.read(entries[0].locator).flat[0]) == 5
+    codes = []
+    for entry in entries[1:]:
+        with pytest.raises(RowError) as caught:
+            reader.read(entry.locator)
+        codes.append(caught.value.code)
+    assert codes == ["not_found", "refused", "refused", "refused", "empty_file"]
+
+
+def test_a_path_is_also_looked_for_beside_its_file(tmp_path: Path) -> None:
+    table_of(tmp_path / "part/a.parquet", image=["in/0.x"])
+    write(tmp_path, {"part/in/0.x": png(4)})
+    _, entries = listed(tmp_path)
+    assert reds(tmp_path, entries) == [4]
+
+
+def test_an_image_column_may_hold_the_bytes_themselves(tmp_path: Path) -> None:
+    table_of(tmp_path / "a.parquet", image=[png(1), png(2)])
+    _, entries = listed(tmp_path)
+    assert reds(tmp_path, entries) == [1, 2]
+
+
+def test_pictures_beside_parquet_that_has_its_own_are_counted(tmp_path: Path) -> None:
+    table_of(tmp_path / "a.parquet", image=pa.array([png(1)]))
+    write(tmp_path, {"b.png": png(2)})
+    listing, entries = listed(tmp_path)
+    assert len(entries) == 1
+    assert summary(listing) == (
+        "1 file passed over: 1 picture beside Parquet files that have their own"
+    )
+
+
+@pytest.mark.parametrize("second", [pa.array(["1", "2"]), pa.array([1, 2], pa.int8())])
+def test_labels_of_two_types_are_one_class_each(tmp_path: Path, second: pa.Array) -> None:
+    pictures = pa.array(
+        [NO_PICTURE] * 2, pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    )
+    table_of(tmp_path / "a.parquet", image=pictures, label=pa.array([1, None]))
+    table_of(tmp_path / "b.parquet", image=pictures, label=second)
+    listing, entries = listed(tmp_path, label_column="label")
+    assert list(listing.classes) == ["1", "2"]
+    assert [entry.label for entry in entries] == [0, None, 0, 1]
+
+
+def test_parquet_without_images_or_pictures_lists_its_columns(tmp_path: Path) -> None:
+    table_of(tmp_path / "a.parquet", url=["x"], image=[3])
+    with pytest.raises(DatasetError, match=r"column 'image' is int64.*its columns: url, image"):
+        listed(tmp_path)
