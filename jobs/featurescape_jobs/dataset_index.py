@@ -1,10 +1,11 @@
 """The listing of a dataset as one table, made once and kept in storage for the jobs that follow.
 
 ``index/<key>.json`` names the table (``index/<key>-<token>.parquet``, columns of `tables.INPUT`), its sha256,
-the classes, what was passed over, and the stamp of every folder and archive that the listing was made from.
-A later job of the same dataset looks at the stamps only; where one differs, or the table is damaged, it
-lists anew. The key is that of dataset, root, split, columns and the rules of its card, not of ``limit`` or
-``example_ids``. Any of these files may be deleted at any time.
+the classes, what was passed over, the checksum of the code, and the stamp of every folder and archive that the
+listing was made from. A later job of the same dataset looks at these only; where one differs, or the table is
+damaged, it lists anew: other code may join, name or caption otherwise what lies in the same files. The key is
+that of dataset, root, split and columns, not of ``limit`` or ``example_ids``. Any of these files may be deleted
+at any time.
 
 Memory: the listing as Arrow columns (about 100 bytes an example, and its captions), 16 bytes an example
 while ids are compared, and the encoded table.
@@ -30,13 +31,14 @@ from featurescape_jobs.artifacts import PassedOverFiles
 from featurescape_jobs.datasets.base import Dataset, Entry, Listing
 from featurescape_jobs.datasets.passed_over import PassedOver
 from featurescape_jobs.datasets.tree import tree_at
+from featurescape_jobs.engine.code_version import source_sha256
 from featurescape_jobs.errors import DatasetError, NotFoundError
 from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import Storage
 
 FOLDER = "index"
-FORMAT = 3
+FORMAT = 4
 MIN_EXAMPLES = 1_000
 """Smaller listings are made anew: that is no slower than looking for them."""
 _MAX_STAMPS = 500_000
@@ -64,6 +66,8 @@ class _Kept:
 
     path: str
     sha256: str
+    code: str
+    """`source_sha256` of the library that made the listing."""
     classes: list[str]
     stamps: dict[str, str]
     passed_over: dict[str, Any]
@@ -76,7 +80,7 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
     Raises:
         DatasetError: the dataset cannot be read, repeats an id, or is too large.
     """
-    key = _key(spec, dataset.card.rules)
+    key = _key(spec)
     found = _find(storage, key, spec)
     if found is not None:
         return found
@@ -98,9 +102,9 @@ def _passed_over(listing: Listing) -> PassedOver:
     return found
 
 
-def _key(spec: DatasetSpec, rules: str) -> str:
+def _key(spec: DatasetSpec) -> str:
     said = spec.model_dump(mode="json", exclude={"limit", "example_ids"})
-    body = json.dumps([FORMAT, rules, said, spec.allowed_roots], sort_keys=True)
+    body = json.dumps([FORMAT, said, spec.allowed_roots], sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 
 
@@ -113,7 +117,7 @@ def _find(storage: Storage, key: str, spec: DatasetSpec) -> Indexed | None:
         return None
     try:
         kept = _Kept(**json.loads(storage.read(f"{FOLDER}/{key}.json")))
-        if not _holds(spec.root, kept.stamps):
+        if kept.code != source_sha256() or not _holds(spec.root, kept.stamps):
             return None
         if storage.sha256(kept.path) != kept.sha256:
             log.warning("%s is damaged; the dataset is listed anew", kept.path)
@@ -144,7 +148,7 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed) -> Non
         written = storage.write_table(path, indexed.table, _ROW_GROUP_ROWS)
         passed_over = indexed.passed_over.record().model_dump()
         classes, stamps = list(indexed.classes), dict(source.stamps)
-        kept = _Kept(path, written.sha256, classes, stamps, passed_over)
+        kept = _Kept(path, written.sha256, source_sha256(), classes, stamps, passed_over)
         storage.write(name, json.dumps(asdict(kept)).encode())
         # Who still reads an earlier one, or has just written one, finds it gone and lists anew.
         for other in storage.list_names(FOLDER):

@@ -52,11 +52,6 @@ class DatasetCard(BaseModel):
         exclude=True,
         description="Where it is installed, if it takes no root: there its files are looked at.",
     )
-    rules: str = Field(
-        default="",
-        exclude=True,
-        description="By what its examples are made of its files; with others it is listed anew.",
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,11 @@ What was rendered is listed twice, first for the pairs. Holds what `shapenet` ho
 from __future__ import annotations
 
 import hashlib
-import inspect
 import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from featurescape_jobs.captioning import grammar, nouns
 from featurescape_jobs.captioning.grammar import Scene, captions, height_of, held_out, side_of
 from featurescape_jobs.captioning.nouns import noun_of
 from featurescape_jobs.datasets.base import Attributes, DatasetCard, Entry, Listing, check_split
@@ -44,7 +42,6 @@ CARD = DatasetCard(
     root_hint="leave it out, and name a `renders` job in dataset.job",
     job="renders",
     captions=True,
-    rules=hashlib.sha256("".join(map(inspect.getsource, (grammar, nouns))).encode()).hexdigest(),
 )
 CAPTIONS = 3
 """Per view."""
