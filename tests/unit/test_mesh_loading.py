@@ -11,7 +11,7 @@ from featurescape_jobs.errors import RowError
 from featurescape_jobs.rendering import materials, polygons
 from featurescape_jobs.rendering.mesh import UPRIGHT, normalized
 from featurescape_jobs.rendering.textures import NoFiles, Textures
-from mesh_builders import box_obj, glb, halves, load, square_obj, triangle_glb
+from mesh_builders import COLORS_MTL, box_obj, glb, halves, load, square_obj, triangle_glb
 from mesh_builders import png as file_of
 
 
@@ -56,6 +56,72 @@ def test_a_material_has_its_color_its_opacity_and_its_texture() -> None:
 )
 def test_the_options_of_a_texture_are_not_its_name(words: str, name: str) -> None:
     assert materials.file_of(words) == name
+
+
+def test_quotes_around_the_name_of_a_texture_are_not_in_it() -> None:
+    assert materials.file_of('"my wood.jpg"') == "my wood.jpg"
+    assert materials.file_of("-clamp on 'wood.jpg'") == "wood.jpg"
+    assert materials.file_of('"') == '"'
+
+
+@pytest.mark.parametrize("line", ["b.mtl a.mtl", "a.mtl b.mtl", '"b.mtl" "a.mtl"', "b.MTL  a.mtl"])
+def test_a_line_may_name_several_libraries(line: str) -> None:
+    beside = {"a_mtl": "newmtl red\nKd 1 0 0\n", "b_mtl": "newmtl z\nKd 0 0 1\n"}
+    beside["b_MTL"] = beside["b_mtl"]
+    mesh = load(box_obj().replace("box.mtl", line), **beside)
+    assert (mesh.missing, mesh.parts[0].color) == (0, (1, 0, 0, 1))
+
+
+def test_of_several_libraries_the_first_that_has_the_material_counts() -> None:
+    beside = {"a_mtl": "newmtl red\nKd 1 0 0\n", "b_mtl": "newmtl red\nKd 0 0 1\n"}
+    mesh = load(box_obj().replace("box.mtl", "b.mtl a.mtl gone.mtl"), **beside)
+    assert (mesh.missing, mesh.parts[0].color) == (1, (0, 0, 1, 1))
+
+
+def test_a_library_with_spaces_in_its_name_is_one() -> None:
+    library = "newmtl red\nKd 1 0 0\n"
+    mesh = load(box_obj().replace("box.mtl", "my b.mtl"), **{"my b_mtl": library})
+    assert (mesh.missing, mesh.parts[0].color) == (0, (1, 0, 0, 1))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-16-be", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_text_is_read_in_any_encoding_and_with_any_ends_of_lines(encoding: str, end: str) -> None:
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    said = ("# Tür\n" + box_obj()).replace("\n", end)
+    library = COLORS_MTL.replace("\n", end).encode(encoding)
+    mesh = normalized(load(mark + said.encode(encoding), box_mtl=mark + library))
+    assert (mesh.faces, mesh.missing, mesh.parts[0].color) == (12, 0, (1, 0, 0, 1))
+    off = trimesh.creation.box().export(file_type="off").replace("\n", end)
+    assert normalized(load(mark + off.encode(encoding), ".off")).faces == 12
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12\n"
+
+
+@pytest.mark.parametrize("ending", [".obj", ".off", ".ply", ".glb"])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (POINTER, "a Git LFS pointer: run git lfs pull"),
+        ("<html>not found v</html>", "an HTML page"),
+        ("<html>\nv 0 0 0\nf 1 2 9\n</html>", "an HTML page"),
+        (file_of(halves((255, 0, 0), (0, 0, 255))), "a PNG picture"),
+    ],
+)
+def test_what_is_no_mesh_is_named(data: str | bytes, said: str, ending: str) -> None:
+    with pytest.raises(RowError, match=said) as caught:
+        load(data, ending)
+    assert caught.value.code == "not_a_mesh"
+
+
+def test_a_mesh_under_the_ending_of_another_format_is_named() -> None:
+    with pytest.raises(RowError, match=r"a glTF model under the ending \.obj: rename it"):
+        load(triangle_glb(), ".obj")
+
+
+def test_a_mesh_that_can_be_read_is_one_whatever_its_comment_looks_like() -> None:
+    assert load("# see /a/.git/annex/objects/b\n" + box_obj(), box_mtl=COLORS_MTL).faces == 12
 
 
 def test_missing_materials_and_textures_are_counted_and_left_out() -> None:

@@ -274,6 +274,38 @@ def test_a_texture_is_found_by_path_or_by_its_name_beside_the_mesh(
     assert mesh.parts[0].texture is not None
 
 
+@pytest.mark.parametrize(
+    "reference", ["TEX/WOOD.PNG", "tex/Wood.png", '"TEX/wood.PNG"', "wOOD.png"]
+)
+def test_a_texture_is_found_whatever_the_case_of_its_name(tmp_path: Path, reference: str) -> None:
+    files: dict[str, bytes | str] = {
+        "a.obj": square_obj(),
+        "SQUARE.mtl": TEXTURED.format(reference),
+        "Tex/wood.png" if "/" in reference else "Wood.PNG": png(halves((255, 0, 0), (0, 0, 255))),
+    }
+    write(tmp_path / "x", files)
+    sh3f(tmp_path / "lib.sh3f", files, "id#1=a\nname#1=a\ncategory#1=c\nmodel#1=/a.obj\n")
+    for locator in ("x/a.obj", "lib.sh3f#1"):
+        mesh = reader(tmp_path).read_mesh(locator)
+        assert mesh.missing == 0, locator
+        assert mesh.parts[0].texture is not None
+
+
+def test_a_texture_called_exactly_so_comes_before_one_in_another_case(tmp_path: Path) -> None:
+    write(
+        tmp_path / "x",
+        {
+            "a.obj": square_obj(),
+            "square.mtl": TEXTURED.format("wood.png"),
+            "WOOD.png": png(halves((255, 0, 0), (255, 0, 0))),
+            "wood.png": png(halves((0, 0, 255), (0, 0, 255))),
+        },
+    )
+    texture = reader(tmp_path).read_mesh("x/a.obj").parts[0].texture
+    assert texture is not None
+    assert texture.mean == pytest.approx((0, 0, 1))
+
+
 def test_textures_in_a_folder_beside_the_meshes_are_read_as_shapenetcore_has_them(
     tmp_path: Path,
 ) -> None:

@@ -1,17 +1,24 @@
 """Files that a mesh names: material libraries and textures, never from outside of the dataset.
 
 A name is resolved from the mesh's own folder, with ``/`` or ``\\``. Where it leads outside of the root or the
-archive, or nothing is there, the file of that name in the mesh's folder is taken.
+archive, or nothing is there, the file of that name in the mesh's folder is taken. A name that is there in another
+case (``TEX.PNG`` for ``tex.png``), or in another form of Unicode, is that file, unless one is called exactly so.
+
+Holds the names of `_KEPT_FOLDERS` folders.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from featurescape_jobs.datasets.tree import Tree
-from featurescape_jobs.errors import RowError
+from featurescape_jobs.errors import DatasetError, RowError
+
+_KEPT_FOLDERS = 4
 
 
 class Inside(Protocol):
@@ -21,6 +28,15 @@ class Inside(Protocol):
         """The whole file; raises `RowError`."""
         ...
 
+    def spelled(self, path: str) -> str | None:
+        """The path as it is spelled there, if it is there in any case."""
+        ...
+
+
+def folded(name: str) -> str:
+    """What names that differ by case or by form of Unicode have in common."""
+    return unicodedata.normalize("NFC", name).casefold()
+
 
 @dataclass(frozen=True)
 class TreeFiles:
@@ -29,6 +45,7 @@ class TreeFiles:
     tree: Tree
     local_root: Path | None
     """The root with its links resolved; None: a bucket, which has no links."""
+    _names: dict[str, Mapping[str, str]] = field(default_factory=dict, compare=False)
 
     def read(self, path: str, limit_bytes: int) -> bytes:
         """The whole file; raises `RowError`."""
@@ -40,6 +57,31 @@ class TreeFiles:
             return self.tree.read(path, 0, size)
         except (OSError, ValueError) as error:  # ValueError: a name with NUL
             raise RowError("not_found", f"{path[:200]!r}: {error}"[:300]) from None
+
+    def spelled(self, path: str) -> str | None:
+        """The path as it is spelled there, if it is there in any case."""
+        found = ""
+        for part in path.split("/"):
+            name = self._folder(found).get(folded(part))
+            if name is None:
+                return None
+            found = f"{found}/{name}" if found else name
+        return found
+
+    def _folder(self, path: str) -> Mapping[str, str]:
+        """Folded name → the first of these names in a folder; none where it cannot be listed."""
+        known = self._names.get(path)
+        if known is not None:
+            return known
+        try:
+            listed = self.tree.scan(path)
+        except (DatasetError, OSError):
+            listed = []
+        names = {folded(one.name): one.name for one in reversed(listed)}
+        if len(self._names) >= _KEPT_FOLDERS:
+            self._names.clear()
+        self._names[path] = names
+        return names
 
     def check(self, path: str) -> None:
         """Raise `RowError` unless it is a file inside of the root; a bucket is not asked."""
@@ -76,12 +118,22 @@ def first_of(files: Inside, folder: str, reference: str, limit_bytes: int) -> by
     """
     plain = reference.replace("\\", "/").strip()
     try:
-        return files.read(inside_path(folder, plain), limit_bytes)
+        return _in_any_case(files, inside_path(folder, plain), limit_bytes)
     except RowError:
         name = plain.rpartition("/")[2]
         if name == plain or not name:
             raise
-        return files.read(inside_path(folder, name), limit_bytes)
+        return _in_any_case(files, inside_path(folder, name), limit_bytes)
+
+
+def _in_any_case(files: Inside, path: str, limit_bytes: int) -> bytes:
+    try:
+        return files.read(path, limit_bytes)
+    except RowError as error:
+        there = files.spelled(path) if error.code == "not_found" else None
+        if there is None or there == path:
+            raise
+        return files.read(there, limit_bytes)
 
 
 def inside_path(folder: str, reference: str) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from featurescape_jobs.datasets.mesh_files import inside_path
+from featurescape_jobs.datasets.mesh_files import folded, inside_path
 from featurescape_jobs.datasets.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
 
@@ -94,6 +94,12 @@ class Sh3f:
         if len(said) > _MAX_MODELS:
             raise self._error(f"names {len(said)} models; at most {_MAX_MODELS} are read")
         return [_model(number, words) for number, words in sorted(said.items()) if "model" in words]
+
+    def spelled(self, path: str) -> str | None:
+        """The path as a member is spelled, if there is one in any case."""
+        wanted = folded(path)
+        names = (one for one in self._zip.NameToInfo if folded(one) == wanted)
+        return min(names, default=None)
 
     def read(self, path: str, limit_bytes: int) -> bytes:
         """A member, by its path inside the archive; raises `RowError`."""

@@ -63,6 +63,8 @@ JPEG_2000 = Signature("a JPEG 2000 picture", format="JPEG2000")
 ICO = Signature("a Windows icon", format="ICO")
 TARGA = Signature("a Targa picture", format="TGA")
 
+GLTF = Signature("a glTF model", "read it with the dataset meshes")
+PLY = Signature("a PLY model", "read it with the dataset meshes")
 HEIC = Signature("a HEIC picture", _CONVERT)
 SVG = Signature("an SVG drawing", _RENDER)
 HTML = Signature("an HTML page", _DOWNLOAD)
@@ -157,9 +159,9 @@ _AT_START: tuple[tuple[bytes, Signature], ...] = (
     (b"OggS", Signature("an Ogg file")),
     (b"fLaC", Signature("a FLAC recording")),
     (b"ID3", Signature("an MP3 recording")),
-    (b"glTF", Signature("a glTF model", "read it with the dataset meshes")),
-    (b"ply\n", Signature("a PLY model", "read it with the dataset meshes")),
-    (b"ply\r\n", Signature("a PLY model", "read it with the dataset meshes")),
+    (b"glTF", GLTF),
+    (b"ply\n", PLY),
+    (b"ply\r", PLY),
     (b"\x7fELF", Signature("a Linux program")),
     (b"\x00asm", Signature("a WebAssembly module")),
 )

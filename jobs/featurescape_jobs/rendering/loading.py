@@ -10,6 +10,7 @@ that is read.
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import re
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from trimesh.resolvers import Resolver
 
 from featurescape_jobs.errors import RowError
+from featurescape_jobs.images.signatures import GLTF, PLY, SNIFF_BYTES, TEXT, identify
 from featurescape_jobs.rendering import glb, materials
 from featurescape_jobs.rendering.materials import Material
 from featurescape_jobs.rendering.mesh import (
@@ -43,6 +45,7 @@ MAX_LIBRARIES = 16
 _UP_IS_Y = (".glb",)
 _TEXTURE_FILE = re.compile(rb"^comment TextureFile ([^\r\n]{1,500})", re.MULTILINE)
 _LIBRARY = re.compile(r"^mtllib[ \t]+([^\r\n]{1,500})", re.MULTILINE)
+_LIBRARY_NAME = re.compile(r'"[^"]+"|[^\s"][^"]*?\.mtl(?!\S)', re.IGNORECASE)
 _MAX_PLY_HEADER_BYTES = 1 << 16
 
 logging.getLogger("trimesh").setLevel(
@@ -71,10 +74,31 @@ def load(source: Source) -> Mesh:
     if len(source.data) > MAX_BYTES:
         raise RowError("too_many_bytes", f"{len(source.data)} bytes; at most {MAX_BYTES} are read")
     textures = Textures(source.files)
+    try:
+        mesh = Mesh(tuple(_loaded(source, textures)), textures.missing)
+    except RowError as error:
+        raise _other_kind(source) or error from None
+    if not mesh.faces and (problem := _other_kind(source)) is not None:
+        raise problem
+    return mesh
+
+
+def _other_kind(source: Source) -> RowError | None:
+    """What the file is, where its first bytes say that it is no mesh of its ending."""
+    found = identify(source.data[:SNIFF_BYTES], source.ending)
+    if found is None or found in (TEXT, _SIGNATURES.get(source.ending)):
+        return None
+    if found in _SIGNATURES.values():
+        return RowError("not_a_mesh", f"{found.name} under the ending {source.ending}: rename it")
+    return RowError("not_a_mesh", found.advice)
+
+
+def _loaded(source: Source, textures: Textures) -> list[Part]:
+    """The parts of the mesh; raises `RowError`, whatever its parser raises."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # numpy's, of lines that are no numbers
         try:
-            parts = _LOADERS[source.ending](source, textures)
+            return _LOADERS[source.ending](source, textures)
         except RowError:
             raise
         except MemoryError:
@@ -82,20 +106,19 @@ def load(source: Source) -> Mesh:
         except Exception as error:  # noqa: BLE001 - parsers raise nearly anything on crafted bytes
             problem = f"{type(error).__name__}: {error}"[:300]
             raise RowError("decode_error", problem) from None
-    return Mesh(tuple(parts), textures.missing)
 
 
 # -- formats -----------------------------------------------------------------------------------
 
 
 def _load_obj(source: Source, textures: Textures) -> list[Part]:
-    if b"v" not in source.data:
-        raise RowError("not_a_mesh", "the file has no vertices")
-    check_counts(source.data.count(b"\nf"), 0)  # before it takes time and memory
     text = _text(source.data)
+    if "v" not in text:
+        raise RowError("not_a_mesh", "the file has no vertices")
+    check_counts(text.count("\nf"), 0)  # before it takes time and memory
     found: dict[str, Material] = {}
-    for reference in _LIBRARY.findall(text)[:MAX_LIBRARIES]:
-        found |= _library(reference.strip(), textures)
+    for references in _LIBRARY.findall(text)[:MAX_LIBRARIES]:
+        found |= _libraries(references.strip(), textures)
     # trimesh learns the names only, and so keeps triangles apart by material.
     names = "".join(f"newmtl {name}\n" for name in found) + "newmtl \x01none\n"
     text = "mtllib names\n" + triangulated(_LIBRARY.sub("", text))
@@ -103,12 +126,27 @@ def _load_obj(source: Source, textures: Textures) -> list[Part]:
     return list(_parts(scene, lambda name: found.get(" ".join(name.split()))))
 
 
-def _library(reference: str, textures: Textures) -> dict[str, Material]:
+def _libraries(references: str, textures: Textures) -> dict[str, Material]:
+    """The materials of one line: of the library of that name, or else of several, the first first."""
+    whole = _library(references, textures)
+    if whole is not None:
+        return whole
+    found: dict[str, Material] = {}
+    for name in (_LIBRARY_NAME.findall(references) or [references])[:MAX_LIBRARIES]:
+        library = _library(name, textures)
+        if library is None:
+            textures.missing += 1
+        else:
+            found = library | found
+    return found
+
+
+def _library(reference: str, textures: Textures) -> dict[str, Material] | None:
+    """The materials of a library; None where it cannot be read."""
     try:
-        data = textures.files.read(reference, materials.MAX_LIBRARY_BYTES)
+        data = textures.files.read(materials.unquoted(reference), materials.MAX_LIBRARY_BYTES)
     except RowError:
-        textures.missing += 1
-        return {}
+        return None
     return materials.parse(_text(data), textures)
 
 
@@ -130,9 +168,10 @@ def _load_ply(source: Source, textures: Textures) -> list[Part]:
 
 
 def _load_off(source: Source, textures: Textures) -> list[Part]:
-    if b"OFF" not in source.data[:1000]:
+    text = _text(source.data)
+    if "OFF" not in text[:1000]:
         raise RowError("not_a_mesh", "the file does not start as an OFF")
-    scene = _scene(io.StringIO(_text(source.data)), "off", _Beside(NoFiles()))
+    scene = _scene(io.StringIO(text), "off", _Beside(NoFiles()))
     return list(_parts(scene, lambda name: None))
 
 
@@ -144,12 +183,19 @@ _LOADERS: dict[str, Callable[[Source, Textures], list[Part]]] = {
 }
 
 
+_SIGNATURES = {".glb": GLTF, ".ply": PLY}
+
+
 def _text(data: bytes) -> str:
-    """Text in UTF-8, or else in Latin-1, which takes any bytes."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    """Text in UTF-16 by its mark, in UTF-8, or else in Latin-1, which takes any bytes; its lines end in LF."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", "replace")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 # -- from trimesh ------------------------------------------------------------------------------

@@ -98,7 +98,13 @@ def file_of(words: str) -> str:
                 rest = after.strip()
         else:
             return words  # no option: a name that starts so
-    return rest
+    return unquoted(rest)
+
+
+def unquoted(name: str) -> str:
+    """A name without the quotes around it, which the format has not, but exporters write."""
+    is_quoted = len(name) > 2 and name[0] == name[-1] and name[0] in "\"'"
+    return name[1:-1] if is_quoted else name
 
 
 def _is_number(word: str) -> bool:
