@@ -14,7 +14,7 @@ from scipy.io import savemat
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.imagenet_words import class_names, ground_truth
 from featurescape_jobs.datasets.tree import LocalTree
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.torchvision_shim import imagenet_classes
@@ -305,7 +305,26 @@ def test_annotations_that_say_too_little_or_two_things_are_named(
     assert said in caught.value.message
 
 
+def test_pictures_without_a_suffix_are_told_apart(tmp_path: Path) -> None:
+    root = str(
+        write(tmp_path, {f"train/{WNIDS[0]}/{name}": jpeg(1) for name in ("a1", "a2", "b.c")})
+    )
+    assert [name for name, _ in contents(root)[0]] == [
+        f"train/{WNIDS[0]}/{stem}" for stem in ("a1", "a2", "b")
+    ]
+
+
 # -- links -------------------------------------------------------------------------------------
+
+
+def test_a_training_folder_that_may_not_be_followed_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "private", {f"{WNIDS[0]}/a.JPEG": jpeg(1)})
+    root = tmp_path / "imagenet"
+    root.mkdir()
+    (root / "train").symlink_to(tmp_path / "private")
+    spec = DatasetSpec(name="imagenet", root=str(root)).placed(str(root), (str(root),))
+    with pytest.raises(DatasetError, match="1 link outside the allowed roots"):
+        IMAGENET.freeze(spec)
 
 
 def test_class_folders_that_are_links_keep_their_labels(tmp_path: Path) -> None:
@@ -318,8 +337,15 @@ def test_class_folders_that_are_links_keep_their_labels(tmp_path: Path) -> None:
     roots = (str(root), str(elsewhere))
     spec = DatasetSpec(name="imagenet", root=str(root), split="train").placed(str(root), roots)
     listing = IMAGENET.freeze(spec)
-    labels = {entry.example_id: entry.label for entry in listing.entries}
-    assert labels == {f"train/{WNIDS[k]}/{WNIDS[k]}_3": k for k in (0, 1, 3)}
+    entries = {entry.example_id: entry for entry in listing.entries}
+    refused = f"train/{WNIDS[2]}/{WNIDS[2]}"  # one row for all that may not be looked at
+    assert {name: entry.label for name, entry in entries.items()} == {
+        **{f"train/{WNIDS[k]}/{WNIDS[k]}_3": k for k in (0, 1, 3)},
+        refused: 2,
+    }
+    with pytest.raises(RowError) as caught:
+        IMAGENET.open_reader(spec).read(entries[refused].locator)
+    assert caught.value.code == "refused"
     assert listing.classes == tuple(WNIDS[:4])
     said = listing.passed_over.record().reasons
     assert [(one.reason, one.names) for one in said] == [

@@ -63,6 +63,8 @@ class Part:
     is_folder: bool
     start: int = 0
     stop: int | None = None
+    refused: bool = False
+    """Whether it is a link to a folder outside the allowed roots: its one row says so."""
 
     @property
     def folder(self) -> str | None:
@@ -122,8 +124,9 @@ def _find_layout(tree: Tree, spec: DatasetSpec) -> tuple[Layout, Ground]:
         layout = replace(layout, flat_val=None)
     asked = _asked(layout, spec.split)
     if not (asked.train or asked.val or asked.flat_val):
+        said = tree.passed_over.record().summary()
         raise DatasetError(
-            f"dataset.root: no pictures of {spec.split!r} in {spec.root} (looked for "
+            f"dataset.root: no pictures of {spec.split!r} in {spec.root}{said and f': {said}'} (looked for "
             "train/<wnid>/, train/<wnid>.tar, ILSVRC2012_img_train.tar, val/, ILSVRC2012_img_val.tar "
             "and ILSVRC/Data/CLS-LOC); other folders of pictures are read by the dataset images",
             field="dataset.root",
@@ -181,7 +184,8 @@ def _parts(folder: str, inside: list[Found]) -> dict[str, Part]:
     for found in inside:  # sorted: a folder comes before its archive
         match = _SYNSET.match(found.name)
         if match and found.is_folder != bool(match[2]):
-            parts.setdefault(match[1], Part(_join(folder, found.name), found.is_folder))
+            part = Part(_join(folder, found.name), found.is_folder, refused=found.refused)
+            parts.setdefault(match[1], part)
     return parts
 
 
@@ -261,6 +265,8 @@ def _check_truth(stems: list[str], truth: dict[str, str]) -> None:
 
 def _pictures(tree: Tree, part: Part) -> list[tuple[str, str, int]]:
     """Stem, locator and size of the pictures of a part, by stem."""
+    if part.refused:
+        return [(_stem(part.path), file_locator(part.path), -1)]
     if part.is_folder:
         return sorted(
             (text(_stem(path)), file_locator(path), size)
@@ -275,7 +281,9 @@ def _pictures(tree: Tree, part: Part) -> list[tuple[str, str, int]]:
 
 
 def _stem(path: str) -> str:
-    return path.rpartition("/")[2].rpartition(".")[0]
+    """The last name without its suffix, if it has one."""
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
 
 
 DATASET = Imagenet()
