@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, PassedOverFiles, Progress, job_dir
+from featurescape_jobs.engine.input_files import check_input_file
 from featurescape_jobs.errors import ArtifactError, InputJobError
 from featurescape_jobs.storage import Storage, Written
 
@@ -45,8 +46,11 @@ class InputArtifact:
     manifest: Manifest
 
     def path(self, ref: ArtifactRef) -> str:
-        """Storage path of one of its files."""
-        return f"{job_dir(self.manifest.job_id)}/{ref.path}"
+        """Storage path of one of its files, which is as the manifest says; raises `ArtifactError`."""
+        path = f"{job_dir(self.manifest.job_id)}/{ref.path}"
+        name = f"{self.storage.root}/{path}"
+        check_input_file(name, ref, self.manifest.job_id, lambda: self.storage.open(path))
+        return path
 
     def one(self, kind: str) -> str:
         """Storage path of the only file of that kind; raises `ArtifactError`."""

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from featurescape_jobs.errors import NotFoundError, RequestError
+from featurescape_jobs.errors import ArtifactError, NotFoundError, RequestError
 
 _CHUNK_BYTES = 8 << 20
 _STAGED = ".tmp"
@@ -60,6 +60,17 @@ def s3_file_system() -> fs.FileSystem:
         return fs.S3FileSystem()
     scheme, _, host = endpoint.rpartition("://")
     return fs.S3FileSystem(endpoint_override=host, scheme=scheme or "https")
+
+
+@contextlib.contextmanager
+def damaged_pages_named(path: str) -> Iterator[None]:
+    """Raise `ArtifactError` with the file's name where pyarrow refuses a Parquet page for its checksum."""
+    try:
+        yield
+    except OSError as error:
+        if "CRC checksum" not in str(error):
+            raise
+        raise ArtifactError(f"{path} is damaged: {error}", path=path) from None
 
 
 class Storage:
@@ -141,8 +152,12 @@ class Storage:
 
     @contextlib.contextmanager
     def parquet(self, path: str) -> Iterator[pq.ParquetFile]:
-        """A Parquet file, open for reading some row groups or columns."""
-        with contextlib.closing(self.open(path)) as source, pq.ParquetFile(source) as file:
+        """A Parquet file, open for reading some row groups or columns; a damaged page is an `ArtifactError`."""
+        with (
+            damaged_pages_named(path),
+            contextlib.closing(self.open(path)) as source,
+            pq.ParquetFile(source, page_checksum_verification=True) as file,
+        ):
             yield file
 
     def write(self, path: str, data: bytes | memoryview) -> Written:
@@ -181,6 +196,7 @@ class Storage:
             row_group_size=row_group_rows,
             compression="zstd",
             compression_level=1,
+            write_page_checksum=True,
             use_dictionary=[f.name for f in table.schema if f.name in ("label", "code")],
             write_statistics=[f.name for f in table.schema if f.name not in lists],
         )

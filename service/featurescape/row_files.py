@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from featurescape.cache import Cache
 from featurescape_jobs.errors import ArtifactError, NotFoundError
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.storage import Storage, damaged_pages_named
 
 CACHE_BYTES = 128 << 20
 LARGEST_GROUP_BYTES = 256 << 20
@@ -68,9 +68,12 @@ class RowFile:
 
     def __init__(self, storage: Storage, path: str) -> None:
         try:
-            self._file = pq.ParquetFile(storage.open(path), buffer_size=_BUFFER_BYTES)
+            self._file = pq.ParquetFile(
+                storage.open(path), buffer_size=_BUFFER_BYTES, page_checksum_verification=True
+            )
         except (pa.ArrowException, OSError) as error:
             raise ArtifactError(f"{path} cannot be read: {error}", path=path) from None
+        self._path = path
         groups = self._file.metadata.num_row_groups
         sizes = [self._file.metadata.row_group(group).num_rows for group in range(groups)]
         self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
@@ -96,12 +99,12 @@ class RowFile:
 
     def read(self, group: int, columns: tuple[str, ...]) -> pa.Table:
         """Some columns of a row group."""
-        with self._lock:
+        with self._lock, damaged_pages_named(self._path):
             return self._file.read_row_group(group, columns=self._stored(columns))
 
     def read_row(self, group: int, place: int, columns: tuple[str, ...]) -> pa.Table:
         """Some columns of one row; the rows before it are read and dropped, one by one."""
-        with self._lock:
+        with self._lock, damaged_pages_named(self._path):
             batches = self._file.iter_batches(1, [group], columns=self._stored(columns))
             for at, batch in enumerate(batches):
                 if at == place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -560,7 +561,9 @@ def rendered(root: Path, models: list[tuple[str, str | None, str, str | None]]) 
     }
     kinds = ("renders", "renders_tar")
     refs = [
-        ArtifactRef(path=path, kind=kind, size_bytes=len(data), sha256="0" * 64)
+        ArtifactRef(
+            path=path, kind=kind, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+        )
         for (path, data), kind in zip(files.items(), kinds, strict=True)
     ]
     manifest = Manifest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -110,7 +111,7 @@ def artifact(rows: list[dict[str, object]] | None = None, job: str = "renders") 
             path=path,
             kind="renders" if path.endswith("parquet") else "renders_tar",
             size_bytes=len(data),
-            sha256="0" * 64,
+            sha256=hashlib.sha256(data).hexdigest(),
         )
         for path, data in found.items()
     ]

@@ -25,7 +25,7 @@ from featurescape_jobs.datasets.base import (
     SequenceReader,
     check_split,
 )
-from featurescape_jobs.datasets.committed import read_artifact
+from featurescape_jobs.datasets.committed import open_checked_tree, read_artifact
 from featurescape_jobs.datasets.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
@@ -58,7 +58,7 @@ class FeaturesDataset:
     def freeze(self, spec: DatasetSpec) -> Listing:
         """The rows of the artifact, in its order."""
         check_split(CARD, spec)
-        tree = open_tree(CARD, spec)
+        tree = open_checked_tree(CARD, spec)
         manifest, _ = open_sequences(spec)
         classes = tuple(str(name) for name in manifest.details.get("classes") or ())
         return Listing(_entries(tree, manifest), classes)
@@ -102,7 +102,10 @@ def open_sequences(spec: DatasetSpec) -> tuple[Manifest, int]:
 
 def _open(tree: Tree, path: str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(tree.open(path), arrow_extensions_enabled=False)
+        source = tree.open(path)
+        return pq.ParquetFile(
+            source, arrow_extensions_enabled=False, page_checksum_verification=True
+        )
     except (OSError, pa.ArrowInvalid) as error:
         raise DatasetError(
             f"dataset.job: cannot read {path}: {error}", field="dataset.job"
@@ -127,7 +130,7 @@ class SequencesReader:
         assert spec.root is not None, "the dataset was placed"
         self._root = spec.root
         self._allowed_roots = spec.allowed_roots
-        self._tree = open_tree(CARD, spec)
+        self._tree = open_checked_tree(CARD, spec)
         self._file = lru_cache(maxsize=1)(partial(_open, self._tree))
         self._group = lru_cache(maxsize=1)(self._read_group)
         self._pictures: Reader | None = None

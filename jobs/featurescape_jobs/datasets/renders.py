@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from featurescape_jobs.captioning.grammar import Scene, captions, height_of, held_out, side_of
 from featurescape_jobs.captioning.nouns import noun_of
 from featurescape_jobs.datasets.base import Attributes, DatasetCard, Entry, Listing, check_split
-from featurescape_jobs.datasets.committed import read_artifact
+from featurescape_jobs.datasets.committed import open_checked_tree, read_artifact
 from featurescape_jobs.datasets.shapenet import DATASET as SHAPENET
 from featurescape_jobs.datasets.shapenet_names import SPLITS, Splits
 from featurescape_jobs.datasets.shapenet_views import ViewReader
@@ -82,7 +82,7 @@ class Renders:
 
     def open_reader(self, spec: DatasetSpec) -> ViewReader:
         """A reader of views."""
-        return ViewReader(open_tree(CARD, spec))
+        return ViewReader(open_checked_tree(CARD, spec))
 
 
 def _as_shapenet(spec: DatasetSpec, example: str = "view") -> DatasetSpec:

@@ -29,7 +29,7 @@ from featurescape_jobs.datasets.base import (
     SequenceReader,
     check_split,
 )
-from featurescape_jobs.datasets.committed import read_artifact
+from featurescape_jobs.datasets.committed import open_checked_tree, read_artifact
 from featurescape_jobs.datasets.pictures import text
 from featurescape_jobs.datasets.shapenet_names import (
     SPLIT_CSV,
@@ -101,7 +101,7 @@ class Shapenet:
     def freeze(self, spec: DatasetSpec) -> Listing:
         """Views or models by synset, then by model."""
         check_split(CARD, spec)
-        tree = open_tree(CARD, spec)
+        tree = open_checked_tree(CARD, spec)
         found = _find(tree, spec)
         categories = found.source.categories()
         if not categories:
@@ -113,7 +113,7 @@ class Shapenet:
 
     def open_reader(self, spec: DatasetSpec) -> SequenceReader:
         """A reader of views, or of models."""
-        tree = open_tree(CARD, spec)
+        tree = open_checked_tree(CARD, spec)
         return ModelReader(tree) if spec.example == "model" else ViewReader(tree)
 
 
@@ -191,7 +191,9 @@ def _rows(tree: Tree, path: str) -> Iterator[dict[str, Any]]:
     """What a file of rows says of its models; raises `DatasetError`."""
     note(tree, path)
     try:
-        with pq.ParquetFile(tree.open(path), arrow_extensions_enabled=False) as file:
+        source = tree.open(path)
+        options = {"arrow_extensions_enabled": False, "page_checksum_verification": True}
+        with pq.ParquetFile(source, **options) as file:
             for batch in file.iter_batches(columns=_COLUMNS.names):
                 yield from batch.select(_COLUMNS.names).cast(_COLUMNS).to_pylist()
     except (OSError, KeyError, pa.ArrowException) as error:

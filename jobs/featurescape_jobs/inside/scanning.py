@@ -208,7 +208,7 @@ def _members(scan: Scan, ids: pa.StringArray) -> list[tuple[str, bytes]]:
 
 def _parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     found: bytes = sink.getvalue().to_pybytes()
     return found
 
@@ -251,7 +251,8 @@ def _read_members(archive: bytes) -> Iterator[tuple[str, pa.Table]]:
         for member in tar:
             file = tar.extractfile(member)
             if file is not None:
-                yield member.name, pq.read_table(pa.BufferReader(file.read()))
+                source = pa.BufferReader(file.read())
+                yield member.name, pq.read_table(source, page_checksum_verification=True)
 
 
 def _responses(table: pa.Table) -> Responses:
