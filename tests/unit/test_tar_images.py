@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurescape_jobs.datasets import DATASETS, webdataset
+from featurescape_jobs.datasets import DATASETS, shard_groups
 from featurescape_jobs.datasets.base import Entry
 from featurescape_jobs.datasets.tars import Member, archive_in_memory, members
 from featurescape_jobs.errors import ROW_ERROR_CODES, DatasetError, RowError
@@ -302,7 +302,7 @@ def test_keys_that_are_not_side_by_side_are_joined(tmp_path: Path) -> None:
 def test_a_key_that_comes_again_too_late_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webdataset, "_HELD_GROUPS", 2)
+    monkeypatch.setattr(shard_groups, "HELD_GROUPS", 2)
     names = {f"{n}.jpg": jpeg(9) for n in range(3)}
     write(tmp_path, {"x.tar": tar_bytes({**names, "1.cls": b"1", "2.cls": b"0"})})
     assert [e.label for e in freeze(tmp_path)[0]] == [None, 1, 0]
@@ -343,3 +343,82 @@ def test_keys_without_a_picture_are_counted(tmp_path: Path) -> None:
     (reason,) = listing.passed_over.record().reasons
     assert (reason.reason, reason.count) == ("a group of a tar without a picture", 1)
     assert list(reason.names) == ["x/1"]
+
+
+def counted(root: Path, **fields: object) -> tuple[list[str], dict[str, list[str]]]:
+    """Ids, and the names of what was passed over by reason."""
+    listing = WEBDATASET.freeze(DatasetSpec(name="webdataset", root=str(root), **fields))
+    found = [e.example_id for e in listing.entries]
+    return found, {r.reason: list(r.names) for r in listing.passed_over.record().reasons}
+
+
+def test_shards_in_subfolders_are_read_and_what_lies_beside_them_is_counted(tmp_path: Path) -> None:
+    shard = tar_bytes({"0.png": png(5)})
+    write(tmp_path, {"val/b.tar": shard, "train/deep/a.TAR": shard, "top.tar": shard})
+    write(tmp_path, {"train/x.jpg": jpeg(1), "train/page": b"<!doctype html><p>", "a.idx": b"0"})
+    write(tmp_path, {"stats.json": b"{}", ".tmp.tar": b"half", "old.tar.gz": gzip.compress(shard)})
+    found, reasons = counted(tmp_path)
+    assert found == ["top/0", "train/deep/a/0", "val/b/0"]
+    assert red(tmp_path, freeze(tmp_path)[0][1]) == 5
+    assert reasons == {
+        "a hidden file": [".tmp.tar"],
+        "a .idx file": ["a.idx"],
+        "a .json file": ["stats.json"],
+        "a gzip file: unpack it": ["old.tar.gz"],
+        "a picture beside tar archives": ["train/x.jpg"],
+        "an HTML page: download the file itself again": ["train/page"],
+    }
+
+
+def test_entries_that_are_neither_picture_nor_label_are_counted_by_what_they_are(
+    tmp_path: Path,
+) -> None:
+    heic = b"\0\0\0\x18ftypheic" + bytes(12)
+    files = {"0.png": png(1), "0.json": b"{}", "0.cls": b"3", "0.npy": b"\x93NUMPY\1\0"}
+    files |= {"1.heic": heic, "1.cls": b"0", "2.bin": png(2), "__MACOSX/._0.png": b"x", ".x": b""}
+    write(tmp_path, {"s.tar": tar_bytes(files)})
+    found, reasons = counted(tmp_path)
+    assert found == ["s/0", "s/2"], "a picture is known by its bytes"
+    assert reasons == {
+        "a .json file": ["s/0.json"],
+        "a HEIC picture: convert it to JPEG or PNG": ["s/1.heic"],
+        "a NumPy array: export its pictures as JPEG or PNG": ["s/0.npy"],
+        "a hidden file": ["s/.x"],
+        "a system folder": ["s/__MACOSX/._0.png"],
+    }
+
+
+def test_two_pictures_of_a_key_are_refused_until_one_ending_is_named(tmp_path: Path) -> None:
+    files = {"0.png": png(1), "0.jpg": jpeg(9), "0.mask.png": png(3), "1.jpg": jpeg(9)}
+    write(tmp_path, {"s.tar": tar_bytes(files)})
+    with pytest.raises(DatasetError, match=r"s\.tar: '0' has the pictures png, jpg; name one"):
+        freeze(tmp_path)
+    found, reasons = counted(tmp_path, image_column="png")
+    assert found == ["s/0"]
+    assert reasons == {"a picture with another ending": ["s/0.jpg", "s/0.mask.png", "s/1.jpg"]}
+
+
+def test_open_keys_are_bounded_in_bytes_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A key of 40 letters with two entries counts as 500 + 89 + 2 × (250 + 52) = 1,193 bytes.
+    monkeypatch.setattr(shard_groups, "HELD_BYTES", 4_000)
+    keys = [f"{n:040d}" for n in range(5)]
+    files = [(f"{key}.{end}", png(1)) for key in keys for end in ("png", "cls")]
+    write(tmp_path, {"s.tar": tar_bytes([(n, b"1" if "cls" in n else d) for n, d in files])})
+    assert [e.label for e in freeze(tmp_path)[0]] == [1] * 5
+    late = [*((f"{key}.png", png(1)) for key in keys), (f"{keys[0]}.cls", b"1")]
+    write(tmp_path, {"s.tar": tar_bytes(late)})
+    with pytest.raises(DatasetError, match="too many other keys between entries of '0000"):
+        freeze(tmp_path)
+
+
+def test_keys_that_were_handed_over_are_remembered_beyond_the_recent_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shard_groups._Hashes, "_RECENT", 3)
+    known = shard_groups._Hashes()
+    for number in (5, -7, 2**62, 5, 0, -(2**63), 9, 8):
+        known.add(number)
+    assert all(number in known for number in (5, -7, 2**62, 0, -(2**63), 9, 8))
+    assert not any(number in known for number in (1, -1, 2**63 - 1, -6))

@@ -63,13 +63,14 @@ def is_picture(name: str) -> bool:
     return bool(stem) and f".{ending.lower()}" in decode.SUFFIXES
 
 
-def survey(tree: Tree, folder: str = "") -> Iterator[Seen]:
+def survey(tree: Tree, folder: str = "", known: frozenset[str] = COMPANIONS) -> Iterator[Seen]:
     """Every file below ``folder`` that is not left out by its name, in the order of names; any depth.
 
-    A link to a folder outside the allowed roots is an example: its row is an error, `refused`.
+    A link to a folder outside the allowed roots is an example: its row is an error, `refused`. Files with the
+    endings ``known`` are not opened.
     """
     budget = itertools.count()
-    look = partial(_identified, tree, budget)
+    look = partial(_identified, tree, budget, known)
     levels = [_level(tree, folder, text(folder), look)]
     while levels:
         level = levels[-1]
@@ -124,23 +125,35 @@ def _composed(names: list[str]) -> dict[str, str]:
     }
 
 
-def _identified(tree: Tree, opened: Iterator[int], path: str) -> tuple[str | None, bool]:
-    """Why a file whose name is not that of a picture is no example (None: it is one); is it a picture?"""
-    name = path.rpartition("/")[2]
+def kind_of(name: str) -> tuple[str, str]:
+    """The ending of a name, in lower case with its dot ("" where there is none), and the kind that it says."""
     stem, dot, ending = name.rpartition(".")
     suffix = f".{ending.lower()}" if stem and dot else ""
-    if suffix in COMPANIONS:
-        return f"a {suffix} file", False
-    kind = f"a {suffix} file" if _PLAIN_SUFFIX.fullmatch(suffix) else "a file without a suffix"
-    if tree.threads > 1 and next(opened) >= MAX_OPENED:
-        return f"{kind}: it was not opened, there are too many", False
-    try:
-        head = tree.read(path, 0, SNIFF_BYTES)
-    except LinkOutsideError:
-        return OUTSIDE, False
-    except OSError:
-        return "a file that cannot be opened", False
+    plain = _PLAIN_SUFFIX.fullmatch(suffix)
+    return suffix, f"a {suffix} file" if plain else "a file without a suffix"
+
+
+def described(name: str, head: bytes) -> tuple[str | None, bool]:
+    """Why a file whose name is not that of a picture is no example (None: it is one); is it a picture?"""
+    suffix, kind = kind_of(name)
     signature = identify(head, suffix or ".")
     if signature is None:
         return kind if head else "an empty file", False
     return (None if signature.format else signature.advice), signature.is_picture
+
+
+def _identified(
+    tree: Tree, opened: Iterator[int], known: frozenset[str], path: str
+) -> tuple[str | None, bool]:
+    name = path.rpartition("/")[2]
+    suffix, kind = kind_of(name)
+    if suffix in known:
+        return kind, False
+    if tree.threads > 1 and next(opened) >= MAX_OPENED:
+        return f"{kind}: it was not opened, there are too many", False
+    try:
+        return described(name, tree.read(path, 0, SNIFF_BYTES))
+    except LinkOutsideError:
+        return OUTSIDE, False
+    except OSError:
+        return "a file that cannot be opened", False

@@ -2,17 +2,20 @@
 
 ``<key>.jpg`` (or .png, .webp, …) is the picture; the label is the text or number of ``<key>.cls``, or, with
 ``label_column``, that of another ending (``txt``) or of a field of ``<key>.json``. Of endings in two parts
-(``<key>.input.jpg``) the only one of a picture is taken. Entries of one key need not lie side by side. An id is
-``<shard>/<key>``. Numbers are classes as they are, texts in the order in which they first come.
+(``<key>.input.jpg``) the only one of a picture is taken; two pictures of a key are refused. Shards may lie in
+subfolders. An id is ``<shard>/<key>``. Numbers are classes as they are, texts in the order in which they first
+come. Entries that are neither, and files beside the shards, are counted by what they are.
 
 Source of the format: T. Breuel et al., "WebDataset", and POSIX tar. Shards are read once, for the listing;
-workers read single pictures by range. Holds the entries of 65,536 examples (about 64 MB), and 8 bytes and their
-overhead (about 70) of each further one of a shard; of a bucket, of 32 shards.
+workers read single pictures by range. Memory, as measured: 0.7 kB for each of a shard's first 65,536 keys with a
+picture and a label (48 MB; whatever is in it, about 128 MB and the labels' texts), and 8 bytes for each further
+key (24 while they are sorted); of a bucket, 0.26 kB for each example of 32 shards.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -21,12 +24,14 @@ from featurescape_jobs.datasets.passed_over import PassedOver
 from featurescape_jobs.datasets.pictures import (
     PictureReader,
     archive_path,
-    is_picture,
     member_locator,
 )
+from featurescape_jobs.datasets.shard_groups import Group, Joining, hidden, split
+from featurescape_jobs.datasets.survey import COMPANIONS, described, is_picture, kind_of, survey
 from featurescape_jobs.datasets.tars import Archive, Member, members, open_archive
 from featurescape_jobs.datasets.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.images.signatures import SNIFF_BYTES
 from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.specs import DatasetSpec
 
@@ -43,11 +48,11 @@ _JSON_ENDING = "json"
 _MAX_CLASSES = 4096
 _MAX_LABEL_CHARACTERS = 200
 _MAX_LABEL_BYTES = 1 << 16
-_MAX_MEMBERS = 64
-_HELD_GROUPS = 65_536
-"""So many keys are open at a time; a key that comes again behind as many others is refused."""
-_TOO_FAR = f"has more than {_HELD_GROUPS} other keys between entries of"
+_SHARD = ".tar"
+_NOT_OPENED = COMPANIONS | {_SHARD, ".idx"}
 _NO_PICTURE = "a group of a tar without a picture"
+_NOT_CHOSEN = "a picture with another ending"
+_BESIDE = "a picture beside tar archives"
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
@@ -56,7 +61,7 @@ class _Sample:
     """One example of a shard; ``label`` is its text."""
 
     key: str
-    picture: Member | None
+    picture: Member
     label: str | None
 
 
@@ -66,116 +71,135 @@ class Webdataset:
 
     def check(self, spec: DatasetSpec) -> None:
         check_split(CARD, spec)
-        _shards(open_tree(CARD, spec), spec)
+        next(_shards(open_tree(CARD, spec), spec))
 
     def freeze(self, spec: DatasetSpec) -> Listing:
-        check_split(CARD, spec)
+        self.check(spec)
         tree = open_tree(CARD, spec)
-        classes, passed_over = _Classes(), PassedOver()
-        entries = _entries(tree, spec, classes, passed_over)
-        return Listing(entries, classes.names, tree, passed_over)
+        classes = _Classes()
+        return Listing(_entries(tree, spec, classes), classes.names, tree, tree.passed_over)
 
     def open_reader(self, spec: DatasetSpec) -> PictureReader:
         return PictureReader(open_tree(CARD, spec))
 
 
-def _shards(tree: Tree, spec: DatasetSpec) -> list[str]:
-    """The tar files directly in the root, sorted; raises `DatasetError` where there is none."""
-    files = [found.name for found in tree.scan() if not found.is_folder]
-    shards = [archive_path(name) for name in files if name.endswith(".tar")]
-    if not shards:
-        packed = next((name for name in files if name.endswith(_PACKED)), None)
-        hint = f" but {packed}, which is packed: unpack it to .tar" if packed else ""
-        raise DatasetError(f"dataset.root: no .tar in {spec.root}{hint}", field="dataset.root")
-    return shards
-
-
-def _entries(
-    tree: Tree, spec: DatasetSpec, classes: _Classes, passed_over: PassedOver
-) -> Iterator[Entry]:
-    def read(shard: str) -> Iterable[_Sample]:
-        found = _samples(open_archive(tree, shard), spec)
-        return found if tree.threads == 1 else list(found)
-
-    shards = _shards(tree, spec)
-    for shard, samples in zip(shards, ordered_map(read, shards, tree.threads), strict=True):
-        folder = shard.removesuffix(".tar")
-        for sample in samples:
-            picture = sample.picture
-            if picture is None:
-                passed_over.add(_NO_PICTURE, f"{folder}/{sample.key}")
-                continue
-            label = classes.label(sample.label, f"{shard}: {sample.key}")
-            yield Entry(
-                f"{folder}/{sample.key}", member_locator(shard, picture), label, picture.size
-            )
-
-
-@dataclass
-class _Group:
-    """The entries of one key: their endings, and the labels that some of them give."""
-
-    key: str
-    members: dict[str, Member] = field(default_factory=dict)
-    labels: dict[str, str | None] = field(default_factory=dict)
-
-
-def _samples(archive: Archive, spec: DatasetSpec) -> Iterator[_Sample]:
-    """The groups of a shard, in the order in which their keys first come."""
-    column = spec.label_column
-    wanted = {_CLASS_ENDING} if column is None else {column.lower(), _JSON_ENDING}
-    groups: dict[str, _Group] = {}
-    closed: set[int] = set()
-    for member in members(archive):
-        folder, slash, name = member.name.rpartition("/")
-        stem, _, ending = name.partition(".")
-        if not stem:  # hidden
+def _shards(tree: Tree, spec: DatasetSpec) -> Iterator[str]:
+    """The tar files at any depth, in the order of names; raises `DatasetError` where there is none."""
+    n_shards, packed = 0, None
+    for seen in survey(tree, known=_NOT_OPENED):
+        if seen.is_folder:  # a link that leads outside, counted where it was found
             continue
-        key = folder + slash + stem
-        if key not in groups:
-            if hash(key) in closed:
-                raise archive.error(member.offset, f"{_TOO_FAR} {key[:200]!r}")
-            if len(groups) >= _HELD_GROUPS:
-                first = groups.pop(next(iter(groups)))
-                closed.add(hash(first.key))
-                yield _sample(archive, spec, first)
-            groups[key] = _Group(key)
-        _add(archive, groups[key], ending.lower(), member)
-        if ending.lower() in wanted and not member.problem:
-            # Read while its window is there: going back would fetch a bucket's again.
-            said = _content(archive, member)
-            groups[key].labels[ending.lower()] = _label(column, ending.lower(), said)
-    for group in groups.values():
-        yield _sample(archive, spec, group)
+        if kind_of(seen.path)[0] == _SHARD:
+            n_shards += 1
+            yield archive_path(seen.path)
+            continue
+        if packed is None and seen.path.endswith(_PACKED):
+            packed = seen.path
+        tree.passed_over.add(seen.reason or _BESIDE, seen.path)
+    if not n_shards:
+        said = f"; {tree.passed_over.record().summary()}" if tree.passed_over.files else ""
+        hint = f" but {packed}, which is packed: unpack it to .tar" if packed else said
+        raise DatasetError(f"dataset.root: no .tar in {spec.root}{hint}", field="dataset.root")
 
 
-def _add(archive: Archive, group: _Group, ending: str, member: Member) -> None:
-    """Put an entry into its group; raises `DatasetError`."""
-    if ending in group.members or len(group.members) >= _MAX_MEMBERS:
-        problem = f"has {member.name[:200]!r} twice, or more than {_MAX_MEMBERS} endings of it"
-        raise archive.error(member.offset, problem)
-    group.members[ending] = member
+def _entries(tree: Tree, spec: DatasetSpec, classes: _Classes) -> Iterator[Entry]:
+    def read(shard: str) -> tuple[str, Iterable[_Sample], PassedOver]:
+        passed_over = PassedOver()
+        found = _samples(open_archive(tree, shard), spec, passed_over)
+        return shard, found if tree.threads == 1 else list(found), passed_over
+
+    for shard, samples, passed_over in ordered_map(read, _shards(tree, spec), tree.threads):
+        folder = _folder(shard)
+        for sample in samples:
+            label = classes.label(sample.label, f"{shard}: {sample.key}")
+            picture = sample.picture
+            locator = member_locator(shard, picture)
+            yield Entry(f"{folder}/{sample.key}", locator, label, picture.size)
+        tree.passed_over.merge(passed_over)
 
 
-def _sample(archive: Archive, spec: DatasetSpec, group: _Group) -> _Sample:
-    """The example that a group is; raises `DatasetError` where two endings may be the picture."""
+def _folder(shard: str) -> str:
+    """A shard's path without its ending, under which its entries are named."""
+    return shard[: -len(_SHARD)]
+
+
+def _samples(archive: Archive, spec: DatasetSpec, passed_over: PassedOver) -> Iterator[_Sample]:
+    """The examples of a shard, in the order in which their keys first come; raises `DatasetError`."""
+    joining = Joining(archive)
+    for member in members(archive):
+        reason = hidden(member.name)
+        if reason is not None:
+            passed_over.add(reason, f"{_folder(archive.path)}/{member.name}")
+            continue
+        key, ending = split(member.name)
+        ending = sys.intern(ending)
+        _put(archive, spec, joining.group(member, key, ending), ending, member)
+        for group in joining.full():
+            yield from _sample(archive, spec, group, passed_over)
+    for group in joining.rest():
+        yield from _sample(archive, spec, group, passed_over)
+
+
+def _put(archive: Archive, spec: DatasetSpec, group: Group, ending: str, member: Member) -> None:
+    """Put an entry where it belongs: what it says is read while its window is there."""
+    column = spec.label_column
+    wanted = (_CLASS_ENDING,) if column is None else (column.lower(), _JSON_ENDING)
+    name = f"x.{ending}"
+    located = Member("", member.offset, member.size, member.problem)
+    if is_picture(name) or ending == spec.image_column.lower():
+        group.pictures[ending] = located
+    elif member.problem:
+        group.others[ending] = f"a {member.problem} in a tar archive"
+    elif ending in wanted:
+        group.labels[ending] = _label(column, ending, _content(archive, member))
+    elif kind_of(name)[0] in COMPANIONS:
+        group.others[ending] = kind_of(name)[1]
+    else:
+        head = archive.at(member.offset, min(member.size, SNIFF_BYTES))
+        reason, is_unread = described(name if ending else "x", head)
+        if reason is None:
+            group.pictures[ending] = located
+        else:
+            group.others[ending] = sys.intern(reason)
+            group.is_unread |= is_unread
+
+
+def _sample(
+    archive: Archive, spec: DatasetSpec, group: Group, passed_over: PassedOver
+) -> Iterator[_Sample]:
+    """The example that a group is, if it has a picture; what else there is of it is counted."""
+    folder, chosen = _folder(archive.path), _chosen(archive, spec, group)
+    if not group.pictures and not group.is_unread:
+        passed_over.add(_NO_PICTURE, f"{folder}/{group.key}")
+        return
+    for ending in group.pictures:
+        if ending != chosen:
+            passed_over.add(_NOT_CHOSEN, f"{folder}/{group.path(ending)}")
+    for ending, reason in group.others.items():
+        passed_over.add(reason, f"{folder}/{group.path(ending)}")
+    if chosen is None:
+        return
     labels = list(group.labels)
     # An ending goes before a field of the JSON.
     labels.sort(key=lambda ending: ending != (spec.label_column or _CLASS_ENDING).lower())
     label = group.labels[labels[0]] if labels else None
+    yield _Sample(group.key, group.pictures[chosen], label)
+
+
+def _chosen(archive: Archive, spec: DatasetSpec, group: Group) -> str | None:
+    """The ending of the picture, None where there is none; raises `DatasetError` where it may be two."""
     if spec.image_column != _ANY_PICTURE:
-        return _Sample(group.key, group.members.get(spec.image_column.lower()), label)
-    plain = [e for e in group.members if "." not in e and is_picture(f"x.{e}")]
-    if plain:
-        return _Sample(group.key, group.members[plain[0]], label)
-    found = [e for e in group.members if is_picture(f"x.{e}")]
+        ending = spec.image_column.lower()
+        return ending if ending in group.pictures else None
+    named = [ending for ending in group.pictures if is_picture(f"x.{ending}")]
+    found = [e for e in named if "." not in e] or named or list(group.pictures)
     if len(found) > 1:
         raise DatasetError(
             f"dataset.image_column: {archive.path}: {group.key[:200]!r} has the pictures "
             f"{', '.join(found)[:200]}; name one of these endings",
             field="dataset.image_column",
         )
-    return _Sample(group.key, group.members[found[0]] if found else None, label)
+    return found[0] if found else None
 
 
 def _label(column: str | None, ending: str, content: str) -> str | None:
