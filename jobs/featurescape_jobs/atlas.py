@@ -45,6 +45,7 @@ from featurescape_jobs.activation_atlas.layout import (
     lay_out,
     layout_options,
     read_vectors,
+    whiten,
 )
 from featurescape_jobs.activation_atlas.schema import CELLS, column_of, vectors_schema
 from featurescape_jobs.activation_atlas.vectors import VectorSetup
@@ -59,7 +60,7 @@ from featurescape_jobs.networks import LoadedNetwork
 from featurescape_jobs.optvis.pixels import Mode, check_mode
 from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
 from featurescape_jobs.shards import Bulk, BulkResult, run_shards
-from featurescape_jobs.specs.atlas import EARLY_ITERATIONS, AtlasSpec
+from featurescape_jobs.specs.atlas import AtlasSpec
 from featurescape_jobs.tables import LayerColumn
 from featurescape_jobs.tiling.drawing import MapPlan, draw_map, why_not
 from featurescape_jobs.tiling.inputs import MapInputs, classes_of
@@ -100,11 +101,12 @@ def run(spec: AtlasSpec, context: RunContext) -> Outcome:
         _check_size(spec, plan, frozen.examples)
     with context.stage("vectors", total=frozen.examples):
         collected = _collect(spec, plan, frozen, context)
-    with context.stage("layout", total=EARLY_ITERATIONS + spec.iterations):
-        spec.check_examples(collected.rows)
+    spec.check_examples(collected.rows)
+    with context.stage("whiten"):
         vectors = read_vectors(context)
-        options = layout_options(spec, collected.rows, context)
-        laid = lay_out(vectors, options, context)
+        whitening = whiten(vectors, context)
+    options = layout_options(spec, collected.rows, context)
+    laid = lay_out(vectors, whitening, options, context)
     inputs = _map_inputs(plan, frozen, vectors, laid, context)
     asked = [COLOR_LAYERS[name] for name in _BESIDE_ICONS]
     left_out = {layer.name: why for layer in asked if (why := why_not(layer, inputs))}

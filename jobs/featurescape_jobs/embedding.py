@@ -14,8 +14,8 @@ Cost: PCA reads the features twice; the neighbor graph is FAISS; the descent is 
 neighbor graph, never all N × D features where PCA is on.
 
 Failure modes: no such layer (`LayerError`), one with features of every step, perplexity too large for N
-(`SpecError`), all before any work; too few examples, features that are not finite, too many features per
-example for PCA.
+(`SpecError`), all before any work; features that are not finite, a learning rate that makes the layout fly
+apart, too many features per example for PCA.
 
 Source of the method: L. van der Maaten, G. Hinton, "Visualizing Data using t-SNE", 2008; defaults as
 recommended by openTSNE (P. Poličar et al., 2019; D. Kobak, P. Berens, 2019).
@@ -59,15 +59,14 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     column = layer_column(features, spec)
     vectors = _vectors(spec, features, column, context)
     perplexity = spec.perplexity_for(vectors.n)
-    with context.stage("reduce"):
+    with context.stage("reduce", _reduced_rows(spec, vectors, column)):
         reduced, explained = _reduce(spec, vectors, column, context)
         ids = vectors.ids()
-    with context.stage("layout", total=spec.early_exaggeration_iterations + spec.iterations):
-        found = layout(reduced, _options(spec, perplexity, context), _show(context))
+    found = layout(reduced, _options(spec, perplexity, context), stages=context)
     with context.stage("measure"):
         labels = _labels(ids["label"])
         options = QualityOptions(spec.metric, seed=context.seed, threads=context.threads)
-        report = quality(reduced, found.xy, labels, options)
+        report = quality(reduced, found.xy, labels, options, context.progress)
     with context.stage("write"):
         _write(ids, found, context)
         if isinstance(vectors, StateVectors):
@@ -99,13 +98,6 @@ def _options(spec: EmbeddingSpec, perplexity: float | None, context: RunContext)
         seed=context.seed,
         threads=context.threads,
     )
-
-
-def _show(context: RunContext) -> Callable[[int, float], None]:
-    def show(iteration: int, kl: float) -> None:
-        context.progress(iteration, message=f"KL divergence {kl:.3f}", force=True)
-
-    return show
 
 
 def layer_column(features: InputArtifact, spec: EmbeddingSpec) -> LayerColumn:
@@ -156,19 +148,29 @@ def _stack(blocks: Iterator[Floats], shape: tuple[int, int]) -> Floats:
     return whole
 
 
+def _is_reduced(spec: EmbeddingSpec, column: LayerColumn) -> bool:
+    return spec.pca_components is not None and spec.pca_components < column.dimensions
+
+
+def _reduced_rows(spec: EmbeddingSpec, vectors: Vectors, column: LayerColumn) -> int:
+    """Rows that `_reduce` reads: PCA reads all of them twice."""
+    return (2 if _is_reduced(spec, column) else 1) * vectors.n
+
+
 def _reduce(
     spec: EmbeddingSpec, vectors: Vectors, column: LayerColumn, context: RunContext
 ) -> tuple[Floats, float]:
     """(N, K) features for the layout, stored with what made them; and the variance kept."""
-    n, d, blocks = vectors.n, column.dimensions, vectors.blocks
-    if spec.pca_components is None or spec.pca_components >= d:
+    n, d = vectors.n, column.dimensions
+    blocks = _counted(vectors, context)
+    if spec.pca_components is None or not _is_reduced(spec, column):
         if n * d * 4 > MAX_MATRIX_BYTES:
             raise SpecError(
                 f"pca_components: {n} × {d} features do not fit in {MAX_MATRIX_BYTES >> 30} GiB; "
                 "ask for 50 components",
                 field="pca_components",
             )
-        reduced, explained = _stack(blocks(), (n, d)), 1.0
+        reduced, explained = _stack(blocks(0), (n, d)), 1.0
     else:
         if d > MAX_DIMENSIONS:
             raise SpecError(
@@ -176,17 +178,33 @@ def _reduce(
                 f"{d}; extract with pooling mean or max, or from a smaller layer",
                 field="pca_components",
             )
-        pca = fit_pca(blocks(), spec.pca_components)
-        parts = (pca.transform(block) for block in blocks())
+        pca = fit_pca(blocks(0), spec.pca_components)
+        parts = (pca.transform(block) for block in blocks(n))
         reduced = _stack(parts, (n, len(pca.components)))
         explained = pca.explained_variance_fraction
         fitted = save({"mean": pca.mean, "components": np.ascontiguousarray(pca.components)})
         context.add_bytes("data/pca.safetensors", fitted, "pca")
     if not np.isfinite(reduced).all():
-        raise SpecError("features: some are not finite; extract them as float32", field="features")
+        raise SpecError(
+            "features: some are not finite, or too large for float32; extract them as float32, from "
+            "a network whose activations are finite",
+            field="features",
+        )
     kept = pa.FixedSizeListArray.from_arrays(pa.array(reduced.reshape(-1)), reduced.shape[1])
     context.add_table("data/reference.parquet", pa.table({"features": kept}), "reference")
     return reduced, explained
+
+
+def _counted(vectors: Vectors, context: RunContext) -> Callable[[int], Iterator[Floats]]:
+    """The blocks of a pass over the vectors, reported as rows after those of earlier passes."""
+
+    def blocks(before: int) -> Iterator[Floats]:
+        for block in vectors.blocks():
+            yield block
+            before += len(block)
+            context.progress(before)
+
+    return blocks
 
 
 def _labels(column: pa.ChunkedArray) -> NDArray[np.int64] | None:

@@ -140,7 +140,8 @@ def test_the_artifact_is_a_map_with_icons_pictures_and_counts(made: Made) -> Non
         assert table["example_id"].equals(ids)
     assert made.table("cells").schema.equals(CELLS)
     assert set(made.context.timings_seconds) == {
-        *("check", "freeze input", "vectors", "layout", "icons"),
+        *("check", "freeze input", "vectors", "whiten", "icons"),
+        *("initialization", "neighbors", "affinities", "early exaggeration", "optimization"),
         *("pictures", "thumbnails", "density", "category", "points"),
     }
 

@@ -87,13 +87,14 @@ def layout_options(spec: AtlasSpec, examples: int, context: RunContext) -> Layou
     )
 
 
-def lay_out(vectors: Vectors, options: LayoutOptions, context: RunContext) -> Laid:
-    """Places of the whitened vectors; an embedding with its neighbors and a whitening in the artifact.
+def lay_out(
+    vectors: Vectors, whitening: Whitening, options: LayoutOptions, context: RunContext
+) -> Laid:
+    """Places of the whitened vectors; an embedding with its neighbors in the artifact.
 
     Raises:
         ArtifactError: an earlier attempt laid out other examples.
     """
-    whitening = _whitening(vectors, context)
     path = context.path(LAYOUT)
     if not context.storage.exists(path):
         context.storage.write_new(
@@ -111,7 +112,8 @@ def lay_out(vectors: Vectors, options: LayoutOptions, context: RunContext) -> La
     return Laid(xy, json.loads(kept.schema.metadata[_KL]), whitening)
 
 
-def _whitening(vectors: Vectors, context: RunContext) -> Whitening:
+def whiten(vectors: Vectors, context: RunContext) -> Whitening:
+    """The whitening of the vectors, in the artifact too."""
     storage, path = context.storage, context.path(WHITENING)
     if not storage.exists(path):
         storage.write_new(path, fit_whitening(vectors.blocks()).to_bytes())
@@ -123,11 +125,7 @@ def _layout_table(
     vectors: Vectors, whitening: Whitening, options: LayoutOptions, context: RunContext
 ) -> pa.Table:
     """Columns of `tables.NEIGHBORS`, x and y; the KL divergence in the metadata."""
-
-    def show(iteration: int, kl: float) -> None:
-        context.progress(iteration, message=f"KL divergence {kl:.3f}", force=True)
-
-    found = layout(whitening(vectors.values), options, show)
+    found = layout(whitening(vectors.values), options, stages=context)
     table = neighbor_table(vectors.examples, found.neighbors)
     for name, values in zip(("x", "y"), found.xy.T, strict=True):
         table = table.append_column(name, pa.array(np.ascontiguousarray(values)))

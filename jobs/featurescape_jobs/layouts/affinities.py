@@ -17,12 +17,16 @@ from openTSNE.affinity import PerplexityBasedNN
 
 from featurescape_jobs.layouts.compiled import Span, Workers, compiled
 from featurescape_jobs.layouts.neighbors import Neighbors, OpenTSNEIndex
+from featurescape_jobs.layouts.stages import UNWATCHED, OnRows, Stages, unwatched
 
 Floats = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
 
 _ENTROPY_TOLERANCE = 1e-8
 _STEPS = 64
+_PASSES = 4
+_CHUNK_ROWS = 1 << 16
+"""Rows that a pass goes on with before it says how far it is."""
 
 
 class Edges(NamedTuple):
@@ -44,7 +48,13 @@ class Affinities(PerplexityBasedNN):  # type: ignore[misc]
     8 bytes an entry with its column. ``to_new`` is openTSNE's.
     """
 
-    def __init__(self, index: OpenTSNEIndex, perplexity: float, workers: Workers) -> None:
+    def __init__(
+        self,
+        index: OpenTSNEIndex,
+        perplexity: float,
+        workers: Workers,
+        stages: Stages = UNWATCHED,
+    ) -> None:
         # Not super().__init__: it would search and calibrate by its own means.
         self.knn_index = index
         self.perplexity = perplexity
@@ -57,50 +67,70 @@ class Affinities(PerplexityBasedNN):  # type: ignore[misc]
             index.build()
         assert index.neighbors is not None
         self.neighbors: Neighbors = index.neighbors
-        self.P = joint_affinities(self.neighbors, perplexity, workers)
+        with stages.stage("affinities", _PASSES * len(self.neighbors.indices)):
+            self.P = joint_affinities(self.neighbors, perplexity, workers, stages.progress)
 
 
-def conditional_affinities(distances: Floats, perplexity: float, workers: Workers) -> Floats:
+def conditional_affinities(
+    distances: Floats, perplexity: float, workers: Workers, on_rows: OnRows = unwatched
+) -> Floats:
     """Each row's distribution over its neighbors: (N, k) distances to (N, k) float32, rows sum to 1.
 
     Where every distance of a row is the same, the distribution is uniform.
     """
     conditional = np.empty(distances.shape, np.float32)
-    workers.run(_calibrate, len(distances), distances, np.log(perplexity), conditional)
+    for spans in workers.chunks(len(distances), _CHUNK_ROWS):
+        workers.run(_calibrate, spans, distances, np.log(perplexity), conditional)
+        on_rows(spans[-1].stop)
     return conditional
 
 
-def joint_affinities(neighbors: Neighbors, perplexity: float, workers: Workers) -> sp.csr_matrix:
-    """The symmetric (N, N) affinities of sum 1 as a CSR matrix with float32 values."""
+def joint_affinities(
+    neighbors: Neighbors, perplexity: float, workers: Workers, on_rows: OnRows = unwatched
+) -> sp.csr_matrix:
+    """The symmetric (N, N) affinities of sum 1 as a CSR matrix with float32 values.
+
+    ``on_rows`` hears of four passes over the N rows.
+    """
     n, k = neighbors.indices.shape
     rows = np.arange(n + 1, dtype=np.int64) * k
     forward = Edges(
         rows,
         neighbors.indices.astype(np.uint32).ravel(),
-        conditional_affinities(neighbors.distances, perplexity, workers).ravel(),
+        conditional_affinities(neighbors.distances, perplexity, workers, on_rows).ravel(),
     )
-    backward = _transposed(forward, n)
+    backward = _transposed(forward, lambda done: on_rows(n + done))
     counts = np.zeros(n + 1, np.int64)
-    workers.run(_count_union, n, forward, backward, counts)
+    for spans in workers.chunks(n, _CHUNK_ROWS):
+        workers.run(_count_union, spans, forward, backward, counts)
+        on_rows(2 * n + spans[-1].stop)
     offsets = np.cumsum(counts)
     joint = Edges(offsets, np.empty(offsets[-1], np.uint32), np.empty(offsets[-1], np.float32))
-    workers.run(_fill_union, n, forward, backward, joint)
+    for spans in workers.chunks(n, _CHUNK_ROWS):
+        workers.run(_fill_union, spans, forward, backward, joint)
+        on_rows(3 * n + spans[-1].stop)
     matrix = sp.csr_matrix((joint.weights, joint.targets.view(np.int32), offsets), shape=(n, n))
     matrix.has_canonical_format = True
     return matrix
 
 
-def _transposed(edges: Edges, columns: int) -> Edges:
-    offsets = np.zeros(columns + 1, np.int64)
-    np.cumsum(np.bincount(edges.targets, minlength=columns), out=offsets[1:])
+def _transposed(edges: Edges, on_rows: OnRows) -> Edges:
+    """The edges of a square matrix the other way round."""
+    n = len(edges.offsets) - 1
+    offsets = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(edges.targets, minlength=n), out=offsets[1:])
     turned = Edges(offsets, np.empty_like(edges.targets), np.empty_like(edges.weights))
-    _scatter(edges, offsets[:-1].copy(), turned)
+    places = offsets[:-1].copy()
+    for start in range(0, n, _CHUNK_ROWS):
+        stop = min(start + _CHUNK_ROWS, n)
+        _scatter(Span(0, start, stop), edges, places, turned)
+        on_rows(stop)
     return turned
 
 
 @compiled
-def _scatter(edges: Edges, places: Counts, turned: Edges) -> None:
-    for row in range(edges.offsets.shape[0] - 1):
+def _scatter(span: Span, edges: Edges, places: Counts, turned: Edges) -> None:
+    for row in range(span.start, span.stop):
         for at in range(edges.offsets[row], edges.offsets[row + 1]):
             place = places[edges.targets[at]]
             places[edges.targets[at]] = place + 1

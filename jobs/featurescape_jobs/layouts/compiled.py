@@ -9,7 +9,7 @@ result depends on the seed and the number of threads alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from types import TracebackType
@@ -76,6 +76,13 @@ class Workers:
     def spans(self, rows: int) -> list[Span]:
         """``threads`` spans of about equally many rows."""
         return spans_of([rows * part // self.threads for part in range(self.threads + 1)])
+
+    def chunks(self, rows: int, size: int) -> Iterator[list[Span]]:
+        """The spans of all rows, ``size`` of them at a time."""
+        for start in range(0, rows, size):
+            stop = min(start + size, rows)
+            spans = self.spans(stop - start)
+            yield [Span(part, start + a, start + b) for part, a, b in spans]
 
     def run(self, kernel: Callable[..., None], rows: int | list[Span], *arguments: Any) -> None:
         """Call ``kernel(span, *arguments)`` for every span, and wait for all of them."""

@@ -12,7 +12,8 @@ interpolated potential, as in smooth particle-mesh Ewald sums (Essmann et al. 19
 density and one potential, two real FFTs in place of eight, and is as accurate on half the mesh points
 per axis. The FFT lengths have no prime factor above 5.
 
-Memory: with a layout L units across, 2.5 L mesh points per axis: about 25 (7 + threads) L^2 bytes.
+Memory: with a layout L units across, 2.5 L mesh points per axis: about 25 (7 + threads) L^2 bytes. A layout
+that needs more than `MAX_MESH_POINTS` has flown apart, and is an error.
 """
 
 from __future__ import annotations
@@ -43,7 +44,14 @@ MIN_CELLS = 120
 EXACT_UP_TO = 4_000
 """Up to this many points the sum over all pairs is the faster way."""
 
+MAX_MESH_POINTS = 1 << 25
+"""About 3 GiB in all; a layout of ten million points needs a tenth of them."""
+
 _ORDER = 4  # a cubic B-spline touches four mesh points per axis
+
+
+class TooWideError(ValueError):
+    """A layout that has flown apart."""
 
 
 class Mesh(NamedTuple):
@@ -139,6 +147,8 @@ class Field:
         # Sizes go in steps, so that the kernel's transform serves many iterations.
         halvings = max(0.0, np.ceil(4 * np.log2(coarsest * MIN_CELLS / widest)) / 4)
         spacing = float(coarsest * 2.0**-halvings)
+        if not np.prod(extent / spacing) <= MAX_MESH_POINTS:
+            raise TooWideError(f"the layout is {widest:.3g} across, more than any layout needs")
         rows, columns = (int(side / spacing) + _ORDER + 1 for side in extent)
         now = self._shape
         if now.spacing != spacing or not (_suits(now.rows, rows) and _suits(now.columns, columns)):

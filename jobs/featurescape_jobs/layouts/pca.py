@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from featurescape_jobs.layouts.scaling import Scale
+
 MAX_DIMENSIONS = 8192
 """D² float64 of this are 512 MiB, and its eigenvectors some minutes."""
 
@@ -48,16 +50,26 @@ def fit_pca(blocks: Iterable[NDArray[np.float32]], components: int) -> Pca:
             continue
         if count == 0:
             mean, scatter = np.zeros(d), np.zeros((d, d))
-        block_mean = block.mean(axis=0, dtype=np.float64)
-        centered = (block - block_mean.astype(np.float32)).astype(np.float32)
+        block_mean, block_scatter = _moments(block)
         shift = block_mean - mean
-        scatter += (centered.T @ centered).astype(np.float64)
+        scatter += block_scatter
         scatter += np.outer(shift, shift) * (count * n / (count + n))
         mean = mean + shift * (n / (count + n))
         count += n
     if count == 0:
         raise ValueError("no examples to find principal components of")
     return _decompose(mean, scatter, min(components, count, len(mean)))
+
+
+def _moments(block: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean (D,) and sums of products of deviations (D, D), multiplied in float32 at a scale that it holds."""
+    mean = block.mean(axis=0, dtype=np.float64)
+    scale = Scale.of(block)
+    if scale.offset is None:
+        centered = (block - mean.astype(np.float32)).astype(np.float32)
+        return mean, (centered.T @ centered).astype(np.float64)
+    centered = np.ldexp(block - mean, scale.exponent).astype(np.float32)
+    return mean, np.ldexp((centered.T @ centered).astype(np.float64), -2 * scale.exponent)
 
 
 def _decompose(mean: NDArray[np.float64], scatter: NDArray[np.float64], k: int) -> Pca:

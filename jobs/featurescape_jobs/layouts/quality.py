@@ -9,12 +9,14 @@ Cost: a search of the sampled among all examples, once in the features and once 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from featurescape_jobs.layouts.neighbors import Metric, NeighborIndex, NeighborOptions
+from featurescape_jobs.layouts.stages import OnRows, unwatched
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -63,11 +65,14 @@ def quality(
     xy: npt.ArrayLike,
     labels: npt.ArrayLike | None = None,
     options: QualityOptions = QualityOptions(),
+    on_rows: Callable[[int, int], None] = lambda done, total: None,
 ) -> Quality:
     """Compare a layout ``xy`` (N, 2) with its ``features`` (N, D).
 
     ``labels`` (N,) are integers, -1 for an unlabeled example. Raises ``ValueError`` where lengths
-    differ, where there are no examples and where numbers are not finite.
+    differ, where there are no examples and where numbers are not finite. ``on_rows`` is called with
+    the examples whose neighbors have been found, and how many those will be: each counts once in the
+    features and once in the layout.
     """
     high = np.ascontiguousarray(features, dtype=np.float32)
     low = np.ascontiguousarray(xy, dtype=np.float32)
@@ -81,8 +86,11 @@ def quality(
         return Quality(None, None, None, None, k=0, examples=1, pairs=0)
     rng = np.random.default_rng(options.seed)
     rows = _sample(rng, n, options.examples)
-    near = _nearest(low, rows, options)
-    truth = _nearest(high, rows, options, options.metric)
+    total = 2 * len(rows)
+    near = _nearest(low, rows, options, "euclidean", lambda done: on_rows(done, total))
+    truth = _nearest(
+        high, rows, options, options.metric, lambda done: on_rows(len(rows) + done, total)
+    )
     everyone = bool((known != UNLABELED).all())
     accuracy, majority = (
         _label_accuracy(known, rows, near)
@@ -112,10 +120,14 @@ def _sample(rng: np.random.Generator, n: int, most: int) -> Rows:
 
 
 def _nearest(
-    vectors: Floats, rows: Rows, options: QualityOptions, metric: Metric = "euclidean"
+    vectors: Floats,
+    rows: Rows,
+    options: QualityOptions,
+    metric: Metric = "euclidean",
+    on_rows: OnRows = unwatched,
 ) -> npt.NDArray[np.int32]:
     index = NeighborIndex(vectors, NeighborOptions(metric, "exact", options.threads))
-    return index.among_themselves(min(options.k, len(vectors) - 1), rows).indices
+    return index.among_themselves(min(options.k, len(vectors) - 1), rows, on_rows).indices
 
 
 def _label_accuracy(

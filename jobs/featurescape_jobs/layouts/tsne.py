@@ -17,18 +17,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from itertools import count
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import openTSNE
 from openTSNE import initialization
 
-from featurescape_jobs.errors import JobStoppedError
+from featurescape_jobs.errors import JobStoppedError, SpecError
 from featurescape_jobs.layouts.affinities import Affinities
 from featurescape_jobs.layouts.compiled import Workers
 from featurescape_jobs.layouts.descent import Descent, Objective
 from featurescape_jobs.layouts.few import principal_plane
+from featurescape_jobs.layouts.field import TooWideError
 from featurescape_jobs.layouts.neighbors import (
     Method,
     Metric,
@@ -39,6 +41,8 @@ from featurescape_jobs.layouts.neighbors import (
     comparable,
     kneighbors,
 )
+from featurescape_jobs.layouts.scaling import Scale
+from featurescape_jobs.layouts.stages import UNWATCHED, Stages
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, float], None]
@@ -95,14 +99,17 @@ def layout(
     options: LayoutOptions = LayoutOptions(),
     on_progress: Progress = lambda iteration, kl: None,
     should_stop: Callable[[], bool] = lambda: False,
+    stages: Stages = UNWATCHED,
 ) -> Layout:
     """Lay N examples out in the plane, so that neighbors stay neighbors.
 
     ``features`` (N, D), best reduced to some 50 by PCA. ``on_progress`` is called every 50 iterations.
     ``should_stop`` is asked between stages and at every iteration, so it has to be quick; when it says
-    yes, :class:`JobStoppedError` is raised. Raises ``ValueError`` where the perplexity does not go with
-    N and where features are not finite. The same seed and number of threads give the same layout,
-    to the last bit on processors of one kind.
+    yes, :class:`JobStoppedError` is raised. ``stages`` hears of every stage with a total of its own. The
+    same seed and number of threads give the same layout, to the last bit on processors of one kind.
+
+    Raises `SpecError` where the learning rate is so large that the layout flies apart, ``ValueError``
+    where the perplexity does not go with N and where features are not finite.
     """
     examples = checked_features(features)
     if options.perplexity is None:
@@ -110,21 +117,21 @@ def layout(
     k = neighbors_for(options.perplexity, len(examples))
     clock = _Clock(should_stop)
     with Workers(options.threads) as workers:
-        with clock.stage("initialization"):
+        with clock.stage("initialization"), stages.stage("initialization"):
             start = initial_positions(examples, options.seed)
             order = _along_curve(start)
         with clock.stage("neighbors"):
             index = OpenTSNEIndex.of(examples[order], k, options.neighbor_options())
-            index.build()
+            index.build(stages)
             assert index.neighbors is not None
         if _tells_nothing(index.neighbors):
             neighbors = _in_place(index.neighbors, order)
             return _by_pca(examples, neighbors, options)
         with clock.stage("affinities"):
-            affinities = Affinities(index, options.perplexity, workers)
+            affinities = Affinities(index, options.perplexity, workers, stages)
         with clock.stage("optimization"):
-            embedding = _embedding(start[order], affinities, clock.check, workers)
-            history = _optimize(embedding, options, on_progress)
+            embedding = _embedding(start[order], affinities, workers)
+            history = _optimized(embedding, options, _Watch(on_progress, clock.check, stages))
     xy = np.empty(start.shape, np.float32)
     xy[order] = embedding
     neighbors = _in_place(affinities.neighbors, order)
@@ -167,6 +174,7 @@ def neighbors_for(perplexity: float, n: int) -> int:
 
 def initial_positions(features: Floats, seed: int) -> npt.NDArray[np.float64]:
     """openTSNE's PCA initialization, (N, 2); random where the features have no variance."""
+    features = Scale.of(features).apply(features)
     n, d = features.shape
     if d == 1:
         features = np.hstack([features, np.zeros_like(features)])
@@ -203,47 +211,99 @@ def _in_place(neighbors: Neighbors, order: npt.NDArray[np.int64]) -> Neighbors:
 def _embedding(
     start: npt.NDArray[np.float64],
     affinities: Affinities,
-    glance: Callable[[], None],
     workers: Workers,
 ) -> openTSNE.TSNEEmbedding:
-    descent = Descent()
-    descent.glances = (glance,)
     return openTSNE.TSNEEmbedding(
         start,
         affinities,
         negative_gradient_method=Objective(workers),
-        optimizer=descent,
+        optimizer=Descent(),
         n_jobs=workers.threads,
     )
 
 
+class _Watch(NamedTuple):
+    """What hears of an optimization."""
+
+    on_progress: Progress
+    check: Callable[[], None]
+    """Called before every iteration."""
+    stages: Stages
+
+
+class _Phase(NamedTuple):
+    """Iterations of one exaggeration, after those ``before``."""
+
+    name: str
+    before: int
+    iterations: int
+    exaggeration: float
+
+
+def _optimized(
+    embedding: openTSNE.TSNEEmbedding, options: LayoutOptions, watch: _Watch
+) -> tuple[tuple[int, float], ...]:
+    """Run both phases in place; the KL divergence every 50 iterations."""
+    try:
+        history = _optimize(embedding, options, watch)
+    except TooWideError as error:
+        raise _flown_apart(str(error)) from None
+    if not np.isfinite(embedding).all():
+        raise _flown_apart("the layout has coordinates that are not finite")
+    return history
+
+
+def _flown_apart(what: str) -> SpecError:
+    return SpecError(
+        f"learning_rate: {what}; ask for a smaller learning_rate, or auto", field="learning_rate"
+    )
+
+
 def _optimize(
-    embedding: openTSNE.TSNEEmbedding, options: LayoutOptions, on_progress: Progress
+    embedding: openTSNE.TSNEEmbedding, options: LayoutOptions, watch: _Watch
 ) -> tuple[tuple[int, float], ...]:
     history: list[tuple[int, float]] = []
-    phases = (
-        (options.early_exaggeration_iterations, options.early_exaggeration),
-        (options.iterations, 1.0),
-    )
-    done = 0
+    early = options.early_exaggeration_iterations
+    for phase in (
+        _Phase("early exaggeration", 0, early, options.early_exaggeration),
+        _Phase("optimization", early, options.iterations, 1.0),
+    ):
+        with watch.stages.stage(phase.name, phase.iterations):
+            history += _descend(embedding, phase, options.learning_rate, watch)
+    return tuple(history)
+
+
+def _descend(
+    embedding: openTSNE.TSNEEmbedding,
+    phase: _Phase,
+    learning_rate: float | Literal["auto"],
+    watch: _Watch,
+) -> list[tuple[int, float]]:
+    """Run one phase in place; the KL divergence every 50 iterations."""
+    history: list[tuple[int, float]] = []
+    done = count()
+
+    def glance() -> None:
+        watch.check()
+        watch.stages.progress(next(done))
 
     def report(iteration: int, kl: float, _: object) -> bool:
-        history.append((done + iteration, float(kl)))
-        on_progress(done + iteration, float(kl))
+        history.append((phase.before + iteration, float(kl)))
+        watch.on_progress(*history[-1])
+        watch.stages.progress(iteration, message=f"KL divergence {kl:.3f}")
         return False
 
-    for iterations, exaggeration in phases:
-        embedding.optimize(
-            n_iter=iterations,
-            exaggeration=exaggeration,
-            learning_rate=options.learning_rate,
-            callbacks=report,
-            callbacks_every_iters=PROGRESS_EVERY,
-            inplace=True,
-            propagate_exception=True,
-        )
-        done += iterations
-    return tuple(history)
+    embedding.optimizer.glances = (glance,)
+    embedding.optimize(
+        n_iter=phase.iterations,
+        exaggeration=phase.exaggeration,
+        learning_rate=learning_rate,
+        callbacks=report,
+        callbacks_every_iters=PROGRESS_EVERY,
+        inplace=True,
+        propagate_exception=True,
+    )
+    return history
 
 
 class _Clock:
