@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from featurescape_jobs.specs.base import BaseJobSpec, JobId, LayerName, Name
 from featurescape_jobs.specs.perplexity import MIN_TSNE_EXAMPLES, Perplexity, perplexity_for
@@ -55,15 +55,15 @@ class EmbeddingSpec(BaseJobSpec):
         default="auto", description="Step size; auto: N / exaggeration."
     )
 
-    @model_validator(mode="after")
-    def _fits_max_states(self) -> EmbeddingSpec:
-        most = self.max_states
-        if most is not None and self.perplexity != "auto" and 3 * self.perplexity > most - 1:
+    @field_validator("perplexity")
+    @classmethod
+    def _fits_max_states(cls, value: Perplexity, info: ValidationInfo) -> Perplexity:
+        most = info.data.get("max_states")
+        if most is not None and value != "auto" and 3 * value > most - 1:
             raise ValueError(
-                f"a perplexity of {self.perplexity:g} takes {3 * self.perplexity + 1:g} states or more, "
-                f"max_states is {most}"
+                f"{value:g} is too large for max_states {most}; at most {(most - 1) / 3:.3g}, or auto"
             )
-        return self
+        return value
 
     def perplexity_for(self, examples: int) -> float | None:
         """As `specs.perplexity.perplexity_for`, with what is asked for here."""
