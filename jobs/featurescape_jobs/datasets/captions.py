@@ -12,18 +12,20 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from featurescape_jobs.datasets.base import Attributes, Entry
 from featurescape_jobs.datasets.pictures import file_locator, is_picture, text
-from featurescape_jobs.datasets.tree import Tree, read_small
+from featurescape_jobs.datasets.survey import survey
+from featurescape_jobs.datasets.tree import Found, Tree, read_small
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images import decode
 
 MAX_FILE_BYTES = 256 << 20
 MAX_CHARACTERS = 1_000
 MAX_CAPTIONS = 64
+NOT_NAMED = "a picture that no caption names"
 _SHOWN = 3
 _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 """Marks that turn the direction of all text behind them."""
@@ -103,7 +105,8 @@ def _plain(character: str) -> str:
 
 
 def picture_path(said: str, place: Place) -> str:
-    """The path of a picture as a file of captions names it; raises `DatasetError` for any other path."""
+    """The path of a picture as a file of captions names it, in NFC; raises `DatasetError` for any other path."""
+    said = composed(said)
     said = said.replace("\\", "/")  # as tools of Windows write paths
     parts = said.split("/")
     leads_out = said.startswith("/") or ".." in parts or ":" in parts[0]
@@ -117,6 +120,11 @@ def picture_path(said: str, place: Place) -> str:
         suffixes = " ".join(sorted(decode.SUFFIXES))
         raise place.wrong(f"names {said[:200]!r}, which is no picture ({suffixes}); rename it")
     return "/".join(parts)
+
+
+def composed(path: str) -> str:
+    """A path in Unicode's composed form (NFC), in which names are compared: some disks keep them decomposed."""
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
 def join(folder: str, name: str) -> str:
@@ -139,33 +147,78 @@ class Captions:
 
 
 class Files:
-    """Which files there are, folder by folder; each is listed once, when it is first asked for."""
+    """Which files there are, folder by folder; each is listed once, when it is first asked for.
+
+    Paths are given in NFC. A file or folder of that name in another form of Unicode is found, too; of two such,
+    neither is, and it is an error to ask.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._folders: dict[str, dict[str, int]] = {}
-        self._subfolders: dict[str, set[str]] = {}
+        self._folders: dict[str, dict[tuple[str, bool], list[Found]]] = {}
 
     def folder(self, path: str) -> bool:
         """Whether there is such a folder."""
-        above, _, name = path.rpartition("/")
-        return not path or (self.folder(above) and name in self._scan(above)[1])
+        return self._spelled_folder(path) is not None
 
     def size(self, path: str) -> int | None:
         """Bytes of a file (-1: unknown); None where there is none."""
-        above, _, name = path.rpartition("/")
-        return self._scan(above)[0].get(name) if self.folder(above) else None
+        there = self._file(path)
+        return None if there is None else there[1].size
+
+    def spelled(self, path: str) -> str | None:
+        """The path of a file as it lies there; None where there is none."""
+        there = self._file(path)
+        return None if there is None else join(there[0], there[1].name)
 
     def names(self, folder: str) -> list[str]:
         """The files of a folder, sorted; none where there is no such folder."""
-        return [*self._scan(folder)[0]] if self.folder(folder) else []
+        there = self._spelled_folder(folder)
+        if there is None:
+            return []
+        found = self._scan(there)
+        return [one.name for (_, is_folder), same in found.items() if not is_folder for one in same]
 
-    def _scan(self, folder: str) -> tuple[dict[str, int], set[str]]:
+    def _file(self, path: str) -> tuple[str, Found] | None:
+        """The folder of a file as it is spelled, and the file."""
+        above, _, name = path.rpartition("/")
+        folder = self._spelled_folder(above)
+        found = None if folder is None else self._only(folder, name, is_folder=False)
+        return None if folder is None or found is None else (folder, found)
+
+    def _spelled_folder(self, path: str) -> str | None:
+        if not path:
+            return ""
+        above, _, name = path.rpartition("/")
+        folder = self._spelled_folder(above)
+        found = None if folder is None else self._only(folder, name, is_folder=True)
+        return None if folder is None or found is None else join(folder, found.name)
+
+    def _only(self, folder: str, name: str, *, is_folder: bool) -> Found | None:
+        same = self._scan(folder).get((name, is_folder), [])
+        if len(same) > 1:
+            raise Place(join(folder, name)).wrong(
+                f"is the name of {len(same)} files, which differ by the form of Unicode only; rename "
+                "all but one"
+            )
+        return same[0] if same else None
+
+    def _scan(self, folder: str) -> dict[tuple[str, bool], list[Found]]:
         if folder not in self._folders:
-            found = self._tree.scan(folder)
-            self._folders[folder] = {f.name: f.size for f in found if not f.is_folder}
-            self._subfolders[folder] = {f.name for f in found if f.is_folder}
-        return self._folders[folder], self._subfolders[folder]
+            found: dict[tuple[str, bool], list[Found]] = {}
+            for one in self._tree.scan(folder):
+                found.setdefault((composed(one.name), one.is_folder), []).append(one)
+            self._folders[folder] = found
+        return self._folders[folder]
+
+
+def pass_over_rest(
+    tree: Tree, folder: str, named: Container[str], own: Container[str] = ()
+) -> None:
+    """Count what lies below ``folder`` and is in neither: pictures that no caption names, and other files."""
+    for seen in survey(tree, folder):
+        if not seen.is_folder and composed(seen.path) not in named and seen.path not in own:
+            tree.passed_over.add(seen.reason or NOT_NAMED, seen.path)
 
 
 def first_folder(files: Files, folders: Iterable[str]) -> str | None:
@@ -188,7 +241,8 @@ def check_there(files: Files, paths: Iterable[str], place: Place) -> None:
 def entry(
     files: Files, path: str, said: Sequence[str], attributes: Attributes | None = None
 ) -> Entry:
-    """The example of a picture that is there; its id is its path, as the dataset ``images`` has it."""
+    """The example of a picture that is there; its id is its path in NFC, as the dataset ``images`` has it."""
     size = files.size(path)
     known = -1 if size is None else size
-    return Entry(path, file_locator(path), None, known, attributes, tuple(said))
+    locator = file_locator(files.spelled(path) or path)
+    return Entry(path, locator, None, known, attributes, tuple(said))

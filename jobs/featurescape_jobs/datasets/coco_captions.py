@@ -27,6 +27,7 @@ from featurescape_jobs.datasets.captions import (
     entry,
     first_folder,
     join,
+    pass_over_rest,
     picture_path,
     read_text,
 )
@@ -138,15 +139,19 @@ def _part(files: Files, path: str, match: re.Match[str]) -> _Part:
 
 
 def _entries(tree: Tree, files: Files, parts: list[_Part]) -> Iterator[Entry]:
+    named: dict[str, set[str]] = {}
     for part in parts:
         whole = _read(tree, part.path)
         images = _images(whole["images"], part)
         captions = _captions(whole.get("annotations", []), images, part)
         del whole
         check_there(files, images.values(), Place(part.path))
+        named.setdefault(part.pictures, set()).update(images.values())
         for image_id, path in images.items():
             said = captions.by_path.get(path, ())
             yield entry(files, path, said, {"image_id": image_id})
+    for folder, paths in named.items():
+        pass_over_rest(tree, folder, paths)
 
 
 def _read(tree: Tree, path: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from featurescape_jobs.datasets.captions import (
     entry,
     first_folder,
     join,
+    pass_over_rest,
     picture_path,
     read_csv,
     read_text,
@@ -130,6 +131,7 @@ def _entries(tree: Tree, spec: DatasetSpec) -> Iterator[Entry]:
         names = _split(tree, _list_of(files, path, spec.split), captions, pictures)
         wanted = {one: said for one, said in wanted.items() if one in names}
     check_there(files, wanted, Place(path))
+    pass_over_rest(tree, pictures, captions.by_path)
     for one, said in wanted.items():
         yield entry(files, one, said)
 
