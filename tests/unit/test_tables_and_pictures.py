@@ -37,6 +37,10 @@ def summary(listing: Listing) -> str:
     return listing.passed_over.record().summary()
 
 
+def reasons(listing: Listing) -> dict[str, list[str]]:
+    return {each.reason: each.names for each in listing.passed_over.record().reasons}
+
+
 def table_of(path: Path, **columns: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
@@ -153,7 +157,9 @@ def test_images_that_are_paths_are_read_below_the_root(tmp_path: Path, form: str
     table_of(root / "a.parquet", image=pa.array(images, kind))
     listing, entries = listed(root)
     assert len(entries) == 6
-    assert listing.passed_over.files == 0
+    assert reasons(listing) == {
+        "a picture that no row of the Parquet files names": ["beside/in/1.png"]
+    }
     reader = IMAGES.open_reader(spec_of(root).placed(str(root), (str(root),)))
     assert int(reader.read(entries[0].locator).flat[0]) == 5
     codes = []
@@ -171,6 +177,19 @@ def test_a_path_is_also_looked_for_beside_its_file(tmp_path: Path) -> None:
     assert reds(tmp_path, entries) == [4]
 
 
+def test_a_path_from_the_top_is_read_where_it_lies_below_the_root(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write(root, {"in/0.png": png(5)})
+    names = [f"{root}/in/0.png", f"{root}/../data/in/0.png", f"{tmp_path}/data2/in/0.png"]
+    table_of(root / "a.parquet", image=names)
+    listing, entries = listed(root)
+    assert listing.passed_over.files == 0
+    assert reds(root, entries[:1]) == [5]
+    for entry in entries[1:]:
+        with pytest.raises(RowError, match="leads outside"):
+            reds(root, [entry])
+
+
 def test_an_image_column_may_hold_the_bytes_themselves(tmp_path: Path) -> None:
     table_of(tmp_path / "a.parquet", image=[png(1), png(2)])
     _, entries = listed(tmp_path)
@@ -179,12 +198,15 @@ def test_an_image_column_may_hold_the_bytes_themselves(tmp_path: Path) -> None:
 
 def test_pictures_beside_parquet_that_has_its_own_are_counted(tmp_path: Path) -> None:
     table_of(tmp_path / "a.parquet", image=pa.array([png(1)]))
-    write(tmp_path, {"b.png": png(2)})
+    own = {"bytes": png(3), "path": "c.png"}
+    table_of(tmp_path / "d.parquet", image=[own])
+    write(tmp_path, {"b.png": png(2), "c.png": png(3), "sub/e.parquet": b"PAR1"})
     listing, entries = listed(tmp_path)
-    assert len(entries) == 1
-    assert summary(listing) == (
-        "1 file passed over: 1 picture beside Parquet files that have their own"
-    )
+    assert len(entries) == 2
+    assert reasons(listing) == {
+        "a .parquet file": ["sub/e.parquet"],
+        "a picture that no row of the Parquet files names": ["b.png"],
+    }
 
 
 @pytest.mark.parametrize("second", [pa.array(["1", "2"]), pa.array([1, 2], pa.int8())])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 from featurescape_jobs.datasets.base import (
     DatasetCard,
@@ -35,7 +36,7 @@ CARD = DatasetCard(
     needs_root=True,
     root_hint="a folder of pictures, a .parquet file or a folder of them; or s3://bucket/prefix",
 )
-_BESIDE_PARQUET = "a picture beside Parquet files that have their own"
+_BESIDE_PARQUET = "a picture that no row of the Parquet files names"
 
 
 def _entries(tree: Tree, classes: list[str]) -> Iterator[Entry]:
@@ -57,13 +58,16 @@ def _entries(tree: Tree, classes: list[str]) -> Iterator[Entry]:
     beside.end()
 
 
-def _with_others(listing: Listing, tree: Tree, names_files: bool) -> Listing:
+def _with_others(parquet: ParquetImages, tree: Tree) -> Listing:
     """The listing of Parquet files, which counts what lies beside them when its entries have ended."""
+    listing = parquet.freeze()
 
     def entries() -> Iterator[Entry]:
         yield from listing.entries
+        named = cache(parquet.named)  # asked for where there is a picture
         for seen in survey(tree):
-            if not seen.path.lower().endswith(".parquet") and not (names_files and not seen.reason):
+            is_example = seen.reason is None and seen.path in named()
+            if not is_example and seen.path not in parquet.files:
                 tree.passed_over.add(seen.reason or _BESIDE_PARQUET, seen.path)
 
     return replace(listing, entries=entries())
@@ -103,7 +107,7 @@ class Images:
         tree = open_tree(CARD, spec)
         parquet = _parquet(tree, spec)
         if parquet is not None:
-            return _with_others(parquet.freeze(), tree, parquet.names_files())
+            return _with_others(parquet, tree)
         classes: list[str] = []
         return Listing(_entries(tree, classes), classes, tree, tree.passed_over)
 

@@ -3,7 +3,7 @@
 Where a row has no bytes, its path is read below the root; so is that of a plain column of texts.
 
 Labels may be text, integers, booleans or finite numbers; NaN is no label. Holds one row group of the
-image column.
+image column; where pictures lie beside the Parquet, 8 bytes for each row while it is listed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -63,7 +64,7 @@ class ParquetImages:
 
     def __init__(self, tree: Tree, files: tuple[str, ...], spec: DatasetSpec) -> None:
         self._tree = tree
-        self._files = files
+        self.files = files
         self._spec = spec
         self._row_group = lru_cache(maxsize=1)(self._read_row_group)
         self._pictures = PictureReader(tree)
@@ -73,16 +74,29 @@ class ParquetImages:
     def has_images(self) -> bool:
         """Whether one of the first files has the column; else they may say more of pictures beside them."""
         column = self._spec.image_column
-        return any(column in self._open(p).schema_arrow.names for p in self._files[:_LOOKED_AT])
+        return any(column in self._open(p).schema_arrow.names for p in self.files[:_LOOKED_AT])
 
-    def names_files(self) -> bool:
-        """Whether rows may be files beside the Parquet, by their path."""
-        kind = self._open(self._files[0]).schema_arrow.field(self._spec.image_column).type
-        return not _is_binary(kind) and (not pa.types.is_struct(kind) or "path" in _fields(kind))
+    def named(self) -> NamedFiles:
+        """The files that the rows name, by their path."""
+        return NamedFiles(self._names())
+
+    def _names(self) -> Iterator[str]:
+        column = self._spec.image_column
+        for path in self.files:
+            kind = self._open(path).schema_arrow.field(column).type
+            if _is_binary(kind) or (pa.types.is_struct(kind) and "path" not in _fields(kind)):
+                continue
+            asked = f"{column}.path" if pa.types.is_struct(kind) else column
+            with _explained(path, column, "image_column"):
+                for batch in self._open(path).iter_batches(columns=[asked]):
+                    for value in batch.column(0).to_pylist():
+                        name = value.get("path") if isinstance(value, dict) else value
+                        with contextlib.suppress(RowError):  # of its row it will be the error
+                            yield from self._places(path, name) if isinstance(name, str) else ()
 
     def check(self) -> None:
         """Raise `DatasetError` where a file is no Parquet or lacks a column."""
-        for path in self._files:
+        for path in self.files:
             file = self._open(path)
             schema = file.schema_arrow
             self._check_image(path, schema)
@@ -90,7 +104,7 @@ class ParquetImages:
             label = self._spec.label_column
             if label is not None:
                 self._check_label(path, schema, label)
-        if sum(self._open(path).metadata.num_rows for path in self._files) == 0:
+        if sum(self._open(path).metadata.num_rows for path in self.files) == 0:
             raise DatasetError("dataset.root: the Parquet files have no rows", field="dataset.root")
 
     def _check_image(self, path: str, schema: pa.Schema) -> None:
@@ -135,7 +149,7 @@ class ParquetImages:
 
     def freeze(self) -> Listing:
         """The listing; classes are the distinct labels, sorted."""
-        for path in self._files:
+        for path in self.files:
             note(self._tree, path)
         values = self._classes()
         names = self._class_names() if values else []
@@ -147,7 +161,7 @@ class ParquetImages:
 
     def _class_names(self) -> list[str]:
         """What Hugging Face's datasets library says of an integer column: ``ClassLabel``'s names."""
-        metadata = self._open(self._files[0]).schema_arrow.metadata or {}
+        metadata = self._open(self.files[0]).schema_arrow.metadata or {}
         try:
             features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
             names = [str(name) for name in features[self._spec.label_column]["names"]]
@@ -161,7 +175,7 @@ class ParquetImages:
         if column is None:
             return []
         seen: set[object] = set()
-        for path in self._files:
+        for path in self.files:
             with _explained(path, column):
                 for batch in self._open(path).iter_batches(columns=[column]):
                     seen.update(map(_label, pc.unique(batch.column(0)).to_pylist()))
@@ -186,7 +200,7 @@ class ParquetImages:
     def _entries(self, classes: list[object]) -> Iterator[Entry]:
         index = {value: position for position, value in enumerate(classes)}
         column = self._spec.label_column
-        for path in self._files:
+        for path in self.files:
             file = self._open(path)
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
@@ -217,28 +231,41 @@ class ParquetImages:
         name = value.get("path") if isinstance(value, dict) else value
         if not isinstance(name, str) or not name:
             raise RowError("empty_file", "the row has no image bytes and no path")
-        return self._pictures.read_first(_places(path, name))
+        return self._pictures.read_first(self._places(path, name))
+
+    def _places(self, parquet: str, name: str) -> list[str]:
+        """Where a picture that a row names may lie: below the root, or below its file's folder."""
+        below_root = name.removeprefix(f"{(self._spec.root or '').rstrip('/')}/")
+        parts = [part for part in below_root.replace("\\", "/").split("/") if part not in ("", ".")]
+        leads_out = below_root.startswith("/") or ".." in parts or "\0" in name
+        if leads_out or not parts or ":" in parts[0]:
+            raise RowError("refused", f"a path that leads outside: {name[:200]!r}")
+        below, folder = "/".join(parts), parquet.rpartition("/")[0]
+        is_absolute = below_root != name
+        return [below, f"{folder}/{below}"] if folder and not is_absolute else [below]
 
 
-def _places(parquet: str, name: str) -> list[str]:
-    """Where a picture that a row names may lie: below the root, or below its file's folder."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    if name.startswith("/") or ".." in parts or not parts or ":" in parts[0] or "\0" in name:
-        raise RowError("refused", f"a path that leads outside: {name[:200]!r}")
-    below, folder = "/".join(parts), parquet.rpartition("/")[0]
-    return [below, f"{folder}/{below}"] if folder else [below]
+class NamedFiles:
+    """A set of paths, of which 8 bytes each are held."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._hashes = np.unique(np.fromiter(map(hash, paths), np.int64))
+
+    def __contains__(self, path: str) -> bool:
+        place = np.searchsorted(self._hashes, hash(path))
+        return bool(place < len(self._hashes) and self._hashes[place] == hash(path))
 
 
 @contextlib.contextmanager
-def _explained(path: str, column: str) -> Iterator[None]:
+def _explained(path: str, column: str, field: str = "label_column") -> Iterator[None]:
     """What Arrow says of damaged pages or text that is not UTF-8, as a `DatasetError`."""
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(
-            f"dataset.label_column: cannot read {column!r} of {path}: {str(error)[:300]}; "
-            "write the file again, or leave label_column out",
-            field="dataset.label_column",
+            f"dataset.{field}: cannot read {column!r} of {path}: {str(error)[:300]}; "
+            f"write the file again, or leave {field} out",
+            field=f"dataset.{field}",
         ) from None
 
 
