@@ -249,6 +249,36 @@ def test_a_bucket_gives_the_same_meshes(tmp_path: Path, s3_root: str) -> None:
     assert caught.value.code == "not_found"
 
 
+def test_what_is_no_mesh_is_counted_by_what_it_is(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "chair/a.obj": box_obj(),
+            **{f"chair/{name}": data for name, data in BOX.items()},
+            "chair/wood.png": png(halves((255, 0, 0), (0, 0, 255))),
+            "chair/b.stl": "solid b",
+            "chair/page": "<html>",
+            "chair/.hidden.obj": box_obj(),
+            "table/c.obj": box_obj(),
+        },
+    )
+
+    def counted() -> dict[str, list[str]]:
+        listing = MESHES.freeze(spec_of(tmp_path))
+        assert len(list(listing.entries)) in (1, 2)
+        assert listing.source is not None
+        return {one.reason: one.names for one in listing.source.passed_over.record().reasons}
+
+    others = {
+        "a hidden file": ["chair/.hidden.obj"],
+        "a .stl file": ["chair/b.stl"],
+        "an HTML page: download the file itself again": ["chair/page"],
+    }
+    assert counted() == others
+    write(tmp_path, {"catalog.csv": "path\nchair/a.obj\n"})
+    assert counted() == {**others, "a mesh that the catalog does not list": ["table/c.obj"]}
+
+
 # -- what a mesh names -------------------------------------------------------------------------
 
 

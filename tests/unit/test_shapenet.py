@@ -345,6 +345,14 @@ def test_models_without_views_and_other_folders_are_no_examples(tmp_path: Path) 
     (tmp_path / "03001627/empty/rendering").mkdir(parents=True)
     found, classes = freeze(tmp_path, example="model")
     assert (ids(found), classes) == (["03001627/m"], ("chair",))
+    listing = SHAPENET.freeze(DatasetSpec(name="shapenet", root=str(tmp_path), example="model"))
+    assert len(list(listing.entries)) == 1
+    assert listing.source is not None
+    said = {one.reason: one.names for one in listing.source.passed_over.record().reasons}
+    assert said == {
+        "a model without pictures": ["03001627/empty", "03001627/mesh"],
+        "a hidden folder": ["03001627/.hidden"],
+    }
 
 
 # -- the locator of a model --------------------------------------------------------------------

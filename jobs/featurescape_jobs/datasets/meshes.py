@@ -38,6 +38,7 @@ from featurescape_jobs.datasets.mesh_files import Beside, TreeFiles, inside_path
 from featurescape_jobs.datasets.pictures import archive_path, file_locator, locator_path, text
 from featurescape_jobs.datasets.sh3f import ENDING as ARCHIVE
 from featurescape_jobs.datasets.sh3f import Model, Sh3f
+from featurescape_jobs.datasets.survey import COMPANIONS, survey
 from featurescape_jobs.datasets.tree import Tree, open_tree, read_small
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
@@ -62,6 +63,12 @@ _MAX_CATALOG_BYTES = 256 << 20
 _MAX_WORDS = 200
 _MAX_SLUG = 80
 _OPEN_ARCHIVES = 4
+_NOT_LISTED = "a mesh that the catalog does not list"
+_KNOWN = COMPANIONS | {
+    *ENDINGS, ARCHIVE, ".mtl",
+    ".stl", ".fbx", ".dae", ".gltf", ".bin", ".3ds", ".blend", ".usd", ".usdz", ".max", ".step", ".ma",
+}  # fmt: skip
+"""Endings that say enough: such files are not opened when the dataset is listed."""
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 _MEMBER = re.compile(r"(.*\.sh3f)#([0-9]{1,9})", re.IGNORECASE | re.DOTALL)
 _UP_IS_Y = (".glb",)
@@ -99,7 +106,7 @@ class Meshes:
         if any(found.name == CATALOG and not found.is_folder for found in tree.scan()):
             rows = _catalog(tree)
             named = {row.category for row in rows if row.category}
-            return _listing(iter(rows), named, tree)
+            return _listing(_listed(tree, rows), named, tree)
         archives = [path for path, _ in _walk(tree) if _is_archive(path)]
         furniture = {path: Sh3f(tree, archive_path(path)).models() for path in archives}
         named = {model.category for models in furniture.values() for model in models}
@@ -226,6 +233,25 @@ def _found(tree: Tree, furniture: dict[str, list[Model]]) -> Iterator[_Found]:
         else:
             category = text(path.partition("/")[0]) if "/" in path else ""
             yield _Found(file_locator(path), category, text(model))
+    _pass_over(tree, None)
+
+
+def _listed(tree: Tree, rows: list[_Found]) -> Iterator[_Found]:
+    """The rows of a catalog, and then what they leave out is counted."""
+    yield from rows
+    _pass_over(tree, {row.locator for row in rows})
+
+
+def _pass_over(tree: Tree, listed: set[str] | None) -> None:
+    """Count what is neither a mesh, with None whichever, nor a material or picture, which belong to meshes."""
+    for seen in survey(tree, "", _KNOWN):
+        belongs = seen.reason is None or seen.path.lower().endswith(".mtl") or seen.path == CATALOG
+        if seen.is_folder or belongs:
+            continue
+        if not (_is_mesh(seen.path) or _is_archive(seen.path)):
+            tree.passed_over.add(seen.reason or "", seen.path)
+        elif listed is not None and file_locator(seen.path) not in listed:
+            tree.passed_over.add(_NOT_LISTED, seen.path)
 
 
 def _catalog(tree: Tree) -> list[_Found]:

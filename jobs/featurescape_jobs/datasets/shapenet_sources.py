@@ -37,6 +37,7 @@ RENDERING = "rendering"
 """The folder of a model's pictures."""
 Wanted = Callable[[str, str], bool]
 """Whether the model of a category and a name is asked for."""
+NO_VIEWS = "a model without pictures"
 
 
 class Source(Protocol):
@@ -94,7 +95,11 @@ class Folders:
         names = self._folders(join(self._base, category))
         asked = [name for name in names if wanted(text(category), text(name))]
         found = ordered_map(partial(self._model, category), asked, self._tree.threads)
-        return (model for model in found if model is not None and model.views)
+        for name, model in zip(asked, found, strict=True):
+            if model is not None and model.views:
+                yield model
+            else:
+                self._tree.passed_over.add(NO_VIEWS, join(self._base, category, name))
 
     def _model(self, category: str, name: str) -> Model | None:
         folder = join(self._base, category, name)
