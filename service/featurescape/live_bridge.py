@@ -103,7 +103,10 @@ class BridgeProcess:
             if isinstance(error, TimeoutError):
                 self._lost = True
                 self._process.kill()
-            raise BridgeLostError(f"the bridge is gone ({type(error).__name__})") from None
+                raise BridgeLostError("the bridge is gone (TimeoutError)") from None
+            # It ended before this was written: what it said is whole when its answers have ended.
+            await asyncio.wait({self._reading}, timeout=_END_SECONDS)
+            raise BridgeLostError(f"the bridge ended: {self._last_words()}") from None
         return await self._wait(number, future, head["seconds"] + _GRACE_SECONDS)
 
     async def close(self) -> None:

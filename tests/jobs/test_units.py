@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from featurescape_jobs import units
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.errors import AllRowsFailedError, LayerError, SpecError
 from featurescape_jobs.frozen import freeze, read_shard
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside import pictures, scanning
@@ -375,16 +375,14 @@ def test_a_bad_file_is_an_error_row_and_so_is_a_channel_whose_example_is_gone(
     assert [row["example_id"] for row in errors] == [row["example_id"] for row in lost]
 
 
-def test_where_nothing_can_be_read_pages_have_no_examples(tmp_path: Path) -> None:
+def test_where_nothing_can_be_read_the_job_fails_and_says_why(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "a.png").write_bytes(b"no picture")
     dataset = {"name": "images", "root": str(folder)}
     changes: dict[str, Any] = {"channels": (0,), "preferred": ["smooth"], "preferred_steps": 1}
-    outcome, (row,), _ = run(tmp_path / "out", dataset=dataset, execution="auto", **changes)
-    assert (row["top"], row["maximum"]) == ([], None)
-    assert row["preferred"][0]["fraction"] is None
-    assert outcome.error_rows == 1
+    with pytest.raises(AllRowsFailedError, match=r"none of 1 examples .* 1 not_an_image"):
+        run(tmp_path / "out", dataset=dataset, execution="auto", **changes)
 
 
 @pytest.mark.parametrize(
