@@ -24,6 +24,7 @@ _BUCKET_WINDOW_BYTES = 4 << 20
 _LEAP_BYTES = 64 << 10
 _MAX_EXTENDED_BYTES = 1 << 20
 _MAX_NAME_CHARACTERS = 1024
+_MAX_DIGITS = 20
 _FILES = frozenset(b"0\x007")
 _PROBLEMS = {
     ord("1"): "link",
@@ -140,6 +141,7 @@ def members(archive: Archive, start: int = 0, stop: int | None = None) -> Iterat
             if kind != ord("g"):
                 extended = _extend(archive, extended, kind, archive.at(body, size))
         else:
+            body += _map_bytes(archive, header, body)
             member = _member(archive, header, extended, Member("", body, size))
             size, extended = member.size, _Extended()
             if kind in _FILES or kind in _PROBLEMS:
@@ -156,16 +158,14 @@ def _size(archive: Archive, header: bytes, position: int, otherwise: str) -> int
     """The size in a header whose checksum is right; ``otherwise`` is what is wrong with any other."""
     found = sum(header) - sum(header[148:156]) + 8 * ord(" ")
     try:
-        if found != int(header[148:156].strip(b" \0"), 8):
+        if found != _number(header[148:156].strip(b" \0"), 8):
             raise ValueError
         field = header[124:136]
         if field[0] & 0x80:
             if field[0] != 0x80:
                 raise ValueError
             return int.from_bytes(field[1:])
-        size = int(field.strip(b" \0") or b"0", 8)
-        if size < 0:
-            raise ValueError
+        size = _number(field.strip(b" \0") or b"0", 8)
         # Links and the like have no body, whatever they say.
         return 0 if header[156] in b"123456" else size
     except ValueError:
@@ -176,6 +176,25 @@ def _size(archive: Archive, header: bytes, position: int, otherwise: str) -> int
             if packed and position == 0
             else otherwise,
         ) from None
+
+
+def _map_bytes(archive: Archive, header: bytes, position: int) -> int:
+    """Length of the blocks that go on with the map of an old GNU sparse file, in front of its data."""
+    start, goes_on = position, header[156] == ord("S") and header[482] != 0
+    while goes_on:
+        block = archive.at(position, _BLOCK)
+        if len(block) < _BLOCK:
+            raise archive.error(position, _NO_END)
+        goes_on = block[504] != 0
+        position += _BLOCK
+    return position - start
+
+
+def _number(digits: bytes, base: int) -> int:
+    """A number of digits only: no sign, underscore or prefix, which ``int`` takes; raises ``ValueError``."""
+    if not digits.isdigit() or len(digits) > _MAX_DIGITS:
+        raise ValueError
+    return int(digits, base)
 
 
 def _check_extended(archive: Archive, size: int, body: int, end: int) -> None:
@@ -193,24 +212,29 @@ def _extend(archive: Archive, before: _Extended, kind: int, body: bytes) -> _Ext
         return before
     extended = _Extended(before.name, before.size, before.sparse)
     try:
-        while body.strip(b"\0"):
-            length = int(body[: body.index(b" ")])
-            record = body[:length]
-            if not 4 < length <= len(body) or not record.endswith(b"\n"):
-                raise ValueError
-            key, _, value = record[record.index(b" ") + 1 : -1].partition(b"=")
+        for key, value in _records(body):
             if key == b"path":
                 extended.name = _text(value)
             elif key == b"size":
-                extended.size = int(value)
-                if extended.size < 0:
-                    raise ValueError
+                extended.size = _number(value, 10)
             elif key.startswith(b"GNU.sparse"):
                 extended.sparse = True
-            body = body[length:]
     except ValueError:
         raise archive.error(archive.size, "has a damaged extended header") from None
     return extended
+
+
+def _records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of a pax header, in time that grows with its length; raises ``ValueError``."""
+    start, end = 0, len(body.rstrip(b"\0"))
+    while start < end:
+        space = body.index(b" ", start, start + _MAX_DIGITS)
+        stop = start + _number(body[start:space], 10)
+        if not space < stop - 1 < len(body) or body[stop - 1] != ord("\n"):
+            raise ValueError
+        key, _, value = body[space + 1 : stop - 1].partition(b"=")
+        yield key, value
+        start = stop
 
 
 def _member(archive: Archive, header: bytes, extended: _Extended, plain: Member) -> Member:
