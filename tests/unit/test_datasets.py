@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +78,53 @@ def test_mnist_reads_idx_plain_and_gzipped(tmp_path: Path, suffix: str) -> None:
         assert np.array_equal(reader.read(entry.locator), image)
 
 
+def check_mnist(root: Path, images: np.ndarray) -> None:
+    spec = DatasetSpec(name="mnist", root=str(root))
+    listed = entries(spec)
+    assert [entry.label for entry in listed] == [1, 0, 2, 2, 1]
+    reader = DATASETS["mnist"].open_reader(spec)
+    read = [reader.read(entry.locator) for entry in listed]
+    assert np.array_equal(np.stack(read), images)
+
+
 def test_mnist_reads_gzip_under_a_plain_name(tmp_path: Path) -> None:
-    write_mnist(tmp_path, ".gz")
+    images = write_mnist(tmp_path, ".gz")
     for path in tmp_path.glob("*.gz"):
         path.rename(path.with_suffix(""))
-    assert len(entries(DatasetSpec(name="mnist", root=str(tmp_path)))) > 0
+    check_mnist(tmp_path, images)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda name: name.replace("-idx", ".idx"),
+        lambda name: name.replace("t10k", "test"),
+        lambda name: "emnist-letters-" + name.replace("t10k", "test"),
+        lambda name: name.upper().replace(".GZ", ".gz"),
+    ],
+    ids=["dot", "test", "emnist", "upper case"],
+)
+def test_mnist_reads_the_spellings_in_use(
+    tmp_path: Path, spelling: Callable[[str], str], suffix: str
+) -> None:
+    images = write_mnist(tmp_path, suffix)
+    for path in list(tmp_path.iterdir()):
+        path.rename(tmp_path / spelling(path.name))
+    check_mnist(tmp_path, images)
+
+
+def test_mnist_lists_the_collections_where_there_are_several(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    for part in ("letters", "digits"):
+        for path in list(tmp_path.glob("t*")):
+            (tmp_path / f"emnist-{part}-{path.name}").write_bytes(path.read_bytes())
+    for path in list(tmp_path.glob("t*")):
+        path.unlink()
+    with pytest.raises(
+        DatasetError, match=r"collections: emnist-digits-train-images\S+, emnist-letters-train"
+    ):
+        entries(DatasetSpec(name="mnist", root=str(tmp_path)))
 
 
 def test_mnist_ids_are_the_same_in_every_split(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ described there: magic number, sizes as big-endian int32, then the bytes. Holds 
 from __future__ import annotations
 
 import gzip
+import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -54,19 +56,32 @@ FASHION_CLASSES = (
 
 
 def _find(root: Path, split: str, what: str) -> Path:
-    """The IDX file of images or labels of a split; both spellings of the name are in use."""
+    """The IDX file of images or labels of a split, by its plain name or by the one that ends as it does.
+
+    EMNIST's six parts are told by what stands before (``emnist-letters-train-images-idx3-ubyte``); raises
+    `DatasetError` where there is no such file, or there are those of several collections.
+    """
     rank = {"images": "idx3", "labels": "idx1"}[what]
-    names = [
-        f"{prefix}-{what}{separator}{rank}-ubyte{suffix}"
-        for prefix in _PREFIXES[split]
-        for separator in "-."
-        for suffix in ("", ".gz")
-    ]
-    for name in names:
-        if (root / name).is_file():
-            return root / name
+    prefixes = "|".join(_PREFIXES[split])
+    wanted = re.compile(
+        rf"(?:(.+)[-_.])?(?:{prefixes})[-_.]{what}[-_.]{rank}[-_.]ubyte(?:\.gz)?", re.I
+    )
+    found: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(root) if root.is_dir() else []):  # noqa: PTH208
+        match = wanted.fullmatch(name)
+        if match and not name.startswith(".") and (root / name).is_file():
+            found.setdefault(match[1] or "", []).append(name)
+    if len(found) > 1:
+        raise DatasetError(
+            f"dataset.root: {root} has several collections: {', '.join(n[0] for n in found.values())[:400]}; "
+            "give each a folder of its own",
+            field="dataset.root",
+        )
+    for names in found.values():
+        return root / names[0]  # of one spelling the unpacked one, which is mapped
     raise DatasetError(
-        f"dataset.root: {root} has no {names[0]}(.gz); mnist needs the {what} of {split!r}",
+        f"dataset.root: {root} has no {_PREFIXES[split][0]}-{what}-{rank}-ubyte(.gz); mnist needs the {what} "
+        f"of {split!r}",
         field="dataset.root",
     )
 
