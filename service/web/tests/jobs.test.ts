@@ -3,7 +3,7 @@ import { apiError } from "../src/api/client";
 import type { Job, Progress } from "../src/api/types";
 import { EtaTracker, fraction } from "../src/jobs/eta";
 import { anyActive, chainStatus, groupChains } from "../src/jobs/group";
-import { figures, specRows } from "../src/jobs/detail-parts";
+import { figures, passedOverRows, specRows } from "../src/jobs/detail-parts";
 
 function job(id: string, change: Partial<Job> = {}): Job {
   return {
@@ -119,6 +119,17 @@ describe("a job's page", () => {
     expect(figures({ map: { examples: 3 }, quality: { final_kl: 0.77 }, names: [1], dimensions: 64 })).toEqual([
       ["final KL", 0.77],
       ["dimensions", 64],
+    ]);
+  });
+});
+
+describe("files that are no examples", () => {
+  it("are said by kind, with the first names and what can be done", () => {
+    const heic = { reason: "a HEIC picture: convert it to JPEG or PNG", count: 2, names: ["a.heic", "b.heic"] };
+    const text = { reason: "a .txt file", count: 6000, names: ["0.txt", "1.txt"] };
+    expect(passedOverRows({ files: 6002, reasons: [text, heic] })).toEqual([
+      [".txt file", "6,000: 0.txt, 1.txt, …", ""],
+      ["HEIC picture", "2: a.heic, b.heic", "convert it to JPEG or PNG"],
     ]);
   });
 });

@@ -96,6 +96,13 @@ export interface MapInfo {
   step_unit?: "row" | "view" | "word" | null;
 }
 
+/** Files of the dataset that are no examples. */
+export interface PassedOverFiles {
+  files: number;
+  /** `a HEIC picture: what can be done`, how many, and the paths of the first ones. */
+  reasons: { reason: string; count: number; names: string[] }[];
+}
+
 export interface Manifest {
   job_id: string;
   job: string;
@@ -108,6 +115,7 @@ export interface Manifest {
   files: ArtifactRef[];
   rows: number;
   error_rows: number;
+  passed_over: PassedOverFiles;
   timings_seconds: Record<string, number>;
   details: Record<string, unknown>;
 }

@@ -9,7 +9,7 @@ import { fill, h, setText } from "../lib/dom";
 import { elapsedSeconds, formatAgo, formatDuration, joined, plural } from "../lib/format";
 import { icon } from "../lib/icons";
 import { describeJob } from "./describe";
-import { filesBlock, inputsBlock, qualityBlock, specBlock, timingsBlock } from "./detail-parts";
+import { filesBlock, inputsBlock, passedOverBlock, qualityBlock, specBlock, timingsBlock } from "./detail-parts";
 import { pageHead, ProgressBar, reasonLine, reuseLine, StatusChip } from "./parts";
 import { poll } from "./poll";
 
@@ -95,7 +95,7 @@ class JobView {
   }
 
   showManifest(manifest: Manifest): void {
-    fill(this.result, qualityBlock(manifest), timingsBlock(manifest), filesBlock(manifest));
+    fill(this.result, passedOverBlock(manifest), qualityBlock(manifest), timingsBlock(manifest), filesBlock(manifest));
   }
 
   showOffline(message: string): void {

@@ -1,7 +1,7 @@
 /** The parts of a job's page: spec, inputs, timings, quality figures, files. */
 
 import { fileUrl } from "../api/client";
-import type { Job, Manifest } from "../api/types";
+import type { Job, Manifest, PassedOverFiles } from "../api/types";
 import { h } from "../lib/dom";
 import { formatBytes, formatCount, formatDuration, formatFigure, humanize } from "../lib/format";
 import { icon } from "../lib/icons";
@@ -69,6 +69,23 @@ export function qualityBlock(manifest: Manifest): HTMLElement | null {
   if (found.length === 0) return null;
   const cards = found.map(([name, value]) => h("div", { class: "figure-card" }, h("dd", {}, formatFigure(value)), h("dt", {}, name)));
   return section("Figures", h("dl", { class: "figures" }, ...cards));
+}
+
+/** Kind of file, how many with the first names, and what can be done; the commonest first. */
+export function passedOverRows({ reasons }: PassedOverFiles): [string, string, string][] {
+  return reasons.map(({ reason, count, names }) => {
+    const [kind, ...hint] = reason.split(": ");
+    const more = count > names.length ? ", …" : "";
+    return [kind!.replace(/^an? /, ""), `${formatCount(count)}: ${names.join(", ")}${more}`, hint.join(": ")];
+  });
+}
+
+export function passedOverBlock(manifest: Manifest): HTMLElement | null {
+  if (manifest.passed_over.files === 0) return null;
+  const rows = passedOverRows(manifest.passed_over).map(([kind, found, hint]) =>
+    h("div", {}, h("dt", {}, kind), h("dd", {}, found, hint ? h("span", { class: "faint" }, ` – ${hint}`) : null)),
+  );
+  return section("Passed over", h("dl", { class: "table", testid: "passed-over" }, ...rows));
 }
 
 const SHOWN_FILES = 200;
