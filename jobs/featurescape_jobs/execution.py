@@ -102,7 +102,8 @@ class Choice:
             }
             for row in self.measured
         ]
-        return {"mode": self.mode, "measured": rows, "sample": self.sample}
+        sample = {"sample": self.sample} if self.measured else {}
+        return {"mode": self.mode, "measured": rows, **sample}
 
 
 def build(target: Target, mode: Mode) -> Runner:
