@@ -26,8 +26,9 @@ from featurescape_jobs import artifacts, tables
 from featurescape_jobs.activation_atlas import schema as atlas
 from featurescape_jobs.captioning.schema import CAPTIONS
 from featurescape_jobs.color_layers import COLOR_LAYERS
-from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets import DATASETS, passed_over, survey
 from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
+from featurescape_jobs.images import decode, signatures
 from featurescape_jobs.inside import schemas as inside
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
@@ -327,6 +328,31 @@ def _commands(_: str) -> str:
     return _table(("command", "what it does", "options"), rows())
 
 
+def _kinds(_: str) -> str:
+    by_remedy: dict[str, list[str]] = {}
+    for kind in signatures.kinds():
+        if kind.format is None:
+            by_remedy.setdefault(kind.remedy, []).append(kind.name)
+    rows = ((", ".join(names), remedy) for remedy, names in sorted(by_remedy.items(), reverse=True))
+    return _table(("kind", "what can be done"), rows)
+
+
+def _names(_: str) -> str:
+    rows = (
+        (passed_over.SYSTEM_FOLDER, passed_over.SYSTEM_FOLDERS),
+        (passed_over.SYSTEM_FILE, passed_over.SYSTEM_FILES | {"._*"}),
+        ("a file that is not opened, as `a .txt file`", survey.COMPANIONS),
+    )
+    return _table(
+        ("counted as", "names, in upper or lower case"),
+        ((reason, ", ".join(f"`{name}`" for name in sorted(names))) for reason, names in rows),
+    )
+
+
+def _suffixes(_: str) -> str:
+    return ", ".join(f"`{suffix}`" for suffix in sorted(decode.SUFFIXES))
+
+
 def _first_line(text: str | None) -> str:
     return " ".join((text or "").strip().split("\n\n")[0].split()).replace("``", "`")
 
@@ -345,6 +371,9 @@ _TABLES: dict[str, Callable[[str], str]] = {
     "color_names": _color_names,
     "routes": _routes,
     "commands": _commands,
+    "kinds": _kinds,
+    "names": _names,
+    "suffixes": _suffixes,
 }
 
 

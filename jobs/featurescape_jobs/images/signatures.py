@@ -223,6 +223,14 @@ def identify(head: bytes, suffix: str = "") -> Signature | None:
     return _structured(head) or _text(head) or _without_signature(head, suffix)
 
 
+def kinds() -> list[Signature]:
+    """Every kind that `identify` knows, by name."""
+    found = {value for value in globals().values() if isinstance(value, Signature)}
+    found |= {signature for _, signature in _AT_START} | {signature for *_, signature in _AT}
+    found |= {*_RIFF.values()} | {signature for _, signature in _BRANDS}
+    return sorted(found, key=lambda kind: kind.short.lower())
+
+
 def is_readable_head(head: bytes, suffix: str = "") -> bool:
     """Whether ``head`` starts a picture of a format that is read."""
     signature = identify(head, suffix)
