@@ -305,6 +305,21 @@ def test_annotations_that_say_too_little_or_two_things_are_named(
     assert said in caught.value.message
 
 
+def test_what_lies_beside_the_synsets_is_counted(tmp_path: Path) -> None:
+    beside = {"train/cat/a.jpg": jpeg(1), "train/b.jpg": jpeg(2), "extra/c.jpg": jpeg(3)}
+    one = f"train/{WNIDS[0]}"
+    both = {f"{one}/d.JPEG": jpeg(4), f"{one}.tar": b"", "words.txt": b"n1\tx\n", "e.jpg": jpeg(5)}
+    root = str(write(tmp_path, {**beside, **both, "test/f.JPEG": jpeg(6)}))
+    listing = IMAGENET.freeze(DatasetSpec(name="imagenet", root=root, split="train"))
+    assert [entry.example_id for entry in listing.entries] == [f"{one}/d"]
+    assert {each.reason: each.names for each in listing.passed_over.record().reasons} == {
+        "a folder outside the synsets": ["extra", "train/cat"],
+        "a picture outside the synsets": ["e.jpg", "train/b.jpg"],
+        "a folder without ground truth": ["test"],
+        "a .tar file": [f"{one}.tar"],
+    }
+
+
 def test_pictures_without_a_suffix_are_told_apart(tmp_path: Path) -> None:
     root = str(
         write(tmp_path, {f"train/{WNIDS[0]}/{name}": jpeg(1) for name in ("a1", "a2", "b.c")})

@@ -52,6 +52,9 @@ _IMAGES = "images"
 """Where Tiny ImageNet has the pictures of a folder."""
 _UNLABELED = ("test", "ILSVRC2012_img_test")
 _NO_TRUTH = "a folder without ground truth"
+_NO_SYNSET = "a folder outside the synsets"
+_OUTSIDE = "a picture outside the synsets"
+_DEVKIT = ("data", "devkit", "ILSVRC2012_devkit_t12")
 _SYNSET = re.compile(r"^(n\d{8})(\.tar)?$")
 
 
@@ -117,9 +120,7 @@ def _find_layout(tree: Tree, spec: DatasetSpec) -> tuple[Layout, Ground]:
         )
         if layout.train or layout.val or layout.flat_val:
             break
-    for found in inside.values():
-        if found.is_folder and found.name in _UNLABELED:
-            tree.passed_over.add(_NO_TRUTH, _join(base, found.name))
+    _pass_over_rest(tree, base, inside, layout)
     if layout.val:
         layout = replace(layout, flat_val=None)
     asked = _asked(layout, spec.split)
@@ -213,6 +214,33 @@ def _flat_val(tree: Tree, base: str, inside: dict[str, Found]) -> Part | None:
         elif f"{name}.tar" in inside and not inside[f"{name}.tar"].is_folder:
             return Part(f"{path}.tar", False)
     return None
+
+
+def _pass_over_rest(tree: Tree, base: str, inside: dict[str, Found], layout: Layout) -> None:
+    """Count folders, pictures and archives beside the synsets, at the top and in the folders of the splits."""
+    used = {part.path for part in (*layout.train.values(), *layout.val.values())}
+    used |= {layout.flat_val.path} if layout.flat_val else set()
+    places = {name for names in _PLACES.values() for name in names if name in inside}
+    places = {name for name in places if inside[name].is_folder and not inside[name].refused}
+    for name in ("", *sorted(places)):
+        folder = _join(base, name) if name else base
+        if name and folder in used:
+            continue
+        for found in tree.scan(folder) if name else inside.values():
+            path = _join(folder, found.name)
+            if path in used or found.refused or (not name and found.name in {*places, *_DEVKIT}):
+                continue
+            if reason := _reason(found):
+                tree.passed_over.add(reason, path)
+
+
+def _reason(found: Found) -> str | None:
+    """Why it is no part; None for files of words and ground truth."""
+    if found.is_folder:
+        return _NO_TRUTH if found.name in _UNLABELED else _NO_SYNSET
+    if is_picture(found.name):
+        return _OUTSIDE
+    return "a .tar file" if found.name.lower().endswith(".tar") else None
 
 
 def _has_pictures(tree: Tree, folder: str) -> bool:
