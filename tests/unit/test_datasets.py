@@ -87,6 +87,25 @@ def check_mnist(root: Path, images: np.ndarray) -> None:
     assert np.array_equal(np.stack(read), images)
 
 
+def test_mnist_does_not_follow_links_out_of_the_allowed_roots(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    (tmp_path / "disk2").mkdir()
+    images = write_mnist(tmp_path / "disk2")
+    for path in (tmp_path / "disk2").iterdir():
+        (root / path.name).symlink_to(path)
+    spec = DatasetSpec(name="mnist", root=str(root), split="train")
+    both = spec.placed(str(root), (str(root), str(tmp_path / "disk2")))
+    assert DATASETS["mnist"].open_reader(both).read("train-00000").tolist() == images[0].tolist()
+    alone = spec.placed(str(root), (str(root),))
+    for read in (
+        lambda: DATASETS["mnist"].freeze(alone),
+        lambda: DATASETS["mnist"].open_reader(alone).read("train-00000"),
+    ):
+        with pytest.raises(DatasetError, match="a link outside the allowed roots"):
+            read()
+
+
 def test_mnist_reads_gzip_under_a_plain_name(tmp_path: Path) -> None:
     images = write_mnist(tmp_path, ".gz")
     for path in tmp_path.glob("*.gz"):

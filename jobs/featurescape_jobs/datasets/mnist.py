@@ -25,6 +25,7 @@ from featurescape_jobs.datasets.base import (
     check_split,
     local_root,
 )
+from featurescape_jobs.datasets.links import OUTSIDE, Links
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
@@ -86,6 +87,17 @@ def _find(root: Path, split: str, what: str) -> Path:
     )
 
 
+def _file(spec: DatasetSpec, split: str, what: str) -> Path:
+    """The IDX file of a split; raises `DatasetError` where there is none that may be read."""
+    root = local_root(CARD, spec)
+    path = _find(root, split, what)
+    if Links(str(root), spec.allowed_roots).leads_outside(str(path)):
+        raise DatasetError(
+            f"dataset.root: {path} is {OUTSIDE}; copy the file there", field="dataset.root"
+        )
+    return path
+
+
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """The array of an IDX file of bytes; raises `DatasetError` where it is none, or cut off."""
     try:
@@ -121,15 +133,15 @@ def _splits(spec: DatasetSpec) -> tuple[str, ...]:
 
 class _Reader:
     def __init__(self, spec: DatasetSpec) -> None:
-        self._root = local_root(CARD, spec)
+        self._spec = spec
 
     @cached_property
     def _train(self) -> NDArray[np.uint8]:
-        return read_idx(_find(self._root, "train", "images"))
+        return read_idx(_file(self._spec, "train", "images"))
 
     @cached_property
     def _test(self) -> NDArray[np.uint8]:
-        return read_idx(_find(self._root, "test", "images"))
+        return read_idx(_file(self._spec, "test", "images"))
 
     def read(self, locator: str) -> Picture:
         split, _, row = locator.partition("-")
@@ -154,24 +166,23 @@ class Mnist:
 
     def check(self, spec: DatasetSpec) -> None:
         check_split(CARD, spec)
-        root = local_root(CARD, spec)
         for split in _splits(spec):
-            _find(root, split, "images")
-            _find(root, split, "labels")
+            _file(spec, split, "images")
+            _file(spec, split, "labels")
 
     def freeze(self, spec: DatasetSpec) -> Listing:
         self.check(spec)
         root = local_root(CARD, spec)
-        labels = {split: self._labels(root, split) for split in _splits(spec)}
+        labels = {split: self._labels(spec, split) for split in _splits(spec)}
         n_classes = 1 + max(int(values.max()) for values in labels.values())
         fashion = "fashion" in root.name.lower() and n_classes == len(FASHION_CLASSES)
         classes = FASHION_CLASSES if fashion else tuple(str(k) for k in range(n_classes))
         return Listing(_entries(labels), classes=classes)
 
     @staticmethod
-    def _labels(root: Path, split: str) -> NDArray[np.uint8]:
-        labels = read_idx(_find(root, split, "labels"))
-        images = read_idx(_find(root, split, "images"))
+    def _labels(spec: DatasetSpec, split: str) -> NDArray[np.uint8]:
+        labels = read_idx(_file(spec, split, "labels"))
+        images = read_idx(_file(spec, split, "images"))
         if images.ndim != 3 or labels.ndim != 1 or len(labels) != len(images):
             raise DatasetError(
                 f"dataset.root: {split} has images of shape {images.shape} and labels of shape "
