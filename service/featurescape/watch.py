@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
+from featurescape.time_left import TimeLeft, in_words
 from featurescape_jobs.artifacts import PassedOverFiles
 from featurescape_jobs.artifacts import Progress as JobProgress
 from featurescape_jobs.errors import (
@@ -124,6 +125,7 @@ class _Display:
         self._live = console.is_terminal or console.is_jupyter
         self._started: dict[str, float] = {}
         self._ended: set[str] = set()
+        self._left = {job.id: TimeLeft() for job in jobs}
         self._bars = Progress(
             SpinnerColumn(finished_text=" "),
             TextColumn("{task.fields[name]:<10}", style="bold", markup=False),
@@ -162,11 +164,13 @@ class _Display:
         counted = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
         errors = f" · {progress.errors:,} errors" if progress.errors else ""
         message = f" · {progress.message}" if progress.message else ""
+        seconds = self._left[job.id].seconds(progress)
+        left = "" if seconds is None else f" · {in_words(seconds)}"
         self._bars.update(
             self._tasks[job.id],
             completed=progress.done,
             total=progress.total or None,
-            description=printable(f"{progress.stage}{counted}{errors}{message}")[:120],
+            description=printable(f"{progress.stage}{counted}{left}{errors}{message}")[:120],
         )
 
     def _finish(self, job: Watched) -> None:
