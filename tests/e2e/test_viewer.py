@@ -69,6 +69,18 @@ def test_layers_are_chosen_by_hand(page: Page, digits_map: Map) -> None:
     assert all(np.abs(a - b).mean() > 0.5 for a, b in itertools.pairwise(seen))
 
 
+def test_a_map_that_is_small_enough_to_look_at_opens_with_its_pictures(
+    page: Page, digits_map: Map
+) -> None:
+    open_map(page, digits_map)
+    expect(page.get_by_test_id("layer-thumbnails")).to_have_attribute("aria-checked", "true")
+    opened = picture_of(page)
+    open_map(page, digits_map, "?layer=thumbnails")
+    assert np.abs(picture_of(page) - opened).mean() < 1
+    page.get_by_test_id("layer-density").click()
+    expect(page).to_have_url(re.compile("layer=density"))
+
+
 def test_a_click_on_a_single_picture_opens_it(page: Page, digits_map: Map, client: Client) -> None:
     row = 1234
     example = digits_map.example(row)

@@ -3,7 +3,7 @@ import { apiError } from "../src/api/client";
 import type { Job, Progress } from "../src/api/types";
 import { EtaTracker, fraction } from "../src/jobs/eta";
 import { anyActive, chainStatus, groupChains } from "../src/jobs/group";
-import { figures, passedOverRows, specRows } from "../src/jobs/detail-parts";
+import { figures, layoutNote, passedOverRows, specRows } from "../src/jobs/detail-parts";
 
 function job(id: string, change: Partial<Job> = {}): Job {
   return {
@@ -131,6 +131,17 @@ describe("files that are no examples", () => {
       [".txt file", "6,000: 0.txt, 1.txt, …", ""],
       ["HEIC picture", "2: a.heic, b.heic", "convert it to JPEG or PNG"],
     ]);
+  });
+});
+
+describe("how an embedding was laid out", () => {
+  it("is said where it was not by t-SNE", () => {
+    const note = (rows: number, method?: string) => layoutNote({ rows, details: { method } });
+    expect(note(7, "PCA")).toBe("Laid out by PCA, as 7 examples are too few for t-SNE.");
+    expect(note(1, "PCA")).toBe("Laid out by PCA, as 1 example is too few for t-SNE.");
+    expect(note(8, "PCA")).toBe("Laid out by PCA, as all examples are equally far from one another.");
+    expect(note(40, "t-SNE")).toBeNull();
+    expect(note(40)).toBeNull();
   });
 });
 

@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { formatMapState, type MapFacts, type MapState, parseMapState } from "../src/map/url-state";
+import { firstLayer, LOOKED_AT_EXAMPLES } from "../src/map/first-layer";
+import type { LayerKind, MapInfo } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
 
 const facts: MapFacts = {
   layers: ["density", "category", "thumbnails"],
+  first: "density",
   classes: [0, 1, 2, 3, 4, 5],
   examples: 1797,
   maxZoom: 7,
@@ -48,6 +51,41 @@ describe("the address bar", () => {
     const search = "?c=NaN,2&z=x&layer=<img>&colormap=constructor&hide=9,-1,a&row=1797";
     expect(parseMapState(search, facts)).toEqual(start);
     expect(parseMapState("?z=99&row=-1&c=0.5", facts)).toEqual({ ...start, zoom: 7 });
+  });
+});
+
+describe("the layer that a map opens in", () => {
+  const map = (kinds: LayerKind[], examples: number, step_unit: MapInfo["step_unit"] = null) => ({
+    layers: kinds.map((kind, at) => ({ name: `${kind}${at}`, legend: { kind } }) as MapInfo["layers"][number]),
+    examples,
+    step_unit,
+  });
+  const drawn: LayerKind[] = ["density", "category", "pictures"];
+
+  it("is that of the pictures where they are few enough to look at", () => {
+    expect(firstLayer(map(drawn, 1))).toBe("pictures2");
+    expect(firstLayer(map(drawn, LOOKED_AT_EXAMPLES))).toBe("pictures2");
+    expect(firstLayer(map(drawn, LOOKED_AT_EXAMPLES + 1))).toBe("density0");
+  });
+
+  it("is the first of an atlas, whose icons are pictures too, however many examples there are", () => {
+    expect(firstLayer(map(["pictures", "pictures", "density"], 100))).toBe("pictures0");
+    expect(firstLayer(map(["pictures", "pictures", "density"], 1e6))).toBe("pictures0");
+  });
+
+  it("is the first where there are no pictures, or each stands for many steps", () => {
+    expect(firstLayer(map(["category", "density"], 100))).toBe("category0");
+    expect(firstLayer(map(drawn, 100, "row"))).toBe("density0");
+    expect(firstLayer(map(drawn, 100, "word"))).toBe("density0");
+    expect(firstLayer(map(drawn, 100, "view"))).toBe("pictures2");
+  });
+
+  it("is left out of the address, and others are written", () => {
+    const opened = { ...facts, first: "thumbnails" };
+    expect(parseMapState("", opened).layer).toBe("thumbnails");
+    expect(formatMapState({ ...start, layer: "thumbnails" }, opened)).toBe("");
+    expect(formatMapState(start, opened)).toBe("?layer=density");
+    expect(parseMapState("?layer=density", opened)).toEqual(start);
   });
 });
 

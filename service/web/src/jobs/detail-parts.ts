@@ -3,7 +3,7 @@
 import { fileUrl } from "../api/client";
 import type { Job, Manifest, PassedOverFiles } from "../api/types";
 import { h } from "../lib/dom";
-import { formatBytes, formatCount, formatDuration, formatFigure, humanize } from "../lib/format";
+import { formatBytes, formatCount, formatDuration, formatFigure, humanize, plural } from "../lib/format";
 import { icon } from "../lib/icons";
 
 function section(title: string, ...content: (Node | null)[]): HTMLElement {
@@ -64,11 +64,22 @@ export function figures(details: Record<string, unknown>): [string, number][] {
   });
 }
 
+/** Fewer examples are too few for t-SNE. */
+const TSNE_EXAMPLES = 8;
+
+/** How an embedding was laid out, where it was not by t-SNE; else null. */
+export function layoutNote({ details, rows }: Pick<Manifest, "details" | "rows">): string | null {
+  if (details["method"] !== "PCA") return null;
+  const why = rows < TSNE_EXAMPLES ? `${plural(rows, "example")} ${rows === 1 ? "is" : "are"} too few for t-SNE` : "all examples are equally far from one another";
+  return `Laid out by PCA, as ${why}.`;
+}
+
 export function qualityBlock(manifest: Manifest): HTMLElement | null {
   const found = figures(manifest.details).slice(0, 24);
   if (found.length === 0) return null;
   const cards = found.map(([name, value]) => h("div", { class: "figure-card" }, h("dd", {}, formatFigure(value)), h("dt", {}, name)));
-  return section("Figures", h("dl", { class: "figures" }, ...cards));
+  const note = layoutNote(manifest);
+  return section("Figures", note ? h("p", { testid: "layout-note" }, note) : null, h("dl", { class: "figures" }, ...cards));
 }
 
 /** Kind of file, how many with the first names, and what can be done; the commonest first. */

@@ -12,6 +12,7 @@ import { openArchive } from "./archive";
 import { Asking } from "./asking";
 import { Cursor } from "./cursor";
 import { Examples } from "./examples";
+import { firstLayer } from "./first-layer";
 import { HelpDialog } from "./help";
 import { HoverCard } from "./hover";
 import { bindKeys } from "./keys";
@@ -76,6 +77,7 @@ export class MapController {
     this.classes = labelClasses(info);
     this.facts = {
       layers: info.layers.map((layer) => layer.name),
+      first: firstLayer(info),
       classes: longestLegend(info).map((each) => each.index),
       examples: info.examples,
       maxZoom: info.max_zoom + OVERZOOM,

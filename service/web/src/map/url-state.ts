@@ -16,6 +16,8 @@ export interface MapState {
 /** What the state is checked against. */
 export interface MapFacts {
   layers: readonly string[];
+  /** The layer that a map opens in. */
+  first: string;
   /** Indices of the legend's classes. */
   classes: readonly number[];
   examples: number;
@@ -51,7 +53,7 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
   return {
     center: inside(center[0]) && inside(center[1]) ? [center[0], center[1]] : null,
     zoom: zoom === null ? null : Math.min(facts.maxZoom, Math.max(-3, zoom)),
-    layer: facts.layers.includes(layer) ? layer : facts.layers[0]!,
+    layer: facts.layers.includes(layer) ? layer : facts.first,
     colormap: isColormap(colormap) ? colormap : DEFAULT_COLORMAP,
     hidden: hiddenFrom(query, facts.classes),
     row: row !== null && row < facts.examples ? row : null,
@@ -68,7 +70,7 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
     const [x, y] = state.center.map((value) => Number(value.toFixed(digits)));
     parts.push(`c=${x},${y}`, `z=${Number(zoom.toFixed(3))}`);
   }
-  if (state.layer !== facts.layers[0]) parts.push(`layer=${encodeURIComponent(state.layer)}`);
+  if (state.layer !== facts.first) parts.push(`layer=${encodeURIComponent(state.layer)}`);
   if (state.colormap !== DEFAULT_COLORMAP) parts.push(`colormap=${state.colormap}`);
   const shown = facts.classes.filter((index) => !state.hidden.has(index));
   const hidden = facts.classes.filter((index) => state.hidden.has(index));
