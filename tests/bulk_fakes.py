@@ -1,6 +1,7 @@
 """Workers for tests of the bulk engine: they square a number, and some rows are deadly."""
 
 import os
+import secrets
 import signal
 import time
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ class SquareSetup:
     hiccup: str | None = None
     """A file; until it is there, the first shard meets an ``OSError`` and makes it."""
 
+    calls: str | None = None
+    """A folder; every call of `process` leaves a file there, named after its rows' locators."""
+    deaths: int = 1000
+    """Calls that a deadly row ends, or one that hangs, where ``calls`` counts them."""
+
     def start(self) -> "SquareWorker":
         if self.broken:
             raise WeightsError("no such weights", field="model.weights")
@@ -47,12 +53,13 @@ class SquareWorker:
         if self.setup.hiccup and not Path(self.setup.hiccup).exists():
             Path(self.setup.hiccup).touch()
             raise OSError("storage does not answer")
+        self._note_call(examples)
         rows, errors, members = [], [], []
         for example in examples.to_pylist():
             locator = example["locator"]
-            if locator in self.setup.deadly:
+            if locator in self.setup.deadly and self._calls_with(locator) <= self.setup.deaths:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if locator in self.setup.hangs:
+            if locator in self.setup.hangs and self._calls_with(locator) <= self.setup.deaths:
                 time.sleep(3600)
             if locator in self.setup.bad:
                 errors.append(error_row(example, "decode_error", "bad"))
@@ -63,3 +70,11 @@ class SquareWorker:
         return Processed(
             pa.Table.from_pylist(kept, schema=SCHEMA), errors, members if self.setup.files else []
         )
+
+    def _note_call(self, examples: pa.Table) -> None:
+        if self.setup.calls:
+            name = "_".join(["", *examples["locator"].to_pylist(), secrets.token_hex(4)])
+            (Path(self.setup.calls) / name).touch()
+
+    def _calls_with(self, locator: str) -> int:
+        return len(list(Path(self.setup.calls).glob(f"*_{locator}_*"))) if self.setup.calls else 0

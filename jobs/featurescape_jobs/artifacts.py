@@ -18,6 +18,7 @@ The base install has this module; it imports neither pyarrow nor numpy.
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -29,6 +30,12 @@ StepUnit = Literal["row", "view", "word"]
 TERMINAL: frozenset[str] = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 MAP_JOBS: frozenset[str] = frozenset({"tiles", "atlas"})
 """Job types whose artifact is a map: ``details["map"]`` is a `MapInfo`."""
+
+
+def known_fields(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
+    """Of a stored record the fields that the dataclass has: a later version may have written more."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in record.items() if name in names}
 
 
 class _Record(BaseModel):

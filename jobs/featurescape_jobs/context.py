@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, PassedOverFiles, Progress, job_dir
 from featurescape_jobs.engine.input_files import check_input_file
-from featurescape_jobs.errors import ArtifactError, InputJobError
+from featurescape_jobs.errors import ArtifactError, InputJobError, is_full
 from featurescape_jobs.storage import Storage, Written
 
 PROGRESS_SECONDS = 1.0
@@ -207,4 +207,9 @@ class RunContext:
         with self._lock:
             self._written_at = time.monotonic()
             body = self._progress.model_dump_json().encode()
-            self.storage.write(self.path("progress.json"), body)
+            try:
+                self.storage.write(self.path("progress.json"), body)
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                self.storage.overwrite(self.path("progress.json"), body)

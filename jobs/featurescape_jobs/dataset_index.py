@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from featurescape_jobs import tables
-from featurescape_jobs.artifacts import PassedOverFiles
+from featurescape_jobs.artifacts import PassedOverFiles, known_fields
 from featurescape_jobs.datasets.base import Dataset, Entry, Listing
 from featurescape_jobs.datasets.passed_over import PassedOver
 from featurescape_jobs.datasets.tree import tree_at
@@ -116,7 +116,7 @@ def _find(storage: Storage, key: str, spec: DatasetSpec) -> Indexed | None:
     if spec.root is None or not storage.exists(f"{FOLDER}/{key}.json"):
         return None
     try:
-        kept = _Kept(**json.loads(storage.read(f"{FOLDER}/{key}.json")))
+        kept = _Kept(**known_fields(_Kept, json.loads(storage.read(f"{FOLDER}/{key}.json"))))
         if kept.code != source_sha256() or not _holds(spec.root, kept.stamps):
             return None
         if storage.sha256(kept.path) != kept.sha256:

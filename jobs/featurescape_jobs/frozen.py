@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from featurescape_jobs.artifacts import PassedOverFiles, job_dir
+from featurescape_jobs.artifacts import PassedOverFiles, job_dir, known_fields
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
@@ -206,7 +206,7 @@ def _read(context: RunContext, placed: DatasetSpec) -> FrozenInput:
     found = json.loads(context.storage.read(context.path(FROZEN)))
     found["classes"] = tuple(found["classes"])
     found["passed_over"] = PassedOverFiles.model_validate(found.get("passed_over", {}))
-    return FrozenInput(**found, dataset=placed)
+    return FrozenInput(**{**known_fields(FrozenInput, found), "dataset": placed})
 
 
 def asked_for(table: pa.Table, spec: DatasetSpec) -> pa.Table:

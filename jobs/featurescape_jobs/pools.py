@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from featurescape_jobs.errors import FeaturescapeError, WorkerLostError
+from featurescape_jobs.errors import FeaturescapeError, WorkerLostError, is_full
 from featurescape_jobs.frozen import Shard
 from featurescape_jobs.shard_worker import Desk, Marker, Processed, ShardRunner, WorkerSetup
 from featurescape_jobs.specs import Resources
@@ -21,6 +21,7 @@ from featurescape_jobs.specs import Resources
 MAX_FAILED_STARTS = 5
 """Workers that may die in a row before they were ready once."""
 _POLL_SECONDS = 1.0
+_LATE = "took too long"
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -31,6 +32,11 @@ class Done:
     marker: Marker
 
 
+Culprit = Literal["worker", "node", "stopped"]
+"""Who ended a worker process: itself (its work, or a signal of unknown origin), the loss of its machine, or an
+order (Ray's shutdown, the end of its owner)."""
+
+
 @dataclass(frozen=True)
 class Lost:
     """A worker process ended, with the shard it was at, if any."""
@@ -38,6 +44,18 @@ class Lost:
     shard: Shard | None
     code: str
     reason: str
+    culprit: Culprit = "worker"
+
+
+@dataclass(frozen=True)
+class StorageFailed:
+    """The storage did not take or give what a shard needed. Its worker lives; the shard is to be done again."""
+
+    shard: Shard
+    error: OSError
+
+
+Outcome = Done | Lost | StorageFailed
 
 
 @dataclass(frozen=True)
@@ -61,11 +79,13 @@ class Pool(Protocol):
         ...
 
     def start(self, shard: Shard, timeout_seconds: float) -> None: ...
-    def wait(self) -> list[Done | Lost]:
+    def wait(self) -> list[Outcome]:
         """What has happened since, waiting for about a second at most."""
         ...
 
-    def run_row(self, shard: Shard, offset: int, timeout_seconds: float) -> Processed | Lost: ...
+    def run_row(
+        self, shard: Shard, offset: int, timeout_seconds: float
+    ) -> Processed | Lost | StorageFailed: ...
 
 
 @contextmanager
@@ -109,11 +129,13 @@ class InlinePool:
     def start(self, shard: Shard, timeout_seconds: float) -> None:
         self._next = shard
 
-    def wait(self) -> list[Done | Lost]:
+    def wait(self) -> list[Outcome]:
         shard, self._next = self._next, None
         return [] if shard is None else [Done(self._runner.run(shard))]
 
-    def run_row(self, shard: Shard, offset: int, timeout_seconds: float) -> Processed | Lost:
+    def run_row(
+        self, shard: Shard, offset: int, timeout_seconds: float
+    ) -> Processed | Lost | StorageFailed:
         return self._runner.run_row(shard, offset)
 
 
@@ -215,7 +237,7 @@ class RayPool:
         slot.deadline = time.monotonic() + timeout_seconds
         slot.call = slot.actor.run.remote(shard)
 
-    def wait(self) -> list[Done | Lost]:
+    def wait(self) -> list[Outcome]:
         calls = {slot.call: slot for slot in self._slots if slot.call is not None}
         if not calls:
             return []
@@ -223,32 +245,44 @@ class RayPool:
         outcomes = [outcome for call in ready if (outcome := self._settle(calls[call])) is not None]
         now = time.monotonic()
         late = [slot for slot in self._slots if slot.shard is not None and now > slot.deadline]
-        return outcomes + [self._replace(slot, "timeout", "took too long") for slot in late]
+        late_ones = [self._replace(slot, Lost(slot.shard, "timeout", _LATE)) for slot in late]
+        return [*outcomes, *late_ones]
 
-    def _settle(self, slot: _Slot) -> Done | Lost | None:
+    def _settle(self, slot: _Slot) -> Outcome | None:
         """The answer of a finished call; None when a worker has just become ready."""
+        answer = self._answer(slot)
+        if isinstance(answer, Lost):
+            return answer
+        self._failed_starts = 0
+        if isinstance(answer, StorageFailed):
+            return answer
+        return Done(answer) if isinstance(answer, Marker) else None
+
+    def _answer(self, slot: _Slot) -> Any:
+        """What a finished call gave; its worker is free again, or replaced where it is `Lost`."""
+        shard = slot.shard
         try:
             answer = self._ray.get(slot.call)
         except self._ray.exceptions.RayTaskError as error:
-            if slot.shard is not None and isinstance(getattr(error, "cause", None), OSError):
-                # Storage or disk failed this once; if it goes on, the driver's own commit says so.
-                return self._replace(slot, "crash", f"the worker failed: {error.cause}")
-            raise _cause(error) from None
+            cause = getattr(error, "cause", None)
+            if shard is None or not isinstance(cause, OSError):
+                raise _cause(error) from None
+            answer = StorageFailed(shard, cause)
         except self._ray.exceptions.RayError as error:
-            return self._replace(
-                slot, _code(error), f"the worker process ended: {_last_line(error)}"
-            )
+            reason = f"the worker process ended: {_last_line(error)}"
+            return self._replace(slot, Lost(shard, _code(error), reason, _culprit(error)))
         slot.is_ready, slot.call, slot.shard = True, None, None
-        self._failed_starts = 0
-        return Done(answer) if isinstance(answer, Marker) else None
+        slot.deadline = float("inf")
+        return answer
 
-    def _replace(self, slot: _Slot, code: str, reason: str) -> Lost:
+    def _replace(self, slot: _Slot, lost: Lost) -> Lost:
         """End the slot's actor and start another in its place."""
-        lost = Lost(slot.shard, code, reason)
-        self._failed_starts += 0 if slot.is_ready else 1
+        is_failed_start = not slot.is_ready and lost.culprit == "worker"
+        self._failed_starts += int(is_failed_start)
         if self._failed_starts > MAX_FAILED_STARTS:
             raise WorkerLostError(
-                f"{self._failed_starts} workers in a row died before they were ready; the last: {reason}"
+                f"{self._failed_starts} workers in a row died before they were ready; the last: "
+                f"{lost.reason}"
             )
         self._ray.kill(slot.actor)
         fresh = self._slot()
@@ -256,7 +290,9 @@ class RayPool:
         slot.deadline = float("inf")
         return lost
 
-    def run_row(self, shard: Shard, offset: int, timeout_seconds: float) -> Processed | Lost:
+    def run_row(
+        self, shard: Shard, offset: int, timeout_seconds: float
+    ) -> Processed | Lost | StorageFailed:
         """One example on one worker, which is replaced if it dies or takes too long."""
         while not (free := [slot for slot in self._slots if slot.call is None]):
             self.wait()
@@ -264,16 +300,9 @@ class RayPool:
         slot.shard, slot.call = shard, slot.actor.run_row.remote(shard, offset)
         done, _ = self._ray.wait([slot.call], timeout=timeout_seconds)
         if not done:
-            return self._replace(slot, "timeout", f"took more than {timeout_seconds:g} s")
-        try:
-            answer: Processed = self._ray.get(slot.call)
-        except self._ray.exceptions.RayTaskError as error:
-            raise _cause(error) from None
-        except self._ray.exceptions.RayError as error:
-            return self._replace(
-                slot, _code(error), f"the worker process ended: {_last_line(error)}"
-            )
-        slot.call, slot.shard = None, None
+            reason = f"took more than {timeout_seconds:g} s"
+            return self._replace(slot, Lost(shard, "timeout", reason))
+        answer: Processed | Lost | StorageFailed = self._answer(slot)
         return answer
 
     def close(self) -> None:
@@ -285,7 +314,7 @@ class RayPool:
 def _cause(error: Any) -> BaseException:
     """The exception that a worker raised; ours as it was, others with their text."""
     cause = getattr(error, "cause", None)
-    if isinstance(cause, FeaturescapeError):
+    if isinstance(cause, FeaturescapeError) or (isinstance(cause, OSError) and is_full(cause)):
         return cause
     return RuntimeError(f"a worker failed: {cause or error}")
 
@@ -294,6 +323,21 @@ def _code(error: BaseException) -> str:
     """Why a worker ended, as far as Ray says."""
     of_memory = "OutOfMemory" in type(error).__name__ or "memory running low" in str(error)
     return "out_of_memory" if of_memory else "crash"
+
+
+_NODE_ERRORS = ("ActorUnavailableError", "LocalRayletDiedError", "NodeDiedError")
+"""A process that ends on a machine that lives is reported as dead, not as unavailable."""
+_ORDERS = ("owner has died", "killed by `ray.kill`", "INTENDED_")
+
+
+def _culprit(error: BaseException) -> Culprit:
+    """Who ended a worker, as far as Ray says."""
+    text = str(error)
+    if type(error).__name__ in _NODE_ERRORS or getattr(error, "preempted", False):
+        return "node"
+    if "node has died" in text:
+        return "node"
+    return "stopped" if any(order in text for order in _ORDERS) else "worker"
 
 
 def _last_line(error: BaseException) -> str:

@@ -1,9 +1,14 @@
 """The bulk engine: a dataset cut into shards, each done exactly once, whatever dies on the way.
 
 A shard is the unit of work, of retry and of commit. The driver hands shards to workers and collects their
-markers; a shard whose worker died is handed out again, and after `MAX_TRIES` deaths its examples are tried
-one by one, so that only the culprit becomes an error row. A new attempt of the job takes over the markers
-of earlier ones.
+markers; a shard whose worker died is handed out again, and after `MAX_DEATHS` deaths its examples are tried
+one by one, so that only the culprit becomes an error row, when it has ended `MAX_DEATHS` workers alone. A new
+attempt of the job takes over the markers and the noted deaths of earlier ones.
+
+What did not come from the work is not booked to it: the loss of a node or of the driver, an order to stop, a
+storage that is full or does not answer. A shard that loses more than `MAX_STRAYS` workers in such a way ends the
+job, and so does a storage that fails as often in a row otherwise than by being full; how often a driver may be
+lost, the service says.
 
 The driver holds markers and error rows, never features or pixels.
 """
@@ -14,15 +19,18 @@ import json
 import logging
 from collections import Counter, deque
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from featurescape_jobs import tables
-from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.artifacts import job_dir, known_fields
 from featurescape_jobs.context import RunContext
-from featurescape_jobs.errors import AllRowsFailedError, ArtifactError
+from featurescape_jobs.engine.deaths import read_deaths, write_death
+from featurescape_jobs.engine.storage_pause import StoragePause
+from featurescape_jobs.errors import AllRowsFailedError, ArtifactError, WorkerLostError
 from featurescape_jobs.frozen import FrozenInput, FrozenRows, Shard, read_shard
-from featurescape_jobs.pools import Done, Lost, Pool, PoolSize, open_pool
+from featurescape_jobs.pools import Done, Lost, Pool, PoolSize, StorageFailed, open_pool
 from featurescape_jobs.shard_worker import (
     Desk,
     Marker,
@@ -34,8 +42,10 @@ from featurescape_jobs.shard_worker import (
 from featurescape_jobs.specs import Resources
 from featurescape_jobs.storage import Written
 
-MAX_TRIES = 2
-"""Deaths with a whole shard; the third and last try is row by row."""
+MAX_DEATHS = 2
+"""Of workers with a whole shard, before its rows are tried one by one; and of workers with one row alone."""
+MAX_STRAYS = 10
+"""Workers that may be lost with one shard by no fault of it."""
 
 _LOOKED_AT = 10_000
 """Error rows among which the first of each code is looked for."""
@@ -100,19 +110,21 @@ class _Engine:
         self.bulk, self.frozen, self.context, self.desk = bulk, frozen, context, desk
         self.shards = {shard.index: shard for shard in frozen.shards()}
         self.markers: dict[int, Marker] = {}
-        self.tries: Counter[int] = Counter()
+        self.deaths: Counter[int] = Counter()
+        """Of workers, by the shard that they were at: those that their work may have caused."""
+        self.strays: Counter[int] = Counter()
+        self.pause = StoragePause(context.storage, context.path(frozen.work), self._report)
 
     def resume(self) -> None:
-        """Take over the shards that earlier attempts committed and the tries they counted."""
+        """Take over the shards that earlier attempts committed and the deaths that they noted."""
         storage, base = self.context.storage, self.context.path(self.frozen.work)
         for path in storage.list_files(f"{base}/markers"):
             marker = _read_marker(self.context, path)
             if marker is not None and self._is_whole(marker):
                 self.markers[marker.shard] = marker
-        for name in storage.list_names(f"{base}/tries"):
-            index = int(name.partition("-")[0])
+        for index in read_deaths(storage, f"{base}/deaths"):
             if index in self.shards and index not in self.markers:
-                self.tries[index] += 1
+                self.deaths[index] += 1
         if self.markers:
             log.info("%d of %d shards were done before", len(self.markers), len(self.shards))
 
@@ -147,34 +159,60 @@ class _Engine:
     def _hand_out(self, pool: Pool, todo: deque[Shard]) -> list[Shard]:
         suspects = []
         while todo or pool.busy:
-            while todo and pool.has_room:
+            while todo and pool.has_room and not self.pause.is_on:
                 shard = todo.popleft()
-                if self.tries[shard.index] >= MAX_TRIES:
+                if self.deaths[shard.index] >= MAX_DEATHS:
                     suspects.append(shard)
                 else:
                     pool.start(shard, self._shard_timeout(shard))
+            if not pool.busy:
+                self.pause.rest()
             for outcome in pool.wait():
-                if isinstance(outcome, Done):
-                    self._done(outcome.marker)
-                else:
-                    self._lost(outcome, todo)
-            self._report(pool.problem)
+                self._take(outcome, todo)
+            self._report(self.pause.message or pool.problem)
         return suspects
 
     def _shard_timeout(self, shard: Shard) -> float:
         generous = self.bulk.row_timeout_seconds * (10 + shard.size / 10)
         return self.bulk.shard_timeout_seconds or generous
 
+    def _take(self, outcome: Done | Lost | StorageFailed, todo: deque[Shard]) -> None:
+        """Note what has happened; a shard that is not done goes back to the queue."""
+        if isinstance(outcome, Done):
+            self._done(outcome.marker)
+            return
+        if outcome.shard is None:
+            return
+        if isinstance(outcome, StorageFailed):
+            self.pause.begin(outcome.error)
+        elif outcome.culprit == "worker":
+            self._note_death(outcome.shard, outcome)
+        else:
+            self._note_stray(outcome.shard, outcome)
+        todo.append(outcome.shard)
+
     def _done(self, marker: Marker) -> None:
         self.markers[marker.shard] = marker
+        self.pause.succeeded()
 
-    def _lost(self, lost: Lost, todo: deque[Shard]) -> None:
-        """A worker is gone. Its shard, if it had one, goes back to the queue."""
-        if lost.shard is None:
-            return
-        self.tries[lost.shard.index] += 1
-        log.warning("shard %d: %s", lost.shard.index, lost.reason)
-        todo.append(lost.shard)
+    def _note_death(self, shard: Shard, lost: Lost) -> None:
+        """In storage too, for later attempts: a driver that dies with its worker cannot say who it was."""
+        self.deaths[shard.index] += 1
+        log.warning("shard %d: %s", shard.index, lost.reason)
+        folder = self.context.path(f"{self.frozen.work}/deaths")
+        self.pause.retrying(
+            lambda: write_death(self.context.storage, folder, shard.index, lost.reason)
+        )
+
+    def _note_stray(self, shard: Shard, lost: Lost) -> None:
+        """No fault of the shard; but one that takes its machine with it cannot go on for ever."""
+        self.strays[shard.index] += 1
+        log.warning("shard %d, %s: %s", shard.index, lost.culprit, lost.reason)
+        if self.strays[shard.index] > MAX_STRAYS:
+            raise WorkerLostError(
+                f"shard {shard.index} has lost {self.strays[shard.index]} workers with their machines or by "
+                f"orders; the last: {lost.reason}"
+            )
 
     def _isolate(self, pool: Pool, shard: Shard) -> None:
         """Each example alone; one that takes its worker with it becomes an error row."""
@@ -182,15 +220,28 @@ class _Engine:
         examples = read_shard(self.context.storage, path, shard)
         pieces: list[Processed] = []
         for offset, example in enumerate(examples.to_pylist()):
-            answer = pool.run_row(shard, offset, self.bulk.row_timeout_seconds)
-            if isinstance(answer, Lost):
-                log.warning("example %s: %s", example["example_id"], answer.reason)
-                row = error_row(example, answer.code, answer.reason)
-                answer = Processed(self.bulk.schema.empty_table(), [row])
-            pieces.append(answer)
+            pieces.append(self._alone(pool, shard, offset, example))
         whole = Processed.joined(pieces)
-        self._done(commit(self.desk, shard, examples, whole))
+        self._done(self.pause.retrying(lambda: commit(self.desk, shard, examples, whole)))
         self._report()
+
+    def _alone(self, pool: Pool, shard: Shard, offset: int, example: dict[str, Any]) -> Processed:
+        """What becomes of one example; an error row when it has ended `MAX_DEATHS` workers alone."""
+        deaths: list[Lost] = []
+        while len(deaths) < MAX_DEATHS:
+            answer = pool.run_row(shard, offset, self.bulk.row_timeout_seconds)
+            if isinstance(answer, Processed):
+                return answer
+            if isinstance(answer, StorageFailed):
+                self.pause.begin(answer.error)
+                self.pause.wait()
+            elif answer.culprit == "worker":
+                log.warning("example %s: %s", example["example_id"], answer.reason)
+                deaths.append(answer)
+            else:
+                self._note_stray(shard, answer)
+        row = error_row(example, deaths[-1].code, deaths[-1].reason)
+        return Processed(self.bulk.schema.empty_table(), [row])
 
     def _report(self, message: str = "") -> None:
         done = sum(self.shards[index].size for index in self.markers)
@@ -226,7 +277,7 @@ class _Engine:
         parts = [self.context.storage.read_table(self.context.path(path)) for path in paths]
         table = pa.concat_tables([tables.ERRORS.empty_table(), *parts])
         kind = self.frozen.errors
-        self.context.add_table(f"data/{kind}.parquet", table, kind)
+        self.pause.retrying(lambda: self.context.add_table(f"data/{kind}.parquet", table, kind))
         return table
 
 
@@ -251,7 +302,7 @@ def _all_failed(errors: pa.Table, passed_over: str) -> AllRowsFailedError:
 def _read_marker(context: RunContext, path: str) -> Marker | None:
     """The marker, or None if it is damaged: its shard is then done again."""
     try:
-        return Marker(**json.loads(context.storage.read(path)))
-    except (ValueError, TypeError):
+        return Marker(**known_fields(Marker, json.loads(context.storage.read(path))))
+    except (ValueError, TypeError, AttributeError):
         log.warning("marker %s is damaged; its shard is done again", path)
         return None

@@ -172,6 +172,17 @@ class Storage:
             stream.close()  # not in a `with`: closing publishes, and a failed write must not
         return Written(path, len(data), hashlib.sha256(data).hexdigest())
 
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Replace what is in a small local file, in its own block: on a full disk there is no room for another.
+
+        Not atomic: a reader may find the old and the new mixed. Raises ``OSError``.
+        """
+        if not self.is_local:
+            raise OSError(errno.ENOTSUP, f"{self.root} has no files that can be overwritten")
+        with Path(self._full(path)).open("r+b") as file:
+            file.write(data)
+            file.truncate()
+
     def write_new(self, path: str, data: bytes) -> Written | None:
         """Like `write`, but None where the file is there already: the first writer wins.
 

@@ -16,7 +16,7 @@ import pytest
 from bulk_fakes import SCHEMA, SquareSetup
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.errors import ArtifactError, DatasetError, WeightsError
-from featurescape_jobs.frozen import EXAMPLES, freeze, freeze_rows
+from featurescape_jobs.frozen import EXAMPLES, FROZEN, freeze, freeze_rows
 from featurescape_jobs.pools import PoolSize, open_pool
 from featurescape_jobs.shard_worker import Desk
 from featurescape_jobs.shards import Bulk, BulkResult, run_shards
@@ -111,6 +111,19 @@ def test_a_later_phase_has_its_own_rows_markers_and_errors(tmp_path: Path) -> No
     assert len(made) == 1
     tries = tmp_path / "jobs/features-0123456789ab/work/channels/tries"
     assert len(list(tries.iterdir())) == 3
+
+
+def test_records_of_a_later_version_are_taken_over(tmp_path: Path) -> None:
+    """Markers and the frozen input with one more field each: nothing is done again."""
+    first = context(tmp_path)
+    squares(first, SquareSetup())
+    folder = first.storage.local_path(first.path("work/markers"))
+    records = [*folder.iterdir(), first.storage.local_path(first.path(FROZEN))]
+    for path in records:
+        path.write_text(json.dumps({**json.loads(path.read_text()), "of_later": {"a": 1}}))
+    second = context(tmp_path, attempt=2)
+    squares(second, SquareSetup(broken=True))
+    assert {f.path for f in second.files} >= {f.path for f in first.files if f.kind == "squares"}
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "marker"])

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 
+from featurescape_jobs.artifacts import known_fields
 from featurescape_jobs.storage import Storage
 
 _KEPT = 2
@@ -134,7 +135,7 @@ def _said(data: bytes) -> dict[str, Any]:
 
 
 def _progress(said: dict[str, Any], tensors: State) -> Progress:
-    history = [EpochRow(**row) for row in said["history"]]
+    history = [EpochRow(**known_fields(EpochRow, row)) for row in said["history"]]
     best, last = (starting_with(prefix, tensors) for prefix in (_BEST, _LAST))
     return Progress(history, int(said["best_epoch"]), best, last)
 

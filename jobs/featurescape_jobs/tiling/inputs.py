@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from featurescape_jobs.artifacts import known_fields
 from featurescape_jobs.color_layers.base import NO_LABEL
 from featurescape_jobs.context import InputArtifact
 from featurescape_jobs.errors import ArtifactError
@@ -182,7 +183,7 @@ def _store_batch(
 def _check_files(features: InputArtifact, name: str) -> LayerColumn:
     """The column of features called ``name``, after all files were found to be as the manifest says."""
     details, refs = features.manifest.details, features.manifest.of_kind("features")
-    columns = [LayerColumn(**fields) for fields in details["layers"]]
+    columns = [LayerColumn(**known_fields(LayerColumn, said)) for said in details["layers"]]
     found = [column for column in columns if column.column == name]
     if not refs or not found:
         raise ArtifactError(f"job {features.manifest.job_id} has no column of features {name!r}")

@@ -1,0 +1,92 @@
+"""Waits of a running job for a storage that is full or does not answer.
+
+While it is full, for as long as it is: nobody else could go on either, and the driver ends when it is stopped or
+another attempt has the job. Other failures are tried again `MAX_FAILURES` times in a row.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from featurescape_jobs.errors import is_full
+from featurescape_jobs.storage import Storage
+
+PAUSE_SECONDS = 5.0
+MAX_FAILURES = 10
+_PROBE_BYTES = 65_536
+FULL = "storage full: the job goes on when there is room"
+Value = TypeVar("Value")
+
+log = logging.getLogger(__name__)
+
+
+class StoragePause:
+    """Whether to wait, and what to say meanwhile.
+
+    Args:
+        storage: that the job writes to.
+        folder: of it, where a file can be written to see whether there is room.
+        show: shows a message for people.
+    """
+
+    def __init__(self, storage: Storage, folder: str, show: Callable[[str], None]) -> None:
+        self._storage, self._probe, self._show = storage, f"{folder}/probe", show
+        self._until = 0.0
+        self._failures = 0
+        self.message = ""
+        """Why nothing is handed out; empty while all is well."""
+
+    def begin(self, error: OSError) -> None:
+        """Pause after a failure; raises it where it is one too many."""
+        if is_full(error):
+            self.message = FULL
+        else:
+            self._failures += 1
+            if self._failures > MAX_FAILURES:
+                raise error
+            self.message = f"the storage failed and is tried again: {str(error)[:200]}"
+        log.warning("%s (%s)", self.message, error)
+        self._until = time.monotonic() + PAUSE_SECONDS
+
+    def succeeded(self) -> None:
+        """Something was committed: failures before it were not in a row with those to come."""
+        self._failures = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether to wait still: until a pause is over and a small file can be written."""
+        if not self.message:
+            return False
+        if time.monotonic() < self._until:
+            return True
+        try:
+            self._storage.write(self._probe, bytes(_PROBE_BYTES))
+            self._storage.delete(self._probe)
+        except OSError as error:
+            self.begin(error)
+            return True
+        self.message = ""
+        return False
+
+    def rest(self) -> None:
+        """Sleep a moment while a pause is on and there is nothing else to wait for."""
+        if self.message:
+            time.sleep(max(0.0, min(1.0, self._until - time.monotonic())))
+
+    def wait(self) -> None:
+        """Return when the pause is over."""
+        while self.is_on:
+            self._show(self.message)
+            self.rest()
+
+    def retrying(self, write: Callable[[], Value]) -> Value:
+        """What ``write`` returns, when the storage takes it."""
+        while True:
+            try:
+                return write()
+            except OSError as error:
+                self.begin(error)
+                self.wait()
