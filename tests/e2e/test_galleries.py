@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from browser_pages import READY, browser, page
 from featurescape.jobstore import JobFilter
+from featurescape_jobs.errors import AllRowsFailedError
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.specs import ModelSpec
 from gallery_builders import DEAD, LENET, Galleries, finish_job, galleries
@@ -341,8 +342,12 @@ def test_a_picture_that_is_too_small_to_dream_says_so(
     expect(page.get_by_test_id("ask-dream")).to_be_visible()
     page.keyboard.press("d")
     expect(page.get_by_test_id("asking-job")).to_contain_text("dreams-")
-    finish_job(galleries.service, page.get_by_test_id("asking-job").inner_text())
-    expect(page.get_by_test_id("asking-problem")).to_contain_text("8 × 8 px", timeout=15_000)
+    job_id = page.get_by_test_id("asking-job").inner_text()
+    with pytest.raises(AllRowsFailedError, match="8 × 8 px") as failed:
+        finish_job(galleries.service, job_id)
+    store = galleries.service.store
+    store.fail(store.get(job_id), failed.value)
+    expect(page.locator("body")).to_contain_text("8 × 8 px", timeout=15_000)
     expect(page.get_by_test_id("ask-dream")).to_be_enabled()
 
 

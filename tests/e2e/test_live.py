@@ -170,7 +170,9 @@ def test_what_is_no_picture_is_said_and_the_next_one_works(
     page.goto(service.url + LENET)
     expect(page.get_by_test_id("live-layer")).to_be_enabled(timeout=START_MS)
     choose(page, b"<svg onload=alert(1)>", "evil.png")
-    expect(page.get_by_test_id("live-picture-problem")).to_contain_text("none of JPEG, PNG")
+    expect(page.get_by_test_id("live-picture-problem")).to_contain_text(
+        "an SVG drawing: render it as PNG"
+    )
     choose(page, photo())
     expect(page.get_by_test_id("live-explanation")).to_be_visible(timeout=START_MS)
     expect(page.get_by_test_id("live-picture-problem")).to_be_hidden()
