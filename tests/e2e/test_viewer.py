@@ -169,6 +169,20 @@ def test_the_jobs_page_shows_progress_move(page: Page, client: Client) -> None:
     )
 
 
+def test_a_map_of_one_picture_is_in_the_middle(page: Page, client: Client) -> None:
+    model = {"name": "lenet", "weights": "random"}
+    view = client.map({"name": "digits", "limit": 1}, model).wait(timeout_seconds=240, show=False)
+    open_map(page, view, "?row=0")
+    expect(page.get_by_test_id("detail-id")).to_contain_text(view.example(0)["example_id"])
+    expect(page.get_by_test_id("neighbours").get_by_role("button")).to_have_count(0)
+    x, y = place_on_screen(page, 0.5, 0.5)
+    page.mouse.move(x, y + 12)
+    expect(page.get_by_test_id("hover-card")).to_be_visible()
+    page.goto(view.jobs[1].url)
+    note = "Laid out by PCA, as 1 example is too few for t-SNE."
+    expect(page.get_by_test_id("layout-note")).to_have_text(note)
+
+
 def test_a_failed_job_shows_why(page: Page, client: Client) -> None:
     job = client.submit(
         {

@@ -79,7 +79,7 @@ export function qualityBlock(manifest: Manifest): HTMLElement | null {
   if (found.length === 0) return null;
   const cards = found.map(([name, value]) => h("div", { class: "figure-card" }, h("dd", {}, formatFigure(value)), h("dt", {}, name)));
   const note = layoutNote(manifest);
-  return section("Figures", note ? h("p", { testid: "layout-note" }, note) : null, h("dl", { class: "figures" }, ...cards));
+  return section("Figures", note ? h("p", { class: "layout-note", testid: "layout-note" }, note) : null, h("dl", { class: "figures" }, ...cards));
 }
 
 /** Kind of file, how many with the first names, and what can be done; the commonest first. */

@@ -157,7 +157,7 @@ export class DetailPanel {
   private neighbors(example: Example): HTMLElement {
     const buttons = example.neighbors.map((neighbor, i) => this.neighbor(neighbor, i));
     const same = example.neighbors.filter((each) => each.label === example.label && each.label !== null).length;
-    const agree = example.label === null ? "" : `${same} of ${example.neighbors.length} alike`;
+    const agree = example.label === null || example.neighbors.length === 0 ? "" : `${same} of ${example.neighbors.length} alike`;
     const list = h("div", { class: "neighbors", testid: "neighbours", role: "group", label: "Nearest neighbors" }, ...buttons);
     list.addEventListener("keydown", (event) => {
       const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
@@ -174,7 +174,7 @@ export class DetailPanel {
       "section",
       { class: "near" },
       h("div", { class: "legend-head" }, h("h3", {}, "Nearest neighbors"), h("span", { class: "faint" }, agree)),
-      buttons.length > 0 ? list : h("p", { class: "faint" }, "None are stored for this map."),
+      buttons.length > 0 ? list : h("p", { class: "faint" }, "There are none, or none are stored for this map."),
     );
   }
 
