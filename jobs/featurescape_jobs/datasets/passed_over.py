@@ -33,7 +33,7 @@ SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"
 _APPLE_DOUBLE = "._"
 
 
-def left_out(name: str, is_folder: bool) -> str | None:
+def exclusion_reason(name: str, is_folder: bool) -> str | None:
     """Why a file or folder is left out by its name alone; None where it is not."""
     lower = name.lower()
     if lower in (SYSTEM_FOLDERS if is_folder else SYSTEM_FILES):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.datasets.passed_over import left_out
+from featurescape_jobs.datasets.passed_over import exclusion_reason
 from featurescape_jobs.datasets.tars import Archive, Member
 
 HELD_GROUPS = 65_536
@@ -63,8 +63,8 @@ def hidden(name: str) -> str | None:
     """Why an entry is left out by its name alone; None where it is not."""
     folder, _, last = name.rpartition("/")
     parts = (part for part in folder.split("/") if part not in ("", ".", ".."))
-    found = (left_out(part, is_folder=True) for part in parts)
-    return next((reason for reason in found if reason), left_out(last, is_folder=False))
+    found = (exclusion_reason(part, is_folder=True) for part in parts)
+    return next((reason for reason in found if reason), exclusion_reason(last, is_folder=False))
 
 
 class _Hashes:

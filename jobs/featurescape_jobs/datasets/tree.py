@@ -21,7 +21,7 @@ from pyarrow import fs
 
 from featurescape_jobs.datasets.base import DatasetCard
 from featurescape_jobs.datasets.links import OUTSIDE, Links
-from featurescape_jobs.datasets.passed_over import SPECIAL_FILE, PassedOver, left_out
+from featurescape_jobs.datasets.passed_over import SPECIAL_FILE, PassedOver, exclusion_reason
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.storage import ReadableFile, s3_file_system
@@ -177,7 +177,7 @@ class LocalTree:
         """A file or folder as it is listed; None, and with its reason in ``left``, where it is left out."""
         name = entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
-        reason = left_out(name, is_folder)
+        reason = exclusion_reason(name, is_folder)
         if reason is None:
             if is_folder or entry.is_file(follow_symlinks=False):
                 return Found(name, is_folder)
@@ -287,7 +287,7 @@ class S3Tree:
         rows = []
         for info in infos:
             name, is_folder = info.base_name, info.type == fs.FileType.Directory
-            reason = left_out(name, is_folder)
+            reason = exclusion_reason(name, is_folder)
             if reason is None:
                 rows.append((name, is_folder, info.size, info.mtime_ns))
             else:
