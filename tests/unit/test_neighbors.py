@@ -9,10 +9,10 @@ from scipy.spatial.distance import cdist
 from featurescape_jobs.layouts.neighbors import (
     NeighborIndex,
     NeighborOptions,
-    OpenTSNEIndex,
     kneighbors,
     search,
 )
+from featurescape_jobs.layouts.opentsne_index import OpenTSNEIndex
 
 
 def clustered(n, d=8, seed=0):

@@ -23,11 +23,10 @@ from typing import Any, Literal
 import faiss
 import numpy as np
 import numpy.typing as npt
-from openTSNE.nearest_neighbors import KNNIndex
 
 from featurescape_jobs.layouts.compiled import Span, Workers, compiled, vectorized
 from featurescape_jobs.layouts.scaling import Scale, rows_in_range
-from featurescape_jobs.layouts.stages import UNWATCHED, OnRows, Stages, unwatched
+from featurescape_jobs.layouts.stages import OnRows, unwatched
 
 Floats = npt.NDArray[np.float32]
 Metric = Literal["euclidean", "cosine"]
@@ -246,55 +245,6 @@ def kneighbors(
     outside 1 to N - 1.
     """
     return NeighborIndex(features, options).among_themselves(k)
-
-
-class OpenTSNEIndex(KNNIndex):  # type: ignore[misc]
-    """What openTSNE takes as ``knn_index=``: our search behind its interface.
-
-    ``build()`` searches the examples among themselves, ``query(new, k)`` new ones among them; both
-    return (indices, distances). Use ``PerplexityBasedNN(knn_index=OpenTSNEIndex.of(features, k))``.
-    """
-
-    VALID_METRICS = ("euclidean", "cosine")
-
-    @classmethod
-    def of(
-        cls, features: npt.ArrayLike, k: int, options: NeighborOptions = NeighborOptions()
-    ) -> OpenTSNEIndex:
-        """An index over ``features`` (N, D) that will be built with k neighbors."""
-        made = cls(
-            checked_features(features),
-            k,
-            metric=options.metric,
-            n_jobs=options.threads,
-            random_state=options.seed,
-        )
-        made.options = options
-        return made
-
-    def __init__(self, data: Floats, k: int, **opentsne_arguments: Any) -> None:
-        super().__init__(data, k, **opentsne_arguments)
-        self.options = NeighborOptions(
-            self.metric, "auto", max(1, self.n_jobs), int(self.random_state or 0)
-        )
-        self.neighbors: Neighbors | None = None
-
-    def build(self, stages: Stages = UNWATCHED) -> tuple[npt.NDArray[np.int32], Floats]:
-        """Search the examples among themselves: (indices, distances), each (N, k)."""
-        self.index = NeighborIndex(self.data, self.options)
-        if self.index.preparation_rows:
-            with stages.stage("neighbor index", self.index.preparation_rows):
-                self.index.prepare(self.k, stages.progress)
-        with stages.stage("neighbors", len(self.data)):
-            self.neighbors = self.index.among_themselves(self.k, on_rows=stages.progress)
-        return self.neighbors.indices, self.neighbors.distances
-
-    def query(self, query: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int32], Floats]:
-        """Search new examples (M, D) among the known ones: (indices, distances), each (M, k)."""
-        if self.index is None:
-            self.index = NeighborIndex(self.data, self.options)
-        found = self.index.of(query, k)
-        return found.indices, found.distances
 
 
 def search(

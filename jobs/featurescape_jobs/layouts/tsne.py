@@ -36,11 +36,11 @@ from featurescape_jobs.layouts.neighbors import (
     Metric,
     NeighborOptions,
     Neighbors,
-    OpenTSNEIndex,
     checked_features,
     comparable,
     kneighbors,
 )
+from featurescape_jobs.layouts.opentsne_index import OpenTSNEIndex
 from featurescape_jobs.layouts.scaling import Scale
 from featurescape_jobs.layouts.stages import UNWATCHED, Stages
 
