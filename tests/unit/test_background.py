@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -118,11 +119,14 @@ def test_why_it_does_not_start_is_said(home: Home) -> None:
     assert (status, out) == (2, "")
     assert "FEATURESCAPE_POLL_SECONDS" in err
     home.environment["FEATURESCAPE_POLL_SECONDS"] = "0.1"
-    home.environment["FEATURESCAPE_URL"] = "http://127.0.0.1:1"
-    status, out, err = home.run("map", "digits")
-    if os.getuid() != 0:  # who may listen at port 1
-        assert (status, out) == (1, "")
-        assert "cannot listen on 127.0.0.1:1" in err
+    # Bound and not listening: nobody answers there, and nobody else, root neither, may listen.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        home.environment["FEATURESCAPE_URL"] = url
+        status, out, err = home.run("map", "digits")
+    assert (status, out) == (1, "")
+    assert f"cannot listen on {url.removeprefix('http://')}" in err
 
 
 def test_a_process_that_only_has_the_pid_is_left_alone(tmp_path: Path) -> None:
