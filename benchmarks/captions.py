@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import Timings, interleave, print_table
+from pairs import Timings, interleave, print_table
 from PIL import Image, ImageDraw
 from torch.nn import functional
 

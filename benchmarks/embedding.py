@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import openTSNE
-from harness import interleave, print_table
+from pairs import interleave, print_table
 from sklearn.decomposition import PCA
 
 from featurescape_jobs.layouts.affinities import joint_affinities

@@ -43,7 +43,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from harness import Timings, print_table
+from pairs import Timings, print_table
 
 from featurescape_jobs.fidelity import fidelity
 

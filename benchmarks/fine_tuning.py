@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from harness import interleave, print_table
+from pairs import interleave, print_table
 from torch import nn
 from torch.nn import functional
 

@@ -33,7 +33,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from harness import Timings, interleave, print_table
+from pairs import Timings, interleave, print_table
 
 from featurescape_jobs import features
 from featurescape_jobs.context import Outcome, RunContext

@@ -30,7 +30,7 @@ import datashader.transfer_functions
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from harness import interleave, print_table
+from pairs import interleave, print_table
 
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.color_layers.base import MapScene

@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import Timings, print_table
+from pairs import Timings, print_table
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
