@@ -28,9 +28,10 @@ from featurescape_jobs.artifacts import job_dir, known_fields
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.engine.deaths import read_deaths, write_death
 from featurescape_jobs.engine.storage_pause import StoragePause
-from featurescape_jobs.errors import AllRowsFailedError, ArtifactError, WorkerLostError
+from featurescape_jobs.errors import ArtifactError, WorkerLostError
 from featurescape_jobs.frozen import FrozenInput, FrozenRows, Shard, read_shard
 from featurescape_jobs.pools import Done, Lost, Pool, PoolSize, StorageFailed, open_pool
+from featurescape_jobs.row_failures import all_failed
 from featurescape_jobs.shard_worker import (
     Desk,
     Marker,
@@ -46,10 +47,6 @@ MAX_DEATHS = 2
 """Of workers with a whole shard, before its rows are tried one by one; and of workers with one row alone."""
 MAX_STRAYS = 10
 """Workers that may be lost with one shard by no fault of it."""
-
-_LOOKED_AT = 10_000
-"""Error rows among which the first of each code is looked for."""
-_NAMED_CODES = 4
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +263,7 @@ class _Engine:
                 self.context.add(members, f"{self.bulk.kind}_tar")
         errors = self._gather_errors(markers)
         if rows == 0 and isinstance(self.frozen, FrozenInput):
-            raise _all_failed(errors, self.context.passed_over.summary())
+            raise all_failed(errors, self.context.passed_over.summary())
         codes = dict(Counter(errors["code"].to_pylist()))
         workers = {marker.worker for marker in markers}
         nodes = {worker.rpartition(":")[0] for worker in workers}
@@ -279,24 +276,6 @@ class _Engine:
         kind = self.frozen.errors
         self.pause.retrying(lambda: self.context.add_table(f"data/{kind}.parquet", table, kind))
         return table
-
-
-def _all_failed(errors: pa.Table, passed_over: str) -> AllRowsFailedError:
-    """What a job says whose every row is an error: each code with its first row, the commonest first."""
-    n = errors.num_rows
-    codes = Counter(errors["code"].to_pylist()).most_common()
-    firsts = {row["code"]: row for row in reversed(errors.slice(0, _LOOKED_AT).to_pylist())}
-    said = []
-    for code, count in codes[:_NAMED_CODES]:
-        first = firsts.get(code)
-        where = f" (first: {first['example_id'][:200]}: {first['message'][:200]})" if first else ""
-        said.append(f"{count:,} {code}{where}")
-    left_out = f"; {passed_over}" if passed_over else ""
-    return AllRowsFailedError(
-        f"none of {n:,} examples could be used: {', '.join(said)}{left_out}",
-        row_code=codes[0][0],
-        error_codes=dict(codes),
-    )
 
 
 def _read_marker(context: RunContext, path: str) -> Marker | None:

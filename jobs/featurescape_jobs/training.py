@@ -53,6 +53,7 @@ from featurescape_jobs.frozen import check_reads, freeze, place_dataset
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import Model, RecurrentModel, check_captioner, shaped
 from featurescape_jobs.networks import build_random, load_network
+from featurescape_jobs.row_failures import all_failed
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
 from featurescape_jobs.training_data import TrainingData, labeled_examples, read_examples
 from featurescape_jobs.training_inputs import Source
@@ -84,6 +85,8 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         with context.stage("read", total=source.table.num_rows):
             reading = read_examples(source, model.card, spec.validation_fraction, context)
             data = stack.enter_context(reading)
+        if not len(data.labels):
+            raise all_failed(tables.errors_table(data.errors), context.passed_over.summary())
         _check_split(data)
         with context.stage("train"), torch_threads(context.threads):
             best, history = fit(module, data, spec, context)

@@ -24,7 +24,13 @@ from featurescape_jobs.captioning.schema import CAPTIONS
 from featurescape_jobs.captioning.scores import Pair, score
 from featurescape_jobs.captioning.vocabulary import tokens
 from featurescape_jobs.context import Outcome, RunContext, seed_for
-from featurescape_jobs.errors import ArtifactError, InputJobError, SpecError, WeightsError
+from featurescape_jobs.errors import (
+    AllRowsFailedError,
+    ArtifactError,
+    InputJobError,
+    SpecError,
+    WeightsError,
+)
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import (
     ActivationsSpec,
@@ -329,6 +335,19 @@ def test_what_is_wrong_with_a_training_is_named(
     root = write_scenes(tmp_path / "scenes", scenes(4))
     with pytest.raises(error, match=message):
         train(Storage(str(tmp_path)), training_spec(root, **change))
+
+
+@pytest.mark.parametrize("fine_tuned", [False, True])
+def test_a_training_whose_every_picture_fails_says_why(tmp_path: Path, fine_tuned: bool) -> None:
+    root = write_scenes(tmp_path / "scenes", scenes(4))
+    for picture in root.glob("*.png"):
+        picture.write_bytes(b"no picture")
+    spec = training_spec(root)
+    spec["model"]["captioner"]["encoder"]["fine_tuned"] = fine_tuned
+    with pytest.raises(
+        AllRowsFailedError, match="none of 4 examples could be used: 4 not_an_image"
+    ):
+        train(Storage(str(tmp_path)), spec)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from featurescape_jobs import tables, training
 from featurescape_jobs.context import Outcome, RunContext
-from featurescape_jobs.errors import DatasetError, SpecError, WeightsError
+from featurescape_jobs.errors import AllRowsFailedError, DatasetError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import build_random, load_network
 from featurescape_jobs.run import execute
@@ -26,6 +26,7 @@ from featurescape_jobs.training_data import TrainingData, read_examples
 from featurescape_jobs.training_inputs import PictureInputs, Source
 
 JOB = "training-0123456789ab"
+HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"
 
 
 def spec_of(**changes: Any) -> TrainingSpec:
@@ -189,6 +190,27 @@ def test_bad_files_are_skipped_counted_and_named(tmp_path: Path) -> None:
     assert context._progress.errors == 2
     assert outcome.details["classes"] == ["above", "below"]
     assert outcome.details["validation_accuracy"] == 1.0
+
+
+def test_a_training_none_of_whose_pictures_can_be_read_fails_with_the_commonest_code(
+    tmp_path: Path,
+) -> None:
+    files = {"a/0.png": b"", "a/1.png": b"", "b/0.jpg": b"no picture", "b/x.heic": HEIC}
+    for name, data in files.items():
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    spec = spec_of(dataset={"name": "images", "root": str(tmp_path / "data")})
+    with pytest.raises(AllRowsFailedError) as caught:
+        train(tmp_path / "store", spec)
+    assert caught.value.detail == {
+        "row_code": "empty_file",
+        "error_codes": {"empty_file": 2, "not_an_image": 1},
+    }
+    assert caught.value.message.startswith(
+        "none of 3 examples could be used: 2 empty_file (first: "
+    )
+    assert caught.value.message.endswith("; 1 file passed over: 1 HEIC picture")
 
 
 def test_progress_names_epoch_loss_and_accuracy(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs import execution
+from featurescape_jobs import execution, tables
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.checkpoints import Progress
 from featurescape_jobs.captioning.encoder import Encoder, GridRunner
@@ -42,6 +42,7 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.inside.pictures import batch_size
 from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.picture_batches import Batches, Plan, one_picture
+from featurescape_jobs.row_failures import all_failed
 
 MAX_EPOCHS = 50
 BATCH_SIZE = 64
@@ -200,6 +201,8 @@ def _mirror(task: Task, encoder: Encoder) -> Mirror | None:
 
 def _pairs(task: Task, store: PictureStore) -> tuple[Pairs, NDArray[np.bool_]]:
     """Captions of all pictures, and which of the pictures are held out; raises `SpecError` if all or none."""
+    if not len(store.rows):
+        raise all_failed(tables.errors_table(store.errors))
     listing, spec = joined(task.captioned()), task.spec
     captions = listing.table["captions"].take(pa.array(store.rows)).to_pylist()
     pairs = Pairs.of(captions, task.vocabulary, task.how.max_words)
