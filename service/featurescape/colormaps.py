@@ -1,14 +1,14 @@
 """Colors for data tiles: perceptual colormaps and the pictures that other map clients get.
 
-The colormaps are those of matplotlib and of Google's Turbo, given by evenly spaced anchors between
-which is interpolated linearly. How counts and classes are packed into the pixels of a data tile is
-the archive's business: see `color_layers`.
+The colormaps are matplotlib's own tables of 256 colors, and a gray that no dark page swallows. How counts and
+classes are packed into the pixels of a data tile is the archive's business: see `color_layers`.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Collection
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,8 @@ from PIL import Image
 
 from featurescape_jobs.artifacts import Legend, LegendClass
 
-_ANCHORS = {
-    "viridis": "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725",
-    "magma": "000004 180f3d 440f76 721f81 9e2f7f cd4071 f1605d fd9668 feca8d fcfdbf",
-    "inferno": "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4",
-    "plasma": "0d0887 46039f 7201a8 9c179e bd3786 d8576b ed7953 fb9f3a fdca26 f0f921",
-    "cividis": "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fee838",
-    "turbo": "30123b 4145ab 4675ed 39a2fc 1bcfd4 24eca6 61fc6c a4fc3b d1e834 f3c63a fe9b2d "
-    "f36315 d93806 b11901 7a0402",
-    "gray": "1a1a1a ffffff",
-}
-COLORMAPS: tuple[str, ...] = tuple(_ANCHORS)
+COLORMAPS: tuple[str, ...] = ("viridis", "magma", "inferno", "plasma", "cividis", "turbo", "gray")
+_DARKEST_GRAY = 0x1A
 
 Pixels = NDArray[np.uint8]
 
@@ -36,12 +27,16 @@ def _rgb(hexadecimal: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
+@cache
 def lookup_table(name: str) -> Pixels:
     """(256, 3) RGB of a colormap, lowest value first; ``KeyError`` for an unknown name."""
-    anchors = np.array([_rgb(color) for color in _ANCHORS[name].split()], dtype=float)
-    at = np.linspace(0, len(anchors) - 1, 256)
-    columns = [np.interp(at, np.arange(len(anchors)), anchors[:, band]) for band in range(3)]
-    table: Pixels = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
+    if name == "gray":
+        levels = np.rint(np.linspace(_DARKEST_GRAY, 255, 256)).astype(np.uint8)
+        return np.repeat(levels[:, None], 3, axis=1)
+    from matplotlib import colormaps  # a fifth of a second, for the first tile that is asked for
+
+    colors = np.asarray(colormaps[name](np.arange(256)))[:, :3]
+    table: Pixels = np.rint(colors * 255).astype(np.uint8)
     return table
 
 
