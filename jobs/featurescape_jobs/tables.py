@@ -128,8 +128,12 @@ HISTORY = pa.schema(
     [
         _field("epoch", pa.int32(), "Epoch, from 1."),
         _field("loss", pa.float32(), "Mean cross entropy over the epoch.", "nats"),
-        _field("validation_loss", pa.float32(), "Mean cross entropy, held out.", "nats"),
-        _field("validation_accuracy", pa.float32(), "Share right, held out.", "fraction"),
+        _field(
+            "validation_loss", pa.float32(), "Mean cross entropy, of the validation part.", "nats"
+        ),
+        _field(
+            "validation_accuracy", pa.float32(), "Share right, of the validation part.", "fraction"
+        ),
         _field("seconds", pa.float32(), "Wall time of the epoch.", "seconds"),
     ]
 )

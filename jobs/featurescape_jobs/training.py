@@ -4,16 +4,18 @@ A captioner is trained by `captioning.training`, which says what goes in and com
 
 Input: a labeled dataset and a trainable model: `lenet` and `row_lstm` on pictures, `view_lstm` on the
 sequences that a `features` job extracted. The weights start fresh, drawn
-from the seed, or from a file named in ``model.weights``. An example is held out by a hash of seed and
-example id, so that the same example is held out however the dataset is listed.
+from the seed, or from a file named in ``model.weights``. A hash of seed and example id divides the examples
+into three parts, the same however the dataset is listed: one is learned from, one chooses the epoch
+(validation), and one does neither (test).
 
-Output: kind ``weights``, one safetensors file, float32, of the epoch with the best held-out accuracy;
-kind ``history``, one row per epoch: loss and validation_loss (mean cross entropy, nats),
+Output: kind ``weights``, one safetensors file, float32, of the epoch with the best accuracy on the validation
+part; kind ``history``, one row per epoch: loss and validation_loss (mean cross entropy, nats),
 validation_accuracy (fraction), seconds; kind ``errors``, one row per example that could not be read
-or has no label. Details: model, card, classes, n_classes, epochs, best_epoch, validation_accuracy,
-validation_loss, majority_rate (accuracy of always naming the class most frequent in the held-out
-part), training_examples, validation_examples, and up to 100 classes the confusion counts
-(rows: true class, columns: predicted); of a recurrent model its shape and D.
+or has no label. Details: model, card, classes, n_classes, epochs, best_epoch, validation_accuracy and
+validation_loss (of the epoch that they chose, and so a little too good), test_accuracy, test_loss and
+majority_rate (accuracy of always naming the commonest class of the test part; all three null without
+such a part), training_examples, validation_examples, test_examples, and up to 100 classes the confusion
+counts of the test part (rows: true class, columns: predicted); of a recurrent model its shape and D.
 
 Cost: on two cores some 8,000 pictures per second and epoch for either network: five epochs of 60,000
 take under a minute. Examples are read once and kept, see `training_inputs`.
@@ -55,8 +57,13 @@ from featurescape_jobs.models.base import Model, RecurrentModel, check_captioner
 from featurescape_jobs.networks import build_random, load_network
 from featurescape_jobs.row_failures import all_failed
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
-from featurescape_jobs.training_data import TrainingData, labeled_examples, read_examples
-from featurescape_jobs.training_inputs import Source
+from featurescape_jobs.training_data import (
+    Split,
+    TrainingData,
+    labeled_examples,
+    read_examples,
+)
+from featurescape_jobs.training_inputs import Rows, Source
 
 MIN_EPOCHS, MAX_EPOCHS = 3, 16
 ENOUGH_STEPS = 2000
@@ -83,13 +90,14 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         module = _start(spec, context, model, len(frozen.classes))
     with ExitStack() as stack:
         with context.stage("read", total=source.table.num_rows):
-            reading = read_examples(source, model.card, spec.validation_fraction, context)
-            data = stack.enter_context(reading)
+            data = stack.enter_context(read_examples(source, model.card, spec, context))
         if not len(data.labels):
             raise all_failed(tables.errors_table(data.errors), context.passed_over.summary())
-        _check_split(data)
+        _check_split(data, spec)
         with context.stage("train"), torch_threads(context.threads):
             best, history = fit(module, data, spec, context)
+            module.load_state_dict(best.state)
+            test = evaluate(module, data, data.split.test)
     _write(best, history, data, spec, context)
     details = {
         "model": model.name,
@@ -97,7 +105,7 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         "classes": list(frozen.classes),
         "n_classes": len(frozen.classes),
         "epochs": len(history),
-        **_measures(best, data),
+        **_measures(best, test, data.split),
     }
     if model.card.recurrent:
         recurrent = cast(RecurrentModel, model)
@@ -137,35 +145,65 @@ def _start(spec: TrainingSpec, context: RunContext, model: Model, n_classes: int
     return network.module.requires_grad_(True)
 
 
-def _check_split(data: TrainingData) -> None:
-    held_out = int(data.held_out.sum())
-    if not 0 < held_out < len(data.labels):
-        raise SpecError(
-            f"validation_fraction: of {len(data.labels)} examples {held_out} are held out, and "
-            "both parts need some; change the fraction or give more examples",
-            field="validation_fraction",
-        )
+def _check_split(data: TrainingData, spec: TrainingSpec) -> None:
+    """Raise `SpecError` where a part that is needed is empty."""
+    parts = {
+        "validation_fraction": (data.split.validation, "choose the epoch"),
+        "test_fraction": (data.split.test, "measure it"),
+    }
+    if not spec.test_part:
+        del parts["test_fraction"]
+    for field, (rows, purpose) in parts.items():
+        if not 0 < len(rows) < len(data.labels) or not len(data.split.training):
+            raise SpecError(
+                f"{field}: of {len(data.labels)} examples {len(rows)} {purpose} and "
+                f"{len(data.split.training)} are learned from, and each part needs some; change the "
+                "fraction or give more examples",
+                field=field,
+            )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a network does on some examples."""
+
+    loss: float
+    """Mean cross entropy, in nats."""
+    confusion: NDArray[np.int64]
+    """(n_classes, n_classes): counts, true class by predicted class."""
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction that is right."""
+        return float(np.trace(self.confusion) / self.confusion.sum())
+
+    @property
+    def majority_rate(self) -> float:
+        """Accuracy of always naming the commonest class."""
+        return float(self.confusion.sum(axis=1).max() / self.confusion.sum())
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the history, with what its best one leaves behind."""
+    """One row of the history."""
 
     number: int
     loss: float
-    validation_loss: float
-    confusion: NDArray[np.int64]
-    """Held-out examples: (n_classes, n_classes), true class by predicted class."""
+    validation: Evaluation
     seconds: float
 
     @property
+    def validation_loss(self) -> float:
+        return self.validation.loss
+
+    @property
     def validation_accuracy(self) -> float:
-        return float(np.trace(self.confusion) / self.confusion.sum())
+        return self.validation.accuracy
 
 
 @dataclass(frozen=True)
 class Best:
-    """The epoch with the highest held-out accuracy (the first of equals), and its weights."""
+    """The epoch with the highest accuracy on the validation part (the first of equals), and its weights."""
 
     epoch: Epoch
     state: dict[str, torch.Tensor]
@@ -174,8 +212,8 @@ class Best:
 def fit(
     module: nn.Module, data: TrainingData, spec: TrainingSpec, context: RunContext
 ) -> tuple[Best, list[Epoch]]:
-    """Train ``module`` in place on the part that is not held out; raises `SpecError` if it diverges."""
-    part = np.flatnonzero(~data.held_out)
+    """Train ``module`` in place on the training part; raises `SpecError` if it diverges."""
+    part = data.split.training
     size, rate = spec.batch_size or BATCH_SIZE, spec.learning_rate or LEARNING_RATE
     steps = -(-len(part) // size)
     epochs = spec.epochs or default_epochs(steps)
@@ -194,9 +232,9 @@ def fit(
             total += loss * len(rows)
             done = (number - 1) * len(part) + min((step + 1) * size, len(part))
             context.progress(done, epochs * len(part), message=_message(number, epochs, loss, best))
-        validation_loss, confusion = evaluate(module, data)
-        seconds = time.monotonic() - started
-        epoch = Epoch(number, total / len(part), validation_loss, confusion, seconds)
+        validation = evaluate(module, data, data.split.validation)
+        assert validation is not None, "the validation part is not empty"
+        epoch = Epoch(number, total / len(part), validation, time.monotonic() - started)
         history.append(epoch)
         if best is None or epoch.validation_accuracy > best.epoch.validation_accuracy:
             state = {name: value.clone() for name, value in module.state_dict().items()}
@@ -237,9 +275,8 @@ def _step(
     return value
 
 
-def evaluate(module: nn.Module, data: TrainingData) -> tuple[float, NDArray[np.int64]]:
-    """Mean cross entropy and confusion counts (true by predicted class) of the held-out part."""
-    rows = np.flatnonzero(data.held_out)
+def evaluate(module: nn.Module, data: TrainingData, rows: Rows) -> Evaluation | None:
+    """Cross entropy and confusion of some of the examples; None of no examples."""
     total = 0.0
     counts: NDArray[np.int64] | None = None
     module.eval()
@@ -253,25 +290,27 @@ def evaluate(module: nn.Module, data: TrainingData) -> tuple[float, NDArray[np.i
             pairs = labels * n_classes + logits.argmax(1)
             found = torch.bincount(pairs, minlength=n_classes**2).numpy()
             counts = found if counts is None else counts + found
-    assert counts is not None, "the held-out part is not empty"
+    if counts is None:
+        return None
     side = math.isqrt(len(counts))
-    return total / len(rows), counts.reshape(side, side)
+    return Evaluation(total / len(rows), counts.reshape(side, side))
 
 
-def _measures(best: Best, data: TrainingData) -> dict[str, Any]:
+def _measures(best: Best, test: Evaluation | None, split: Split) -> dict[str, Any]:
     """Facts about the weights that are kept, for the manifest."""
-    confusion = best.epoch.confusion
-    held_out = int(confusion.sum())
     measures: dict[str, Any] = {
         "best_epoch": best.epoch.number,
         "validation_accuracy": round(best.epoch.validation_accuracy, 6),
         "validation_loss": round(best.epoch.validation_loss, 6),
-        "majority_rate": round(float(confusion.sum(axis=1).max() / held_out), 6),
-        "validation_examples": held_out,
-        "training_examples": len(data.labels) - held_out,
+        "test_accuracy": test and round(test.accuracy, 6),
+        "test_loss": test and round(test.loss, 6),
+        "majority_rate": test and round(test.majority_rate, 6),
+        "training_examples": len(split.training),
+        "validation_examples": len(split.validation),
+        "test_examples": len(split.test),
     }
-    if len(confusion) <= _CONFUSION_CLASSES:
-        measures["confusion"] = confusion.tolist()
+    if test is not None and len(test.confusion) <= _CONFUSION_CLASSES:
+        measures["confusion"] = test.confusion.tolist()
     return measures
 
 

@@ -1,11 +1,11 @@
-"""The examples of a training job: what the network reads, labels, and what is held out.
+"""The examples of a training job: what the network reads, labels, and the parts they are divided into.
 
 Memory: the listing (about 100 bytes an example), and what `training_inputs` holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,20 +18,42 @@ from featurescape_jobs.context import RunContext, seed_for
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.frozen import EXAMPLES, FrozenInput
 from featurescape_jobs.models.base import ModelCard, PictureCard
-from featurescape_jobs.training_inputs import Inputs, Source, read_pictures, read_sequences
+from featurescape_jobs.specs import TrainingSpec
+from featurescape_jobs.training_inputs import Inputs, Rows, Source, read_pictures, read_sequences
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which examples are learned from, which choose among epochs, and which only measure."""
+
+    training: Rows
+    validation: Rows
+    test: Rows
+
+    @classmethod
+    def drawn(cls, example_ids: Sequence[str], validation: float, test: float, seed: int) -> Split:
+        """Each example by a hash of seed and id alone, so that a part does not depend on the listing.
+
+        Args:
+            example_ids: N ids.
+            validation, test: fractions of them that are aimed at, together below 1.
+            seed: of the job.
+        """
+        drawn = np.array([seed_for(seed, name) for name in example_ids], np.float64) / 2**64
+        part = np.digitize(drawn, [validation, validation + test])
+        return cls(*(np.flatnonzero(part == number) for number in (2, 0, 1)))
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """Every example that could be read.
 
-    ``labels`` is (N,) int64, ``held_out`` (N,) bool. ``errors`` has the others, as rows of
-    `tables.ERRORS`.
+    ``labels`` is (N,) int64. ``errors`` has the others, as rows of `tables.ERRORS`.
     """
 
     inputs: Inputs
     labels: NDArray[np.int64]
-    held_out: NDArray[np.bool_]
+    split: Split
     errors: list[dict[str, Any]]
 
 
@@ -52,13 +74,9 @@ def labeled_examples(context: RunContext, frozen: FrozenInput) -> pa.Table:
 
 @contextmanager
 def read_examples(
-    source: Source, card: ModelCard, validation_fraction: float, context: RunContext
+    source: Source, card: ModelCard, spec: TrainingSpec, context: RunContext
 ) -> Iterator[TrainingData]:
-    """Read all examples; temporary files go with the block.
-
-    An example is held out by a hash of the job's seed and its id, so that the same ones are however the
-    dataset is listed.
-    """
+    """Read all examples and divide them as the spec says; temporary files go with the block."""
     reading = (
         read_pictures(source, card, context)
         if isinstance(card, PictureCard)
@@ -66,10 +84,10 @@ def read_examples(
     )
     with reading as read:
         ids = source.table["example_id"].to_pylist()
-        limit = validation_fraction * 2**64
-        drawn = [seed_for(context.seed, ids[row]) < limit for row in read.rows]
+        names = [ids[row] for row in read.rows]
+        split = Split.drawn(names, spec.validation_fraction, spec.test_part, context.seed)
         labels = _labels(source.table)[read.rows]
-        yield TrainingData(read.inputs, labels, np.array(drawn, np.bool_), read.errors)
+        yield TrainingData(read.inputs, labels, split, read.errors)
 
 
 def _labels(table: pa.Table) -> NDArray[np.int64]:

@@ -104,8 +104,8 @@ def same_as(job_id: str) -> str:
 def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What is most worth knowing of a result, as (name, text)."""
     details = manifest.details
-    if manifest.job == "training" and "validation_accuracy" in details:
-        yield "validation accuracy", f"{details['validation_accuracy']:.3f}"
+    if manifest.job == "training":
+        yield from _trained(details)
     if details.get("method") is not None:
         yield "layout", _layout(manifest)
     quality = details.get("quality", {})
@@ -120,6 +120,17 @@ def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for layer in details.get("map", {}).get("layers", []):
         drawn = layer["drawn"][-1]
         yield layer["title"], f"zoom 0 to {layer['max_zoom']}, {drawn:,} of {manifest.rows:,} drawn"
+
+
+def _trained(details: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Accuracies of a training, each with what its part was for."""
+    if details.get("test_accuracy") is not None:
+        examples = f"{details['test_examples']:,} examples that chose nothing"
+        majority = f"guessing the commonest: {details['majority_rate']:.3f}"
+        yield "test accuracy", f"{details['test_accuracy']:.3f} ({examples}; {majority})"
+    if details.get("validation_accuracy") is not None:
+        chosen = f"chose epoch {details['best_epoch']}" if "best_epoch" in details else "held out"
+        yield "validation accuracy", f"{details['validation_accuracy']:.3f} ({chosen})"
 
 
 def _layout(manifest: Manifest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,16 +13,18 @@ import torch
 from PIL import Image
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save_file
+from torch import nn
 
 from featurescape_jobs import tables, training
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.errors import AllRowsFailedError, DatasetError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import build_random, load_network
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import ModelSpec, TrainingSpec, parse_spec
 from featurescape_jobs.storage import Storage
-from featurescape_jobs.training_data import TrainingData, read_examples
+from featurescape_jobs.training_data import Split, TrainingData, read_examples
 from featurescape_jobs.training_inputs import PictureInputs, Source
 
 JOB = "training-0123456789ab"
@@ -75,7 +77,7 @@ def test_the_loss_of_one_batch_falls_in_five_steps(name: str) -> None:
     data = TrainingData(
         inputs=PictureInputs(random.integers(0, 256, (32, 28, 28, 1), dtype=np.uint8), model.card),
         labels=random.integers(0, 10, 32),
-        held_out=np.zeros(32, np.bool_),
+        split=Split(np.arange(32), np.arange(0), np.arange(0)),
         errors=[],
     )
     module = build_random(model, 10, seed=0)
@@ -113,28 +115,28 @@ def test_real_digits_are_learned(
     spec = spec_of(dataset=dataset, model={"name": model}, epochs=None)
     outcome, _ = train(tmp_path, spec)
     assert len(outcome.details["classes"]) == 10
-    assert outcome.details["validation_accuracy"] >= accuracy
+    assert outcome.details["test_accuracy"] >= accuracy - 0.005
 
 
 def test_digits_are_learned_with_the_default_settings(tmp_path: Path) -> None:
     spec = spec_of(dataset={"name": "digits"}, epochs=None)
     outcome, context = train(tmp_path, spec)
     details = outcome.details
-    assert details["validation_accuracy"] >= 0.97
+    assert details["test_accuracy"] >= 0.95
     assert details["majority_rate"] < 0.2
     assert details["epochs"] >= 3
     assert details["classes"] == [str(digit) for digit in range(10)]
-    assert details["validation_examples"] + details["training_examples"] == outcome.rows == 1797
+    parts = [details[f"{part}_examples"] for part in ("training", "validation", "test")]
+    assert sum(parts) == outcome.rows == 1797
     confusion = np.array(details["confusion"])
-    assert confusion.sum() == details["validation_examples"]
+    assert confusion.sum() == details["test_examples"]
     accuracy = np.trace(confusion) / confusion.sum()
-    assert details["validation_accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert details["test_accuracy"] == pytest.approx(accuracy, abs=1e-6)
     history = table(context, "history")
     assert history["epoch"].to_pylist() == list(range(1, details["epochs"] + 1))
-    best = history["validation_accuracy"].to_pylist()[details["best_epoch"] - 1]
-    assert (
-        best == pytest.approx(accuracy, abs=1e-6) == max(history["validation_accuracy"].to_pylist())
-    )
+    accuracies = history["validation_accuracy"].to_pylist()
+    assert accuracies[details["best_epoch"] - 1] == max(accuracies)
+    assert details["validation_accuracy"] == pytest.approx(max(accuracies), abs=1e-6)
     tables.check_schema(history.schema, tables.HISTORY, "history")
 
 
@@ -150,27 +152,112 @@ def test_the_written_weights_are_the_network_that_was_measured(tmp_path: Path) -
     context = RunContext(storage, JOB, 1, spec.seed, {})
     listing = storage.read_table(f"jobs/{JOB}/input/examples.parquet")
     source = Source(listing, spec.dataset, 10)
-    with read_examples(source, network.card, spec.validation_fraction, context) as data:
-        loss, confusion = training.evaluate(network.module, data)
-    assert confusion.tolist() == manifest.details["confusion"]
-    assert loss == pytest.approx(manifest.details["validation_loss"], abs=1e-5)
+    with read_examples(source, network.card, spec, context) as data:
+        chose = training.evaluate(network.module, data, data.split.validation)
+        test = training.evaluate(network.module, data, data.split.test)
+    assert chose is not None
+    assert test is not None
+    assert test.confusion.tolist() == manifest.details["confusion"]
+    assert test.loss == pytest.approx(manifest.details["test_loss"], abs=1e-5)
+    assert chose.loss == pytest.approx(manifest.details["validation_loss"], abs=1e-5)
     assert network.card.model_dump(mode="json") == manifest.details["card"]
 
 
-def test_what_is_held_out_depends_on_seed_and_id_only(tmp_path: Path) -> None:
+def parts_of(listing: pa.Table, split: Split) -> dict[str, str]:
+    """Part by example id."""
+    ids = listing["example_id"].to_pylist()
+    return {ids[row]: name for name, rows in vars(split).items() for row in rows}
+
+
+def test_the_part_of_an_example_depends_on_seed_and_id_only(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
-    whole = None
+    found = []
     for limit in (None, 100):
-        spec = spec_of(dataset={"name": "digits", "limit": limit}, validation_fraction=0.3)
+        dataset = {"name": "digits", "limit": limit}
+        spec = spec_of(dataset=dataset, validation_fraction=0.3, test_fraction=0.2)
         context = RunContext(storage, f"training-{limit or 0:012x}", 1, 0, {})
         training.freeze(spec.dataset, context)
         listing = storage.read_table(context.path("input/examples.parquet"))
         source = Source(listing, spec.dataset, 10)
-        with read_examples(source, MODELS["lenet"].card, 0.3, context) as data:
-            held = dict(zip(listing["example_id"].to_pylist(), data.held_out.tolist(), strict=True))
-        whole = whole or held
-        assert held.items() <= whole.items()
-    assert np.mean(list(whole.values())) == pytest.approx(0.3, abs=0.03)  # type: ignore[union-attr]
+        with read_examples(source, MODELS["lenet"].card, spec, context) as data:
+            found.append(parts_of(listing, data.split))
+    whole, some = found
+    assert len(some) == 100
+    assert some.items() <= whole.items()
+    shares = {name: np.mean([part == name for part in whole.values()]) for name in vars(data.split)}
+    assert shares == pytest.approx({"training": 0.5, "validation": 0.3, "test": 0.2}, abs=0.03)
+    other = Split.drawn(list(whole), 0.3, 0.2, seed=1)
+    assert not np.array_equal(other.test, Split.drawn(list(whole), 0.3, 0.2, seed=0).test)
+
+
+def guessed(seed: int, n_test: int = 1000) -> tuple[TrainingData, nn.Module]:
+    """Pictures of noise with labels by a coin: nothing can be learned. 40 train, 20 validate."""
+    random = np.random.default_rng(seed)
+    n = 60 + n_test
+    pixels = random.integers(0, 256, (n, 4, 4, 1), dtype=np.uint8)
+    split = Split(np.arange(20, 60), np.arange(20), np.arange(60, n))
+    inputs = PictureInputs(pixels, cast(PictureCard, MODELS["lenet"].card))
+    data = TrainingData(inputs, random.integers(0, 2, n), split, [])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return data, nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+
+
+def fit_guesses(
+    root: Path, data: TrainingData, module: nn.Module, seed: int
+) -> tuple[training.Best, list[training.Epoch]]:
+    spec = spec_of(epochs=25, batch_size=8, learning_rate=0.1, seed=seed)
+    return training.fit(module, data, spec, RunContext(Storage(str(root)), JOB, 1, seed, {}))
+
+
+def test_what_chose_the_epoch_is_too_good_and_the_test_part_is_not(tmp_path: Path) -> None:
+    chose, chose_nothing = [], []
+    for seed in range(10):
+        data, module = guessed(seed)
+        best, _ = fit_guesses(tmp_path, data, module, seed)
+        module.load_state_dict(best.state)
+        test = training.evaluate(module, data, data.split.test)
+        assert test is not None
+        chose.append(best.epoch.validation_accuracy)
+        chose_nothing.append(test.accuracy)
+    assert np.mean(chose_nothing) == pytest.approx(0.5, abs=0.03), "nothing can be known"
+    assert np.mean(chose) > 0.56, "the best of 25 epochs is luck"
+
+
+def test_weights_and_choice_do_not_depend_on_the_labels_of_the_test_part(tmp_path: Path) -> None:
+    def run(flipped: str) -> tuple[dict[str, torch.Tensor], list[tuple[float, float]]]:
+        data, module = guessed(seed=0, n_test=40)
+        if flipped:
+            rows = getattr(data.split, flipped)
+            data.labels[rows] = 1 - data.labels[rows]
+        best, history = fit_guesses(tmp_path, data, module, seed=0)
+        return best.state, [(epoch.loss, epoch.validation_loss) for epoch in history]
+
+    state, losses = run("")
+    other, same = run("test")
+    assert same == losses
+    assert all(torch.equal(state[name], other[name]) for name in state)
+    _, changed = run("validation")  # the control: a part that chooses is seen in the history
+    assert changed != losses
+    assert [loss for loss, _ in changed] == [loss for loss, _ in losses]
+
+
+def test_without_a_test_part_there_is_no_test_figure(tmp_path: Path) -> None:
+    details = train(tmp_path, spec_of(test_fraction=0))[0].details
+    assert details["test_examples"] == 0
+    assert details["test_accuracy"] is details["test_loss"] is details["majority_rate"] is None
+    assert "confusion" not in details
+    assert details["validation_accuracy"] > 0
+
+
+def test_a_spec_from_before_the_test_part_is_read_and_leaves_some_to_learn_from() -> None:
+    old = {"job": "training", "dataset": {"name": "digits"}, "model": {"name": "lenet"}}
+    for validation, test in ((0.1, 0.1), (0.3, 0.1), (0.95, 0.025)):
+        spec = parse_spec({**old, "validation_fraction": validation})
+        assert isinstance(spec, TrainingSpec)
+        assert spec.test_part == pytest.approx(test)
+    with pytest.raises(SpecError, match="leave nothing to learn from"):
+        parse_spec({**old, "validation_fraction": 0.6, "test_fraction": 0.4})
 
 
 def test_bad_files_are_skipped_counted_and_named(tmp_path: Path) -> None:
@@ -238,7 +325,8 @@ def test_training_goes_on_from_a_file(tmp_path: Path) -> None:
     [
         ({"model": {"name": "resnet18"}}, SpecError, "model.name: resnet18 is not trained here"),
         ({"dataset": {"name": "mnist"}}, DatasetError, "dataset.root"),
-        ({"validation_fraction": 1e-9}, SpecError, "of 200 examples 0 are held out"),
+        ({"validation_fraction": 1e-9}, SpecError, "validation_fraction: of 200 examples 0 choose"),
+        ({"test_fraction": 1e-9}, SpecError, "test_fraction: of 200 examples 0 measure"),
         ({"dataset": {"name": "digits", "limit": 1}}, SpecError, r"one class \(0\)"),
     ],
 )

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerNames, ModelSpec, Name
 from featurescape_jobs.specs.captions import CaptionTrainingSpec
 
+TEST_FRACTION = 0.1
+"""Of the examples, where `TrainingSpec.test_fraction` leaves it open."""
+
 
 class TrainingSpec(BaseJobSpec):
     """Train a network of the catalog on a labeled dataset, or a captioner on one with captions."""
@@ -41,7 +44,15 @@ class TrainingSpec(BaseJobSpec):
         default=0.1,
         gt=0,
         lt=1,
-        description="Part held out to measure accuracy, drawn by example id.",
+        description="Part that chooses which epoch's weights are kept, drawn by example id.",
+    )
+    test_fraction: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Part that is neither learned from nor chooses anything, drawn by example id: what "
+        "the weights are reported on. 0: no such part; none: a tenth, or half of what "
+        "`validation_fraction` leaves where that is less. Not of a captioner.",
     )
     validation_split: Name | None = Field(
         default=None,
@@ -57,6 +68,22 @@ class TrainingSpec(BaseJobSpec):
         if self.model.training is not None:
             raise ValueError("model.training: a training job starts from weights, not from a job")
         return self
+
+    @model_validator(mode="after")
+    def _leaves_some_to_learn_from(self) -> TrainingSpec:
+        if self.validation_fraction + (self.test_fraction or 0) >= 1:
+            raise ValueError(
+                f"test_fraction: {self.test_fraction} and validation_fraction "
+                f"{self.validation_fraction} leave nothing to learn from; together below 1"
+            )
+        return self
+
+    @property
+    def test_part(self) -> float:
+        """`test_fraction`, with what it leaves open filled in."""
+        if self.test_fraction is not None:
+            return self.test_fraction
+        return min(TEST_FRACTION, (1 - self.validation_fraction) / 2)
 
 
 class FeaturesSpec(BaseJobSpec):
