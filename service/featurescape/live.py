@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn
 
-from featurescape.cache import Cache
 from featurescape.live_bridge import Bridge, BridgeLostError, BridgeProcess
 from featurescape.runner import RayAccess, RunnerUnavailableError
 from featurescape.settings import Settings
+from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import (
     FeaturescapeError,
     LiveUnavailableError,
@@ -99,7 +99,7 @@ class Live:
         self._storage_root = storage_root
         self._access = access
         self._open_bridge = open_bridge
-        self._pictures: Cache[str, bytes] = Cache(KEPT_PICTURE_BYTES, len)
+        self._pictures: LRUCache[str, bytes] = LRUCache(KEPT_PICTURE_BYTES, len)
         self._networks: dict[str, _Network] = {}
         self._names = itertools.count(1)
         self._bridge: Bridge | None = None
@@ -115,7 +115,7 @@ class Live:
         if not data:
             raise PictureError("the picture has no bytes", reason="empty_file")
         picture = hashlib.sha256(data).hexdigest()
-        self._pictures.get(picture, lambda: data)
+        self._pictures.get_or_make(picture, lambda: data)
         return picture
 
     async def describe(self, model: ModelSpec) -> bytes:
@@ -135,7 +135,7 @@ class Live:
             LiveUnavailableError: Ray is not there, or the network does not start or answer.
             SpecError: what is asked for does not exist; `PictureError`: it is no picture.
         """
-        picture = self._pictures.get(question.picture, lambda: _missing(question.picture))
+        picture = self._pictures.get_or_make(question.picture, lambda: _missing(question.picture))
 
         async def asked(network: _Network) -> bytes:
             await asyncio.shield(network.started)

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from PIL import Image
 from pydantic import ValidationError
 
-from featurescape.cache import Cache
 from featurescape.jobstore import JobStore
 from featurescape.row_files import RowFiles
 from featurescape.settings import Settings
@@ -25,6 +24,7 @@ from featurescape_jobs.artifacts import MAP_JOBS, ColorLayerInfo, Manifest, MapI
 from featurescape_jobs.context import read_manifest
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader, SequenceReader
+from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, RowError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.roots import check_root
@@ -68,16 +68,18 @@ class Maps:
     store: JobStore
     storage: Storage
     files: RowFiles
-    _manifests: Cache[str, Manifest] = field(default_factory=lambda: Cache(256))
-    _archives: Cache[str, ArchiveReader] = field(default_factory=lambda: Cache(64))
-    _readers: Cache[str, tuple[Reader, threading.Lock]] = field(default_factory=lambda: Cache(8))
-    _pictures: Cache[tuple[str, int], tuple[bytes, str]] = field(
-        default_factory=lambda: Cache(_PICTURE_BYTES, lambda picture: len(picture[0]))
+    _manifests: LRUCache[str, Manifest] = field(default_factory=lambda: LRUCache(256))
+    _archives: LRUCache[str, ArchiveReader] = field(default_factory=lambda: LRUCache(64))
+    _readers: LRUCache[str, tuple[Reader, threading.Lock]] = field(
+        default_factory=lambda: LRUCache(8)
+    )
+    _pictures: LRUCache[tuple[str, int], tuple[bytes, str]] = field(
+        default_factory=lambda: LRUCache(_PICTURE_BYTES, lambda picture: len(picture[0]))
     )
 
     def manifest(self, job_id: str) -> Manifest:
         """The manifest of a job that SUCCEEDED; raises `NotFoundError`."""
-        return self._manifests.get(job_id, lambda: self._read_manifest(job_id))
+        return self._manifests.get_or_make(job_id, lambda: self._read_manifest(job_id))
 
     def _read_manifest(self, job_id: str) -> Manifest:
         record = self.store.get(job_id)
@@ -103,7 +105,7 @@ class Maps:
         if not (layer.min_zoom <= z <= layer.max_zoom and 0 <= x < 1 << z and 0 <= y < 1 << z):
             raise NotFoundError(f"no tile {z}/{x}/{y}: zoom goes to {layer.max_zoom}")
         path = f"{job_dir(opened.manifest.job_id)}/{layer.path}"
-        archive = self._archives.get(path, lambda: ArchiveReader(self.storage, path))
+        archive = self._archives.get_or_make(path, lambda: ArchiveReader(self.storage, path))
         return archive.get(z, x, y) or b""
 
     def example(self, opened: OpenMap, row: int) -> dict[str, Any]:
@@ -193,14 +195,16 @@ class Maps:
     def picture(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
         """The example itself, encoded anew, and its media type; raises `NotFoundError`."""
         key = (opened.manifest.job_id, row)
-        return self._pictures.get(key, lambda: self._encoded(opened, row))
+        return self._pictures.get_or_make(key, lambda: self._encoded(opened, row))
 
     def _encoded(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
         point = self._point(opened, row, ("locator", "attributes"))
         job_id = opened.features.job_id
         spec = DatasetSpec.stored(opened.features.spec["dataset"])
         try:
-            reader, lock = self._readers.get(job_id, lambda: (self._reader(spec), threading.Lock()))
+            reader, lock = self._readers.get_or_make(
+                job_id, lambda: (self._reader(spec), threading.Lock())
+            )
             with lock:
                 picture = _read(reader, opened.info, point)
         except RowError as error:

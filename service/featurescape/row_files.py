@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from featurescape.cache import Cache
+from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import ArtifactError, NotFoundError
 from featurescape_jobs.storage import Storage, damaged_pages_named
 
@@ -156,14 +156,14 @@ class RowFiles:
     """Open files and row groups that were read before."""
 
     storage: Storage
-    _files: Cache[str, RowFile] = field(default_factory=lambda: Cache(_OPEN_FILES))
-    _groups: Cache[tuple[str, int, tuple[str, ...]], pa.Table] = field(
-        default_factory=lambda: Cache(CACHE_BYTES, lambda table: int(table.nbytes))
+    _files: LRUCache[str, RowFile] = field(default_factory=lambda: LRUCache(_OPEN_FILES))
+    _groups: LRUCache[tuple[str, int, tuple[str, ...]], pa.Table] = field(
+        default_factory=lambda: LRUCache(CACHE_BYTES, lambda table: int(table.nbytes))
     )
 
     def open(self, path: str) -> RowFile:
         """The file; raises `NotFoundError` or `ArtifactError`."""
-        return self._files.get(path, lambda: RowFile(self.storage, path))
+        return self._files.get_or_make(path, lambda: RowFile(self.storage, path))
 
     def row(self, path: str, row: int, columns: tuple[str, ...]) -> dict[str, pa.Scalar]:
         """Some columns of one row, by name of the top-level column; raises `NotFoundError`."""
@@ -172,5 +172,7 @@ class RowFiles:
         if file.group_bytes(group, columns) > LARGEST_GROUP_BYTES:
             table, place = file.read_row(group, place, columns), 0
         else:
-            table = self._groups.get((path, group, columns), lambda: file.read(group, columns))
+            table = self._groups.get_or_make(
+                (path, group, columns), lambda: file.read(group, columns)
+            )
         return {name: table[name][place] for name in table.column_names}

@@ -20,10 +20,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape.cache import Cache
 from featurescape.maps import Maps
 from featurescape.row_files import Column, RowFile, is_list, is_picture
 from featurescape_jobs.artifacts import ArtifactRef, job_dir
+from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import NotFoundError, SpecError
 
 MOST_ROWS = 100
@@ -163,8 +163,8 @@ class Rows:
     """Rows and pictures of the artifacts of one service."""
 
     maps: Maps
-    _orders: Cache[tuple[str, str, str], NDArray[np.int64]] = field(
-        default_factory=lambda: Cache(_ORDER_BYTES, lambda order: int(order.nbytes))
+    _orders: LRUCache[tuple[str, str, str], NDArray[np.int64]] = field(
+        default_factory=lambda: LRUCache(_ORDER_BYTES, lambda order: int(order.nbytes))
     )
 
     def table(self, job_id: str, kind: str) -> RowTable:
@@ -236,7 +236,7 @@ class Rows:
                 return table.places(key, value)
         if query.order is None:
             return range(table.rows)
-        return self._orders.get(
+        return self._orders.get_or_make(
             (table.job_id, table.kind, query.order), lambda: _order(table, str(query.order))
         )
 

@@ -15,7 +15,6 @@ from torch import nn
 
 from featurescape_jobs.errors import LayerError, PictureError, SpecError
 from featurescape_jobs.live import answers, network
-from featurescape_jobs.live.keeping import Kept
 from featurescape_jobs.live.network import LiveNetwork
 from featurescape_jobs.live.requests import (
     ActivationsQuestion,
@@ -215,17 +214,6 @@ def test_a_large_layer_is_drawn_by_the_largest_of_each_block(
 
 def test_what_json_has_not_is_null() -> None:
     assert answers.numbers(np.array([np.nan, np.inf, 1.234567])) == [None, None, 1.2346]
-
-
-def test_what_is_heavy_pushes_out_what_was_not_used() -> None:
-    kept: Kept[str, str] = Kept(5, len)
-    for key, value in (("a", "xx"), ("b", "xx")):
-        kept.get(key, lambda value=value: value)
-    assert kept.find("a") == "xx"
-    kept.get("c", lambda: "xxx")
-    assert (kept.find("a"), kept.find("b"), kept.find("c")) == ("xx", None, "xxx")
-    kept.get("d", lambda: "x" * 99)
-    assert (kept.find("a"), kept.find("d")) == (None, "x" * 99)
 
 
 QUESTION = {"model": {"name": "lenet"}, "picture": "0" * 64, "layer": "conv1"}

@@ -22,6 +22,7 @@ from PIL import Image
 
 from featurescape_jobs.allocator import keep_freed_memory
 from featurescape_jobs.devices import worker_device
+from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import PictureError, RowError, SpecError
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside import overlays
@@ -31,7 +32,6 @@ from featurescape_jobs.inside.maps import channel_map, strongest
 from featurescape_jobs.inside.receptive_field import ReceptiveField, receptive_field
 from featurescape_jobs.inside.rewriting import Explainable, explain_layer
 from featurescape_jobs.live import answers
-from featurescape_jobs.live.keeping import Kept
 from featurescape_jobs.live.layers import LayerShape, shapes_of
 from featurescape_jobs.live.requests import NetworkSetup, Unit
 from featurescape_jobs.networks import Capture, LoadedNetwork, load_network, zero_input
@@ -111,11 +111,13 @@ class LiveNetwork:
         self._device = worker_device()
         network.module.to(self._device)
         self._shapes = {s.layer: s for s in shapes_of(network.module, self._zeros())}
-        self._looks: Kept[str, Look] = Kept(KEPT_PICTURES)
-        self._outputs: Kept[str, list[dict[str, Any]]] = Kept(KEPT_PICTURES)
-        self._maps: Kept[tuple[str, str], LayerMaps] = Kept(KEPT_BYTES, lambda m: m.values.nbytes)
-        self._captures: Kept[str, Capture] = Kept(KEPT_GRAPHS)
-        self._graphs: Kept[str, Graph] = Kept(KEPT_GRAPHS)
+        self._looks: LRUCache[str, Look] = LRUCache(KEPT_PICTURES)
+        self._outputs: LRUCache[str, list[dict[str, Any]]] = LRUCache(KEPT_PICTURES)
+        self._maps: LRUCache[tuple[str, str], LayerMaps] = LRUCache(
+            KEPT_BYTES, lambda m: m.values.nbytes
+        )
+        self._captures: LRUCache[str, Capture] = LRUCache(KEPT_GRAPHS)
+        self._graphs: LRUCache[str, Graph] = LRUCache(KEPT_GRAPHS)
 
     def describe(self) -> dict[str, Any]:
         """Layers with their shapes in the order in which they run, those people ask for, and the input."""
@@ -144,13 +146,13 @@ class LiveNetwork:
         Raises:
             PictureError: ``data`` is no picture that is read, or not the one named.
         """
-        if self._looks.find(picture) is not None:
+        if self._looks.get(picture) is not None:
             return True
         if data is None:
             return False
         if hashlib.sha256(data).hexdigest() != picture:
             raise PictureError("the picture is not the one that was named", reason="mixed_up")
-        self._looks.get(picture, lambda: self._decode(data))
+        self._looks.get_or_make(picture, lambda: self._decode(data))
         return True
 
     def activations(self, picture: str, layer: str) -> dict[str, Any]:
@@ -182,7 +184,7 @@ class LiveNetwork:
                 }
                 for row in strongest(maps, _STRONGEST)
             ],
-            "outputs": self._outputs.get(picture, lambda: self._most_probable(look)),
+            "outputs": self._outputs.get_or_make(picture, lambda: self._most_probable(look)),
             "picture": {**answers.photo(seen), "size_px": list(look.size_px)},
         }
 
@@ -256,16 +258,16 @@ class LiveNetwork:
         return Look(inputs, (height, width))
 
     def _look(self, picture: str) -> Look:
-        look = self._looks.find(picture)
+        look = self._looks.get(picture)
         if look is None:
             raise ValueError(f"the picture {picture} was not looked at")
         return look
 
     def _layer_maps(self, picture: str, layer: str) -> LayerMaps:
-        return self._maps.get((picture, layer), lambda: self._run(picture, layer))
+        return self._maps.get_or_make((picture, layer), lambda: self._run(picture, layer))
 
     def _run(self, picture: str, layer: str) -> LayerMaps:
-        capture = self._captures.get(layer, lambda: Capture(self._network.module, (layer,)))
+        capture = self._captures.get_or_make(layer, lambda: Capture(self._network.module, (layer,)))
         found = capture.run(self._look(picture).inputs)[layer]
         LayerShape.of(layer, found, self._network.module)
         return LayerMaps(channel_map(found)[0].float().cpu().numpy(), found.ndim)
@@ -283,7 +285,7 @@ class LiveNetwork:
     def _explained(
         self, look: Look, asked: Unit, target: tuple[int, ...], cell: tuple[int, int]
     ) -> dict[str, Any]:
-        graph = self._graphs.get(asked.layer, lambda: self._graph(asked.layer))
+        graph = self._graphs.get_or_make(asked.layer, lambda: self._graph(asked.layer))
         box = graph.field.box(*cell)
         if METHODS[asked.method].needs_rectifiers and graph.explainable.rectifiers == 0:
             problem = f"There is no ReLU before {asked.layer} that {asked.method} could change."

@@ -15,8 +15,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +36,7 @@ from pmtiles.tile import (
     serialize_header,
 )
 
+from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.storage import Storage
 
@@ -238,8 +237,7 @@ class ArchiveReader:
     def __init__(self, storage: Storage, path: str) -> None:
         self._storage = storage
         self._path = path
-        self._leaves: OrderedDict[int, _Directory] = OrderedDict()
-        self._lock = threading.Lock()
+        self._leaves: LRUCache[int, _Directory] = LRUCache(_CACHED_DIRECTORIES)
         head = storage.read(path, 0, HEAD_BYTES)
         try:
             if len(head) < HEADER_BYTES:
@@ -279,17 +277,11 @@ class ArchiveReader:
         raise ArtifactError(f"{self._path}: directories are nested too deep", path=self._path)
 
     def _leaf(self, offset: int, length: int) -> _Directory:
-        with self._lock:
-            if offset in self._leaves:
-                self._leaves.move_to_end(offset)
-                return self._leaves[offset]
-        data = self._read(self.header["leaf_directory_offset"] + offset, length)
-        directory = _Directory.parse(data)
-        with self._lock:
-            self._leaves[offset] = directory
-            while len(self._leaves) > _CACHED_DIRECTORIES:
-                self._leaves.popitem(last=False)
-        return directory
+        def read() -> _Directory:
+            start = self.header["leaf_directory_offset"] + offset
+            return _Directory.parse(self._read(start, length))
+
+        return self._leaves.get_or_make(offset, read)
 
     def _read(self, start: int, length: int) -> bytes:
         data = self._storage.read(self._path, start, length)
