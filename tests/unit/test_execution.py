@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -24,11 +23,28 @@ BATCH = 4
 LARGE = execution.MIN_BATCHES * BATCH
 
 
+class Clock:
+    """One that goes on by what the fakes say that they take: how fast they are depends on no machine."""
+
+    seconds = 0.0
+
+    def perf_counter(self) -> float:
+        return self.seconds
+
+
+CLOCK = Clock()
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "time", CLOCK)
+
+
 def runner(seconds: float, change: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Runner:
     """A network that gives its input, after a time."""
 
     def run(inputs: np.ndarray) -> list[np.ndarray]:
-        time.sleep(seconds)
+        CLOCK.seconds += seconds
         return [change(inputs.reshape(len(inputs), -1)).astype(np.float32)]
 
     return run
@@ -72,7 +88,9 @@ def test_a_mode_that_raises_is_passed_over_with_its_reason() -> None:
 
 
 def test_a_mode_that_is_hardly_faster_is_not_worth_its_rounding() -> None:
-    assert choice_of(bfloat16=runner(0.0295)).mode == "float32"
+    least = 0.03 / execution.MIN_GAIN
+    assert choice_of(bfloat16=runner(1.01 * least)).mode == "float32"
+    assert choice_of(bfloat16=runner(0.99 * least)).mode == "bfloat16"
 
 
 def test_a_small_job_is_not_measured_and_a_middling_one_not_compiled() -> None:
