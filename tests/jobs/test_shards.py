@@ -333,7 +333,7 @@ def test_no_worker_outlives_its_job(tmp_path: Path, ray_address: str) -> None:
     pids = tmp_path / "pids"
     pids.mkdir()
     squares(context(tmp_path, ray_address=ray_address), SquareSetup(pids=str(pids)))
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     alive = [int(path.name) for path in pids.iterdir()]
     while (
         alive := [pid for pid in alive if psutil.pid_exists(pid)]

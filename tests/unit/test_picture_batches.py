@@ -70,7 +70,7 @@ def test_reading_goes_on_beside_the_network_but_only_so_far() -> None:
     reader = Reader()
     flow = Batches(lambda: reader, Plan(CARD, 4, 64, 1, one_picture)).of(examples(400))
     next(flow)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while len(reader.seen) < 12 and time.monotonic() < deadline:
         time.sleep(0.01)  # the network
     time.sleep(0.1)
