@@ -220,6 +220,13 @@ class JobStore:
         zero = dict.fromkeys(("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"), 0)
         return {**zero, **{row[0]: int(row[1]) for row in rows}}
 
+    def queue_age_seconds(self) -> float:
+        """How long the oldest waiting job has waited; 0 where none does."""
+        rows = self._database.rows(
+            "SELECT created_at FROM jobs WHERE status = 'PENDING' ORDER BY sequence LIMIT 1"
+        )
+        return max(0.0, time.time() - float(rows[0][0])) if rows else 0.0
+
     def request_stop(self, job_id: str) -> JobRecord:
         """Stop a waiting job at once, mark a running one to be stopped; raises `NotFoundError`."""
         self.get(job_id)

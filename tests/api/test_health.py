@@ -62,10 +62,24 @@ def test_metrics_count_jobs_and_requests_without_job_ids(http: httpx.Client) -> 
     job_id = http.post("/v1/jobs", json=FEATURES_SPEC).json()["id"]
     text = http.get("/metrics").text
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert int(lines['featurescape_jobs{status="PENDING"}']) >= 1
-    assert int(lines['featurescape_http_requests_total{method="POST",status="202"}']) >= 1
-    assert lines["featurescape_ray_up"] == "0"
+    assert float(lines['featurescape_jobs{status="PENDING"}']) >= 1
+    assert float(lines['featurescape_http_requests_total{method="POST",status="202"}']) >= 1
+    assert float(lines["featurescape_ray_up"]) == 0
+    assert float(lines["featurescape_queue_age_seconds"]) > 0
     assert job_id not in text
+
+
+def test_metrics_time_answers_by_route_and_not_by_address(http: httpx.Client) -> None:
+    addresses = ("/v1/jobs/features-0123456789ab", "/v1/jobs/units-0123456789ab")
+    for address in (*addresses, "/nothing/here", "/nothing/there"):
+        assert http.get(address).status_code == 404
+    text = http.get("/metrics").text
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    count = "featurescape_http_request_seconds_count"
+    assert float(lines[f'{count}{{route="/v1/jobs/{{job_id}}"}}']) == 2
+    assert not any(word in text for word in (*addresses, "nothing"))
+    http.request("BREW", "/v1/jobs")
+    assert 'method="OTHER"' in http.get("/metrics").text
 
 
 def test_a_second_service_on_the_same_record_is_refused(service: RunningService) -> None:

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from featurescape import __version__
 from featurescape.api import artifacts, catalog, examples, health, jobs, live, rows, tiles, viewer
 from featurescape.api.errors import add_error_handlers
 from featurescape.api.guard import Guard, TokenCheck
+from featurescape.api.metrics import CountAnswers
 from featurescape.api.services import Services
 from featurescape.runner import JobRunner
 from featurescape.settings import Settings
@@ -48,7 +48,7 @@ def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,
         middleware=[
-            Middleware(_Count, services=services),
+            Middleware(CountAnswers, metrics=services.metrics),
             Middleware(Guard, settings=settings, token=token),
         ],
     )
@@ -58,24 +58,3 @@ def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
     for part in (catalog, jobs, artifacts, rows, tiles, examples, live, health, viewer):
         app.include_router(part.router)
     return app
-
-
-class _Count:
-    """Counts answers by method and status, for /metrics."""
-
-    def __init__(self, app: ASGIApp, services: Services) -> None:
-        self._app = app
-        self._services = services
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-                key = (method, int(message["status"]))
-                self._services.requests[key] = self._services.requests.get(key, 0) + 1
-            await send(message)
-
-        await self._app(scope, receive, counted)
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST"})

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from featurescape.api.bodies import read_json
 from featurescape.api.guard import COOKIE, TokenCheck
@@ -67,26 +68,9 @@ def _late(use: Services, age: float) -> str:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def metrics(use: Use) -> PlainTextResponse:
-    """Counters for Prometheus."""
-    lines = [
-        "# HELP featurescape_jobs Jobs in the record, by status.",
-        "# TYPE featurescape_jobs gauge",
-        *(f'featurescape_jobs{{status="{s}"}} {n}' for s, n in use.store.counts().items()),
-        "# HELP featurescape_ray_up Whether Ray answers.",
-        "# TYPE featurescape_ray_up gauge",
-        f"featurescape_ray_up {int(use.scheduler.problem is None)}",
-        "# HELP featurescape_scheduler_last_round_seconds Since the last complete round.",
-        "# TYPE featurescape_scheduler_last_round_seconds gauge",
-        f"featurescape_scheduler_last_round_seconds {use.scheduler.rounds.age_seconds:.1f}",
-        "# HELP featurescape_http_requests_total Requests answered.",
-        "# TYPE featurescape_http_requests_total counter",
-        *(
-            f'featurescape_http_requests_total{{method="{method}",status="{status}"}} {count}'
-            for (method, status), count in sorted(use.requests.items())
-        ),
-    ]
-    return PlainTextResponse("\n".join([*lines, ""]), media_type="text/plain; version=0.0.4")
+def metrics(use: Use) -> Response:
+    """Counters, gauges and latencies for Prometheus."""
+    return Response(use.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @router.post("/v1/login", status_code=204)

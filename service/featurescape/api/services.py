@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 
 from fastapi import Depends, Request
 
 from featurescape.admission import Admission
+from featurescape.api.metrics import Metrics
 from featurescape.database_lock import lock_database
 from featurescape.jobstore import JobStore
 from featurescape.live import Live
@@ -37,10 +38,9 @@ class Services:
     maps: Maps
     rows: Rows
     live: Live
+    metrics: Metrics
     lock: BinaryIO
     stopping: bool = False
-    requests: dict[tuple[str, int], int] = field(default_factory=dict)
-    """(method, status) → answers given; for /metrics."""
 
     @classmethod
     def build(cls, settings: Settings, runner: JobRunner | None = None) -> Services:
@@ -56,15 +56,17 @@ class Services:
         store = JobStore(settings.database_path)
         maps = Maps(settings, store, storage, RowFiles(storage))
         chosen = runner or make_runner(settings)
+        scheduler = Scheduler(settings, store, storage, chosen)
         return cls(
             settings=settings,
             store=store,
             storage=storage,
-            scheduler=Scheduler(settings, store, storage, chosen),
+            scheduler=scheduler,
             admission=Admission(settings, store),
             maps=maps,
             rows=Rows(maps),
             live=Live(settings, storage.root, chosen.access),
+            metrics=Metrics(store, scheduler),
             lock=lock,
         )
 
