@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Entry
+from featurescape_jobs.datasets.base import Entry, Listing
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 
@@ -144,6 +144,82 @@ def test_mnist_lists_the_collections_where_there_are_several(tmp_path: Path) -> 
         DatasetError, match=r"collections: emnist-digits-train-images\S+, emnist-letters-train"
     ):
         entries(DatasetSpec(name="mnist", root=str(tmp_path)))
+
+
+def test_what_lies_beside_idx_files_is_counted(tmp_path: Path) -> None:
+    images = write_mnist(tmp_path)
+    write_mnist(tmp_path, ".gz")
+    (tmp_path / "gzip").mkdir()
+    for name, data in {
+        "readme.txt": b"four files",
+        "gzip/train-images.bin": b"\0\0\x08\x03",
+        "page": b"<!DOCTYPE html><html>",
+        "digit.png": b"",
+        ".DS_Store": b"",
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    check_mnist(tmp_path, images)
+    for split in ("all", "train"):
+        listing = DATASETS["mnist"].freeze(
+            DatasetSpec(name="mnist", root=str(tmp_path), split=split)
+        )
+        assert len(list(listing.entries)) == {"all": 5, "train": 3}[split]
+        assert counted(listing) == {
+            "another copy of an IDX file": 4,
+            "a .txt file": 1,
+            "an IDX file: read it with the dataset mnist": 1,
+            "an HTML page: download the file itself again": 1,
+            "a picture beside IDX files": 1,
+            "a system file": 1,
+        }
+
+
+def counted(listing: Listing) -> dict[str, int]:
+    return {reason.reason: reason.count for reason in listing.passed_over.record().reasons}
+
+
+@pytest.mark.parametrize("folder", ["raw", "MNIST/raw"])
+def test_mnist_is_found_in_the_folders_that_torchvision_makes(tmp_path: Path, folder: str) -> None:
+    place = tmp_path / folder
+    place.mkdir(parents=True)
+    check_mnist(tmp_path, write_mnist(place))
+    other = tmp_path / "KMNIST" / "raw"
+    other.mkdir(parents=True)
+    write_mnist(other)
+    with pytest.raises(DatasetError, match=r"several collections: .*KMNIST/raw/train-images"):
+        entries(DatasetSpec(name="mnist", root=str(tmp_path)))
+
+
+def test_all_of_mnist_is_what_there_is_and_a_split_without_its_other_half_is_named(
+    tmp_path: Path,
+) -> None:
+    write_mnist(tmp_path)
+    spec = DatasetSpec(name="mnist", root=str(tmp_path))
+    (tmp_path / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(DatasetError, match=r"has no t10k-labels-idx1-ubyte\(.gz\), the labels of"):
+        DATASETS["mnist"].check(spec)
+    (tmp_path / "t10k-images-idx3-ubyte").unlink()
+    assert [entry.example_id for entry in entries(spec)] == [f"train-0000{k}" for k in range(3)]
+    with pytest.raises(DatasetError, match="copy it there, or ask for the split train"):
+        DATASETS["mnist"].check(spec.model_copy(update={"split": "test"}))
+
+
+def test_pictures_and_labels_of_two_collections_are_refused(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    spec = DatasetSpec(name="mnist", root=str(tmp_path))
+    labels = tmp_path / "train-labels-idx1-ubyte"
+    whole = labels.read_bytes()
+    labels.write_bytes(whole[:4] + (2).to_bytes(4, "big") + whole[8:10])
+    with pytest.raises(DatasetError, match="has 3 pictures and train-labels-idx1-ubyte 2 labels"):
+        entries(spec)
+    labels.write_bytes((tmp_path / "train-images-idx3-ubyte").read_bytes())
+    with pytest.raises(DatasetError, match=r"has the shape \(3, 4, 4\), labels have \(N,\)"):
+        entries(spec)
+    labels.rename(tmp_path / "kmnist-train-labels-idx1-ubyte")
+    with pytest.raises(
+        DatasetError, match=r"several collections: train-images.*, kmnist-train-lab"
+    ):
+        entries(spec)
 
 
 def test_mnist_ids_are_the_same_in_every_split(tmp_path: Path) -> None:

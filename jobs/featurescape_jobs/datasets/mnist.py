@@ -12,6 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from featurescape_jobs.datasets.base import (
     local_root,
 )
 from featurescape_jobs.datasets.links import OUTSIDE, Links
+from featurescape_jobs.datasets.passed_over import PassedOver
+from featurescape_jobs.datasets.survey import survey
+from featurescape_jobs.datasets.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
@@ -40,6 +44,15 @@ CARD = DatasetCard(
     root_hint="the folder with train-images-idx3-ubyte(.gz) and its three siblings",
 )
 _PREFIXES = {"train": ("train",), "test": ("t10k", "test")}
+_RANKS = {"images": "idx3", "labels": "idx1"}
+_NAME = re.compile(
+    r"(?:(?P<before>.+)[-_.])?(?P<split>train|t10k|test)[-_.]"
+    r"(?P<what>images(?=[-_.]idx3)|labels(?=[-_.]idx1))[-_.]idx[13][-_.]ubyte(?:\.gz)?",
+    re.IGNORECASE,
+)
+_LEVELS = 2
+COPY = "another copy of an IDX file"
+_PICTURE = "a picture beside IDX files"
 _MAX_BYTES = 2 << 30
 _GZIP = b"\x1f\x8b"
 FASHION_CLASSES = (
@@ -56,46 +69,108 @@ FASHION_CLASSES = (
 )
 
 
-def _find(root: Path, split: str, what: str) -> Path:
-    """The IDX file of images or labels of a split, by its plain name or by the one that ends as it does.
+@dataclass(frozen=True)
+class _Files:
+    """The IDX files of one collection, by split and by what they have."""
 
-    EMNIST's six parts are told by what stands before (``emnist-letters-train-images-idx3-ubyte``); raises
-    `DatasetError` where there is no such file, or there are those of several collections.
+    folder: str
+    """Below the root."""
+    names: dict[tuple[str, str], list[str]]
+    """Of one spelling the unpacked file, which is mapped, before the packed one."""
+
+    def first(self) -> str:
+        """A file to tell the collection by: of its pictures, and for training, if there are such."""
+        key = min(self.names, key=lambda key: (key[0] != "train", key[1]))
+        return _join(self.folder, self.names[key][0])
+
+    def splits(self, asked: str) -> tuple[str, ...]:
+        """Those that are asked for; of all, those that have a file."""
+        if asked != "all":
+            return (asked,)
+        return tuple(split for split in _PREFIXES if any(key[0] == split for key in self.names))
+
+
+def _find(root: Path) -> _Files:
+    """The files in the root, or in the one folder up to two levels below it that has some.
+
+    Raises:
+        DatasetError: there are none, or those of several collections. EMNIST's six are told by what stands
+            before (``emnist-letters-train-images-idx3-ubyte``).
     """
-    rank = {"images": "idx3", "labels": "idx1"}[what]
-    prefixes = "|".join(_PREFIXES[split])
-    wanted = re.compile(
-        rf"(?:(.+)[-_.])?(?:{prefixes})[-_.]{what}[-_.]{rank}[-_.]ubyte(?:\.gz)?", re.I
-    )
-    found: dict[str, list[str]] = {}
-    for name in sorted(os.listdir(root) if root.is_dir() else []):  # noqa: PTH208
-        match = wanted.fullmatch(name)
-        if match and not name.startswith(".") and (root / name).is_file():
-            found.setdefault(match[1] or "", []).append(name)
+    found = list(_collections(root, ""))
+    waiting = [""] if root.is_dir() and not found else []
+    for _ in range(_LEVELS):  # as torchvision has it: MNIST/raw
+        waiting = [below for folder in waiting for below in _folders(root, folder)]
+        found += [files for folder in waiting for files in _collections(root, folder)]
     if len(found) > 1:
+        firsts = [files.first() for files in found]
         raise DatasetError(
-            f"dataset.root: {root} has several collections: {', '.join(n[0] for n in found.values())[:400]}; "
+            f"dataset.root: {root} has several collections: {', '.join(firsts)[:400]}; "
             "give each a folder of its own",
             field="dataset.root",
         )
-    for names in found.values():
-        return root / names[0]  # of one spelling the unpacked one, which is mapped
-    raise DatasetError(
-        f"dataset.root: {root} has no {_PREFIXES[split][0]}-{what}-{rank}-ubyte(.gz); mnist needs the {what} "
-        f"of {split!r}",
-        field="dataset.root",
-    )
+    if not found:
+        raise DatasetError(
+            f"dataset.root: {root} has no train-images-idx3-ubyte(.gz), which is how mnist tells its four "
+            "files; other pictures are read by the dataset images",
+            field="dataset.root",
+        )
+    return found[0]
 
 
-def _file(spec: DatasetSpec, split: str, what: str) -> Path:
+def _collections(root: Path, folder: str) -> list[_Files]:
+    """What a folder has, a collection by what stands before its names."""
+    found: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for name in sorted(_listed(root / folder)):
+        match = _NAME.fullmatch(name)
+        if match and not name.startswith(".") and (root / folder / name).is_file():
+            split = "train" if match["split"].lower() == "train" else "test"
+            files = found.setdefault((match["before"] or "").lower(), {})
+            files.setdefault((split, match["what"].lower()), []).append(name)
+    return [_Files(folder, found[before]) for before in sorted(found)]
+
+
+def _folders(root: Path, folder: str) -> list[str]:
+    inside = (_join(folder, name) for name in sorted(_listed(root / folder)) if name[0] != ".")
+    return [path for path in inside if (root / path).is_dir()]
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _file(spec: DatasetSpec, files: _Files, split: str, what: str) -> Path:
     """The IDX file of a split; raises `DatasetError` where there is none that may be read."""
     root = local_root(CARD, spec)
-    path = _find(root, split, what)
+    place = root / files.folder
+    names = files.names.get((split, what))
+    if not names:
+        prefix, rank = _PREFIXES[split][0], _RANKS[what]
+        others = sorted({key[0] for key in files.names} - {split})
+        instead = f", or ask for the split {others[0]}" if others else ""
+        raise DatasetError(
+            f"dataset.root: {place} has no {prefix}-{what}-{rank}-ubyte(.gz), the {what} of {split!r}; copy "
+            f"it there{instead}",
+            field="dataset.root",
+        )
+    path = place / names[0]
     if Links(str(root), spec.allowed_roots).leads_outside(str(path)):
         raise DatasetError(
             f"dataset.root: {path} is {OUTSIDE}; copy the file there", field="dataset.root"
         )
     return path
+
+
+def _open(spec: DatasetSpec, split: str, what: str) -> NDArray[np.uint8]:
+    """The array of a split; raises `DatasetError`."""
+    return read_idx(_file(spec, _find(local_root(CARD, spec)), split, what))
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -127,21 +202,17 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return body.reshape(shape)
 
 
-def _splits(spec: DatasetSpec) -> tuple[str, ...]:
-    return ("train", "test") if spec.split == "all" else (spec.split,)
-
-
 class _Reader:
     def __init__(self, spec: DatasetSpec) -> None:
         self._spec = spec
 
     @cached_property
     def _train(self) -> NDArray[np.uint8]:
-        return read_idx(_file(self._spec, "train", "images"))
+        return _open(self._spec, "train", "images")
 
     @cached_property
     def _test(self) -> NDArray[np.uint8]:
-        return read_idx(_file(self._spec, "test", "images"))
+        return _open(self._spec, "test", "images")
 
     def read(self, locator: str) -> Picture:
         split, _, row = locator.partition("-")
@@ -166,33 +237,61 @@ class Mnist:
 
     def check(self, spec: DatasetSpec) -> None:
         check_split(CARD, spec)
-        for split in _splits(spec):
-            _file(spec, split, "images")
-            _file(spec, split, "labels")
+        files = _find(local_root(CARD, spec))
+        for split in files.splits(spec.split):
+            _file(spec, files, split, "images")
+            _file(spec, files, split, "labels")
 
     def freeze(self, spec: DatasetSpec) -> Listing:
         self.check(spec)
         root = local_root(CARD, spec)
-        labels = {split: self._labels(spec, split) for split in _splits(spec)}
+        files = _find(root)
+        labels = {split: _labels(spec, files, split) for split in files.splits(spec.split)}
         n_classes = 1 + max(int(values.max()) for values in labels.values())
-        fashion = "fashion" in root.name.lower() and n_classes == len(FASHION_CLASSES)
+        fashion = "fashion" in str(root / files.folder).lower() and n_classes == len(
+            FASHION_CLASSES
+        )
         classes = FASHION_CLASSES if fashion else tuple(str(k) for k in range(n_classes))
-        return Listing(_entries(labels), classes=classes)
-
-    @staticmethod
-    def _labels(spec: DatasetSpec, split: str) -> NDArray[np.uint8]:
-        labels = read_idx(_file(spec, split, "labels"))
-        images = read_idx(_file(spec, split, "images"))
-        if images.ndim != 3 or labels.ndim != 1 or len(labels) != len(images):
-            raise DatasetError(
-                f"dataset.root: {split} has images of shape {images.shape} and labels of shape "
-                f"{labels.shape}; expected (N, H, W) and (N,)",
-                field="dataset.root",
-            )
-        return labels
+        return Listing(_entries(labels), classes, passed_over=_beside(root, files, spec))
 
     def open_reader(self, spec: DatasetSpec) -> _Reader:
         return _Reader(spec)
+
+
+def _labels(spec: DatasetSpec, files: _Files, split: str) -> NDArray[np.uint8]:
+    """The labels of a split; raises `DatasetError` where they are not those of its pictures."""
+    paths = {what: _file(spec, files, split, what) for what in _RANKS}
+    images, labels = read_idx(paths["images"]), read_idx(paths["labels"])
+    for what, array, shape, ndim in (
+        ("images", images, "(N, H, W)", 3),
+        ("labels", labels, "(N,)", 1),
+    ):
+        if array.ndim != ndim:
+            raise DatasetError(
+                f"dataset.root: {paths[what]} has the shape {array.shape}, {what} have {shape}; give the file "
+                "that its name says",
+                field="dataset.root",
+            )
+    if len(labels) != len(images):
+        raise DatasetError(
+            f"dataset.root: {paths['images']} has {len(images)} pictures and {paths['labels'].name} "
+            f"{len(labels)} labels, so they do not belong together; copy both from one collection",
+            field="dataset.root",
+        )
+    return labels
+
+
+def _beside(root: Path, files: _Files, spec: DatasetSpec) -> PassedOver:
+    """What else lies below the root; files of a split that is not asked for are none of it."""
+    tree = LocalTree(root, spec.allowed_roots)
+    first = {_join(files.folder, names[0]) for names in files.names.values()}
+    copies = {_join(files.folder, name) for names in files.names.values() for name in names[1:]}
+    for seen in survey(tree):
+        if seen.is_folder or seen.path in first:
+            continue
+        reason = COPY if seen.path in copies else seen.reason or _PICTURE
+        tree.passed_over.add(reason, seen.path)
+    return tree.passed_over
 
 
 def _entries(labels: dict[str, NDArray[np.uint8]]) -> Iterator[Entry]:
