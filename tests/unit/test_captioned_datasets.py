@@ -811,6 +811,70 @@ def test_what_no_caption_names_is_counted(
     assert record.files == 5
 
 
+def counted(name: str, root: Path, split: str = "all") -> dict[str, list[str]]:
+    """The first names by reason, of a listing that was gone through."""
+    listing = DATASETS[name].freeze(DatasetSpec(name=name, root=str(root), split=split))
+    assert list(listing.entries)
+    assert listing.source is not None
+    return {one.reason: one.names for one in listing.source.passed_over.record().reasons}
+
+
+def test_what_lies_beside_the_folder_of_pictures_is_counted_too(tmp_path: Path) -> None:
+    root = write(
+        coco(tmp_path / "coco"),
+        {
+            "annotations/instances_train2017.json": b"{}",
+            "annotations.zip": b"PK\x03\x04" + bytes(26),
+            "mine/d.jpg": png(4),
+        },
+    )
+    assert counted("coco_captions", root) == {
+        "a picture that no caption names": ["mine/d.jpg", "train2017/c.jpg"],
+        "a .json file": ["annotations/instances_train2017.json"],
+        "a ZIP archive: unpack it": ["annotations.zip"],
+    }
+    root = write(
+        flickr(tmp_path / "flickr"),
+        {"Flickr_8k.devImages.txt": b"b.jpg\n", "readme.txt": b"x", "d.jpg": png(4)},
+    )
+    assert counted("flickr8k", root) == {
+        "a picture that no caption names": ["Flicker8k_Dataset/c.jpg", "d.jpg"],
+        "a .txt file": ["readme.txt"],
+    }
+    pictures = [{"bytes": png(value), "path": None} for value in (10, 20)]
+    root = parquet(tmp_path / "rows", {"image": pictures, "caption": ["A dog", "A cat"]})
+    write(root, {"page": b"<html>", "d.jpg": png(4)})
+    assert counted("caption_table", root) == {
+        "a picture that no row of the Parquet files names": ["b.png", "d.jpg", "in/a.png"],
+        "an HTML page: download the file itself again": ["page"],
+    }
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_pictures_of_other_splits_of_coco_are_not_passed_over(tmp_path: Path, shared: bool) -> None:
+    train, val = ("images", "images") if shared else ("train2017", "images/val2017")
+    bodies = {
+        split: json.dumps(coco_json([{"id": 1, "file_name": f"{split}.jpg"}], [])).encode()
+        for split in ("train", "val")
+    }
+    root = write(
+        tmp_path,
+        {
+            TRAIN: bodies["train"],
+            "captions_val2017.json": bodies["val"],
+            f"{train}/train.jpg": png(1),
+            f"{val}/val.jpg": png(2),
+            f"{val}/x.html": b"<html>",
+            f"{train}/other.jpg": png(3),
+        },
+    )
+    html = {"an HTML page: download the file itself again": [f"{val}/x.html"]}
+    other = {"a picture that no caption names": [f"{train}/other.jpg"]}
+    assert counted("coco_captions", root) == html | other
+    assert counted("coco_captions", root, "train") == (html if shared else html | other)
+    assert counted("coco_captions", root, "val") == html
+
+
 def test_pictures_of_other_splits_of_flickr8k_are_not_passed_over(tmp_path: Path) -> None:
     root = write(flickr(tmp_path), {"Flickr_8k.trainImages.txt": b"b.jpg\n"})
     spec = DatasetSpec(name="flickr8k", root=str(root), split="train")

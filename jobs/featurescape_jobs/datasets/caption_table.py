@@ -227,7 +227,7 @@ def _by_path(tree: Tree, table: _Table, spec: DatasetSpec) -> Iterator[Entry]:
                 captions.add(picture, one, place)
     files = Files(tree)
     check_there(files, captions.by_path, Place(table.files[0]))
-    pass_over_rest(tree, "", captions.by_path, table.files)
+    pass_over_rest(tree, captions.by_path, table.files)
     for picture, texts in captions.by_path.items():
         yield entry(files, picture, texts)
 

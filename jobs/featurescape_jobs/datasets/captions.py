@@ -213,12 +213,23 @@ class Files:
 
 
 def pass_over_rest(
-    tree: Tree, folder: str, named: Container[str], own: Container[str] = ()
+    tree: Tree, named: Container[str], own: Container[str], elsewhere: Sequence[str] = ()
 ) -> None:
-    """Count what lies below ``folder`` and is in neither: pictures that no caption names, and other files."""
-    for seen in survey(tree, folder):
-        if not seen.is_folder and composed(seen.path) not in named and seen.path not in own:
-            tree.passed_over.add(seen.reason or NOT_NAMED, seen.path)
+    """Count what lies below the root and is neither named by a caption nor the dataset's own file.
+
+    Args:
+        tree: of the dataset.
+        named: paths of pictures, in NFC.
+        own: paths of its files of captions and lists.
+        elsewhere: folders with pictures of splits that are not asked for; those are not counted.
+    """
+    folders = tuple(f"{composed(folder)}/" for folder in elsewhere)
+    for seen in survey(tree):
+        path = composed(seen.path)
+        is_ours = path in named or path in own
+        if seen.is_folder or is_ours or (seen.reason is None and path.startswith(folders)):
+            continue
+        tree.passed_over.add(seen.reason or NOT_NAMED, seen.path)
 
 
 def first_folder(files: Files, folders: Iterable[str]) -> str | None:

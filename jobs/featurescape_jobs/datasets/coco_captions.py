@@ -125,9 +125,24 @@ def _parts(files: Files, spec: DatasetSpec) -> list[_Part]:
     return [found[split] for split in wanted if split in found]
 
 
+def _all_files(files: Files) -> dict[str, str | None]:
+    """Every file of captions, of any split and year, with its folder of pictures where it has one."""
+    found: dict[str, str | None] = {}
+    for folder in _FOLDERS:
+        for name in files.names(folder):
+            if match := _FILE.fullmatch(name):
+                found[join(folder, name)] = _pictures(files, match)
+    return found
+
+
+def _pictures(files: Files, match: re.Match[str]) -> str | None:
+    name = f"{match[1]}{match[2] or ''}"
+    return first_folder(files, (name, f"images/{name}", "images"))
+
+
 def _part(files: Files, path: str, match: re.Match[str]) -> _Part:
     name = f"{match[1]}{match[2] or ''}"
-    folder = first_folder(files, (name, f"images/{name}", "images"))
+    folder = _pictures(files, match)
     if folder is None:
         raise Place(path).wrong(
             f"has no folder of pictures; unpack {name}.zip beside annotations/ as {name}/"
@@ -139,19 +154,20 @@ def _part(files: Files, path: str, match: re.Match[str]) -> _Part:
 
 
 def _entries(tree: Tree, files: Files, parts: list[_Part]) -> Iterator[Entry]:
-    named: dict[str, set[str]] = {}
+    named: set[str] = set()
     for part in parts:
         whole = _read(tree, part.path)
         images = _images(whole["images"], part)
         captions = _captions(whole.get("annotations", []), images, part)
         del whole
         check_there(files, images.values(), Place(part.path))
-        named.setdefault(part.pictures, set()).update(images.values())
+        named.update(images.values())
         for image_id, path in images.items():
             said = captions.by_path.get(path, ())
             yield entry(files, path, said, {"image_id": image_id})
-    for folder, paths in named.items():
-        pass_over_rest(tree, folder, paths)
+    asked, known = {part.path for part in parts}, _all_files(files)
+    elsewhere = [folder for path, folder in known.items() if folder and path not in asked]
+    pass_over_rest(tree, named, known, elsewhere)
 
 
 def _read(tree: Tree, path: str) -> dict[str, Any]:

@@ -131,7 +131,8 @@ def _entries(tree: Tree, spec: DatasetSpec) -> Iterator[Entry]:
         names = _split(tree, _list_of(files, path, spec.split), captions, pictures)
         wanted = {one: said for one, said in wanted.items() if one in names}
     check_there(files, wanted, Place(path))
-    pass_over_rest(tree, pictures, captions.by_path)
+    own = {path, *(join(path.rpartition("/")[0], name) for name in _LISTS.values())}
+    pass_over_rest(tree, captions.by_path, own)
     for one, said in wanted.items():
         yield entry(files, one, said)
 

@@ -10,8 +10,6 @@ Holds the sorted names of one folder and of those above it; of Parquet, one row 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import cache
 
 from featurescape_jobs.datasets.base import (
     DatasetCard,
@@ -36,7 +34,6 @@ CARD = DatasetCard(
     needs_root=True,
     root_hint="a folder of pictures, a .parquet file or a folder of them; or s3://bucket/prefix",
 )
-_BESIDE_PARQUET = "a picture that no row of the Parquet files names"
 
 
 def _entries(tree: Tree, classes: list[str]) -> Iterator[Entry]:
@@ -56,21 +53,6 @@ def _entries(tree: Tree, classes: list[str]) -> Iterator[Entry]:
         attributes = beside.attributes(seen.path)
         yield Entry(seen.example_id, file_locator(seen.path), label, seen.size, attributes)
     beside.end()
-
-
-def _with_others(parquet: ParquetImages, tree: Tree) -> Listing:
-    """The listing of Parquet files, which counts what lies beside them when its entries have ended."""
-    listing = parquet.freeze()
-
-    def entries() -> Iterator[Entry]:
-        yield from listing.entries
-        named = cache(parquet.named)  # asked for where there is a picture
-        for seen in survey(tree):
-            is_example = seen.reason is None and seen.path in named()
-            if not is_example and seen.path not in parquet.files:
-                tree.passed_over.add(seen.reason or _BESIDE_PARQUET, seen.path)
-
-    return replace(listing, entries=entries())
 
 
 def _parquet(tree: Tree, spec: DatasetSpec) -> ParquetImages | None:
@@ -107,7 +89,7 @@ class Images:
         tree = open_tree(CARD, spec)
         parquet = _parquet(tree, spec)
         if parquet is not None:
-            return _with_others(parquet, tree)
+            return parquet.freeze()
         classes: list[str] = []
         return Listing(_entries(tree, classes), classes, tree, tree.passed_over)
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from featurescape_jobs.datasets.base import Entry, Listing
 from featurescape_jobs.datasets.pictures import PictureReader, archive_path, is_picture
+from featurescape_jobs.datasets.survey import survey
 from featurescape_jobs.datasets.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
@@ -34,6 +35,7 @@ _MAX_ROW_GROUP_BYTES = 4 << 30
 
 _MAX_FOLDERS = 1_000
 _LOOKED_AT = 8
+BESIDE = "a picture that no row of the Parquet files names"
 
 
 def find_parquet(tree: Tree) -> tuple[str, ...]:
@@ -148,7 +150,7 @@ class ParquetImages:
             ) from None
 
     def freeze(self) -> Listing:
-        """The listing; classes are the distinct labels, sorted."""
+        """The listing; classes are the distinct labels, sorted. When it ends, what lies beside is counted."""
         for path in self.files:
             note(self._tree, path)
         values = self._classes()
@@ -158,6 +160,18 @@ class ParquetImages:
         else:
             texts = tuple(str(value) for value in values)
         return Listing(self._entries(values), texts, self._tree, self._tree.passed_over)
+
+    def _pass_over_rest(self) -> None:
+        """Count what lies beside the files, but for the pictures that their rows name."""
+        named: NamedFiles | None = None
+        for seen in survey(self._tree):
+            if seen.path in self.files:
+                continue
+            if seen.reason is None:
+                named = named or self.named()  # asked for where there is a picture
+                if seen.path in named:
+                    continue
+            self._tree.passed_over.add(seen.reason or BESIDE, seen.path)
 
     def _class_names(self) -> list[str]:
         """What Hugging Face's datasets library says of an integer column: ``ClassLabel``'s names."""
@@ -212,6 +226,7 @@ class ParquetImages:
                     where = f"{path}#{group}.{row}"
                     key = _label(label)
                     yield Entry(where, where, None if key is None else index.get(self._key(key)))
+        self._pass_over_rest()
 
     def _read_row_group(self, path: str, group: int) -> pa.ChunkedArray:
         file = self._open(path)
