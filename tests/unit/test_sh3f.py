@@ -66,6 +66,32 @@ def test_a_library_can_be_the_root_and_its_models_stand_upright(tmp_path: Path) 
     assert code_of(path, "lib.sh3f#9") == "not_found"
 
 
+def test_what_a_library_leaves_out_is_counted(tmp_path: Path) -> None:
+    belongs = {"models/box/box.jpg": b"", "PluginFurnitureCatalog_fr.properties": "name#1=Boîte\n"}
+    rest = {
+        "models/spare.OBJ": box_obj(),
+        "LICENSE.TXT": "free",
+        "models/page.html": "<!DOCTYPE html><html>",
+        "models/texture": b"\xff\xd8\xff\xe0" + bytes(20),
+        "__MACOSX/._box.obj": b"\0\5\x16\7",
+        "models/big.bin": b"",
+    }
+    catalog = LIBRARY.replace("tall.obj", "Tall.OBJ") + "name#4=A hole\n"
+    sh3f(tmp_path / "lib.sh3f", {**LIBRARY_FILES, **belongs, **rest}, catalog)
+    listing = MESHES.freeze(spec_of(tmp_path))
+    assert len(list(listing.entries)) == 3
+    assert listing.source is not None
+    assert {one.reason: one.names for one in listing.source.passed_over.record().reasons} == {
+        "a mesh that the catalog does not list": ["lib.sh3f/models/spare.OBJ"],
+        "a piece of furniture without a model": ["lib.sh3f#4"],
+        "a .txt file": ["lib.sh3f/LICENSE.TXT"],
+        "an HTML page: download the file itself again": ["lib.sh3f/models/page.html"],
+        "a picture": ["lib.sh3f/models/texture"],
+        "a system folder": ["lib.sh3f/__MACOSX/._box.obj"],
+        "an empty file": ["lib.sh3f/models/big.bin"],
+    }
+
+
 def test_properties_are_read_as_java_writes_them() -> None:
     text = "a=1\n  b : x\\:y \n!no\nc\\ d = e\\\n   f\ng\n"
     assert list(properties(text)) == [("a", "1"), ("b", "x:y "), ("c d", "ef"), ("g", "")]

@@ -345,14 +345,80 @@ def test_models_without_views_and_other_folders_are_no_examples(tmp_path: Path) 
     (tmp_path / "03001627/empty/rendering").mkdir(parents=True)
     found, classes = freeze(tmp_path, example="model")
     assert (ids(found), classes) == (["03001627/m"], ("chair",))
-    listing = SHAPENET.freeze(DatasetSpec(name="shapenet", root=str(tmp_path), example="model"))
-    assert len(list(listing.entries)) == 1
-    assert listing.source is not None
-    said = {one.reason: one.names for one in listing.source.passed_over.record().reasons}
-    assert said == {
+    assert counted(tmp_path) == {
         "a model without pictures": ["03001627/empty", "03001627/mesh"],
         "a hidden folder": ["03001627/.hidden"],
+        "a .txt file": ["03001627/readme.txt"],
+        "a folder without renderings": ["code"],
     }
+
+
+def counted(root: Path, split: str = "all") -> dict[str, list[str]]:
+    """The first names by reason, of a listing that was gone through."""
+    spec = DatasetSpec(name="shapenet", root=str(root), split=split, example="model")
+    listing = SHAPENET.freeze(spec)
+    assert list(listing.entries)
+    assert listing.source is not None
+    return {one.reason: one.names for one in listing.source.passed_over.record().reasons}
+
+
+HTML = b"<!DOCTYPE html><html>"
+ODD = {
+    "01.jpg": png(2),  # without a list, it takes the number of 01.png
+    "page.html": HTML,
+    "notes": b"plain",
+    ".x": b"",
+}
+
+
+@pytest.mark.parametrize("tar", [False, True])
+def test_what_lies_in_a_model_and_is_no_view_is_counted(tmp_path: Path, tar: bool) -> None:
+    inside = {
+        **model_files("m", **{"renderings.txt": None}, **ODD),
+        **model_files("n", **{"renderings.txt": b"00.png\n01.png\n"}),
+        "03001627/m/mesh.off": b"OFF",
+    }
+    before = "x.tar/" if tar else ""
+    write(tmp_path, {"x.tar": tar_bytes(inside)} if tar else inside)
+    model = f"{before}03001627/m"
+    place = "03001627/{}/rendering".format
+    assert counted(tmp_path) == {
+        "a picture with the number of another one": [f"{place('m')}/01.png"],
+        "a picture that renderings.txt does not name": [f"{place('n')}/02.png"],
+        "an HTML page: download the file itself again": [f"{model}/rendering/page.html"],
+        "plain text": [f"{model}/rendering/notes", f"{model}/mesh.off"]
+        if tar
+        else [f"{model}/mesh.off", f"{model}/rendering/notes"],
+        "a hidden file": [f"{model}/rendering/.x"],
+    }
+
+
+def test_what_lies_beside_archives_is_counted(tmp_path: Path) -> None:
+    cameras = {"03001627/c/rendering/rendering_metadata.txt": b"1 2 3 4 5\n"}
+    alone = {"04256520/c/rendering/rendering_metadata.txt": b"1 2 3 4 5\n"}
+    words = b'[{"synsetId": "03001627", "name": "chair", "children": []}]'
+    outside = {"03001627/m/views/0.png": png(1), "taxonomy.json": words}
+    write(tmp_path, {"x.tar": tar_bytes({**model_files("m"), **cameras, **alone, **outside})})
+    write(tmp_path, {"page": HTML, "0.png": png(1), "code/a.py": b"x", "taxonomy.json": words})
+    assert counted(tmp_path) == {
+        "a model without pictures": ["04256520/c", "03001627/c"],
+        "a picture outside the renderings": ["x.tar/03001627/m/views/0.png", "0.png"],
+        "an HTML page: download the file itself again": ["page"],
+        "a folder without renderings": ["code"],
+    }
+
+
+def test_archives_beside_folders_and_other_folders_beside_the_base_are_counted(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, layouts()["folders in ShapeNetRendering"])
+    write(tmp_path, {"x.tar": tar_bytes({"a": b"x"}), "ShapeNetRendering/more/a.txt": b"x"})
+    expected = {
+        "a folder without renderings": ["ShapeNetVox32", "ShapeNetRendering/more"],
+        "a tar archive: unpack it": ["x.tar"],
+    }
+    assert counted(tmp_path) == expected
+    assert counted(tmp_path, "train") == expected  # the models of other splits are no loss
 
 
 # -- the locator of a model --------------------------------------------------------------------

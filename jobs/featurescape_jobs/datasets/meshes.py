@@ -37,7 +37,7 @@ from featurescape_jobs.datasets.base import (
 from featurescape_jobs.datasets.mesh_files import Beside, TreeFiles, inside_path
 from featurescape_jobs.datasets.pictures import archive_path, file_locator, locator_path, text
 from featurescape_jobs.datasets.sh3f import ENDING as ARCHIVE
-from featurescape_jobs.datasets.sh3f import Model, Sh3f
+from featurescape_jobs.datasets.sh3f import NOT_LISTED, Model, Sh3f
 from featurescape_jobs.datasets.survey import COMPANIONS, survey
 from featurescape_jobs.datasets.tree import Tree, open_tree, read_small
 from featurescape_jobs.errors import DatasetError, RowError
@@ -63,7 +63,6 @@ _MAX_CATALOG_BYTES = 256 << 20
 _MAX_WORDS = 200
 _MAX_SLUG = 80
 _OPEN_ARCHIVES = 4
-_NOT_LISTED = "a mesh that the catalog does not list"
 _KNOWN = COMPANIONS | {
     *ENDINGS, ARCHIVE, ".mtl",
     ".stl", ".fbx", ".dae", ".gltf", ".bin", ".3ds", ".blend", ".usd", ".usdz", ".max", ".step", ".ma",
@@ -108,7 +107,7 @@ class Meshes:
             named = {row.category for row in rows if row.category}
             return _listing(_listed(tree, rows), named, tree)
         archives = [path for path, _ in _walk(tree) if _is_archive(path)]
-        furniture = {path: Sh3f(tree, archive_path(path)).models() for path in archives}
+        furniture = {path: _library(tree, path) for path in archives}
         named = {model.category for models in furniture.values() for model in models}
         named |= {text(path.partition("/")[0]) for path, _ in _walk(tree) if _has_category(path)}
         return _listing(_found(tree, furniture), named - {""}, tree)
@@ -236,6 +235,13 @@ def _found(tree: Tree, furniture: dict[str, list[Model]]) -> Iterator[_Found]:
     _pass_over(tree, None)
 
 
+def _library(tree: Tree, path: str) -> list[Model]:
+    """The models of an archive, what else is in it is counted; raises `DatasetError`."""
+    archive = Sh3f(tree, archive_path(path))
+    archive.pass_over_rest(ENDINGS, tree.passed_over)
+    return archive.models()
+
+
 def _listed(tree: Tree, rows: list[_Found]) -> Iterator[_Found]:
     """The rows of a catalog, and then what they leave out is counted."""
     yield from rows
@@ -251,7 +257,7 @@ def _pass_over(tree: Tree, listed: set[str] | None) -> None:
         if not (_is_mesh(seen.path) or _is_archive(seen.path)):
             tree.passed_over.add(seen.reason or "", seen.path)
         elif listed is not None and file_locator(seen.path) not in listed:
-            tree.passed_over.add(_NOT_LISTED, seen.path)
+            tree.passed_over.add(NOT_LISTED, seen.path)
 
 
 def _catalog(tree: Tree) -> list[_Found]:

@@ -23,8 +23,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from featurescape_jobs.datasets.mesh_files import folded, inside_path
+from featurescape_jobs.datasets.passed_over import PassedOver
+from featurescape_jobs.datasets.shard_groups import hidden
+from featurescape_jobs.datasets.survey import COMPANIONS, described, is_picture, kind_of
 from featurescape_jobs.datasets.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
+from featurescape_jobs.images.signatures import SNIFF_BYTES
 
 ENDING = ".sh3f"
 CATALOG = "PluginFurnitureCatalog.properties"
@@ -37,6 +41,10 @@ _MAX_MODELS = 100_000
 _MAX_TEXT = 200
 _END = struct.Struct("<4s4H2LH")
 _END_MARK, _ZIP64_MARK = b"PK\x05\x06", b"PK\x06\x07"
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
+_OF_MODELS = (".mtl", ".properties")
+NOT_LISTED = "a mesh that the catalog does not list"
+NO_MODEL = "a piece of furniture without a model"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _KEY = re.compile(r"^(id|name|category|model|modelRotation)#([0-9]{1,9})$")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -83,6 +91,11 @@ class Sh3f:
 
     def models(self) -> list[Model]:
         """The models of the catalog, by number; raises `DatasetError`."""
+        said = self._catalog()
+        return [_model(number, words) for number, words in sorted(said.items()) if "model" in words]
+
+    def _catalog(self) -> dict[int, dict[str, str]]:
+        """What the catalog says, by number."""
         try:
             text = _text(self.read(CATALOG, _MAX_CATALOG_BYTES))
         except RowError as error:
@@ -93,7 +106,40 @@ class Sh3f:
                 said.setdefault(int(match[2]), {})[match[1]] = value.strip()
         if len(said) > _MAX_MODELS:
             raise self._error(f"names {len(said)} models; at most {_MAX_MODELS} are read")
-        return [_model(number, words) for number, words in sorted(said.items()) if "model" in words]
+        return said
+
+    def pass_over_rest(self, endings: tuple[str, ...], passed_over: PassedOver) -> None:
+        """Count the rows of the catalog without a model, and the members that belong to no model.
+
+        Materials, pictures and translations of the catalog belong to one; a mesh (of those ``endings``) does
+        where the catalog names it, in any case.
+        """
+        said = self._catalog()
+        for number in sorted(said):
+            if "model" not in said[number]:
+                passed_over.add(NO_MODEL, f"{self.path}#{number}")
+        named = {
+            folded(words["model"].removeprefix("/")) for words in said.values() if "model" in words
+        }
+        for name, info in sorted(self._zip.NameToInfo.items()):
+            suffix, kind = kind_of(name.rpartition("/")[2])
+            belongs = folded(name) in named or suffix in _OF_MODELS or is_picture(name)
+            if info.is_dir() or belongs:
+                continue
+            reason = hidden(name) or (NOT_LISTED if suffix in endings else None)
+            if reason is None and suffix in COMPANIONS:
+                reason = kind
+            passed_over.add(reason or self._described(info), f"{self.path}/{name}")
+
+    def _described(self, info: zipfile.ZipInfo) -> str:
+        """What a member is by its first bytes."""
+        name = info.filename.rpartition("/")[2]
+        try:
+            _check_member(info, _SMALL_BYTES * MAX_RATIO)
+            with self._zip.open(info) as file:
+                return described(name, file.read(SNIFF_BYTES))[0] or "a picture"
+        except (RowError, *_UNREADABLE):
+            return "a member that cannot be read"
 
     def spelled(self, path: str) -> str | None:
         """The path as a member is spelled, if there is one in any case."""
@@ -111,7 +157,7 @@ class Sh3f:
                 return file.read(limit_bytes)
         except KeyError:
             raise RowError("not_found", f"{self.path} has no {path[:200]!r}") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except _UNREADABLE as error:
             raise RowError("decode_error", f"{path[:200]!r}: {error}"[:300]) from None
 
 

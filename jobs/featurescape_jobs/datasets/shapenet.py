@@ -31,6 +31,7 @@ from featurescape_jobs.datasets.base import (
 )
 from featurescape_jobs.datasets.committed import open_checked_tree, read_artifact
 from featurescape_jobs.datasets.pictures import text
+from featurescape_jobs.datasets.shapenet_archives import Archives
 from featurescape_jobs.datasets.shapenet_names import (
     SPLIT_CSV,
     SPLIT_JSON,
@@ -42,7 +43,7 @@ from featurescape_jobs.datasets.shapenet_names import (
     read_splits,
     taxonomy,
 )
-from featurescape_jobs.datasets.shapenet_sources import Archives, Folders, Source, find_beside
+from featurescape_jobs.datasets.shapenet_sources import Folders, Source, find_beside
 from featurescape_jobs.datasets.shapenet_views import Model, ModelReader, ViewReader, pack
 from featurescape_jobs.datasets.tree import Tree, note, open_tree
 from featurescape_jobs.errors import DatasetError, RequestError
@@ -219,6 +220,7 @@ def _entries(
         for model in found.source.models(category, wanted):
             is_empty = False
             yield from make(found, model, label)
+    found.source.pass_over_rest()
     if is_empty:
         raise DatasetError(
             f"dataset.split: none of the models in {spec.root} is in {spec.split!r}; ask for all, or "

@@ -1,21 +1,17 @@
-"""Where the models of ShapeNetRendering lie: in folders, or in tar archives that are read by range.
+"""Where the models of ShapeNetRendering lie: what folders and archives of them have in common, and the folders.
 
-Folders are listed one at a time, when their turn comes. Archives have no order of their own, so what is in
-them is held until all are read: about 60 bytes a view and 700 a model (100 MB for the 1,050,000 views of
-the full set).
+Folders are listed one at a time, when their turn comes. What is in them and no view of a model is counted.
 """
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from featurescape_jobs.datasets import shapenet_names
-from featurescape_jobs.datasets.pictures import archive_path, is_picture, text
+from featurescape_jobs.datasets.passed_over import PassedOver
+from featurescape_jobs.datasets.pictures import is_picture, text
 from featurescape_jobs.datasets.shapenet_names import Beside
 from featurescape_jobs.datasets.shapenet_views import (
     CAMERAS,
@@ -28,9 +24,8 @@ from featurescape_jobs.datasets.shapenet_views import (
     parse_cameras,
     parse_order,
 )
-from featurescape_jobs.datasets.tars import Archive, Member, members, open_archive
-from featurescape_jobs.datasets.tree import Tree, note, read_small
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.datasets.survey import Counting
+from featurescape_jobs.datasets.tree import Found, Tree, note, read_small
 from featurescape_jobs.ordered_threads import ordered_map
 
 RENDERING = "rendering"
@@ -38,6 +33,10 @@ RENDERING = "rendering"
 Wanted = Callable[[str, str], bool]
 """Whether the model of a category and a name is asked for."""
 NO_VIEWS = "a model without pictures"
+NOT_IN_ORDER = f"a picture that {ORDER} does not name"
+SAME_NUMBER = "a picture with the number of another one"
+OUTSIDE_MODELS = "a picture outside the renderings"
+OTHER_FOLDER = "a folder without renderings"
 
 
 class Source(Protocol):
@@ -58,6 +57,10 @@ class Source(Protocol):
         """The first of these files that lies beside the models; raises `DatasetError`."""
         ...
 
+    def pass_over_rest(self) -> None:
+        """Count what lies beside the categories; what lies in them is counted with their models."""
+        ...
+
 
 def join(*parts: str) -> str:
     """A path of the parts that are not empty."""
@@ -75,6 +78,7 @@ class Folders:
         self.base: str | None = base
         self._base = base
         self._with_cameras = with_cameras
+        self._counting = Counting(tree, OUTSIDE_MODELS)
 
     def has_any(self) -> bool:
         """Whether there is a model; stops at the first."""
@@ -92,29 +96,60 @@ class Folders:
         return any(RENDERING in self._folders(model) for model in models)
 
     def models(self, category: str, wanted: Wanted) -> Iterator[Model]:
-        names = self._folders(join(self._base, category))
-        asked = [name for name in names if wanted(text(category), text(name))]
+        folder = join(self._base, category)
+        self._count_files(folder, self._tree.scan(folder), self._tree.passed_over)
+        asked = [name for name in self._folders(folder) if wanted(text(category), text(name))]
         found = ordered_map(partial(self._model, category), asked, self._tree.threads)
-        for name, model in zip(asked, found, strict=True):
+        for name, (model, passed_over) in zip(asked, found, strict=True):
+            self._tree.passed_over.merge(passed_over)
             if model is not None and model.views:
                 yield model
             else:
-                self._tree.passed_over.add(NO_VIEWS, join(self._base, category, name))
+                self._tree.passed_over.add(NO_VIEWS, join(folder, name))
 
-    def _model(self, category: str, name: str) -> Model | None:
-        folder = join(self._base, category, name)
-        if RENDERING not in self._folders(folder):
-            return None
+    def _model(self, category: str, name: str) -> tuple[Model | None, PassedOver]:
+        """A model, and what lies beside its views."""
+        folder, passed_over = join(self._base, category, name), PassedOver()
+        beside = self._tree.scan(folder)
+        if not any(found.is_folder and found.name == RENDERING for found in beside):
+            return None, passed_over
+        self._count_files(folder, beside, passed_over)
         place = f"{folder}/{RENDERING}"
-        files = {found.name: found.size for found in self._tree.scan(place) if not found.is_folder}
+        inside = self._tree.scan(place)
+        self._count_files(place, inside, passed_over, views=True)
+        files = {found.name: found.size for found in inside if not found.is_folder}
         order = cameras = None
         if ORDER in files:
             order = parse_order(self._text(f"{place}/{ORDER}"))
         if CAMERAS in files and self._with_cameras:
             cameras = parse_cameras(self._text(f"{place}/{CAMERAS}"))
-        there = (View(file, place, size=size) for file, size in files.items() if is_picture(file))
+        there = [View(file, place, size=size) for file, size in files.items() if is_picture(file)]
         views = in_order(there, order, partial(View, place=place))
-        return Model(text(category), text(name), views, cameras_of(cameras, len(views)))
+        count_unused(place, there, views, order, passed_over)
+        model = Model(text(category), text(name), views, cameras_of(cameras, len(views)))
+        return model, passed_over
+
+    def _count_files(
+        self, folder: str, found: list[Found], passed_over: PassedOver, views: bool = False
+    ) -> None:
+        """Count the files of a folder by what they are, but for those of views in the folder of such."""
+        for one in found:
+            is_view = views and (is_picture(one.name) or one.name in (ORDER, CAMERAS))
+            if not (one.is_folder or is_view):
+                self._counting.add(join(folder, one.name), passed_over)
+
+    def pass_over_rest(self) -> None:
+        """Files and other folders in the root, and in the base where that is another folder."""
+        for folder in dict.fromkeys(("", self._base)):
+            for one in self._tree.scan(folder):
+                path = join(folder, one.name)
+                if one.is_folder and path != self._base and not self._is_model_folder(folder, one):
+                    self._tree.passed_over.add(OTHER_FOLDER, path)
+                elif not one.is_folder and one.name not in shapenet_names.KNOWN:
+                    self._counting.add(path, self._tree.passed_over)
+
+    def _is_model_folder(self, folder: str, one: Found) -> bool:
+        return one.refused or (folder == self._base and self._is_category(one.name))
 
     def _text(self, path: str) -> bytes:
         """What a small file says; nothing where it is too long or cannot be read."""
@@ -147,149 +182,17 @@ def find_beside(tree: Tree, base: str | None, names: tuple[str, ...]) -> Beside 
     return None
 
 
-# -- archives ----------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Held:
-    """What archives have of one model."""
-
-    names: list[str] = field(default_factory=list)
-    places: array[int] = field(default_factory=lambda: array("q"))
-    """Of each view: number of the archive, offset, size."""
-    problems: dict[int, str] = field(default_factory=dict)
-    order: tuple[str, ...] | None = None
-    cameras: array[float] | None = None
-
-
-class Archives:
-    """Tar files of that tree, or of a part of it; ``<category>.tar`` may lack the category's folder."""
-
-    def __init__(
-        self, tree: Tree, archives: list[str], with_cameras: bool, base: str | None = ""
-    ) -> None:
-        self._tree = tree
-        self._archives = [archive_path(path) for path in archives]
-        self._with_cameras = with_cameras
-        self.base = base
-        self._orders: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._held: dict[str, dict[str, _Held]] = {}
-        self._beside: dict[str, Beside] = {}
-        self._is_read = False
-
-    def categories(self) -> list[str]:
-        self._read_all()
-        return sorted(self._held)
-
-    def models(self, category: str, wanted: Wanted) -> Iterator[Model]:
-        self._read_all()
-        for name, held in sorted(self._held[category].items()):
-            if wanted(category, name):
-                views = self._views(category, name, held)
-                yield Model(category, name, views, cameras_of(held.cameras, len(views)))
-
-    def beside(self, names: tuple[str, ...]) -> Beside | None:
-        self._read_all()
-        inside = (self._beside[name] for name in names if name in self._beside)
-        return find_beside(self._tree, self.base, names) or next(inside, None)
-
-    def _views(self, category: str, name: str, held: _Held) -> list[View]:
-        if len(set(held.names)) < len(held.names):
-            twice = next(one for one in held.names if held.names.count(one) > 1)
-            raise DatasetError(
-                f"dataset.root: {category}/{name}/{RENDERING}/{twice} is twice in the archives "
-                f"({', '.join(self._archives)[:300]}); take one out",
-                field="dataset.root",
-            )
-        place = iter(held.places)
-        there = []
-        for number, (file, archive, offset, size) in enumerate(
-            zip(held.names, place, place, place, strict=True)
-        ):
-            member = Member(file, offset, size, held.problems.get(number, ""))
-            there.append(View(file, self._archives[archive], member, size))
-        folder = f"{category}/{name}/{RENDERING}"  # where nothing is: reading it is "not found"
-        return in_order(there, held.order, partial(View, place=folder))
-
-    def _read_all(self) -> None:
-        if self._is_read:
-            return
-        numbers = range(len(self._archives))
-        for found in ordered_map(self._read_archive, numbers, self._tree.threads):
-            for (category, name), held in found.items():
-                models = self._held.setdefault(category, {})
-                models[name] = _merged(models[name], held) if name in models else held
-        empty = [c for c, models in self._held.items() if not any(map(_has_views, models.values()))]
-        for category in empty:
-            del self._held[category]
-        self._is_read = True
-
-    def _read_archive(self, number: int) -> dict[tuple[str, str], _Held]:
-        """The models of one archive."""
-        path = self._archives[number]
-        archive = open_archive(self._tree, path)
-        found: dict[tuple[str, str], _Held] = {}
-        for member in members(archive):
-            place = _place(member.name, path)
-            if place is None:
-                self._keep_beside(archive, member)
-                continue
-            category, model, file = place
-            if is_picture(file):
-                _add(found.setdefault((category, model), _Held()), number, file, member)
-            elif file in (ORDER, CAMERAS):
-                data = _small(archive, member, MAX_TEXT_BYTES)
-                held = found.setdefault((category, model), _Held())
-                if file == ORDER:
-                    order = parse_order(data)
-                    held.order = order and self._orders.setdefault(order, order)
-                elif self._with_cameras:
-                    held.cameras = parse_cameras(data)
-        return found
-
-    def _keep_beside(self, archive: Archive, member: Member) -> None:
-        name = member.name.rpartition("/")[2]
-        if self.base is not None and name in shapenet_names.KNOWN and member.name.count("/") <= 1:
-            data = _small(archive, member, shapenet_names.MAX_FILE_BYTES)
-            self._beside.setdefault(name, Beside(f"{archive.path}/{member.name}", data))
-
-
-def _place(name: str, archive: str) -> tuple[str, str, str] | None:
-    """Category, model and file of an entry; None where it is elsewhere, or hidden."""
-    parts = name.split("/")[-4:]
-    if len(parts) < 3 or parts[-2] != RENDERING:
-        return None
-    if len(parts) == 3:
-        parts.insert(0, archive.rpartition("/")[2].removesuffix(".tar"))
-    category, model, _, file = parts
-    hidden = any(not part or part.startswith(".") for part in (category, model, file))
-    return None if hidden else (sys.intern(category), model, sys.intern(file))
-
-
-def _add(held: _Held, archive: int, file: str, member: Member) -> None:
-    if member.problem:
-        held.problems[len(held.names)] = member.problem
-    held.names.append(file)
-    held.places.extend((archive, member.offset, member.size))
-
-
-def _small(archive: Archive, member: Member, limit_bytes: int) -> bytes:
-    """What a small entry says, read while the archive's window is there; nothing of a longer one."""
-    if member.problem or member.size > limit_bytes:
-        return b""
-    return archive.at(member.offset, member.size)
-
-
-def _merged(one: _Held, other: _Held) -> _Held:
-    """A model that two archives have parts of."""
-    for number, problem in other.problems.items():
-        one.problems[len(one.names) + number] = problem
-    one.names += other.names
-    one.places += other.places
-    one.order = one.order or other.order
-    one.cameras = one.cameras or other.cameras
-    return one
-
-
-def _has_views(held: _Held) -> bool:
-    return bool(held.names or held.order)
+def count_unused(
+    folder: str,
+    there: list[View],
+    views: list[View],
+    order: tuple[str, ...] | None,
+    passed_over: PassedOver,
+) -> None:
+    """Count the pictures in a model's folder that are none of its views."""
+    if len(there) != len(views) or order is not None:
+        used = {view.name for view in views}
+        for view in there:
+            if view.name not in used:
+                reason = SAME_NUMBER if order is None else NOT_IN_ORDER
+                passed_over.add(reason, f"{folder}/{view.name}")

@@ -95,6 +95,20 @@ def walk(
             passed_over.add(seen.reason, seen.path)
 
 
+class Counting:
+    """Counts single files of a tree that are no examples by what they are: for layouts that know their folders."""
+
+    def __init__(self, tree: Tree, picture: str) -> None:
+        """``picture`` is the reason of one that is named as a picture, or starts as one."""
+        self._look = partial(_identified, tree, itertools.count(), COMPANIONS)
+        self._picture = picture
+
+    def add(self, path: str, passed_over: PassedOver) -> None:
+        """Count a file."""
+        reason = None if is_picture(path.rpartition("/")[2]) else self._look(path)[0]
+        passed_over.add(reason or self._picture, path)
+
+
 def _level(
     tree: Tree, folder: str, folder_id: str, look: partial[tuple[str | None, bool]]
 ) -> _Level:
