@@ -7,7 +7,7 @@
 
 The photos are those that scikit-image, scikit-learn and matplotlib bring along, copied to the folder; units
 and atlas look at the 791 stamps of Tux Paint. The network is efficientnet_lite0 with its ImageNet weights.
-Printed are the addresses of the galleries.
+Printed are the addresses of the galleries, what the network calls each photo, and how many icons there are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import argparse
 from importlib.resources import files
 from pathlib import Path
 
-from featurescape import Client
+from featurescape import Client, Job
 
 PHOTOS = {
     "skimage": [
@@ -71,6 +71,18 @@ def main() -> None:
     for job in [client.submit({**spec, "title": "Gallery"}) for spec in specs]:
         job.wait()
         print(job.url)
+        report(job)
+
+
+def report(job: Job) -> None:
+    """Print what the network calls each photo, and how many icons an atlas has."""
+    details = job.manifest().details
+    if job.id.startswith("gradients"):
+        for row in job.artifact().table().to_pylist():
+            name = details["outputs"][row["target"]]
+            print(f"  {row['example_id']}: {name}, {row['probability']:.0%}")
+    if job.id.startswith("atlas"):
+        print(f"  {sum(details['icons'])} icons of {job.manifest().rows} pictures")
 
 
 def copy_photos(folder: Path) -> None:
