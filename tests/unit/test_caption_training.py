@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -173,16 +173,16 @@ def material_of(drawn: list[Scene], held_out: int) -> tuple[Material, Vocabulary
     return Material(store, pairs, split[held_out:], split[:held_out]), vocabulary
 
 
-def options_of(epochs: int, patience: int = 100) -> Options:
-    return Options(epochs, 1e-2, False, patience, seed=3)
+def options_of(epochs: int, patience: int = 100, seed: int = 3) -> Options:
+    return Options(epochs, 1e-2, False, patience, seed=seed)
 
 
 def telling(decoder: Decoder, material: Material, batch_size: int = 32) -> Telling:
     return Telling(decoder, material, Objective(1.0, "mean", 0.0), batch_size, False, CPU)
 
 
-def fresh(vocabulary: Vocabulary, dropout: float = 0.1) -> Decoder:
-    torch.manual_seed(0)
+def fresh(vocabulary: Vocabulary, dropout: float = 0.1, seed: int = 0) -> Decoder:
+    torch.manual_seed(seed)
     return Decoder(DIMENSIONS, SmallShape(16, 16, 32, 1, dropout), vocabulary.size)
 
 
@@ -198,25 +198,50 @@ def fit(
     return Fitting(lesson, options, Alone(CPU)).run(checkpoints, unsaid)
 
 
-def test_attention_finds_the_shape_and_the_caption_says_what_it_is(tmp_path: Path) -> None:
+@dataclass
+class Seen:
+    """How well a decoder does on held-out pictures."""
+
+    right: float
+    """Fraction of its captions."""
+    near: float
+    """Fraction of the words of color and shape that look at the shape or beside it."""
+    near_another: float
+    """The same for the shape of the next picture, which they do not see."""
+
+
+def seen_after(root: Path, seed: int, epochs: int) -> Seen:
     drawn = scenes(260)
     material, vocabulary = material_of(drawn, held_out=60)
-    decoder = fresh(vocabulary)
-    progress = fit(tmp_path, decoder, material, options_of(epochs=12))
-    decoder.load_state_dict(progress.best)
+    decoder = fresh(vocabulary, seed=seed)
+    if epochs:
+        progress = fit(root, decoder, material, options_of(epochs, seed=seed))
+        decoder.load_state_dict(progress.best)
     said = Describer(decoder, vocabulary, CPU)
     captions = said.describe(material.store.batch(np.arange(60)), BeamOptions(5, 20))
-    right = near = looked = 0
-    for scene, (best, *_) in zip(drawn, captions, strict=False):
+    right, near, near_another = 0, [], []
+    for scene, another, (best, *_) in zip(drawn, drawn[1:], captions, strict=False):
         words = said.words(best)
         right += words == tokens(scene.caption)
         for word, attention in zip(words, best.attention, strict=True):
-            if word in (scene.color, scene.shape):
-                row, column = divmod(int(attention.argmax()), CELLS)
-                near += abs(row - scene.row) <= 1 and abs(column - scene.column) <= 1
-                looked += 1
-    assert right >= 54
-    assert near >= 0.8 * looked >= 80
+            if word in (*COLORS, *SHAPES):
+                cell = divmod(int(attention.argmax()), CELLS)
+                near.append(is_near(scene, cell))
+                near_another.append(is_near(another, cell))
+    return Seen(right / 60, float(np.mean(near or 0)), float(np.mean(near_another or 0)))
+
+
+def is_near(scene: Scene, cell: tuple[int, int]) -> bool:
+    return max(abs(cell[0] - scene.row), abs(cell[1] - scene.column)) <= 1
+
+
+def test_attention_finds_the_shape_and_the_caption_says_what_it_is(tmp_path: Path) -> None:
+    """Of three trainings the middle one: how far one has got after some epochs is chance."""
+    seen = [seen_after(tmp_path / str(seed), seed, epochs=20) for seed in range(3)]
+    assert np.median([each.right for each in seen]) >= 0.9
+    assert np.median([each.near for each in seen]) >= 0.8
+    assert np.median([each.near_another for each in seen]) < 0.4
+    assert seen_after(tmp_path, 0, epochs=0).right < 0.1
 
 
 def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
@@ -334,17 +359,20 @@ def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path)
     everything = np.arange(len(drawn))
     mirror = Mirror.of(grid, vocabulary)
     material = Material(store, pairs, everything, everything[:20], mirror)
-    torch.manual_seed(0)
-    decoder = Decoder(grid.dimensions, SmallShape(16, 16, 32, 1, 0.0), vocabulary.size)
-    fit(tmp_path, decoder, material, options_of(epochs=15))
     grids = store.batch(everything[:40])
-    said = Describer(decoder, vocabulary, CPU)
-
-    def sides(pictures: torch.Tensor) -> list[str]:
-        return [said.words(of[0])[-1] for of in said.describe(pictures, BeamOptions(3, 20))]
-
-    assert sides(grids).count("left") >= 38
-    assert sides(mirror.grids(grids, np.ones(40, np.bool_))).count("right") >= 38
+    turned = mirror.grids(grids, np.ones(40, np.bool_))
+    left, right = [], []
+    for seed in range(3):  # the middle one counts: how far one has got is chance
+        torch.manual_seed(seed)
+        decoder = Decoder(grid.dimensions, SmallShape(16, 16, 32, 1, 0.0), vocabulary.size)
+        options = replace(options_of(epochs=25, seed=seed), learning_rate=2e-2)
+        fit(tmp_path / str(seed), decoder, material, options)
+        said = Describer(decoder, vocabulary, CPU)
+        for pictures, side, counts in ((grids, "left", left), (turned, "right", right)):
+            found = said.describe(pictures, BeamOptions(3, 20))
+            counts.append(sum(said.words(of[0])[-1] == side for of in found))
+    assert np.median(left) >= 36
+    assert np.median(right) >= 36
 
 
 def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path) -> None:
