@@ -28,7 +28,8 @@ from featurescape_jobs.captioning.schema import CAPTIONS
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS, passed_over, survey
 from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
-from featurescape_jobs.images import decode, signatures
+from featurescape_jobs.images import signatures
+from featurescape_jobs.images.suffixes import SUFFIXES
 from featurescape_jobs.inside import schemas as inside
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
@@ -350,7 +351,7 @@ def _names(_: str) -> str:
 
 
 def _suffixes(_: str) -> str:
-    return ", ".join(f"`{suffix}`" for suffix in sorted(decode.SUFFIXES))
+    return ", ".join(f"`{suffix}`" for suffix in sorted(SUFFIXES))
 
 
 def _first_line(text: str | None) -> str:

@@ -5,18 +5,34 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.images.suffixes import SUFFIXES
 from featurescape_jobs.roots import check_root
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-]+:/")
 _WORDNET_ID = re.compile(r"n\d{8}")
-_BESIDE_TARS = {".tar", ".json", ".txt", ".md", ".idx"}
+_IDX = re.compile(
+    r"(?:.+[-_.])?(?:train|t10k|test)[-_.](?:images[-_.]idx3|labels[-_.]idx1)[-_.]ubyte(?:\.gz)?",
+    re.IGNORECASE,
+)
+_COCO = re.compile(r"(?:captions|image_info)_(?:train|val|test)(?:[0-9]{4})?\.json")
+_COCO_PICTURES = re.compile(r"(?:train|val|test)(?:[0-9]{4})?|images")
+_FLICKR = {"Flickr8k.token.txt", "results_20130124.token", "captions.txt"}
+_FLICKR_PICTURES = re.compile(r"flicke?r(?:8k|30k)[_-](?:dataset|images)|images", re.IGNORECASE)
+_MESHES = {".obj", ".glb", ".ply", ".off", ".sh3f"}
+_BY_SUFFIX = {".parquet": "images", ".tar": "webdataset", ".sh3f": "meshes"}
+_PACKED = (".zip", ".7z", ".rar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 _LOOKED_AT = 1000
-"""Names of a folder, at most, by which it is told what it holds."""
+"""Names, at most, by which it is told what a folder holds."""
+_LOOKED_INTO = 10
+"""Folders of a folder, at most, that are looked into."""
+_LEVELS = 3
 _FIELD = "dataset.root"
 
 
@@ -34,7 +50,7 @@ def dataset_at(given: str | Path) -> dict[str, Any]:
         )
     if _ADDRESS.match(text):
         check_root(text, None, DatasetError, _FIELD)  # as the service says it
-        return {"name": "images", "root": text}
+        return {"name": _BY_SUFFIX.get(Path(text).suffix.lower(), "images"), "root": text}
     if isinstance(given, str) and is_word(text) and not Path(text).exists():
         return {"name": text}
     root = Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - without '..'
@@ -47,10 +63,13 @@ def is_word(text: str) -> bool:
 
 
 def _name_of_file(path: Path) -> str:
-    if path.suffix.lower() == ".parquet":
-        return "images"
-    if path.suffix.lower() == ".tar":
-        return "webdataset"
+    name = _BY_SUFFIX.get(path.suffix.lower())
+    if name is not None:
+        return name
+    if path.name.lower().endswith(_PACKED):
+        raise DatasetError(
+            f"{_FIELD}: {path} is a packed archive; unpack it, and give the folder", field=_FIELD
+        )
     raise DatasetError(
         f"{_FIELD}: {path} is a file; give a folder of pictures (as {path.parent}), a .parquet file or a "
         ".tar archive",
@@ -58,27 +77,100 @@ def _name_of_file(path: Path) -> str:
     )
 
 
+# -- folders -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """What is known of a folder: the first names in it, without hidden ones."""
+
+    path: str
+    """Below the root."""
+    folders: list[str]
+    files: list[str]
+
+    def endings(self) -> set[str]:
+        return {Path(name).suffix.lower() for name in self.files}
+
+
 def _name_of(root: Path) -> str:
-    names = _names(root)
-    if any("idx" in name and "-ubyte" in name for name in names):
+    top = _folder(root, "")
+    below = list(_below(root, top))
+    if any(map(_IDX.fullmatch, (name for one in below for name in one.files))):
         return "mnist"
-    if "train" in names:
-        inner = _names(root / "train")
-        if inner and all(_WORDNET_ID.fullmatch(name) for name in inner):
-            return "imagenet"
-    if any(name.startswith("ILSVRC2012_img_") for name in names):
-        return "imagenet"
-    endings = {Path(name).suffix.lower() for name in names}
-    if ".tar" in endings and endings <= _BESIDE_TARS:
+    for name, is_so in (
+        ("imagenet", _is_imagenet),
+        ("shapenet", _is_shapenet),
+        ("coco_captions", _is_coco),
+        ("flickr8k", _is_flickr),
+    ):
+        if is_so(root, top):
+            return name
+    if any(one.endings() & _MESHES for one in below) and not _has_pictures(below, beside=_MESHES):
+        return "meshes"
+    if any(".tar" in one.endings() for one in below) and not _has_pictures(below, beside=set()):
         return "webdataset"
     return "images"
 
 
-def _names(folder: Path) -> list[str]:
-    """The first names in a folder, without hidden ones; none where it cannot be listed."""
+def _has_pictures(folders: list[_Folder], beside: set[str]) -> bool:
+    """Whether a folder has pictures; those count not that lie beside files with certain endings."""
+    return any(one.endings() & SUFFIXES and not one.endings() & beside for one in folders)
+
+
+def _is_imagenet(root: Path, top: _Folder) -> bool:
+    train = _folder(root, "train")
+    for place in (train, top):
+        synsets = [
+            *place.folders,
+            *(Path(name).stem for name in place.files if name.endswith(".tar")),
+        ]
+        if synsets and all(map(_WORDNET_ID.fullmatch, synsets)):
+            return True
+    packed = any(name.startswith("ILSVRC2012_img_") for name in (*top.folders, *top.files))
+    return packed or (root / "ILSVRC/Data/CLS-LOC").is_dir()
+
+
+def _is_shapenet(root: Path, top: _Folder) -> bool:
+    if "ShapeNetRendering" in top.folders or "ShapeNetRendering.tar" in top.files:
+        return True
+    for category in top.folders[:_LOOKED_INTO]:
+        models = _folder(root, category).folders[:_LOOKED_INTO]
+        if any((root / category / model / "rendering").is_dir() for model in models):
+            return True
+    return False
+
+
+def _is_coco(root: Path, top: _Folder) -> bool:
+    names = (*top.files, *_folder(root, "annotations").files)
+    return any(map(_COCO.fullmatch, names)) and any(map(_COCO_PICTURES.fullmatch, top.folders))
+
+
+def _is_flickr(root: Path, top: _Folder) -> bool:
+    names = {*top.files, *_folder(root, "Flickr8k_text").files}
+    return bool(names & _FLICKR) and any(map(_FLICKR_PICTURES.fullmatch, top.folders))
+
+
+def _below(root: Path, top: _Folder) -> Iterator[_Folder]:
+    """The folder and those below it, level by level; so many names at most, and levels."""
+    waiting, looked_at = [top], 0
+    while waiting and looked_at < _LOOKED_AT:
+        folder = waiting.pop(0)
+        yield folder
+        looked_at += len(folder.files) + len(folder.folders)
+        if folder.path.count("/") < _LEVELS - 1 or not folder.path:
+            inside = (f"{folder.path}/{name}".lstrip("/") for name in folder.folders)
+            waiting += [_folder(root, path) for path in itertools.islice(inside, _LOOKED_INTO)]
+
+
+def _folder(root: Path, path: str) -> _Folder:
+    """What is in a folder; nothing where it cannot be listed."""
+    folders, files = list[str](), list[str]()
     try:
-        with os.scandir(folder) as entries:
-            shown = (entry.name for entry in entries if not entry.name.startswith("."))
-            return list(itertools.islice(shown, _LOOKED_AT))
+        with os.scandir(root / path) as entries:
+            shown = (entry for entry in entries if not entry.name.startswith((".", "__MACOSX")))
+            for entry in itertools.islice(shown, _LOOKED_AT):
+                (folders if entry.is_dir() else files).append(entry.name)
     except OSError:
-        return []
+        pass
+    return _Folder(path, sorted(folders), files)

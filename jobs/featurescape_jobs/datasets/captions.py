@@ -20,7 +20,7 @@ from featurescape_jobs.datasets.pictures import file_locator, is_picture, text
 from featurescape_jobs.datasets.survey import survey
 from featurescape_jobs.datasets.tree import Found, Tree, read_small
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.images import decode
+from featurescape_jobs.images.suffixes import SUFFIXES
 
 MAX_FILE_BYTES = 256 << 20
 MAX_CHARACTERS = 1_000
@@ -117,7 +117,7 @@ def picture_path(said: str, place: Place) -> str:
     parts = [part for part in parts if part not in ("", ".")]
     is_shown = parts and text(said) == said and not any(part.startswith(".") for part in parts)
     if not is_shown or not is_picture(parts[-1]):
-        suffixes = " ".join(sorted(decode.SUFFIXES))
+        suffixes = " ".join(sorted(SUFFIXES))
         raise place.wrong(f"names {said[:200]!r}, which is no picture ({suffixes}); rename it")
     return "/".join(parts)
 

@@ -24,7 +24,7 @@ from featurescape_jobs.datasets.pictures import PictureReader, file_locator
 from featurescape_jobs.datasets.survey import survey, walk
 from featurescape_jobs.datasets.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.images import decode
+from featurescape_jobs.images.suffixes import SUFFIXES
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(
@@ -75,7 +75,7 @@ class Images:
         if parquet is not None:
             parquet.check()
         elif next(walk(tree, "", tree.passed_over), None) is None:
-            suffixes = " ".join(sorted(decode.SUFFIXES))
+            suffixes = " ".join(sorted(SUFFIXES))
             said = tree.passed_over.record().summary() or "there is no file"
             raise DatasetError(
                 f"dataset.root: no pictures in {spec.root}: {said} (looked for {suffixes}, for pictures "

@@ -19,8 +19,8 @@ from featurescape_jobs.datasets.links import OUTSIDE, LinkOutsideError
 from featurescape_jobs.datasets.names import text
 from featurescape_jobs.datasets.passed_over import PassedOver
 from featurescape_jobs.datasets.tree import Found, Tree
-from featurescape_jobs.images import decode
 from featurescape_jobs.images.signatures import SNIFF_BYTES, identify
+from featurescape_jobs.images.suffixes import SUFFIXES
 from featurescape_jobs.ordered_threads import ordered_map
 
 MAX_OPENED = 2_000
@@ -60,7 +60,7 @@ class _Level(NamedTuple):
 def is_picture(name: str) -> bool:
     """Whether the name ends as that of a picture."""
     stem, _, ending = name.rpartition(".")
-    return bool(stem) and f".{ending.lower()}" in decode.SUFFIXES
+    return bool(stem) and f".{ending.lower()}" in SUFFIXES
 
 
 def survey(tree: Tree, folder: str = "", known: frozenset[str] = COMPANIONS) -> Iterator[Seen]:
