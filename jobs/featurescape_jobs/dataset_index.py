@@ -58,6 +58,8 @@ class Indexed:
     reused: bool
     passed_over: PassedOver
     """What the listing found that is no example."""
+    labels: str = ""
+    """As `Listing.labels`."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class _Kept:
     stamps: dict[str, str]
     passed_over: dict[str, Any]
     """As the manifest has it."""
+    labels: str = ""
 
 
 def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Indexed:
@@ -87,7 +90,8 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
     listing = dataset.freeze(spec)
     table = _table(listing.entries)
     check_unique(table)
-    indexed = Indexed(table, tuple(listing.classes), False, _passed_over(listing))
+    passed_over = _passed_over(listing)
+    indexed = Indexed(table, tuple(listing.classes), False, passed_over, listing.labels)
     if table.num_rows >= MIN_EXAMPLES:
         _keep(storage, key, listing, indexed)
     return indexed
@@ -127,7 +131,7 @@ def _find(storage: Storage, key: str, spec: DatasetSpec) -> Indexed | None:
     except (NotFoundError, OSError, ValueError, TypeError, pa.ArrowException) as error:
         log.warning("the index %s cannot be read, the dataset is listed anew: %s", key, error)
         return None
-    return Indexed(table, tuple(kept.classes), True, passed_over)
+    return Indexed(table, tuple(kept.classes), True, passed_over, kept.labels)
 
 
 def _holds(root: str, stamps: dict[str, str]) -> bool:
@@ -148,7 +152,8 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed) -> Non
         written = storage.write_table(path, indexed.table, _ROW_GROUP_ROWS)
         passed_over = indexed.passed_over.record().model_dump()
         classes, stamps = list(indexed.classes), dict(source.stamps)
-        kept = _Kept(path, written.sha256, source_sha256(), classes, stamps, passed_over)
+        code = source_sha256()
+        kept = _Kept(path, written.sha256, code, classes, stamps, passed_over, indexed.labels)
         storage.write(name, json.dumps(asdict(kept)).encode())
         # Who still reads an earlier one, or has just written one, finds it gone and lists anew.
         for other in storage.list_names(FOLDER):

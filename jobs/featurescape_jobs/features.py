@@ -68,6 +68,7 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
     chosen = read_choice(context.storage, job_dir(context.job_id))
     details = {
         "classes": list(frozen.classes),
+        "labels": frozen.labels,
         "model": spec.model.name,
         "layers": [asdict(column) for column in setup.columns],
         "dimensions": setup.columns[0].dimensions,

@@ -90,6 +90,8 @@ class FrozenInput(FrozenRows):
     classes: tuple[str, ...]
     passed_over: PassedOverFiles
     """What the whole dataset's listing found that is no example."""
+    labels: str = ""
+    """Where the labels are from, as `Listing.labels`."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         spec_sha256=spec_sha256,
         classes=indexed.classes,
         passed_over=indexed.passed_over.record(),
+        labels=indexed.labels,
     )
     said = {name: value for name, value in vars(frozen).items() if name != "dataset"}
     said["passed_over"] = frozen.passed_over.model_dump()

@@ -103,6 +103,7 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         "model": model.name,
         "card": model.card.model_dump(mode="json"),
         "classes": list(frozen.classes),
+        "labels": frozen.labels,
         "n_classes": len(frozen.classes),
         "epochs": len(history),
         **_measures(best, test, data.split),

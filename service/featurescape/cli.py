@@ -101,8 +101,20 @@ def _add_submitters(commands: Any) -> None:
     parser.add_argument("--layer", help="module path of the layer (default: the model's choice)")
     parser.add_argument("--training", metavar="ID", help="training job whose weights are taken")
     parser.add_argument("--weights", help="pretrained, random, or a weights file")
+    parser.add_argument(
+        "--dataset",
+        dest="read_as",
+        metavar="NAME",
+        help="dataset of the catalog that a folder is (default: told by the names in it)",
+    )
     parser.add_argument("--split", help="train, test or all, where the dataset has them")
     parser.add_argument("--limit", type=int, help="at most this many examples")
+    parser.add_argument(
+        "--label-column", metavar="NAME", help="of Parquet or tar shards, where the label is"
+    )
+    parser.add_argument(
+        "--image-column", metavar="NAME", help="of Parquet or tar shards, where the picture is"
+    )
     parser.add_argument(
         "--perplexity",
         type=_perplexity,
@@ -186,7 +198,9 @@ def _map(options: argparse.Namespace) -> int:
         raise RequestError("--weights: say which --model they are of")
     with Client(_service(options.url, wanted)) as client:
         dataset = client.dataset(options.dataset)
-        for name in ("split", "limit"):
+        if options.read_as is not None:
+            dataset["name"] = options.read_as
+        for name in ("split", "limit", "label_column", "image_column"):
             if getattr(options, name) is not None:
                 dataset[name] = getattr(options, name)
         model = None if options.model is None else {"name": options.model}

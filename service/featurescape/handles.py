@@ -152,6 +152,11 @@ class Job:
         """Files of the dataset that are no examples, by reason; none until it SUCCEEDED."""
         return self.manifest().passed_over if self.status == "SUCCEEDED" else PassedOverFiles()
 
+    @property
+    def labels(self) -> str:
+        """Where the labels are from, if the dataset chose that; empty else, and until it SUCCEEDED."""
+        return self.manifest().details.get("labels", "") if self.status == "SUCCEEDED" else ""
+
     def errors(self) -> pa.Table:
         """The examples that could not be read, and what was passed over: see `Artifact.errors`."""
         return self.artifact().errors()

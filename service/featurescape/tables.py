@@ -106,6 +106,8 @@ def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
     details = manifest.details
     if manifest.job == "training":
         yield from _trained(details)
+    if details.get("labels"):
+        yield "labels", details["labels"]
     if details.get("method") is not None:
         yield "layout", _layout(manifest)
     quality = details.get("quality", {})

@@ -47,6 +47,8 @@ class Watched(Protocol):
     @property
     def passed_over(self) -> PassedOverFiles: ...
     @property
+    def labels(self) -> str: ...
+    @property
     def reused_from(self) -> str | None: ...
     @property
     def reason(self) -> FeaturescapeError | None: ...
@@ -194,7 +196,7 @@ def _result(job: Watched) -> str:
     if job.reused_from is not None:
         text += f"; the same as {job.reused_from}, not computed again"
     try:
-        passed_over = job.passed_over.summary()
+        labels, passed_over = job.labels, job.passed_over.summary()
     except FeaturescapeError:  # the job is done, whether or not this can be told now
-        passed_over = ""
-    return f"{text}; {passed_over}" if passed_over else text
+        return text
+    return "; ".join(filter(None, (text, labels and f"labels: {labels}", passed_over)))

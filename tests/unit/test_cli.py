@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from featurescape import background, cli
-from featurescape.dataset_at import dataset_at
 from featurescape.reach import Answer
 from featurescape_jobs.artifacts import job_dir
 from service_fakes import FEATURES_SPEC, RunningService, running_service
@@ -97,9 +96,27 @@ def test_a_map_is_submitted_and_its_address_printed(
     assert [job["job"] for job in made["jobs"]] == ["features", "embedding", "tiles"]
     assert made["jobs"][0]["spec"]["dataset"]["limit"] == 9
     assert made["jobs"][1]["spec"]["perplexity"] == "auto"
-    assert run(*arguments, "--json", "--perplexity", "2.5") == 0
+    more = ("--perplexity", "2.5", "--label-column", "kind", "--image-column", "left.png")
+    assert run(*arguments, "--json", *more) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["jobs"][1]["spec"]["perplexity"] == 2.5
+    dataset = made["jobs"][0]["spec"]["dataset"]
+    assert (dataset["label_column"], dataset["image_column"]) == ("kind", "left.png")
+
+
+def test_a_folder_is_read_as_the_dataset_that_is_named(
+    service: RunningService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cat.jpg").write_bytes(JPEG)
+    (tmp_path / "captions.csv").write_text("image,caption\ncat.jpg,A cat\n")
+    model = ("--model", "lenet", "--weights", "random", "--json")
+    assert run("map", str(tmp_path), "--dataset", "caption_table", *model) == 0
+    made = json.loads(capsys.readouterr().out)["jobs"][0]["spec"]["dataset"]
+    assert (made["name"], made["root"]) == ("caption_table", str(tmp_path))
+    assert run("map", str(tmp_path), "--dataset", "flickr8k", *model) == 2
+    assert "dataset.root: no captions" in capsys.readouterr().err
+    assert run("map", str(tmp_path), "--dataset", "nonsense", *model) == 2
+    assert "dataset.name" in capsys.readouterr().err
 
 
 def test_jobs_are_listed_and_markup_in_titles_is_text(
@@ -242,39 +259,6 @@ def test_what_is_no_dataset_is_said_before_anything_is_started(
     assert words in said.err
     assert len(said.err.strip().splitlines()) == 1
     assert said.out == ""
-
-
-@pytest.mark.parametrize(
-    ("names", "dataset"),
-    [
-        (["a.jpg", "b.tar"], "images"),
-        (["a.tar", "b.tar", "README.md", ".hidden"], "webdataset"),
-        (["t10k-labels-idx1-ubyte.gz"], "mnist"),
-        (["train/n01440764/a.JPEG", "val/x.JPEG"], "imagenet"),
-        (["train/cats/a.jpg"], "images"),
-        (["wnids.txt", "train/n01443537/images/a.JPEG"], "imagenet"),
-        (["ILSVRC2012_img_val.tar"], "imagenet"),
-        ([], "images"),
-    ],
-)
-def test_a_folder_is_told_by_its_names(tmp_path: Path, names: list[str], dataset: str) -> None:
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert dataset_at(tmp_path) == {"name": dataset, "root": str(tmp_path)}
-
-
-def test_files_and_ways_to_write_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("x.parquet", "y.TAR"):
-        (tmp_path / name).touch()
-    assert dataset_at(tmp_path / "x.parquet")["name"] == "images"
-    assert dataset_at(str(tmp_path / "y.TAR"))["name"] == "webdataset"
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "in").mkdir()
-    monkeypatch.chdir(tmp_path / "in")
-    for given in ("~/in", ".", "../in", Path("../in"), "./", "../in/."):
-        assert dataset_at(given) == {"name": "images", "root": str(tmp_path / "in")}
-    assert dataset_at("s3://bucket/in") == {"name": "images", "root": "s3://bucket/in"}
 
 
 def test_where_no_service_can_be_started_it_is_said_what_to_install(

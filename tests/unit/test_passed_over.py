@@ -118,7 +118,7 @@ class Counting:
             yield from (Entry(name, name) for name in "abc")
             passed_over.add("an HTML page", "z.html")
 
-        return Listing(entries(), (), source, passed_over)
+        return Listing(entries(), (), source, passed_over, "the column label")
 
 
 def frozen_twice(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[PassedOverFiles]:
@@ -133,10 +133,11 @@ def frozen_twice(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[PassedOver
     spec = DatasetSpec(name="images", root=str(pictures), limit=2)
     for number in (1, 2):
         context = RunContext(storage, f"features-00000000000{number}", 1, 0, {})
-        assert freeze(spec, context).examples == 2
+        frozen = freeze(spec, context)
+        assert (frozen.examples, frozen.labels) == (2, "the column label")
         found.append(context.passed_over)
         again = RunContext(storage, context.job_id, 2, 0, {})
-        freeze(spec, again)  # a later attempt reads what was frozen
+        assert freeze(spec, again) == frozen  # a later attempt reads what was frozen
         assert again.passed_over == context.passed_over
     return found
 
@@ -188,6 +189,19 @@ def test_the_client_tells_what_was_passed_over(
         shown = capsys.readouterr().out
         assert "2 HEIC pictures" in shown
         assert "0.x, 1.x" in shown
+
+
+def test_where_labels_are_from_is_told_where_nobody_asked(
+    service: RunningService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Client(service.url) as client:
+        job = client.submit(FEATURES_SPEC)
+        assert job.labels == ""
+        service.commit.manifest(job.id, details={"labels": "the column label"})
+        job.wait(timeout_seconds=20)
+        assert "examples; labels: the column label" in capsys.readouterr().out
+        assert cli.main(["show", job.id]) == 0
+        assert "the column label" in capsys.readouterr().out
 
 
 def test_a_manifest_of_before_passed_nothing_over(service: RunningService) -> None:

@@ -68,6 +68,45 @@ def test_files_of_img2dataset_are_pictures_with_the_columns_as_attributes(tmp_pa
     }
 
 
+IMG2DATASET = {
+    "the table": ("00000.parquet",),
+    "the statistics": ("00000_stats.json", "00001_stats.json"),
+    "names and JSON": ("00000/000000000.json", "00001/000010000.json"),
+}
+
+
+@pytest.mark.parametrize("told_by", IMG2DATASET)
+def test_shards_of_img2dataset_are_no_classes(tmp_path: Path, told_by: str) -> None:
+    write(tmp_path, {"00000/000000000.png": png(1), "cat/0.png": png(3)})
+    if told_by != "the table":
+        write(
+            tmp_path, {"00001/000010000.png": png(2), **dict.fromkeys(IMG2DATASET[told_by], b"{}")}
+        )
+    else:
+        table_of(tmp_path / "00000.parquet", url=["a"], key=["000000000"])
+    listing, entries = listed(tmp_path)
+    labels = {entry.example_id.partition("/")[0]: entry.label for entry in entries}
+    assert listing.classes == ["cat"]
+    assert labels.pop("cat") == 0
+    assert set(labels.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("00000/00000_00029.ppm", "00000/00000_00029.json"),  # as GTSRB names its traffic signs
+        ("00000/000000000.png",),
+        ("00000/7.png", "00000/7.json"),
+        ("0000/00000000.png", "0000_stats.json"),
+    ],
+)
+def test_folders_with_numbers_for_names_are_classes(tmp_path: Path, files: tuple[str, ...]) -> None:
+    write(tmp_path, {name: png(1) for name in files})
+    listing, [entry] = listed(tmp_path)
+    assert listing.classes == [files[0].partition("/")[0]]
+    assert entry.label == 0
+
+
 ROWS = [
     {"file_name": "e\u0301.png", "text": "an e", "score": 0.5},
     {"file_name": "sub/z.png", "text": "a z", "score": 2.0},
@@ -120,6 +159,45 @@ def test_a_cloned_dataset_repository_is_found_in_its_folders(tmp_path: Path) -> 
     ]
     assert reds(tmp_path, entries) == [1, 2]
     assert summary(listing) == "2 files passed over: 1 .md file, 1 hidden file"
+
+
+def labeled_table(path: Path, labels: object, **columns: object) -> None:
+    pictures = [{"bytes": png(n), "path": None} for n in range(len(pa.array(labels)))]
+    table_of(path, **{"image": pictures, "label": labels, **columns})
+
+
+def test_a_column_called_label_is_the_label_and_said_to_be(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        labeled_table(tmp_path / f"data/{name}-0.parquet", ["dog", "cat", None], kind=[*"abb"])
+    listing, entries = listed(tmp_path)
+    assert (listing.classes, listing.labels) == (("cat", "dog"), "the column label")
+    assert [entry.label for entry in entries] == [1, 0, None] * 2
+    other, entries = listed(tmp_path, label_column="kind")
+    assert (other.classes, other.labels) == (("a", "b"), "")
+    assert [entry.label for entry in entries] == [0, 1, 1] * 2
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"label": pa.array([b"a", b"b"])}, "none: the column label is of type binary"),
+        ({}, "none: the column label is not in every file"),
+        (
+            {"label": ["x" * 201, "y"]},
+            "none: 'label' has more than 4096 values, or one of more than 200 characters; is it a label?",
+        ),
+    ],
+)
+def test_a_column_called_label_that_is_none_is_said_to_be_none(
+    tmp_path: Path, second: dict[str, object], said: str
+) -> None:
+    pictures = [{"bytes": png(1), "path": None}] * 2
+    if "label" not in second or isinstance(second["label"], list):
+        labeled_table(tmp_path / "a.parquet", ["dog", "cat"])
+    table_of(tmp_path / "b.parquet", image=pictures, **second)
+    listing, entries = listed(tmp_path)
+    assert (listing.classes, listing.labels) == ((), said)
+    assert {entry.label for entry in entries} == {None}
 
 
 def test_a_folder_of_pictures_with_parquet_deeper_is_a_folder_of_pictures(tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ class Listing:
     """What the entries are read from, if the listing is worth to be kept for other jobs."""
     passed_over: PassedOver = field(default_factory=PassedOver)
     """What is no example, counted when ``entries`` has ended; a tree's own counter will do."""
+    labels: str = ""
+    """Where the labels are from, or why there are none, in words for people; empty where it needs no saying."""
 
 
 class Reader(Protocol):

@@ -29,6 +29,7 @@ from featurescape_jobs.datasets.tree import Tree, note
 MAX_BYTES = 256 << 20
 MAX_COLUMNS = 32
 MAX_CHARACTERS = 500
+_DIGITS = 5
 METADATA = ("metadata.parquet", "metadata.csv", "metadata.jsonl")
 
 READ = "a table read for attributes"
@@ -127,6 +128,22 @@ class Beside:
                 composed = unicodedata.normalize("NFC", folder)
                 tables.append(_Table(path, composed, by_stem, rows))
         return tables
+
+
+def is_shard_folder(tree: Tree, picture: str) -> bool:
+    """Whether the folder of a picture at the top is a shard of img2dataset, which numbers what it downloads.
+
+    Its name is the number, of five digits at least; a table or the statistics of the shard lie beside it, or the
+    picture's name begins with the number and has a file of JSON beside it.
+    """
+    folder, _, name = picture.partition("/")
+    if not (folder.isascii() and folder.isdecimal() and len(folder) >= _DIGITS):
+        return False
+    if tree.stamp(f"{folder}.parquet") or tree.stamp(f"{folder}_stats.json"):
+        return True
+    key = name.rpartition(".")[0]
+    is_numbered = key.isdecimal() and key.startswith(folder) and len(key) > len(folder)
+    return is_numbered and bool(tree.stamp(f"{folder}/{key}.json"))
 
 
 def _rows(tree: Tree, path: str) -> Iterable[dict[str, Any]]:

@@ -18,7 +18,7 @@ from featurescape_jobs.datasets.base import (
     Reader,
     check_split,
 )
-from featurescape_jobs.datasets.beside import READ, Beside
+from featurescape_jobs.datasets.beside import READ, Beside, is_shard_folder
 from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parquet
 from featurescape_jobs.datasets.pictures import PictureReader, file_locator
 from featurescape_jobs.datasets.survey import survey, walk
@@ -38,18 +38,20 @@ CARD = DatasetCard(
 
 def _entries(tree: Tree, classes: list[str]) -> Iterator[Entry]:
     """The pictures; ``classes`` grows by the folders at the top that hold one, be it of a kind not read."""
-    current, beside = None, Beside(tree)
+    current, is_class, beside = None, False, Beside(tree)
     for seen in survey(tree):
         top, slash, _ = seen.path.partition("/")
-        in_class = bool(slash) or seen.is_folder
-        if seen.is_picture and in_class and top != current:
+        is_inside = bool(slash) or seen.is_folder
+        if seen.is_picture and is_inside and top != current:
             current = top  # names come in order: a folder is left for good
-            classes.append(seen.example_id.partition("/")[0])
+            is_class = not is_shard_folder(tree, seen.path)
+            if is_class:
+                classes.append(seen.example_id.partition("/")[0])
         if seen.reason is not None:
             reason = READ if beside.reads(seen.path) else seen.reason
             tree.passed_over.add(reason, seen.path)
             continue
-        label = len(classes) - 1 if in_class else None
+        label = len(classes) - 1 if is_inside and is_class else None
         attributes = beside.attributes(seen.path)
         yield Entry(seen.example_id, file_locator(seen.path), label, seen.size, attributes)
     beside.end()

@@ -35,6 +35,8 @@ _MAX_ROW_GROUP_BYTES = 4 << 30
 
 _MAX_FOLDERS = 1_000
 _LOOKED_AT = 8
+LABEL = "label"
+"""The column that is taken for the label where the spec names none."""
 BESIDE = "a picture that no row of the Parquet files names"
 
 
@@ -70,6 +72,9 @@ class ParquetImages:
         self._spec = spec
         self._row_group = lru_cache(maxsize=1)(self._read_row_group)
         self._pictures = PictureReader(tree)
+        self._column = spec.label_column
+        """Where the labels are; None: there are none."""
+        self._labels = ""
         self._key: Callable[[object], object] = lambda value: value
         """What a label is compared by."""
 
@@ -136,7 +141,8 @@ class ParquetImages:
     def _wrong(field: str, path: str, problem: str, schema: pa.Schema) -> DatasetError:
         columns = ", ".join(schema.names[:20])
         return DatasetError(
-            f"dataset.{field}: {path} {problem}; its columns: {columns}",
+            f"dataset.{field}: {path} {problem}; its columns: {columns}; name the right one in {field} "
+            f"(featurescape map --{field.replace('_', '-')})",
             field=f"dataset.{field}",
         )
 
@@ -153,13 +159,37 @@ class ParquetImages:
         """The listing; classes are the distinct labels, sorted. When it ends, what lies beside is counted."""
         for path in self.files:
             note(self._tree, path)
-        values = self._classes()
+        values = self._values()
         names = self._class_names() if values else []
         if names and all(isinstance(v, int) and 0 <= v < len(names) for v in values):
             values, texts = [*range(len(names))], tuple(names)
         else:
             texts = tuple(str(value) for value in values)
-        return Listing(self._entries(values), texts, self._tree, self._tree.passed_over)
+        tree = self._tree
+        return Listing(self._entries(values), texts, tree, tree.passed_over, self._labels)
+
+    def _values(self) -> list[object]:
+        """The distinct labels; sets the column that they are in, and what is said of it."""
+        if self._column is not None:
+            return self._classes()
+        kinds = [
+            schema.field(LABEL).type
+            for schema in (self._open(path).schema_arrow for path in self.files)
+            if LABEL in schema.names
+        ]
+        if len(kinds) < len(self.files) or not all(map(_is_label, kinds)):
+            odd = next(
+                (f"of type {kind}" for kind in kinds if not _is_label(kind)), "not in every file"
+            )
+            self._labels = f"none: the column {LABEL} is {odd}" if kinds else ""
+            return []
+        self._column, self._labels = LABEL, f"the column {LABEL}"
+        try:
+            return self._classes()
+        except DatasetError as error:
+            self._column = None
+            self._labels = f"none: {error.message.partition(': ')[2]}"
+            return []
 
     def _pass_over_rest(self) -> None:
         """Count what lies beside the files, but for the pictures that their rows name."""
@@ -178,14 +208,14 @@ class ParquetImages:
         metadata = self._open(self.files[0]).schema_arrow.metadata or {}
         try:
             features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-            names = [str(name) for name in features[self._spec.label_column]["names"]]
+            names = [str(name) for name in features[self._column]["names"]]
         except (ValueError, KeyError, TypeError, RecursionError):
             return []
         sane = len(names) <= _MAX_CLASSES and all(len(n) <= _MAX_LABEL_CHARACTERS for n in names)
         return names if sane else []
 
     def _classes(self) -> list[object]:
-        column = self._spec.label_column
+        column = self._column
         if column is None:
             return []
         seen: set[object] = set()
@@ -202,7 +232,7 @@ class ParquetImages:
         return sorted(seen, key=_sort_key)
 
     def _check_classes(self, seen: set[object]) -> None:
-        column = self._spec.label_column
+        column = self._column
         longest = max((len(str(value)) for value in seen), default=0)
         if len(seen - {None}) > _MAX_CLASSES or longest > _MAX_LABEL_CHARACTERS:
             raise DatasetError(
@@ -213,7 +243,7 @@ class ParquetImages:
 
     def _entries(self, classes: list[object]) -> Iterator[Entry]:
         index = {value: position for position, value in enumerate(classes)}
-        column = self._spec.label_column
+        column = self._column
         for path in self.files:
             file = self._open(path)
             for group in range(file.num_row_groups):

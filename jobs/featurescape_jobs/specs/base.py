@@ -117,7 +117,7 @@ class DatasetSpec(Spec):
     )
     label_column: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None,
-        description="Parquet: the column with the label; none: unlabeled. "
+        description="Parquet: the column with the label; none: the column label, where every file has one. "
         "WebDataset: ending, or field of the json, with the label; none: cls.",
     )
     caption_column: Annotated[str, Field(min_length=1, max_length=200)] = Field(
