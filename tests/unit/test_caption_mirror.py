@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from featurescape_jobs.captioning.attention import Grid
 from featurescape_jobs.captioning.examples import IGNORED
 from featurescape_jobs.captioning.mirror import Mirror
-from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.captioning.vocabulary import END, UNKNOWN, Vocabulary
 
 WORDS = Vocabulary(("left", "a", "right"))

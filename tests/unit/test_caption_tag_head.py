@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from caption_fakes import SmallShape, chances_of, steps_of
+from featurescape_jobs.captioning.attention import Grid
 from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.neck import Grid, Neck
 from featurescape_jobs.captioning.tag_head import TagHead
 
 GRID = Grid(6, 5, 7)
@@ -19,10 +19,9 @@ def grids(n: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(n, GRID.positions, 7, dtype=torch.float64, generator=random) * 2 + 1
 
 
-def learned(with_neck: bool) -> Decoder:
+def learned() -> Decoder:
     torch.manual_seed(0)
-    neck = Neck(GRID, 6, 2) if with_neck else None
-    decoder = Decoder(7, SmallShape(), WORDS, neck, TagHead(GRID, WORDS)).double().eval()
+    decoder = Decoder(7, SmallShape(), WORDS, TagHead(GRID, WORDS)).double().eval()
     decoder.standardize(grids(20, seed=5))
     return decoder.requires_grad_(False)
 
@@ -32,9 +31,8 @@ def speak(decoder: Decoder) -> None:
     torch.nn.init.normal_(decoder.tags.words.weight, std=0.1)
 
 
-@pytest.mark.parametrize("with_neck", [False, True])
-def test_what_is_said_for_a_word_is_added_to_its_logits_where_it_is_asked(with_neck: bool) -> None:
-    decoder, pictures = learned(with_neck), grids(3)
+def test_what_is_said_for_a_word_is_added_to_its_logits_where_it_is_asked() -> None:
+    decoder, pictures = learned(), grids(3)
     words = torch.tensor([[WORDS, 3, 5]]).expand(3, 3)
     assert decoder.tags is not None
     assert decoder.ask is not None
@@ -51,9 +49,8 @@ def test_what_is_said_for_a_word_is_added_to_its_logits_where_it_is_asked(with_n
         torch.testing.assert_close(after.attention, before.attention)
 
 
-@pytest.mark.parametrize("with_neck", [False, True])
-def test_word_by_word_it_says_what_the_whole_caption_says(with_neck: bool) -> None:
-    decoder, picture = learned(with_neck), grids(1)
+def test_word_by_word_it_says_what_the_whole_caption_says() -> None:
+    decoder, picture = learned(), grids(1)
     speak(decoder)
     steps = steps_of(decoder, picture)
     states, rows = steps.begin(), torch.zeros(1, dtype=torch.int64)

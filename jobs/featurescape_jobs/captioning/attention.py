@@ -12,8 +12,24 @@ Memory: (N, L, A) values, kept for the backward pass.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
+
+
+class Grid(NamedTuple):
+    """Shape of an encoder's output: the positions that a decoder attends to."""
+
+    rows: int
+    columns: int
+    dimensions: int
+    """D, values of a position."""
+
+    @property
+    def positions(self) -> int:
+        """L."""
+        return self.rows * self.columns
 
 
 class Attention(nn.Module):

@@ -1,15 +1,13 @@
 """The network that writes captions: an LSTM over words that looks at one part of a picture per word.
 
 Of every word t (E y: embedding of the word before; a: the picture's L positions, each of the D values brought to
-mean 0 and variance 1 over all positions of the training's pictures, or what a `neck.Neck` makes of these)::
+mean 0 and variance 1 over all positions of the training's pictures)::
 
     α_t = attention(a, h_{t-1})             β_t = σ(w · h_{t-1})         z_t = β_t Σ_l α_tl a_l
     h_t, C_t = LSTM([E y_{t-1}, z_t], h_{t-1}, C_{t-1})
-    p(y_t) = softmax(L_o tanh(E y_{t-1} + L_h h_t + L_z z_t) + L_g g + σ(v · h_t) e)
+    p(y_t) = softmax(L_o tanh(E y_{t-1} + L_h h_t + L_z z_t) + σ(v · h_t) e)
 
-L_g g is there with a neck only: what the picture as a whole makes of every word, whatever came before it. (What is
-looked at is a sum over positions, in which the left of a thing is hardly another than its right: without this
-term captioners were slow to learn from which side a thing is seen.) e is there with an encoder only that learned
+e is there with an encoder only that learned
 which words are said of a picture (`tag_head`), and v says when it is asked: e speaks for every word of a caption
 at once. With several layers each reads h of the one below, and the top one asks, looks and tells. h_0 and C_0 of
 every layer are tanh of a linear function of the mean position.
@@ -31,7 +29,6 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs.captioning.attention import Attention
-from featurescape_jobs.captioning.neck import Neck
 from featurescape_jobs.captioning.tag_head import TagHead
 from featurescape_jobs.recurrent.cells import Parameters, State, lstm_update
 from featurescape_jobs.recurrent.network import open_forget_gate
@@ -60,11 +57,9 @@ class Seen(NamedTuple):
     """What of N pictures does not change from word to word."""
 
     positions: torch.Tensor
-    """a, (N, L, D), normalized, behind the neck."""
+    """a, (N, L, D), normalized."""
     keys: torch.Tensor
     """(N, L, A)"""
-    whole: torch.Tensor | None
-    """L_g g, (N, V); None without a neck."""
     evidence: torch.Tensor | None
     """e, (N, V); None where no words were learned with the encoder."""
 
@@ -78,8 +73,6 @@ class Told(NamedTuple):
     """α, (N, T, L)"""
     gates: torch.Tensor
     """β, (N, T)"""
-    alone: torch.Tensor
-    """(N, V), logits of what the picture as a whole says, before any word"""
 
 
 Product = Callable[[torch.Tensor], torch.Tensor]
@@ -137,7 +130,6 @@ class Decoder(nn.Module):
         dimensions: values of a position, as the encoder gives them.
         shape: units, layers and dropout.
         vocabulary_size: V; the word V is the start.
-        neck: what the grids go through before they are looked at; None: nothing.
         tags: what else is made of them; None: nothing.
     """
 
@@ -146,15 +138,13 @@ class Decoder(nn.Module):
         dimensions: int,
         shape: Shape,
         vocabulary_size: int,
-        neck: Neck | None = None,
         tags: TagHead | None = None,
     ) -> None:
         super().__init__()
         e, h = shape.embedding_units, shape.hidden_units
         self.register_buffer("mean", torch.zeros(dimensions))
         self.register_buffer("deviation", torch.ones(dimensions))
-        self.neck, self.tags = neck, tags
-        dimensions = dimensions if neck is None else neck.gives.dimensions
+        self.tags = tags
         self.dimensions, self.vocabulary_size = dimensions, vocabulary_size
         self.attention = Attention(dimensions, h, shape.attention_units)
         self.gate = nn.Linear(h, 1)
@@ -167,11 +157,6 @@ class Decoder(nn.Module):
         self.from_context = nn.Linear(dimensions, e, bias=False)
         self.dropout = nn.Dropout(shape.dropout)
         self.output = nn.Linear(e, vocabulary_size)
-        self.from_whole = None
-        if neck is not None:
-            self.from_whole = nn.Linear(neck.whole_units, vocabulary_size)
-            for parameter in self.from_whole.parameters():
-                nn.init.zeros_(parameter)
         self.ask = None if tags is None else nn.Linear(h, 1)
         nn.init.normal_(self.embedding.weight, std=0.1)  # as large as what the others add to it
         for cell in self.cells:
@@ -186,8 +171,7 @@ class Decoder(nn.Module):
             words: (N, T) int64: the start, then the words; behind the last one anything.
         """
         seen = self.see(grids)
-        mean = seen.positions.mean(1)
-        states = self.begin(mean)
+        states = self.begin(seen.positions.mean(1))
         embedded = self.dropout(self.embedding(words))
         from_words = self.from_words(embedded)  # one large product instead of T small ones
         layers = [Layer.of(parameters) for parameters in self.of_cells()]
@@ -203,12 +187,9 @@ class Decoder(nn.Module):
             attention.append(weights)
             gates.append(gate[:, 0])
         looked = self.from_context(torch.stack(contexts, 1))
-        alone = seen.whole
-        if alone is None:
-            alone = self.output(torch.tanh(self.from_context(mean)))
-        whole, evidence = (one if one is None else one[:, None] for one in seen[2:])
-        logits = self.tell(embedded, torch.stack(hidden, 1), looked, whole, evidence)
-        return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1), alone)
+        evidence = None if seen.evidence is None else seen.evidence[:, None]
+        logits = self.tell(embedded, torch.stack(hidden, 1), looked, evidence)
+        return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1))
 
     def standardize(self, grids: torch.Tensor) -> None:
         """Take mean and deviation of the D values from the grids (N, L, D) of some pictures."""
@@ -221,12 +202,7 @@ class Decoder(nn.Module):
         """What is computed once for pictures (N, L, D)."""
         # Not position by position: what is next to nothing would be as loud as the object.
         positions = (grids - self.get_buffer("mean")) / self.get_buffer("deviation")
-        whole, evidence = None, self.weigh(grids)
-        if self.neck is not None:
-            assert self.from_whole is not None
-            positions, of_neck = self.neck(positions)
-            whole = self.from_whole(of_neck)
-        return Seen(positions, self.attention.key(positions), whole, evidence)
+        return Seen(positions, self.attention.key(positions), self.weigh(grids))
 
     def weigh(self, grids: torch.Tensor) -> torch.Tensor | None:
         """e (N, V) of grids as the encoder gives them; None where no words were learned with it."""
@@ -259,14 +235,11 @@ class Decoder(nn.Module):
         embedded: torch.Tensor,
         hidden: torch.Tensor,
         looked: torch.Tensor,
-        whole: torch.Tensor | None,
         evidence: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Logits (…, V) from the word before (…, E), the state (…, H), L_z z (…, E), L_g g and e (…, V)."""
+        """Logits (…, V) from the word before (…, E), the state (…, H), L_z z (…, E) and e (…, V)."""
         deep = torch.tanh(embedded + self.from_hidden(hidden) + looked)
         logits: torch.Tensor = self.output(self.dropout(deep))
-        if whole is not None:
-            logits = logits + whole
         if evidence is not None:
             assert self.ask is not None
             logits = logits + torch.sigmoid(self.ask(hidden)) * evidence

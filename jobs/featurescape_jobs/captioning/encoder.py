@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from featurescape_jobs import execution
-from featurescape_jobs.captioning.neck import Grid
+from featurescape_jobs.captioning.attention import Grid
 from featurescape_jobs.errors import LayerError, SpecError, WeightsError, under_field
 from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.base import AtSize

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+from featurescape_jobs.captioning.attention import Grid
 from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.encoder import Encoder, Place, reopen_encoder
-from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.captioning.vocabulary import Vocabulary
 from featurescape_jobs.context import open_input
 from featurescape_jobs.errors import ArtifactError, SpecError, WeightsError
@@ -37,7 +37,7 @@ class LoadedCaptioner:
     @property
     def grid(self) -> Grid:
         """What the attention of a word lies on."""
-        return self.encoder.layout if self.decoder.neck is None else self.decoder.neck.gives
+        return self.encoder.layout
 
 
 def load_captioner(

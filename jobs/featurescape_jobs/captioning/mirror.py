@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from featurescape_jobs.captioning.attention import Grid
 from featurescape_jobs.captioning.encoder import PLACE
 from featurescape_jobs.captioning.examples import IGNORED, Numbers
-from featurescape_jobs.captioning.neck import Grid
 from featurescape_jobs.captioning.vocabulary import UNKNOWN, Vocabulary
 
 _SIDES = ("left", "right")

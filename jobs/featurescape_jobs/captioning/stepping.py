@@ -34,16 +34,12 @@ class Step:
 class Hoisted:
     """What does not change from picture to picture: made once per decoder, without gradient.
 
-    Without a neck, the standardization of the grids is moved into the weights behind it, so that no copy of a
-    grid is made.
+    The standardization of the grids is moved into the weights behind it, so that no copy of a grid is made.
     """
 
     def __init__(self, decoder: Decoder) -> None:
         with torch.no_grad():
             mean, deviation = decoder.get_buffer("mean"), decoder.get_buffer("deviation")
-            if decoder.neck is not None:  # which has standardized positions already
-                d = decoder.dimensions
-                mean, deviation = mean.new_zeros(d), deviation.new_ones(d)
             self.mean, self.deviation, key = mean, deviation, decoder.attention.key
             weight = key.weight / deviation
             self.keys = Product(weight, key.bias - weight @ self.mean)
@@ -72,10 +68,7 @@ class Steps:
 
     def __init__(self, decoder: Decoder, hoisted: Hoisted, grids: torch.Tensor) -> None:
         self._decoder, self._hoisted = decoder, hoisted
-        self._whole: torch.Tensor | None = None
         self._evidence = decoder.weigh(grids)
-        if decoder.neck is not None:
-            grids, _, self._whole, _ = decoder.see(grids)
         self._states = decoder.begin((grids.mean(1) - hoisted.mean) / hoisted.deviation)
         keys = hoisted.keys(grids)
         self._looks = open_looks(decoder.attention, keys, grids)
@@ -111,10 +104,8 @@ class Steps:
         look, told = both[:, : -embedded.shape[1]], both[:, -embedded.shape[1] :]
         from_x = self._hoisted.from_words[words] + look[parents]
         after = advance(self._hoisted.layers, from_x, before, parents)
-        whole, evidence = (
-            None if one is None else one[pictures] for one in (self._whole, self._evidence)
-        )
-        logits = self._decoder.tell(embedded, after[-1].hidden, told[parents], whole, evidence)
+        evidence = None if self._evidence is None else self._evidence[pictures]
+        logits = self._decoder.tell(embedded, after[-1].hidden, told[parents], evidence)
         return Step(logits.log_softmax(1), attention[parents], gates[parents, 0], after)
 
 

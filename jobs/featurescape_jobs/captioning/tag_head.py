@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from featurescape_jobs.captioning.neck import Grid
+from featurescape_jobs.captioning.attention import Grid
 
 _UNITS = 128
 _MOST_CELLS = 4

@@ -180,12 +180,7 @@ def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
             patience=how.patience,
             seed=spec.seed,
         )
-        objective = Objective(
-            how.attention_penalty,
-            how.attention_reduction,
-            how.label_smoothing,
-            how.bag_of_words_weight,
-        )
+        objective = Objective(how.attention_penalty)
         decoder = task.decoder(encoder)
         sample = np.linspace(0, len(store.rows), min(SAMPLED, len(store.rows)), endpoint=False)
         decoder.standardize(store.batch(sample.astype(np.int64)))

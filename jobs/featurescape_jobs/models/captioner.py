@@ -21,8 +21,8 @@ from featurescape_jobs.specs import (
 )
 
 if TYPE_CHECKING:
+    from featurescape_jobs.captioning.attention import Grid
     from featurescape_jobs.captioning.decoder import Decoder
-    from featurescape_jobs.captioning.neck import Grid
 
 CARD = ModelCard(
     name="captioner",
@@ -61,14 +61,11 @@ class Captioner:
     def build(self, n_classes: int) -> Decoder:
         """Grids (N, L, D) and words (N, T) to logits (N, T, n_classes): a word is a class."""
         from featurescape_jobs.captioning.decoder import Decoder
-        from featurescape_jobs.captioning.neck import Neck
         from featurescape_jobs.captioning.tag_head import TagHead
 
         assert self.grid is not None, "a captioner is built for the grid of its encoder"
-        asked = self.shape.neck
-        neck = None if asked is None else Neck(self.grid, asked.units, asked.stride)
         tags = TagHead(self.grid, n_classes) if self.shape.encoder.fine_tuned else None
-        return Decoder(self.grid.dimensions, self.shape, n_classes, neck, tags)
+        return Decoder(self.grid.dimensions, self.shape, n_classes, tags)
 
     def pretrained(self) -> Decoder:
         """There are none: raises `WeightsError`."""

@@ -222,25 +222,11 @@ class EncoderSpec(Spec):
         )
 
 
-class NeckSpec(Spec):
-    """Convolutions between a captioner's encoder and its decoder, which are learned with the captions."""
-
-    units: int = Field(default=192, ge=1, le=4096, description="Values of a position, behind them.")
-    stride: int = Field(
-        default=2, ge=1, le=8, description="Rows, and columns, of the grid that become one."
-    )
-
-
 class CaptionerSpec(Spec):
     """What a captioner is made of: an encoder, and the shape of its decoder."""
 
     encoder: EncoderSpec = Field(
         default_factory=EncoderSpec, description="What the pictures are seen with."
-    )
-    neck: NeckSpec | None = Field(
-        default=None,
-        description="Convolutions that compare neighboring positions, for what the encoder was not "
-        "trained to tell (how a thing stands); none: the decoder looks at the encoder's grid itself.",
     )
     embedding_units: int = Field(default=512, ge=1, le=4096, description="Values of a word.")
     attention_units: int = Field(

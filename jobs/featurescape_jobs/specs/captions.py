@@ -26,28 +26,12 @@ class CaptionTrainingSpec(Spec):
         le=1_000_000,
         description="Words that the training part has less often become the unknown word.",
     )
-    label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="Part of the target spread over all words."
-    )
-    bag_of_words_weight: float = Field(
-        default=0.0,
-        ge=0,
-        le=1000,
-        description="Weight of the mean cross entropy of the caption's words in any order, given the "
-        "picture alone.",
-    )
     attention_penalty: float = Field(
         default=1.0,
         ge=0,
         le=1000,
-        description="Weight of the doubly stochastic term, (1 - Σ_t α_tl)² of every position l, beside "
-        "the mean cross entropy of a word.",
-    )
-    attention_reduction: Literal["positions_sum", "positions_mean", "mean"] = Field(
-        default="mean",
-        description="How the term is reduced: the sum over positions in the mean over examples (the "
-        "paper), the mean over positions in the sum over examples (its authors' code), or the mean "
-        "over both (weaker than the paper by the number of positions).",
+        description="Weight of the doubly stochastic term, the mean over positions l of (1 - Σ_t α_tl)², "
+        "beside the mean cross entropy of a word.",
     )
     patience: int = Field(
         default=3,
