@@ -1,4 +1,4 @@
-"""Job ``captions``: a caption for every picture, with the part of the picture that each word was taken from.
+"""Job ``captions``: a caption for every picture, with the part of the picture that each word's attention lay on.
 
 Input: a dataset of pictures and a captioner that a `training` job trained (``model.training``).
 

@@ -72,7 +72,7 @@ JOBS: Registry[JobEntry] = Registry(
         JobEntry("filters", "Draw filters", "The weights of a convolution as pictures.", 1),
         JobEntry("activations", "Draw activations", "What layers give for every picture.", 0),
         JobEntry("gradients", "Explain pictures", "Which pixels an output depends on.", 0),
-        JobEntry("units", "Explain units", "What each unit of a layer looks for.", 0),
+        JobEntry("units", "Explain units", "What excites each unit of a layer most.", 0),
         JobEntry(
             "atlas",
             "Map activations",

@@ -115,7 +115,7 @@ export function gradientsSentence({ gradients }: Headlines): string {
   const told = gradients.filter((each) => each.path !== "carousel").slice(0, 2 * SHOWN);
   if (told.length === 0) return "";
   const distance = Math.max(...told.map((each) => each.distance));
-  const why = "Every step back multiplies the gradient: in an RNN by θ and the slope of tanh, along a cell by its forget gate, which can be 1.";
+  const why = "Every step back multiplies the gradient: in an RNN by θ and the slope of tanh, along a cell by its forget gate, which can be near 1.";
   return `${why} Over ${distance} steps back ${told.map(gradientPart).join("; ")}.`;
 }
 
@@ -155,7 +155,7 @@ const KEEPERS = ["f", "z", "h"];
 export function gatesSentence({ gates }: Headlines): string {
   const parts = gates.filter((each) => KEEPERS.includes(each.gate)).slice(0, SHOWN).map(gatePart);
   if (parts.length === 0) return "";
-  return `What is saturated lets no gradient through, but a forget gate that is open keeps the cell’s: ${parts.join("; ")}.`;
+  return `What is saturated lets little gradient through itself, but a forget gate that is open keeps the cell’s: ${parts.join("; ")}.`;
 }
 
 function clippedPart(each: ParameterInfo): string {

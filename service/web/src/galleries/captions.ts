@@ -1,4 +1,4 @@
-/** Captions: what is said of a picture, and for each word the part of the picture that it was taken from. */
+/** Captions: what is said of a picture, and for each word the part of the picture that it looked at. */
 
 import type { Picture, Row } from "../api/types";
 import { fill, h, reducedMotion, setText } from "../lib/dom";
@@ -276,7 +276,7 @@ class CaptionView implements Opened {
     this.words.forEach((button, i) => button.setAttribute("aria-pressed", String(i === shown)));
     this.canvas.hidden = !map;
     this.legend.hidden = !map;
-    setText(this.reading, shown === NO_WORD ? "Choose a word to see where it was taken from." : joined(`word ${shown + 1} of ${words.length}`, wordFigures(this.values, shown)));
+    setText(this.reading, shown === NO_WORD ? "Choose a word to see where it looked." : joined(`word ${shown + 1} of ${words.length}`, wordFigures(this.values, shown)));
     if (!map) return;
     const full = largestWeight(this.scale === "word" ? [map] : attention);
     const { width, height } = this.canvas;

@@ -132,7 +132,7 @@ export class Legend {
     const pictures = layer.legend.kind === "pictures";
     const note = "Every class keeps its pictures; hiding one clears the points beneath.";
     if (classes.length === 0) {
-      fill(this.element, h("p", { class: "faint" }, "Each picture lies near those that the network sees as alike."));
+      fill(this.element, h("p", { class: "faint" }, "Pictures that the network sees as alike mostly lie near each other."));
       return;
     }
     fill(
