@@ -139,7 +139,7 @@ def test_a_picture_beyond_the_budget_is_read_at_a_fraction(monkeypatch: pytest.M
     y, x = np.mgrid[:1000, :1000]
     pixels = np.stack([x // 4, y // 4, (x + y) // 8], axis=-1).astype(np.uint8)
     image = Image.fromarray(pixels)
-    strips = 32 << 18
+    strips = 32 << 19  # bytes: half a million pixels are converted at a time
     small = ByteBudget(strips + 6_500_000)
     monkeypatch.setattr("featurescape_jobs.images.footprint.BUDGET", small)
     monkeypatch.setattr("featurescape_jobs.images.decode.BUDGET", small)

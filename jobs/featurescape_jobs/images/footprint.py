@@ -23,9 +23,10 @@ from featurescape_jobs.images.encoded import Encoded
 
 BUDGET = ByteBudget(640_000_000)
 SCALES = (1, 2, 4, 8)
-STRIP_PIXELS = 1 << 18
-"""How many pixels are converted at a time."""
-_STRIP_BYTES = 32 * STRIP_PIXELS
+STRIP_PIXELS = 1 << 19
+"""How many pixels are converted at a time: a picture of a common size at once, without a copy of its parts."""
+_STRIP_BYTES = 32
+"""Of a pixel of a strip while it is converted."""
 _GRAY = frozenset({"1", "L", "LA", "La", "I", "F"})
 _NARROW = {"1": 1, "L": 1, "P": 1}
 _DECODER_BYTES: Mapping[str, int] = {"WEBP": 12, "AVIF": 10, "ICO": 8}
@@ -83,8 +84,9 @@ def _bytes(source: Encoded, image: Image.Image | None, mode: str, pixels: int, s
     elif source.png and source.png.has_deep_key:
         decoded *= 2
     decoded += (_DECODER_BYTES.get(source.format, 0) + _python_bytes(image)) * pixels
+    strip = _STRIP_BYTES * min(pixels, STRIP_PIXELS)
     file = source.size_bytes * _COPIES.get(source.format, 1)
-    return file + source.coefficient_bytes + decoded + out + _STRIP_BYTES
+    return file + source.coefficient_bytes + decoded + out + strip
 
 
 def _python_bytes(image: Image.Image | None) -> int:
