@@ -71,6 +71,10 @@ class Legend(_Record):
         description="Pictures: how many stand for several examples each, per zoom level; empty: every "
         "picture is one example.",
     )
+    grids: list[int] = Field(
+        default_factory=list,
+        description="Pictures that stand for a cell each: cells along a side of the map, per zoom level.",
+    )
 
 
 class LegendClass(_Record):

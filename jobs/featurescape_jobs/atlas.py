@@ -8,14 +8,15 @@ activation vector per picture with its thumbnail, in the columns of a features f
 is from. Kinds ``embedding`` and ``neighbors``: the layout of the whitened vectors, as of an `embedding`
 job. Kind ``whitening``: the matrix. Kind ``cells``, one file per shard: every cell of the grid that has an
 example, with its mean vector as it is and whitened, strongest channels, commonest class, most typical
-example and icon (PNG; null where it has too few vectors). Kinds ``points`` and ``points_tiles``, and one
-archive per color layer, as of a `tiles` job.
+example, attribution to the logits and icon (PNG; both null where it has too few vectors). Kinds ``points``
+and ``points_tiles``, and one archive per color layer, as of a `tiles` job.
 Kind ``errors``: one row per example that could not be read; ``cells_errors``: cells without the icon that
-they should have. Details: map, left_out, classes, model, layer, channels, grids, icons, shrinkage,
-kl_divergence, execution, error codes.
+they should have. Details: map, left_out, classes, model, layer, channels, outputs, no_attribution (why cells
+are attributed to no classes), grids, icons, shrinkage, kl_divergence, execution, error codes.
 
 Cost: a forward pass up to the layer per picture, t-SNE of N × C vectors, and per icon `steps` forward and
-backward passes. The driver holds N × C vectors twice in float32; workers see `activation_atlas`.
+backward passes; per icon `attribution_examples` pictures read again, with a pass each. The driver holds
+N × C vectors twice in float32; workers see `activation_atlas`.
 
 Failure modes: unknown layer, or one without channels (`LayerError`); icons smaller than the layer takes,
 a perplexity that is too large for N, no cell with enough vectors (`SpecError`); no weights
@@ -35,7 +36,13 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from featurescape_jobs.activation_atlas.cells import Placed, automatic_grid, plan_cells
+from featurescape_jobs.activation_atlas.attribution import LogitDerivatives, NoLogitsError
+from featurescape_jobs.activation_atlas.cells import (
+    Placed,
+    automatic_grid,
+    plan_cells,
+    sample_members,
+)
 from featurescape_jobs.activation_atlas.icon_tiles import IconGrid, IconLayer, icon_grids
 from featurescape_jobs.activation_atlas.icons import IconSetup, mode_for
 from featurescape_jobs.activation_atlas.layout import (
@@ -47,7 +54,7 @@ from featurescape_jobs.activation_atlas.layout import (
     read_vectors,
     whiten,
 )
-from featurescape_jobs.activation_atlas.schema import CELLS, column_of, vectors_schema
+from featurescape_jobs.activation_atlas.schema import CELLS, PLANNED, column_of, vectors_schema
 from featurescape_jobs.activation_atlas.vectors import VectorSetup
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.context import Outcome, RunContext
@@ -73,6 +80,8 @@ LEAST_TIMEOUT_SECONDS = 60.0
 FRAME_PX = 12
 """That Lucid's transforms add to a side: a frame of 12 at each, less the jitter."""
 _BATCH_PICTURES = 16
+_ATTRIBUTION_PASSES = 3
+"""That one with derivatives takes as long as, at most."""
 _BESIDE_ICONS = ("thumbnails", "density", "category")
 
 
@@ -85,6 +94,12 @@ class AtlasPlan:
     sizes: LayerSizes
     mode: Mode
     batch_size: int
+    input_px: int
+    """Side of a picture as the network reads it."""
+    outputs: int | None
+    """Logits of the network; None: there are none that depend on the layer, or none are asked for."""
+    no_attribution: str | None
+    """Why cells are attributed to no classes, for people."""
 
     @property
     def column(self) -> LayerColumn:
@@ -125,6 +140,8 @@ def run(spec: AtlasSpec, context: RunContext) -> Outcome:
         "model": spec.model.name,
         "layer": plan.layer,
         "channels": plan.sizes.channels,
+        "outputs": plan.outputs,
+        "no_attribution": plan.no_attribution,
         "grids": [grid.side for grid in grids],
         "icons": [len(grid.icons) for grid in grids],
         "shrinkage": round(laid.whitening.shrinkage, 6),
@@ -160,7 +177,19 @@ def _plan(spec: AtlasSpec, context: RunContext) -> AtlasPlan:
             least_px=sizes.least_px,
         )
     batch_size = spec.batch_size or pictures.batch_size(card, _BATCH_PICTURES)
-    return AtlasPlan(source, layer, sizes, _mode(spec, network, layer), batch_size)
+    mode = _mode(spec, network, layer)
+    logits = _logits(spec, network, layer)
+    return AtlasPlan(source, layer, sizes, mode, batch_size, card.input_px, *logits)
+
+
+def _logits(spec: AtlasSpec, network: LoadedNetwork, layer: str) -> tuple[int | None, str | None]:
+    """How many logits cells are attributed to, or why to none."""
+    if not spec.attribution_examples:
+        return None, "attribution_examples is 0"
+    try:
+        return LogitDerivatives(network, layer).outputs, None
+    except NoLogitsError as error:
+        return None, str(error)
 
 
 def _default_layer(card: PictureCard) -> str:
@@ -237,7 +266,8 @@ def _planned_cells(
     labels = inputs.labels.fill_null(-1).to_numpy().astype(np.int64)
     placed = Placed(x, y, vectors.values, inputs.example_ids, labels)
     coarsest = spec.grid or automatic_grid(inputs.n, spec.least_vectors)
-    cells = plan_cells(placed, laid.whitening, [coarsest << level for level in range(spec.levels)])
+    grids = [coarsest << level for level in range(spec.levels)]
+    cells = plan_cells(placed, laid.whitening, grids)
     most = max(cells["vectors"].to_pylist())
     if most <= spec.least_vectors:
         raise SpecError(
@@ -246,7 +276,8 @@ def _planned_cells(
             field="grid",
             most=most,
         )
-    return cells
+    sample = sample_members(placed, grids, spec.attribution_examples, vectors.examples)
+    return cells.append_column(PLANNED.field("sample"), sample)
 
 
 def _make_icons(
@@ -269,9 +300,12 @@ def _make_icons(
         steps=spec.steps,
         power=spec.power,
         mode=plan.mode,
+        attribution_batch=None if plan.outputs is None else plan.batch_size,
         whitening=context.path(WHITENING),
     )
-    seconds = LEAST_TIMEOUT_SECONDS + SECONDS_PER_PIXEL * spec.steps * _seen_px(spec, plan) ** 2
+    pixels = spec.steps * _seen_px(spec, plan) ** 2
+    pixels += _ATTRIBUTION_PASSES * spec.attribution_examples * plan.input_px**2
+    seconds = LEAST_TIMEOUT_SECONDS + SECONDS_PER_PIXEL * pixels
     bulk = Bulk(setup, CELLS, "cells", spec.resources, network=True, row_timeout_seconds=seconds)
     return run_shards(bulk, frozen, context)
 

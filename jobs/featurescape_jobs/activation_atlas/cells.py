@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.activation_atlas.schema import PLAN
+from featurescape_jobs.activation_atlas.schema import PLAN, SAMPLED
 from featurescape_jobs.layouts.whitening import Whitening
 from featurescape_jobs.tiling.geometry import bins
 
@@ -74,6 +74,32 @@ def plan_cells(placed: Placed, whitening: Whitening, grids: Sequence[int]) -> pa
         for row, column, members in _members(placed, grid)
     ]
     return pa.Table.from_pylist(rows, schema=PLAN)
+
+
+def sample_members(
+    placed: Placed, grids: Sequence[int], count: int, examples: pa.Table
+) -> pa.Array:
+    """Some examples of every cell, evenly spread over them, in the order of `plan_cells`.
+
+    Args:
+        placed: N examples.
+        grids: cells along a side, of each grid.
+        count: examples of a cell, at most.
+        examples: the same N, with the columns of `schema.SAMPLED`.
+
+    Returns:
+        Lists of `schema.SAMPLED`.
+    """
+    chosen = [
+        members[np.linspace(0, len(members), min(count, len(members)), endpoint=False).astype(int)]
+        for grid in grids
+        for _, _, members in _members(placed, grid)
+    ]
+    offsets = np.cumsum([0, *(len(members) for members in chosen)])
+    taken = examples.take(pa.array(np.concatenate(chosen)))
+    columns = [taken[field.name].combine_chunks().cast(field.type) for field in SAMPLED]
+    records = pa.StructArray.from_arrays(columns, fields=list(SAMPLED))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), records)
 
 
 def _members(placed: Placed, grid: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:

@@ -98,7 +98,8 @@ class IconLayer:
                     done += 1
                     scene.progress(done, total)
             archive.finish({"name": self.card.title, "encoding": "picture"}, zooms[-1])
-        legend = Legend(kind="pictures", icons=[len(grid.icons) for grid in levels])
+        sides, icons = ([grid.side for grid in levels], [len(grid.icons) for grid in levels])
+        legend = Legend(kind="pictures", icons=icons, grids=sides)
         drawn = [sum(icon.vectors for icon in grid.icons) for grid in levels]
         return Drawn(zooms[-1], legend, drawn)
 

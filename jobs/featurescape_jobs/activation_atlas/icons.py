@@ -4,7 +4,7 @@ The picture grows along the cell's mean vector: the dot product with it times ma
 in the mean over the layer's positions, of activation and mean both whitened. (Carter's notebooks whiten for
 the dot product alone and take the cosine of what is not; with both whitened, icons are nearer to their
 own cells than to others, which was measured.) Parameterization and transforms are Lucid's. Cells with too
-few vectors pass through without.
+few vectors pass through without. What a cell speaks for is found in the same shards, see `attribution`.
 
 An icon depends on its cell, the job's seed and the mode alone. A group of them is made by one thread, with
 a network of its own: a gate of ReLUs opens for all that use it. Memory: per thread a copy of the weights
@@ -16,16 +16,17 @@ Source: S. Carter et al., "Activation atlas", 2019; C. Olah et al., "Feature vis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from featurescape_jobs.activation_atlas.schema import CELLS, PLAN
+from featurescape_jobs.activation_atlas.attribution import CellAttribution, without_attribution
+from featurescape_jobs.activation_atlas.schema import ATTRIBUTED, CELLS, PLAN
 from featurescape_jobs.context import seed_for
-from featurescape_jobs.devices import worker_device
+from featurescape_jobs.devices import torch_threads, worker_device
 from featurescape_jobs.graphs import NoGraphError
 from featurescape_jobs.inside.columns import images
 from featurescape_jobs.inside.overlays import encode_png
@@ -66,6 +67,8 @@ class IconSetup:
     steps: int
     power: float
     mode: Mode
+    attribution_batch: int | None
+    """Pictures per pass of the attribution; None: cells are attributed to no classes."""
     whitening: str
     """Where the whitening is kept, in the storage."""
 
@@ -116,15 +119,30 @@ class IconWorker:
         self._idle = [
             Maker.of(network, setup.layer, setup.mode, self._device) for _ in range(self._threads)
         ]
+        self._attribution = None
+        if setup.attribution_batch is not None:
+            whole = replace(network, module=network.module.to(self._device))
+            self._attribution = CellAttribution(
+                setup.source, whole, setup.layer, setup.attribution_batch
+            )
 
     def process(self, cells: pa.Table) -> Processed:
-        """The cells of a shard with their icons, in their order."""
+        """The cells of a shard with their icons and classes, in their order."""
         plan = cells.select(["example_id", "vectors", "whitened"]).to_pylist()
         wanted = [cell for cell in plan if cell["vectors"] > self._setup.least_vectors]
         made: dict[str, Icon] = {}
         for icons in ordered_map(self._icons, self._groups(wanted), self._threads):
             made |= icons
-        return Processed(_table(cells, [made.get(cell["example_id"]) for cell in plan]))
+        classes = self._classes(cells)
+        return Processed(_table(cells, classes, [made.get(cell["example_id"]) for cell in plan]))
+
+    def _classes(self, cells: pa.Table) -> dict[str, pa.Array]:
+        """The columns of `ATTRIBUTED`: of cells that have an icon."""
+        if self._attribution is None:
+            return without_attribution(cells.num_rows)
+        wanted = [n > self._setup.least_vectors for n in cells["vectors"].to_pylist()]
+        with torch_threads(self._setup.source.threads):
+            return self._attribution.columns(cells, wanted)
 
     def _groups(self, cells: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         """As many as a pass takes, and fewer where threads would have none."""
@@ -187,9 +205,10 @@ def _png(picture: torch.Tensor) -> bytes:
     return encode_png(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
-def _table(cells: pa.Table, icons: Sequence[Icon | None]) -> pa.Table:
+def _table(cells: pa.Table, classes: dict[str, pa.Array], icons: Sequence[Icon | None]) -> pa.Table:
     """Rows of `CELLS`."""
     columns = [cells[field.name].combine_chunks().cast(field.type) for field in PLAN]
+    columns += [classes[name] for name in ATTRIBUTED.names]
     columns += [
         images([None if icon is None else icon.png for icon in icons]),
         pa.array([icon and icon.objective for icon in icons], pa.float32()),

@@ -27,6 +27,7 @@ from featurescape_jobs.tiling.inputs import FeaturesFile
 WHITENING = "input/whitening.safetensors"
 LAYOUT = "input/layout.parquet"
 """Both beside the frozen input: what an earlier attempt made is taken over as it is."""
+_POSITION = {"position_y": "y", "position_x": "x"}
 _KL = b"kl_divergence"
 _BLOCK_ROWS = 4096
 
@@ -38,7 +39,7 @@ class Vectors:
     values: NDArray[np.float32]
     """(N, C)."""
     examples: pa.Table
-    """N rows: example_id, label, locator, attributes."""
+    """N rows: example_id, label, locator, attributes, and y and x of the vector's position."""
     files: tuple[FeaturesFile, ...]
     """N rows in all."""
 
@@ -55,11 +56,13 @@ def read_vectors(context: RunContext) -> Vectors:
     refs = [ref for ref in context.files if ref.kind == "features"]
     files = tuple(FeaturesFile(context.path(ref.path), ref.rows or 0) for ref in refs)
     for file in files:
-        table = context.storage.read_table(file.path, [*columns, "features"])
+        table = context.storage.read_table(file.path, [*columns, *_POSITION, "features"])
         column = table["features"].combine_chunks()
         flat = column.flatten().to_numpy(zero_copy_only=False)
         values.append(flat.reshape(len(column), column.type.list_size))
-        examples.append(table.select(columns))
+        examples.append(
+            table.select([*columns, *_POSITION]).rename_columns([*columns, *_POSITION.values()])
+        )
     return Vectors(np.concatenate(values), pa.concat_tables(examples), files)
 
 

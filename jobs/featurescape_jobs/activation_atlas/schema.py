@@ -62,9 +62,55 @@ PLAN = pa.schema(
 )
 """What is known of a cell before its icon is made."""
 
+SAMPLED = pa.struct(
+    [
+        pa.field("example_id", pa.string()),
+        pa.field("label", pa.int32()),
+        pa.field("locator", pa.string()),
+        pa.field("attributes", pa.string()),
+        pa.field("y", pa.int32()),
+        pa.field("x", pa.int32()),
+    ]
+)
+"""An example that a cell's attribution is averaged over, with the position of its vector."""
+
+PLANNED = pa.schema([*PLAN, pa.field("sample", pa.list_(SAMPLED))])
+"""Frozen rows of the second phase: the plan, and what is read again for it."""
+
+SPOKEN_FOR = pa.struct(
+    [
+        _field("output", pa.int32(), "The network's output; from 0."),
+        _field("name", pa.string(), "Its class; null: the weights name none."),
+        _field("attribution", pa.float32(), "As in `attribution`.", "logits"),
+    ]
+)
+
+ATTRIBUTED = pa.schema(
+    [
+        _field(
+            "speaks_for",
+            pa.list_(SPOKEN_FOR),
+            "The outputs that the mean raises most, at most five; null as `attribution`.",
+        ),
+        _field(
+            "attribution",
+            pa.list_(pa.float32()),
+            "What the mean adds to each logit, to first order, (K,); null: none was computed.",
+            "logits",
+        ),
+        _field(
+            "attribution_examples",
+            pa.int32(),
+            "Examples whose gradients it is averaged over; null: no attribution was asked for.",
+        ),
+    ]
+)
+"""Which classes a cell speaks for."""
+
 CELLS = pa.schema(
     [
         *PLAN,
+        *ATTRIBUTED,
         _field("icon", IMAGE, "PNG bytes; null: too few vectors in the cell."),
         _field("objective", pa.float32(), "What the icon reaches; null: there is none."),
         _field(

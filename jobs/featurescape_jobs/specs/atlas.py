@@ -67,6 +67,13 @@ class AtlasSpec(BaseJobSpec):
         description="What grows is the dot product of activation and mean vector, both whitened, times "
         "max(0.1, their cosine) to this power.",
     )
+    attribution_examples: int = Field(
+        default=32,
+        ge=0,
+        le=1000,
+        description="Examples of a cell, at most, whose gradients are averaged to say which classes it "
+        "speaks for; they are read again. 0: no attribution.",
+    )
     execution: Literal["auto", "float32", "folded", "bfloat16"] = Field(
         default="auto",
         description="How the network is run for the icons: as it is, with batch norms folded, or that "

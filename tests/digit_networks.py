@@ -1,0 +1,33 @@
+"""A LeNet that learned the digits that scikit-learn ships, for a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from sklearn.datasets import load_digits
+from torch import nn
+
+from featurescape_jobs.networks import load_network
+from featurescape_jobs.specs import ModelSpec
+
+
+def trained_lenet(folder: Path, epochs: int = 3) -> ModelSpec:
+    """Its weights as a file in ``folder``."""
+    network = load_network(ModelSpec(name="lenet", weights="random"), seed=0)
+    data, labels = load_digits(return_X_y=True)
+    pictures = torch.from_numpy(data.reshape(-1, 1, 8, 8) / 8 - 1).float()
+    pictures = nn.functional.interpolate(pictures, size=28, mode="bilinear")
+    module = network.module.requires_grad_(True)
+    adam = torch.optim.Adam(module.parameters(), lr=2e-3)
+    order = torch.Generator().manual_seed(0)
+    for _ in range(epochs):
+        for rows in torch.randperm(1797, generator=order).split(64):
+            adam.zero_grad()
+            target = torch.from_numpy(labels)[rows]
+            nn.functional.cross_entropy(module(pictures[rows]), target).backward()
+            adam.step()
+    path = folder / "lenet.safetensors"
+    save_file(module.state_dict(), path)
+    return ModelSpec(name="lenet", weights=str(path))
