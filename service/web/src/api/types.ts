@@ -75,6 +75,8 @@ export interface ColorLayer {
     count_max: number[];
     /** How many pictures stand for several examples each, per zoom level; absent or empty: none does. */
     icons?: number[];
+    /** Cells along a side of the map, per zoom level, where pictures stand for cells. */
+    grids?: number[];
   };
   /** Examples that are drawn, per zoom level. */
   drawn: number[];

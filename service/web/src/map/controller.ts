@@ -10,6 +10,7 @@ import { icon, type IconName } from "../lib/icons";
 import { Store } from "../lib/store";
 import { openArchive } from "./archive";
 import { Asking } from "./asking";
+import { AtlasCells } from "./atlas-cell";
 import { Cursor } from "./cursor";
 import { Examples } from "./examples";
 import { firstLayer } from "./first-layer";
@@ -39,6 +40,14 @@ const NO_LABEL_COLOR = "#8a8a8a";
 /** An example nearer than this to a card or an edge is not in sight. */
 const EDGE_PX = 40;
 const NARROW = "(max-width: 760px)";
+
+/** What the job says of its map beside the map itself. */
+export interface Shown {
+  /** Side of a picture's cell in the thumbnails layer. */
+  thumbnailPx: number;
+  /** Of an atlas: why its cells are attributed to no classes. */
+  noAttribution: string | null;
+}
 
 function button(name: IconName, label: string, onClick: () => void): HTMLElement {
   return h("button", { type: "button", class: "icon-button", label, title: label, on: { click: onClick } }, icon(name));
@@ -73,7 +82,7 @@ export class MapController {
   private readonly ends: (() => void)[] = [];
   private writeTimer = 0;
 
-  constructor(app: HTMLElement, id: string, private readonly info: MapInfo, thumbnailPx: number) {
+  constructor(app: HTMLElement, id: string, private readonly info: MapInfo, shown: Shown) {
     this.classes = labelClasses(info);
     this.facts = {
       layers: info.layers.map((layer) => layer.name),
@@ -91,10 +100,12 @@ export class MapController {
     this.layers = layerCard(info.layers, this.legend, (layer) => this.setLayer(layer));
     this.title = titleCard(id, info);
     this.asking = new Asking(info.features);
+    const cells = new AtlasCells(id, info, shown.noAttribution);
     this.panel = new DetailPanel(id, info.step_unit, (label) => this.colorOf(label), {
       onClose: () => this.close(),
       onOpen: (row) => void this.open(row, "show"),
       onLocate: () => void this.locate(),
+      cell: (example) => cells.show(example, this.stage.zoom),
       tools: (example) => this.asking.show(exampleOf(example, info.step_unit)),
     });
     this.search = new SearchBox(id, (row) => void this.open(row, "find"));
@@ -105,7 +116,7 @@ export class MapController {
       stage: this.stage,
       target: this.target,
       card: hover,
-      picker: new Picker(info, openArchive(id, info.points), thumbnailPx, (row) => this.examples.get(row)),
+      picker: new Picker(info, openArchive(id, info.points), shown.thumbnailPx, (row) => this.examples.get(row)),
       accepts: (label) => !this.store.state.hidden.has(label) || this.kind === "density" || this.shownClasses !== this.classes,
       describe: (label) => ({ className: this.nameOf(label), color: this.colorOf(label) }),
       onOpen: (row) => void this.open(row, "show"),

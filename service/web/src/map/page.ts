@@ -47,7 +47,11 @@ export async function mapPage(app: HTMLElement, id: string): Promise<Page> {
     throw error;
   }
   const info = mapInfo(manifest);
-  const controller = new MapController(app, id, info, thumbnailPx(manifest));
+  const noAttribution = manifest.details["no_attribution"];
+  const controller = new MapController(app, id, info, {
+    thumbnailPx: thumbnailPx(manifest),
+    noAttribution: typeof noAttribution === "string" ? noAttribution : null,
+  });
   void mapTitle(id, info).then((title) => controller.setTitle(title));
   return controller;
 }

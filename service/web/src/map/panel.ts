@@ -14,6 +14,8 @@ export interface PanelActions {
   /** A neighbor was chosen. */
   onOpen(row: number): void;
   onLocate(): void;
+  /** The cell of an atlas that an example is in; null where the map is no atlas. */
+  cell(example: Example): HTMLElement | null;
   /** What can be done with an example. */
   tools(example: Example): HTMLElement;
 }
@@ -79,6 +81,7 @@ export class DetailPanel {
       this.picture(example, name),
       this.caption(example),
       this.identity(example),
+      this.actions.cell(example),
       this.facts(example),
       this.actions.tools(example),
       this.live(example),
