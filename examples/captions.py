@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurescape import Client, Job
-from featurescape_jobs.captioning.grammar import parse
+from featurescape_jobs.captioning.grammar import Scene, parse
 from featurescape_jobs.captioning.nouns import noun_of
 from featurescape_jobs.models import MODELS
 
@@ -156,12 +156,24 @@ def report(rows: list[Row], nouns: set[str], masks: Masks) -> None:
         print(
             f"{name:7} {right:.3f} right, best constant guess {most / len(pairs):.3f} ({len(pairs)})"
         )
+    report_sides(known)
     ratios = [(of_row, even) for row in rows for of_row, even in _on_object(row, masks)]
     of_noun, evenly = np.mean(ratios, axis=0)
     print(
         f"attention of the noun on the object {of_noun:.3f}, spread evenly {evenly:.3f}, "
         f"ratio {of_noun / evenly:.2f}"
     )
+
+
+def report_sides(known: list[tuple[Scene, Row]]) -> None:
+    """Print what the side is taken for where it is wrong, and of which nouns it is wrong most often."""
+    asked = [(said.side, true["side"], true["noun"]) for said, true in known if "side" in true]
+    wrong = [(side, true, noun) for side, true, noun in asked if side != true]
+    for name, counts in (
+        ("sides taken for others", Counter(f"{true} for {side}" for side, true, _ in wrong)),
+        ("nouns with most of them", Counter(noun for _, _, noun in wrong)),
+    ):
+        print(f"{name}: {', '.join(f'{what} {n}' for what, n in counts.most_common(5))}")
 
 
 def _on_object(row: Row, masks: Masks) -> Iterable[tuple[float, float]]:

@@ -9,7 +9,9 @@ is
 - what somebody else published, where the sentence has the year in parentheses: "(A. Author et al. 2021)".
 
 What prints it is a script or a test of this repository, by its path: `benchmarks/…`, `examples/…`, `docs/…`,
-`tests/…`. A section goes from one heading to the next. A test that is named has to exist, too.
+`tests/…`. A section goes from one heading to the next. A test that is named has to exist, too, as
+`tests/unit/test_x.py::test_a_b` or as a link to its file whose words are its name:
+``[a b](../tests/unit/test_x.py)``.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SOURCE = re.compile(r"\b(?:benchmarks|examples|docs|tests)/[\w/]+\.py(?:::\w+)?")
+LINKED_TEST = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(tests/[\w/]+\.py)\)")
 NUMBER = r"(?:\d[\d,]*(?:\.\d+)?)"
 WORDS = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|thirty|half|quarter|third|some|few)"
 SPAN = r"(?:milliseconds?|seconds?|minutes?|hours?)"
@@ -86,6 +89,14 @@ def functions_of(path: Path) -> frozenset[str]:
     return frozenset(node.name for node in nodes if isinstance(node, ast.FunctionDef))
 
 
+def sources(page: str) -> set[str]:
+    """Scripts and tests that a page names."""
+    linked = {
+        f"{path}::test_{words.replace(' ', '_')}" for words, path in LINKED_TEST.findall(page)
+    }
+    return {match.group() for match in SOURCE.finditer(page)} | linked
+
+
 def missing(source: str) -> bool:
     path, _, test = source.partition("::")
     file = ROOT / path
@@ -99,8 +110,7 @@ def test_every_figure_names_what_prints_it(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_scripts_and_tests_that_a_page_names_exist(page: Path) -> None:
-    named = {match.group() for match in SOURCE.finditer(page.read_text())}
-    assert {source for source in named if missing(source)} == set()
+    assert {source for source in sources(page.read_text()) if missing(source)} == set()
 
 
 MADE_UP = """# A page
@@ -145,3 +155,5 @@ def test_a_script_or_test_that_is_not_there_is_missing() -> None:
     assert missing("tests/unit/test_figures.py::test_nothing")
     assert not missing("tests/unit/test_figures.py::test_figures_without_a_script_are_found")
     assert not missing("benchmarks/dreams.py")
+    (named,) = sources("[a b](../tests/unit/test_x.py)") - {"tests/unit/test_x.py"}
+    assert named == "tests/unit/test_x.py::test_a_b"

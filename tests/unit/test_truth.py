@@ -16,7 +16,7 @@ from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import DreamsSpec, UnitsSpec
 
 PAGE = Path(__file__).parents[2] / "docs" / "truth.md"
-TEST = re.compile(r"tests/[\w/]+\.py::test_\w+")
+TEST = re.compile(r"\]\(\.\./tests/[\w/]+\.py\)")
 AREAS = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]
 NOT_METHODS = ("k", "examples", "pairs")
 
