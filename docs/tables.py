@@ -342,7 +342,7 @@ def _names(_: str) -> str:
     rows = (
         (passed_over.SYSTEM_FOLDER, passed_over.SYSTEM_FOLDERS),
         (passed_over.SYSTEM_FILE, passed_over.SYSTEM_FILES | {"._*"}),
-        ("a file that is not opened, as `a .txt file`", survey.COMPANIONS),
+        ("as `a .txt file`, unless its bytes say otherwise", survey.COMPANIONS),
     )
     return _table(
         ("counted as", "names, in upper or lower case"),

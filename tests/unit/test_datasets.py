@@ -234,6 +234,16 @@ def test_mnist_ids_are_the_same_in_every_split(tmp_path: Path) -> None:
     assert ids["all"] == ids["train"] + ids["test"]
 
 
+def test_what_is_no_idx_file_says_what_it_is(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(
+        DatasetError, match="is not an IDX file of bytes but a Git LFS pointer: run"
+    ):
+        entries(DatasetSpec(name="mnist", root=str(tmp_path)))
+
+
 def test_a_cut_idx_file_names_the_file(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     path = tmp_path / "train-images-idx3-ubyte"
@@ -245,7 +255,7 @@ def test_a_cut_idx_file_names_the_file(tmp_path: Path) -> None:
 def test_subfolders_are_classes_and_ids_are_relative_paths(tmp_path: Path) -> None:
     for name in ("b/2.png", "a/1.png", "a/deep/3.PNG", ".hidden/4.png", "c/readme.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(png(9))
+        (tmp_path / name).write_bytes(b"mine" if name.endswith("txt") else png(9))
     spec = DatasetSpec(name="images", root=str(tmp_path))
     listing = DATASETS["images"].freeze(spec)
     found = [(entry.example_id, entry.label) for entry in listing.entries]

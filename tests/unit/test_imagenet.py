@@ -211,7 +211,7 @@ def test_two_classes_of_one_name_are_told_apart_by_the_wnid(tmp_path: Path) -> N
             "all",
             "lacks .* is it the devkit",
         ),
-        ({f"train/{WNIDS[0]}.tar": b"x" * 600}, "train", "is no tar, or damaged"),
+        ({f"train/{WNIDS[0]}.tar": b"x" * 600}, "train", "is no tar but plain text"),
     ],
 )
 def test_what_is_missing_or_broken_is_said(

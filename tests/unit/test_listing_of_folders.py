@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from featurescape_jobs.context import RunContext
-from featurescape_jobs.datasets import DATASETS, links
+from featurescape_jobs.datasets import DATASETS, links, survey
 from featurescape_jobs.datasets.base import Entry, Listing
 from featurescape_jobs.datasets.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
@@ -92,22 +92,18 @@ def test_every_file_of_a_mixed_folder_is_an_example_or_counted(mixed: Path) -> N
     assert [e.example_id for e in entries] == [
         f"cat/{n}" for n in [*names, "pair.mpo", "phone.jpg"]
     ]
-    assert (
-        reasons(listing)
-        == {
-            "a HEIC picture: convert it to JPEG or PNG": ["cat/f.heic", "dog/x.heic"],
-            "a system file": ["cat/.DS_Store", "cat/._0.jpg", "cat/Thumbs.db"],
-            "a system folder": ["@eaDir", "__MACOSX"],
-            "a hidden folder": ["cat/.cache"],
-            "an HTML page: download the file itself again": ["cat/page.htm"],
-            "a Git LFS pointer: run git lfs pull": ["cat/pointer.raw"],
-            "a .txt file": ["cat/notes.txt"],
-            "a .md file": ["text/read.md"],
-            "a .bin file": ["cat/data.bin"],
-            "an empty file": ["cat/empty"],
-        }
-        | {}
-    )
+    assert reasons(listing) == {
+        "a HEIC picture: convert it to JPEG or PNG": ["cat/f.heic", "dog/x.heic"],
+        "a system file": ["cat/.DS_Store", "cat/._0.jpg", "cat/Thumbs.db"],
+        "a system folder": ["@eaDir", "__MACOSX"],
+        "a hidden folder": ["cat/.cache"],
+        "an HTML page: download the file itself again": ["cat/page.htm"],
+        "a Git LFS pointer: run git lfs pull": ["cat/pointer.raw"],
+        "a .txt file": ["cat/notes.txt"],
+        "a .md file": ["text/read.md"],
+        "a .bin file": ["cat/data.bin"],
+        "an empty file": ["cat/empty"],
+    }
     assert listing.passed_over.files == 14
 
 
@@ -118,6 +114,45 @@ def test_what_is_listed_under_any_name_is_read(mixed: Path) -> None:
         assert reader.read(entry.locator).shape == (16, 16, 3), entry.example_id
     with pytest.raises(RowError, match="HEIC"):
         reader.read(entries[-1].locator)
+
+
+def test_what_lies_beside_pictures_is_told_by_its_bytes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "a.json": b"{}",
+        "a.txt": b"a dog",
+        "b.txt": JPEG,
+        "c.json": b"version https://git-lfs.github.com/spec/v1\n",
+        "d.xml": b"<!DOCTYPE html><html>",
+        "e.txt": b"",
+        "f.csv": b"a,b",
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    lfs = "a Git LFS pointer: run git lfs pull"
+    html = "an HTML page: download the file itself again"
+    listing, entries = listed(tmp_path)
+    assert [entry.example_id for entry in entries] == ["b.txt"]
+    assert reasons(listing) == {
+        "a .json file": ["a.json"],
+        "a .txt file": ["a.txt"],
+        "a .csv file": ["f.csv"],
+        lfs: ["c.json"],
+        html: ["d.xml"],
+        "an empty file": ["e.txt"],
+    }
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    monkeypatch.setattr(survey, "MAX_COMPANIONS", 4)  # of the others the ending is believed
+    listing, entries = listed(tmp_path)
+    assert [entry.example_id for entry in entries] == ["a.jpg", "b.txt"]
+    assert reasons(listing) == {
+        "a .json file": ["a.json"],
+        "a .txt file": ["a.txt", "e.txt"],
+        "a .csv file": ["f.csv"],
+        "a .xml file": ["d.xml"],
+        lfs: ["c.json"],
+    }
 
 
 def test_a_class_whose_pictures_are_not_read_stays_a_class(mixed: Path) -> None:

@@ -101,7 +101,7 @@ def test_shards_of_img2dataset_are_no_classes(tmp_path: Path, told_by: str) -> N
     ],
 )
 def test_folders_with_numbers_for_names_are_classes(tmp_path: Path, files: tuple[str, ...]) -> None:
-    write(tmp_path, {name: png(1) for name in files})
+    write(tmp_path, {name: b"{}" if name.endswith("json") else png(1) for name in files})
     listing, [entry] = listed(tmp_path)
     assert listing.classes == [files[0].partition("/")[0]]
     assert entry.label == 0
@@ -297,6 +297,25 @@ def test_labels_of_two_types_are_one_class_each(tmp_path: Path, second: pa.Array
     listing, entries = listed(tmp_path, label_column="label")
     assert list(listing.classes) == ["1", "2"]
     assert [entry.label for entry in entries] == [0, None, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "but a Git LFS pointer: run git lfs pull",
+        ),
+        (b"<!DOCTYPE html><html>", "but an HTML page: download the file itself again"),
+        (b"PAR1" + bytes(20), "is not readable Parquet"),
+    ],
+)
+def test_what_is_no_parquet_says_what_it_is(tmp_path: Path, data: bytes, said: str) -> None:
+    write(tmp_path, {"data/train-0.parquet": data})
+    with pytest.raises(DatasetError, match=said):
+        listed(tmp_path)
+    with pytest.raises(DatasetError, match=said):
+        DATASETS["caption_table"].check(DatasetSpec(name="caption_table", root=str(tmp_path)))
 
 
 def test_parquet_without_images_or_pictures_lists_its_columns(tmp_path: Path) -> None:

@@ -113,7 +113,12 @@ def pax(record: bytes) -> bytes:
     ("data", "message"),
     [
         (b"", "is cut off"),
-        (b"no tar at all".ljust(1024, b"?"), "is no tar, or damaged"),
+        (b"no tar at all".ljust(1024, b"?"), "is no tar but plain text"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "but a Git LFS pointer: run git lfs pull",
+        ),
+        (b"\xfe\x01 nothing known ".ljust(1024, b"\xfe"), "is no tar, or damaged"),
         (tar_bytes({"a.jpg": b"x"})[:512].replace(b"a", b"b") + bytes(2048), "is no tar"),
         (gzip.compress(np.random.default_rng(0).bytes(4096), mtime=0), "is packed with gzip"),
         (pax(b"9999 path=a.jpg\n"), "damaged extended header"),
@@ -126,7 +131,20 @@ def pax(record: bytes) -> bytes:
             "has an extended header of 2097152 bytes",
         ),
     ],
-    ids=["empty", "text", "checksum", "gzip", "length", "minus", "digits", "size", "name", "huge"],
+    ids=[
+        "empty",
+        "text",
+        "pointer",
+        "unknown",
+        "checksum",
+        "gzip",
+        "length",
+        "minus",
+        "digits",
+        "size",
+        "name",
+        "huge",
+    ],
 )
 def test_what_is_no_archive_or_damaged_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(DatasetError, match=message) as caught:

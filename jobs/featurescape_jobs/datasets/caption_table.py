@@ -42,7 +42,7 @@ from featurescape_jobs.datasets.captions import (
     read_csv,
     read_text,
 )
-from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parquet
+from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parquet, open_parquet
 from featurescape_jobs.datasets.pictures import PictureReader, archive_path
 from featurescape_jobs.datasets.tree import Tree, note, open_tree
 from featurescape_jobs.errors import DatasetError
@@ -116,21 +116,11 @@ def _find(tree: Tree, spec: DatasetSpec) -> _Table:
 # -- Parquet -----------------------------------------------------------------------------------
 
 
-def _open(tree: Tree, path: str) -> pq.ParquetFile:
-    try:
-        # Extension types stay what they are stored as: nothing in a file names code to run.
-        return pq.ParquetFile(tree.open(path), arrow_extensions_enabled=False)
-    except (OSError, pa.ArrowException) as error:
-        raise Place(path).wrong(
-            f"is not readable Parquet ({str(error)[:200]}); write it again"
-        ) from None
-
-
 def _is_by_path(tree: Tree, table: _Table, spec: DatasetSpec) -> bool:
     """Whether the pictures are named by path; raises `DatasetError` unless all columns will do."""
     kinds = set()
     for path in table.files:
-        schema = _open(tree, path).schema_arrow
+        schema = open_parquet(tree, path).schema_arrow
         for field in ("image_column", "caption_column"):
             _check_column(schema, path, field, getattr(spec, field))
         said = schema.field(spec.caption_column).type
@@ -168,7 +158,7 @@ def _columns(
 ) -> Iterator[tuple[Place, list[Any]]]:
     """The rows of a file, cell by cell; raises `DatasetError` for damage and for too much."""
     note(tree, path)
-    file = _open(tree, path)
+    file = open_parquet(tree, path)
     _check_size(file, path, columns)
     number = 0
     with _explained(path, columns, field):

@@ -38,7 +38,7 @@ from featurescape_jobs.datasets.mesh_files import Beside, TreeFiles, inside_path
 from featurescape_jobs.datasets.pictures import archive_path, file_locator, locator_path, text
 from featurescape_jobs.datasets.sh3f import ENDING as ARCHIVE
 from featurescape_jobs.datasets.sh3f import NOT_LISTED, Model, Sh3f
-from featurescape_jobs.datasets.survey import COMPANIONS, survey
+from featurescape_jobs.datasets.survey import survey
 from featurescape_jobs.datasets.tree import Tree, open_tree, read_small
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
@@ -63,10 +63,10 @@ _MAX_CATALOG_BYTES = 256 << 20
 _MAX_WORDS = 200
 _MAX_SLUG = 80
 _OPEN_ARCHIVES = 4
-_KNOWN = COMPANIONS | {
+_KNOWN = frozenset({
     *ENDINGS, ARCHIVE, ".mtl",
     ".stl", ".fbx", ".dae", ".gltf", ".bin", ".3ds", ".blend", ".usd", ".usdz", ".max", ".step", ".ma",
-}  # fmt: skip
+})  # fmt: skip
 """Endings that say enough: such files are not opened when the dataset is listed."""
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 _MEMBER = re.compile(r"(.*\.sh3f)#([0-9]{1,9})", re.IGNORECASE | re.DOTALL)

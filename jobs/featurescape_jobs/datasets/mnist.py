@@ -32,6 +32,7 @@ from featurescape_jobs.datasets.survey import survey
 from featurescape_jobs.datasets.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.signatures import IDX, SNIFF_BYTES, instead_of
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(
@@ -188,8 +189,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             f"dataset.root: cannot read {path}: {error}", field="dataset.root"
         ) from None
     if raw.size < 4 or bytes(raw[:3]) != b"\x00\x00\x08" or not 1 <= raw[3] <= 4:
+        other = instead_of(IDX, raw[:SNIFF_BYTES].tobytes())
         raise DatasetError(
-            f"dataset.root: {path} is not an IDX file of bytes", field="dataset.root"
+            f"dataset.root: {path} is not an IDX file of bytes{other and ' but '}{other}",
+            field="dataset.root",
         )
     rank = int(raw[3])
     shape = tuple(int(size) for size in raw[4 : 4 + 4 * rank].view(">i4"))

@@ -26,6 +26,7 @@ from featurescape_jobs.datasets.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
 from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.signatures import PARQUET, SNIFF_BYTES, instead_of
 from featurescape_jobs.specs import DatasetSpec
 
 _MAX_CLASSES = 4096
@@ -61,6 +62,23 @@ def find_parquet(tree: Tree) -> tuple[str, ...]:
         found += tables
         waiting += [prefix + one.name for one in inside if one.is_folder]
     return tuple(sorted(map(archive_path, found)))
+
+
+def open_parquet(tree: Tree, path: str) -> pq.ParquetFile:
+    """A Parquet file of a tree; raises `DatasetError`, which says what else it is."""
+    try:
+        # Extension types stay what they are stored as: nothing in a file names code to run.
+        return pq.ParquetFile(tree.open(path), arrow_extensions_enabled=False)
+    except (OSError, pa.ArrowException) as error:
+        with contextlib.suppress(OSError):
+            if other := instead_of(PARQUET, tree.read(path, 0, SNIFF_BYTES)):
+                raise DatasetError(
+                    f"dataset.root: {path} is not Parquet but {other}", field="dataset.root"
+                ) from None
+        raise DatasetError(
+            f"dataset.root: {path} is not readable Parquet ({str(error)[:200]}); write it again",
+            field="dataset.root",
+        ) from None
 
 
 class ParquetImages:
@@ -147,13 +165,7 @@ class ParquetImages:
         )
 
     def _open(self, path: str) -> pq.ParquetFile:
-        try:
-            # Extension types stay what they are stored as: nothing in a file names code to run.
-            return pq.ParquetFile(self._tree.open(path), arrow_extensions_enabled=False)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise DatasetError(
-                f"dataset.root: {path} is not readable Parquet: {error}", field="dataset.root"
-            ) from None
+        return open_parquet(self._tree, path)
 
     def freeze(self) -> Listing:
         """The listing; classes are the distinct labels, sorted. When it ends, what lies beside is counted."""

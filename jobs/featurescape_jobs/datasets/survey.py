@@ -2,7 +2,8 @@
 
 A file that is named as a picture is one, without a look: whether it can be read shows when its turn comes, as a
 row or an error row. Files of any other name are opened, all of a disk and the first `MAX_OPENED` of a bucket,
-and those that start as a picture are pictures; but for `COMPANIONS`, which lie beside pictures by the million.
+and those that start as a picture are pictures. Of `COMPANIONS`, which lie beside pictures by the million, the
+first `MAX_COMPANIONS` of a disk are opened; of the others the ending is believed.
 Holds the names of one folder and of those above it.
 """
 
@@ -12,23 +13,25 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple
 
 from featurescape_jobs.datasets.links import OUTSIDE, LinkOutsideError
 from featurescape_jobs.datasets.names import text
 from featurescape_jobs.datasets.passed_over import PassedOver
 from featurescape_jobs.datasets.tree import Found, Tree
-from featurescape_jobs.images.signatures import SNIFF_BYTES, identify
+from featurescape_jobs.images.signatures import JSON, PARQUET, SNIFF_BYTES, TEXT, XML, identify
 from featurescape_jobs.images.suffixes import SUFFIXES
 from featurescape_jobs.ordered_threads import ordered_map
 
 MAX_OPENED = 2_000
 """Files of a bucket that are opened to see what they are: a request each."""
+MAX_COMPANIONS = 10_000
 COMPANIONS = frozenset({
     ".txt", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".md", ".parquet",
 })  # fmt: skip
-"""Endings of what is written beside pictures about them; such files are not opened."""
+"""Endings of what is written beside pictures about them."""
+_WRITTEN = frozenset({TEXT, JSON, XML, PARQUET})
+"""What such a file is, whose ending then says more."""
 _PLAIN_SUFFIX = re.compile(r"\.[a-z0-9_]{1,12}")
 
 
@@ -63,14 +66,13 @@ def is_picture(name: str) -> bool:
     return bool(stem) and f".{ending.lower()}" in SUFFIXES
 
 
-def survey(tree: Tree, folder: str = "", known: frozenset[str] = COMPANIONS) -> Iterator[Seen]:
+def survey(tree: Tree, folder: str = "", known: frozenset[str] = frozenset()) -> Iterator[Seen]:
     """Every file below ``folder`` that is not left out by its name, in the order of names; any depth.
 
     A link to a folder outside the allowed roots is an example: its row is an error, `refused`. Files with the
     endings ``known`` are not opened.
     """
-    budget = itertools.count()
-    look = partial(_identified, tree, budget, known)
+    look = _Look(tree, known)
     levels = [_level(tree, folder, text(folder), look)]
     while levels:
         level = levels[-1]
@@ -100,7 +102,7 @@ class Counting:
 
     def __init__(self, tree: Tree, picture: str) -> None:
         """``picture`` is the reason of one that is named as a picture, or starts as one."""
-        self._look = partial(_identified, tree, itertools.count(), COMPANIONS)
+        self._look = _Look(tree)
         self._picture = picture
 
     def add(self, path: str, passed_over: PassedOver) -> None:
@@ -109,9 +111,7 @@ class Counting:
         passed_over.add(reason or self._picture, path)
 
 
-def _level(
-    tree: Tree, folder: str, folder_id: str, look: partial[tuple[str | None, bool]]
-) -> _Level:
+def _level(tree: Tree, folder: str, folder_id: str, look: _Look) -> _Level:
     found = tree.scan(folder)
     ids = _composed([one.name for one in found])
     prefix, id_prefix = (f"{folder}/", f"{folder_id}/") if folder else ("", "")
@@ -151,23 +151,34 @@ def described(name: str, head: bytes) -> tuple[str | None, bool]:
     """Why a file whose name is not that of a picture is no example (None: it is one); is it a picture?"""
     suffix, kind = kind_of(name)
     signature = identify(head, suffix or ".")
-    if signature is None:
+    if signature is None or (suffix in COMPANIONS and signature in _WRITTEN):
         return kind if head else "an empty file", False
     return (None if signature.format else signature.advice), signature.is_picture
 
 
-def _identified(
-    tree: Tree, opened: Iterator[int], known: frozenset[str], path: str
-) -> tuple[str | None, bool]:
-    name = path.rpartition("/")[2]
-    suffix, kind = kind_of(name)
-    if suffix in known:
-        return kind, False
-    if tree.threads > 1 and next(opened) >= MAX_OPENED:
-        return f"{kind}: it was not opened, there are too many", False
-    try:
-        return described(name, tree.read(path, 0, SNIFF_BYTES))
-    except LinkOutsideError:
-        return OUTSIDE, False
-    except OSError:
-        return "a file that cannot be opened", False
+class _Look:
+    """Looks at files of a tree whose names are not those of pictures, and says what `described` does."""
+
+    def __init__(self, tree: Tree, known: frozenset[str] = frozenset()) -> None:
+        self._tree = tree
+        self._known = known
+        self._opened, self._companions = itertools.count(), itertools.count()
+
+    def __call__(self, path: str) -> tuple[str | None, bool]:
+        name = path.rpartition("/")[2]
+        suffix, kind = kind_of(name)
+        is_bucket = self._tree.threads > 1
+        if suffix in COMPANIONS:
+            is_known = is_bucket or next(self._companions) >= MAX_COMPANIONS
+        else:
+            is_known = suffix in self._known
+        if is_known:
+            return kind, False
+        if is_bucket and next(self._opened) >= MAX_OPENED:
+            return f"{kind}: it was not opened, there are too many", False
+        try:
+            return described(name, self._tree.read(path, 0, SNIFF_BYTES))
+        except LinkOutsideError:
+            return OUTSIDE, False
+        except OSError:
+            return "a file that cannot be opened", False

@@ -15,6 +15,7 @@ from functools import partial
 
 from featurescape_jobs.datasets.tree import Tree, note
 from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.images.signatures import SNIFF_BYTES, TAR, instead_of
 
 _BLOCK = 512
 _END = bytes(_BLOCK)
@@ -63,7 +64,12 @@ class Archive:
     _window: bytes = b""
 
     def error(self, position: int, problem: str) -> DatasetError:
-        """What is wrong with the archive, and where."""
+        """What is wrong with the archive, and where; of a file that is another kind of file, what it is."""
+        other = "" if position or "packed" in problem else instead_of(TAR, self.at(0, SNIFF_BYTES))
+        if other:
+            return DatasetError(
+                f"dataset.root: {self.path} is no tar but {other}", field="dataset.root"
+            )
         return DatasetError(
             f"dataset.root: {self.path} {problem}, at byte {position}; write or copy the archive "
             "again, or move it out of the dataset",

@@ -77,6 +77,7 @@ ZEROS = Signature("nothing but zero bytes", _DOWNLOAD)
 GZIP = Signature("a gzip file", _UNPACK)
 TAR = Signature("a tar archive", _UNPACK)
 ZIP = Signature("a ZIP archive", _UNPACK)
+IDX = Signature("an IDX file", "read it with the dataset mnist")
 PARQUET = Signature("a Parquet file")
 RAW_PHOTO = Signature("a camera's raw picture", _CONVERT)
 MP4 = Signature("an MP4 video", _FRAMES)
@@ -149,8 +150,8 @@ _AT_START: tuple[tuple[bytes, Signature], ...] = (
     (b"\x89HDF\r\n\x1a\n", Signature("an HDF5 file", _EXPORT)),
     (b"\x93NUMPY", Signature("a NumPy array", _EXPORT)),
     (b"SQLite format 3\x00", Signature("an SQLite database", _EXPORT)),
-    (b"\x00\x00\x08\x01", Signature("an IDX file", "read it with the dataset mnist")),
-    (b"\x00\x00\x08\x03", Signature("an IDX file", "read it with the dataset mnist")),
+    (b"\x00\x00\x08\x01", IDX),
+    (b"\x00\x00\x08\x03", IDX),
     (b"\x1aE\xdf\xa3", Signature("a Matroska video", _FRAMES)),
     (b"\x00\x00\x01\xba", Signature("an MPEG video", _FRAMES)),
     (b"\x00\x00\x01\xb3", Signature("an MPEG video", _FRAMES)),
@@ -221,6 +222,12 @@ def identify(head: bytes, suffix: str = "") -> Signature | None:
         if head[offset : offset + len(magic)] == magic:
             return signature
     return _structured(head) or _text(head) or _without_signature(head, suffix)
+
+
+def instead_of(expected: Signature, head: bytes) -> str:
+    """What a file is that should be of a certain kind, with the remedy; empty where nobody knows, or it is."""
+    found = identify(head, ".")
+    return "" if found is None or found == expected else found.advice
 
 
 def kinds() -> list[Signature]:
