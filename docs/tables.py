@@ -7,17 +7,16 @@ added or changed cannot go undocumented.
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import typer
 from fastapi.routing import APIRoute
 
-from featurescape import cli
+from featurescape import cli, spec_fields
 from featurescape.api import artifacts as artifact_routes
 from featurescape.api import catalog, examples, health, jobs, live, tiles
 from featurescape.api import rows as row_routes
@@ -37,11 +36,9 @@ from featurescape_jobs.optvis.schema import DREAMS
 from featurescape_jobs.recurrent import dynamics_schemas as dynamics
 from featurescape_jobs.rendering.color_names import agreement, read_survey
 from featurescape_jobs.run import JOBS
-from featurescape_jobs.specs import JOB_SPECS
 
 PAGES = Path(__file__).parent
 _MARKED = re.compile(r"(<!-- table ([A-Za-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_COMMON = ("title", "seed", "resources", "reuse")
 _DIMENSIONS = 7
 _LAYER = tables.LayerColumn("features", "…", "…", _DIMENSIONS)
 
@@ -68,90 +65,11 @@ def _table(header: Row, rows: Iterable[Row]) -> str:
 
 
 def _spec(job: str) -> str:
-    schema = JOB_SPECS[job].model_json_schema()
-    names = list(schema["properties"])
-    own = [name for name in names if name not in ("job", *_COMMON)]
-    schema["properties"] = {n: schema["properties"][n] for n in ("job", *own, *_COMMON)}
-    return _table(
-        ("field", "values", "default", "meaning"), _spec_rows(schema, schema.get("$defs", {}), "")
+    rows = (
+        (f"`{field.name}`", field.values, field.default, field.meaning)
+        for field in spec_fields.fields(job)
     )
-
-
-def _spec_rows(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> Iterable[Row]:
-    for name, raw in schema["properties"].items():
-        node = _resolved(raw, defs)
-        parts = [_resolved(part, defs) for part in node.get("anyOf", ())]
-        node = next((part for part in parts if part.get("type") == "object"), node)
-        nested = node.get("type") == "object"
-        if "const" in node:
-            default, meaning = "required", "Which job type this is."
-        else:
-            default = _default(raw, required=name in schema.get("required", ()), nested=nested)
-            meaning = raw.get("description", "")
-        yield (f"`{prefix}{name}`", _values(raw, defs), default, _null(meaning))
-        if nested:
-            yield from _spec_rows(node, defs, f"{prefix}{name}.")
-
-
-def _default(node: dict[str, Any], *, required: bool, nested: bool) -> str:
-    if required:
-        return "required"
-    if nested and "anyOf" not in node:
-        return "as below"
-    return f"`{json.dumps(node.get('default'))}`"
-
-
-def _resolved(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
-    return {**defs[node["$ref"].rpartition("/")[2]], **node} if "$ref" in node else node
-
-
-def _values(raw: dict[str, Any], defs: dict[str, Any]) -> str:
-    """What a field may be, from its JSON schema, in words."""
-    node = _resolved(raw, defs)
-    if "anyOf" in node:
-        return " or ".join(_values(part, defs) for part in node["anyOf"])
-    if "const" in node:
-        return f"`{node['const']}`"
-    if "enum" in node:
-        return ", ".join(f"`{value}`" for value in node["enum"])
-    kind = str(node["type"])
-    if kind in ("integer", "number"):
-        return _range(kind, node)
-    if kind == "string":
-        return _text(node)
-    if kind == "array" and "items" in node:
-        least = f", at least {node['minItems']}" if "minItems" in node else ""
-        return f"list of {_plural(_values(node['items'], defs))}{least}"
-    return kind
-
-
-def _plural(values: str) -> str:
-    kind, comma, rest = values.partition(",")
-    many = kind if kind == "text" or kind.endswith("`") else f"{kind}s"
-    return many + comma + rest + " each" * (kind == "text" and bool(comma))
-
-
-def _range(kind: str, node: dict[str, Any]) -> str:
-    limits = (
-        ("minimum", "≥"),
-        ("exclusiveMinimum", ">"),
-        ("maximum", "≤"),
-        ("exclusiveMaximum", "<"),
-    )
-    found = [f"{sign} {node[name]:,}" for name, sign in limits if name in node]
-    return " ".join([kind, ", ".join(found)]).strip()
-
-
-def _text(node: dict[str, Any]) -> str:
-    pattern = str(node.get("pattern", ""))
-    known = {"{12}": "job id", "{64}": "64 hex digits", "{0,63}": "name", "https?": "address"}
-    word = next((word for mark, word in known.items() if mark in pattern), "text")
-    return f"{word}, at most {node['maxLength']:,} characters" if "maxLength" in node else word
-
-
-def _null(meaning: str) -> str:
-    """Descriptions say "none"; JSON says null."""
-    return meaning.replace("none:", "null:").replace("None:", "Unset:")
+    return _table(("field", "values", "default", "meaning"), rows)
 
 
 def _settings(_: str) -> str:
@@ -160,12 +78,16 @@ def _settings(_: str) -> str:
     def rows() -> Iterable[Row]:
         for name, node in schema["properties"].items():
             many = node.get("type") == "array"
-            values = "several, with commas" if many else _values(node, {}).replace(" or null", "")
+            values = (
+                "several, with commas"
+                if many
+                else spec_fields.values(node, {}).replace(" or null", "")
+            )
             default = node.get("default")
             shown = f"`{','.join(default) if many else default}`" if default else "unset"
             if "default" not in node:
                 shown = "the user's data folder"
-            meaning = _null(node["description"].replace("none:", "unset:"))
+            meaning = spec_fields.null(node["description"].replace("none:", "unset:"))
             yield (f"`FEATURESCAPE_{name.upper()}`", values, shown, meaning)
 
     return _table(("variable", "values", "default", "meaning"), rows())
@@ -314,17 +236,15 @@ def _routes(_: str) -> str:
 
 
 def _commands(_: str) -> str:
-    found = [a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    group: Any = typer.main.get_command(cli.app)
 
     def rows() -> Iterable[Row]:
-        for name, parser in found[0].choices.items():
-            actions = [action for action in parser._actions if action.dest != "help"]
-            words = [
-                action.metavar or action.dest for action in actions if not action.option_strings
-            ]
-            usage = " ".join(["featurescape", name, *(str(word).upper() for word in words)])
-            options = ", ".join(f"`{a.option_strings[-1]}`" for a in actions if a.option_strings)
-            yield (f"`{usage}`", str(parser.description), options)
+        for name, command in group.commands.items():
+            arguments = [p for p in command.params if p.param_type_name == "argument"]
+            options = [p for p in command.params if p.param_type_name == "option"]
+            words = (argument.metavar or argument.name for argument in arguments)
+            usage = " ".join(["featurescape", name, *(word.upper() for word in words)])
+            yield (f"`{usage}`", command.help, ", ".join(f"`{o.opts[-1]}`" for o in options))
 
     return _table(("command", "what it does", "options"), rows())
 

@@ -1,49 +1,72 @@
 """The ``featurescape`` command. Results go to stdout, everything else to stderr.
 
-Exit status: 0 done, 1 it failed (one line says why), 2 wrong usage or a spec that is refused.
+Exit status: 0 done, 1 it failed (one line says why), 2 wrong usage or a spec that is refused, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import argparse
+import functools
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from rich.console import Console
+import typer
 
-from featurescape import __version__, tables
+from featurescape import __version__, spec_fields, tables
 from featurescape.client import Client
-from featurescape.dataset_at import dataset_at
-from featurescape.reach import is_local, look, wait_for
-from featurescape.transport import address
+from featurescape.map_command import MapOptions, make_map
+from featurescape.terminal import ERR, OUT, say, server_module
 from featurescape.watch import watch
-from featurescape_jobs.errors import (
-    DatasetError,
-    FeaturescapeError,
-    RequestError,
-    ServiceUnavailableError,
-    SpecError,
+from featurescape_jobs.errors import FeaturescapeError, RequestError, SpecError
+from featurescape_jobs.printable import printable_lines
+
+app = typer.Typer(
+    help="Zoomable maps of what neural networks see in images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-from featurescape_jobs.printable import printable, printable_lines
+Command = Callable[..., int]
 
-Command = Callable[[argparse.Namespace], int]
-_READY_SECONDS = 60.0
-_PAUSE_SECONDS = 0.3
-
-_out = Console()
-_err = Console(stderr=True)
+Url = Annotated[
+    str | None, typer.Option(help="Address of the service (FEATURESCAPE_URL).", metavar="URL")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Storage = Annotated[
+    str | None, typer.Option(help="Folder or s3://… for everything that jobs make.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Compute anew what is there already.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="Job id.")]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    options = _parser().parse_args(arguments)
-    command: Command = options.run
     try:
-        return command(options)
+        app(arguments, prog_name="featurescape")
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def _command(name: str) -> Callable[[Command], Command]:
+    """Make a function a command: what it returns is the exit status, and an error is one line."""
+
+    def register(function: Command) -> Command:
+        @app.command(name)
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            raise typer.Exit(_status(lambda: function(*args, **kwargs)))
+
+        return function
+
+    return register
+
+
+def _status(command: Callable[[], int]) -> int:
+    try:
+        return command()
     except FeaturescapeError as error:
         _say_error(error.message)
         return 2 if isinstance(error, SpecError | RequestError) else 1
@@ -56,293 +79,259 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _say_error(message: str) -> None:
     line = f"featurescape: {printable_lines(message)}"
-    _err.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+    ERR.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="featurescape", description="Zoomable maps of what neural networks see in images."
-    )
-    parser.add_argument("--version", action="version", version=f"featurescape {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_servers(commands)
-    _add_submitters(commands)
-    _add_readers(commands)
-    return parser
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"featurescape {__version__}")
+        raise typer.Exit
 
 
-def _add(commands: Any, run: Command, name: str, about: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
-    parser.set_defaults(run=run)
-    return parser
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Zoomable maps of what neural networks see in images."""
 
 
-def _add_client_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", help="address of the service (FEATURESCAPE_URL)")
-    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+# -- the service ------------------------------------------------------------------------------
 
 
-def _add_servers(commands: Any) -> None:
-    demo = _add(commands, _demo, "demo", "Map scikit-learn's digits from start to end, then serve.")
-    demo.add_argument("--no-serve", action="store_true", help="end when the map is complete")
-    serve = _add(commands, _serve, "serve", "Run the service: API, viewer and scheduler.")
-    serve.add_argument("--host", help="address to listen on")
-    stop = _add(commands, _stop_service, "stop-service", "Stop this machine's service.")
-    for parser, port in ((demo, 8091), (serve, 8090)):
-        parser.add_argument("--port", type=int, help=f"TCP port (default {port})")
-    for parser in (demo, serve, stop):
-        parser.add_argument("--storage", help="folder or s3://… for everything that jobs make")
+def _given(**settings: Any) -> dict[str, Any]:
+    """Settings that were given on the command line."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
-def _add_submitters(commands: Any) -> None:
-    parser = _add(commands, _map, "map", "Make a map: features, embedding and tiles.")
-    parser.add_argument("dataset", help="dataset of the catalog, folder, or s3://bucket/prefix")
-    parser.add_argument("--model", help="model of the catalog (default: what suits the dataset)")
-    parser.add_argument("--layer", help="module path of the layer (default: the model's choice)")
-    parser.add_argument("--training", metavar="ID", help="training job whose weights are taken")
-    parser.add_argument("--weights", help="pretrained, random, or a weights file")
-    parser.add_argument(
-        "--dataset",
-        dest="read_as",
-        metavar="NAME",
-        help="dataset of the catalog that a folder is (default: told by the names in it)",
-    )
-    parser.add_argument("--split", help="train, test or all, where the dataset has them")
-    parser.add_argument("--limit", type=int, help="at most this many examples")
-    parser.add_argument(
-        "--label-column", metavar="NAME", help="of Parquet or tar shards, where the label is"
-    )
-    parser.add_argument(
-        "--image-column", metavar="NAME", help="of Parquet or tar shards, where the picture is"
-    )
-    parser.add_argument(
-        "--perplexity",
-        type=_perplexity,
-        default="auto",
-        help="number, or auto (default): 30, or (N - 1) / 3 where that is less",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
-    parser.add_argument("--title", help="a name for people")
-    parser.add_argument("--fresh", action="store_true", help="compute what is there already anew")
-    parser.add_argument(
-        "--watch",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="wait and show progress (default: where there is a terminal)",
-    )
-    _add_client_options(parser)
-    parser = _add(commands, _submit, "submit", "Submit a job from a JSON file.")
-    parser.add_argument("file", help="the spec as JSON; - reads standard input")
-    parser.add_argument("--key", help="idempotency key: the same key gives the same job")
-    parser.add_argument("--fresh", action="store_true", help="compute what is there already anew")
-    parser.add_argument("--watch", action="store_true", help="wait and show progress")
-    _add_client_options(parser)
+@_command("demo")
+def demo(
+    no_serve: Annotated[
+        bool, typer.Option("--no-serve", help="End when the map is complete.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(help="TCP port; 8091 if none is given.")] = None,
+    storage: Storage = None,
+) -> int:
+    """Map scikit-learn's digits from start to end, then serve."""
+    settings = _given(port=port, storage=storage)
+    return int(server_module("demo").demo(settings, serve=not no_serve, console=OUT))
+
+
+@_command("serve")
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 8090 if none is given.")] = None,
+    storage: Storage = None,
+) -> int:
+    """Run the service: API, viewer and scheduler."""
+    settings = _given(host=host, port=port, storage=storage)
+    return int(server_module("server").serve(settings, console=ERR))
+
+
+@_command("stop-service")
+def stop_service(storage: Storage = None) -> int:
+    """Stop this machine's service."""
+    settings = server_module("server").make_settings(_given(storage=storage))
+    say(server_module("background").stop(settings))
+    return 0
+
+
+# -- jobs -------------------------------------------------------------------------------------
 
 
 def _perplexity(text: str) -> float | Literal["auto"]:
     return "auto" if text == "auto" else float(text)
 
 
-def _add_readers(commands: Any) -> None:
-    parser = _add(commands, _jobs, "jobs", "List the newest jobs.")
-    parser.add_argument("--limit", type=int, default=20, help="default 20")
-    parser.add_argument("--status", help="PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED")
-    _add_client_options(parser)
-    for run, name, about in (
-        (_show, "show", "Show one job: state, result, what went wrong."),
-        (_logs, "logs", "Print the end of a job's log."),
-        (_stop, "stop", "Stop a job."),
-    ):
-        parser = _add(commands, run, name, about)
-        parser.add_argument("id", help="job id")
-        _add_client_options(parser)
-    parser = _add(commands, _catalog, "catalog", "List datasets, models, jobs and color layers.")
-    _add_client_options(parser)
-
-
-def _overrides(options: argparse.Namespace) -> dict[str, Any]:
-    """Settings that were given on the command line."""
-    named = {name: getattr(options, name, None) for name in ("host", "port", "storage")}
-    return {name: value for name, value in named.items() if value is not None}
-
-
-def _server(name: str) -> Any:
-    """A module that needs the extra; says so where that is not installed."""
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("featurescape"):
-            raise
-        raise FeaturescapeError(
-            f"{error.name} is not installed; the service needs: pip install 'featurescape[server]'"
-        ) from None
-
-
-def _demo(options: argparse.Namespace) -> int:
-    status: int = _server("featurescape.demo").demo(
-        _overrides(options), serve=not options.no_serve, console=_out
-    )
-    return status
-
-
-def _serve(options: argparse.Namespace) -> int:
-    status: int = _server("featurescape.server").serve(_overrides(options), console=_err)
-    return status
-
-
-def _map(options: argparse.Namespace) -> int:
-    wanted = dataset_at(options.dataset)  # what is wrong with it, before anything is started
-    if options.model is None and options.weights is not None:
+@_command("map")
+def map_(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET", help="Dataset of the catalog, folder, or s3://bucket/prefix."
+        ),
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="Model of the catalog; without it, what suits the dataset.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Module path of the layer; without it, the model's choice.")
+    ] = None,
+    training: Annotated[
+        str | None, typer.Option(metavar="ID", help="Training job whose weights are taken.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="pretrained, random, or a weights file.")
+    ] = None,
+    read_as: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="Dataset of the catalog that a folder is; without it, told by the names in it.",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, test or all, where the dataset has them.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most this many examples.")] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Where the label is, of Parquet or tar shards."),
+    ] = None,
+    image_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Where the picture is, of Parquet or tar shards."),
+    ] = None,
+    perplexity: Annotated[
+        Any,
+        typer.Option(
+            parser=_perplexity,
+            metavar="NUMBER|auto",
+            help="auto: 30, or (N - 1) / 3 where that is less.",
+        ),
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of all that is drawn at random.")] = 0,
+    title: Annotated[str | None, typer.Option(help="A name for people.")] = None,
+    fresh: Fresh = False,
+    watch: Annotated[
+        bool | None,
+        typer.Option(
+            "--watch/--no-watch",
+            help="Wait and show progress; by default where there is a terminal.",
+            show_default=False,
+        ),
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> int:
+    """Make a map: features, embedding and tiles. Starts the service where none answers."""
+    if model is None and weights is not None:
         raise RequestError("--weights: say which --model they are of")
-    with Client(_service(options.url, wanted)) as client:
-        dataset = client.dataset(options.dataset)
-        if options.read_as is not None:
-            dataset["name"] = options.read_as
-        for name in ("split", "limit", "label_column", "image_column"):
-            if getattr(options, name) is not None:
-                dataset[name] = getattr(options, name)
-        model = None if options.model is None else {"name": options.model}
-        if model is not None and options.weights is not None:
-            model["weights"] = options.weights
-        made = client.map(
-            dataset,
-            model,
-            layer=options.layer,
-            training=options.training,
-            perplexity=options.perplexity,
-            seed=options.seed,
-            title=options.title,
-            reuse=not options.fresh,
+    columns = {"label_column": label_column, "image_column": image_column}
+    return make_map(
+        MapOptions(
+            dataset=dataset,
+            fields=_given(name=read_as, split=split, limit=limit, **columns),
+            model=None if model is None else _given(name=model, weights=weights),
+            made_with={
+                "layer": layer,
+                "training": training,
+                "perplexity": perplexity,
+                "seed": seed,
+                "title": title,
+                "reuse": not fresh,
+            },
+            watch=ERR.is_terminal if watch is None else watch,
+            url=url,
+            as_json=as_json,
         )
-        if not options.json:
-            print(f"The map: {made.url}" if _out.is_terminal else made.url, flush=True)
-        if _err.is_terminal if options.watch is None else options.watch:
-            _wait_for_ray(made.url)
-            watch(made.jobs, console=_err)
-            _say(f"The map is complete: {made.url}")
-        if options.json:
-            states = [job.refresh().state for job in made.jobs]
-            print(json.dumps({"url": made.url, "jobs": states}))
-    return 0
+    )
 
 
-def _service(url: str | None, dataset: dict[str, Any]) -> str:
-    """The address of a service that answers; started here where it is this machine's and nobody does.
-
-    Raises:
-        ServiceUnavailableError: nobody answers, and none can be started.
-    """
-    at = address(url)
-    answer = look(at)
-    if answer.state == "waiting":
-        _say(f"Waiting for the service at {at} ({answer.reason}) …")
-        wait_for(at, _READY_SECONDS, lambda: None)
-    elif answer.state == "foreign":
-        raise ServiceUnavailableError(
-            f"{at}: {answer.reason}; give another address with --url", url=at
-        )
-    elif answer.state == "absent" and is_local(at):
-        root = dataset.get("root", "")
-        if root and "://" not in root and not Path(root).exists():
-            raise DatasetError(f"dataset.root: there is no {root}", field="dataset.root")
-        try:
-            background = _server("featurescape.background")
-            settings = _server("featurescape.server").make_settings({})
-        except FeaturescapeError as error:
-            raise type(error)(
-                f"no service answers at {at}, and none can be started here: {error.message}; or give "
-                "the address of one with --url or FEATURESCAPE_URL"
-            ) from None
-        started = background.ensure(at, settings, (root,) if root.startswith("/") else ())
-        for line in started.said:
-            _say(line)
-        return str(started.url)
-    return at  # where nobody answers, the first request says so
-
-
-def _wait_for_ray(url: str) -> None:
-    """Show what a service that takes jobs still waits for before it runs them."""
-    deadline = time.monotonic() + _READY_SECONDS
-    at = url.partition("/maps/")[0]
-    with _err.status("starting Ray …"):
-        while (answer := look(at)).reason and time.monotonic() < deadline:
-            time.sleep(_PAUSE_SECONDS)
-    if answer.reason:
-        _say(f"The jobs have to wait: {answer.reason}")
-
-
-def _say(line: str) -> None:
-    _err.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-
-
-def _stop_service(options: argparse.Namespace) -> int:
-    settings = _server("featurescape.server").make_settings(_overrides(options))
-    _say(_server("featurescape.background").stop(settings))
-    return 0
-
-
-def _submit(options: argparse.Namespace) -> int:
+@_command("submit")
+def submit(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="The spec as JSON; - reads standard input.")
+    ],
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key: the same key gives the same job.")
+    ] = None,
+    fresh: Fresh = False,
+    watched: Annotated[bool, typer.Option("--watch", help="Wait and show progress.")] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> int:
+    """Submit a job from a JSON file."""
     try:
-        text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text()
-        spec = json.loads(text)
-        if options.fresh and isinstance(spec, dict):
-            spec["reuse"] = False
+        spec = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())
     except (OSError, ValueError) as error:
-        raise RequestError(f"{options.file}: {error}") from None
-    with Client(options.url) as client:
-        job = client.submit(spec, options.key)
-        if options.watch:
-            watch([job], console=_err)
-        print(json.dumps(job.refresh().state) if options.json else job.id)
+        raise RequestError(f"{file}: {error}") from None
+    if fresh and isinstance(spec, dict):
+        spec["reuse"] = False
+    with Client(url) as client:
+        job = client.submit(spec, key)
+        if watched:
+            watch([job], console=ERR)
+        print(json.dumps(job.refresh().state) if as_json else job.id)
     return 0
 
 
-def _jobs(options: argparse.Namespace) -> int:
-    with Client(options.url) as client:
-        jobs = client.jobs(options.limit, status=options.status)
-    if options.json:
-        print(json.dumps([job.state for job in jobs]))
+@_command("spec")
+def spec(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Type of the job, as features.")],
+    as_json: AsJson = False,
+) -> int:
+    """Show what a job's spec may say: every field with its values and default."""
+    if as_json:
+        print(json.dumps(spec_fields.schema(job)))
     else:
-        _out.print(tables.jobs([job.state for job in jobs]))
+        OUT.print(tables.spec(job, spec_fields.fields(job)))
     return 0
 
 
-def _show(options: argparse.Namespace) -> int:
-    with Client(options.url) as client:
-        job = client.job(options.id)
+@_command("jobs")
+def jobs(
+    limit: Annotated[int, typer.Option(help="At most this many.")] = 20,
+    status: Annotated[
+        str | None, typer.Option(help="PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> int:
+    """List the newest jobs."""
+    with Client(url) as client:
+        states = [job.state for job in client.jobs(limit, status=status)]
+    if as_json:
+        print(json.dumps(states))
+    else:
+        OUT.print(tables.jobs(states))
+    return 0
+
+
+@_command("show")
+def show(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
+    """Show one job: state, result, what went wrong."""
+    with Client(url) as client:
+        job = client.job(job_id)
         manifest = job.manifest() if job.status == "SUCCEEDED" else None
-    if options.json:
+    if as_json:
         body = None if manifest is None else manifest.model_dump(mode="json")
         print(json.dumps({**job.state, "manifest": body}))
     else:
-        _out.print(tables.job(job.state, manifest, job.url))
+        OUT.print(tables.job(job.state, manifest, job.url))
     return 0
 
 
-def _logs(options: argparse.Namespace) -> int:
-    with Client(options.url) as client:
-        text = client.job(options.id).logs()
-    sys.stdout.write(json.dumps({"log": text}) + "\n" if options.json else printable_lines(text))
+@_command("logs")
+def logs(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
+    """Print the end of a job's log."""
+    with Client(url) as client:
+        text = client.job(job_id).logs()
+    sys.stdout.write(json.dumps({"log": text}) + "\n" if as_json else printable_lines(text))
     return 0
 
 
-def _stop(options: argparse.Namespace) -> int:
-    with Client(options.url) as client:
-        job = client.job(options.id).stop()
-    print(json.dumps(job.state) if options.json else f"{job.id} {job.status}")
+@_command("stop")
+def stop(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
+    """Stop a job."""
+    with Client(url) as client:
+        job = client.job(job_id).stop()
+    print(json.dumps(job.state) if as_json else f"{job.id} {job.status}")
     return 0
 
 
-def _catalog(options: argparse.Namespace) -> int:
-    with Client(options.url) as client:
+@_command("catalog")
+def catalog(url: Url = None, as_json: AsJson = False) -> int:
+    """List datasets, models, jobs and color layers."""
+    with Client(url) as client:
         found = client.catalog()
-    if options.json:
+    if as_json:
         print(json.dumps(found))
     else:
         for table in tables.catalog(found):
-            _out.print(table)
+            OUT.print(table)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from featurescape.spec_fields import Field
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.printable import printable, printable_lines
 from featurescape_jobs.specs.perplexity import MIN_TSNE_EXAMPLES
@@ -152,6 +153,17 @@ def catalog(found: dict[str, Any]) -> Iterator[Table]:
         for card in found[key]:
             table.add_row(_text(card["name"]), _text(card["title"]), _text(card["summary"]))
         yield table
+
+
+def spec(job: str, found: Iterable[Field]) -> Table:
+    """The fields of a job's spec."""
+    table = _table("field", "meaning", title=f"Spec of {job}")
+    for name, values, default, meaning in found:
+        allowed = values if default == "required" else f"{values}; default {default}"
+        required = " (required)" if default == "required" else ""
+        cell = Text(f"{allowed}{required}\n".replace("`", ""), style="dim")
+        table.add_row(name, cell.append(meaning.replace("`", ""), style="default not dim"))
+    return table
 
 
 def _text(given: str) -> Text:

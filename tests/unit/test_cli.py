@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from featurescape import background, cli
+from featurescape.client import Client
 from featurescape.reach import Answer
+from featurescape.terminal import OUT
 from featurescape_jobs.artifacts import job_dir
 from service_fakes import FEATURES_SPEC, RunningService, running_service
 
@@ -164,6 +166,31 @@ def test_the_catalog_is_listed(service: RunningService, capsys: pytest.CaptureFi
     assert "models" in json.loads(capsys.readouterr().out)
 
 
+def test_the_fields_of_a_job_are_listed_without_a_service(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OUT, "width", 200)
+    assert run("spec", "embedding") == 0
+    shown = capsys.readouterr().out
+    assert "perplexity" in shown
+    assert "`" not in shown
+    assert run("spec", "embedding", "--json") == 0
+    assert "perplexity" in json.loads(capsys.readouterr().out)["properties"]
+    assert run("spec", "embeding") == 2
+    assert "Did you mean embedding?" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_says_nothing_and_has_its_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(self: Client, limit: int, status: str | None) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "jobs", interrupted)
+    assert run("jobs") == 130
+    assert capsys.readouterr() == ("", "")
+
+
 def test_watching_tells_of_a_failure(
     service: RunningService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,11 +202,11 @@ def test_watching_tells_of_a_failure(
 
 
 def test_wrong_usage_has_status_two(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["nonsense"], ["map"]):
-        with pytest.raises(SystemExit) as ended:
-            cli.main(arguments)
-        assert ended.value.code == 2
-    capsys.readouterr()
+    for arguments in ([], ["nonsense"], ["map"], ["map", "digits", "--limit", "many"]):
+        assert cli.main(arguments) == 2
+    said = capsys.readouterr()
+    for words in ("nonsense", "DATASET", "--limit"):
+        assert words in said.out + said.err
 
 
 def test_a_wrong_setting_is_one_line(
@@ -193,8 +220,7 @@ def test_a_wrong_setting_is_one_line(
 
 
 def test_every_command_has_a_line_of_help(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["--help"])
+    assert run("--help") == 0
     shown = capsys.readouterr().out
     for command in ("demo", "serve", "map", "submit", "jobs", "show", "logs", "stop", "catalog"):
         assert command in shown
@@ -277,7 +303,7 @@ def test_no_service_is_started_for_another_machine(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(background, "ensure", pytest.fail)
-    monkeypatch.setattr("featurescape.cli.look", lambda url: Answer("absent"))
+    monkeypatch.setattr("featurescape.map_command.look", lambda url: Answer("absent"))
     assert run("map", "digits", "--url", "http://nowhere.invalid:8090") == 1
     assert (
         "no featurescape service answers at http://nowhere.invalid:8090" in capsys.readouterr().err

@@ -1,0 +1,122 @@
+"""Fields of a job's spec in words: name, values, default and meaning, read off its JSON schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from featurescape_jobs.registry import Registry
+from featurescape_jobs.specs import JOB_SPECS
+from featurescape_jobs.specs.base import BaseJobSpec
+
+_COMMON = ("title", "seed", "resources", "reuse")
+
+
+class Field(NamedTuple):
+    """One field of a spec; code in Markdown's quotes."""
+
+    name: str
+    """Path, as ``model.layer``."""
+    values: str
+    default: str
+    meaning: str
+
+
+class _Named(NamedTuple):
+    name: str
+    spec: type[BaseJobSpec]
+
+
+_SPECS = Registry("job", tuple(_Named(*item) for item in JOB_SPECS.items()))
+
+
+def schema(job: str) -> dict[str, Any]:
+    """JSON schema of a job's spec; raises `UnknownNameError`, which names the nearest."""
+    return _SPECS[job].spec.model_json_schema()
+
+
+def fields(job: str) -> list[Field]:
+    """Fields of a job's spec: its own, then those that every job has."""
+    found = schema(job)
+    names = list(found["properties"])
+    own = [name for name in names if name not in ("job", *_COMMON)]
+    found["properties"] = {n: found["properties"][n] for n in ("job", *own, *_COMMON)}
+    return list(_fields(found, found.get("$defs", {}), ""))
+
+
+def _fields(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> Iterator[Field]:
+    for name, raw in schema["properties"].items():
+        node = _resolved(raw, defs)
+        parts = [_resolved(part, defs) for part in node.get("anyOf", ())]
+        node = next((part for part in parts if part.get("type") == "object"), node)
+        nested = node.get("type") == "object"
+        if "const" in node:
+            default, meaning = "required", "Which job type this is."
+        else:
+            default = _default(raw, required=name in schema.get("required", ()), nested=nested)
+            meaning = raw.get("description", "")
+        yield Field(f"{prefix}{name}", values(raw, defs), default, null(meaning))
+        if nested:
+            yield from _fields(node, defs, f"{prefix}{name}.")
+
+
+def _default(node: dict[str, Any], *, required: bool, nested: bool) -> str:
+    if required:
+        return "required"
+    if nested and "anyOf" not in node:
+        return "as below"
+    return f"`{json.dumps(node.get('default'))}`"
+
+
+def _resolved(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    return {**defs[node["$ref"].rpartition("/")[2]], **node} if "$ref" in node else node
+
+
+def values(raw: dict[str, Any], defs: dict[str, Any]) -> str:
+    """Values that a node of a JSON schema allows, in words."""
+    node = _resolved(raw, defs)
+    if "anyOf" in node:
+        return " or ".join(values(part, defs) for part in node["anyOf"])
+    if "const" in node:
+        return f"`{node['const']}`"
+    if "enum" in node:
+        return ", ".join(f"`{value}`" for value in node["enum"])
+    kind = str(node["type"])
+    if kind in ("integer", "number"):
+        return _range(kind, node)
+    if kind == "string":
+        return _text(node)
+    if kind == "array" and "items" in node:
+        least = f", at least {node['minItems']}" if "minItems" in node else ""
+        return f"list of {_plural(values(node['items'], defs))}{least}"
+    return kind
+
+
+def _plural(values: str) -> str:
+    kind, comma, rest = values.partition(",")
+    many = kind if kind == "text" or kind.endswith("`") else f"{kind}s"
+    return many + comma + rest + " each" * (kind == "text" and bool(comma))
+
+
+def _range(kind: str, node: dict[str, Any]) -> str:
+    limits = (
+        ("minimum", "≥"),
+        ("exclusiveMinimum", ">"),
+        ("maximum", "≤"),
+        ("exclusiveMaximum", "<"),
+    )
+    found = [f"{sign} {node[name]:,}" for name, sign in limits if name in node]
+    return " ".join([kind, ", ".join(found)]).strip()
+
+
+def _text(node: dict[str, Any]) -> str:
+    pattern = str(node.get("pattern", ""))
+    known = {"{12}": "job id", "{64}": "64 hex digits", "{0,63}": "name", "https?": "address"}
+    word = next((word for mark, word in known.items() if mark in pattern), "text")
+    return f"{word}, at most {node['maxLength']:,} characters" if "maxLength" in node else word
+
+
+def null(meaning: str) -> str:
+    """A description, which says "none", in JSON's word, null."""
+    return meaning.replace("none:", "null:").replace("None:", "Unset:")
