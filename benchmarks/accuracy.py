@@ -1,7 +1,7 @@
 """How near our approximations come: figures that docs/truth.md and docs/jobs name, with nothing timed.
 
     apt-get install dataset-fashion-mnist
-    python benchmarks/accuracy.py [--root FOLDER] [--photos 40]
+    python benchmarks/accuracy.py [--root FOLDER] [--photos 4] [--only neighbors,features]
 
 - Neighbors: of the 90 nearest of 1,000 pictures of Fashion-MNIST among all 70,000 (pixels, PCA to 50), how
   many the approximate search finds; beside it, as a control, how many are found among shuffled rows.
@@ -76,14 +76,19 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--root", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
-    parser.add_argument("--photos", type=int, default=16)
+    parser.add_argument("--photos", type=int, default=4, help="crops for gradients")
+    parser.add_argument("--only", default="neighbors,features,gradients", help="some of these")
     options = parser.parse_args()
-    neighbors(options.root)
+    chosen = options.only.split(",")
+    if "neighbors" in chosen:
+        neighbors(options.root)
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name))
         make_photos(bench.root / "photos", 200)
-        executions(bench, 200)
-        integrated_gradients(bench, options.photos)
+        if "features" in chosen:
+            executions(bench, 200)
+        if "gradients" in chosen:
+            integrated_gradients(bench, options.photos)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def activations(bench: Bench) -> Iterator[Cost]:
     yield bench.marginal(
         f"activations, {len(LAYERS)} layers",
         "picture",
-        (8, 40),
+        (8, 32),
         lambda n: bench.run(
             "activations", dataset=bench.photos(n), model=EFFICIENTNET, layers=LAYERS
         ),
@@ -102,8 +102,8 @@ def activations(bench: Bench) -> Iterator[Cost]:
 def gradients(bench: Bench) -> Iterator[Cost]:
     """Each costly method by itself, and the six of the spec's default."""
     for name, n, fields in [
-        ("the six default methods", 16, {}),
-        *((method, 16 if method == "saliency" else 4, {"methods": [method]}) for method in METHODS),
+        ("the six default methods", 8, {}),
+        *((method, 8 if method == "saliency" else 2, {"methods": [method]}) for method in METHODS),
     ]:
         yield bench.marginal(
             f"gradients, {name}",
@@ -122,7 +122,7 @@ def units(bench: Bench) -> Iterator[Cost]:
     per_step = bench.marginal(
         "units, a step of lucid at 128 px, bfloat16",
         "channel",
-        (10, 60),
+        (10, 40),
         lambda steps: bench.run(
             "units", **base, channels=channels, preferred=["lucid"], preferred_steps=steps,
             execution="bfloat16",
@@ -144,7 +144,7 @@ def atlas(bench: Bench) -> Iterator[Cost]:
     found = bench.marginal(
         "atlas, a step of an icon of 96 px",
         "icon",
-        (10, 60),
+        (10, 40),
         lambda steps: bench.run("atlas", **base, **grid, steps=steps),
     )
     yield Cost(f"{found.what}, 4 icons", found.unit, found.seconds / 4, 0.0)
@@ -154,7 +154,7 @@ def features(bench: Bench) -> Iterator[Cost]:
     yield bench.marginal(
         "features in float32, with thumbnails of 64 px",
         "picture",
-        (16, 80),
+        (16, 64),
         lambda n: bench.run("features", dataset=bench.photos(n), model=EFFICIENTNET),
     )
 
@@ -178,9 +178,9 @@ def renders(bench: Bench) -> Iterator[Cost]:
         root = {"name": "meshes", "root": FURNITURE, "limit": meshes}
         return bench.run("renders", dataset=root, views=views)
 
-    yield bench.marginal("renders, 24 views of 137 px", "mesh", (5, 65), lambda n: run(n, 24))
-    found = bench.marginal("renders, a view of 60 meshes", "view", (4, 44), lambda n: run(60, n))
-    yield Cost(found.what, found.unit, found.seconds / 60, found.megabytes / 60)
+    yield bench.marginal("renders, 24 views of 137 px", "mesh", (5, 35), lambda n: run(n, 24))
+    found = bench.marginal("renders, a view of 20 meshes", "view", (4, 24), lambda n: run(20, n))
+    yield Cost(found.what, found.unit, found.seconds / 20, found.megabytes / 20)
 
 
 COSTS = {
