@@ -93,7 +93,9 @@ def test_a_click_on_an_icon_opens_an_example_of_its_cell(page: Page, atlas: Made
     cell = page.get_by_test_id("atlas-cell")
     expect(cell).to_contain_text("Speaks for (attribution)")
     expect(cell.get_by_test_id("speaks-for")).to_contain_text(re.compile(r"output \d\+"))
-    expect(cell.get_by_test_id("commonest-label")).to_contain_text(re.compile(r"^\d, \d+ % of them"))
+    expect(cell.get_by_test_id("commonest-label")).to_contain_text(
+        re.compile(r"^\d, \d+ % of them")
+    )
     image = cell.get_by_role("img")
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 80
     assert page.get_by_test_id("neighbours").get_by_role("button").count() >= 8
