@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import numpy as np
 import psutil
 import pytest
 
@@ -27,10 +26,8 @@ from service_fakes import FEATURES_SPEC, running_service
 from service_process import ServiceProcess, wait_for
 
 _DESCRIPTORS = 1024
-_SECONDS = 2.5
-_MAX_ANSWER_SECONDS = 1.0
-_BUSY_MACHINE = 5
-"""A machine that does much else may take a moment over one of them."""
+_HEAD_SECONDS, _BODY_SECONDS = 4.0, 4.0
+_ASKED = 20
 _MAX_LOG_BYTES = 50_000
 _MAX_GROWTH_BYTES = 40_000_000
 
@@ -41,7 +38,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     limited = ["sh", "-c", f'ulimit -n {_DESCRIPTORS} && exec "$@"', "sh"]
     folder = tmp_path_factory.mktemp("half-open")
     with ServiceProcess(
-        folder / "storage", before=limited, head_seconds="1.5", body_seconds="1"
+        folder / "storage",
+        before=limited,
+        head_seconds=str(_HEAD_SECONDS),
+        body_seconds=str(_BODY_SECONDS),
     ) as running:
         yield running
 
@@ -59,48 +59,39 @@ def _clients(service: ServiceProcess, count: int, kind: str) -> Iterator[subproc
             process.wait(30)
 
 
-def _ask(service: ServiceProcess) -> float:
-    """Seconds until a new connection has its answer."""
-    started = time.monotonic()
-    with httpx.Client(base_url=service.http.base_url, timeout=10) as client:
+def _ask(service: ServiceProcess) -> None:
+    """A new connection has its answer; silence is an error, however slow the machine is."""
+    with httpx.Client(base_url=service.http.base_url, timeout=60) as client:
         assert client.get("/livez").status_code == 200
-    return time.monotonic() - started
 
 
 @pytest.mark.parametrize(
     ("count", "kind"), [(300, "head"), (2000, "silent"), (2000, "head"), (2000, "body")]
 )
-def test_others_are_answered_at_once_meanwhile(
-    service: ServiceProcess, count: int, kind: str
-) -> None:
+def test_others_are_answered_meanwhile(service: ServiceProcess, count: int, kind: str) -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < count + 100:
         pytest.skip(f"needs a process that may open {count + 100} files")
     assert service.process is not None
     process = psutil.Process(service.process.pid)
     memory, logged = process.memory_info().rss, service.log.stat().st_size
-    seconds: list[float] = []
     with _clients(service, count, kind) as clients:
         assert clients.stdout is not None
         while not select.select([clients.stdout], [], [], 0)[0]:  # while they all come at once
-            assert _ask(service) < _BUSY_MACHINE * _MAX_ANSWER_SECONDS
+            _ask(service)
         assert clients.stdout.readline() == b"ready\n"
-        deadline = time.monotonic() + _SECONDS
-        while time.monotonic() < deadline:
-            seconds.append(_ask(service))
-            time.sleep(0.02)
-        assert process.num_fds() < _DESCRIPTORS
-    assert np.quantile(seconds, 0.95) < _MAX_ANSWER_SECONDS
-    assert max(seconds) < _BUSY_MACHINE * _MAX_ANSWER_SECONDS
+        for _ in range(_ASKED):
+            _ask(service)
+            assert process.num_fds() < _DESCRIPTORS
     assert service.log.stat().st_size - logged < _MAX_LOG_BYTES
     assert process.memory_info().rss - memory < _MAX_GROWTH_BYTES
-    wait_for(lambda: process.num_fds() < 100, 20)
+    wait_for(lambda: process.num_fds() < 100, 120)
 
 
 def test_what_is_no_http_fills_no_log(service: ServiceProcess) -> None:
     logged = service.log.stat().st_size
     with _clients(service, 300, "garbage"):
         time.sleep(2)
-        assert _ask(service) < _MAX_ANSWER_SECONDS
+        _ask(service)
     assert service.log.stat().st_size - logged < 1000
 
 
@@ -134,7 +125,8 @@ def test_a_body_that_comes_in_pieces_in_time_is_taken(service: ServiceProcess) -
         b"Content-Length: 8\r\nConnection: close\r\n\r\n"
     )
     pieces = (b"{", b'"a"', b":", b"1 ", b"}")
-    answer = _talk(service, head, *pieces, pause=0.5)  # 2.5 s in all, never 1 s of silence
+    pause = 1.25 * _BODY_SECONDS / len(pieces)  # longer in all than a body may be silent
+    answer = _talk(service, head, *pieces, pause=pause)
     assert answer.startswith(b"HTTP/1.1 422 ")
 
 
@@ -149,7 +141,7 @@ def test_a_kept_connection_takes_several_requests(service: ServiceProcess) -> No
     with httpx.Client(base_url=service.http.base_url) as client:
         for _ in range(3):
             assert client.get("/livez").status_code == 200
-            time.sleep(0.8)  # longer in all than a head may take
+            time.sleep(_HEAD_SECONDS / 2)  # longer in all than a head may take
 
 
 def test_there_is_room_below_the_descriptors(service: ServiceProcess, tmp_path: Path) -> None:
@@ -161,6 +153,11 @@ def test_there_is_room_below_the_descriptors(service: ServiceProcess, tmp_path: 
         assert other.process is not None
         soft, hard = resource.prlimit(other.process.pid, resource.RLIMIT_NOFILE)
         assert soft == min(hard, 65_536)
+
+
+def _is_held(client: tuple[str, int]) -> bool:
+    """Whether this process, in which the service runs, has not closed the other end."""
+    return any(each.raddr == client for each in psutil.Process().net_connections("tcp"))
 
 
 def test_who_does_not_read_an_answer_is_let_go(
@@ -176,13 +173,15 @@ def test_who_does_not_read_an_answer_is_let_go(
         with socket.create_connection((where[0], int(where[1])), timeout=10) as connection:
             target = f"/v1/jobs/{job_id}/files/data/large.bin"
             connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            time.sleep(2)
+            ours = connection.getsockname()
+            wait_for(lambda: not _is_held(ours), 120)
             received = 0
             with contextlib.suppress(ConnectionResetError):
                 while part := connection.recv(1 << 20):
                     received += len(part)
         assert received < 50_000_000
-        with httpx.Client(base_url=running.url) as client:
+        monkeypatch.undo()  # who reads is a busy machine
+        with httpx.Client(base_url=running.url, timeout=60) as client:
             assert len(client.get(target).content) == 50_000_000
 
 
