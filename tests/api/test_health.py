@@ -23,7 +23,7 @@ def test_without_ray_it_is_degraded_and_still_ready(
     answer = http.get("/readyz")
     assert answer.status_code == 200
     body = answer.json()
-    assert 0 <= body.pop("last_round_seconds") < 10
+    assert 0 <= body.pop("last_round_seconds") < 60
     assert body == {"status": "degraded", "reason": "Ray: Ray is down"}
 
 
@@ -35,13 +35,13 @@ def test_a_scheduler_that_hangs_makes_it_unready_and_at_last_dead(
 
     def hang() -> bool:
         hangs.set()
-        let_go.wait(30)
+        let_go.wait(120)
         return False
 
     rounds = service.embedded.app.state.services.scheduler.rounds
     with monkeypatch.context() as patch:
         patch.setattr(service.runner, "connect", hang)
-        assert hangs.wait(10)
+        assert hangs.wait(60)
         ended_at = rounds._ended_at
         rounds._ended_at = ended_at - limit - 1  # as after so long
         answer = http.get("/readyz")
@@ -52,7 +52,7 @@ def test_a_scheduler_that_hangs_makes_it_unready_and_at_last_dead(
         rounds._ended_at = ended_at - 3 * limit - 1
         assert http.get("/livez").status_code == 503
     let_go.set()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while http.get("/readyz").status_code != 200:
         assert time.monotonic() < deadline
     assert http.get("/livez").status_code == 200
@@ -108,7 +108,7 @@ def test_jobs_reach_ray_as_soon_as_it_is_back(service: RunningService) -> None:
     with httpx.Client(base_url=service.url) as client:
         submitted = client.post("/v1/jobs", json=FEATURES_SPEC).json()["id"]
         service.runner.up = True
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while service.store.get(submitted).status == "PENDING" and time.monotonic() < deadline:
             service.runner.states.clear()
             for record in service.store.running():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from featurescape import live as live_module
 from featurescape_jobs.errors import LayerError
 from live_fakes import FakeBridges
 from service_fakes import RunningService, running_service
+from service_process import wait_for
 
 LENET = {"name": "lenet", "weights": "random"}
 BYTES = {"Content-Type": "application/octet-stream"}
@@ -196,16 +196,14 @@ def test_who_hangs_up_is_not_waited_for(
         "POST /v1/live/activations HTTP/1.1\r\nHost: localhost\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    for _ in range(5):
-        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-            connection.sendall(head.encode() + body)
-            time.sleep(0.05)
     live = service.embedded.app.state.services.live
     network = next(iter(live._networks.values()))
-    deadline = time.monotonic() + 5
-    while network.waiting and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert network.waiting == 0
-    assert len(bridge.heads) == 1  # only the first was begun
+    # The first is begun, and the others wait for it until they hang up.
+    for arrived in (lambda: bridge.heads, *[lambda: network.waiting] * 4):
+        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+            connection.sendall(head.encode() + body)
+            wait_for(arrived, 60)
+        wait_for(lambda: network.waiting == 0, 60)
+    assert len(bridge.heads) == 1
     bridge.held = False
     assert http.post("/v1/live/activations", json=question(http)).status_code == 200
