@@ -107,7 +107,7 @@ def test_the_fewer_examples_the_more_epochs(steps: int, epochs: int) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("model", "accuracy"), [("lenet", 0.985), ("row_lstm", 0.96)])
+@pytest.mark.parametrize(("model", "accuracy"), [("lenet", 0.97), ("row_lstm", 0.94)])
 def test_real_digits_are_learned(
     mnist_digits: Path, tmp_path: Path, model: str, accuracy: float
 ) -> None:
@@ -115,7 +115,7 @@ def test_real_digits_are_learned(
     spec = spec_of(dataset=dataset, model={"name": model}, epochs=None)
     outcome, _ = train(tmp_path, spec)
     assert len(outcome.details["classes"]) == 10
-    assert outcome.details["test_accuracy"] >= accuracy - 0.005
+    assert outcome.details["test_accuracy"] >= accuracy
 
 
 def test_digits_are_learned_with_the_default_settings(tmp_path: Path) -> None:
