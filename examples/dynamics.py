@@ -72,7 +72,7 @@ def report(jobs: dict[str, Job]) -> None:
     print("| |" + "".join(f" {cell.upper()}, {name} |" for cell, name in columns))
     print("| --- |" + " --- |" * len(columns))
     figures = [figures_of(details[name], cell) for cell, name in columns]
-    for row in figures[-1]:
+    for row in dict.fromkeys(row for each in figures for row in each):
         print(f"| {row} |" + "".join(f" {each.get(row, '')} |" for each in figures))
     print(*(f"{job.url}/gallery" for job in jobs.values()), sep="\n")
 
@@ -81,9 +81,11 @@ def report_training(jobs: list[Job]) -> None:
     """Print accuracy and seconds of each."""
     for cell, job in zip(CELLS, jobs, strict=True):
         manifest = job.manifest()
-        accuracy = manifest.details["validation_accuracy"]
+        accuracy, examples = (manifest.details[f"test_{name}"] for name in ("accuracy", "examples"))
         seconds = manifest.timings_seconds["train"]
-        print(f"{cell}: {accuracy:.3f} of the held-out pictures right, trained in {seconds:.0f} s")
+        print(
+            f"{cell}: {accuracy:.3f} of {examples} test pictures right, trained in {seconds:.0f} s"
+        )
 
 
 def figures_of(details: Details, cell: str) -> dict[str, str]:
@@ -91,11 +93,12 @@ def figures_of(details: Details, cell: str) -> dict[str, str]:
     block = "theta_h" if cell == "rnn" else "theta_hg"
     keeper = "h" if cell == "rnn" else "f"
     radius = one(details["matrices"], network=cell, matrix=block)["spectral_radius"]
+    of = "θ_h" if cell == "rnn" else "the block of g, which multiplies no state"
     jacobian = one(details["jacobian_radii"], network=cell)["median"]
     gate = one(details["gates"], network=cell, gate=keeper)
     saturated = gate["high"] if cell == "lstm" else gate["low"] + gate["high"]
     found = {
-        "spectral radius of θ_h (of the block of g)": f"{radius:.2f}",
+        f"spectral radius of {of}": f"{radius:.2f}",
         "median radius of the Jacobian of a step": f"{jacobian:.2f}",
     }
     for path, name in (("hidden", "h"), ("cell", "C")):

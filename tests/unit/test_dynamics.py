@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from safetensors.numpy import save_file
 from torch import nn
 
 from featurescape_jobs.errors import SpecError, WeightsError
-from featurescape_jobs.recurrent import jacobians
+from featurescape_jobs.recurrent import dynamics_plots, jacobians
 from featurescape_jobs.recurrent.cells import CELLS, Parameters, State, unroll
 from featurescape_jobs.recurrent.clipping import batch_gradients
 from featurescape_jobs.recurrent.dynamics_plots import plots
@@ -403,6 +404,47 @@ def test_headlines_say_by_which_factor_a_gradient_changes() -> None:
     [found] = headlines(tables)["gradients"]
     assert found["factor_per_step"] == pytest.approx(0.5)
     assert (found["distance"], found["log10_norm"]) == (3, pytest.approx(math.log10(0.125)))
+
+
+def saturated(network: str, gates: str) -> list[dict[str, Any]]:
+    place = {"network": network, "layer": "recurrent.0", "unit": 0, "low": 0.1, "high": 0.2}
+    return [{**place, "gate": gate} for gate in gates]
+
+
+def colors_by_label(figure: Figure) -> dict[str, set[tuple[float, ...]]]:
+    """Colors of everything that a legend names, over all panels."""
+    found: dict[str, set[tuple[float, ...]]] = {}
+    for axes in figure.axes:
+        for drawn in axes.collections:
+            color = tuple(np.asarray(drawn.get_facecolor())[0].tolist())
+            found.setdefault(str(drawn.get_label()), set()).add(color)
+    return found
+
+
+def test_a_gate_has_one_color_in_every_panel_and_plot() -> None:
+    rows = [*saturated("lstm", "ifgo"), *saturated("gru", "rzn"), *saturated("rnn", "h")]
+    rows += saturated("lstm 2", "gfoi")
+    colors = colors_by_label(dynamics_plots._saturation(rows))
+    assert all(len(found) == 1 for found in colors.values())
+    assert colors["n"] == colors["g"], "both are the candidate"
+    others = [color for gate, color in colors.items() if gate != "n"]
+    assert len(set.union(*others)) == len(others) == 7
+    tables = Tables()
+    for block in ("theta_ho", "theta_hf"):
+        place = {"network": "lstm", "layer": "recurrent.0"}
+        tables.add_matrix(place, (block, block[-1]), random_matrix(4))
+    blocks = colors_by_label(dynamics_plots._spectra(tables.rows["spectra"]))
+    assert blocks["theta_hf"] == colors["f"]
+    assert blocks["theta_ho"] == colors["o"]
+
+
+def test_no_power_is_drawn_of_a_block_that_multiplies_no_state() -> None:
+    tables = Tables()
+    for name in ("theta_h", "theta_hf", "theta_hg"):
+        tables.add_powers({"network": "lstm", "layer": None}, name, 2 * np.eye(2), 3)
+    (axes,) = dynamics_plots._powers(tables.rows["powers"]).axes
+    named = [str(line.get_label()) for line in axes.lines]
+    assert [label for label in named if "theta" in label] == ["lstm theta_h"]
 
 
 def test_plots_are_pictures_of_the_tables_that_have_rows() -> None:

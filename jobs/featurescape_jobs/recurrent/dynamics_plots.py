@@ -6,6 +6,7 @@ Drawn from the rows of the tables, by matplotlib. Holds one figure.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ _DPI = 144
 _PANELS = 8
 """Of a plot with a panel per network and layer, at most; the tables have them all."""
 _LINES = 24
+_BLOCK = re.compile(r"theta_[xh]([a-z])")
+_GATES = ("f", "i", "o", "g", "h", "r", "z")
 _PATHS = {"hidden": "∂h_T/∂h_t", "cell": "∂C_T/∂C_t", "carousel": "along C alone"}
 
 
@@ -57,6 +60,17 @@ def _name(row: Row, *keys: str) -> str:
     return " ".join(str(word) for word in words if word is not None)
 
 
+def _gate_of(matrix: str) -> str | None:
+    """The gate that a block of an LSTM's or GRU's θ feeds, as f of `theta_hf`; no state is multiplied by it."""
+    found = _BLOCK.fullmatch(matrix)
+    return found and found[1]
+
+
+def _gate_color(gate: str) -> str:
+    """The same in every panel and plot; the candidate of a GRU has that of an LSTM's."""
+    return f"C{_GATES.index('g' if gate == 'n' else gate)}"
+
+
 def _plane(axes: Axes, groups: list[list[Row]], key: str | None) -> None:
     """Eigenvalues in the complex plane, beside the unit circle."""
     turn = np.linspace(0, 2 * np.pi, 200)
@@ -65,7 +79,9 @@ def _plane(axes: Axes, groups: list[list[Row]], key: str | None) -> None:
         real = np.concatenate([row["eigenvalues_real"] for row in rows])
         imaginary = np.concatenate([row["eigenvalues_imaginary"] for row in rows])
         label = None if key is None else rows[0][key]
-        axes.scatter(real, imaginary, s=6, alpha=0.6, label=label, linewidths=0)
+        gate = None if label is None else _gate_of(label)
+        color = None if gate is None else _gate_color(gate)
+        axes.scatter(real, imaginary, s=6, alpha=0.6, label=label, color=color, linewidths=0)
     axes.set(xlabel="real part of λ", ylabel="imaginary part of λ", aspect="equal")
     if key is not None:
         axes.legend(fontsize="small", markerscale=2)
@@ -92,7 +108,8 @@ def _jacobians(rows: list[Row]) -> Figure:
 
 def _powers(rows: list[Row]) -> Figure:
     figure, (axes,) = _figure()
-    for found in grouped(rows, "matrix")[:_LINES]:
+    multiplied = [row for row in rows if _gate_of(row["matrix"]) is None]
+    for found in grouped(multiplied, "matrix")[:_LINES]:
         powers = [row["power"] for row in found]
         (line,) = axes.plot(
             powers, [row["log10_norm"] for row in found], label=_name(found[0], "matrix")
@@ -101,7 +118,8 @@ def _powers(rows: list[Row]) -> Figure:
         axes.plot(powers, radius, color=line.get_color(), linestyle=":", linewidth=1)
     axes.axhline(0, color="gray", linewidth=1)
     axes.set(xlabel="t", ylabel="log₁₀ ‖W^t‖ (dotted: largest |λ|^t)", title="Powers")
-    axes.legend(fontsize="x-small")
+    if multiplied:
+        axes.legend(fontsize="x-small")
     return figure
 
 
@@ -125,7 +143,10 @@ def _saturation(rows: list[Row]) -> Figure:
     for axes, found in zip(panels, places, strict=True):
         for gate in grouped(found, "gate"):
             low, high = ([row[key] for row in gate] for key in ("low", "high"))
-            axes.scatter(low, high, s=10, alpha=0.6, label=gate[0]["gate"], linewidths=0)
+            name = gate[0]["gate"]
+            axes.scatter(
+                low, high, s=10, alpha=0.6, label=name, color=_gate_color(name), linewidths=0
+            )
         axes.plot([0, 1], [1, 0], color="gray", linewidth=1)
         axes.set(
             xlabel="share of steps at the low end",

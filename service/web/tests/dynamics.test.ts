@@ -3,7 +3,7 @@ import type { Example, MapInfo } from "../src/api/types";
 import { grouped, type Headlines, type MatrixInfo, series } from "../src/dynamics/data";
 import { thinned } from "../src/dynamics/plane";
 import { at, extent, ticks, valueAt, wholeTicks } from "../src/dynamics/scale";
-import { clippingSentence, fromLog10, gateColor, gateOf, gatesSentence, gradientsSentence, largestMatrices, matrixName, powerOfTen, powersSentence, spectraSentence, verdict } from "../src/dynamics/words";
+import { clippingSentence, fromLog10, gateColor, gateOf, gatesSentence, gradientsSentence, jacobiansSentence, largestMatrices, matrixName, powerOfTen, powersSentence, spectraSentence, verdict } from "../src/dynamics/words";
 import { labelClasses, longestLegend } from "../src/map/legend";
 import { exampleOf, plainAttributes, rowBox, stepLine, stepOf, wordsOf } from "../src/map/state-mark";
 
@@ -58,6 +58,12 @@ describe("sentences", () => {
     const powers = [row("rnn", "theta_h", -22), row("lstm", "theta_hg", 30)].map((each) => ({ ...each, layer }));
     expect(powersSentence(told, powers)).toContain("10⁻²² for the RNN’s θₕ");
     expect(powersSentence(told, powers)).not.toContain("LSTM");
+  });
+
+  it("set a step's Jacobian beside the matrix that is multiplied, and beside no block of a gate", () => {
+    const radius = (network: string, median: number) => ({ network, layer, median, largest: median, above_one_fraction: 0 });
+    const sentence = jacobiansSentence({ ...told, jacobian_radii: [radius("rnn", 0.54), radius("lstm", 1.01)] });
+    expect(sentence).toContain("0.54 for the RNN (its matrix alone 0.598), 1.01 for the LSTM;");
   });
 
   it("give a gate one color, whatever network it is of", () => {

@@ -123,7 +123,7 @@ export function jacobiansSentence({ jacobian_radii, matrices }: Headlines): stri
   const alone = largestMatrices(matrices);
   const parts = jacobian_radii.slice(0, SHOWN).map((each: RadiusInfo) => {
     const matrix = alone.find((one) => one.network === each.network && one.layer === each.layer);
-    const beside = matrix?.spectral_radius ? ` (its matrix alone ${formatFigure(matrix.spectral_radius)})` : "";
+    const beside = matrix?.spectral_radius && !gateOf(matrix.matrix) ? ` (its matrix alone ${formatFigure(matrix.spectral_radius)})` : "";
     return `${formatFigure(each.median)} for the ${networkName(each.network)}${beside}`;
   });
   if (parts.length === 0) return "";
