@@ -1,7 +1,8 @@
 """A run in a process of its own: it inherits no memory and no warm cache, and its peak memory is its own.
 
 The process is the benchmark's own script with ``--only NAME``; the last line that it prints is a JSON object
-with ``seconds``. Peak memory is the proportional set size of the process and of all that it started.
+with ``seconds``. Peak memory is the proportional set size of the process and of all that it started, or what the
+process says itself as ``peak_bytes``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def run_alone(script: str, name: str, arguments: Mapping[str, object], threads: 
         raise SystemExit(f"the run of {name} failed:\n{errors}")
     watch.join()
     said: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return Run(float(said["seconds"]), said, float(peak[0]))
+    return Run(float(said["seconds"]), said, float(said.get("peak_bytes", peak[0])))
 
 
 def _watch(pid: int, peak: list[int], ended: threading.Event) -> None:

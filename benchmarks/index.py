@@ -1,54 +1,75 @@
-"""Listing a large collection: how long, in how much memory, and how long the second time.
+"""Listing a large collection: `pathlib` and `os.scandir` against featurescape, first and again.
 
-Empty files in folders, as ``images`` reads them. Gate first: the count is right and every id is there
-once. Then the same job's second attempt, and another job on the same dataset, which reuses the index.
+    python benchmarks/index.py [--n 1300000] [--folders 1000] [--repeats 3] [--controls]
 
-    python benchmarks/index.py                 # 1,300,000 files in 1,000 folders
-    python benchmarks/index.py --n 20000
+Input: small .jpg files in folders with names like synsets; no network. Every run is a process of its own on
+one thread, timed from the name of the root to a closed Parquet file of ids and labels, in the order of ids,
+and the files' names are in the page cache for all.
+
+- popular: ``sorted(Path(root).rglob("*.jpg"))``, a pandas frame, ``to_parquet``;
+- strong: a recursion of ``os.scandir`` that sorts one folder at a time and asks for nothing but names,
+  pyarrow;
+- ours: freezing the input of a job on the dataset `images`, which also keeps the listing for the next job,
+  looks at links and allowed roots, counts what it passes over by its reason, and writes row groups of a shard
+  each;
+- beside: another job of ours on the same dataset, which takes the kept listing.
+
+Gate: every file is a row once, with its folder as the label, in the order of ids; ours in at most 1 GiB.
+Controls: a listing that lacks a file, one with a row twice, one with the labels of other folders.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-LIMIT_SECONDS = 180.0
-LIMIT_BYTES = 1 << 30
-
-_STEP = """
-import json, resource, sys, time
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.frozen import EXAMPLES, freeze
-from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.storage import Storage
-
-root, storage, job = sys.argv[1:]
-context = RunContext(Storage(storage), job, attempt=1, seed=0, inputs={})
-started = time.perf_counter()
-frozen = freeze(DatasetSpec(name="images", root=root), context)
-seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"seconds": seconds, "peak_bytes": peak, "examples": frozen.examples,
-                  "classes": len(frozen.classes), "path": context.path(EXAMPLES)}))
-"""
-
-
-_GATE = """
-import json, sys
-import pyarrow.compute as pc
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from alone import run_alone
+from harness import (
+    Comparison,
+    Contender,
+    Gate,
+    Outputs,
+    Role,
+    Run,
+    Verdict,
+    compare,
+    finish,
+    parser,
+)
 
-ids = pq.read_table(sys.argv[1], columns=["example_id"])["example_id"]
-print(json.dumps([len(ids), pc.count_distinct(ids).as_py()]))
-"""
+LIMIT_BYTES = 1 << 30
+JOB = "features-0123456789ab"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare times and listings; the exit status."""
+    options = _parser().parse_args(arguments)
+    if options.only:
+        print(json.dumps(RUNS[options.only](options)))
+        return 0
+    if options.controls:
+        options.n, options.folders = min(options.n, 2000), min(options.folders, 20)
+    options.threads = 1
+    options.root = Path(tempfile.mkdtemp(prefix="featurescape-index-"))
+    try:
+        start = time.perf_counter()
+        make_tree(options.root / "data", options.n, options.folders)
+        print(f"{options.n:,} files made in {time.perf_counter() - start:.0f} s")
+        time.sleep(3)  # the listing of a folder that was changed just now is not kept
+        return finish([compare(comparison_of(options), options)], options)
+    finally:
+        shutil.rmtree(options.root)
 
 
 def make_tree(root: Path, files: int, folders: int) -> None:
@@ -62,52 +83,185 @@ def make_tree(root: Path, files: int, folders: int) -> None:
         os.close(handle)
 
 
-def python(code: str, *arguments: object) -> Any:
-    """What a process of its own prints: it inherits no peak memory, so this one has to stay small."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout)
+def comparison_of(options: argparse.Namespace) -> Comparison:
+    """Three ways to list, and ours again."""
+
+    def alone(name: str) -> Callable[[], Run]:
+        def run() -> Run:
+            # In this process imports would be warm for some, and memory everybody's.
+            done = run_alone(__file__, name, {"root": options.root}, options.threads)
+            return Run(done.seconds, read_listing(done.output["path"]), done.peak_bytes)
+
+        return run
+
+    contenders = [
+        Contender("featurescape", Role.OURS, limited(alone("ours"))),
+        Contender("pathlib.rglob", Role.POPULAR, alone("pathlib")),
+        Contender("os.scandir", Role.STRONG, alone("scandir")),
+        Contender("featurescape, the next job", Role.BESIDE, alone("next")),
+    ]
+    gate = Gate(Judge(options.n, options.folders), controls)
+    return Comparison(f"listing {options.n:,} files", "no network", contenders, gate, options.n)
 
 
-def gate(path: Path, files: int) -> None:
-    """Every file is an example, once."""
-    examples, unique = python(_GATE, path)
-    if (examples, unique) != (files, files):
-        sys.exit(f"gate: {files} files, {examples} examples, {unique} different ids")
-    print(f"gate: {files:,} examples, every id once")
+def limited(run: Callable[[], Run]) -> Callable[[], Run]:
+    """The run, whose output is nothing where it took more memory than ours may."""
+
+    def limited_run() -> Run:
+        done = run()
+        if done.peak_bytes is not None and done.peak_bytes <= LIMIT_BYTES:
+            return done
+        print(f"more than {LIMIT_BYTES >> 20} MiB: {done.peak_bytes} bytes")
+        return Run(done.seconds, done.output.slice(0, 0), done.peak_bytes)
+
+    return limited_run
 
 
-def main() -> None:
-    """Print the gate, the table and a verdict; exit status 1 where a limit is exceeded."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--n", type=int, default=1_300_000, help="files")
-    parser.add_argument("--folders", type=int, default=1_000)
-    options = parser.parse_args()
-    work = Path(tempfile.mkdtemp(prefix="featurescape-index-"))
-    root, storage = work / "data", work / "storage"
-    try:
-        started = time.perf_counter()
-        make_tree(root, options.n, options.folders)
-        print(f"{options.n:,} files made in {time.perf_counter() - started:.0f} s")
-        time.sleep(3)  # a folder that was changed just now is not kept
-        first = python(_STEP, root, storage, "features-000000000001")
-        gate(storage / first["path"], options.n)
-        again = python(_STEP, root, storage, "features-000000000001")
-        other = python(_STEP, root, storage, "features-000000000002")
-    finally:
-        shutil.rmtree(work)
-    rows = [("built", first), ("second attempt", again), ("another job", other)]
-    print(f"{'':16}{'seconds':>9}{'peak RSS':>12}{'examples':>12}{'classes':>9}")
-    for name, row in rows:
-        peak = f"{row['peak_bytes'] / 2**20:.0f} MiB"
-        counts = f"{row['examples']:>12,}{row['classes']:>9,}"
-        print(f"{name:16}{row['seconds']:>9.2f}{peak:>12}{counts}")
-    slow = first["seconds"] > LIMIT_SECONDS or max(r["peak_bytes"] for _, r in rows) > LIMIT_BYTES
-    print("limits: " + ("EXCEEDED" if slow else "kept") + " (3 minutes, 1 GiB)")
-    sys.exit(int(slow))
+# -- what is compared --------------------------------------------------------------------------
+
+
+def list_with_pathlib(options: argparse.Namespace) -> dict[str, object]:
+    """As one writes it first."""
+    import pandas as pd
+
+    root, target = options.root / "data", options.root / "pathlib.parquet"
+    start = time.perf_counter()
+    paths = sorted(root.rglob("*.jpg"))
+    folders = sorted({path.parent.name for path in paths})
+    labels = {name: label for label, name in enumerate(folders)}
+    frame = pd.DataFrame(
+        {
+            "example_id": [str(path.relative_to(root)) for path in paths],
+            "label": [labels[path.parent.name] for path in paths],
+        }
+    )
+    frame.to_parquet(target)
+    return _said(start, target)
+
+
+def list_with_scandir(options: argparse.Namespace) -> dict[str, object]:
+    """The same with one system call a folder and no object a path."""
+    root, target = options.root / "data", options.root / "scandir.parquet"
+    start = time.perf_counter()
+    ids = list(_names(str(root), ""))
+    labels, last = np.empty(len(ids), np.int32), ""
+    label = -1
+    for row, one in enumerate(ids):
+        folder = one.partition("/")[0]
+        label, last = label + (folder != last), folder
+        labels[row] = label
+    pq.write_table(pa.table({"example_id": ids, "label": labels}), target)
+    return _said(start, target)
+
+
+def _names(folder: str, prefix: str) -> Iterator[str]:
+    with os.scandir(folder) as found:
+        entries = sorted((entry.name, entry.is_dir()) for entry in found)
+    for name, is_folder in entries:
+        if is_folder:
+            yield from _names(f"{folder}/{name}", f"{prefix}{name}/")
+        elif name.endswith(".jpg"):
+            yield prefix + name
+
+
+def list_anew(options: argparse.Namespace) -> dict[str, object]:
+    """A job's frozen input, with nothing kept from before."""
+    shutil.rmtree(options.root / "storage", ignore_errors=True)
+    return _freeze(options, JOB)
+
+
+def list_again(options: argparse.Namespace) -> dict[str, object]:
+    """Another job's, after one that listed the dataset."""
+    number = next(
+        n for n in itertools.count(1) if not (options.root / "storage" / "jobs" / _job(n)).exists()
+    )
+    if not (options.root / "storage" / "jobs" / JOB).exists():
+        raise SystemExit("nothing has listed the dataset yet")
+    return _freeze(options, _job(number))
+
+
+def _job(number: int) -> str:
+    return f"features-{number:012x}"
+
+
+def _freeze(options: argparse.Namespace, job: str) -> dict[str, object]:
+    from featurescape_jobs.context import RunContext
+    from featurescape_jobs.frozen import EXAMPLES, freeze
+    from featurescape_jobs.specs import DatasetSpec
+    from featurescape_jobs.storage import Storage
+
+    storage = options.root / "storage"
+    context = RunContext(Storage(str(storage)), job, attempt=1, seed=0, inputs={})
+    start = time.perf_counter()
+    freeze(DatasetSpec(name="images", root=str(options.root / "data")), context)
+    return _said(start, storage / context.path(EXAMPLES))
+
+
+def _said(start: float, path: Path) -> dict[str, object]:
+    """For `run_alone`; peak memory is that of this process since it was loaded."""
+    seconds = time.perf_counter() - start
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    return {"seconds": seconds, "path": str(path), "peak_bytes": peak}
+
+
+RUNS = {
+    "ours": list_anew,
+    "next": list_again,
+    "pathlib": list_with_pathlib,
+    "scandir": list_with_scandir,
+}
+
+
+# -- what came out -----------------------------------------------------------------------------
+
+
+def read_listing(path: str) -> pa.Table:
+    """Ids and labels; the file may be overwritten by the next run."""
+    return pq.read_table(path, columns=["example_id", "label"], memory_map=False)
+
+
+class Judge:
+    """Compares a listing with what was made."""
+
+    def __init__(self, files: int, folders: int) -> None:
+        rows = (
+            (f"n{number:08d}/n{number:08d}_{row}.jpg", number)
+            for number in range(min(folders, files))
+            for row in range(number, files, folders)
+        )
+        ids, labels = zip(*sorted(rows), strict=True)
+        self._ids = pa.chunked_array([pa.array(ids)])
+        self._labels = pa.chunked_array([pa.array(labels, pa.int64())])
+
+    def __call__(self, listing: pa.Table, found: Outputs) -> Verdict:
+        """Whether it is the same, row by row."""
+        ids = listing["example_id"].cast(pa.string()).equals(self._ids)
+        labels = listing["label"].cast(pa.int64()).equals(self._labels)
+        said = f"{len(listing):,} rows, ids {'as made' if ids else 'OTHER'}"
+        return Verdict(ids and labels, f"{said}, labels {'as made' if labels else 'OTHER'}")
+
+
+def controls(found: Outputs) -> dict[str, pa.Table]:
+    """Listings that look right from afar."""
+    right = found["featurescape"]
+    labels = right["label"].combine_chunks()
+    turned = pa.concat_arrays([labels[1:], labels[:1]])
+    return {
+        "a file is missing": pa.concat_tables([right.slice(0, 5), right.slice(6)]),
+        "a row twice": pa.concat_tables([right.slice(0, 6), right.slice(5, 1), right.slice(7)]),
+        "labels one row further": right.set_column(1, "label", turned),
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = parser(__doc__, repeats=3)
+    made.add_argument("--n", type=int, default=1_300_000, help="files")
+    made.add_argument("--folders", type=int, default=1_000)
+    made.add_argument("--only", choices=list(RUNS), help=argparse.SUPPRESS)
+    made.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    return made
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,19 +1,25 @@
-"""`row_lstm` from IDX files to Parquet, against ``nn.LSTM`` called batch by batch.
+"""`row_lstm` from IDX files to Parquet, against ``nn.LSTM`` called batch by batch, in small and in large ones.
 
-    python benchmarks/lstm.py [--root FOLDER] [--times 8] [--repeats 5] [--threads 2] [--execution auto]
+    python benchmarks/lstm.py [--root FOLDER] [--times 4] [--repeats 3] [--threads 2] [--execution auto]
 
 Input: Fashion-MNIST (Debian: dataset-fashion-mnist), written ``--times`` times over to four plain IDX files
-in a temporary folder: 560,000 pictures, so that a job's fixed seconds (its workers start and import
-torch, and measure how to run the network) are a tenth of it, not half. The network is an LSTM of 128
-units over 28 rows, with random weights (seed 0).
+in a temporary folder: 280,000 pictures, so that a job's fixed seconds (its workers start and import torch,
+and measure how to run the network) are a part of it, not most. The network is an LSTM of 128 units over 28
+rows, with random weights (seed 0).
 
-Peer: the batches of 64 that tutorials take, ``nn.LSTM`` in fp32 on all threads, the last hidden state,
-``to_parquet``. Ours is the `features` job on Ray, one worker of one thread per ``--threads``; it also writes
-a PNG of every picture, ids, labels and checksums.
+- popular: the batches of 64 that tutorials take, ``nn.LSTM`` in float32, the last hidden state, lists of a
+  pandas frame, ``to_parquet``;
+- strong: batches of 1,024 in ``inference_mode`` (torch's fused LSTM of oneDNN), one array for all, written by
+  pyarrow as lists of a fixed size; the same under autocast to bfloat16;
+- ours: the `features` job on Ray, one worker of one thread per ``--threads``; it also writes a PNG of every
+  picture, ids, labels and checksums.
 
-Timed from the files to the closed Parquet files; not timed are the main process's imports and the
-start of Ray. Both take turns. Quality first: every example's features must have a cosine of 0.999
-to the peer's, else the benchmark ends with status 1 and no ratio.
+Timed from the files to the closed Parquet files; not timed are the main process's imports and the start of
+Ray. All are warm.
+
+Gate: `featurescape_jobs.fidelity` of a thousand examples, evenly spread, against the popular peer's features,
+and no example is missing. Controls: the popular peer's rows shuffled, its first row for all, its rows one
+further.
 """
 
 from __future__ import annotations
@@ -21,10 +27,9 @@ from __future__ import annotations
 import argparse
 import gzip
 import shutil
-import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,33 +38,49 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pairs import Timings, interleave, print_table
+from harness import (
+    Comparison,
+    Contender,
+    Gate,
+    Outputs,
+    Role,
+    Verdict,
+    compare,
+    finish,
+    parser,
+)
 
 from featurescape_jobs import features
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.context import RunContext
 from featurescape_jobs.datasets.mnist import read_idx
-from featurescape_jobs.fidelity import Fidelity, fidelity
+from featurescape_jobs.fidelity import fidelity
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import build_random
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec, ModelSpec, Resources
 from featurescape_jobs.storage import Storage
 
-PEER_BATCH = 64
+POPULAR_BATCH, STRONG_BATCH = 64, 1024
 SHARD_SIZE = 8192
+"""About a third of a second of work: at 2,048 a worker would wait for the disk half as long as it works."""
 SAMPLE = 1000
 """Examples whose features are compared."""
-"""About a third of a second of work: at 2,048 a worker would wait for the disk half as long as it works."""
-SPLITS = {"train": 60_000, "t10k": 10_000}
+SPLITS = ("train", "t10k")
+POPULAR = "nn.LSTM, batches of 64"
+Features = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check quality, then time; the exit status."""
+    """Compare times and features; the exit status."""
     options = _parser().parse_args(arguments)
-    import ray
-
+    if options.controls:
+        options.times, options.threads = 1, 1
     with tempfile.TemporaryDirectory() as folder:
         options.folder = Path(folder)
-        write_input(options.root, options.folder / "input", options.times)
+        options.rows = write_input(options.root, options.folder / "input", options.times)
+        if options.controls:  # one worker, in this process
+            return _compare(options)
+        import ray
+
         ray.init("local", num_cpus=options.threads, include_dashboard=False, log_to_driver=False)
         try:
             return _compare(options)
@@ -68,34 +89,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    outcome, context = run_ours(options)
-    run_peer(options)  # both are warm now
-    found = quality(outcome, context, options.folder / "peer.parquet")
-    print(f"against the loop: {found.to_json()}, {outcome.error_rows} errors")
-    if not found.passes or outcome.error_rows:
-        print("quality: other features than the loop's or rows missing, so no ratio")
-        return 1
-    timings = interleave(lambda: run_peer(options), lambda: run_ours(options), options.repeats)
-    print(f"execution: {outcome.details['execution']}")
-    print(f"stages of the first run, seconds: {context.timings_seconds}")
-    _print_speeds(timings, outcome.rows)
-    print_table(timings, "nn.LSTM loop")
-    return 0
+    strong = f"nn.LSTM, batches of {STRONG_BATCH:,}"
+    contenders = [
+        Contender("featurescape", Role.OURS, lambda: run_ours(options)),
+        Contender(POPULAR, Role.POPULAR, lambda: run_popular(options)),
+        Contender(strong, Role.STRONG, lambda: run_strong(options, bfloat16=False)),
+        Contender(f"{strong}, bfloat16", Role.STRONG, lambda: run_strong(options, bfloat16=True)),
+    ]
+    comparison = Comparison(
+        f"features of {options.rows:,} pictures by an LSTM",
+        "row_lstm, random weights of seed 0",
+        contenders,
+        Gate(judge, controls),
+        items=options.rows,
+    )
+    for one in [] if options.controls else contenders:
+        one.run()  # warms up
+    return finish([compare(comparison, options)], options)
 
 
-def write_input(root: Path, folder: Path, times: int) -> None:
-    """The IDX files of ``root``, unpacked, each with its examples ``times`` times over."""
+def write_input(root: Path, folder: Path, times: int) -> int:
+    """The IDX files of ``root``, unpacked, each with its examples ``times`` times over; how many there are."""
     folder.mkdir()
-    for split, rows in SPLITS.items():
+    total = 0
+    for split in SPLITS:
         for what, rank in (("images", 3), ("labels", 1)):
             name, header = f"{split}-{what}-idx{rank}-ubyte", 4 + 4 * rank
             with gzip.open(root / f"{name}.gz") as file:
                 raw = file.read()
+            rows = int.from_bytes(raw[4:8], "big")
             counted = raw[:4] + (rows * times).to_bytes(4, "big") + raw[8:header]
             (folder / name).write_bytes(counted + raw[header:] * times)
+        total += rows * times
+    return total
 
 
-def run_ours(options: argparse.Namespace) -> tuple[Outcome, RunContext]:
+# -- what is compared --------------------------------------------------------------------------
+
+
+def run_ours(options: argparse.Namespace) -> Features:
     """The `features` job, in place of its last output."""
     output: Path = options.folder / "ours"
     shutil.rmtree(output, ignore_errors=True)
@@ -106,54 +138,96 @@ def run_ours(options: argparse.Namespace) -> tuple[Outcome, RunContext]:
         shard_size=SHARD_SIZE,
         resources=Resources(workers=options.threads, cpus_per_worker=1),
     )
+    ray_address = None if options.controls else "local"
     context = RunContext(
-        Storage(str(output)), "features-0123456789ab", 1, 0, {}, ray_address="local"
+        Storage(str(output)), "features-0123456789ab", 1, 0, {}, ray_address=ray_address
     )
-    return features.run(spec, context), context
+    outcome = features.run(spec, context)
+    print(f"execution: {outcome.details['execution']}")
+    print(f"stages: {context.timings_seconds}")
+    files = [file for file in context.files if file.kind == "features"]
+    tables = [context.storage.read_table(context.path(file.path), ["features"]) for file in files]
+    return _sample(pa.concat_tables(tables)["features"], options.rows)
 
 
-def run_peer(options: argparse.Namespace) -> None:
-    """The loop, in fp32."""
-    torch.set_num_threads(options.threads)
-    files = [options.folder / "input" / f"{split}-images-idx3-ubyte" for split in SPLITS]
+def run_popular(options: argparse.Namespace) -> Features:
+    """The loop of the tutorials."""
+    lstm, parts = _lstm(), []
+    with torch.no_grad():
+        for chunk in _chunks(options, POPULAR_BATCH):
+            states, _ = lstm((chunk.float() / 255 - 0.5) / 0.5)
+            parts.append(states[:, -1].clone().numpy())
+    frame = pd.DataFrame({"features": list(np.concatenate(parts))})
+    frame.to_parquet(options.folder / "popular.parquet")
+    return _written(options.folder / "popular.parquet", options.rows)
+
+
+def run_strong(options: argparse.Namespace, *, bfloat16: bool) -> Features:
+    """Large batches into one array, which becomes a column without a copy."""
+    lstm, at = _lstm(), 0
+    found = np.empty((options.rows, lstm.hidden_size), np.float32)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        for chunk in _chunks(options, STRONG_BATCH):
+            states, _ = lstm(chunk.float().mul_(2 / 255).sub_(1))
+            found[at : at + len(chunk)] = states[:, -1].float().numpy()
+            at += len(chunk)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(found.ravel()), found.shape[1])
+    target = options.folder / "strong.parquet"
+    pq.write_table(pa.table({"features": column}), target, use_dictionary=False)
+    return _written(target, options.rows)
+
+
+def _chunks(options: argparse.Namespace, size: int) -> Iterator[torch.Tensor]:
+    for split in SPLITS:
+        pixels = read_idx(options.folder / "input" / f"{split}-images-idx3-ubyte")
+        for start in range(0, len(pixels), size):
+            yield torch.from_numpy(pixels[start : start + size].copy())
+
+
+def _lstm() -> torch.nn.LSTM:
     network: Any = build_random(MODELS["row_lstm"], 10, 0).eval()
     lstm = network.recurrent[0].ahead.cell
     assert isinstance(lstm, torch.nn.LSTM)
-    parts = []
-    with torch.no_grad():
-        for pixels in map(read_idx, files):
-            for start in range(0, len(pixels), PEER_BATCH):
-                chunk = torch.from_numpy(pixels[start : start + PEER_BATCH].copy())
-                states, _ = lstm((chunk.float() / 255 - 0.5) / 0.5)
-                parts.append(states[:, -1].clone().numpy())
-    frame = pd.DataFrame({"features": list(np.concatenate(parts))})
-    frame.to_parquet(options.folder / "peer.parquet")
+    return lstm
 
 
-def quality(outcome: Outcome, context: RunContext, target: Path) -> Fidelity:
-    """Of a thousand examples, evenly spread; the gate's controls are in tests/unit/test_fidelity.py."""
-    plain = pq.read_table(target)["features"].combine_chunks().flatten().to_numpy()
-    files = [file for file in context.files if file.kind == "features"]
-    tables = [context.storage.read_table(context.path(file.path), ["features"]) for file in files]
-    ours = pa.concat_tables(tables)["features"].combine_chunks().flatten().to_numpy()
-    step = -(-outcome.rows // SAMPLE)
-    pair = (part.reshape(-1, outcome.details["dimensions"])[::step] for part in (ours, plain))
-    return fidelity(*pair)
+# -- what came out -----------------------------------------------------------------------------
 
 
-def _print_speeds(timings: Timings, rows: int) -> None:
-    for name, seconds in (("peer", timings.peer_seconds), ("ours", timings.ours_seconds)):
-        print(f"{name}: {rows / statistics.median(seconds):,.0f} images a second")
+def _written(path: Path, rows: int) -> Features:
+    return _sample(pq.read_table(path)["features"], rows)
+
+
+def _sample(column: pa.ChunkedArray, rows: int) -> Features:
+    """(SAMPLE, D) of the rows, evenly spread; none where rows are missing."""
+    if len(column) != rows:
+        return np.empty((0, 0), np.float32)
+    picked = column.take(np.arange(0, rows, -(-rows // SAMPLE))).combine_chunks()
+    return np.stack(picked.to_numpy(zero_copy_only=False)).astype(np.float32)
+
+
+def judge(sample: Features, found: Outputs) -> Verdict:
+    """Against the popular peer's features."""
+    said = fidelity(sample, found[POPULAR])
+    return Verdict(said.passes, f"{len(sample)} compared, {said.to_json()}")
+
+
+def controls(found: Outputs) -> dict[str, Features]:
+    """Features of the right size that belong to other pictures, or to none."""
+    plain = found[POPULAR]
+    return {
+        "shuffled rows": plain[np.random.default_rng(0).permutation(len(plain))],
+        "one constant vector": np.repeat(plain[:1], len(plain), 0),
+        "one row further": np.roll(plain, 1, 0),
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--root", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
-    parser.add_argument("--times", type=int, default=8, help="the 70,000 pictures so many times")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--execution", default="auto", choices=("auto", "float32", "bfloat16"))
-    return parser
+    made = parser(__doc__, repeats=3)
+    made.add_argument("--root", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    made.add_argument("--times", type=int, default=4, help="the 70,000 pictures so many times")
+    made.add_argument("--execution", default="auto", choices=("auto", "float32", "bfloat16"))
+    return made
 
 
 if __name__ == "__main__":

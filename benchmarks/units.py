@@ -1,59 +1,75 @@
-"""The top 9 of every unit of a layer, against a loop of one picture at a time with a hook.
+"""The top 9 of every unit of a layer: a loop with a hook, and one pass in batches, against featurescape.
 
-    python benchmarks/units.py [--data fashion,photos] [--n N] [--repeats 3] [--threads 2]
+    python benchmarks/units.py [--data fashion,photos] [--n N] [--repeats 3] [--threads 2] [--controls]
 
-Input: Fashion-MNIST's 70,000 pictures (Debian: dataset-fashion-mnist) through lenet with random weights
-(seed 0) up to `relu2`, 32 units; 2,000 JPEGs of 500 × 375, crops of scikit-learn's two sample photos,
-through efficientnet_lite0 up to `blocks.10`, 112 units. ``--n`` takes fewer of each.
+Input: Fashion-MNIST's 70,000 pictures (Debian: dataset-fashion-mnist) through lenet with random weights (seed
+0) up to `relu2`, 32 units; 600 JPEGs of 500 × 375, crops of scikit-learn's two sample photos, through
+efficientnet_lite0 with its ImageNet weights up to `blocks.10`, 112 units. ``--n`` takes fewer of each.
 
-Peer: what one writes at first. fp32, one picture, the whole network with a forward hook at the layer,
-the largest value of each channel kept, and a sort at the end; all threads. The same in batches of 64 is
-timed beside it. Ours is the first phase of the `units` job with one worker: freezing the list, loading
-the network, reading, the forward passes, committing shards, merging; pages, which the loops do not make
-either, come after it. All run in processes of their own, in turn; not timed are imports, and the peers'
+- popular: what one writes at first. float32, one picture, the whole network with a forward hook at the layer,
+  the largest value of each channel kept, and a sort at the end; all threads;
+- strong: batches of 64 of a `DataLoader`, with a process fewer than threads, channels_last, batch norms
+  folded, the pass ends at the layer, and `torch.topk` of each batch with the best so far, so that nothing
+  else is kept;
+- ours: the first phase of the `units` job with one worker: freezing the list, loading the network, reading,
+  the forward passes, committing shards, merging; pages, which the peers do not make either, come after it.
+
+All read pictures by the same function, in processes of their own; not timed are imports, and the peers'
 loading.
 
-The published figure is 9 pictures a second (40 hours for ImageNet's 1.3 million, with one GPU of its
-time; J. Yosinski et al. 2015), their deconvolution included.
+Gate: of all places of all lists 99 % must have the picture that the loop has there, and each value must be
+the loop's within 0.1 % of the channel's largest. Controls: the lists of the neighboring channel, and lists of
+every second entry. The last line has the smaller ratio of the two inputs.
 
-Quality first: of all places of all lists 99 % must have the picture that the loop has there, and each value must
-be the loop's within 0.1 % of the channel's largest; else the benchmark ends with status 1 and no ratio. The
-last line has the smaller ratio of the two inputs.
+The published figure is 9 pictures a second (40 hours for ImageNet's 1.3 million, with one GPU of its time; J.
+Yosinski et al. 2015), their deconvolution included.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pairs import Timings, print_table
+from alone import run_alone
+from harness import (
+    Comparison,
+    Contender,
+    Gate,
+    Outputs,
+    Role,
+    Run,
+    Verdict,
+    compare,
+    finish,
+    parser,
+)
+from peers import folded
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from featurescape_jobs import units
 from featurescape_jobs.context import RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.networks import LoadedNetwork, load_network
+from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
 from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.specs import DatasetSpec, ModelSpec, Resources, UnitsSpec
 from featurescape_jobs.storage import Storage
 
 K = 9
 SAME_PLACES, SAME_VALUES = 0.99, 1e-3
-PUBLISHED = 9.0
-PEER_BATCH = 64
+BATCH = 64
 WIDTH_PX, HEIGHT_PX = 500, 375
+POPULAR = "a hook, one at a time"
 
 
 @dataclass(frozen=True)
@@ -63,62 +79,78 @@ class Case:
     model: ModelSpec
     layer: str
     pictures: int
+    weights: str
 
 
 CASES = {
-    "fashion": Case(ModelSpec(name="lenet", weights="random"), "relu2", 70_000),
-    "photos": Case(ModelSpec(name="efficientnet_lite0"), "blocks.10", 2_000),
+    "fashion": Case(
+        ModelSpec(name="lenet", weights="random"),
+        "relu2",
+        70_000,
+        "lenet, random weights of seed 0",
+    ),
+    "photos": Case(
+        ModelSpec(name="efficientnet_lite0"),
+        "blocks.10",
+        600,
+        "efficientnet_lite0, ImageNet weights",
+    ),
 }
 
 
+@dataclass(frozen=True)
+class Lists:
+    """The strongest of each channel: (channels, K) rows and values, descending."""
+
+    rows: np.ndarray
+    values: np.ndarray
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check quality, then compare times; the exit status."""
+    """Compare times and lists, of one input after the other; the exit status."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     if options.only:
-        RUNS[options.only](options)
+        lists, seconds = RUNS[options.only](options)
+        np.savez(options.folder / f"{options.only}.npz", rows=lists.rows, values=lists.values)
+        print(json.dumps({"seconds": seconds}))
         return 0
     found = []
+    asked = options.n
     for data in options.data.split(","):
-        options.data = data
-        timings = _compare(options)
-        if timings is None:
-            return 1
-        found.append(timings)
-    if len(found) > 1:
-        print(f"ratio: {min(timings.ratio for timings in found):.2f}")
-    return 0
+        options.data, options.n = data, asked or CASES[data].pictures
+        if options.controls:
+            options.n = min(options.n, 40 if data == "photos" else 1000)
+        with tempfile.TemporaryDirectory() as folder:
+            options.folder = Path(folder)
+            if data == "photos":
+                write_photos(options.folder / "photos", options.n)
+            found.append(compare(comparison_of(options), options))
+    return finish(found, options)
 
 
-def _compare(options: argparse.Namespace) -> Timings | None:
-    with tempfile.TemporaryDirectory() as folder:
-        options.folder = Path(folder)
-        n = options.n or CASES[options.data].pictures
-        if options.data == "photos":
-            write_photos(options.folder / "photos", n)
-        seconds: dict[str, list[float]] = {name: [] for name in RUNS}
-        for turn in range(options.repeats):
-            for name in list(RUNS) if turn % 2 == 0 else reversed(RUNS):
-                seconds[name].append(run_alone(name, options))
-        good = same_lists(options.folder)
-    print_speeds(options.data, n, seconds)
-    if not good:
-        print("quality: the lists differ, so no ratio")
-        return None
-    timings = Timings(seconds["loop"], seconds["ours"])
-    print_table(timings, "loop")
-    return timings
+def comparison_of(options: argparse.Namespace) -> Comparison:
+    """Three scans of the same pictures."""
+    case = CASES[options.data]
 
+    def alone(name: str) -> Callable[[], Run | Lists]:
+        def run() -> Run | Lists:
+            if options.controls:
+                return RUNS[name](options)[0]
+            chosen = {key: vars(options)[key] for key in ("folder", "data", "n", "root")}
+            done = run_alone(__file__, name, chosen, options.threads)
+            kept = np.load(options.folder / f"{name}.npz")
+            return Run(done.seconds, Lists(kept["rows"], kept["values"]), done.peak_bytes)
 
-def run_alone(name: str, options: argparse.Namespace) -> float:
-    """One of them in a process of its own: the seconds that it says."""
-    command = [sys.executable, __file__, "--only", name, "--folder", str(options.folder)]
-    command += ["--data", options.data, "--threads", str(options.threads)]
-    command += ["--root", str(options.root), *(["--n", str(options.n)] if options.n else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(done.stderr)
-    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+        return run
+
+    contenders = [
+        Contender("featurescape", Role.OURS, alone("ours")),
+        Contender(POPULAR, Role.POPULAR, alone("loop")),
+        Contender("batches of 64 up to the layer", Role.STRONG, alone("strong")),
+    ]
+    stage = f"the top {K} of every unit, {options.n:,} pictures ({options.data})"
+    return Comparison(stage, case.weights, contenders, Gate(judge, controls), options.n)
 
 
 def write_photos(folder: Path, n: int) -> None:
@@ -135,7 +167,7 @@ def write_photos(folder: Path, n: int) -> None:
 
 
 def dataset_of(options: argparse.Namespace) -> DatasetSpec:
-    """What both read."""
+    """What all read."""
     if options.data == "photos":
         return DatasetSpec(name="images", root=str(options.folder / "photos"))
     return DatasetSpec(name="mnist", root=str(options.root), limit=options.n)
@@ -144,7 +176,7 @@ def dataset_of(options: argparse.Namespace) -> DatasetSpec:
 # -- what is compared --------------------------------------------------------------------------
 
 
-def run_ours(options: argparse.Namespace) -> None:
+def run_ours(options: argparse.Namespace) -> tuple[Lists, float]:
     """The first phase of `units`, with one worker in this process."""
     case = CASES[options.data]
     spec = UnitsSpec(
@@ -161,12 +193,11 @@ def run_ours(options: argparse.Namespace) -> None:
     lists = table["top"].to_pylist()
     rows = np.array([[entry["row"] for entry in entries] for entries in lists])
     values = np.array([[entry["activation"] for entry in entries] for entries in lists])
-    _keep(options, "ours", rows, values)
-    print(json.dumps({"seconds": sum(context.timings_seconds.values())}))
+    return Lists(rows, values), sum(context.timings_seconds.values())
 
 
-def run_loop(options: argparse.Namespace, size: int = 1) -> None:
-    """The hook loop, ``size`` pictures at a time."""
+def run_loop(options: argparse.Namespace) -> tuple[Lists, float]:
+    """The hook loop, a picture at a time."""
     case = CASES[options.data]
     network = load_network(case.model, seed=0)
     network.module.to(memory_format=torch.contiguous_format)  # as it comes, before our loader
@@ -175,78 +206,99 @@ def run_loop(options: argparse.Namespace, size: int = 1) -> None:
     part.register_forward_hook(lambda *args: found.append(args[2].amax((2, 3))))
     start = time.perf_counter()
     with torch.no_grad():
-        for inputs in batches(options, network, size):
+        for inputs in _Pictures(options, network, size=1):
             network.module(inputs)
     values = torch.cat(found).numpy()
     rows = np.argsort(-values.T, axis=1, kind="stable")[:, :K]
-    seconds = time.perf_counter() - start
-    _keep(options, "loop" if size == 1 else "batches", rows, np.take_along_axis(values.T, rows, 1))
-    print(json.dumps({"seconds": seconds}))
+    return Lists(rows, np.take_along_axis(values.T, rows, 1)), time.perf_counter() - start
 
 
-def run_batches(options: argparse.Namespace) -> None:
-    """The hook loop in batches."""
-    run_loop(options, PEER_BATCH)
+def run_strong(options: argparse.Namespace) -> tuple[Lists, float]:
+    """One pass in batches up to the layer; the best so far are all that is kept."""
+    case = CASES[options.data]
+    network = load_network(case.model, seed=0)
+    module = folded(network.module).to(memory_format=torch.channels_last)
+    capture = Capture(module, [case.layer])
+    best, rows, at = torch.empty(0), torch.empty(0, dtype=torch.int64), 0
+    start = time.perf_counter()
+    pictures = _Pictures(options, network, BATCH)
+    workers = max(1, options.threads - 1) if options.data == "photos" else 0
+    with torch.inference_mode():
+        for inputs in torch.utils.data.DataLoader(pictures, None, num_workers=workers):
+            laid = inputs.contiguous(memory_format=torch.channels_last)
+            values = capture.run(laid)[case.layer].amax((2, 3)).T
+            numbers = torch.arange(at, at + values.shape[1]).expand(len(values), -1)
+            best = torch.cat([best, values], 1) if at else values
+            rows = torch.cat([rows, numbers], 1) if at else numbers
+            best, places = best.topk(min(K, best.shape[1]), 1)
+            rows, at = rows.gather(1, places), at + len(inputs)
+    return Lists(rows.numpy(), best.numpy()), time.perf_counter() - start
 
 
-RUNS = {"loop": run_loop, "batches": run_batches, "ours": run_ours}
+RUNS = {"loop": run_loop, "strong": run_strong, "ours": run_ours}
 
 
-def batches(
-    options: argparse.Namespace, network: LoadedNetwork, size: int
-) -> Iterator[torch.Tensor]:
+class _Pictures(torch.utils.data.Dataset[torch.Tensor]):
     """The pictures as the network reads them, ``size`` at a time, in the order of the listing."""
-    spec = dataset_of(options)
-    entries = list(DATASETS[spec.name].freeze(spec).entries)
-    n = spec.limit or len(entries)
-    chosen = np.linspace(0, len(entries), n, endpoint=False).astype(int)
-    reader = DATASETS[spec.name].open_reader(spec)
-    for at in range(0, n, size):
-        pictures = [reader.read(entries[row].locator) for row in chosen[at : at + size]]
-        yield torch.from_numpy(prepare(pictures, network.picture_card)).contiguous()
+
+    def __init__(self, options: argparse.Namespace, network: LoadedNetwork, size: int) -> None:
+        self._spec, self._card, self._size = dataset_of(options), network.picture_card, size
+        entries = list(DATASETS[self._spec.name].freeze(self._spec).entries)
+        n = self._spec.limit or len(entries)
+        chosen = np.linspace(0, len(entries), n, endpoint=False).astype(int)
+        self._locators = [entries[row].locator for row in chosen]
+
+    @cached_property
+    def _reader(self) -> Any:
+        return DATASETS[self._spec.name].open_reader(self._spec)
+
+    def __len__(self) -> int:
+        return -(-len(self._locators) // self._size)
+
+    def __getitem__(self, batch: int) -> torch.Tensor:
+        at = batch * self._size
+        pictures = [self._reader.read(one) for one in self._locators[at : at + self._size]]
+        return torch.from_numpy(prepare(pictures, self._card)).contiguous()
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return (self[batch] for batch in range(len(self)))
 
 
 # -- what came out -----------------------------------------------------------------------------
 
 
-def _keep(options: argparse.Namespace, name: str, rows: Any, values: Any) -> None:
-    np.savez(options.folder / f"{name}.npz", rows=rows, values=values)
+def judge(lists: Lists, found: Outputs) -> Verdict:
+    """How far the lists are the loop's."""
+    peer: Lists = found[POPULAR]
+    if peer.rows.shape != lists.rows.shape:
+        return Verdict(False, f"lists of {lists.rows.shape}, not {peer.rows.shape}")
+    places = float((peer.rows == lists.rows).mean())
+    largest = np.abs(peer.values).max(1, keepdims=True)
+    gap = float((np.abs(peer.values - lists.values) / np.maximum(largest, 1e-6)).max())
+    words = f"places with the loop's picture {places:.2%}, largest difference of a value {gap:.1e}"
+    return Verdict(places >= SAME_PLACES and gap <= SAME_VALUES, words)
 
 
-def same_lists(folder: Path) -> bool:
-    """Print how far our lists are the loop's, and whether that is far enough."""
-    peer, ours = (np.load(folder / f"{name}.npz") for name in ("loop", "ours"))
-    if peer["rows"].shape != ours["rows"].shape:
-        print(f"lists of {peer['rows'].shape} and {ours['rows'].shape}")
-        return False
-    places = float((peer["rows"] == ours["rows"]).mean())
-    largest = np.abs(peer["values"]).max(1, keepdims=True)
-    gap = float((np.abs(peer["values"] - ours["values"]) / np.maximum(largest, 1e-6)).max())
-    print(f"places with the loop's picture {places:.2%}, largest difference of a value {gap:.1e}")
-    return places >= SAME_PLACES and gap <= SAME_VALUES
-
-
-def print_speeds(data: str, n: int, seconds: dict[str, list[float]]) -> None:
-    """Pictures a second of each, and the published figure."""
-    case = CASES[data]
-    print(f"{data}: {n:,} pictures, {case.model.name} up to {case.layer}")
-    for name, spent in seconds.items():
-        speed = n / statistics.median(spent)
-        print(
-            f"  {name}: {speed:,.0f} pictures a second, {speed / PUBLISHED:,.1f} times the published"
-        )
+def controls(found: Outputs) -> dict[str, Lists]:
+    """Lists of another channel, and lists that lack every second entry."""
+    peer: Lists = found[POPULAR]
+    halves = [
+        np.repeat(part[:, ::2], 2, 1)[:, : part.shape[1]] for part in (peer.rows, peer.values)
+    ]
+    return {
+        "the next channel's lists": Lists(np.roll(peer.rows, 1, 0), np.roll(peer.values, 1, 0)),
+        "every second entry": Lists(*halves),
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="fashion,photos", help="fashion, photos, or both")
-    parser.add_argument("--n", type=int, help="pictures; none: 70,000 and 2,000")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--root", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
-    parser.add_argument("--only", choices=list(RUNS), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    return parser
+    made = parser(__doc__, repeats=3)
+    made.add_argument("--data", default="fashion,photos", help="fashion, photos, or both")
+    made.add_argument("--n", type=int, help="pictures; none: 70,000 and 600")
+    made.add_argument("--root", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    made.add_argument("--only", choices=list(RUNS), help=argparse.SUPPRESS)
+    made.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    return made
 
 
 if __name__ == "__main__":
