@@ -6,7 +6,7 @@ WEB := service/web
 STATIC := service/featurescape/static/index.html
 WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 # Two processes of one thread each, as on the smallest machine; a file's tests stay together.
-FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler and not memory"
+FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler and not memory and not benchmark"
 # One machine computes as an old one does: no AVX-512 anywhere, and baseline kernels where a library has them.
 PORTABLE := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
   OPENBLAS_CORETYPE=Haswell FAISS_SIMD_LEVEL=NONE NUMBA_CPU_NAME=generic NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
@@ -28,8 +28,8 @@ found:
 test: found $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package is missing say so and are skipped.
 	$(FAST_LANE) $(ARGS)
 	@# A process per file: Ray keeps in its process what the first cluster there was started with.
-	@failed=; for file in $$(grep -rlE "mark\.(ray|browser|data|compiler|memory)" tests --include="test_*.py" | sort); do \
-	  $(BIN)/pytest -q -m "ray or browser or data or compiler or memory" $$file $(ARGS) || [ $$? -eq 5 ] || failed="$$failed $$file"; \
+	@failed=; for file in $$(grep -rlE "mark\.(ray|browser|data|compiler|memory|benchmark)" tests --include="test_*.py" | sort); do \
+	  $(BIN)/pytest -q -m "ray or browser or data or compiler or memory or benchmark" $$file $(ARGS) || [ $$? -eq 5 ] || failed="$$failed $$file"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm test
 
@@ -50,10 +50,8 @@ format: $(VENV)/.ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.ready  ## Every benchmark: the quality gate first, then the peer and ours in turn.
-	@for script in benchmarks/[a-z]*.py; do \
-	  case $$script in */harness.py|*/machine.py|*/alone.py|*/pairs.py) continue;; esac; \
-	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.ready  ## Every comparison: the quality gate, the peers and ours in turn, and the README's table. ARGS=--controls: only the gates.
+	$(BIN)/python benchmarks/all.py $(ARGS)
 
 $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV), once: $(SIZE). Then some minutes to install."

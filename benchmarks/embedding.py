@@ -63,7 +63,6 @@ PERPLEXITY = 30.0
 KL_MARGIN, SHARE_MARGIN = 1.005, 0.01
 SMALL_MARGINS = 1.1, 0.03
 CELLS, VISITED_CELLS = 1024, 32
-PREFIXES = ("train", "t10k")
 ROOT = Path("/usr/share/datasets/fashion-mnist")
 POPULAR = "openTSNE"
 
@@ -201,17 +200,18 @@ class Judge:
 
 def read(root: Path, n: int | None) -> tuple[Floats, Labels]:
     """The first n examples, (n, 50) after PCA of all of them, and their labels."""
-    images, labels = read_images(root)
+    parts = [read_images(root, part) for part in ("train", "t10k")]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     pixels = images.reshape(len(images), -1).astype(np.float32) / 255
     reduced = PCA(50, random_state=0).fit_transform(pixels).astype(np.float32)
     return reduced[:n], labels[:n]
 
 
-def read_images(root: Path) -> tuple[npt.NDArray[np.uint8], Labels]:
-    """(N, 28, 28) pixels of both parts, and their labels."""
-    images = np.vstack([_idx(root / f"{name}-images-idx3-ubyte.gz", 16) for name in PREFIXES])
-    labels = np.vstack([_idx(root / f"{name}-labels-idx1-ubyte.gz", 8) for name in PREFIXES])
-    return images.reshape(len(images), 28, 28), labels[:, 0].astype(np.int64)
+def read_images(root: Path, part: str) -> tuple[npt.NDArray[np.uint8], Labels]:
+    """(N, 28, 28) pixels of a part and their labels."""
+    images = _idx(root / f"{part}-images-idx3-ubyte.gz", 16)
+    labels = _idx(root / f"{part}-labels-idx1-ubyte.gz", 8)
+    return images.reshape(-1, 28, 28), labels[:, 0].astype(np.int64)
 
 
 def _idx(path: Path, header_bytes: int) -> npt.NDArray[np.uint8]:

@@ -64,7 +64,8 @@ from featurescape_jobs.tiling.archive import ArchiveReader
 TILE_PX = 256
 MERCATOR = 20037508.34
 """Half the side of the only square that datashader's tiles can lie on."""
-MAX_OTHER_PIXELS = 0.001
+COUNTS_TOLERANCE, LIT_TOLERANCE = 0.0, 0.001
+"""Of the occupied pixels, how many may differ."""
 Counts = npt.NDArray[np.uint32]
 
 
@@ -120,11 +121,15 @@ def make_scene(n: int, max_zoom: int, threads: int) -> MapScene:
     spread = rng.uniform(0.005, 0.05, 40)
     cluster = rng.integers(0, 40, n)
     xy = centers[cluster] + rng.normal(size=(n, 2)) * spread[cluster, None]
-    xy = np.clip(xy, 0.001, 0.999).astype(np.float32)
+    return scene_of(np.clip(xy, 0.001, 0.999).astype(np.float32), max_zoom, threads)
+
+
+def scene_of(xy: npt.NDArray[np.float32], max_zoom: int, threads: int) -> MapScene:
+    """Points (N, 2) of the unit square, all of one class."""
     return MapScene(
         x=np.ascontiguousarray(xy[:, 0]),
         y=np.ascontiguousarray(xy[:, 1]),
-        classes=np.zeros(n, dtype=np.uint16),
+        classes=np.zeros(len(xy), dtype=np.uint16),
         class_names=("all",),
         max_zoom=max_zoom + 2,  # counts go two levels less deep than pictures
         thumbnail_px=64,
@@ -231,7 +236,7 @@ class Judge:
     def __call__(self, tiles: Tiles, found: Outputs) -> Verdict:
         """The part of the occupied pixels that differ, at the worst level."""
         worst = max(self._other_pixels(tiles, zoom) for zoom in range(self._max_zoom + 1))
-        allowed = MAX_OTHER_PIXELS if tiles.shaded else 0.0
+        allowed = LIT_TOLERANCE if tiles.shaded else COUNTS_TOLERANCE
         kind = "lit pixels" if tiles.shaded else "counts"
         return Verdict(worst <= allowed, f"other {kind}, at the worst level: {worst:.4%}")
 

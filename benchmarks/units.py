@@ -222,7 +222,7 @@ def run_strong(options: argparse.Namespace) -> tuple[Lists, float]:
     best, rows, at = torch.empty(0), torch.empty(0, dtype=torch.int64), 0
     start = time.perf_counter()
     pictures = _Pictures(options, network, BATCH)
-    workers = max(1, options.threads - 1) if options.data == "photos" else 0
+    workers = options.threads - 1 if options.data == "photos" else 0
     with torch.inference_mode():
         for inputs in torch.utils.data.DataLoader(pictures, None, num_workers=workers):
             laid = inputs.contiguous(memory_format=torch.channels_last)
