@@ -106,9 +106,9 @@ class Committer:
         body = Progress(**values).model_dump_json().encode()
         self.storage.write(f"{job_dir(job_id)}/progress.json", body)
 
-    def failure(self, job_id: str, attempt: int, code: str, message: str) -> None:
-        body = Failure(attempt=attempt, code=code, message=message).model_dump_json().encode()
-        self.storage.write(f"{job_dir(job_id)}/failure.json", body)
+    def failure(self, job_id: str, attempt: int, code: str, message: str, **detail: object) -> None:
+        failure = Failure(attempt=attempt, code=code, message=message, detail=detail)
+        self.storage.write(f"{job_dir(job_id)}/failure.json", failure.model_dump_json().encode())
 
     def manifest(
         self, job_id: str, files: list[ArtifactRef] | None = None, /, **more: Any

@@ -1,4 +1,4 @@
-"""A small disk of a process's own, and how it is filled."""
+"""A small disk of a process's own, and how it comes to take no writes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,24 @@ def fill(path: Path) -> None:
     with path.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
         while True:
             ballast.write(bytes(4096))
+
+
+@contextlib.contextmanager
+def filled(pid: int, disk: Path) -> Iterator[None]:
+    """Within the block the process's ``disk`` has no room."""
+    ballast = seen_by(pid, disk) / "ballast"
+    fill(ballast)
+    yield
+    ballast.unlink()
+
+
+@contextlib.contextmanager
+def made_read_only(pid: int, disk: Path) -> Iterator[None]:
+    """Within the block the process's ``disk`` is read-only, as a file system is after an error of its device."""
+    remount = ["nsenter", "-t", str(pid), "-U", "--preserve-credentials", "-m"]
+    if os.geteuid() == 0:
+        remount = remount[:3] + remount[5:]
+    remount += ["mount", "-o"]
+    subprocess.run([*remount, "remount,ro", str(disk)], check=True)
+    yield
+    subprocess.run([*remount, "remount,rw", str(disk)], check=True)

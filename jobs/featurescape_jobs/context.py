@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, PassedOverFiles, Progress, job_dir
 from featurescape_jobs.engine.input_files import check_input_file
-from featurescape_jobs.errors import ArtifactError, InputJobError, is_full
+from featurescape_jobs.errors import ArtifactError, InputJobError
 from featurescape_jobs.storage import Storage, Written
+from featurescape_jobs.storage_refusals import refusal
 
 PROGRESS_SECONDS = 1.0
 
@@ -210,6 +211,6 @@ class RunContext:
             try:
                 self.storage.write(self.path("progress.json"), body)
             except OSError as error:
-                if not is_full(error):
+                if not self.storage.is_local or refusal(error) is None:
                     raise
                 self.storage.overwrite(self.path("progress.json"), body)

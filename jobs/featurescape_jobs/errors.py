@@ -25,7 +25,7 @@
     │   ├── RangeError                            range_not_satisfiable    416   outside the file, or several
     │   └── PictureError                          bad_picture              422   an upload that is no picture
     ├── AuthenticationError                   unauthorized             401
-    ├── StorageFullError                      storage_full             507   no room on the disk
+    ├── StorageFullError                      storage_full             507   no room, or read-only
     └── ServiceUnavailableError               service_unavailable      503   nobody answers, or not now
         └── LiveUnavailableError                  live_unavailable         503   no network for the live page
 
@@ -34,7 +34,6 @@ A job that fails raises one of these. A row that fails is data: see :data:`ROW_E
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -241,18 +240,10 @@ class AuthenticationError(FeaturescapeError):
 
 
 class StorageFullError(FeaturescapeError):
-    """The disk of the storage or of the job record is full. What was asked for has changed nothing."""
+    """Storage or job record are full, read-only or overloaded. What was asked for has changed nothing."""
 
     code = "storage_full"
     status = 507
-
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-def is_full(error: OSError) -> bool:
-    """Whether a write failed for want of room: no space, a quota, the largest file allowed."""
-    return error.errno in _FULL
 
 
 class ServiceUnavailableError(FeaturescapeError):

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from featurescape_jobs.errors import FeaturescapeError, WorkerLostError, is_full
+from featurescape_jobs.errors import FeaturescapeError, WorkerLostError
 from featurescape_jobs.frozen import Shard
 from featurescape_jobs.shard_worker import Desk, Marker, Processed, ShardRunner, WorkerSetup
 from featurescape_jobs.specs import Resources
+from featurescape_jobs.storage_refusals import refusal
 
 MAX_FAILED_STARTS = 5
 """Workers that may die in a row before they were ready once."""
@@ -314,7 +315,7 @@ class RayPool:
 def _cause(error: Any) -> BaseException:
     """The exception that a worker raised; ours as it was, others with their text."""
     cause = getattr(error, "cause", None)
-    if isinstance(cause, FeaturescapeError) or (isinstance(cause, OSError) and is_full(cause)):
+    if isinstance(cause, FeaturescapeError) or (isinstance(cause, OSError) and refusal(cause)):
         return cause
     return RuntimeError(f"a worker failed: {cause or error}")
 

@@ -29,12 +29,12 @@ from featurescape_jobs.errors import (
     FeaturescapeError,
     NotFoundError,
     StorageFullError,
-    is_full,
 )
 from featurescape_jobs.joblog import JobLog
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import JOB_ID_PATTERN, AnyJobSpec, parse_spec
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.storage_refusals import refusal
 
 BEAT_SECONDS = 2.0
 LEASE_SECONDS = 60.0
@@ -216,9 +216,14 @@ def _record_failure(storage: Storage, job_id: str, attempt: int, error: Exceptio
         failure = Failure(
             attempt=attempt, code=error.code, message=error.message, detail=error.detail
         )
-    elif isinstance(error, OSError) and is_full(error):
-        message = f"the storage is full: {error}"[:2000]
-        failure = Failure(attempt=attempt, code=StorageFullError.code, message=message)
+    elif (refused := refusal(error)) is not None:
+        message = f"the storage is {refused.word}: {error}"[:2000]
+        failure = Failure(
+            attempt=attempt,
+            code=StorageFullError.code,
+            message=message,
+            detail={"storage": refused.word},
+        )
     else:
         message = f"{type(error).__name__}: {error}"[:2000]
         failure = Failure(attempt=attempt, code="internal", message=message)
@@ -230,7 +235,7 @@ def _record_failure(storage: Storage, job_id: str, attempt: int, error: Exceptio
 def _heartbeat(context: RunContext) -> Any:
     """Show a sign of life every two seconds.
 
-    Ends the process if storage has not taken one for long for another reason than that it is full, or if a
+    Ends the process if storage has not taken one for long for another reason than that it takes no writes, or if a
     later attempt has the job.
     """
     done = threading.Event()
@@ -245,7 +250,9 @@ def _heartbeat(context: RunContext) -> Any:
                 last = time.monotonic()
             except OSError as error:
                 log.warning("no sign of life written: %s", error)
-                if is_full(error):  # the service counts no lease while nothing can be written
+                if (
+                    refusal(error) is not None
+                ):  # the service counts no lease while nothing can be written
                     last = time.monotonic()
                 if time.monotonic() - last > LEASE_SECONDS:
                     _give_up()

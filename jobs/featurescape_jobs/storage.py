@@ -24,6 +24,7 @@ from pyarrow import fs
 from featurescape_jobs.errors import ArtifactError, NotFoundError, RequestError
 
 _CHUNK_BYTES = 8 << 20
+_PROBE_BYTES = 65_536
 _STAGED = ".tmp"
 """Suffix of files that a killed process may leave behind; listings do not show them."""
 
@@ -285,6 +286,15 @@ class Storage:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
         return digest.hexdigest()
+
+
+def probe(storage: Storage, path: str) -> None:
+    """Write a file and delete it; raises ``OSError`` where that cannot be done.
+
+    It is as large as a sign of life and a last word: an empty one fits on a disk that is full.
+    """
+    storage.write(path, bytes(_PROBE_BYTES))
+    storage.delete(path)
 
 
 @contextlib.contextmanager

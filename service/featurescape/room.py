@@ -1,7 +1,8 @@
-"""Attempts that ended for want of room in the storage: they wait until there is some, and go on.
+"""Attempts that ended because the storage took no writes: they wait until it does, and go on.
 
 An attempt is one of those if its last word was ``storage_full``, or if it died without a word while nothing
-could be written. It costs the job none of its attempts. Memory: one number per job that waits.
+could be written. It costs the job none of its attempts. Drivers of bulk jobs wait in place and end by it only
+where they die meanwhile; other jobs have nothing that could wait. Memory: two values per job that waits.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ import shutil
 from featurescape.elapsed import Elapsed
 from featurescape.jobstore import JobRecord
 from featurescape_jobs.artifacts import Progress, job_dir
-from featurescape_jobs.errors import FeaturescapeError, StorageFullError, is_full
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.errors import FeaturescapeError, StorageFullError
+from featurescape_jobs.storage import Storage, probe
+from featurescape_jobs.storage_refusals import Refusal, refusal, refusal_called
 
 _PROBE = "service.probe"
-_PROBE_BYTES = 65_536
-"""As much as a sign of life and a last word take; an empty file fits on a disk that is full."""
 _PAUSE_SECONDS = 15.0
 _ROOM_BYTES = 100_000_000
 _ROOM_FRACTION = 0.05
@@ -29,31 +29,31 @@ class Room:
     def __init__(self, storage: Storage, elapsed: Elapsed) -> None:
         self._storage = storage
         self._elapsed = elapsed
-        self._waiting: dict[str, int] = {}
-        """Job → the attempt that ended for want of room."""
+        self._waiting: dict[str, tuple[int, Refusal]] = {}
+        """Job → the attempt that ended, and why nothing could be written."""
 
     def probe(self, job_id: str) -> None:
         """Write into the job's folder; raises ``OSError`` where that cannot be done."""
-        path = f"{job_dir(job_id)}/{_PROBE}"
-        self._storage.write(path, bytes(_PROBE_BYTES))
-        self._storage.delete(path)
+        probe(self._storage, f"{job_dir(job_id)}/{_PROBE}")
 
     def was_missing(self, record: JobRecord, failure: FeaturescapeError | None) -> bool:
         """Whether the attempt ended for want of room; ``failure`` is its last word, if it had one."""
         if isinstance(failure, StorageFullError):
-            self._waiting[record.id] = record.attempt
+            said = refusal_called(failure.detail.get("storage"))
+            self._waiting[record.id] = record.attempt, said
         elif failure is None:
             try:
                 self.probe(record.id)
             except OSError as error:
-                if not is_full(error):
+                if (found := refusal(error)) is None:
                     raise
-                self._waiting[record.id] = record.attempt
+                self._waiting[record.id] = record.attempt, found
         return self.awaited_by(record)
 
     def awaited_by(self, record: JobRecord) -> bool:
         """Whether the job waits for room."""
-        return self._waiting.get(record.id) == record.attempt
+        attempt, _ = self._waiting.get(record.id, (None, None))
+        return attempt == record.attempt
 
     def is_back(self, record: JobRecord) -> bool:
         """Whether a job that waits may be tried again."""
@@ -69,13 +69,9 @@ class Room:
 
     def keep(self, job_ids: set[str]) -> None:
         """Forget all other jobs."""
-        self._waiting = {job: n for job, n in self._waiting.items() if job in job_ids}
+        self._waiting = {job: why for job, why in self._waiting.items() if job in job_ids}
 
-
-def waiting_for_room(record: JobRecord) -> Progress:
-    """What a job that waits for room shows."""
-    return Progress(
-        attempt=record.attempt,
-        stage="storage full",
-        message="the job goes on when there is room",
-    )
+    def progress(self, record: JobRecord) -> Progress:
+        """What a job that waits for room shows."""
+        _, why = self._waiting[record.id]
+        return Progress(attempt=record.attempt, stage=f"storage {why.word}", message=why.goes_on)

@@ -20,7 +20,7 @@ from functools import partial
 from featurescape.attempts import assign, failure_of, log_of, manifest_of, progress_of
 from featurescape.elapsed import Elapsed, Rounds
 from featurescape.jobstore import JobRecord, JobStore
-from featurescape.room import Room, waiting_for_room
+from featurescape.room import Room
 from featurescape.runner import (
     JobRunner,
     RunnerUnavailableError,
@@ -37,10 +37,10 @@ from featurescape_jobs.errors import (
     ServiceUnavailableError,
     StorageFullError,
     WorkerLostError,
-    is_full,
 )
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.storage_refusals import refusal
 
 log = logging.getLogger("featurescape.scheduler")
 
@@ -187,8 +187,10 @@ class Scheduler:
                 raise
             self._guarded(matter, partial(self._store.fail, given[0], error))
         except OSError as error:
-            full = "the storage is full: " if is_full(error) else "storage: "
-            self._trouble = f"{full}{error}"
+            refused = refusal(error)
+            self._trouble = (
+                f"the storage is {refused.word}: {error}" if refused else f"storage: {error}"
+            )
             self._say(matter, self._trouble)
         else:
             self._said.pop(matter, None)
@@ -232,7 +234,7 @@ class Scheduler:
         if self._room.is_back(record):
             self._store.requeue(record, record.losses)
             return
-        self._show(record, waiting_for_room(record))
+        self._show(record, self._room.progress(record))
 
     def _keep_progress(self, record: JobRecord) -> Progress | None:
         progress = progress_of(self._storage, record.id, record.attempt)
@@ -282,7 +284,7 @@ class Scheduler:
         if self._settled(record):  # it may have written its last word since we looked
             return
         if self._room.was_missing(record, None):
-            self._say(record.id, f"attempt {record.attempt}: {why}, with the storage full")
+            self._say(record.id, f"attempt {record.attempt}: {why}, with no room in the storage")
             self._wait_for_room(record)
             return
         losses = record.losses + 1

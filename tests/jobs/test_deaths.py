@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from featurescape_jobs.frozen import freeze
 from featurescape_jobs.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.specs import DatasetSpec, Resources
 from featurescape_jobs.storage import Storage
-from small_disk import fill, on_small_disk, seen_by
+from small_disk import filled, made_read_only, on_small_disk, seen_by
 
 JOB = "features-0123456789ab"
 ROWS = 64
@@ -156,23 +157,40 @@ def test_a_node_that_is_lost_is_not_booked_to_the_shard(
 
 
 @pytest.mark.ray
-def test_a_full_disk_is_waited_for_and_costs_no_shard_a_death(tmp_path: Path, noted: Path) -> None:
-    """A driver and its Ray on a disk of 20 MB, which is filled after the first shard and emptied again."""
+@pytest.mark.parametrize(
+    ("refusing", "word"),
+    [(filled, "full"), (made_read_only, "read-only")],
+    ids=["full", "read-only"],
+)
+def test_a_disk_that_takes_no_writes_is_waited_for_and_costs_no_shard_a_death(
+    tmp_path: Path,
+    noted: Path,
+    refusing: Callable[[int, Path], AbstractContextManager[None]],
+    word: str,
+) -> None:
+    """A driver and its Ray on a disk of 20 MB, which takes no writes for a while after the first shard."""
     disk = tmp_path / "disk"
     disk.mkdir()
     slow = {"calls": str(noted), "seconds": 1.0}
     command = [*on_small_disk(disk, 20_000_000), *driver(disk / "out", slow, 1, "local")]
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+    log = tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command, env=environment(), stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
         try:
             found = seen_by(process.pid, disk)
             job = found / f"out/jobs/{JOB}"
             until(lambda: any((job / "work/markers").glob("*.json")))
-            fill(found / "ballast")
-            until(lambda: "storage full" in (job / "progress.json").read_text())
-            time.sleep(6)  # past one pause
-            assert process.poll() is None
-            full = len(list(noted.iterdir()))
-            (found / "ballast").unlink()
+            with refusing(process.pid, disk):
+                until(lambda: f"storage {word}: the job goes on" in log.read_text())
+                if word == "full":  # one that is read-only keeps its last progress, too
+                    until(lambda: "storage full" in (job / "progress.json").read_text())
+                time.sleep(6)  # past one pause
+                assert process.poll() is None
+                full = len(list(noted.iterdir()))
             said, _ = process.communicate(timeout=120)
         finally:
             if process.poll() is None:

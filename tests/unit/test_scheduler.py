@@ -409,6 +409,30 @@ def test_a_job_that_ended_for_want_of_room_goes_on_when_there_is_some(
     assert (bench.job(job_id).attempt, bench.job(job_id).losses) == (2, 0)
 
 
+@pytest.mark.parametrize(
+    ("word", "goes_on"),
+    [
+        ("read-only", "the job goes on when it can be written to"),
+        ("over its quota", "the job goes on when there is room"),
+        ("overloaded", "the job goes on when it takes writes again"),
+    ],
+)
+def test_a_job_that_waits_says_what_is_the_matter_with_the_storage(
+    bench: Bench, word: str, goes_on: str
+) -> None:
+    job_id = bench.submit()
+    bench.round()
+    bench.commit.failure(job_id, 1, "storage_full", "no write", storage=word)
+    bench.end(job_id)
+    bench.round()
+    progress = bench.job(job_id).progress
+    assert progress is not None
+    assert (progress["stage"], progress["message"]) == (f"storage {word}", goes_on)
+    bench.now += 60
+    bench.round()
+    assert (bench.job(job_id).attempt, bench.job(job_id).losses) == (2, 0)
+
+
 def test_a_driver_that_dies_while_the_storage_is_full_is_no_loss(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

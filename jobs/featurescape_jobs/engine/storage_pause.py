@@ -1,7 +1,8 @@
-"""Waits of a running job for a storage that is full or does not answer.
+"""Waits of a running job for a storage that takes no writes or does not answer.
 
-While it is full, for as long as it is: nobody else could go on either, and the driver ends when it is stopped or
-another attempt has the job. Other failures are tried again `MAX_FAILURES` times in a row.
+While it is full, read-only or overloaded, for as long as it is: nobody else could go on either, and the driver
+ends when it is stopped or another attempt has the job. Other failures are tried again `MAX_FAILURES`
+times in a row; so is "read-only" where a file can be written all the same, as then it is another place that is.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from featurescape_jobs.errors import is_full
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.storage import Storage, probe
+from featurescape_jobs.storage_refusals import refusal
 
 PAUSE_SECONDS = 5.0
 MAX_FAILURES = 10
-_PROBE_BYTES = 65_536
-FULL = "storage full: the job goes on when there is room"
 Value = TypeVar("Value")
 
 log = logging.getLogger(__name__)
@@ -40,14 +39,24 @@ class StoragePause:
         """Why nothing is handed out; empty while all is well."""
 
     def begin(self, error: OSError) -> None:
-        """Pause after a failure; raises it where it is one too many."""
-        if is_full(error):
-            self.message = FULL
-        else:
-            self._failures += 1
-            if self._failures > MAX_FAILURES:
-                raise error
-            self.message = f"the storage failed and is tried again: {str(error)[:200]}"
+        """Pause after a failure; raises it where it is one too many.
+
+        Those of several workers at once are one failure.
+        """
+        found = refusal(error)
+        if not self.message and (found is None or found.is_total):
+            self._count(error)
+        self._go_on_pausing(error)
+
+    def _count(self, error: OSError) -> None:
+        self._failures += 1
+        if self._failures > MAX_FAILURES:
+            raise error
+
+    def _go_on_pausing(self, error: OSError) -> None:
+        found = refusal(error)
+        failed = f"the storage failed and is tried again: {str(error)[:200]}"
+        self.message = found.message if found else failed
         log.warning("%s (%s)", self.message, error)
         self._until = time.monotonic() + PAUSE_SECONDS
 
@@ -63,10 +72,11 @@ class StoragePause:
         if time.monotonic() < self._until:
             return True
         try:
-            self._storage.write(self._probe, bytes(_PROBE_BYTES))
-            self._storage.delete(self._probe)
+            probe(self._storage, self._probe)
         except OSError as error:
-            self.begin(error)
+            if refusal(error) is None:
+                self._count(error)
+            self._go_on_pausing(error)
             return True
         self.message = ""
         return False

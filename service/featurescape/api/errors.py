@@ -17,8 +17,8 @@ from featurescape_jobs.errors import (
     RequestError,
     SpecError,
     StorageFullError,
-    is_full,
 )
+from featurescape_jobs.storage_refusals import refusal
 
 
 def error_response(error: FeaturescapeError, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -36,10 +36,12 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(OSError)
     def storage(request: Request, error: OSError) -> JSONResponse:
-        if is_full(error):
-            message = "the storage is full: free some room; nothing was changed"
-            return error_response(StorageFullError(message))
-        raise error
+        if (refused := refusal(error)) is None:
+            raise error
+        message = (
+            f"the storage is {refused.word}; nothing was changed: try again when {refused.until}"
+        )
+        return error_response(StorageFullError(message))
 
     @app.exception_handler(RequestValidationError)
     def parameters(request: Request, error: RequestValidationError) -> JSONResponse:
