@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from featurescape_jobs.errors import FeaturescapeError, WorkerLostError
 from featurescape_jobs.frozen import Shard
+from featurescape_jobs.ray_connection import connect
 from featurescape_jobs.shard_worker import Desk, Marker, Processed, ShardRunner, WorkerSetup
 from featurescape_jobs.specs import Resources
 from featurescape_jobs.storage_refusals import refusal
@@ -97,10 +98,7 @@ def open_pool(
     if ray_address is None:
         yield InlinePool(setup, desk)
         return
-    import ray
-
-    if not ray.is_initialized():
-        ray.init(address=ray_address, log_to_driver=False, configure_logging=False)
+    connect(ray_address)
     pool = RayPool(setup, desk, size)
     try:
         yield pool

@@ -31,6 +31,7 @@ from featurescape_jobs.errors import (
     StorageFullError,
 )
 from featurescape_jobs.joblog import JobLog
+from featurescape_jobs.private_files import keep_files_private
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import JOB_ID_PATTERN, AnyJobSpec, parse_spec
 from featurescape_jobs.storage import Storage
@@ -277,6 +278,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--job", required=True)
     parser.add_argument("--attempt", type=int, default=1)
     options = parser.parse_args(arguments)
+    keep_files_private()
     storage = Storage(os.environ["FEATURESCAPE_STORAGE"])
     address = os.environ.get("RAY_ADDRESS") or None
     with JobLog(storage, options.job):

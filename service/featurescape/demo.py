@@ -19,11 +19,12 @@ from featurescape import tables
 from featurescape.client import Client
 from featurescape.embedded import EmbeddedService
 from featurescape.handles import Job, Map
-from featurescape.server import keep_files_private, log_to_stderr, make_settings
+from featurescape.server import log_to_stderr, make_settings
 from featurescape.settings import Settings, data_home
 from featurescape.watch import watch
 from featurescape_jobs.errors import ServiceUnavailableError
 from featurescape_jobs.printable import printable
+from featurescape_jobs.private_files import keep_files_private
 
 _MODEL = {"name": "lenet"}
 _DATASET = {"name": "digits"}

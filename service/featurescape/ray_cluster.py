@@ -35,11 +35,11 @@ from featurescape.runner import (
     job_environment,
 )
 from featurescape.settings import Settings
+from featurescape_jobs.private_files import PRIVATE_UMASK
 
 log = logging.getLogger("featurescape.ray")
 
 _STOP_SECONDS = 5.0
-_UMASK = 0o077
 _ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's word for "this machine only", on every system: its node is 127.0.0.1, and all that listens, metrics
 included, listens there. (``--node-ip-address=127.0.0.1`` is taken for the machine's outer address.)"""
@@ -193,7 +193,7 @@ class LocalRay:
                 cwd=folder / "empty",
                 env=_environment(folder),
                 start_new_session=True,
-                umask=_UMASK,
+                umask=PRIVATE_UMASK,
             )
         note = RayNote(
             pid=self._child.pid,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from typing import Any
 
@@ -17,9 +16,9 @@ from featurescape.embedded import bind
 from featurescape.settings import Settings, unknown_variables
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.printable import PrintableFormatter, printable
+from featurescape_jobs.private_files import keep_files_private
 
 _GRACE_SECONDS = 20
-_PRIVATE = 0o077
 
 
 def make_settings(overrides: dict[str, Any]) -> Settings:
@@ -31,11 +30,6 @@ def make_settings(overrides: dict[str, Any]) -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         where = f"FEATURESCAPE_{name.upper()}: " if name else ""
         raise SpecError(f"settings: {where}{first['msg']}", field=name) from None
-
-
-def keep_files_private() -> None:
-    """Let only this user read what this process and its children write from now on."""
-    os.umask(_PRIVATE)
 
 
 def log_to_stderr(level: int) -> None:

@@ -25,6 +25,7 @@ from featurescape_jobs.context import PROGRESS_SECONDS, RunContext
 from featurescape_jobs.devices import torch_threads
 from featurescape_jobs.errors import FeaturescapeError, SpecError, WorkerLostError, from_json
 from featurescape_jobs.pools import worker_gpus
+from featurescape_jobs.ray_connection import connect
 from featurescape_jobs.specs import Resources
 from featurescape_jobs.storage import Storage
 
@@ -56,7 +57,7 @@ def needs_ray(resources: Resources, ray_address: str | None) -> bool:
     """Whether a training is one for Ray Train: with several workers, or with GPUs."""
     if ray_address is None:
         return False
-    _connect(ray_address)
+    connect(ray_address)
     return (resources.workers or 1) > 1 or worker_gpus(resources) > 0
 
 
@@ -99,13 +100,6 @@ def train_together(task: Task, context: RunContext) -> None:
             raise WorkerLostError(f"the workers of the training: {error}"[:1000]) from None
     if storage.exists(context.path(_FAILURE)):
         raise from_json(json.loads(storage.read(context.path(_FAILURE))), "the training failed")
-
-
-def _connect(ray_address: str) -> None:
-    import ray
-
-    if not ray.is_initialized():
-        ray.init(address=ray_address, log_to_driver=False, configure_logging=False)
 
 
 def _check_room(resources: Resources, gpus: float) -> None:

@@ -12,6 +12,7 @@ from featurescape_jobs.live.requests import (
     UnitQuestion,
     parse_question,
 )
+from featurescape_jobs.private_files import keep_files_private
 
 if TYPE_CHECKING:
     from featurescape_jobs.live.network import LiveNetwork
@@ -24,6 +25,7 @@ class NetworkActor:
     """
 
     def __init__(self, setup: dict[str, Any]) -> None:
+        keep_files_private()
         self._setup = setup
 
     @cached_property
