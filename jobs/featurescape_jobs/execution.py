@@ -14,7 +14,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, cast
 
@@ -256,8 +256,18 @@ def key_of_choice(target: Target, state: str, work: Work) -> str:
     size = work.examples.bit_length() // 2
     weights = state_sha256(network.module)
     device = device_kind(target.device)
-    facts = (network.model.name, weights, layers, state, device, torch.get_num_threads(), size)
+    threads, px = torch.get_num_threads(), network.picture_card.input_px
+    facts = (network.model.name, px, weights, layers, state, device, threads, size)
     return key_of(_KEY_VERSION, torch.__version__, *facts)
+
+
+def kept_for_equal_jobs(
+    job: JobMode, target: Target, state: str, work: Work, batch_size: int
+) -> JobMode:
+    """The mode of a job, found and kept in the storage under `key_of_choice` where it is to be measured."""
+    if job.asked != "auto" or not is_measured(work, batch_size):
+        return job
+    return replace(job, key=key_of_choice(target, state, work))
 
 
 def sample_size(work: Work) -> int:

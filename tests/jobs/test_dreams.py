@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from featurescape_jobs.context import Outcome, RunContext, seed_for
 from featurescape_jobs.errors import DatasetError, LayerError, SpecError
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.networks import load_network
+from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.deepdream import Dreamer
 from featurescape_jobs.optvis.dream_worker import dream_options
 from featurescape_jobs.optvis.objectives import Energy
@@ -230,11 +232,23 @@ def images(root: Path) -> dict[str, Any]:
     return {"name": "images", "root": str(root)}
 
 
-def test_the_mode_is_measured_once_and_told(tmp_path: Path, photos: Path) -> None:
-    outcome, _, context = dream(tmp_path, spec_of(photos, execution="auto", zoom={"frames": 2}))
+def test_the_mode_is_measured_once_and_told_and_holds_for_equal_jobs(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However busy the machine is when the second one runs."""
+    spec = spec_of(photos, execution="auto", zoom={"frames": 2})
+    outcome, rows, context = dream(tmp_path, spec)
     said = outcome.details["execution"]
     assert [row["mode"] for row in said["measured"]] == ["folded", "bfloat16"]
     assert json.loads(context.storage.read(context.path("work/execution.json"))) == said
+    monkeypatch.setattr(modes, "choose", lambda *_: 1 / 0)
+    shutil.rmtree(tmp_path / "jobs")
+    again, same_rows, _ = dream(tmp_path, spec)
+    assert again.details["execution"] == said
+    assert same_rows == rows
+    shutil.rmtree(tmp_path / "jobs")
+    with pytest.raises(ZeroDivisionError):  # another objective gains another amount
+        dream(tmp_path, spec.model_copy(update={"objective": "channel", "channel": 3}))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside import pictures, scanning
 from featurescape_jobs.inside.schemas import SCANNED, UNITS
 from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
+from featurescape_jobs.optvis import modes
 from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.run import execute
 from featurescape_jobs.shard_worker import Desk, Processed, commit
@@ -221,6 +223,24 @@ def test_a_network_that_is_no_graph_has_pages_without_reliefs(tmp_path: Path) ->
         assert (entry["deconvolution"], entry["guided"]) == (None, None)
         assert entry["patch"] == entry["picture"]
         assert [made["recipe"] for made in row["preferred"]] == ["smooth", "lucid"]
+
+
+def test_the_mode_that_one_job_measured_holds_for_an_equal_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However busy the machine is when the second one runs."""
+    auto: dict[str, Any] = {"execution": "auto", "channels": tuple(range(8)), "preferred_steps": 40}
+    outcome, rows, _ = run(tmp_path, **auto)
+    said = outcome.details["execution"]
+    assert [row["mode"] for row in said["measured"]] == ["folded", "bfloat16"]
+    monkeypatch.setattr(modes, "choose", lambda *_: 1 / 0)
+    shutil.rmtree(tmp_path / "jobs")
+    again, same_rows, _ = run(tmp_path, **auto)
+    assert again.details["execution"] == said
+    assert same_rows == rows
+    shutil.rmtree(tmp_path / "jobs")
+    with pytest.raises(ZeroDivisionError):  # another layer is another network
+        run(tmp_path, layer="conv1", **auto)
 
 
 # -- what a unit prefers -------------------------------------------------------------------------

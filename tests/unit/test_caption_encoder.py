@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder, reopen_encoder
+from featurescape_jobs import execution
+from featurescape_jobs.captioning.encoder import (
+    Encoder,
+    GridRunner,
+    Place,
+    open_encoder,
+    reopen_encoder,
+)
 from featurescape_jobs.errors import LayerError, WeightsError
+from featurescape_jobs.job_mode import JobMode, read_choice
 from featurescape_jobs.specs import EncoderSpec
+from featurescape_jobs.storage import Storage
 
 
 def opened(folder: Path, *layers: str) -> Encoder:
@@ -75,3 +85,24 @@ def test_weights_that_do_not_fit_any_more_say_so(tmp_path: Path) -> None:
     spec = EncoderSpec(name="lenet", weights="random", fine_tuned=True)
     with pytest.raises(WeightsError, match="what was learned does not fit lenet"):
         reopen_encoder(spec, place, said, {"conv1.weight": torch.zeros(1)})
+
+
+def test_the_mode_that_one_job_measured_holds_for_equal_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However busy the machine is when the second one runs."""
+    encoder, work = opened(tmp_path), execution.Work(100)
+    pictures = np.random.default_rng(0).normal(size=(10, 1, 28, 28)).astype(np.float32)
+
+    def grids(job: str, work: execution.Work = work) -> np.ndarray:
+        mode = JobMode(str(tmp_path), f"jobs/{job}", "auto")
+        return GridRunner(encoder, mode, work, torch.device("cpu")).grids(pictures)
+
+    first = grids("captions-000000000000")
+    monkeypatch.setattr(execution, "choose", lambda *_: 1 / 0)
+    assert np.array_equal(grids("captions-111111111111"), first)
+    found = [read_choice(Storage(str(tmp_path)), f"jobs/captions-{digit * 12}") for digit in "01"]
+    assert found[0] == found[1]
+    assert [row["mode"] for row in found[0]["measured"]] == list(execution.MODES)
+    with pytest.raises(ZeroDivisionError):  # a small job has nothing kept for it
+        grids("captions-222222222222", execution.Work(70))

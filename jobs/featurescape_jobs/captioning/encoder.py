@@ -209,14 +209,16 @@ class GridRunner:
         self, encoder: Encoder, mode: JobMode, work: execution.Work, device: torch.device
     ) -> None:
         self._encoder, self._mode, self._work = encoder, mode, work
-        self._build = partial(execution.build, encoder.target(device))
+        self._target = encoder.target(device)
+        self._build = partial(execution.build, self._target)
         self._run: execution.Runner | None = None
 
     def grids(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Grids (N, L, D) of normalized pictures (N, C, H, W)."""
         if self._run is None:
-            sample = execution.Sample(inputs, len(inputs))
-            self._run = execution.runner_of_job(self._mode, self._build, lambda: sample, self._work)
+            sample, work = execution.Sample(inputs, len(inputs)), self._work
+            mode = execution.kept_for_equal_jobs(self._mode, self._target, "", work, len(inputs))
+            self._run = execution.runner_of_job(mode, self._build, lambda: sample, work)
         found = [torch.from_numpy(np.asarray(part)) for part in self._run(inputs)]
         grids: NDArray[np.float32] = self._encoder.grid(found).numpy()
         return grids

@@ -149,10 +149,10 @@ class PictureFeatures:
             self._target.network.module.to(self._target.device)
             build = self._recurrent
         work = execution.Work(setup.examples, expected_workers(setup.spec.resources))
-        key = ""
-        if setup.spec.execution == "auto" and execution.is_measured(work, self._batch_size):
-            key = execution.key_of_choice(self._target, setup.spec.state, work)
-        job = JobMode(setup.storage_root, job_dir(setup.job_id), setup.spec.execution, key)
+        job = JobMode(setup.storage_root, job_dir(setup.job_id), setup.spec.execution)
+        job = execution.kept_for_equal_jobs(
+            job, self._target, setup.spec.state, work, self._batch_size
+        )
         return execution.runner_of_job(job, build, lambda: self._sample(work, inputs), work)
 
     def _sample(self, work: execution.Work, inputs: NDArray[np.float32]) -> execution.Sample:

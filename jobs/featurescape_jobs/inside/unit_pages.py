@@ -25,7 +25,7 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import seed_for
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader
-from featurescape_jobs.devices import worker_device
+from featurescape_jobs.devices import device_kind, worker_device
 from featurescape_jobs.errors import RowError, SpecError
 from featurescape_jobs.inside import overlays, pictures
 from featurescape_jobs.inside.attribution import Explained, Options, Target, attribute
@@ -141,15 +141,18 @@ class PagesWorker:
     def _settled(self, row: dict[str, Any]) -> Mode:
         """The mode of the job for preferred inputs: measured on what excites the first channel."""
         setup, spec = self._setup, self._setup.spec
+        dreams = len(setup.preferred_channels) * setup.passes / _PASSES_OF_A_DREAM
+        dreams_each = dreams / expected_workers(spec.resources)
         job = JobMode(setup.source.storage_root, job_dir(setup.job_id), spec.execution)
-        return cast(Mode, job.settle(lambda: self._measured(row)))
+        facts = ("units", setup.layer, self._probe_px(), device_kind(self._device))
+        job = modes.kept_for_equal_jobs(job, self._network, facts, dreams_each)
+        return cast(Mode, job.settle(lambda: self._measured(row, dreams_each)))
 
-    def _measured(self, row: dict[str, Any]) -> modes.Choice:
+    def _measured(self, row: dict[str, Any], dreams_each: float) -> modes.Choice:
         setup = self._setup
         build = cache(partial(build_pixels, self._network, setup.layer, device=self._device))
         probe = modes.Probe(OfMap(Energy()), self._desks[0].probe(row), self._probe_px())
-        dreams = len(setup.preferred_channels) * setup.passes / _PASSES_OF_A_DREAM
-        return modes.choose(build, probe, dreams / expected_workers(setup.spec.resources))
+        return modes.choose(build, probe, dreams_each)
 
     def _probe_px(self) -> int:
         options, input_px = self._setup.options, self._setup.field.image_px[0]

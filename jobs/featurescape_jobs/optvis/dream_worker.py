@@ -24,7 +24,7 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.context import seed_for
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader
-from featurescape_jobs.devices import worker_device
+from featurescape_jobs.devices import device_kind, worker_device
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.picture import Picture
@@ -246,6 +246,8 @@ class DreamWorker:
         job = JobMode(setup.storage_root, job_dir(setup.job_id), spec.execution)
         dreams = setup.examples * (spec.zoom.frames + 1 if spec.zoom else 1)
         dreams_each = dreams / expected_workers(spec.resources)
+        facts = ("dreams", setup.layer, spec.objective, spec.channel, device_kind(self._device))
+        job = modes.kept_for_equal_jobs(job, self._network, facts, dreams_each)
         mode = job.settle(lambda: modes.choose(build, probe, dreams_each))
         network = build(cast(Mode, mode))
         return Dreamer(network, objective, dream_options(spec), sizes.least_px)

@@ -2,7 +2,8 @@
 
 A worker that finds no choice lets its first pictures dream a few steps folded and in bfloat16. bfloat16
 is taken where the objective gains the same within `GAIN_TOLERANCE`, in the eyes of the folded network, and
-faster by `MIN_SPEEDUP`. That holds for the whole job (`job_mode`). Compiled networks are not offered: a
+faster by `MIN_SPEEDUP`. That holds for the whole job, and for later ones of the same network, layer, objective
+and kind of device (`job_mode`). Compiled networks are not offered: a
 compilation per size of picture takes a minute, and gained a seventh with efficientnet_lite0 and nothing
 with googlenet.
 
@@ -14,13 +15,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from featurescape_jobs.graphs import NoGraphError
+from featurescape_jobs.job_mode import JobMode, key_of
+from featurescape_jobs.networks import LoadedNetwork, state_sha256
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions
 from featurescape_jobs.optvis.objectives import Objective
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork
@@ -30,6 +33,7 @@ MIN_SPEEDUP = 1.1
 MIN_PICTURES = 8
 """Pictures per worker below which measuring costs more than it can save."""
 PROBE_PICTURES, PROBE_PX, PROBE_STEPS = 4, 96, 3
+_KEY_VERSION = 1
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +93,29 @@ class Probe:
         return [_middle(p, max(PROBE_PX, self.least_px)) for p in self.pictures[:PROBE_PICTURES]]
 
 
+def is_measured(pictures: float) -> bool:
+    """Whether a worker has enough to do for measuring to pay."""
+    return pictures >= MIN_PICTURES
+
+
+def kept_for_equal_jobs(
+    job: JobMode, network: LoadedNetwork, facts: tuple[Any, ...], pictures: float
+) -> JobMode:
+    """The mode of a job, found and kept in the storage for equal ones where it is to be measured.
+
+    Args:
+        job: where its own mode is settled.
+        network: as loaded.
+        facts: what else the measurement depends on, as JSON has it: layer, objective, kind of device.
+        pictures: that a worker has to do in all.
+    """
+    if job.asked != "auto" or not is_measured(pictures):
+        return job
+    weights = state_sha256(network.module)
+    key = key_of(_KEY_VERSION, torch.__version__, network.model.name, weights, *facts)
+    return replace(job, key=key)
+
+
 def choose(build: Build, probe: Probe, pictures: float) -> Choice:
     """The mode for a job.
 
@@ -101,7 +128,7 @@ def choose(build: Build, probe: Probe, pictures: float) -> Choice:
         folded = build("folded")
     except NoGraphError as error:
         return Choice("float32", (Measured("folded", problem=str(error)),))
-    if pictures < MIN_PICTURES:
+    if not is_measured(pictures):
         return Choice("folded")
     gain, speed = _dream(folded, folded, probe)
     half = _measure(build, folded, probe, gain)

@@ -1,0 +1,103 @@
+"""Two equal jobs give equal rows, whatever else the machine does: what one measured holds for the next."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from featurescape_jobs import execution
+from featurescape_jobs.artifacts import Manifest
+from featurescape_jobs.run import execute
+from featurescape_jobs.specs import parse_spec
+from featurescape_jobs.storage import Storage
+
+PHOTOS, BATCH = 80, 4
+QUIET, BUSY = "features-0123456789ab", "features-ba9876543210"
+
+
+def write_photos(folder: Path) -> Path:
+    """Crops of scikit-learn's two sample photos."""
+    folder.mkdir()
+    rng, photos = np.random.default_rng(0), load_sample_images().images
+    for number in range(PHOTOS):
+        x, y = (int(corner) for corner in rng.integers(0, 300, 2))
+        crop = Image.fromarray(photos[number % 2]).crop((x, y, x + 120, y + 120))
+        crop.save(folder / f"{number:02d}.png")
+    return folder
+
+
+@contextmanager
+def busy_machine() -> Iterator[None]:
+    """A process per core that computes for as long as the block lasts."""
+    command = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+        assert all(process.poll() is None for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    yield "auto"
+    ray.shutdown()
+
+
+def done(root: Path, job_id: str, photos: Path, ray_address: str) -> tuple[Manifest, pa.Table]:
+    """A job's manifest and all its rows, computed and not taken from the job before."""
+    spec = parse_spec(
+        {
+            "job": "features",
+            "dataset": {"name": "images", "root": str(photos)},
+            "model": {"name": "efficientnet_lite0"},
+            "batch_size": BATCH,
+            "shard_size": 16,
+            "reuse": False,
+        }
+    )
+    assert spec.execution == "auto"  # type: ignore[union-attr]
+    storage = Storage(str(root))
+    body = {"spec": spec.model_dump(mode="json"), "inputs": {}}
+    storage.write(f"jobs/{job_id}/spec.json", json.dumps(body).encode())
+    manifest = execute(storage, job_id, 1, ray_address)
+    assert manifest is not None
+    assert manifest.reused_from is None
+    files = [f"jobs/{job_id}/{file.path}" for file in manifest.of_kind("features")]
+    return manifest, pa.concat_tables([storage.read_table(path) for path in files])
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_beside_a_busy_machine_an_equal_job_gives_equal_rows(
+    tmp_path: Path, ray_address: str
+) -> None:
+    photos, out = write_photos(tmp_path / "in"), tmp_path / "out"
+    with busy_machine():
+        manifest, rows = done(out, BUSY, photos, ray_address)
+    other_manifest, other_rows = done(out, QUIET, photos, ray_address)
+    assert rows.num_rows == PHOTOS
+    assert rows.equals(other_rows)
+    said = manifest.details["execution"]
+    assert said == other_manifest.details["execution"]  # speeds and all: nobody measured twice
+    assert said["mode"] in execution.MODES
+    assert said["sample"] == execution.MIN_SAMPLE
+    measured = {row["mode"]: row for row in said["measured"]}
+    assert set(measured) == set(execution.MODES)
+    assert measured["float32"]["examples_per_second"] > 0
+    assert measured["bfloat16"].keys() >= {"centered_cosine", "relative_error", "neighbor_overlap"}
