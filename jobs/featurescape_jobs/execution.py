@@ -38,7 +38,7 @@ MODES: tuple[Mode, ...] = ("float32", "folded", "bfloat16", "compiled")
 
 MIN_GAIN = 1.1
 """A mode is taken for being faster by this factor: below it, the more exact one is."""
-MIN_BATCHES = 8
+MIN_BATCHES = 20
 """Batches of a job below which measuring costs more than it can save."""
 MIN_SAMPLE, MAX_SAMPLE = 64, 256
 """Pictures that modes are measured on."""

@@ -91,7 +91,7 @@ def test_the_mode_that_one_job_measured_holds_for_equal_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However busy the machine is when the second one runs."""
-    encoder, work = opened(tmp_path), execution.Work(100)
+    encoder, work = opened(tmp_path), execution.Work(10 * execution.MIN_BATCHES)
     pictures = np.random.default_rng(0).normal(size=(10, 1, 28, 28)).astype(np.float32)
 
     def grids(job: str, work: execution.Work = work) -> np.ndarray:
@@ -105,4 +105,4 @@ def test_the_mode_that_one_job_measured_holds_for_equal_ones(
     assert found[0] == found[1]
     assert [row["mode"] for row in found[0]["measured"]] == list(execution.MODES)
     with pytest.raises(ZeroDivisionError):  # a small job has nothing kept for it
-        grids("captions-222222222222", execution.Work(70))
+        grids("captions-222222222222", execution.Work(10))
