@@ -1,21 +1,32 @@
-"""Captions of pictures, against beam search of one picture at a time as tutorials write it.
+"""Captions of pictures: beam search of one picture at a time, in batches, and by the `captions` job.
 
-    python benchmarks/captions.py [--n 768] [--peer-n 64] [--repeats 3] [--threads 2] [--model resnet50]
+    python benchmarks/captions.py [--n 768] [--peer-n 64] [--repeats 3] [--threads 2] [--model efficientnet_lite0]
 
-Input: n JPEG pictures of 256 px, each with two colored shapes in two of its corners, and what is where as
-the caption (15 words). The encoder is ResNet-50 up to layer3, a grid of 14 × 14 × 1024, with random weights
-(seed 0; its own are a download); the decoder has 512 units throughout, and learns on other such pictures first
-(not timed), so that captions are as long and as certain as of a trained captioner.
+Input: n JPEG pictures of 256 px, each with two colored shapes in two of its corners, and what is where as the
+caption (15 words). The encoder is EfficientNet-Lite0 up to blocks.10 with its ImageNet weights, a grid of 14 ×
+14 × 112 (or ResNet-50 up to layer3, a grid of 14 × 14 × 1024, with random weights: its own are a download); the
+decoder has 512 units throughout, and learns on other such pictures first (not timed), so that captions are as
+long and as certain as of a trained captioner.
 
-Peer: for each picture by itself the encoder in fp32, then beam search of width 5 over the same weights, in which
-attention projects the grid anew at every step for every beam, and goes on until all beams have ended;
-all threads. Its time per picture does not depend on their number, so it is timed on the first ``--peer-n``. Ours
-is the `captions` job on Ray, one worker of one thread per ``--threads``: start of the workers, self-test of the
-encoder, attention maps, alternatives and pictures in the output included. The decoder is also timed alone, on
-grids that are there already, in this process on all threads.
+Popular peer: for each picture by itself the encoder in float32, then beam search of width 5 over the same
+weights, in which attention projects the grid anew at every step for every beam, and goes on until all beams have
+ended. Its time per picture does not depend on their number, so it is timed on the first ``--peer-n``. Strong
+peers: the encoder in batches and channels_last, in ``autocast`` to bfloat16 or in float32, keys of the attention
+once per picture, all beams of 32 pictures in one tensor, pictures that are done leave it. All use all threads.
+Ours is the `captions` job on Ray, one worker of one thread per ``--threads``: start of the workers, self-test of
+the encoder, attention maps, alternatives and pictures in the output included.
 
-Quality first: with the encoder in fp32 the words of 99.5 % of the pictures must be the peer's, else the
-benchmark ends with status 1 and no ratio. Two tables: the decoder alone, then end to end, whose ratio is last.
+Two comparisons: the decoder alone, on grids that are there already, in this process on all threads; then end to
+end.
+
+Gate: the words of the first ``--peer-n`` pictures are the popular peer's, of 99.5 % of them where the encoder
+runs in float32 and of 95 % else. Controls: the captions of other pictures (shuffled), and those of a beam search
+over the mean grid of all pictures.
+
+Where the time goes: with one core each, encoder and search take about as long as each other with
+EfficientNet-Lite0; the search is products of small matrices and a tanh over positions × units of every beam,
+which ours also has to do. Ours writes attention maps, alternatives and pictures beside the words, which no peer
+does, and starts processes: with few pictures that is most of its time.
 """
 
 from __future__ import annotations
@@ -27,43 +38,47 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 import torch
-from pairs import Timings, interleave, print_table
+from caption_peers import BEAM, MAX_WORDS, Batched, Loop
+from harness import Comparison, Contender, Gate, Outputs, Role, Run, Verdict
 from PIL import Image, ImageDraw
-from torch.nn import functional
 
 from featurescape_jobs import captions
 from featurescape_jobs.captioning.beam import BeamOptions
-from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.describing import Describer, batch_size
 from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
-from featurescape_jobs.captioning.vocabulary import END, UNKNOWN
 from featurescape_jobs.context import RunContext
-from featurescape_jobs.images.decode import decode
-from featurescape_jobs.networks import Capture
-from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import CaptionsSpec, ModelSpec, parse_spec
 from featurescape_jobs.storage import Storage
 
-BEAM, MAX_WORDS = 5, 30
-MIN_EQUAL = 0.995
+MIN_EQUAL, MIN_EQUAL_HALF, MIN_EQUAL_CONTROLS = 0.995, 0.95, 0.8
+"""Of the captions; the second with an encoder in bfloat16, the third of a captioner that has hardly learned, whose
+beams are nearly as good as one another."""
 SIDE_PX = 256
 TRAINING, JOB = "training-0123456789ab", "captions-0123456789ab"
-LAYERS = {"resnet50": "layer3", "resnet18": "layer3", "efficientnet_lite0": "blocks.10"}
+LAYERS = {"efficientnet_lite0": "blocks.10", "resnet50": "layer3", "resnet18": "layer3"}
 COLORS = {"red": (200, 30, 30), "green": (30, 160, 50), "blue": (40, 60, 210), "white": (240,) * 3}
 SHAPES = ("circle", "square", "bar", "ring")
 CORNERS = {"upper left": (0, 0), "upper right": (0, 1), "lower left": (1, 0), "lower right": (1, 1)}
+Captions = Sequence[Sequence[Any]]
+"""Words of each picture, in the order of their names."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check quality, then time; the exit status."""
+    """Train a captioner, then compare; the exit status."""
     options = _parser().parse_args(arguments)
+    if options.controls:
+        options.n = options.peer_n = 24
+        options.learned, options.epochs = 96, 2
     import ray
 
     with tempfile.TemporaryDirectory() as folder:
@@ -73,142 +88,128 @@ def main(arguments: Sequence[str] | None = None) -> int:
         captioner = train(options)
         ray.init("local", num_cpus=options.threads, include_dashboard=False, log_to_driver=False)
         try:
-            return _compare(options, captioner)
+            return compare(options, captioner)
         finally:
             ray.shutdown()
 
 
-def _compare(options: argparse.Namespace, captioner: LoadedCaptioner) -> int:
-    files = sorted((options.folder / "described").glob("*.jpg"))[: options.peer_n]
+def compare(options: argparse.Namespace, captioner: LoadedCaptioner) -> int:
+    """Both comparisons; the exit status."""
+    files = sorted((options.folder / "described").glob("*.jpg"))
     torch.set_num_threads(options.threads)
-    expected = Loop(captioner).run(files)
-    exact = equal_share(run_ours(options, "float32"), expected)
-    print(f"words as the loop's, encoder in fp32: {exact:.2%} of {len(expected)} pictures")
-    if exact < MIN_EQUAL:
-        print(f"quality: below {MIN_EQUAL:.1%}, so no ratio")
-        return 1
-    _time_decoder(options, captioner, files)
-    fast = run_ours(options, options.execution)
-    mode = fast.outcome.details["execution"]["mode"]
-    print(
-        f"\nend to end; words as the loop's, encoder in {mode}: {equal_share(fast, expected):.2%}"
-    )
-    timings = interleave(
-        lambda: Loop(captioner).run(files),
-        lambda: run_ours(options, options.execution),
-        options.repeats,
-    )
-    scale = options.n / len(files)
-    timings = Timings([scale * value for value in timings.peer_seconds], timings.ours_seconds)
-    print(f"the loop's times are those of {len(files)} pictures, times {scale:g}")
-    _print_speeds(timings, options.n)
-    print_table(timings, "one at a time")
-    return 0
+    found = [harness.compare(decoder_alone(options, captioner, files), options)]
+    found.append(harness.compare(end_to_end(options, captioner, files), options))
+    return harness.finish(found, options)
 
 
-def _time_decoder(
+def weights_of(options: argparse.Namespace) -> str:
+    """What the encoder has."""
+    own = "ImageNet's" if options.model == "efficientnet_lite0" else "random"
+    return f"{options.model}, {own}"
+
+
+def decoder_alone(
     options: argparse.Namespace, captioner: LoadedCaptioner, files: list[Path]
-) -> None:
-    loop = Loop(captioner)
-    grids = torch.cat([loop.see(file) for file in files])
+) -> Comparison:
+    """Beam search over grids that are there, of the first ``--peer-n`` pictures."""
+    loop, strong = Loop(captioner), Batched(captioner, bfloat16=False)
+    grids = strong.see(files[: options.peer_n])
     describer = Describer(captioner.decoder, captioner.vocabulary, torch.device("cpu"))
-    size = batch_size(grids.shape[1])
+    contenders = [
+        Contender(
+            "one at a time", Role.POPULAR, lambda: [loop.search(grid[None]) for grid in grids]
+        ),
+        Contender("hoisted and batched", Role.STRONG, lambda: in_parts(strong.search, grids, 32)),
+        Contender(
+            "featurescape",
+            Role.OURS,
+            lambda: in_parts(partial(describe, describer), grids, batch_size(grids.shape[1])),
+        ),
+    ]
+    elsewhere = grids.mean(0, keepdim=True).expand_as(grids)
 
-    def ours() -> list[list[int]]:
-        chosen = BeamOptions(BEAM, MAX_WORDS)
-        parts = (
-            describer.describe(grids[at : at + size], chosen) for at in range(0, len(grids), size)
-        )
-        return [best.words for part in parts for best, *_ in part]
+    def controls(outputs: Outputs) -> Mapping[str, Captions]:
+        return {
+            **shuffled(outputs["one at a time"]),
+            "search from the mean grid": in_parts(strong.search, elsewhere, 32),
+        }
 
-    def peer() -> list[list[int]]:
-        return [loop.search(grid[None]) for grid in grids]
+    stage = f"beam search of {len(grids)} pictures, beam {BEAM}, same words"
+    least = MIN_EQUAL_CONTROLS if options.controls else MIN_EQUAL
+    gate = Gate(partial(judge, least=least), controls)
+    return Comparison(stage, weights_of(options), contenders, gate, items=len(grids))
 
-    found, expected = ours(), peer()
-    same = np.mean([a == b for a, b in zip(found, expected, strict=True)])
+
+def end_to_end(
+    options: argparse.Namespace, captioner: LoadedCaptioner, files: list[Path]
+) -> Comparison:
+    """From files to captions."""
+    loop = Loop(captioner)
+
+    def popular() -> Run:
+        few = files[: options.peer_n]
+        start = time.perf_counter()
+        said = loop.run(few)
+        return Run((time.perf_counter() - start) * len(files) / len(few), said)
+
+    def strong(bfloat16: bool) -> Captions:
+        return Batched(captioner, bfloat16=bfloat16).run(files)
+
+    def ours() -> Captions:
+        job = run_ours(options, options.execution)
+        print(f"execution: {json.dumps(job.outcome.details['execution'])}")
+        words = job.words()
+        return [words[name] for name in sorted(words)]
+
+    contenders = [
+        Contender("one at a time", Role.POPULAR, popular),
+        Contender("batched in bfloat16", Role.STRONG, partial(strong, True)),
+        Contender("batched in float32", Role.STRONG, partial(strong, False)),
+        Contender("featurescape", Role.OURS, ours),
+    ]
+    grids = Batched(captioner, bfloat16=False).see(files[: options.peer_n])
+    elsewhere = grids.mean(0, keepdim=True).expand_as(grids)
+
+    def controls(outputs: Outputs) -> Mapping[str, Captions]:
+        search = Batched(captioner, bfloat16=False).search
+        said = [captioner.vocabulary.decode(words) for words in in_parts(search, elsewhere, 32)]
+        return {**shuffled(outputs["one at a time"]), "search from the mean grid": said}
+
+    stage = f"captions of {len(files)} pictures, beam {BEAM}, same words"
+    least = MIN_EQUAL_CONTROLS if options.controls else MIN_EQUAL_HALF
+    gate = Gate(partial(judge, least=least), controls)
+    return Comparison(stage, weights_of(options), contenders, gate, items=len(files))
+
+
+def in_parts(
+    search: Callable[[torch.Tensor], list[list[int]]], grids: torch.Tensor, size: int
+) -> list[list[int]]:
+    """Words of all grids, so many at a time."""
+    parts = (search(grids[at : at + size]) for at in range(0, len(grids), size))
+    return [words for part in parts for words in part]
+
+
+def describe(describer: Describer, grids: torch.Tensor) -> list[list[int]]:
+    """Ours: the best caption of each."""
+    return [best.words for best, *_ in describer.describe(grids, BeamOptions(BEAM, MAX_WORDS))]
+
+
+def judge(said: Captions, outputs: Outputs, least: float) -> Verdict:
+    """The part of the pictures that the popular peer did whose words are the same."""
+    expected = outputs["one at a time"]
+    if len(said) < len(expected):
+        return Verdict(False, f"{len(said)} captions of {len(expected)} pictures")
+    pairs = zip(said[: len(expected)], expected, strict=True)
+    equal = float(np.mean([list(one) == list(other) for one, other in pairs]))
     length = statistics.mean(len(words) for words in expected)
-    print(
-        f"\ndecoder alone; same words {same:.2%}, {length:.1f} in the mean, grids {tuple(grids.shape[1:])}"
+    return Verdict(
+        equal >= least, f"{equal:.2%} of {len(expected)}, {length:.1f} words in the mean"
     )
-    timings = interleave(peer, ours, options.repeats)
-    _print_speeds(timings, len(grids))
-    print_table(timings, "one at a time")
 
 
-# -- the peer ----------------------------------------------------------------------------------
-
-
-class Loop:
-    """What tutorials do, with the same weights."""
-
-    def __init__(self, captioner: LoadedCaptioner) -> None:
-        self.captioner = captioner
-        encoder = captioner.encoder
-        self.capture = Capture(encoder.network.module, list(encoder.shapes))
-
-    def run(self, files: list[Path]) -> list[list[str]]:
-        """Captions, picture by picture."""
-        decode_words = self.captioner.vocabulary.decode
-        return [decode_words(self.search(self.see(file))) for file in files]
-
-    def see(self, file: Path) -> torch.Tensor:
-        """The grid of one picture, (1, L, D)."""
-        encoder = self.captioner.encoder
-        pixels = prepare([decode(file.read_bytes())], encoder.network.picture_card)
-        found = self.capture.run(torch.from_numpy(pixels))
-        return encoder.grid([found[layer] for layer in encoder.shapes]).contiguous()
-
-    @torch.no_grad()
-    def search(self, grid: torch.Tensor) -> list[int]:
-        """Beam search of one picture."""
-        net: Decoder = self.captioner.decoder
-        k = BEAM
-        grid = (grid - net.get_buffer("mean")) / net.get_buffer("deviation")
-        h, c = torch.tanh(net.start[0](grid.mean(1))).expand(k, -1).chunk(2, 1)
-        grid = grid.expand(k, *grid.shape[1:])
-        words = torch.full((k, 1), net.vocabulary_size)
-        scores, done = torch.zeros(k), list[tuple[float, list[int]]]()
-        for step in range(MAX_WORDS + 1):
-            chances, h, c = self._step(net, grid[:k], words[:, -1], h, c)
-            chances[:, UNKNOWN] = -torch.inf
-            if step == 0:
-                chances[:, END] = -torch.inf
-                chances[1:] = -torch.inf  # all beams are the same yet
-            scores, best = (scores[:, None] + chances).flatten().topk(k)
-            rows, following = best // chances.shape[1], best % chances.shape[1]
-            words = torch.cat([words[rows], following[:, None]], 1)
-            ended = following == END
-            done += zip(scores[ended].tolist(), words[ended, 1:-1].tolist(), strict=True)
-            left = ~ended
-            k = int(left.sum())
-            if k == 0:
-                break
-            words, scores, h, c = words[left], scores[left], h[rows[left]], c[rows[left]]
-        if not done:
-            done = [(float(scores[0]), words[0, 1:-1].tolist())]
-        return max(done, key=lambda one: one[0])[1]
-
-    def _step(
-        self, net: Decoder, grid: torch.Tensor, words: torch.Tensor, *state: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        h, c = state
-        attention = net.attention
-        keys = attention.key(grid)  # (k, L, A), anew at every step
-        together = torch.tanh(keys + attention.query(h)[:, None])
-        weights = attention.score(together)[:, :, 0].softmax(1)
-        context = torch.sigmoid(net.gate(h)) * (grid * weights[:, :, None]).sum(1)
-        embedded = net.embedding(words)
-        lstm: Any = net.cells[0]
-        h, c = torch.lstm_cell(
-            torch.cat([embedded, context], 1),
-            (h, c),
-            lstm.weight_ih_l0,
-            lstm.weight_hh_l0,
-            lstm.bias_ih_l0,
-            lstm.bias_hh_l0,
-        )
-        logits = net.output(torch.tanh(embedded + net.from_hidden(h) + net.from_context(context)))
-        return functional.log_softmax(logits, 1), h, c
+def shuffled(said: Captions) -> dict[str, Captions]:
+    """Each picture with the caption of the next one that has another."""
+    return {"shuffled pictures": [said[(at + 1) % len(said)] for at in range(len(said))]}
 
 
 # -- ours --------------------------------------------------------------------------------------
@@ -247,15 +248,6 @@ def run_ours(options: argparse.Namespace, execution: str) -> Ours:
     )
     context = RunContext(storage, JOB, 1, 0, {}, ray_address="local")
     return Ours(context, captions.run(spec, context))
-
-
-def equal_share(ours: Ours, expected: list[list[str]]) -> float:
-    """The part of the pictures, from the first on, whose captions are the same; 0 if one is missing."""
-    found = ours.words()
-    names = sorted(found)
-    if ours.outcome.error_rows or len(names) < len(expected):
-        return 0.0
-    return float(np.mean([found[n] == words for n, words in zip(names, expected, strict=False)]))
 
 
 def train(options: argparse.Namespace) -> LoadedCaptioner:
@@ -321,20 +313,13 @@ def _draw(
         draw.rectangle((box[0], row - side // 8, box[2], row + side // 8), fill=color)
 
 
-def _print_speeds(timings: Timings, pictures: int) -> None:
-    for name, seconds in (("peer", timings.peer_seconds), ("ours", timings.ours_seconds)):
-        print(f"{name}: {pictures / statistics.median(seconds):,.1f} pictures a second")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", choices=list(LAYERS), default="resnet50")
+    parser = harness.parser(__doc__, repeats=3)
+    parser.add_argument("--model", choices=list(LAYERS), default="efficientnet_lite0")
     parser.add_argument("--n", type=int, default=768, help="pictures that are described")
     parser.add_argument("--peer-n", type=int, default=64, help="of them by the loop")
     parser.add_argument("--learned", type=int, default=600, help="pictures for the training before")
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--execution", default="auto", choices=("auto", "float32", "bfloat16"))
     return parser
 

@@ -1,15 +1,22 @@
-"""Steps of fine-tuning an encoder, against torch's own gradients.
+"""Steps of fine-tuning an encoder: torch's own gradients, the same made quick, and ours.
 
     python benchmarks/fine_tuning.py [--px 112] [--steps 10] [--repeats 5] [--threads 2]
 
-Both learn, with AdamW, which of 256 random words are said of random pictures, in batches of 32, with
-`efficientnet_lite0` up to blocks.15 in the layout channels_last. Input lies in memory; no picture is decoded.
+All learn, with AdamW, which of 256 random words are said of random pictures, in batches of 32, with
+EfficientNet-Lite0 up to blocks.15 and its ImageNet weights. Input lies in memory; no picture is decoded.
 
-Peer: the network as torch runs it, all weights learn, in float32 or under autocast to bfloat16: whichever of the
-two is quicker here. Ours is `captioning.tagging.Tagger`, whose depthwise filters stay as they are.
+Popular peer: the network as torch runs it, all weights learn, in float32. Strong peers: channels_last, only the
+gradients of those weights that learn in ours too (what has a part in the layer, without depthwise filters), in
+``autocast`` to bfloat16 or in float32 (faster where a processor has no matrix units for bfloat16). Ours is
+`captioning.tagging.Tagger`.
 
-Quality first: over a batch, the gradient of all weights that learn in both must be as near to that of torch in
-float32 as torch's under autocast is (by cosine, less 0.001), else the benchmark ends with status 1 and no ratio.
+Gate: over a batch, the gradient of all weights that learn in all of them must be as near to torch's in float32
+as torch's under autocast is (by cosine, less 0.001). Controls: the gradient for other pictures and words, and
+one drawn at random.
+
+Where the time goes: in the passes forward and back, of which the strong peers have the same. What ours adds is
+the gradient of depthwise convolutions as convolutions of their own (`depthwise`); products of matrices, the
+larger part of the operations, are torch's in all, and so is the roof.
 """
 
 from __future__ import annotations
@@ -17,12 +24,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
+import harness
 import torch
-from pairs import interleave, print_table
+from harness import Comparison, Contender, Gate, Outputs, Role, Verdict
 from torch import nn
 from torch.nn import functional
 
@@ -35,23 +42,27 @@ from featurescape_jobs.specs import EncoderSpec
 SLACK = 0.001
 BATCH, WORDS, LAYER = 32, 256, "blocks.15"
 LEARNING_RATE = 1e-6
-"""So small that both stay the same network."""
+"""So small that all stay the same network."""
 CPU = torch.device("cpu")
+Gradients = dict[str, torch.Tensor]
+"""Of every weight that learns, by name."""
+Examples = tuple[torch.Tensor, torch.Tensor]
+"""Pictures (N, 3, H, W) and which words are said of them (N, V)."""
 
 
 class Plain(nn.Module):
     """What `Tagger` computes, by torch alone."""
 
-    def __init__(self, encoder: Encoder, dtype: torch.dtype) -> None:
+    def __init__(self, encoder: Encoder, dtype: torch.dtype, layout: torch.memory_format) -> None:
         super().__init__()
         self.network = encoder.network.module.eval().requires_grad_(True)
-        self.to(memory_format=torch.channels_last)
-        self.head, self._dtype = TagHead(encoder.layout, WORDS), dtype
+        self.to(memory_format=layout)
+        self.head, self._dtype, self._layout = TagHead(encoder.layout, WORDS), dtype, layout
         self._encoder, self._capture = encoder, Capture(self.network, [LAYER])
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """Logits of all words."""
-        seen = pictures.contiguous(memory_format=torch.channels_last)
+        seen = pictures.contiguous(memory_format=self._layout)
         with torch.autocast("cpu", torch.bfloat16, enabled=self._dtype is torch.bfloat16):
             found = self._capture.follow(seen)[LAYER]
         logits: torch.Tensor = self.head(self._encoder.grid([found.float()]))
@@ -59,52 +70,98 @@ class Plain(nn.Module):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check quality, then time; the exit status."""
+    """Compare; the exit status."""
     options = _parser().parse_args(arguments)
+    if options.controls:
+        options.px, options.steps = 64, 1
     torch.set_num_threads(options.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        spec = EncoderSpec(layers=(LAYER,), input_px=options.px, fine_tuned=True)
-        opened = partial(open_encoder, spec, Place(folder, 0, None))
-        plain = {dtype: Plain(opened(), dtype) for dtype in (torch.float32, torch.bfloat16)}
-        ours = Tagger(opened(), torch.full((WORDS,), 0.5), 0.0, CPU).train()
     torch.manual_seed(0)
+    return harness.finish([harness.compare(comparison(options), options)], options)
+
+
+def comparison(options: argparse.Namespace) -> Comparison:
+    """All contenders, with the same weights, warm."""
+    modules = networks(options.px)
+    shown, other = examples(options.px), examples(options.px)
+    found = {name: gradients(module, *shown) for name, module in modules.items()}
+    elsewhere = gradients(modules["popular"], *other)
+
+    def run(name: str) -> Gradients:
+        learn(modules[name], *shown, options.steps)
+        return found[name]
+
+    for name in modules:
+        run(name)
+    contenders = [Contender(name, ROLES[name], partial(run, name)) for name in modules]
+    pictures = options.steps * BATCH
+    stage = f"fine-tuning an encoder, {pictures} pictures of {options.px} px"
+    gate = Gate(judge, partial(controls, elsewhere))
+    return Comparison(stage, "efficientnet_lite0, ImageNet's", contenders, gate, items=pictures)
+
+
+ROLES = {
+    "popular": Role.POPULAR,
+    "strong": Role.STRONG,
+    "strong32": Role.STRONG,
+    "featurescape": Role.OURS,
+}
+
+
+def networks(px: int) -> dict[str, nn.Module]:
+    """The network of each contender, by its name."""
+    with tempfile.TemporaryDirectory() as folder:
+        spec = EncoderSpec(layers=(LAYER,), input_px=px, fine_tuned=True)
+        opened = partial(open_encoder, spec, Place(folder, 0, None))
+        ours = Tagger(opened(), torch.full((WORDS,), 0.5), 0.0, CPU).train()
+        found: dict[str, nn.Module] = {
+            "popular": Plain(opened(), torch.float32, torch.contiguous_format),
+            "strong": Plain(opened(), torch.bfloat16, torch.channels_last),
+            "strong32": Plain(opened(), torch.float32, torch.channels_last),
+        }
     start = torch.randn_like(ours.head.words.weight)
-    for module in (*plain.values(), ours):
+    learning = {name for name, one in ours.network.named_parameters() if one.requires_grad}
+    for name, module in found.items():
+        assert isinstance(module, Plain)
+        if name != "popular":
+            for path, parameter in module.network.named_parameters():
+                parameter.requires_grad_(path in learning)
         module.head.reduce.load_state_dict(ours.head.reduce.state_dict())
         module.head.words.weight.data = 0.01 * start
-    shown = torch.randn(BATCH, 3, options.px, options.px)
-    said = (torch.rand(BATCH, WORDS) < 0.5).float()
-    exact = gradients(plain[torch.float32], shown, said)
-    found = [likeness(exact, gradients(one, shown, said)) for one in (plain[torch.bfloat16], ours)]
-    print("cosine of the gradients to float32: autocast {:.5f}, ours {:.5f}".format(*found))
-    if found[1] < found[0] - SLACK:
-        print("quality: further off than autocast, so no ratio")
-        return 1
-    runs = {dtype: partial(learn, one, shown, said, options.steps) for dtype, one in plain.items()}
-    took = {dtype: seconds(run) for dtype, run in runs.items()}
-    quicker = min(took, key=lambda dtype: took[dtype])
-    print(", ".join(f"torch in {dtype}: {value:.2f} s" for dtype, value in took.items()))
-    run_ours = partial(learn, ours, shown, said, options.steps)
-    run_ours()  # both are warm now
-    timings = interleave(runs[quicker], run_ours, options.repeats)
-    pictures = options.steps * BATCH
-    print(
-        f"ours: {pictures / sorted(timings.ours_seconds)[len(timings.ours_seconds) // 2]:.0f} a second"
-    )
-    print_table(timings, f"torch in {quicker}")
-    return 0
+    ours.head.words.weight.data = 0.01 * start
+    return found | {"featurescape": ours}
 
 
-def gradients(
-    module: nn.Module, shown: torch.Tensor, said: torch.Tensor
-) -> dict[str, torch.Tensor]:
+def examples(px: int) -> Examples:
+    """A batch of noise with words at random."""
+    return torch.randn(BATCH, 3, px, px), (torch.rand(BATCH, WORDS) < 0.5).float()
+
+
+def judge(found: Gradients, outputs: Outputs) -> Verdict:
+    """Whether a gradient is as near to the popular peer's as that under autocast is."""
+    exact = outputs["popular"]
+    near, least = likeness(exact, found), likeness(exact, outputs["strong"]) - SLACK
+    return Verdict(near >= least, f"cosine to float32 {near:.5f}, at least {least:.5f}")
+
+
+def controls(elsewhere: Gradients, outputs: Outputs) -> Mapping[str, Gradients]:
+    """Gradients that lead elsewhere."""
+    drawn = torch.Generator().manual_seed(0)
+    noise = {
+        name: torch.randn(one.shape, generator=drawn) * one.std()
+        for name, one in outputs["popular"].items()
+    }
+    return {"other pictures and words": elsewhere, "drawn at random": noise}
+
+
+def gradients(module: nn.Module, shown: torch.Tensor, said: torch.Tensor) -> Gradients:
     """Of every weight that learns, by name."""
+    module.zero_grad(set_to_none=True)
     loss(module, shown, said).backward()
     named = module.named_parameters()
-    return {name: one.grad.flatten() for name, one in named if one.grad is not None}
+    return {name: one.grad.flatten().clone() for name, one in named if one.grad is not None}
 
 
-def likeness(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+def likeness(one: Gradients, other: Gradients) -> float:
     """Cosine of the gradients of what learns in both."""
     names = [name for name in one if name in other and "depthwise" not in name]
     both = (torch.cat([side[name] for name in names]) for side in (one, other))
@@ -126,20 +183,10 @@ def loss(module: nn.Module, shown: torch.Tensor, said: torch.Tensor) -> torch.Te
     return functional.binary_cross_entropy_with_logits(module(shown), said)
 
 
-def seconds(run: partial[None]) -> float:
-    """Of a second run, the first being for warming up."""
-    run()
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = harness.parser(__doc__)
     parser.add_argument("--px", type=int, default=112)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
     return parser
 
 

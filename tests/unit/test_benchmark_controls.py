@@ -1,32 +1,35 @@
-"""The gates of the benchmarks can fail: their negative controls are run here."""
+"""The gates of the benchmarks that run networks can fail: their negative controls, on small outputs made here."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+OURS = "featurescape"
 
 
 def benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module(name)
 
 
-def write(folder: Path, name: str, features: np.ndarray) -> None:
-    names = np.array([f"{row:03d}" for row in range(len(features))])
-    np.savez(folder / f"{name}.npz", names=names, features=features)
+def harness() -> ModuleType:
+    return sys.modules["harness"]
+
+
+def gate_of(judge: Any, controls: Any, outputs: dict[str, Any]) -> tuple[set[str], bool]:
+    """Who passes, and whether all controls fail."""
+    passed: tuple[set[str], bool] = harness().Gate(judge, controls).passed(outputs)
+    return passed
 
 
 PLAIN = (10 + np.random.default_rng(0).normal(size=(100, 30))).astype(np.float32)
@@ -42,30 +45,157 @@ PLAIN = (10 + np.random.default_rng(0).normal(size=(100, 30))).astype(np.float32
     ],
     ids=["the same", "in another order", "constant", "half of them"],
 )
-def test_features_are_compared_before_they_are_timed(
+def test_features_must_keep_what_the_loops_say(
     ours: np.ndarray,
     good: bool,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     module = benchmark("features", monkeypatch)
-    write(tmp_path, "loop", PLAIN)
-    write(tmp_path, "ours", ours)
-    assert module.check_quality(["ours", "loop"], tmp_path) is good
+    outputs = {"loop": PLAIN, OURS: ours}
+    passed, controls_fail = gate_of(module.judge, module.controls, outputs)
+    assert passed == ({"loop", OURS} if good else {"loop"})
+    assert controls_fail
     said = capsys.readouterr().out
-    assert said.count("control: ") == 2
     assert "control: shuffled rows: fails" in said
     assert "control: one constant vector: fails" in said
 
 
-def test_a_gate_that_lets_the_controls_pass_gives_no_ratio(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_gate_of_features_that_lets_the_controls_pass_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module = benchmark("features", monkeypatch)
-    write(tmp_path, "loop", PLAIN)
-    write(tmp_path, "ours", PLAIN)
     monkeypatch.setattr("featurescape_jobs.fidelity.MIN_CENTERED_COSINE", -2.0)
     monkeypatch.setattr("featurescape_jobs.fidelity.MAX_RELATIVE_ERROR", np.inf)
     monkeypatch.setattr("featurescape_jobs.fidelity.MIN_NEIGHBOR_OVERLAP", 0.0)
-    assert not module.check_quality(["ours", "loop"], tmp_path)
+    assert not gate_of(module.judge, module.controls, {"loop": PLAIN, OURS: PLAIN})[1]
+
+
+@pytest.mark.parametrize(("clock", "seconds"), [((1.0, 2.0, 4.0, 6.0), 8.0), ((1, 1, 2, 3), 4.0)])
+def test_the_steady_state_begins_when_every_worker_has_done_a_shard(
+    tmp_path: Path, clock: tuple[float, ...], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers, four shards of ten pictures, done by the clock; two shards are in the steady state."""
+    import json
+    import os
+
+    module = benchmark("features", monkeypatch)
+    folder = tmp_path / "jobs/features-0123456789ab/work/markers"
+    folder.mkdir(parents=True)
+    for number, (worker, moment) in enumerate(zip("abab", clock, strict=True)):
+        path = folder / f"{number:05d}-x.json"
+        path.write_text(json.dumps({"worker": worker, "rows": 9, "errors": 1}))
+        os.utime(path, (moment, moment))
+    assert module.steady_seconds(tmp_path, end=clock[-1]) == seconds
+
+
+def brightness(pictures: np.ndarray) -> float:
+    return float(pictures.mean())
+
+
+@pytest.mark.parametrize(("gained", "good"), [(40, True), (41, False), (38, False), (0, False)])
+def test_dreams_must_gain_what_the_notebooks_do(
+    gained: int, good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The objective is the brightness: what makes pictures brighter by 40 of 255 is a dream."""
+    module = benchmark("dreams", monkeypatch)
+    photos = np.random.default_rng(0).integers(60, 120, (3, 16, 16, 3), dtype=np.uint8)
+    judge = module.Judge(photos, brightness, tolerance=0.02)
+    outputs = {"popular": [photos + np.uint8(40)], OURS: [photos + np.uint8(gained)]}
+    passed, controls_fail = gate_of(judge, judge.controls, outputs)
+    assert (OURS in passed) is good
+    assert controls_fail
+    names = list(judge.controls(outputs))
+    assert names == ["no steps", "noise as strong"]
+
+
+def test_a_gate_of_dreams_that_lets_the_controls_pass_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = benchmark("dreams", monkeypatch)
+    photos = np.full((2, 8, 8, 3), 100, np.uint8)
+    judge = module.Judge(photos, brightness, tolerance=2.0)
+    outputs = {"popular": [photos + np.uint8(40)], OURS: [photos + np.uint8(40)]}
+    assert not gate_of(judge, judge.controls, outputs)[1]
+
+
+WORDS = [
+    ["a", "red", "ring"],
+    ["a", "blue", "bar"],
+    ["a", "green", "square"],
+    ["a", "white", "bar"],
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "good"),
+    [
+        (WORDS, True),
+        ([*WORDS, ["more"]], True),
+        ([*WORDS[:3], ["a", "white", "ring"]], False),
+        (WORDS[:3], False),
+        ([[], [], [], []], False),
+    ],
+    ids=["the same", "and of more pictures", "another word", "one missing", "no words"],
+)
+def test_captions_must_have_the_words_of_the_plain_search(
+    said: list[list[str]], good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functools import partial
+
+    module = benchmark("captions", monkeypatch)
+    judge = partial(module.judge, least=module.MIN_EQUAL)
+    outputs = {"one at a time": WORDS, OURS: said}
+    passed, controls_fail = gate_of(
+        judge, lambda outputs: module.shuffled(outputs["one at a time"]), outputs
+    )
+    assert (OURS in passed) is good
+    assert controls_fail
+    assert gate_of(
+        partial(module.judge, least=0.0), lambda outputs: module.shuffled(WORDS), outputs
+    ) == ({"one at a time"} | ({OURS} if len(said) >= len(WORDS) else set()), False)
+
+
+def test_the_batched_peer_finds_the_words_of_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over random weights, where beams end at different steps: what is strong is no other search."""
+    benchmark("captions", monkeypatch)
+    peers = sys.modules["caption_peers"]
+    from types import SimpleNamespace
+
+    from featurescape_jobs.captioning.decoder import Decoder
+    from featurescape_jobs.specs import CaptionerSpec
+
+    torch.manual_seed(0)
+    shape = CaptionerSpec(embedding_units=16, hidden_units=24, attention_units=12)
+    decoder = Decoder(10, shape, 30).eval()
+    for parameter in decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    decoder.requires_grad_(False)
+    grids = torch.randn(7, 9, 10)
+    loop, batched = (object.__new__(kind) for kind in (peers.Loop, peers.Batched))
+    for search in (loop, batched):
+        search.captioner = SimpleNamespace(decoder=decoder)
+    expected = [loop.search(grid[None]) for grid in grids]
+    assert batched.search(grids) == expected
+    assert len({len(words) for words in expected}) > 1
+
+
+def test_a_gradient_must_be_as_near_as_autocasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = benchmark("fine_tuning", monkeypatch)
+    drawn = torch.Generator().manual_seed(1)
+
+    def near(strength: float) -> dict[str, torch.Tensor]:
+        noise = torch.randn(1000, generator=drawn)
+        return {"conv.weight": exact["conv.weight"] + strength * noise}
+
+    exact = {"conv.weight": torch.randn(1000, generator=drawn)}
+    outputs = {"popular": exact, "strong": near(0.1), OURS: near(0.1), "too far": near(0.3)}
+
+    def controls(outputs: Any) -> Any:
+        return module.controls({"conv.weight": exact["conv.weight"].flip(0)}, outputs)
+
+    passed, controls_fail = gate_of(module.judge, controls, outputs)
+    assert passed == {"popular", "strong", OURS}
+    assert controls_fail
+    monkeypatch.setattr(module, "SLACK", 2.0)
+    assert not gate_of(module.judge, controls, outputs)[1]
