@@ -8,7 +8,7 @@ from featurescape import Client
 from featurescape_jobs.storage import Storage
 from tile_sums import counts_by_level
 
-pytestmark = [pytest.mark.data, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.data, pytest.mark.timeout(3600)]
 
 
 def test_the_whole_of_fashion_mnist_becomes_a_map(
@@ -19,12 +19,13 @@ def test_the_whole_of_fashion_mnist_becomes_a_map(
         {"job": "training", "dataset": {**dataset, "split": "train"}, "model": {"name": "lenet"}}
     )
     view = client.map(dataset, "lenet", training=training, title="Fashion-MNIST")
-    training.wait(timeout_seconds=300, show=False)
-    view.wait(timeout_seconds=600, show=False)
-    assert training.manifest().details["test_accuracy"] >= 0.89
+    training.wait(timeout_seconds=1200, show=False)
+    view.wait(timeout_seconds=2400, show=False)
+    assert training.manifest().details["test_accuracy"] >= 0.87
     features, embedding, tiles = (job.manifest() for job in view.jobs)
     assert (features.rows, features.error_rows) == (70_000, 0)
-    assert embedding.details["quality"]["label_accuracy_fraction"] >= 0.85
+    assert embedding.details["quality"]["majority_fraction"] < 0.11
+    assert embedding.details["quality"]["label_accuracy_fraction"] >= 0.8
     for manifest in (training.manifest(), features, embedding, tiles):
         assert manifest.timings_seconds
     view.tiles.artifact().download(tmp_path)

@@ -1,6 +1,7 @@
 """A features job over a Ray cluster of two nodes on one machine."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     import ray
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # of this test's own nodes, on loopback
+    # Ray keeps in this process what its first cluster was started with: a local one asks for a token.
+    monkeypatch.setenv("RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "disabled"))
     head = {"num_cpus": 1, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(num_cpus=1)
