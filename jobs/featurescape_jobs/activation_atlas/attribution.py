@@ -9,7 +9,7 @@ The products with all K gradients of an example are one Jacobian-vector product:
 output carries the tangent m at the example's position and zero elsewhere (forward-mode differentiation). No
 gradient is formed, so it costs the same for 10 classes and for 1,000.
 
-Cost: per example a forward pass, of which the part behind the layer computes about three times as much.
+Cost: per example a forward pass, of which the part behind the layer computes a few times as much.
 Memory: the activations of one batch behind the layer twice, and K numbers per cell.
 
 Source: S. Carter et al., "Activation atlas", 2019, who take the linear approximation of C. Olah et al., "The
