@@ -6,7 +6,7 @@
     python examples/gallery.py --photos /tmp/photos [--url http://127.0.0.1:8090]
 
 The photos are those that scikit-image, scikit-learn and matplotlib bring along, copied to the folder; units
-and atlas look at the 791 stamps of Tux Paint. The network is efficientnet_lite0 with its ImageNet weights.
+and atlas look at the 785 stamps of Tux Paint. The network is efficientnet_lite0 with its ImageNet weights.
 Printed are the addresses of the galleries, what the network calls each photo, and how many icons there are.
 """
 
