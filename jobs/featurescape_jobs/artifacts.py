@@ -162,6 +162,14 @@ class PassedOverFiles(_Record):
         more = ", …" if len(self.reasons) > most else ""
         return f"{self.files:,} file{'' if self.files == 1 else 's'} passed over: {said}{more}"
 
+    def explained(self, most: int = 6) -> str:
+        """What there is and what can be done, for a message; empty where nothing was passed over."""
+        said = []
+        for each in self.reasons[:most]:
+            remedy = each.reason.partition(": ")[2]
+            said.append(f"{each.counted} ({remedy})" if remedy else each.counted)
+        return ", ".join(said) + (", …" if len(self.reasons) > most else "")
+
 
 _QUALIFIER = re.compile(r" (?:of|that|without|outside|inside|with|in|to|back|no|beside)\b|$")
 

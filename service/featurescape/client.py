@@ -17,7 +17,7 @@ from featurescape.dataset_at import dataset_at, is_word
 from featurescape.handles import Job, Map
 from featurescape.transport import Transport
 from featurescape_jobs.artifacts import MAP_JOBS
-from featurescape_jobs.errors import NotFoundError
+from featurescape_jobs.errors import DatasetError, NotFoundError
 from featurescape_jobs.specs import AnyJobSpec, DatasetSpec, ModelSpec, parse_spec
 
 _DEFAULT_MODEL = "efficientnet_lite0"
@@ -152,9 +152,17 @@ class Client:
             return dict(given)
         found = dataset_at(given)
         if isinstance(given, str) and is_word(given) and "root" in found:
-            names = {card["name"] for card in self.catalog()["datasets"]}
-            return {"name": given} if given in names else found
+            return {"name": given} if given in self._datasets() else found
+        if isinstance(given, str) and "root" not in found and given not in self._datasets():
+            raise DatasetError(
+                f"dataset: there is no folder {given!r} here, and no dataset of that name "
+                f"({', '.join(self._datasets())}); give the path of a folder, or one of these",
+                field="dataset",
+            )
         return found
+
+    def _datasets(self) -> list[str]:
+        return [card["name"] for card in self.catalog()["datasets"]]
 
     def _network(
         self, model: str | ModelSpec | Mapping[str, Any] | None, training: Job | str | None

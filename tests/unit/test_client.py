@@ -17,6 +17,7 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.errors import (
     ArtifactError,
     ConflictError,
+    DatasetError,
     InputJobError,
     JobFailedError,
     JobStoppedError,
@@ -252,7 +253,10 @@ def test_a_dataset_is_a_name_a_folder_or_an_address(
     assert client.dataset(tmp_path / "idx")["name"] == "mnist"
     assert client.dataset("s3://bucket/x") == {"name": "images", "root": "s3://bucket/x"}
     assert client.dataset({"name": "digits", "limit": 3}) == {"name": "digits", "limit": 3}
-    assert client.dataset("nowhere") == {"name": "nowhere"}
+    with pytest.raises(
+        DatasetError, match=r"there is no folder 'nowhere' here, and no dataset of that"
+    ):
+        client.dataset("nowhere")
 
 
 def test_the_catalog_is_read(client: Client) -> None:

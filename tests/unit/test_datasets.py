@@ -165,7 +165,7 @@ def test_what_lies_beside_idx_files_is_counted(tmp_path: Path) -> None:
         )
         assert len(list(listing.entries)) == {"all": 5, "train": 3}[split]
         assert counted(listing) == {
-            "another copy of an IDX file": 4,
+            "a copy of an IDX file": 4,
             "a .txt file": 1,
             "an IDX file: read it with the dataset mnist": 1,
             "an HTML page: download the file itself again": 1,
@@ -331,10 +331,13 @@ def test_a_wrong_root_or_split_is_answered_at_once(spec: DatasetSpec, message: s
         DATASETS[spec.name].check(spec)
 
 
-def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
+def test_a_folder_without_pictures_says_what_it_has_and_what_to_give(tmp_path: Path) -> None:
+    spec = DatasetSpec(name="images", root=str(tmp_path))
+    with pytest.raises(DatasetError, match="it is empty; give a folder of pictures"):
+        DATASETS["images"].check(spec)
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(DatasetError, match=r"no pictures in .*\.jpg"):
-        DATASETS["images"].check(DatasetSpec(name="images", root=str(tmp_path)))
+    with pytest.raises(DatasetError, match=r"it has 1 \.txt file; give a folder of pictures"):
+        DATASETS["images"].check(spec)
 
 
 def test_a_folder_that_cannot_be_listed_is_named_with_the_remedy(

@@ -163,7 +163,8 @@ def test_a_class_whose_pictures_are_not_read_stays_a_class(mixed: Path) -> None:
 
 def test_a_folder_without_pictures_says_what_is_there(tmp_path: Path) -> None:
     write(tmp_path, {"a.heic": HEIC, "b.heic": HEIC, "c.htm": HTML})
-    with pytest.raises(DatasetError, match="3 files passed over: 2 HEIC pictures, 1 HTML page"):
+    said = r"it has 2 HEIC pictures \(convert it to JPEG or PNG\), 1 HTML page \(download the file"
+    with pytest.raises(DatasetError, match=said):
         listed(tmp_path)
 
 

@@ -129,3 +129,13 @@ def test_codes_are_unique_and_in_the_docstring() -> None:
 def test_an_answer_of_another_shape_becomes_the_base_error() -> None:
     assert type(from_json(["no", "error"], "HTTP 502")) is FeaturescapeError
     assert from_json("<html>", "HTTP 502").message == "HTTP 502"
+
+
+def test_the_ways_to_be_right_of_one_value_are_said_in_one_sentence() -> None:
+    spec = {"job": "embedding", "features": "features-0123456789ab", "perplexity": 1}
+    with pytest.raises(SpecError) as caught:
+        parse_spec(spec)
+    assert caught.value.message == (
+        "perplexity: Input should be greater than or equal to 2, or input should be 'auto'"
+    )
+    assert [problem["field"] for problem in caught.value.detail["problems"]] == ["perplexity"]

@@ -125,7 +125,7 @@ def _find_layout(tree: Tree, spec: DatasetSpec) -> tuple[Layout, Ground]:
         layout = replace(layout, flat_val=None)
     asked = _asked(layout, spec.split)
     if not (asked.train or asked.val or asked.flat_val):
-        said = tree.passed_over.record().summary()
+        said = tree.passed_over.record().explained()
         raise DatasetError(
             f"dataset.root: no pictures of {spec.split!r} in {spec.root}{said and f': {said}'} (looked for "
             "train/<wnid>/, train/<wnid>.tar, ILSVRC2012_img_train.tar, val/, ILSVRC2012_img_val.tar "

@@ -24,7 +24,6 @@ from featurescape_jobs.datasets.pictures import PictureReader, file_locator
 from featurescape_jobs.datasets.survey import survey, walk
 from featurescape_jobs.datasets.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.images.suffixes import SUFFIXES
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(
@@ -77,12 +76,11 @@ class Images:
         if parquet is not None:
             parquet.check()
         elif next(walk(tree, "", tree.passed_over), None) is None:
-            suffixes = " ".join(sorted(SUFFIXES))
-            said = tree.passed_over.record().summary() or "there is no file"
+            said = tree.passed_over.record().explained()
+            found = f"it has {said}" if said else "it is empty"
             raise DatasetError(
-                f"dataset.root: no pictures in {spec.root}: {said} (looked for {suffixes}, for pictures "
-                "under other names, and for .parquet; tar archives are read by the datasets webdataset "
-                "and imagenet)",
+                f"dataset.root: no pictures in {spec.root}: {found}; give a folder of pictures (JPEG, PNG, "
+                "WebP, TIFF and others, under any name) or of Parquet",
                 field="dataset.root",
             )
 

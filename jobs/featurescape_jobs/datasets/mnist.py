@@ -52,7 +52,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _LEVELS = 2
-COPY = "another copy of an IDX file"
+COPY = "a copy of an IDX file"
 _PICTURE = "a picture beside IDX files"
 _MAX_BYTES = 2 << 30
 _GZIP = b"\x1f\x8b"

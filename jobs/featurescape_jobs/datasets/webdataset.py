@@ -97,7 +97,7 @@ def _shards(tree: Tree, spec: DatasetSpec) -> Iterator[str]:
             packed = seen.path
         tree.passed_over.add(seen.reason or _BESIDE, seen.path)
     if not n_shards:
-        said = f"; {tree.passed_over.record().summary()}" if tree.passed_over.files else ""
+        said = f"; it has {tree.passed_over.record().explained()}" if tree.passed_over.files else ""
         hint = f" but {packed}, which is packed: unpack it to .tar" if packed else said
         raise DatasetError(f"dataset.root: no .tar in {spec.root}{hint}", field="dataset.root")
 

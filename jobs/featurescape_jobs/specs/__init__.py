@@ -101,7 +101,7 @@ _MAX_SPEC_BYTES = 1_000_000
 
 def _explain(error: ValidationError) -> SpecError:
     """The first problem in one sentence; all of them in the detail."""
-    problems = []
+    problems = list[dict[str, str]]()
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         job, *path = [str(part) for part in item["loc"]] or [""]
         if job not in JOB_SPECS:
@@ -109,7 +109,10 @@ def _explain(error: ValidationError) -> SpecError:
         message = item["msg"]
         if item["type"] == "extra_forbidden":
             message = _no_such_field(job, path)
-        problems.append({"field": ".".join(path), "problem": message})
+        field = ".".join(part for part in path if part.isidentifier() or part.isdecimal())
+        if problems and problems[-1]["field"] == field:  # the ways to be right of one value
+            message = f"{problems.pop()['problem']}, or {message[:1].lower()}{message[1:]}"
+        problems.append({"field": field, "problem": message})
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     field = first["field"] or "job"
