@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import zlib
 from collections.abc import Iterable
@@ -76,30 +77,53 @@ def with_exif(jpeg: bytes, body: bytes) -> bytes:
     return jpeg[:2] + segment(0xE1, b"Exif\0\0" + body) + jpeg[2:]
 
 
+WHITE = (0.9642, 1.0, 0.8249)
+
+
 def profile(xyz: list[tuple[float, float, float]], gamma: float, space: bytes = b"RGB ") -> bytes:
     """An ICC profile (version 2) of three colorants, or of gray, and a power curve."""
-
-    def number(value: float) -> bytes:
-        return struct.pack(">i", round(value * 65536))
-
-    def point(values: tuple[float, float, float]) -> bytes:
-        return b"XYZ \0\0\0\0" + b"".join(map(number, values))
-
     curve = b"curv\0\0\0\0" + struct.pack(">IHH", 1, round(gamma * 256), 0)
-    tags = [(b"wtpt", point((0.9642, 1.0, 0.8249)))]
     if space == b"GRAY":
-        tags.append((b"kTRC", curve))
+        tags = [(b"kTRC", curve)]
     else:
-        tags += zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(point, xyz), strict=True)
+        tags = [*zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(_point, xyz), strict=True)]
         tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    return _icc(b"mntr" + space + b"XYZ ", tags)
+
+
+def cmyk_profile(inks: dict[tuple[int, int, int, int], tuple[int, int, int]]) -> bytes:
+    """An ICC profile of a printer: Lab, in 8 bits each, of some of the 16 full prints; others are black."""
+    prints = itertools.product((0, 1), repeat=4)
+    colors = b"".join(bytes(inks.get(each, (0, 128, 128))) for each in prints)  # type: ignore[call-overload]
+    head = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0))
+    matrix = b"".join(map(_number, (1, 0, 0, 0, 1, 0, 0, 0, 1)))
+    straight = bytes(range(256))
+    table = head + matrix + straight * 4 + colors + straight * 3
+    return _icc(b"prtrCMYKLab ", [(b"A2B0", table)])
+
+
+def _number(value: float) -> bytes:
+    return struct.pack(">i", round(value * 65536))
+
+
+def _point(values: tuple[float, float, float]) -> bytes:
+    return b"XYZ \0\0\0\0" + b"".join(map(_number, values))
+
+
+def _icc(kind: bytes, tags: list[tuple[bytes, bytes]]) -> bytes:
+    """An ICC profile of a kind: class of device, space of its colors, space that they are given in."""
+    tags = [
+        (b"wtpt", _point(WHITE)),
+        *((name, body + bytes(-len(body) % 4)) for name, body in tags),
+    ]
     start = 132 + 12 * len(tags)
     table, bodies = struct.pack(">I", len(tags)), b""
     for name, body in tags:
         table += name + struct.pack(">II", start + len(bodies), len(body))
         bodies += body
     size = struct.pack(">I", start + len(bodies))
-    head = size + bytes(4) + b"\2\x40\0\0mntr" + space + b"XYZ " + bytes(12) + b"acsp" + bytes(28)
-    return head + point((0.9642, 1.0, 0.8249))[8:] + bytes(48) + table + bodies
+    head = size + bytes(4) + b"\2\x40\0\0" + kind + bytes(12) + b"acsp" + bytes(28)
+    return head + _point(WHITE)[8:] + bytes(48) + table + bodies
 
 
 SRGB_XYZ = [(0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)]

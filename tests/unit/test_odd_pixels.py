@@ -18,6 +18,7 @@ from image_builders import (
     RGB,
     SWAPPED,
     chunk,
+    cmyk_profile,
     encoded,
     exif,
     png_of_rows,
@@ -328,6 +329,17 @@ def test_cmyk_without_a_profile_is_read_plainly_and_an_rgb_profile_is_not_for_it
     plain = decode(encoded(cyan, "TIFF"))
     assert plain[0, 0].tolist() == [0, 255, 255]
     assert np.array_equal(decode(encoded(cyan, "TIFF", icc_profile=SWAPPED)), plain)
+
+
+def test_cmyk_is_read_by_its_own_profile() -> None:
+    """A press whose cyan prints as sRGB's green: L* 87.8, a* -79.3, b* 81.0 under D50, 128 more of a* and b*."""
+    press = cmyk_profile({(0, 0, 0, 0): (255, 128, 128), (1, 0, 0, 0): (224, 49, 209)})
+    inks = Image.new("CMYK", (16, 8))
+    inks.paste((255, 0, 0, 0), (8, 0, 16, 8))
+    for kind, options in (("TIFF", {}), ("JPEG", {"quality": 100, "subsampling": 0})):
+        found = decode(encoded(inks, kind, icc_profile=press, **options)).astype(int)
+        assert np.abs(found[4, 4] - 255).max() <= 3
+        assert np.abs(found[4, 12] - [0, 255, 0]).max() <= 12
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 200, SWAPPED[:150], SWAPPED[:128] + b"\xff" * 99])
