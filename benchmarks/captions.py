@@ -23,10 +23,9 @@ Gate: the words of the first ``--peer-n`` pictures are the popular peer's, of 99
 runs in float32 and of 95 % else. Controls: the captions of other pictures (shuffled), and those of a beam search
 over the mean grid of all pictures.
 
-Where the time goes: with one core each, encoder and search take about as long as each other with
-EfficientNet-Lite0; the search is products of small matrices and a tanh over positions × units of every beam,
-which ours also has to do. Ours writes attention maps, alternatives and pictures beside the words, which no peer
-does, and starts processes: with few pictures that is most of its time.
+Where the time goes: the first table has the share of the search; the rest end to end is decoding, the encoder,
+and for ours the start of the workers and what is written beside the words, which no peer writes: with few
+pictures that is most of its time.
 """
 
 from __future__ import annotations

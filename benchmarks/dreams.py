@@ -17,9 +17,8 @@ photo gains 10 % more or less with other shifts; all therefore get the same shif
 the means over photos and rounds must agree with the popular peer's within 2 %. Controls: no steps at all, and
 noise as strong as the change that the dream made.
 
-Where the time goes: nearly all of it is in the passes forward and back; the last lines say what part of the roof
-ours reaches: the operations of those passes at the speed of a large product of matrices. What is missing to it
-is depthwise convolutions, whose forward and backward passes wait for memory and not for arithmetic.
+The last lines say where the next gain could be: the roof, which is the operations of the passes forward and back
+at the speed of a large product of matrices, and what part of it ours reaches.
 """
 
 from __future__ import annotations
