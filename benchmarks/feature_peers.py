@@ -11,11 +11,11 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peers import folded
 
 MODEL = "efficientnet_lite0"
 BATCH = 32
@@ -53,7 +53,7 @@ def strong(*, bfloat16: bool) -> Forward:
     """channels_last, batch norms folded, and autocast to bfloat16 or not."""
     import torch
 
-    module = _folded(network()).to(memory_format=torch.channels_last)
+    module = folded(network()).to(memory_format=torch.channels_last)
 
     def forward(batch: Any) -> Any:
         batch = batch.contiguous(memory_format=torch.channels_last)
@@ -61,19 +61,6 @@ def strong(*, bfloat16: bool) -> Forward:
             return module(batch).float().numpy()
 
     return forward
-
-
-def _folded(module: Any) -> Any:
-    """Each batch norm in the convolution before it."""
-    from torch import nn
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    for parent in list(module.modules()):
-        for (name, one), (next_name, following) in pairwise(list(parent.named_children())):
-            if isinstance(one, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
-                setattr(parent, name, fuse_conv_bn_eval(one, following))
-                setattr(parent, next_name, nn.Identity())
-    return module
 
 
 def openvino(precision: str, threads: int) -> Forward:
