@@ -850,6 +850,21 @@ def test_what_lies_beside_the_folder_of_pictures_is_counted_too(tmp_path: Path) 
     }
 
 
+def test_all_of_coco_is_the_splits_that_have_pictures(tmp_path: Path) -> None:
+    alone = "annotations/captions_val2017.json"
+    root = write(coco(tmp_path), {alone: json.dumps(coco_json()).encode()})
+    assert set(said(entries("coco_captions", root))) == {"train2017/a.jpg", "train2017/b.jpg"}
+    assert counted("coco_captions", root) == {
+        "a picture that no caption names": ["train2017/c.jpg"],
+        "a file of captions without a folder of pictures": [alone],
+    }
+    assert "unpack val2017.zip" in refused("coco_captions", root, split="val").message
+    for picture in (root / "train2017").iterdir():
+        picture.unlink()
+    (root / "train2017").rmdir()
+    assert "unpack train2017.zip" in refused("coco_captions", root).message
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_pictures_of_other_splits_of_coco_are_not_passed_over(tmp_path: Path, shared: bool) -> None:
     train, val = ("images", "images") if shared else ("train2017", "images/val2017")

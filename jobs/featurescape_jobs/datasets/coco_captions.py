@@ -49,6 +49,7 @@ _SPLITS = CARD.splits[:-1]
 _FILE = re.compile(r"(?:captions|image_info)_(train|val|test)([0-9]{4})?\.json")
 _FOLDERS = ("annotations", "")
 _MAX_ID_CHARACTERS = 200
+_ALONE = "a file of captions without a folder of pictures"
 
 
 class _Image(NamedTuple):
@@ -89,7 +90,7 @@ class CocoCaptions:
         check_split(CARD, spec)
         tree = open_tree(CARD, spec)
         files = Files(tree)
-        return Listing(_entries(tree, files, _parts(files, spec)), source=tree)
+        return Listing(_entries(tree, files, _parts(files, spec), spec), source=tree)
 
     def open_reader(self, spec: DatasetSpec) -> PictureReader:
         """A reader of the pictures."""
@@ -103,12 +104,17 @@ def _parts(files: Files, spec: DatasetSpec) -> list[_Part]:
     """The splits that are asked for; raises `DatasetError` where one is not there, or twice."""
     wanted = _SPLITS if spec.split == "all" else (spec.split,)
     found: dict[str, _Part] = {}
+    alone: list[DatasetError] = []
     for folder in _FOLDERS:
         for name in files.names(folder):
             match = _FILE.fullmatch(name)
             if match is None or match[1] not in wanted:
                 continue
-            split, part = match[1], _part(files, join(folder, name), match)
+            try:
+                split, part = match[1], _part(files, join(folder, name), match)
+            except DatasetError as error:  # of all splits, those that have pictures
+                alone.append(error)
+                continue
             if split in found:
                 raise DatasetError(
                     f"dataset.root: {found[split].path} and {part.path} are both {split}; keep one "
@@ -116,6 +122,8 @@ def _parts(files: Files, spec: DatasetSpec) -> list[_Part]:
                     field="dataset.root",
                 )
             found[split] = part
+    if alone and not found:
+        raise alone[0]
     if not found:
         raise DatasetError(
             f"dataset.root: no captions of {spec.split!r} in {spec.root} (looked for "
@@ -153,7 +161,7 @@ def _part(files: Files, path: str, match: re.Match[str]) -> _Part:
 # -- what they say -----------------------------------------------------------------------------
 
 
-def _entries(tree: Tree, files: Files, parts: list[_Part]) -> Iterator[Entry]:
+def _entries(tree: Tree, files: Files, parts: list[_Part], spec: DatasetSpec) -> Iterator[Entry]:
     named: set[str] = set()
     for part in parts:
         whole = _read(tree, part.path)
@@ -168,6 +176,9 @@ def _entries(tree: Tree, files: Files, parts: list[_Part]) -> Iterator[Entry]:
     asked, known = {part.path for part in parts}, _all_files(files)
     elsewhere = [folder for path, folder in known.items() if folder and path not in asked]
     pass_over_rest(tree, named, known, elsewhere)
+    for path, folder in known.items():
+        if folder is None and spec.split == "all":
+            tree.passed_over.add(_ALONE, path)
 
 
 def _read(tree: Tree, path: str) -> dict[str, Any]:

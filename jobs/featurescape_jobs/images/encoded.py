@@ -115,7 +115,9 @@ def row_error(error: BaseException, name: str = "") -> RowError:
 
 
 def _say(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+    """What it says, with its kind where that is no sentence."""
+    is_plain = type(error) in (ValueError, OSError, SyntaxError, EOFError) and str(error)
+    return str(error)[:300] if is_plain else f"{type(error).__name__}: {error}"[:300]
 
 
 def _check_build(signature: Signature) -> None:
