@@ -87,7 +87,9 @@ def test_cells_are_built_step_by_step_and_the_search_does_not_depend_on_batches(
     index.prepare(10, steps.append)
     assert steps[:8] == [2000 * iteration for iteration in range(1, 9)]
     assert steps[8:16] == [16_000 + done for done in (256, 512, 768, 1024, 1280, 1536, 1792, 2000)]
-    assert steps[16:] == [18_000 + 512 * tried for tried in range(1, len(steps) - 15)]
+    # The sample in halves: the truth, and at least one number of cells.
+    assert steps[16:] == [18_000 + 256 * half for half in range(1, len(steps) - 15)]
+    assert len(steps) - 16 in range(4, 2 * 12 + 1, 2)
     found = index.among_themselves(10)
     assert (found.indices == expected.indices).all()
     assert (found.distances == expected.distances).all()
@@ -99,6 +101,34 @@ def test_measuring_counts_examples_in_features_and_layout(monkeypatch: pytest.Mo
     options = QualityOptions(examples=100)
     quality(points(200), points(200, 2), None, options, lambda *step: steps.append(step))
     assert steps == [(64, 200), (100, 200), (164, 200), (200, 200)]
+
+
+def test_measuring_counts_the_labeled_once_more_where_labels_are_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(neighbors, "_BATCH_ROWS", (64, 64))
+    steps: list[tuple[int, int]] = []
+    labels = np.where(np.arange(200) < 90, np.arange(200) % 5, -1)
+    quality(
+        points(200),
+        points(200, 2),
+        labels,
+        QualityOptions(examples=100),
+        lambda *step: steps.append(step),
+    )
+    assert steps == [(64, 290), (100, 290), (164, 290), (200, 290), (264, 290), (290, 290)]
+
+
+@pytest.mark.parametrize(("n", "d"), [(200_000, 2), (200_000, 50), (200_000, 128)])
+def test_a_batch_of_a_search_takes_a_bounded_number_of_steps(n: int, d: int) -> None:
+    """Of 200,000 examples: at most 4e9 multiplications, or 1.3e8 distances of few columns, a batch."""
+    index = object.__new__(NeighborIndex)
+    index._vectors = np.broadcast_to(np.float32(0), (n, d))
+    first = next(neighbors._batches(10_000, index._flat_work))
+    rows = first.stop - first.start
+    assert rows * n * d <= 4e9
+    assert rows * n <= 1.3e8
+    assert rows >= 64
 
 
 @pytest.mark.parametrize("scale", [1e-43, 1e-38, 1e-25, 1e-12, 1e12, 1e19, 1e37])

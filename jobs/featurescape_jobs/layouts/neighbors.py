@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import faiss
@@ -44,6 +45,8 @@ _TRAINING_ITERATIONS = 8
 _TRAINING_PER_CELL = 64
 _BATCH_WORK = 2e9
 """Multiplications of one batch, less than a second on one core."""
+_LEAST_WORK = 16
+"""Of a distance: to keep the nearest takes as long as so many multiplications."""
 _BATCH_ROWS = (64, 16_384)
 _BLAS_ROWS = 20
 """FAISS searches fewer queries at once by another and slower way."""
@@ -160,7 +163,7 @@ class NeighborIndex:
         m = len(vectors)
         found, squares = np.empty((m, k), np.int64), np.empty((m, k), np.float32)
         with _faiss_threads(self.options.threads), Workers(self.options.threads) as workers:
-            for rows in _batches(m, self._row_work()):
+            for rows in _batches(m, self._row_work):
                 if self.method == "approximate":
                     self._index.search(vectors[rows], k, D=squares[rows], I=found[rows])
                 # Exact, or cells that hold fewer than k examples: no list may come back short.
@@ -176,13 +179,21 @@ class NeighborIndex:
         workers.run(_rerank, len(vectors), vectors, self._vectors, found, squares)
         return found[:, :k], squares[:, :k]
 
+    @property
     def _row_work(self) -> float:
-        """Multiplications of the search for one row."""
+        """Work of the search for one row, in multiplications."""
+        return self._flat_work if self.method == "exact" else self._cells_work
+
+    @property
+    def _flat_work(self) -> float:
         n, d = self._vectors.shape
-        if self.method == "exact":
-            return float(n * d)
+        return float(n * max(d, _LEAST_WORK))
+
+    @property
+    def _cells_work(self) -> float:
+        n, d = self._vectors.shape
         cells = self._index.nlist
-        return float(d * (cells + n * self._index.nprobe / cells))
+        return float(max(d, _LEAST_WORK) * (cells + n * self._index.nprobe / cells))
 
     @property
     def _cells(self) -> int:
@@ -225,11 +236,11 @@ class NeighborIndex:
         n = len(self)
         chosen = np.random.default_rng(self.options.seed).choice(n, min(_SAMPLE, n), replace=False)
         sample = self._vectors[chosen]
-        _, truth = self._flat.search(sample, k)
+        truth = _found(self._flat, sample, k, self._flat_work, on_rows)
         for tried, probes in enumerate(_ladder(self._index.nlist), 1):
-            on_rows(tried * _SAMPLE)
             self._index.nprobe = probes
-            _, found = self._index.search(sample, k)
+            before = partial(_after, on_rows, tried * _SAMPLE)
+            found = _found(self._index, sample, k, self._cells_work, before)
             if _recall(found, truth) >= RECALL_WANTED:
                 return
         self._index.nprobe = self._index.nlist
@@ -314,6 +325,22 @@ def _batches(rows: int, row_work: float) -> Iterator[slice]:
         stop = start + size if rows - start >= size + _BLAS_ROWS else rows
         yield slice(start, stop)
         start = stop
+
+
+def _found(
+    index: Any, queries: Floats, k: int, row_work: float, on_rows: OnRows
+) -> npt.NDArray[np.int64]:
+    """The k nearest of each query by a FAISS index, as rows, searched in batches."""
+    found = np.empty((len(queries), k), np.int64)
+    for rows in _batches(len(queries), row_work):
+        _, found[rows] = index.search(queries[rows], k)
+        on_rows(rows.stop)
+    return found
+
+
+def _after(on_rows: OnRows, before: int, rows: int) -> None:
+    """Report ``rows`` as those that follow ``before`` others."""
+    on_rows(before + rows)
 
 
 def _ladder(cells: int) -> list[int]:

@@ -72,7 +72,7 @@ def quality(
     ``labels`` (N,) are integers, -1 for an unlabeled example. Raises ``ValueError`` where lengths
     differ, where there are no examples and where numbers are not finite. ``on_rows`` is called with
     the examples whose neighbors have been found, and how many those will be: each counts once in the
-    features and once in the layout.
+    features and once in the layout, and where labels are missing those with one once more.
     """
     high = np.ascontiguousarray(features, dtype=np.float32)
     low = np.ascontiguousarray(xy, dtype=np.float32)
@@ -86,16 +86,19 @@ def quality(
         return Quality(None, None, None, None, k=0, examples=1, pairs=0)
     rng = np.random.default_rng(options.seed)
     rows = _sample(rng, n, options.examples)
-    total = 2 * len(rows)
+    labeled = np.flatnonzero(known != UNLABELED)
+    apart = 0 if len(labeled) in (1, n) else min(len(labeled), options.examples)
+    total = 2 * len(rows) + apart
     near = _nearest(low, rows, options, "euclidean", lambda done: on_rows(done, total))
     truth = _nearest(
         high, rows, options, options.metric, lambda done: on_rows(len(rows) + done, total)
     )
-    everyone = bool((known != UNLABELED).all())
     accuracy, majority = (
         _label_accuracy(known, rows, near)
-        if everyone
-        else _labeled_accuracy(low, known, rng, options)
+        if len(labeled) == n
+        else _labeled_accuracy(
+            low, known, rng, options, lambda done: on_rows(2 * len(rows) + done, total)
+        )
     )
     return Quality(
         neighbors_kept_fraction=float((truth[:, :, None] == near[:, None, :]).any(axis=2).mean()),
@@ -139,14 +142,19 @@ def _label_accuracy(
 
 
 def _labeled_accuracy(
-    low: Floats, labels: Labels, rng: np.random.Generator, options: QualityOptions
+    low: Floats,
+    labels: Labels,
+    rng: np.random.Generator,
+    options: QualityOptions,
+    on_rows: OnRows,
 ) -> tuple[float | None, float | None]:
     """The same among the labeled examples alone; (None, None) with fewer than two of them."""
     labeled = np.flatnonzero(labels != UNLABELED)
     if len(labeled) < 2:
         return None, None
     rows = _sample(rng, len(labeled), options.examples)
-    return _label_accuracy(labels[labeled], rows, _nearest(low[labeled], rows, options))
+    near = _nearest(low[labeled], rows, options, "euclidean", on_rows)
+    return _label_accuracy(labels[labeled], rows, near)
 
 
 def _majority_vote(votes: Labels) -> Labels:
