@@ -14,6 +14,12 @@ and the files' names are in the page cache for all.
   each;
 - beside: another job of ours on the same dataset, which takes the kept listing.
 
+Where the time goes: ours is slower than ``os.scandir`` the first time. Of 100,000 files it took 8 µs of processor
+time a file, the recursion 3 and ``pathlib`` 15 (one process, one run each, Xeon with AVX-512, busy machine): per
+file some ten calls of Python say whether its name is left out, whether it is a picture, what lies beside it, its
+id in NFC, and make a record; system calls are those of the recursion, which is the roof. From the second job on
+ours reads the kept listing and the stamps of the folders only.
+
 Gate: every file is a row once, with its folder as the label, in the order of ids; ours in at most 1 GiB.
 Controls: a listing that lacks a file, one with a row twice, one with the labels of other folders.
 """
