@@ -27,7 +27,7 @@ import numpy as np
 from machine import describe, use_threads
 from PIL import Image
 
-from featurescape_jobs.context import RunContext
+from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.storage import Storage
@@ -71,13 +71,19 @@ class Bench:
         tables = [context.storage.read_table(context.path(file.path)) for file in files]
         return [row for table in tables for row in table.to_pylist()]
 
+    def details(self, job: str, **fields: Any) -> dict[str, Any]:
+        """What the manifest of such a job would say."""
+        return self._run(job, fields)[1].details
+
     def _context(self, job: str, fields: dict[str, Any]) -> RunContext:
         """A job that has been run."""
+        return self._run(job, fields)[0]
+
+    def _run(self, job: str, fields: dict[str, Any]) -> tuple[RunContext, Outcome]:
         spec = parse_spec({"job": job, **fields})
         storage = Storage(str(self.root / "storage"))
         context = RunContext(storage, f"{job}-{next(self.numbers):012x}", 1, spec.seed, {})
-        JOBS[job].run(spec, context)
-        return context
+        return context, JOBS[job].run(spec, context)
 
     def marginal(
         self, what: str, unit: str, sizes: tuple[int, int], job: Callable[[int], tuple[float, int]]

@@ -103,6 +103,7 @@ def _columns(name: str) -> str:
         "filters": inside.FILTERS,
         "activations": inside.activations_schema("float16"),
         "gradients": inside.gradients_schema("float32"),
+        "sanity": inside.SANITY,
         "units": inside.UNITS,
         "captions": CAPTIONS,
         "vectors": pa.schema(atlas.POSITION),

@@ -7,12 +7,15 @@ network saw), target (the output explained), prediction, probability (of the tar
 entry per method: method, shape (height, width), values (float32 or float16), scale, overlay (RGBA PNG of
 the picture's size), relief (PNG; guided methods and deconvolution), completeness_error (integrated
 gradients)), width and height in pixels, attributes. Kind ``errors``: one row per example that could not be
-read or has no label to explain. Details: classes, outputs, model, layer, methods, error codes.
+read or has no label to explain. Where the spec has `sanity`, kind ``sanity``: one row per picture that was
+checked, with its maps while weights become random, as `inside.sanity` has it. Details: classes, outputs,
+model, layer, methods, sanity, error codes.
 
 Cost: passes per picture, of which most are forward and backward: 1 each for saliency, input × gradient,
 guided backprop, deconvolution and Grad-CAM, 2 for guided Grad-CAM, `smoothgrad_samples` for SmoothGrad,
 `integration_steps` to seven times as many for integrated gradients, and one forward pass per window for
-occlusion. A worker holds the network, a batch with the activations of a pass and one shard of output.
+occlusion. A sanity check repeats that draws × stages times for a few pictures. A worker holds the network, a
+batch with the activations of a pass and one shard of output.
 
 Failure modes: unknown layer, or one without positions (`LayerError`); a method that the network cannot have,
 a target that is no output (`SpecError`); no weights (`WeightsError`); dataset missing or of another kind
@@ -35,7 +38,7 @@ from numpy.typing import NDArray
 from featurescape_jobs.context import Outcome, RunContext, seed_for
 from featurescape_jobs.devices import worker_device
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.frozen import freeze
+from featurescape_jobs.frozen import FrozenInput, freeze, freeze_rows, sample_examples
 from featurescape_jobs.inside import overlays, pictures
 from featurescape_jobs.inside.attribution import (
     METHODS,
@@ -48,7 +51,9 @@ from featurescape_jobs.inside.attribution import (
 from featurescape_jobs.inside.columns import entries, images, ragged
 from featurescape_jobs.inside.maps import deepest_map, measure
 from featurescape_jobs.inside.rewriting import Explainable, explain_output
-from featurescape_jobs.inside.schemas import gradients_schema
+from featurescape_jobs.inside.sanity_rows import KIND as SANITY_KIND
+from featurescape_jobs.inside.sanity_rows import SanitySetup, describe_check
+from featurescape_jobs.inside.schemas import SANITY, gradients_schema
 from featurescape_jobs.inside.targets import Targets, plan_targets
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import LoadedNetwork, layer_names, zero_input
@@ -78,6 +83,7 @@ def run(spec: GradientsSpec, context: RunContext) -> Outcome:
             row_timeout_seconds=setup.row_timeout_seconds,
         )
         result = run_shards(bulk, frozen, context)
+    sanity = _check_sanity(replace(setup, targets=targets), network, frozen, context)
     details = {
         "classes": list(frozen.classes),
         "outputs": list(network.classes) if network.classes else None,
@@ -86,11 +92,49 @@ def run(spec: GradientsSpec, context: RunContext) -> Outcome:
         "methods": [_describe(name) for name in spec.methods],
         "options": asdict(setup.options),
         "percentile": overlays.PERCENTILE,
+        "sanity": sanity,
         "error_codes": result.error_codes,
         "workers": result.workers,
         "nodes": result.nodes,
     }
     return Outcome(result.rows, result.error_rows, details)
+
+
+def _check_sanity(
+    setup: GradientsSetup, network: LoadedNetwork, frozen: FrozenInput, context: RunContext
+) -> dict[str, Any] | None:
+    """Compute maps of some examples by random weights, too; None where the spec does not ask for it."""
+    spec = setup.spec
+    if spec.sanity is None:
+        return None
+    checked = SanitySetup(
+        setup.source,
+        setup.card,
+        setup.layer,
+        setup.options,
+        setup.targets,
+        spec.sanity_methods,
+        spec.sanity.draws,
+        spec.sanity.stages,
+    )
+    n_examples = spec.sanity.examples
+
+    def sample() -> pa.Table:
+        return sample_examples(context.storage, context.path(frozen.path), n_examples)
+
+    rows = freeze_rows(SANITY_KIND, sample, context, shard_size=1)
+    networks = 1 + spec.sanity.draws * spec.sanity.stages
+    with context.stage("check sanity", total=rows.examples):
+        bulk = Bulk(
+            checked,
+            SANITY,
+            SANITY_KIND,
+            spec.resources,
+            network=True,
+            row_timeout_seconds=networks * setup.row_timeout_seconds,
+        )
+        result = run_shards(bulk, rows, context)
+    return describe_check(checked, network, context) | {"error_codes": result.error_codes}
 
 
 def _describe(name: str) -> dict[str, Any]:

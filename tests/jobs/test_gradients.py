@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from sklearn.datasets import load_sample_images
 
 from featurescape_jobs import gradients, tables
 from featurescape_jobs.context import Outcome, RunContext
@@ -18,6 +19,7 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.inside.attribution import METHODS
+from featurescape_jobs.inside.attribution import Method as Attribution
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.specs import GradientsSpec, ModelSpec
@@ -195,3 +197,82 @@ def test_plain_gradients_can_be_had_of_a_recurrent_network(tmp_path: Path) -> No
     outcome, table, _ = explained(tmp_path, model=model, methods=["saliency"])
     assert outcome.rows == 6
     assert np.abs(map_of(table, 0, "saliency")["values"]).max() > 0
+
+
+# -- sanity ----------------------------------------------------------------------------------------
+
+
+def checks_of(context: RunContext) -> dict[str, list[dict[str, Any]]]:
+    files = [file for file in context.files if file.kind == "sanity"]
+    rows = [
+        row
+        for file in files
+        for row in context.storage.read_table(context.path(file.path)).to_pylist()
+    ]
+    return {row["example_id"]: row["checks"] for row in rows}
+
+
+def test_an_edge_detector_fails_the_sanity_check_and_plain_gradients_fall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control looks at the picture alone; it takes the place of a method."""
+
+    def edges(work: Any) -> torch.Tensor:
+        pixels = work.inputs.detach().mean(1, keepdim=True)
+        down, right = pixels.diff(dim=2)[..., :-1], pixels.diff(dim=3)[:, :, :-1]
+        return torch.hypot(down, right)
+
+    control = Attribution(edges, lambda found: found[:, 0], "of the picture", signed=False)
+    monkeypatch.setitem(METHODS, "occlusion", control)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for n, photo in enumerate(load_sample_images().images):
+        for left in (0, 200):
+            Image.fromarray(photo[:400, left : left + 400]).save(folder / f"{n}-{left}.png")
+    methods = ["saliency", "occlusion"]
+    outcome, _, context = explained(
+        tmp_path / "out",
+        dataset={"name": "images", "root": str(folder)},
+        model={"name": "efficientnet_lite0"},
+        methods=methods,
+        sanity={"examples": 3, "draws": 2, "stages": 2, "methods": methods},
+    )
+    check = outcome.details["sanity"]
+    assert [stage["module"] for stage in check["stages"]] == [None, "classifier", "stem.conv"]
+    assert check["stages"][-1]["modules"] == check["modules"]
+    assert (len(check["examples"]), check["draws"]) == (3, 2)
+    plain, detector = check["methods"]
+    assert [stage["spearman"]["least"] for stage in detector["stages"]] == [1, 1]
+    assert detector["verdict"] == "failed"
+    last = plain["stages"][-1]
+    assert last["measured"] == 3 * 2
+    assert abs(last["spearman"]["median"]) < 0.3
+    assert plain["verdict"] != "failed"
+    assert set(checks_of(context)) == set(check["examples"])
+
+
+def test_a_picture_is_checked_alike_alone_and_among_others(tmp_path: Path) -> None:
+    sanity = {"draws": 2, "stages": 3, "methods": ["saliency", "input_x_gradient", "gradcam"]}
+    _, _, context = explained(tmp_path / "a", sanity={**sanity, "examples": 3})
+    together = checks_of(context)
+    assert len(together) == 3
+    chosen = sorted(together)[1]
+    only = {"name": "digits", "example_ids": [chosen]}
+    _, _, context = explained(tmp_path / "b", dataset=only, sanity=sanity)
+    (alone,) = checks_of(context).values()
+    keys = [(check["method"], check["draw"], check["stage"]) for check in alone]
+    places = [(0, 0), *((draw, stage) for draw in range(2) for stage in (1, 2, 3))]
+    assert keys == [(method, *place) for method in sanity["methods"] for place in places]
+    for one, two in zip(alone, together[chosen], strict=True):
+        for measure in ("spearman", "spearman_signed", "ssim"):
+            assert one[measure] == pytest.approx(two[measure], abs=1e-4)
+        assert (one["overlay"] is None) == (one["draw"] > 0)
+        if one["stage"] == 0:
+            assert one["spearman"] == pytest.approx(1)
+        assert (one["spearman_signed"] is None) == (one["method"] != "input_x_gradient")
+
+
+def test_without_the_option_nothing_is_checked(tmp_path: Path) -> None:
+    outcome, _, context = explained(tmp_path, methods=["saliency"])
+    assert outcome.details["sanity"] is None
+    assert checks_of(context) == {}

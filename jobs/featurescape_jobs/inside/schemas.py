@@ -204,3 +204,37 @@ def gradients_schema(values: Values) -> pa.Schema:
             *_SIZE,
         ]
     )
+
+
+_CHECK = pa.struct(
+    [
+        _field("method", pa.string(), "As in the spec."),
+        _field("draw", pa.int32(), "Which random network; from 0."),
+        _field("stage", pa.int32(), "0: the given weights; the last: all modules are random."),
+        _field(
+            "spearman",
+            pa.float32(),
+            "Rank correlation with the map of the given weights, of magnitudes; "
+            "null: one of the two maps has no differences.",
+        ),
+        _field(
+            "spearman_signed", pa.float32(), "The same of signed values; null: signs do not count."
+        ),
+        _field(
+            "ssim",
+            pa.float32(),
+            "Structural similarity of the magnitudes, each map over its largest; "
+            "null: not defined, or a map of less than 7 cells.",
+        ),
+        _field("overlay", IMAGE, "The map over the picture, of the first draw; null: of others."),
+    ]
+)
+SANITY = pa.schema(
+    [
+        *_PICTURE,
+        _field("target", pa.int32(), "The output that is explained, at every stage."),
+        _field("checks", pa.list_(_CHECK), "By method, draw and stage, in this order."),
+        *_SIZE,
+    ]
+)
+"""What became of the maps of `gradients` while weights became random: one row per picture checked."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, LayerNames, ModelSpec
+from featurescape_jobs.specs.base import (
+    BaseJobSpec,
+    DatasetSpec,
+    LayerName,
+    LayerNames,
+    ModelSpec,
+    Spec,
+)
 
 Method = Literal[
     "saliency",
@@ -79,6 +86,37 @@ class ActivationsSpec(BaseJobSpec):
     )
 
 
+MAX_SANITY_MAPS = 5000
+"""Maps that a sanity check may compute: examples × draws × stages × methods."""
+_COSTLY = ("integrated_gradients", "smoothgrad", "occlusion")
+
+
+class SanitySpec(Spec):
+    """Compute maps again while weights become random, from the output down."""
+
+    examples: int = Field(
+        default=4, ge=1, le=16, description="Pictures that are checked, evenly over the listing."
+    )
+    draws: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="Random networks of each picture, by seed and example id.",
+    )
+    stages: int = Field(
+        default=6,
+        ge=2,
+        le=32,
+        description="How often maps are computed on the way from the last module alone to all.",
+    )
+    methods: tuple[Method, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Of `methods` those that are checked; none: all but integrated_gradients, "
+        "smoothgrad and occlusion.",
+    )
+
+
 class GradientsSpec(BaseJobSpec):
     """Say which pixels of every picture an output of the network depends on."""
 
@@ -144,6 +182,11 @@ class GradientsSpec(BaseJobSpec):
     values: Literal["float32", "float16", "none"] = Field(
         default="float32", description="Type of the raw maps as stored; none: only pictures."
     )
+    sanity: SanitySpec | None = Field(
+        default=None,
+        description="Check whether the maps depend on the weights; none: no check. At most 5,000 "
+        "maps: examples × draws × stages × methods.",
+    )
     batch_size: int | None = Field(
         default=None,
         ge=1,
@@ -163,3 +206,34 @@ class GradientsSpec(BaseJobSpec):
         if len(set(value)) < len(value):
             raise ValueError("a method is named twice")
         return value
+
+    @property
+    def sanity_methods(self) -> tuple[Method, ...]:
+        """The methods that are checked, in the order of `methods`."""
+        if self.sanity is None:
+            return ()
+        chosen = self.sanity.methods
+        if chosen is None:
+            return tuple(name for name in self.methods if name not in _COSTLY)
+        return tuple(name for name in self.methods if name in chosen)
+
+    @model_validator(mode="after")
+    def _sanity_is_bounded(self) -> Self:
+        if self.sanity is None:
+            return self
+        checked, sanity = self.sanity_methods, self.sanity
+        others = set(sanity.methods or ()) - set(self.methods)
+        if others:
+            raise ValueError(f"sanity.methods: {', '.join(sorted(others))} is not in methods")
+        if not checked:
+            raise ValueError(
+                "sanity: integrated_gradients, smoothgrad and occlusion take many passes; name them in "
+                "sanity.methods to have them checked"
+            )
+        maps = sanity.examples * sanity.draws * sanity.stages * len(checked)
+        if maps > MAX_SANITY_MAPS:
+            raise ValueError(
+                f"sanity: {maps:,} maps are more than {MAX_SANITY_MAPS:,}; check fewer examples, "
+                "draws, stages or methods"
+            )
+        return self
