@@ -7,6 +7,7 @@ import { type RadioGroup, radioGroup } from "../lib/radio";
 import { className, EXAMPLE_COLUMNS, exampleFacts, type ExampleValues, factList, keyIndex, names, percentRange, section, segments } from "./parts";
 import { percent } from "./percent";
 import { pictureElement, sharpen } from "./picture";
+import { sanityOf, SanityPart } from "./sanity";
 import { type About, type Opened, rowGallery } from "./types";
 
 interface Explained {
@@ -59,8 +60,9 @@ class GradientsView implements Opened {
   private readonly methods: RadioGroup;
   private readonly views: RadioGroup;
   private readonly values: Gradients;
+  private readonly sanity: SanityPart | null;
   private view: View = "over";
-  private shown = 0;
+  private shown = -1;
 
   constructor(row: Row<Gradients>, private readonly about: About) {
     const { values } = row;
@@ -68,13 +70,15 @@ class GradientsView implements Opened {
     const outputs = outputNames(about);
     this.title = values.example_id;
     this.detail = joined(`explains ${className(outputs, values.target)}`, percent(values.probability));
+    const check = sanityOf(about);
+    this.sanity = check && new SanityPart(check, about, values.example_id);
     this.overlay.addEventListener("load", () => sharpen(this.overlay));
     this.methods = this.methodSwitch();
     this.views = segments("What is shown", [["over", "Over the picture"], ["map", "Alone"], ["relief", "Relief"]], (view) => this.show(this.shown, view as View), "view");
     const opacity = percentRange("Opacity", 80, (fraction) => this.stage.style.setProperty("--opacity", String(fraction)), "opacity");
     const controls = h("div", { class: "easel-controls" }, this.views.element, opacity);
     const side = h("div", { class: "side" }, section("What is explained", this.explained(outputs)), section("Method", this.facts), section("Example", factList(exampleFacts(values, names(about.manifest.details, "classes")))));
-    this.element = h("div", { class: "opened" }, h("div", { class: "wide" }, controls, this.stage, this.legend, this.methods.element), side);
+    this.element = h("div", { class: "opened" }, h("div", { class: "wide" }, controls, this.stage, this.legend, this.methods.element, this.sanity?.element ?? null), side);
     this.stage.style.setProperty("--opacity", "0.8");
     this.show(0, "over");
   }
@@ -89,6 +93,7 @@ class GradientsView implements Opened {
   }
 
   destroy(): void {
+    this.sanity?.destroy();
     this.stage.replaceChildren();
   }
 
@@ -112,8 +117,9 @@ class GradientsView implements Opened {
   }
 
   private show(index: number, view: View): void {
+    const map = this.values.maps[index]!;
+    if (index !== this.shown) this.sanity?.show(map.method);
     this.shown = index;
-    const map = this.current;
     // A method without a relief is shown over the picture; the choice holds for the next one that has it.
     this.view = view;
     const seen = view === "relief" && !map.relief ? "over" : view;
