@@ -94,7 +94,8 @@ class Galleries:
     def _gradients(self) -> dict[str, Any]:
         methods = ["saliency", "input_x_gradient", "guided_backprop", "gradcam"]
         common = {"job": "gradients", "dataset": DIGITS, "model": LENET}
-        return {**common, "methods": methods, "target": "label"}
+        sanity = {"examples": 2, "draws": 2, "stages": 3}
+        return {**common, "methods": methods, "target": "label", "sanity": sanity}
 
     def _dreams(self) -> dict[str, Any]:
         root = write_photos(self.folder / "photos", [(60, 48), (48, 60)])

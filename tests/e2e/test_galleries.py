@@ -83,6 +83,20 @@ def test_a_wall_is_worked_from_the_keyboard(page: Page, galleries: Galleries) ->
     expect(page).to_have_url(re.compile(r"/gallery$"))
 
 
+def test_a_sanity_check_is_a_strip_of_maps_and_a_curve(page: Page, galleries: Galleries) -> None:
+    visit(page, galleries.url("gradients", "gallery/0"))
+    strip = page.get_by_test_id("sanity-strip").get_by_role("listitem")
+    expect(strip).to_have_count(1 + 3)
+    expect(strip.first).to_contain_text("given weights1.00")
+    expect(strip.last).to_contain_text("5 of 5 random")
+    expect(page.get_by_test_id("chart-sanity").locator("svg")).to_be_visible()
+    sentence = page.get_by_test_id("sanity-sentence")
+    expect(sentence).to_contain_text("2 pictures, 2 random networks each")
+    before = sentence.text_content()
+    page.keyboard.press("4")
+    expect(sentence).not_to_have_text(before or "")
+
+
 def test_an_example_is_opened_by_its_id(page: Page, galleries: Galleries) -> None:
     visit(page, galleries.url("gradients"))
     find = page.get_by_test_id("wall-find")

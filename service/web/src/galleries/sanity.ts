@@ -114,7 +114,8 @@ export class SanityPart {
       read: figure,
       testid: "chart-sanity",
     });
-    fill(this.content, sentence, this.strip(), this.chart.element);
+    const legend = h("p", { class: "quiet" }, `Median over all pictures and random networks, quartiles shaded; the line is at ${this.check.passes_below}.`);
+    fill(this.content, sentence, this.strip(), this.chart.element, legend);
   }
 
   destroy(): void {
