@@ -2,8 +2,8 @@
 
     python benchmarks/units.py [--data fashion,photos] [--n N] [--repeats 3] [--threads 2] [--controls]
 
-Input: Fashion-MNIST's 70,000 pictures (Debian: dataset-fashion-mnist) through lenet with random weights (seed
-0) up to `relu2`, 32 units; 600 JPEGs of 500 × 375, crops of scikit-learn's two sample photos, through
+Input: 20,000 of Fashion-MNIST's pictures (Debian: dataset-fashion-mnist) through lenet with random weights
+(seed 0) up to `relu2`, 32 units; 600 JPEGs of 500 × 375, crops of scikit-learn's two sample photos, through
 efficientnet_lite0 with its ImageNet weights up to `blocks.10`, 112 units. ``--n`` takes fewer of each.
 
 - popular: what one writes at first. float32, one picture, the whole network with a forward hook at the layer,
@@ -86,7 +86,7 @@ CASES = {
     "fashion": Case(
         ModelSpec(name="lenet", weights="random"),
         "relu2",
-        70_000,
+        20_000,
         "lenet, random weights of seed 0",
     ),
     "photos": Case(
@@ -294,7 +294,7 @@ def controls(found: Outputs) -> dict[str, Lists]:
 def _parser() -> argparse.ArgumentParser:
     made = parser(__doc__, repeats=3)
     made.add_argument("--data", default="fashion,photos", help="fashion, photos, or both")
-    made.add_argument("--n", type=int, help="pictures; none: 70,000 and 600")
+    made.add_argument("--n", type=int, help="pictures; none: 20,000 and 600")
     made.add_argument("--root", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     made.add_argument("--only", choices=list(RUNS), help=argparse.SUPPRESS)
     made.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
