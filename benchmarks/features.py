@@ -20,12 +20,8 @@ process of its own, so that its peak memory is its own.
 Gate: `featurescape_jobs.fidelity` against the loop's features of the same pictures. Controls: the loop's rows
 shuffled, and one constant vector.
 
-Where the time goes, a picture, on a core of a Xeon with AVX-512 without matrix units (processor time of one
-thread, measured on a busy machine by calling each step alone): network 9 ms (the peers': 18 folded in float32,
-16 under autocast, OpenVINO 7.5 in float32 and 11.7 in bfloat16), decoding 1.8, resizing 1.4, thumbnail 1.1,
-normalizing 0.2; the peers' decoding and transforms take 4.4. The roof of the network is 5 ms: 0.79 GFLOP at the
-160 GFLOP/s of a large product of float32 matrices; of what is above it, 2 ms are depthwise convolutions, which
-wait for memory. So the next gain is a fused block (OpenVINO has some), then resizing; decoding is libjpeg's.
+Where the time goes, step by step, is printed by `benchmarks/steps.py`: most of it is the network. The next gain is
+a fused block, as OpenVINO has some, then resizing; decoding is libjpeg's.
 """
 
 from __future__ import annotations

@@ -14,11 +14,8 @@ Gate: over a batch, the gradient of all weights that learn in all of them must b
 as torch's under autocast is (by cosine, less 0.001). Controls: the gradient for other pictures and words, and
 one drawn at random.
 
-Where the time goes, a picture of 112 px (processor time of one thread of a Xeon with AVX-512 without matrix
-units, on a busy machine): ours 16 ms, strong peers 24 (bfloat16) and 18 (float32), popular 40. Of ours half is
-convolutions and their gradients, a seventh batch norms, a ninth activations, a fourteenth casts and copies. The
-roof is 3 ms: 0.50 GFLOP at the 160 GFLOP/s of a large product of float32 matrices. The next gain is batch norms:
-in evaluation mode they could be folded into the filters at every step, with gradient.
+Most of ours is convolutions and their gradients. The next gain is batch norms: in evaluation mode they could be
+folded into the filters at every step, with gradient.
 """
 
 from __future__ import annotations
