@@ -115,7 +115,7 @@ class Timings:
 
     comparison: Comparison
     runs: dict[str, list[Run]] = field(default_factory=dict)
-    left_out: set[str] = field(default_factory=set)
+    excluded: set[str] = field(default_factory=set)
     """Peers that do not pass the gate."""
 
     def seconds(self, name: str) -> float:
@@ -125,7 +125,7 @@ class Timings:
     def fastest(self, role: Role) -> str | None:
         """The name of the fastest in a role; None: nobody is left in it."""
         names = [one.name for one in self.comparison.contenders if one.role is role]
-        return min((n for n in names if n not in self.left_out), key=self.seconds, default=None)
+        return min((n for n in names if n not in self.excluded), key=self.seconds, default=None)
 
     def ratio(self, role: Role) -> float:
         """Median time of the fastest peer in the role over the median of ours: above 1, ours is faster."""
@@ -182,7 +182,7 @@ def rounds(timings: Timings, repeats: int) -> Outputs:
 def _judged(timings: Timings, outputs: Outputs) -> bool:
     """Whether the gate works and leaves somebody to compare with."""
     passed, controls_fail = timings.comparison.gate.passed(outputs)
-    timings.left_out = {name for name in outputs if name not in passed}
+    timings.excluded = {name for name in outputs if name not in passed}
     missing = [
         role for role in (Role.OURS, Role.POPULAR, Role.STRONG) if timings.fastest(role) is None
     ]
@@ -210,7 +210,7 @@ def print_table(timings: Timings) -> None:
         peaks = [run.peak_bytes for run in runs if run.peak_bytes is not None]
         memory = f"{max(peaks) / 2**20:.0f}" if peaks else ""
         items = f"{comparison.items / median:,.0f}" if comparison.items else ""
-        role = "left out" if one.name in timings.left_out else one.role
+        role = "left out" if one.name in timings.excluded else one.role
         print(
             f"{one.name:{width}}  {role:8} {median:9.3f} {min(each):9.3f} {max(each):9.3f}"
             f" {median / timings.seconds(ours):7.2f} {items:>10} {memory:>9}   {len(runs)}"

@@ -25,7 +25,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from featurescape_jobs.layouts.compiled import Span, Workers, compiled, vectorized
+from featurescape_jobs.layouts.candidates import rerank, without_self
+from featurescape_jobs.layouts.compiled import Workers
 from featurescape_jobs.layouts.scaling import Scale, rows_in_range
 from featurescape_jobs.layouts.stages import OnRows, unwatched
 
@@ -117,7 +118,7 @@ class NeighborIndex:
         indices = np.empty((len(rows), k), np.int32)
         kept = np.empty((len(rows), k), np.float32)
         with Workers(self.options.threads) as workers:
-            workers.run(_without_self, len(rows), rows, (found, squares), indices, kept)
+            workers.run(without_self, len(rows), rows, (found, squares), indices, kept)
         return self._neighbors(indices, kept)
 
     def of(self, queries: npt.ArrayLike, k: int) -> Neighbors:
@@ -176,7 +177,7 @@ class NeighborIndex:
         self, vectors: Floats, k: int, workers: Workers
     ) -> tuple[npt.NDArray[np.int64], Floats]:
         squares, found = self._flat.search(vectors, min(k + _EXTRA_CANDIDATES, len(self)))
-        workers.run(_rerank, len(vectors), vectors, self._vectors, found, squares)
+        workers.run(rerank, len(vectors), vectors, self._vectors, found, squares)
         return found[:, :k], squares[:, :k]
 
     @property
@@ -355,59 +356,3 @@ def _ladder(cells: int) -> list[int]:
 def _recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
     hits = sum(len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True))
     return hits / truth.size
-
-
-@vectorized
-def _square(a: Floats, b: Floats) -> np.float32:
-    total = np.float32(0)
-    for i in range(a.shape[0]):
-        difference = a[i] - b[i]
-        total += difference * difference
-    return total
-
-
-@compiled
-def _rerank(
-    span: Span,
-    queries: Floats,
-    vectors: Floats,
-    found: npt.NDArray[np.int64],
-    squares: Floats,
-) -> None:
-    """Distances from the differences; each row by (distance, index), so that ties are stable."""
-    k = found.shape[1]
-    for row in range(span.start, span.stop):
-        for at in range(k):
-            index = found[row, at]
-            square = _square(queries[row], vectors[index])
-            # Insertion: the rows come in almost sorted.
-            to = at
-            while to > 0 and (
-                squares[row, to - 1] > square
-                or (squares[row, to - 1] == square and found[row, to - 1] > index)
-            ):
-                squares[row, to] = squares[row, to - 1]
-                found[row, to] = found[row, to - 1]
-                to -= 1
-            squares[row, to] = square
-            found[row, to] = index
-
-
-@compiled
-def _without_self(
-    span: Span,
-    rows: npt.NDArray[np.int64],
-    candidates: tuple[npt.NDArray[np.int64], Floats],
-    indices: npt.NDArray[np.int32],
-    kept: Floats,
-) -> None:
-    """Copy the first k that are not the example itself. Among many equal examples one may be missing
-    from its own list; then the last candidate falls away instead."""
-    found, squares = candidates
-    for row in range(span.start, span.stop):
-        at = 0
-        for candidate in range(found.shape[1]):
-            if found[row, candidate] != rows[row] and at < indices.shape[1]:
-                indices[row, at] = found[row, candidate]
-                kept[row, at] = squares[row, candidate]
-                at += 1
