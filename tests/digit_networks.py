@@ -9,12 +9,12 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torch import nn
 
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.networks import LoadedNetwork, load_network
 from featurescape_jobs.specs import ModelSpec
 
 
-def trained_lenet(folder: Path, epochs: int = 3) -> ModelSpec:
-    """Its weights as a file in ``folder``."""
+def digit_reader(epochs: int) -> LoadedNetwork:
+    """LeNet after learning the 1,797 digits that scikit-learn ships, at 28 px."""
     network = load_network(ModelSpec(name="lenet", weights="random"), seed=0)
     data, labels = load_digits(return_X_y=True)
     pictures = torch.from_numpy(data.reshape(-1, 1, 8, 8) / 8 - 1).float()
@@ -23,11 +23,17 @@ def trained_lenet(folder: Path, epochs: int = 3) -> ModelSpec:
     adam = torch.optim.Adam(module.parameters(), lr=2e-3)
     order = torch.Generator().manual_seed(0)
     for _ in range(epochs):
-        for rows in torch.randperm(1797, generator=order).split(64):
+        for rows in torch.randperm(len(pictures), generator=order).split(64):
             adam.zero_grad()
             target = torch.from_numpy(labels)[rows]
             nn.functional.cross_entropy(module(pictures[rows]), target).backward()
             adam.step()
+    module.requires_grad_(False)
+    return network
+
+
+def trained_lenet(folder: Path, epochs: int = 3) -> ModelSpec:
+    """Its weights as a file in ``folder``."""
     path = folder / "lenet.safetensors"
-    save_file(module.state_dict(), path)
+    save_file(digit_reader(epochs).module.state_dict(), path)
     return ModelSpec(name="lenet", weights=str(path))

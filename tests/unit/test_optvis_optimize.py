@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from sklearn.datasets import load_digits
 from torch import fx, nn
 
+from digit_networks import digit_reader
 from featurescape_jobs.networks import LoadedNetwork, load_network
 from featurescape_jobs.optvis.objectives import Channel, Direction, Neuron
 from featurescape_jobs.optvis.optimize import LucidOptions, Preferred, Task, ascend, optimize
@@ -222,28 +222,9 @@ def test_open_rectifiers_bring_a_dead_unit_to_life(open_steps: int, alive: bool)
     assert not gate.is_open
 
 
-def digit_reader() -> LoadedNetwork:
-    """LeNet after learning the 1,797 digits that scikit-learn ships, at 28 px."""
-    network = load_network(ModelSpec(name="lenet", weights="random"), seed=0)
-    data, labels = load_digits(return_X_y=True)
-    pictures = torch.from_numpy(data.reshape(-1, 1, 8, 8) / 8 - 1).float()
-    pictures = nn.functional.interpolate(pictures, size=28, mode="bilinear")
-    module = network.module.requires_grad_(True)
-    adam = torch.optim.Adam(module.parameters(), lr=2e-3)
-    torch.manual_seed(0)
-    for _ in range(4):
-        for rows in torch.randperm(len(pictures)).split(64):
-            adam.zero_grad()
-            target = torch.from_numpy(labels)[rows]
-            nn.functional.cross_entropy(module(pictures[rows]), target).backward()
-            adam.step()
-    module.requires_grad_(False)
-    return network
-
-
 @pytest.fixture(scope="module")
 def reader(one_thread: None) -> LoadedNetwork:
-    return digit_reader()
+    return digit_reader(epochs=4)
 
 
 def prefer(reader: LoadedNetwork, way: str, digits: list[int], first: int = 0) -> Preferred:
