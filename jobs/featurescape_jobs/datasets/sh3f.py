@@ -42,6 +42,7 @@ _MAX_TEXT = 200
 _END = struct.Struct("<4s4H2LH")
 _END_MARK, _ZIP64_MARK = b"PK\x05\x06", b"PK\x06\x07"
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
+"""What zipfile raises for damage; NotImplementedError for a compression or version that it does not know."""
 _OF_MODELS = (".mtl", ".properties")
 NOT_LISTED = "a mesh that the catalog does not list"
 NO_MODEL = "a piece of furniture without a model"
