@@ -27,10 +27,7 @@ found:
 
 test: found $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package is missing say so and are skipped.
 	$(FAST_LANE) $(ARGS)
-	@# A process per file: Ray keeps in its process what the first cluster there was started with.
-	@failed=; for file in $$(grep -rlE "mark\.(ray|browser|data|compiler|memory|benchmark)" tests --include="test_*.py" | sort); do \
-	  $(BIN)/pytest -q -m "ray or browser or data or compiler or memory or benchmark" $$file $(ARGS) || [ $$? -eq 5 ] || failed="$$failed $$file"; \
-	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+	@$(BIN)/python tests/slow_files.py $(ARGS)
 	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm test
 
 test-fast: $(VENV)/.ready  ## No Ray, no browser, no real data: under two minutes.

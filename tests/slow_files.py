@@ -1,0 +1,140 @@
+"""The files with slow tests, a process per file and two at a time.
+
+``python tests/slow_files.py [PYTEST OPTION ...]``, as ``make test`` calls it. Ray keeps in its process what the
+first cluster there was started with, so every file has a process of its own. Much of a file's time is waiting (for
+Ray's processes to start, for a browser), so two run beside one another; a file with the mark ``alone`` runs when
+no other does.
+
+Each process has a folder of its own for Ray's sessions, removed afterwards, and one thread for its arithmetic, as
+in the fast lane. What is printed of a file is one line, what was skipped in it, and all of its output if it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SLOW = ("ray", "browser", "data", "compiler", "memory", "benchmark")
+"""The marks that the fast lane leaves out."""
+ALONE = "alone"
+AT_ONCE = 2
+LONGEST = (
+    "tests/jobs/test_captions.py",
+    "tests/e2e/test_first_map.py",
+    "tests/e2e/test_fashion_mnist.py",
+    "tests/unit/test_benchmark_gates.py",
+    "tests/jobs/test_training.py",
+)
+"""Begun before the others, lest one of them is still running when all else is done."""
+_NOTHING_SELECTED = 5
+"""pytest's exit status where an option as ``-k`` leaves no test of a file."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How the tests of a file ended."""
+
+    file: str
+    status: int
+    seconds: float
+    output: str
+
+    @property
+    def failed(self) -> bool:
+        return self.status not in (0, _NOTHING_SELECTED)
+
+    def report(self) -> str:
+        """A line, and what a reader has to know beyond it."""
+        lines = self.output.strip().splitlines() or ["no output"]
+        counts = re.sub(r"^=+ | =+$| in [\d.]+s.*", "", lines[-1])
+        word = "FAILED" if self.failed else "ok"
+        line = f"{word:6} {self.seconds:5.0f} s  {self.file}: {counts}"
+        if self.failed:
+            return f"{self.output}\n{line}"
+        return "\n".join(
+            [line, *(f"       {each}" for each in lines if each.startswith("SKIPPED"))]
+        )
+
+
+def slow_files() -> tuple[list[str], list[str]]:
+    """The files with slow tests that may run beside others, the longest first; and those that may not."""
+    beside, alone = list[str](), list[str]()
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        if any(_has_mark(text, mark) for mark in SLOW):
+            file = path.relative_to(ROOT).as_posix()
+            (alone if _has_mark(text, ALONE) else beside).append(file)
+    first = {file: place for place, file in enumerate(LONGEST)}
+    return sorted(beside, key=lambda file: first.get(file, len(first))), alone
+
+
+def _has_mark(text: str, mark: str) -> bool:
+    return re.search(rf"\bpytest\.mark\.{mark}\b", text) is not None
+
+
+def run(file: str, options: Sequence[str]) -> Done:
+    """The slow tests of a file, in a process with a folder of its own."""
+    # The path is short: Ray puts sockets below it, and a socket's path may have 107 characters.
+    with (
+        tempfile.TemporaryDirectory(
+            prefix="fs-ray-", dir="/tmp", ignore_cleanup_errors=True
+        ) as folder,
+        # Not a pipe, which anything that the tests leave running would keep open.
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
+    ):
+        environment = {"OMP_NUM_THREADS": "1", **os.environ, "RAY_TMPDIR": folder}
+        command = [sys.executable, "-m", "pytest", "-q", "-m", " or ".join(SLOW), file, *options]
+        begun = time.monotonic()
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        output.seek(0)
+        return Done(file, done.returncode, time.monotonic() - begun, output.read())
+
+
+def run_all(beside: Sequence[str], alone: Sequence[str], options: Sequence[str]) -> Iterator[Done]:
+    """Each file as it ends."""
+    for files, at_once in ((beside, AT_ONCE), (alone, 1)):
+        with ThreadPoolExecutor(at_once) as pool:
+            for future in as_completed([pool.submit(run, file, options) for file in files]):
+                yield future.result()
+
+
+def make_token() -> None:
+    """Let Ray write its token of this user: two processes that find none would each write their own."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "get-auth-token", "--generate"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def main(options: Sequence[str]) -> int:
+    """Run them all; the exit status."""
+    make_token()
+    beside, alone = slow_files()
+    failed, begun = list[str](), time.monotonic()
+    for done in run_all(beside, alone, options):
+        print(done.report(), flush=True)
+        if done.failed:
+            failed.append(done.file)
+    print(f"{len(beside) + len(alone)} files with slow tests, {time.monotonic() - begun:.0f} s")
+    if failed:
+        print("failed:", *failed)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,99 @@
+"""Files with slow tests: which they are, who runs beside whom, and what is said of them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+import slow_files
+from slow_files import Done
+
+MARKED = "import os\nimport pytest\n\n\n@pytest.mark.{mark}\ndef test_it() -> None:\n    {body}\n"
+
+
+@pytest.fixture
+def tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the tests of a project that has none yet."""
+    monkeypatch.setattr(slow_files, "ROOT", tmp_path)
+    monkeypatch.setattr(slow_files, "make_token", lambda: None)
+    marks = "".join(f"  {mark}\n" for mark in (*slow_files.SLOW, slow_files.ALONE))
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\naddopts = -ra\nmarkers =\n{marks}")
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    return folder
+
+
+def test_files_are_found_by_their_marks(tests: Path) -> None:
+    for name, mark in {"a": "ray", "b": "parametrize", "c": "browser", "d": "data"}.items():
+        (tests / f"test_{name}.py").write_text(MARKED.format(mark=mark, body="pass"))
+    with (tests / "test_d.py").open("a") as file:
+        file.write("\n\npytestmark = [pytest.mark.alone]\n")
+    (tests / "jobs").mkdir()
+    (tests / "jobs/test_captions.py").write_text(MARKED.format(mark="ray", body="pass"))
+    beside, alone = slow_files.slow_files()
+    assert beside == ["tests/jobs/test_captions.py", "tests/test_a.py", "tests/test_c.py"]
+    assert alone == ["tests/test_d.py"]
+
+
+def test_those_that_are_begun_first_are_there() -> None:
+    beside, alone = slow_files.slow_files()
+    assert tuple(beside[: len(slow_files.LONGEST)]) == slow_files.LONGEST
+    assert alone == ["tests/jobs/test_equal_rows.py"]
+
+
+def test_what_failed_is_printed_whole_and_named_at_the_end(
+    tests: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bodies = {
+        "right": "print('nobody needs this')",
+        "wrong": "assert 'the left' == 'the right'",
+        "absent": "pytest.skip('needs a package')",
+        "fast": "raise AssertionError('of another lane')",
+        "crashing": "os._exit(3)",
+    }
+    for name, body in bodies.items():
+        mark = "parametrize" if name == "fast" else "memory"
+        (tests / f"test_{name}.py").write_text(MARKED.format(mark=mark, body=body))
+    assert slow_files.main(["-k", "not unknown"]) == 1
+    said = capfd.readouterr().out
+    lines = said.splitlines()
+    assert (
+        sorted(line[:7] for line in lines if " s  tests/" in line)
+        == ["FAILED "] * 2 + ["ok     "] * 2
+    )
+    assert "nobody needs this" not in said
+    assert "AssertionError: assert 'the left' == 'the right'" in said
+    assert any("needs a package" in line and "SKIPPED" in line for line in lines)
+    assert "of another lane" not in said
+    assert set(lines[-1].split()) == {"failed:", "tests/test_crashing.py", "tests/test_wrong.py"}
+    (tests / "test_crashing.py").unlink()
+    (tests / "test_wrong.py").unlink()
+    assert slow_files.main([]) == 0
+    assert slow_files.main(["-k", "unknown"]) == 0, "no test was asked for"
+
+
+def test_two_at_a_time_and_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most, beside_alone = set[str](), 0, set[str]()
+    lock, two = threading.Lock(), threading.Barrier(2)
+
+    def run(file: str, options: list[str]) -> Done:
+        nonlocal most
+        with lock:
+            running.add(file)
+            most = max(most, len(running))
+            if "alone" in running:
+                beside_alone.update(running)
+        if file != "alone":
+            two.wait(60)  # for another, or there is never a second
+        with lock:
+            running.remove(file)
+        return Done(file, 0, 1.0, "1 passed")
+
+    monkeypatch.setattr(slow_files, "run", run)
+    done = [each.file for each in slow_files.run_all(["a", "b", "c", "d"], ["alone"], [])]
+    assert sorted(done[:4]) == ["a", "b", "c", "d"]
+    assert done[4:] == ["alone"]
+    assert most == 2
+    assert beside_alone == {"alone"}
