@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from featurescape.embedded import bind
+from free_ports import free_port
 
 NO_CLUSTER = "http://127.0.0.1:1"
 
@@ -27,8 +27,7 @@ class ServiceProcess:
     """
 
     def __init__(self, storage: Path, before: Sequence[str] = (), **settings: str) -> None:
-        with bind("127.0.0.1", 0) as free:
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.storage = storage
         self.log = storage.parent / f"{storage.name}.log"
         self._before = tuple(before)

@@ -45,4 +45,4 @@ def test_a_full_disk_is_named_and_work_goes_on_when_there_is_room(
     assert service.http.post("/v1/jobs", json=FEATURES_SPEC).status_code == 202
     assert service.http.get("/v1/jobs").json()["total"] == accepted + 1
     assert not re.search("Traceback", service.log.read_text())
-    wait_for(lambda: service.http.get("/readyz").json()["last_round_seconds"] < 5, 20)
+    wait_for(lambda: service.http.get("/readyz").json()["last_round_seconds"] < 5, 60)

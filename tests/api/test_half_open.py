@@ -89,15 +89,16 @@ def test_others_are_answered_meanwhile(service: ServiceProcess, count: int, kind
 
 def test_what_is_no_http_fills_no_log(service: ServiceProcess) -> None:
     logged = service.log.stat().st_size
-    with _clients(service, 300, "garbage"):
-        time.sleep(2)
+    with _clients(service, 300, "garbage") as clients:
+        assert clients.stdout is not None
+        assert clients.stdout.readline() == b"ready\n"  # all have come
         _ask(service)
     assert service.log.stat().st_size - logged < 1000
 
 
 def _talk(service: ServiceProcess, *pieces: bytes, pause: float = 0.0) -> bytes:
     """What comes back until the service closes the connection."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
         answer = b""
         # The service may have closed it before everything was sent.
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
@@ -170,7 +171,7 @@ def test_who_does_not_read_an_answer_is_let_go(
         written = running.storage.write(path, bytes(50_000_000))
         running.commit.finish(job_id, [running.commit._ref(written, job_id, "large", None)])
         where = running.url.removeprefix("http://").split(":")
-        with socket.create_connection((where[0], int(where[1])), timeout=10) as connection:
+        with socket.create_connection((where[0], int(where[1])), timeout=60) as connection:
             target = f"/v1/jobs/{job_id}/files/data/large.bin"
             connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             ours = connection.getsockname()
@@ -194,20 +195,20 @@ def test_while_all_are_being_answered_a_new_one_is_told_to_come_again(
 
         def slow() -> dict[str, int]:
             inside.release()
-            let_go.wait(20)
+            let_go.wait(60)
             return counts()
 
         monkeypatch.setattr(running.embedded.app.state.services.store, "counts", slow)
         with ThreadPoolExecutor(3) as pool:
-            busy = [pool.submit(httpx.get, f"{running.url}/readyz", timeout=30) for _ in range(3)]
-            assert all(inside.acquire(timeout=20) for _ in busy)
-            refused = httpx.get(f"{running.url}/livez")
+            busy = [pool.submit(httpx.get, f"{running.url}/readyz", timeout=60) for _ in range(3)]
+            assert all(inside.acquire(timeout=60) for _ in busy)
+            refused = httpx.get(f"{running.url}/livez", timeout=60)
             assert refused.status_code == 503
             assert refused.headers["Retry-After"] == "1"
             assert refused.json()["error"]["code"] == "service_unavailable"
             let_go.set()
-            assert [each.result(30).status_code for each in busy] == [200] * 3
-        assert httpx.get(f"{running.url}/livez").status_code == 200
+            assert [each.result(60).status_code for each in busy] == [200] * 3
+        assert httpx.get(f"{running.url}/livez", timeout=60).status_code == 200
 
 
 def test_running_out_of_descriptors_is_said_once_a_minute() -> None:

@@ -6,13 +6,11 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ import yaml
 from featurescape.client import Client
 from featurescape.settings import Settings
 from featurescape_jobs.errors import AuthenticationError
+from free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -194,7 +193,7 @@ class Machine:
         token_file = self.folder / "ray_token"
         token_file.touch(mode=0o600)
         token_file.write_text(self.token)
-        ports = free_ports(6)
+        ports = [free_port() for _ in range(6)]
         self.shared = {
             "6379": ports[0],
             "8265": ports[1],
@@ -251,14 +250,6 @@ class Machine:
             for each in alive:
                 each.kill()
             process.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture

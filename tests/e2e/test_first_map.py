@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from featurescape import Client
-from featurescape.embedded import bind
 from featurescape.handles import Map
+from free_ports import free_port
 
 pytestmark = pytest.mark.ray
 
@@ -26,8 +26,7 @@ class Newcomer:
     """Someone with a home of their own, where nothing of this program is."""
 
     def __init__(self, home: Path) -> None:
-        with bind("127.0.0.1", 0) as free:
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.pictures = home / "Pictures"
         self.started = 0
         """Services that commands have started."""

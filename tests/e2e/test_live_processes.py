@@ -21,7 +21,6 @@ import psutil
 import pytest
 from PIL import Image
 
-from featurescape.embedded import bind
 from featurescape.live import Live
 from featurescape.live_bridge import BridgeProcess
 from featurescape.ray_cluster import LocalRay
@@ -29,6 +28,7 @@ from featurescape.settings import Settings
 from featurescape_jobs.errors import WeightsError
 from featurescape_jobs.live.requests import ActivationsQuestion
 from featurescape_jobs.specs import ModelSpec
+from free_ports import free_port
 
 pytestmark = pytest.mark.ray
 
@@ -54,8 +54,7 @@ class Served:
     """``featurescape serve`` as a process, and the processes that it has to do with."""
 
     def __init__(self, storage: Path) -> None:
-        with bind("127.0.0.1", 0) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         arguments = ["serve", "--port", str(self.port), "--storage", str(storage)]
         with (storage.parent / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(

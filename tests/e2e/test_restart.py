@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from featurescape import Client, Job, ServiceUnavailableError
-from featurescape.embedded import bind
+from free_ports import free_port
 
 pytestmark = pytest.mark.ray
 
@@ -41,8 +41,7 @@ class Service:
     """``featurescape serve`` as a process that a test may kill."""
 
     def __init__(self, storage: Path) -> None:
-        with bind("127.0.0.1", 0) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.storage = storage
         self.client = Client(f"http://127.0.0.1:{self.port}")
         self.process: subprocess.Popen[bytes] | None = None
@@ -135,13 +134,13 @@ def test_a_killed_service_finds_its_ray_and_its_job_again(service: Service) -> N
     assert service.ray == head
     done = job.refresh().progress
     assert done is not None
-    wait_for(lambda: job.refresh().progress.sequence > done.sequence, 30)
+    wait_for(lambda: job.refresh().progress.sequence > done.sequence, 120)
     assert job.state["attempt"] == 1
     assert len({tuple(_command(each)) for each in service.drivers(job)} - {()}) >= 1
     job.stop()
-    wait_for(lambda: job.refresh().ended, 10)
+    wait_for(lambda: job.refresh().ended, 120)
     assert job.status == "STOPPED"
-    wait_for(lambda: not service.drivers(job), 15)
+    wait_for(lambda: not service.drivers(job), 120)
     assert not (service.storage / "jobs" / job.id / "manifest.json").exists()
 
 
@@ -151,10 +150,10 @@ def test_a_killed_driver_is_started_again(service: Service) -> None:
     for process in service.drivers(job):
         if "featurescape_jobs.run" in process.cmdline():
             process.kill()
-    wait_for(lambda: job.refresh().state["attempt"] == 2, 30)
-    wait_for(lambda: len(service.drivers(job)) > 0, 30)
+    wait_for(lambda: job.refresh().state["attempt"] == 2, 120)
+    wait_for(lambda: len(service.drivers(job)) > 0, 120)
     job.stop()
-    wait_for(lambda: job.refresh().ended, 10)
+    wait_for(lambda: job.refresh().ended, 120)
 
 
 def test_a_stopped_service_ends_its_ray_and_goes_on_later(service: Service) -> None:
@@ -201,6 +200,6 @@ def test_nothing_of_the_local_ray_listens_to_other_machines(service: Service) ->
                 if each.status == psutil.CONN_LISTEN or (each.type == SOCK_DGRAM and each.laddr):
                     listening.setdefault(each.laddr.ip, []).append(each.laddr.port)
     job.stop()
-    wait_for(lambda: job.refresh().ended, 10)
+    wait_for(lambda: job.refresh().ended, 120)
     assert sum(map(len, listening.values())) > 8, "head, raylet, agents, dashboard, metrics"
     assert all(ip_address(ip.removeprefix("::ffff:")).is_loopback for ip in listening), listening

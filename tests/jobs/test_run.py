@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -137,23 +136,39 @@ def test_the_command_line_says_what_happened_in_the_log(
     assert main(["--job", JOB, "--attempt", "2"]) == 0
 
 
+DRIVER = """
+import sys, time
+from featurescape_jobs.run import main
+from featurescape_jobs.storage import Storage
+real, left = Storage.write, [int(sys.argv[1])]
+def write(storage, path, *rest, **more):
+    if "/work/markers/" in path:
+        if not left[0]:
+            print("halted", flush=True)
+            time.sleep(3600)
+        left[0] -= 1
+    return real(storage, path, *rest, **more)
+Storage.write = write
+main(sys.argv[2:])
+"""
+"""A driver that halts before it writes another marker than so many."""
+
+
 @pytest.mark.parametrize("after_markers", [1, 3])
 def test_a_killed_driver_is_resumed_by_the_next_attempt(tmp_path: Path, after_markers: int) -> None:
     storage = Storage(str(tmp_path))
     assign(storage, shard_size=1)
     markers = tmp_path / f"jobs/{JOB}/work/markers"
-    command = [sys.executable, "-m", "featurescape_jobs.run", "--job", JOB]
+    command = [sys.executable, "-c", DRIVER, str(after_markers), "--job", JOB]
     environment = {**os.environ, "FEATURESCAPE_STORAGE": str(tmp_path)}
     environment.pop("RAY_ADDRESS", None)
-    driver = subprocess.Popen(command, env=environment)
-    deadline = time.monotonic() + 60
-    while not markers.is_dir() or len(list(markers.glob("*.json"))) < after_markers:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == b"halted\n"
+        driver.send_signal(signal.SIGKILL)
     assert read_manifest(storage, JOB) is None
     before = {path.name for path in markers.glob("*.json")}
+    assert len(before) == after_markers
     manifest = execute(storage, JOB, attempt=2)
     assert manifest is not None
     assert manifest.rows == 60

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from featurescape_jobs.errors import (
     WeightsError,
 )
 from service_fakes import FEATURES_SPEC, RunningService, running_service
+from service_process import wait_for
 
 RANDOM = ModelSpec(name="lenet", weights="random")
 
@@ -139,13 +139,19 @@ def test_a_request_is_repeated_after_a_broken_connection(
     assert [record.id for record in service.store.waiting() + service.store.running()] == [job.id]
 
 
+def begun(service: RunningService, job_id: str) -> None:
+    """Wait until the job was handed to the fake Ray: what an attempt leaves counts from then on."""
+    wait_for(lambda: service.store.get(job_id).attempt, 60)
+
+
 def test_waiting_ends_with_the_job_and_tells_of_error_rows(
     client: Client, service: RunningService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = client.submit(FEATURES_SPEC)
+    begun(service, job.id)
     timer = threading.Timer(0.5, service.commit.manifest, [job.id], {"error_rows": 3})
     timer.start()
-    assert job.wait(timeout_seconds=20) is job
+    assert job.wait(timeout_seconds=120) is job
     timer.join()
     assert (job.status, job.rows, job.error_rows) == ("SUCCEEDED", 4, 3)
     assert "3 error rows" in capsys.readouterr().out
@@ -153,11 +159,10 @@ def test_waiting_ends_with_the_job_and_tells_of_error_rows(
 
 def test_a_failed_job_raises_its_reason(client: Client, service: RunningService) -> None:
     job = client.submit(FEATURES_SPEC)
-    while service.store.get(job.id).attempt == 0:
-        time.sleep(0.01)
+    begun(service, job.id)
     service.commit.failure(job.id, 1, "unknown_layer", "there is no layer x; it has a, b")
     with pytest.raises(JobFailedError, match="no layer x") as caught:
-        job.wait(timeout_seconds=20, show=False)
+        job.wait(timeout_seconds=120, show=False)
     assert caught.value.detail["reason"] == "unknown_layer"
     assert job.reason is not None
     assert job.reason.code == "unknown_layer"
@@ -167,7 +172,7 @@ def test_a_stopped_job_raises_that(client: Client) -> None:
     job = client.submit(FEATURES_SPEC)
     job.stop()
     with pytest.raises(JobStoppedError):
-        job.wait(timeout_seconds=20, show=False)
+        job.wait(timeout_seconds=120, show=False)
 
 
 def test_waiting_can_be_given_up(client: Client) -> None:

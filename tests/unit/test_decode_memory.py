@@ -18,6 +18,7 @@ from featurescape_jobs.images.byte_budget import ByteBudget
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.footprint import BUDGET
 from image_builders import GRAY, PALETTE, RGB, SWAPPED, blank_png, chunk, encoded, exif, with_exif
+from service_process import wait_for
 
 LIMIT_BYTES = 700_000_000
 SIDE = 10_000
@@ -166,12 +167,12 @@ def test_a_budget_is_never_exceeded_and_serves_in_order() -> None:
 
     with budget.reserve(4):
         threads = [threading.Thread(target=use, args=(size,)) for size in (10, 1)]
-        for thread in threads:
+        for number, thread in enumerate(threads, 1):
             thread.start()
-            thread.join(0.05)
+            wait_for(lambda number=number: len(budget._queue) == number, 60)
         assert order == []  # the small one does not overtake the large one
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert order == [10, 1]
     assert most == 10
     with pytest.raises(ValueError, match="11 bytes of 10"), budget.reserve(11):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def tell(tmp_path: Path, story: Story, **settings: Any) -> None:
         made = Settings(storage=str(tmp_path), **settings)
         live = Live(made, str(tmp_path), lambda: ACCESS, bridges.open)
         try:
-            await asyncio.wait_for(story(live, bridges), 10)
+            await asyncio.wait_for(story(live, bridges), 120)
         finally:
             await live.close()
         assert all(bridge.closed for bridge in bridges.opened)
@@ -243,15 +244,32 @@ def test_an_idle_network_is_released_and_the_bridge_with_the_last(tmp_path: Path
     tell(tmp_path, story, live_idle_seconds=0.04)
 
 
-def test_a_network_in_use_is_not_released(tmp_path: Path) -> None:
+class Clock:
+    """One that goes on when it is told to: a machine that halts for a moment makes nothing idle."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_a_network_in_use_is_not_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+
     async def story(live: Live, bridges: FakeBridges) -> None:
         await live.describe(LENET)
         bridges.bridge.held = True
         asking = asyncio.create_task(live.ask(question(live)))
-        await asyncio.sleep(0.2)
+        await until(lambda: bridges.bridge.done("ask"))
+        clock.now += 1000
+        await asyncio.sleep(0.1)  # it is looked at every 0.01 s
         bridges.bridge.held = False
         assert await asking
         assert bridges.bridge.done("end") == []
+        clock.now += 1000
+        await until(lambda: bridges.bridge.done("end"))
 
     tell(tmp_path, story, live_idle_seconds=0.04)
 
@@ -315,7 +333,7 @@ def test_a_long_queue_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         await live.ask(question(live))
         bridges.bridge.held = True
         asking = [asyncio.create_task(live.ask(question(live))) for _ in range(3)]
-        await asyncio.sleep(0.02)
+        await until(lambda: next(iter(live._networks.values())).waiting == 2)
         with pytest.raises(LiveUnavailableError, match="ask again later"):
             await live.ask(question(live))
         bridges.bridge.held = False

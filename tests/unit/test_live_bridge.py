@@ -20,7 +20,7 @@ from featurescape_jobs.live.bridge import Bridge
 from featurescape_jobs.live.frames import Frame, FrameSocket
 
 TESTS = Path(__file__).parents[1]
-HEAD = {"seconds": 5}
+HEAD = {"seconds": 60}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def tell(story: Callable[[BridgeProcess], Coroutine[Any, Any, None]]) -> None:
     """Run a story with a bridge; at its end the process is gone."""
 
     async def told() -> None:
-        bridge = await BridgeProcess.open(access("here"), 20)
+        bridge = await BridgeProcess.open(access("here"), 60)
         pid = bridge._process.pid
         try:
             await story(bridge)
@@ -88,8 +88,8 @@ def test_one_that_hangs_is_ended() -> None:
 @pytest.mark.parametrize(
     ("address", "seconds", "said"),
     [
-        ("dies", 20, "no such cluster"),
-        ("refused", 20, "token is wrong"),
+        ("dies", 60, "no such cluster"),
+        ("refused", 60, "token is wrong"),
         ("hangs", 0.5, "no answer"),
     ],
 )
@@ -102,9 +102,9 @@ def test_one_that_does_not_reach_the_cluster_says_why(
 
 def test_it_ends_when_the_service_dies() -> None:
     async def story() -> None:
-        bridge = await BridgeProcess.open(access("here"), 20)
+        bridge = await BridgeProcess.open(access("here"), 60)
         bridge._writer.transport.abort()  # as the system does with the sockets of a killed process
-        assert await asyncio.to_thread(bridge._process.wait, 10) == 0
+        assert await asyncio.to_thread(bridge._process.wait, 60) == 0
         await bridge.close()
 
     asyncio.run(story())

@@ -53,6 +53,6 @@ def test_two_that_miss_at_once_get_the_same_value() -> None:
     both = threading.Barrier(2)
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.map(
-            lambda _: cache.get_or_make("a", lambda: (both.wait(10), object())[1]), range(2)
+            lambda _: cache.get_or_make("a", lambda: (both.wait(60), object())[1]), range(2)
         )
     assert first is second

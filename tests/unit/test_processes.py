@@ -69,7 +69,7 @@ def test_another_process_with_the_pid_is_not_taken_for_it(
 def test_who_has_ended_is_not_alive_even_while_nobody_waits_for_it() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     noted = known(process.pid) or KnownProcess(process.pid, "")
-    wait_for(lambda: not noted.alive, 30)
+    wait_for(lambda: not noted.alive, 60)
     process.wait(30)
     assert known(process.pid) is None
 
@@ -105,7 +105,7 @@ def test_a_tree_is_ended_with_children_that_do_not_listen(tmp_path: Path) -> Non
     )
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     process = subprocess.Popen([sys.executable, "-c", parent])
-    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 30)
+    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 60)
     inner = known(int((tmp_path / "pid").read_text()))
     head = known(process.pid)
     assert inner is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -54,7 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(server.status)
         self.send_header("Content-Length", str(len(server.body)))
         self.end_headers()
-        self.wfile.write(server.body)
+        # One who has given up does not read it.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(server.body)
 
     do_GET = do_POST = _answer
 
@@ -77,7 +80,7 @@ def dashboard() -> Iterator[FakeDashboard]:
 def jobs(dashboard: FakeDashboard, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayJobs]:
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
-    made = RayJobs(dashboard.url, 1.0, python="/opt/my python/bin/python")
+    made = RayJobs(dashboard.url, 60.0, python="/opt/my python/bin/python")
     yield made
     made.close()
 
