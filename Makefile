@@ -43,9 +43,10 @@ check: $(VENV)/.ready $(STATIC)  ## Formatting, lint, types, the dependency rule
 	$(BIN)/lint-imports
 	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm run check
 
-format: $(VENV)/.ready
+format: $(VENV)/.ready $(STATIC)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm run format
 
 bench: $(VENV)/.ready  ## Every comparison: the quality gate, the peers and ours in turn, and the README's table. ARGS=--controls: only the gates.
 	$(BIN)/python benchmarks/all.py $(ARGS)

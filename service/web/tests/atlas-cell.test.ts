@@ -3,7 +3,12 @@ import type { ColorLayer } from "../src/api/types";
 import { type AtlasCell, cellId, outputName, sideAt, silence } from "../src/map/atlas-cell";
 
 const layer = (grids?: number[]): ColorLayer =>
-  ({ name: "icons", min_zoom: 0, max_zoom: 2, legend: { kind: "pictures", classes: [], count_max: [], ...(grids ? { grids } : {}) } }) as unknown as ColorLayer;
+  ({
+    name: "icons",
+    min_zoom: 0,
+    max_zoom: 2,
+    legend: { kind: "pictures", classes: [], count_max: [], ...(grids ? { grids } : {}) },
+  }) as unknown as ColorLayer;
 
 const cell = (changes: Partial<AtlasCell>): AtlasCell => ({
   vectors: 12,

@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { alphaMap, enlarge, gallery, heat, largestWeight, NO_WORD, nats, stepWord, strongestCell, wordFigures } from "../src/galleries/captions";
+import {
+  alphaMap,
+  enlarge,
+  gallery,
+  heat,
+  largestWeight,
+  NO_WORD,
+  nats,
+  stepWord,
+  strongestCell,
+  wordFigures,
+} from "../src/galleries/captions";
 import { GALLERIES } from "../src/galleries/index";
 import type { About, RowGallery } from "../src/galleries/types";
 
@@ -51,7 +62,12 @@ describe("attention as an alpha map", () => {
   });
 
   it("finds the largest weight and its cell", () => {
-    expect(largestWeight([[0.5, 0.25], [null, 0.75]])).toBe(0.75);
+    expect(
+      largestWeight([
+        [0.5, 0.25],
+        [null, 0.75],
+      ]),
+    ).toBe(0.75);
     expect(largestWeight([])).toBe(0);
     expect(strongestCell([0, 0, 0, 0, 0.9, 0.1], [2, 3])).toBe("row 2 of 2, column 2 of 3");
   });
@@ -69,7 +85,9 @@ describe("words", () => {
 
   it("say how probable they were, and their gate", () => {
     const caption = { word_log_probabilities: [Math.log(0.5), null], gates: [0.625, null] };
-    const facts = wordFigures(caption, 0).split("·").map((fact) => fact.trim());
+    const facts = wordFigures(caption, 0)
+      .split("·")
+      .map((fact) => fact.trim());
     expect(facts).toEqual(["50 %", "−0.693 nats", "gate β 0.625"]);
     expect(wordFigures(caption, 1)).toBe("");
     expect(nats(null)).toBe("");

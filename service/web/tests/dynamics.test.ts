@@ -3,7 +3,21 @@ import type { Example, MapInfo } from "../src/api/types";
 import { grouped, type Headlines, type MatrixInfo, series } from "../src/dynamics/data";
 import { thinned } from "../src/dynamics/plane";
 import { at, extent, ticks, valueAt, wholeTicks } from "../src/dynamics/scale";
-import { clippingSentence, fromLog10, gateColor, gateOf, gatesSentence, gradientsSentence, jacobiansSentence, largestMatrices, matrixName, powerOfTen, powersSentence, spectraSentence, verdict } from "../src/dynamics/words";
+import {
+  clippingSentence,
+  fromLog10,
+  gateColor,
+  gateOf,
+  gatesSentence,
+  gradientsSentence,
+  jacobiansSentence,
+  largestMatrices,
+  matrixName,
+  powerOfTen,
+  powersSentence,
+  spectraSentence,
+  verdict,
+} from "../src/dynamics/words";
 import { labelClasses, longestLegend } from "../src/map/legend";
 import { exampleOf, plainAttributes, rowBox, stepLine, stepOf, wordsOf } from "../src/map/state-mark";
 
@@ -37,23 +51,36 @@ const told: Headlines = {
 
 describe("sentences", () => {
   it("say of each network the matrix that decides", () => {
-    expect(largestMatrices(told.matrices).map((each: MatrixInfo) => each.matrix)).toEqual(["theta_h", "theta_hg", "turns"]);
+    expect(largestMatrices(told.matrices).map((each: MatrixInfo) => each.matrix)).toEqual([
+      "theta_h",
+      "theta_hg",
+      "turns",
+    ]);
     const sentence = spectraSentence(told);
     expect(sentence).toContain("the RNN’s θₕ has 0.598, so that its past vanishes");
-    expect(sentence).toContain("the LSTM’s θₕ g has 2.02, the largest of its gates’ blocks: it is squashed into a gate");
+    expect(sentence).toContain(
+      "the LSTM’s θₕ g has 2.02, the largest of its gates’ blocks: it is squashed into a gate",
+    );
     expect(sentence).not.toContain("explode");
     expect(sentence).toContain("turns has 1, so that its past stays");
   });
 
   it("say that a radius above one explodes of what is multiplied and not bent", () => {
-    const of = (network: string, matrix: string) => spectraSentence({ ...told, matrices: [{ ...told.matrices[1]!, network, matrix, spectral_radius: 2.6 }] });
+    const of = (network: string, matrix: string) =>
+      spectraSentence({ ...told, matrices: [{ ...told.matrices[1]!, network, matrix, spectral_radius: 2.6 }] });
     expect(of("matrix", "given")).toContain("so that its past explodes");
     expect(of("rnn", "theta_h")).toContain("its past would explode if tanh did not bend it");
     expect(of("gru", "theta_hz")).not.toContain("explode");
   });
 
   it("leave the blocks of gates out of the powers", () => {
-    const row = (network: string, matrix: string, log10_norm: number) => ({ network, layer: "recurrent.0", matrix, power: 100, log10_norm });
+    const row = (network: string, matrix: string, log10_norm: number) => ({
+      network,
+      layer: "recurrent.0",
+      matrix,
+      power: 100,
+      log10_norm,
+    });
     const layer = told.matrices[1]!.layer;
     const powers = [row("rnn", "theta_h", -22), row("lstm", "theta_hg", 30)].map((each) => ({ ...each, layer }));
     expect(powersSentence(told, powers)).toContain("10⁻²² for the RNN’s θₕ");
@@ -61,7 +88,13 @@ describe("sentences", () => {
   });
 
   it("set a step's Jacobian beside the matrix that is multiplied, and beside no block of a gate", () => {
-    const radius = (network: string, median: number) => ({ network, layer, median, largest: median, above_one_fraction: 0 });
+    const radius = (network: string, median: number) => ({
+      network,
+      layer,
+      median,
+      largest: median,
+      above_one_fraction: 0,
+    });
     const sentence = jacobiansSentence({ ...told, jacobian_radii: [radius("rnn", 0.54), radius("lstm", 1.01)] });
     expect(sentence).toContain("0.54 for the RNN (its matrix alone 0.598), 1.01 for the LSTM;");
   });
@@ -96,7 +129,13 @@ describe("sentences", () => {
 
 describe("numbers", () => {
   it("of any size are read", () => {
-    expect([fromLog10(0), fromLog10(Math.log10(0.39)), fromLog10(-6.62), fromLog10(41), fromLog10(-9.999)]).toEqual(["1", "0.39", "2.4 · 10⁻⁷", "10⁴¹", "10⁻¹⁰"]);
+    expect([fromLog10(0), fromLog10(Math.log10(0.39)), fromLog10(-6.62), fromLog10(41), fromLog10(-9.999)]).toEqual([
+      "1",
+      "0.39",
+      "2.4 · 10⁻⁷",
+      "10⁴¹",
+      "10⁻¹⁰",
+    ]);
     expect([powerOfTen(-12), powerOfTen(0)]).toEqual(["10⁻¹²", "10⁰"]);
   });
 
@@ -111,7 +150,10 @@ describe("numbers", () => {
   });
 
   it("have round ticks", () => {
-    expect([ticks(0, 1, 5), ticks(0, 1, 4)]).toEqual([[0, 0.2, 0.4, 0.6, 0.8, 1], [0, 0.5, 1]]);
+    expect([ticks(0, 1, 5), ticks(0, 1, 4)]).toEqual([
+      [0, 0.2, 0.4, 0.6, 0.8, 1],
+      [0, 0.5, 1],
+    ]);
     expect(ticks(-2.3, 2.3, 4)).toEqual([-2, 0, 2]);
     expect(wholeTicks(-0.4, 1.2, 5)).toEqual([0, 1]);
     expect(wholeTicks(0, 27, 6)).toEqual([0, 5, 10, 15, 20, 25]);
@@ -119,8 +161,18 @@ describe("numbers", () => {
   });
 
   it("that are missing leave a gap", () => {
-    const rows = [{ t: 0, v: 1 }, { t: 2, v: null }, { t: 3, v: 4 }];
-    expect(series(rows, (row) => row.t, (row) => row.v)).toEqual([1, NaN, NaN, 4]);
+    const rows = [
+      { t: 0, v: 1 },
+      { t: 2, v: null },
+      { t: 3, v: 4 },
+    ];
+    expect(
+      series(
+        rows,
+        (row) => row.t,
+        (row) => row.v,
+      ),
+    ).toEqual([1, NaN, NaN, 4]);
     expect(extent([NaN, 3, -1, Infinity])).toEqual([-1, 3]);
     expect(extent([])).toEqual([0, 1]);
   });
@@ -128,15 +180,28 @@ describe("numbers", () => {
   it("are thinned evenly where there are too many", () => {
     expect(thinned(5, 10)).toEqual([0, 1, 2, 3, 4]);
     expect(thinned(10, 4)).toEqual([0, 3, 6, 9]);
-    expect([...grouped(["b1", "a1", "b2"], (name) => name[0]!)]).toEqual([["b", ["b1", "b2"]], ["a", ["a1"]]]);
+    expect([...grouped(["b1", "a1", "b2"], (name) => name[0]!)]).toEqual([
+      ["b", ["b1", "b2"]],
+      ["a", ["a1"]],
+    ]);
   });
 });
 
 describe("a state", () => {
-  const example = { example_id: "digits-0005#12", width: 8, height: 8, attributes: { step: 12, steps: 28 } } as unknown as Example;
+  const example = {
+    example_id: "digits-0005#12",
+    width: 8,
+    height: 8,
+    attributes: { step: 12, steps: 28 },
+  } as unknown as Example;
 
   it("is a row of the square in the middle of its picture", () => {
-    expect(rowBox({ width: 8, height: 8 }, 1, { step: 7, steps: 28 })).toEqual({ left: 0, top: 0.25, width: 1, height: 1 / 28 });
+    expect(rowBox({ width: 8, height: 8 }, 1, { step: 7, steps: 28 })).toEqual({
+      left: 0,
+      top: 0.25,
+      width: 1,
+      height: 1 / 28,
+    });
     const wide = rowBox({ width: 200, height: 100 }, 1.6, { step: 0, steps: 4 });
     expect(wide.left).toBeCloseTo(0.25);
     expect(wide.width).toBeCloseTo(0.5);
@@ -160,13 +225,23 @@ describe("a state", () => {
     expect(wordsOf(state, "row")).toBeNull();
     expect(wordsOf(example, "word")).toBeNull();
     expect(stepLine({ step: 1, steps: 3 }, "word")).toBe("Word 2 of 3");
-    expect(plainAttributes(state, "word")).toEqual([["row", 4], ["step", 1], ["steps", 3]]);
+    expect(plainAttributes(state, "word")).toEqual([
+      ["row", 4],
+      ["step", 1],
+      ["steps", 3],
+    ]);
     expect(plainAttributes(state, null).map(([name]) => name)).toEqual(["row", "caption", "step", "steps", "token"]);
   });
 
   it("is colored by its step, and named by its class", () => {
-    const of = (names: string[]) => ({ kind: "category", classes: names.map((name, index) => ({ index, name, color: "", count: 1 })) });
-    const layers = [{ name: "step", legend: of(["step 0", "step 1", "step 2"]) }, { name: "category", legend: of(["a", "b"]) }];
+    const of = (names: string[]) => ({
+      kind: "category",
+      classes: names.map((name, index) => ({ index, name, color: "", count: 1 })),
+    });
+    const layers = [
+      { name: "step", legend: of(["step 0", "step 1", "step 2"]) },
+      { name: "category", legend: of(["a", "b"]) },
+    ];
     const info = { classes: ["a", "b"], layers } as unknown as MapInfo;
     expect(labelClasses(info).map((each) => each.name)).toEqual(["a", "b"]);
     expect(longestLegend(info)).toHaveLength(3);

@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { attributeValue, elapsedSeconds, formatAgo, formatBytes, formatDuration, formatEta, formatFigure, humanize, joined, plural } from "../src/lib/format";
+import {
+  attributeValue,
+  elapsedSeconds,
+  formatAgo,
+  formatBytes,
+  formatDuration,
+  formatEta,
+  formatFigure,
+  humanize,
+  joined,
+  plural,
+} from "../src/lib/format";
 import { Lru } from "../src/lib/lru";
 import { Store } from "../src/lib/store";
 import type { ColorLayer } from "../src/api/types";
@@ -15,9 +26,18 @@ describe("numbers and times", () => {
   it("are written as people read them", () => {
     expect(plural(1, "picture")).toBe("1 picture");
     expect(plural(1797, "picture")).toBe("1,797 pictures");
-    expect([0.44, 42.2, 200, 7500, Number.NaN].map(formatDuration)).toEqual(["0.4 s", "42 s", "3 min 20 s", "2 h 5 min", "–"]);
+    expect([0.44, 42.2, 200, 7500, Number.NaN].map(formatDuration)).toEqual([
+      "0.4 s",
+      "42 s",
+      "3 min 20 s",
+      "2 h 5 min",
+      "–",
+    ]);
     expect([1, 42, 200, 5000].map(formatEta)).toEqual([
-      "a few seconds left", "about 40 s left", "about 3 min 30 s left", "about 1 h 25 min left",
+      "a few seconds left",
+      "about 40 s left",
+      "about 3 min 30 s left",
+      "about 1 h 25 min left",
     ]);
     expect([812, 1_234_567, 999_999].map(formatBytes)).toEqual(["812 B", "1.2 MB", "1.0 MB"]);
     expect([0.98312, 1797, 12345.6].map(formatFigure)).toEqual(["0.983", "1,797", "12,346"]);
@@ -47,8 +67,12 @@ describe("what is drawn of how many", () => {
     const icons = { ...pictures, drawn: [1700, 1650], legend: { ...pictures.legend, icons: [61, 180] } };
     expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 1 })).toBe("180 icons for 1,650 of 1,797 pictures");
     expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 4 })).toBe("180 icons for 1,650 of 1,797 pictures");
-    expect(drawnText({ layer: layer("density", [1797]), examples: 1797, hidden: 9, z: 0 })).toBe("1,797 of 1,797 examples drawn");
-    expect(drawnText({ layer: layer("category", [1797]), examples: 1797, hidden: 97, z: 0 })).toBe("1,700 of 1,797 examples drawn");
+    expect(drawnText({ layer: layer("density", [1797]), examples: 1797, hidden: 9, z: 0 })).toBe(
+      "1,797 of 1,797 examples drawn",
+    );
+    expect(drawnText({ layer: layer("category", [1797]), examples: 1797, hidden: 97, z: 0 })).toBe(
+      "1,700 of 1,797 examples drawn",
+    );
     expect([zoomText(0), zoomText(-1), zoomText(5)]).toEqual(["× 1.0", "× 0.5", "× 32"]);
   });
 });

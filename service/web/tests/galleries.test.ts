@@ -23,8 +23,21 @@ const picture = (url: string): Picture => ({ url, media_type: "image/png" });
 
 function job(change: Partial<Job>): Job {
   return {
-    id: "units-1", job: "units", title: null, status: "SUCCEEDED", spec: {}, inputs: {}, attempt: 1, reason: null, progress: null,
-    rows: null, error_rows: null, created_at: "2026-11-22T12:00:00Z", started_at: null, ended_at: null, ...change,
+    id: "units-1",
+    job: "units",
+    title: null,
+    status: "SUCCEEDED",
+    spec: {},
+    inputs: {},
+    attempt: 1,
+    reason: null,
+    progress: null,
+    rows: null,
+    error_rows: null,
+    created_at: "2026-11-22T12:00:00Z",
+    started_at: null,
+    ended_at: null,
+    ...change,
   };
 }
 
@@ -38,7 +51,14 @@ describe("addresses", () => {
   });
 
   it("that are none are said to be missing", () => {
-    for (const path of ["/jobs/a/gallery/x", "/jobs/a/gallery/-1", "/jobs/a/gallery/1/2", "/jobs/a/units", "/jobs/a/other/1", "/jobs/a/gallery/99999999999"]) {
+    for (const path of [
+      "/jobs/a/gallery/x",
+      "/jobs/a/gallery/-1",
+      "/jobs/a/gallery/1/2",
+      "/jobs/a/units",
+      "/jobs/a/other/1",
+      "/jobs/a/gallery/99999999999",
+    ]) {
       expect(parseRoute(path).page).toBe("missing");
     }
   });
@@ -57,14 +77,18 @@ describe("addresses", () => {
   });
 
   it("of rows leave out what is not asked for", () => {
-    expect(rowSearch({ offset: 0, limit: 60, columns: ["a", "b.c"], order: "" })).toBe("?offset=0&limit=60&columns=a%2Cb.c");
+    expect(rowSearch({ offset: 0, limit: 60, columns: ["a", "b.c"], order: "" })).toBe(
+      "?offset=0&limit=60&columns=a%2Cb.c",
+    );
     expect(rowSearch({})).toBe("");
   });
 });
 
 describe("the registry", () => {
   it("has a gallery for every job that makes pictures", () => {
-    expect(Object.keys(GALLERIES)).toEqual(expect.arrayContaining(["dreams", "filters", "activations", "gradients", "units"]));
+    expect(Object.keys(GALLERIES)).toEqual(
+      expect.arrayContaining(["dreams", "filters", "activations", "gradients", "units"]),
+    );
   });
 
   it("shows what has succeeded", () => {
@@ -76,11 +100,22 @@ describe("the registry", () => {
 });
 
 describe("a dream", () => {
-  const dream = { dream: picture("d"), width: 40, height: 30, octave_sizes: [[20, 15], [40, 30]] as [number, number][] };
+  const dream = {
+    dream: picture("d"),
+    width: 40,
+    height: 30,
+    octave_sizes: [
+      [20, 15],
+      [40, 30],
+    ] as [number, number][],
+  };
 
   it("is the last frame of its film, and not twice", () => {
     const film = frames({ ...dream, octaves: [picture("a"), picture("b")] });
-    expect(film.map((frame) => [frame.url, frame.name, frame.octave])).toEqual([["a", "octave 1", 0], ["d", "dream", 1]]);
+    expect(film.map((frame) => [frame.url, frame.name, frame.octave])).toEqual([
+      ["a", "octave 1", 0],
+      ["d", "dream", 1],
+    ]);
     expect(film[0]!.word).toMatch(/octave 1.*20 × 15/);
   });
 
@@ -151,7 +186,11 @@ describe("a grid of tiles", () => {
 
   it("of a filter leads to its weights", () => {
     const weights = Array.from({ length: 12 }, (_, i) => i);
-    expect(weightsAt(weights, [3, 2, 2], 1.5, 0.5)).toEqual([[0, 1], [1, 5], [2, 9]]);
+    expect(weightsAt(weights, [3, 2, 2], 1.5, 0.5)).toEqual([
+      [0, 1],
+      [1, 5],
+      [2, 9],
+    ]);
     expect(weightsAt(weights, [2, 2, 3], 5.5, 1.5)).toEqual([[1, 6]]);
     expect(weightsAt(weights, [3, 2, 2], 2.5, 0)).toEqual([]);
     expect(weightsAt([], [1, 2, 2], 0, 0)).toEqual([[0, null]]);
@@ -197,7 +236,10 @@ describe("words", () => {
   });
 
   it("read attributes that may be anything", () => {
-    expect(attributesOf('{"name":"<b>x</b>","turn":1.5,"deep":{"a":1},"none":null}')).toEqual([["name", "<b>x</b>"], ["turn", 1.5]]);
+    expect(attributesOf('{"name":"<b>x</b>","turn":1.5,"deep":{"a":1},"none":null}')).toEqual([
+      ["name", "<b>x</b>"],
+      ["turn", 1.5],
+    ]);
     expect(attributesOf("no json")).toEqual([]);
     expect(attributesOf("null")).toEqual([]);
     expect(attributesOf(null)).toEqual([]);
@@ -212,11 +254,23 @@ describe("words", () => {
 });
 
 describe("a unit", () => {
-  const image = { rank: 0, example_id: "x", label: null, activation: 1, picture: null, box: [0, 0, 1, 1] as [number, number, number, number], patch: picture("patch"), deconvolution: null, guided: null };
+  const image = {
+    rank: 0,
+    example_id: "x",
+    label: null,
+    activation: 1,
+    picture: null,
+    box: [0, 0, 1, 1] as [number, number, number, number],
+    patch: picture("patch"),
+    deconvolution: null,
+    guided: null,
+  };
   const made = { recipe: "smooth", picture: picture("made"), contrasted: null, activation: 1, fraction: 0.5 };
 
   it("hangs on the wall as it was made, or as what excites it", () => {
-    expect(wallPicture({ preferred: [made, { ...made, contrasted: picture("strong") }], top: [image] })!.url).toBe("strong");
+    expect(wallPicture({ preferred: [made, { ...made, contrasted: picture("strong") }], top: [image] })!.url).toBe(
+      "strong",
+    );
     expect(wallPicture({ preferred: [made], top: [image] })!.url).toBe("made");
     expect(wallPicture({ preferred: [], top: [image] })!.url).toBe("patch");
     expect(wallPicture({ preferred: [], top: [] })).toBeNull();
@@ -238,13 +292,25 @@ describe("a unit", () => {
       job({ id: "units-4", spec: { model, layer: "fc1" }, status: "RUNNING" }),
     ];
     const found = unitJobs(jobs, model, "relu2");
-    expect([...found].map(([layer, each]) => [layer, each.id])).toEqual([["relu2", "units-3"], ["conv1", "units-2"]]);
+    expect([...found].map(([layer, each]) => [layer, each.id])).toEqual([
+      ["relu2", "units-3"],
+      ["conv1", "units-2"],
+    ]);
     expect(canonical({ b: [1, null], a: { y: 1, x: null } })).toBe('{"a":{"y":1},"b":[1,null]}');
   });
 });
 
 describe("asking about an example", () => {
-  const card = { reads: "pictures", gives: "classes", sequence: false, recurrent: false, layers: [], default_layer: "fc", dream_layer: null, weights: null };
+  const card = {
+    reads: "pictures",
+    gives: "classes",
+    sequence: false,
+    recurrent: false,
+    layers: [],
+    default_layer: "fc",
+    dream_layer: null,
+    weights: null,
+  };
   const catalog = {
     datasets: [],
     models: [
@@ -256,12 +322,21 @@ describe("asking about an example", () => {
       { ...card, name: "efficientnet_lite0", dream_layer: "blocks.10", weights: { source: "package" } },
     ],
   } as Catalog;
-  const source = (name: string, dataset: object = {}) => ({ dataset: { name: "images", root: "/p", limit: 9, ...dataset }, model: { name, weights: "random" } });
-  const ask = (what: "dream" | "explain" | "units", name: string) => askSpec(what, "a/b.png", source(name), catalog, null);
+  const source = (name: string, dataset: object = {}) => ({
+    dataset: { name: "images", root: "/p", limit: 9, ...dataset },
+    model: { name, weights: "random" },
+  });
+  const ask = (what: "dream" | "explain" | "units", name: string) =>
+    askSpec(what, "a/b.png", source(name), catalog, null);
 
   it("is a job for that one, with the map's own network", () => {
     const spec = ask("dream", "lenet");
-    expect(spec).toEqual({ job: "dreams", title: "Dream of a/b.png", model: { name: "lenet", weights: "random" }, dataset: { name: "images", root: "/p", limit: null, example_ids: ["a/b.png"] } });
+    expect(spec).toEqual({
+      job: "dreams",
+      title: "Dream of a/b.png",
+      model: { name: "lenet", weights: "random" },
+      dataset: { name: "images", root: "/p", limit: null, example_ids: ["a/b.png"] },
+    });
   });
 
   it("takes another network where the map's cannot", () => {
@@ -272,7 +347,10 @@ describe("asking about an example", () => {
   });
 
   it("explains a network without convolutions by plain gradients", () => {
-    expect(ask("explain", "row_lstm")).toMatchObject({ model: { name: "row_lstm" }, methods: ["saliency", "input_x_gradient", "smoothgrad"] });
+    expect(ask("explain", "row_lstm")).toMatchObject({
+      model: { name: "row_lstm" },
+      methods: ["saliency", "input_x_gradient", "smoothgrad"],
+    });
     expect(ask("explain", "lenet")).not.toHaveProperty("methods");
   });
 

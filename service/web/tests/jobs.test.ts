@@ -44,7 +44,11 @@ describe("chains", () => {
   });
 
   it("share an input that two maps are made from, newest chain first", () => {
-    const other = job("embedding-2", { inputs: { features: "features-1" }, created_at: "2026-11-23T00:00:00Z", title: "cosine" });
+    const other = job("embedding-2", {
+      inputs: { features: "features-1" },
+      created_at: "2026-11-23T00:00:00Z",
+      title: "cosine",
+    });
     const found = groupChains([...chain, other]);
     expect(found.map((each) => each.last.id)).toEqual(["embedding-2", "tiles-1"]);
     expect(found.map((each) => each.stages[1]!.id)).toEqual(["features-1", "features-1"]);
@@ -73,7 +77,15 @@ describe("chains", () => {
 
 describe("time left", () => {
   const progress = (change: Partial<Progress>): Progress => ({
-    attempt: 1, sequence: 0, stage: "extract", done: 0, total: 100, errors: 0, message: "", updated_at: 0, ...change,
+    attempt: 1,
+    sequence: 0,
+    stage: "extract",
+    done: 0,
+    total: 100,
+    errors: 0,
+    message: "",
+    updated_at: 0,
+    ...change,
   });
 
   it("follows the pace of the stage", () => {
@@ -88,7 +100,8 @@ describe("time left", () => {
     const eta = new EtaTracker();
     for (let i = 0; i <= 20; i += 1) eta.observe(progress({ total: 1000, done: i, updated_at: 2 * i }));
     let left: number | null = null;
-    for (let i = 1; i <= 20; i += 1) left = eta.observe(progress({ total: 1000, done: 20 + 10 * i, updated_at: 40 + 2 * i }));
+    for (let i = 1; i <= 20; i += 1)
+      left = eta.observe(progress({ total: 1000, done: 20 + 10 * i, updated_at: 40 + 2 * i }));
     expect(left).toBeCloseTo((1000 - 220) / 5, -1);
   });
 
@@ -111,8 +124,17 @@ describe("time left", () => {
 
 describe("a job's page", () => {
   it("shows the spec with dotted fields and without empty ones", () => {
-    const rows = specRows({ job: "features", dataset: { name: "digits", root: null }, color_layers: ["a", "b"], seed: 0 });
-    expect(rows).toEqual([["dataset.name", "digits"], ["color_layers", "a, b"], ["seed", "0"]]);
+    const rows = specRows({
+      job: "features",
+      dataset: { name: "digits", root: null },
+      color_layers: ["a", "b"],
+      seed: 0,
+    });
+    expect(rows).toEqual([
+      ["dataset.name", "digits"],
+      ["color_layers", "a, b"],
+      ["seed", "0"],
+    ]);
   });
 
   it("shows the numbers of the manifest, not the map", () => {
@@ -148,7 +170,9 @@ describe("how an embedding was laid out", () => {
 describe("errors of the service", () => {
   it("keep code and message, and have some where the answer has none", () => {
     expect(apiError(422, { error: { code: "unknown_layer", message: "no such layer" } })).toMatchObject({
-      code: "unknown_layer", message: "no such layer", status: 422,
+      code: "unknown_layer",
+      message: "no such layer",
+      status: 422,
     });
     expect(apiError(502, null)).toMatchObject({ code: "internal", message: "the service answered with 502" });
   });

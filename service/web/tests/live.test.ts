@@ -59,9 +59,15 @@ describe("networks to choose from", () => {
   it("are shipped ones, trained ones, and those that are downloaded", () => {
     const catalog: Catalog = {
       datasets: [],
-      models: [card("lenet", null), card("vgg16", "download"), card("efficientnet_lite0", "package"), card("view_lstm", null, "features")],
+      models: [
+        card("lenet", null),
+        card("vgg16", "download"),
+        card("efficientnet_lite0", "package"),
+        card("view_lstm", null, "features"),
+      ],
     };
-    const training = (id: string, name: string) => ({ id, title: null, spec: { model: { name }, dataset: { name: "digits" } } }) as unknown as Job;
+    const training = (id: string, name: string) =>
+      ({ id, title: null, spec: { model: { name }, dataset: { name: "digits" } } }) as unknown as Job;
     const found = modelOptions(catalog, [training("training-1", "lenet"), training("training-2", "view_lstm")]);
     expect(found.map(({ model }) => model)).toEqual([
       { name: "efficientnet_lite0", weights: "pretrained" },
@@ -97,7 +103,13 @@ describe("what is drawn over pictures", () => {
 });
 
 describe("the facts of a unit", () => {
-  const answer = { cell: [3, 4], activation: 2.34567, low: 0, high: 2.34567, map: { width: 7, height: 7 } } as unknown as UnitAnswer;
+  const answer = {
+    cell: [3, 4],
+    activation: 2.34567,
+    low: 0,
+    high: 2.34567,
+    map: { width: 7, height: 7 },
+  } as unknown as UnitAnswer;
 
   it("say where it is strongest", () => {
     expect(unitFacts(answer, 83.6)).toContain("2.35 at row 3, column 4");
@@ -130,7 +142,9 @@ describe("questions", () => {
   }
 
   it("of one kind: the latest wins", async () => {
-    const seen = serve((path, body) => answer(path.endsWith("pictures") ? { picture: "p" } : { said: JSON.parse(body).channel }));
+    const seen = serve((path, body) =>
+      answer(path.endsWith("pictures") ? { picture: "p" } : { said: JSON.parse(body).channel }),
+    );
     const session = new Session({ name: "lenet", weights: "random" });
     await session.use(new Blob(["x"]));
     const asked = [1, 2, 3].map((channel) => session.unit({ layer: "a", channel, method: "saliency", cell: null }));

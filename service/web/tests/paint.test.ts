@@ -2,7 +2,16 @@ import { describe, expect, it } from "vitest";
 import { COLORMAPS } from "../src/map/colormap-tables";
 import { lookupTable, pack, parseHex, sample } from "../src/map/colormaps";
 import { blockMax, dotMax, dotsAt } from "../src/map/dots";
-import { categoryPixel, type DataTile, discKernel, logScale, paintCategory, paintDensity, sparseTile, withApron } from "../src/map/paint";
+import {
+  categoryPixel,
+  type DataTile,
+  discKernel,
+  logScale,
+  paintCategory,
+  paintDensity,
+  sparseTile,
+  withApron,
+} from "../src/map/paint";
 import type { ColorLayer } from "../src/api/types";
 
 const PLAIN = { radius: 0, scale: 1 };
@@ -17,7 +26,8 @@ function tile(size: number, pixels: [number, number, number][]): DataTile {
   };
 }
 
-const category = (index: number, share15: number, level: number) => ((index & 255) << 16) | ((((index >> 8) << 4) | share15) << 8) | level;
+const category = (index: number, share15: number, level: number) =>
+  ((index & 255) << 16) | ((((index >> 8) << 4) | share15) << 8) | level;
 
 describe("decoding", () => {
   it("keeps the occupied pixels of an RGBA picture as 24-bit words", () => {
@@ -38,7 +48,15 @@ describe("decoding", () => {
 describe("density", () => {
   it("is transparent where nothing is and spans the table from 1 to the maximum", () => {
     const out = new Uint32Array(4);
-    paintDensity(tile(2, [[0, 0, 1], [1, 0, 10], [1, 1, 100]]), out, { table, max: 100, dots: PLAIN });
+    paintDensity(
+      tile(2, [
+        [0, 0, 1],
+        [1, 0, 10],
+        [1, 1, 100],
+      ]),
+      out,
+      { table, max: 100, dots: PLAIN },
+    );
     expect([...out]).toEqual([table[0], table[128], 0, table[255]]);
   });
 
@@ -49,7 +67,14 @@ describe("density", () => {
 
   it("adds the counts of dots that overlap", () => {
     const out = new Uint32Array(64);
-    paintDensity(tile(8, [[3, 4, 5], [4, 4, 5]]), out, { table, max: 10, dots: { radius: 2, scale: 1 } });
+    paintDensity(
+      tile(8, [
+        [3, 4, 5],
+        [4, 4, 5],
+      ]),
+      out,
+      { table, max: 10, dots: { radius: 2, scale: 1 } },
+    );
     expect(out[4 * 8 + 3]).toBe(table[255]);
     expect(out[0]).toBe(0);
   });
@@ -59,7 +84,10 @@ describe("category", () => {
   const colors = Uint32Array.from([pack(10, 20, 30, 255), pack(200, 100, 50, 255)]);
 
   it("paints a class in its color and leaves a hidden one out", () => {
-    const data = tile(2, [[0, 0, category(0, 15, 1)], [1, 1, category(1, 15, 1)]]);
+    const data = tile(2, [
+      [0, 0, category(0, 15, 1)],
+      [1, 1, category(1, 15, 1)],
+    ]);
     const out = new Uint32Array(4);
     paintCategory(data, out, { colors, hidden: Uint8Array.from([0, 0]), max: 1, dots: PLAIN });
     expect(out[0]! & 0xffffff).toBe(colors[0]! & 0xffffff);
@@ -82,7 +110,12 @@ describe("category", () => {
 
   it("ignores a class that the legend does not have", () => {
     const out = new Uint32Array(1);
-    paintCategory(tile(1, [[0, 0, category(9, 15, 1)]]), out, { colors, hidden: new Uint8Array(2), max: 1, dots: PLAIN });
+    paintCategory(tile(1, [[0, 0, category(9, 15, 1)]]), out, {
+      colors,
+      hidden: new Uint8Array(2),
+      max: 1,
+      dots: PLAIN,
+    });
     expect(out[0]).toBe(0);
   });
 });
@@ -121,7 +154,11 @@ describe("dots", () => {
     const layer = { legend: { kind: "density", classes: [], count_max: [90, 40, 10] } } as unknown as ColorLayer;
     expect(dotMax(layer, null, 2, PLAIN)).toBe(10);
     expect(dotMax(layer, null, 2, { radius: 2.4, scale: 1 })).toBe(90);
-    const root = tile(4, [[0, 0, 3], [1, 1, 4], [3, 3, 5]]);
+    const root = tile(4, [
+      [0, 0, 3],
+      [1, 1, 4],
+      [3, 3, 5],
+    ]);
     expect(blockMax(root, 2)).toBe(7);
     expect(dotMax(layer, root, 0, { radius: 1.2, scale: 1 })).toBe(7);
   });

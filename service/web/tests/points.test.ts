@@ -22,7 +22,11 @@ const any = () => true;
 
 describe("point tiles", () => {
   it("are read as little-endian columns", () => {
-    const read = tile([[0.25, 0.5, 70_000, 3], [0.75, 1, 9, NO_LABEL], [0, 0, 1, 0]]);
+    const read = tile([
+      [0.25, 0.5, 70_000, 3],
+      [0.75, 1, 9, NO_LABEL],
+      [0, 0, 1, 0],
+    ]);
     expect(read.count).toBe(3);
     expect([...read.x]).toEqual([0.25, 0.75, 0]);
     expect([...read.y]).toEqual([0.5, 1, 0]);
@@ -37,7 +41,13 @@ describe("point tiles", () => {
 });
 
 describe("picking", () => {
-  const points = [tile([[0.1, 0.1, 1, 0], [0.12, 0.1, 2, 1]]), tile([[0.9, 0.9, 3, 0]])];
+  const points = [
+    tile([
+      [0.1, 0.1, 1, 0],
+      [0.12, 0.1, 2, 1],
+    ]),
+    tile([[0.9, 0.9, 3, 0]]),
+  ];
 
   it("finds the nearest point within reach, in any of the tiles", () => {
     expect(nearest(points, 0.115, 0.1, 0.05, any)?.row).toBe(2);
@@ -56,7 +66,10 @@ describe("picking", () => {
 
   it("asks for at most nine tiles, the one under the cursor first", () => {
     expect(tilesAround(2, 0.3, 0.3, 0.001)).toEqual([[1, 1]]);
-    expect(tilesAround(2, 0.26, 0.3, 0.02)).toEqual([[1, 1], [0, 1]]);
+    expect(tilesAround(2, 0.26, 0.3, 0.02)).toEqual([
+      [1, 1],
+      [0, 1],
+    ]);
     expect(tilesAround(6, 0.5, 0.5, 0.4)).toHaveLength(9);
     expect(tilesAround(6, 0.5, 0.5, 0.4)[0]).toEqual([32, 32]);
     expect(tilesAround(2, -0.01, 1.01, 0.02)).toEqual([[0, 3]]);
@@ -70,7 +83,11 @@ function riff(chunks: [string, Uint8Array][]): ArrayBuffer {
     ...body,
     ...(body.length % 2 ? [0] : []),
   ]);
-  const head = [...new TextEncoder().encode("RIFF"), ...new Uint8Array(Uint32Array.of(bytes.length + 4).buffer), ...new TextEncoder().encode("WEBP")];
+  const head = [
+    ...new TextEncoder().encode("RIFF"),
+    ...new Uint8Array(Uint32Array.of(bytes.length + 4).buffer),
+    ...new TextEncoder().encode("WEBP"),
+  ];
   return Uint8Array.from([...head, ...bytes]).buffer;
 }
 
@@ -78,7 +95,12 @@ describe("the rows of a thumbnails tile", () => {
   const rows = Uint32Array.of(5, EMPTY_CELL, 70_000, 8);
 
   it("are in the chunk after the picture", () => {
-    const read = cellRows(riff([["VP8L", new Uint8Array(7)], ["FSRW", new Uint8Array(rows.buffer)]]))!;
+    const read = cellRows(
+      riff([
+        ["VP8L", new Uint8Array(7)],
+        ["FSRW", new Uint8Array(rows.buffer)],
+      ]),
+    )!;
     expect([...read]).toEqual([...rows]);
     expect(rowInCell(read, 0.1, 0.1)).toBe(5);
     expect(rowInCell(read, 0.9, 0.1)).toBeNull();

@@ -1,13 +1,36 @@
 import { describe, expect, it } from "vitest";
 import { type SanityCheck, sanityCurve, sanitySentence } from "../src/galleries/sanity";
 
-const spread = (median: number) => ({ least: median - 0.1, low: median - 0.05, median, high: median + 0.05, largest: median + 0.1 });
+const spread = (median: number) => ({
+  least: median - 0.1,
+  low: median - 0.05,
+  median,
+  high: median + 0.05,
+  largest: median + 0.1,
+});
 
 function check(verdict: SanityCheck["methods"][number]["verdict"], last: number | null, undefined_ = 0): SanityCheck {
   return {
-    examples: ["a", "b"], draws: 3, modules: 9, passes_below: 0.3, fails_above: 0.7,
-    stages: [{ stage: 0, modules: 0, module: null }, { stage: 1, modules: 1, module: "head" }, { stage: 2, modules: 9, module: "stem" }],
-    methods: [{ method: "saliency", verdict, stages: [{ measured: 6, undefined: 0, spearman: spread(0.5) }, { measured: 6 - undefined_, undefined: undefined_, spearman: last === null ? null : spread(last) }] }],
+    examples: ["a", "b"],
+    draws: 3,
+    modules: 9,
+    passes_below: 0.3,
+    fails_above: 0.7,
+    stages: [
+      { stage: 0, modules: 0, module: null },
+      { stage: 1, modules: 1, module: "head" },
+      { stage: 2, modules: 9, module: "stem" },
+    ],
+    methods: [
+      {
+        method: "saliency",
+        verdict,
+        stages: [
+          { measured: 6, undefined: 0, spearman: spread(0.5) },
+          { measured: 6 - undefined_, undefined: undefined_, spearman: last === null ? null : spread(last) },
+        ],
+      },
+    ],
   };
 }
 
@@ -23,7 +46,9 @@ describe("a sanity check", () => {
 
   it("says what could not be compared", () => {
     expect(sanitySentence(check("passed", 0.1, 2), "saliency")).toContain("Of 6, 2 had no differences to compare.");
-    expect(sanitySentence(check("unmeasured", null, 6), "saliency")).toBe("With all weights random, no map had differences to compare (2 pictures, 3 random networks each).");
+    expect(sanitySentence(check("unmeasured", null, 6), "saliency")).toBe(
+      "With all weights random, no map had differences to compare (2 pictures, 3 random networks each).",
+    );
     expect(sanitySentence(check("passed", 0.1), "occlusion")).toBe("This method was not checked.");
   });
 

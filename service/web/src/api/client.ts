@@ -23,8 +23,7 @@ export const SIGN_IN_EVENT = "featurescape:sign-in";
 export function apiError(status: number, body: unknown): ApiError {
   const error = (body as { error?: { code?: unknown; message?: unknown } } | null)?.error;
   const code = typeof error?.code === "string" ? error.code : "internal";
-  const message =
-    typeof error?.message === "string" ? error.message : `the service answered with ${status}`;
+  const message = typeof error?.message === "string" ? error.message : `the service answered with ${status}`;
   return new ApiError(code, message, status);
 }
 
@@ -105,11 +104,7 @@ export function getExample(map: string, row: number, signal?: AbortSignal): Prom
   return getJson<Example>(`/v1/maps/${id(map)}/examples/${row}`, signal);
 }
 
-export async function findExamples(
-  map: string,
-  text: string,
-  signal?: AbortSignal,
-): Promise<ExampleMatch[]> {
+export async function findExamples(map: string, text: string, signal?: AbortSignal): Promise<ExampleMatch[]> {
   const path = `/v1/maps/${id(map)}/examples?example_id=${id(text)}`;
   return (await getJson<{ examples: ExampleMatch[] }>(path, signal)).examples;
 }
@@ -128,7 +123,9 @@ export interface RowQuery {
 /** The query string of a request for rows. */
 export function rowSearch(query: RowQuery): string {
   const parts = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
-  const search = new URLSearchParams(parts.map(([name, value]) => [name, Array.isArray(value) ? value.join(",") : String(value)]));
+  const search = new URLSearchParams(
+    parts.map(([name, value]) => [name, Array.isArray(value) ? value.join(",") : String(value)]),
+  );
   return parts.length > 0 ? `?${search}` : "";
 }
 
@@ -136,7 +133,13 @@ export function getRows<V>(job: string, kind: string, query: RowQuery, signal?: 
   return getJson<RowPage<V>>(`/v1/jobs/${id(job)}/rows/${id(kind)}${rowSearch(query)}`, signal);
 }
 
-export function getRow<V>(job: string, kind: string, row: number, columns: readonly string[], signal?: AbortSignal): Promise<Row<V>> {
+export function getRow<V>(
+  job: string,
+  kind: string,
+  row: number,
+  columns: readonly string[],
+  signal?: AbortSignal,
+): Promise<Row<V>> {
   return getJson<Row<V>>(`/v1/jobs/${id(job)}/rows/${id(kind)}/${row}${rowSearch({ columns })}`, signal);
 }
 

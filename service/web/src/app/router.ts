@@ -66,8 +66,14 @@ export function navigate(path: string, replace = false): void {
 /** Whether a click on a link is ours to handle: plain, same origin, no modifier. */
 function ours(event: MouseEvent, link: HTMLAnchorElement): boolean {
   const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
-  return plain && !event.defaultPrevented && link.origin === location.origin && !link.target && !link.download
-    && parseRoute(link.pathname).page !== "missing";
+  return (
+    plain &&
+    !event.defaultPrevented &&
+    link.origin === location.origin &&
+    !link.target &&
+    !link.download &&
+    parseRoute(link.pathname).page !== "missing"
+  );
 }
 
 /** Starts routing: links inside the viewer change the page without a reload. */

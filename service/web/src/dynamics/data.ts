@@ -123,7 +123,12 @@ const PAGE = 100;
 export const MOST_ROWS = 6000;
 
 /** Rows of a table, in its order; none where the artifact has no such table. */
-export async function tableRows<V>(manifest: Manifest, kind: string, columns: readonly string[], signal: AbortSignal): Promise<V[]> {
+export async function tableRows<V>(
+  manifest: Manifest,
+  kind: string,
+  columns: readonly string[],
+  signal: AbortSignal,
+): Promise<V[]> {
   if (!manifest.files.some((file) => file.kind === kind)) return [];
   const page = (offset: number) => getRows<V>(manifest.job_id, kind, { offset, limit: PAGE, columns }, signal);
   const first = await page(0);

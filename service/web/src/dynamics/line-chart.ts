@@ -44,7 +44,10 @@ export class LineChart {
   private cursor: Shape | null = null;
   private index: number | null = null;
 
-  constructor(private readonly lines: readonly Line[], private readonly options: LineChartOptions) {
+  constructor(
+    private readonly lines: readonly Line[],
+    private readonly options: LineChartOptions,
+  ) {
     this.last = Math.max(1, ...lines.map((line) => line.values.length - 1));
     this.element = h("div", { class: "line-chart", testid: options.testid }, this.host, this.reading);
     this.host.addEventListener("pointermove", (event) => this.point(event));
@@ -59,7 +62,11 @@ export class LineChart {
 
   private draw(width: number): void {
     const { options, lines } = this;
-    const every = lines.flatMap((line) => [...line.values, ...(line.beside ?? []), ...(line.band ? [...line.band[0], ...line.band[1]] : [])]);
+    const every = lines.flatMap((line) => [
+      ...line.values,
+      ...(line.beside ?? []),
+      ...(line.band ? [...line.band[0], ...line.band[1]] : []),
+    ]);
     const [low, high] = extent([...every, ...(options.level ? [options.level.value] : [])]);
     const room = (high - low || 1) * 0.04;
     this.x = { from: 0, to: this.last, start: MARGIN.left, end: width - MARGIN.right };
@@ -80,15 +87,51 @@ export class LineChart {
     const level = options.level;
     return [
       ...ys.flatMap((value) => [
-        s("line", { class: "plot-grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: at(y, value), y2: at(y, value) }),
-        s("text", { class: "plot-tick", x: MARGIN.left - 8, y: at(y, value) + 4, "text-anchor": "end" }, options.yTick(value)),
+        s("line", {
+          class: "plot-grid",
+          x1: MARGIN.left,
+          x2: width - MARGIN.right,
+          y1: at(y, value),
+          y2: at(y, value),
+        }),
+        s(
+          "text",
+          { class: "plot-tick", x: MARGIN.left - 8, y: at(y, value) + 4, "text-anchor": "end" },
+          options.yTick(value),
+        ),
       ]),
       ...wholeTicks(0, this.last, Math.max(2, Math.round(width / 90))).map((value) =>
-        s("text", { class: "plot-tick", x: at(this.x, value), y: HEIGHT - MARGIN.bottom + 18, "text-anchor": "middle" }, String(value)),
+        s(
+          "text",
+          { class: "plot-tick", x: at(this.x, value), y: HEIGHT - MARGIN.bottom + 18, "text-anchor": "middle" },
+          String(value),
+        ),
       ),
-      ...(level ? [s("line", { class: "plot-level", x1: MARGIN.left, x2: width - MARGIN.right, y1: at(y, level.value), y2: at(y, level.value) })] : []),
-      s("text", { class: "plot-title", x: (MARGIN.left + width - MARGIN.right) / 2, y: HEIGHT - 5, "text-anchor": "middle" }, options.xTitle),
-      s("text", { class: "plot-title", transform: `translate(13 ${(HEIGHT - MARGIN.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, options.yTitle),
+      ...(level
+        ? [
+            s("line", {
+              class: "plot-level",
+              x1: MARGIN.left,
+              x2: width - MARGIN.right,
+              y1: at(y, level.value),
+              y2: at(y, level.value),
+            }),
+          ]
+        : []),
+      s(
+        "text",
+        { class: "plot-title", x: (MARGIN.left + width - MARGIN.right) / 2, y: HEIGHT - 5, "text-anchor": "middle" },
+        options.xTitle,
+      ),
+      s(
+        "text",
+        {
+          class: "plot-title",
+          transform: `translate(13 ${(HEIGHT - MARGIN.bottom) / 2}) rotate(-90)`,
+          "text-anchor": "middle",
+        },
+        options.yTitle,
+      ),
     ];
   }
 
@@ -135,5 +178,9 @@ export class LineChart {
 
 /** Names of lines beside their colors. */
 export function lineLegend(lines: readonly { name: string; color: string }[]): HTMLElement {
-  return h("ul", { class: "series" }, ...lines.map(({ name, color }) => h("li", {}, h("i", { class: color, attrs: { "aria-hidden": "true" } }), name)));
+  return h(
+    "ul",
+    { class: "series" },
+    ...lines.map(({ name, color }) => h("li", {}, h("i", { class: color, attrs: { "aria-hidden": "true" } }), name)),
+  );
 }

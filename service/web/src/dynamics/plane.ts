@@ -39,8 +39,16 @@ export class Plane {
   private readonly host = h("div", { class: "plot" });
   private readonly stop: () => void;
 
-  constructor(private readonly clouds: readonly Cloud[], private readonly options: PlaneOptions) {
-    this.element = h("figure", { class: "plane", testid: options.testid }, h("figcaption", {}, options.title), this.host);
+  constructor(
+    private readonly clouds: readonly Cloud[],
+    private readonly options: PlaneOptions,
+  ) {
+    this.element = h(
+      "figure",
+      { class: "plane", testid: options.testid },
+      h("figcaption", {}, options.title),
+      this.host,
+    );
     this.stop = onWidth(this.host, (width) => this.draw(Math.min(width, MOST_PX)));
   }
 
@@ -52,7 +60,10 @@ export class Plane {
     const { guide, label } = this.options;
     const side = width - MARGIN.left - MARGIN.right;
     const height = side + MARGIN.top + MARGIN.bottom;
-    const reach = guide === "circle" ? 1.08 * Math.max(1, ...extent(this.clouds.flatMap((cloud) => [...cloud.x, ...cloud.y])).map(Math.abs)) : 0;
+    const reach =
+      guide === "circle"
+        ? 1.08 * Math.max(1, ...extent(this.clouds.flatMap((cloud) => [...cloud.x, ...cloud.y])).map(Math.abs))
+        : 0;
     const [from, to] = guide === "circle" ? [-reach, reach] : [-0.03, 1.03];
     const x: Scale = { from, to, start: MARGIN.left, end: width - MARGIN.right };
     const y: Scale = { from, to, start: height - MARGIN.bottom, end: MARGIN.top };
@@ -60,7 +71,9 @@ export class Plane {
     svg.append(...this.axes(x, y), this.guide(x, y));
     const most = Math.ceil(MOST_POINTS / Math.max(1, this.clouds.length));
     for (const cloud of this.clouds) {
-      const points = thinned(cloud.x.length, most).map((i) => s("circle", { cx: at(x, cloud.x[i]!), cy: at(y, cloud.y[i]!), r: 2.2 }));
+      const points = thinned(cloud.x.length, most).map((i) =>
+        s("circle", { cx: at(x, cloud.x[i]!), cy: at(y, cloud.y[i]!), r: 2.2 }),
+      );
       svg.append(s("g", { class: `plot-cloud ${cloud.color}` }, ...points));
     }
     this.host.replaceChildren(svg);
@@ -72,11 +85,31 @@ export class Plane {
       ...values.flatMap((value) => [
         s("line", { class: "plot-grid", x1: at(x, value), x2: at(x, value), y1: y.start, y2: y.end }),
         s("line", { class: "plot-grid", x1: x.start, x2: x.end, y1: at(y, value), y2: at(y, value) }),
-        s("text", { class: "plot-tick", x: at(x, value), y: y.start + 16, "text-anchor": "middle" }, formatFigure(value)),
-        s("text", { class: "plot-tick", x: x.start - 7, y: at(y, value) + 4, "text-anchor": "end" }, formatFigure(value)),
+        s(
+          "text",
+          { class: "plot-tick", x: at(x, value), y: y.start + 16, "text-anchor": "middle" },
+          formatFigure(value),
+        ),
+        s(
+          "text",
+          { class: "plot-tick", x: x.start - 7, y: at(y, value) + 4, "text-anchor": "end" },
+          formatFigure(value),
+        ),
       ]),
-      s("text", { class: "plot-title", x: (x.start + x.end) / 2, y: y.start + 33, "text-anchor": "middle" }, this.options.xTitle),
-      s("text", { class: "plot-title", transform: `translate(11 ${(y.start + y.end) / 2}) rotate(-90)`, "text-anchor": "middle" }, this.options.yTitle),
+      s(
+        "text",
+        { class: "plot-title", x: (x.start + x.end) / 2, y: y.start + 33, "text-anchor": "middle" },
+        this.options.xTitle,
+      ),
+      s(
+        "text",
+        {
+          class: "plot-title",
+          transform: `translate(11 ${(y.start + y.end) / 2}) rotate(-90)`,
+          "text-anchor": "middle",
+        },
+        this.options.yTitle,
+      ),
     ];
   }
 

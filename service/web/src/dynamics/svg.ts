@@ -5,7 +5,11 @@ const SVG = "http://www.w3.org/2000/svg";
 export type Shape = SVGElement;
 
 /** An element with attributes; strings become text nodes. */
-export function s(tag: string, attributes: Record<string, string | number> = {}, ...children: (Shape | string)[]): Shape {
+export function s(
+  tag: string,
+  attributes: Record<string, string | number> = {},
+  ...children: (Shape | string)[]
+): Shape {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) {
     element.setAttribute(name, typeof value === "number" ? String(Math.round(value * 10) / 10) : value);

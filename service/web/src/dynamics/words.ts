@@ -3,7 +3,19 @@
 import { formatFigure } from "../lib/format";
 import type { GateInfo, GradientInfo, Headlines, MatrixInfo, ParameterInfo, RadiusInfo } from "./data";
 
-const SUPERSCRIPTS: Record<string, string> = { "-": "⁻", "0": "⁰", "1": "¹", "2": "²", "3": "³", "4": "⁴", "5": "⁵", "6": "⁶", "7": "⁷", "8": "⁸", "9": "⁹" };
+const SUPERSCRIPTS: Record<string, string> = {
+  "-": "⁻",
+  "0": "⁰",
+  "1": "¹",
+  "2": "²",
+  "3": "³",
+  "4": "⁴",
+  "5": "⁵",
+  "6": "⁶",
+  "7": "⁷",
+  "8": "⁸",
+  "9": "⁹",
+};
 
 /** 10 to a whole power: "10⁻³". */
 export function powerOfTen(exponent: number): string {
@@ -55,8 +67,12 @@ export function placeName(network: string, layer: string | null, several: boolea
 /** What a matrix of this radius says of the past: nothing where it feeds a gate, since no state is multiplied by it. */
 function fate({ network, matrix, spectral_radius }: MatrixInfo): string {
   const radius = spectral_radius ?? 0;
-  if (gateOf(matrix)) return "the largest of its gates’ blocks: it is squashed into a gate, and no state is multiplied by it";
-  if (radius > 1.005) return network === "matrix" ? "so that its past explodes" : "so that its past would explode if tanh did not bend it";
+  if (gateOf(matrix))
+    return "the largest of its gates’ blocks: it is squashed into a gate, and no state is multiplied by it";
+  if (radius > 1.005)
+    return network === "matrix"
+      ? "so that its past explodes"
+      : "so that its past would explode if tanh did not bend it";
   return `so that its past ${radius < 0.995 ? "vanishes" : "stays"}`;
 }
 
@@ -75,22 +91,38 @@ export function largestMatrices(matrices: readonly MatrixInfo[]): MatrixInfo[] {
 const SHOWN = 4;
 
 export function spectraSentence({ matrices }: Headlines): string {
-  const parts = largestMatrices(matrices).slice(0, SHOWN).map((each) => {
-    const radius = each.spectral_radius ?? 0;
-    const owner = each.network === "matrix" ? each.matrix : `the ${networkName(each.network)}’s ${matrixName(each.matrix)}`;
-    return `${owner} has ${formatFigure(radius)}, ${fate(each)}`;
-  });
+  const parts = largestMatrices(matrices)
+    .slice(0, SHOWN)
+    .map((each) => {
+      const radius = each.spectral_radius ?? 0;
+      const owner =
+        each.network === "matrix" ? each.matrix : `the ${networkName(each.network)}’s ${matrixName(each.matrix)}`;
+      return `${owner} has ${formatFigure(radius)}, ${fate(each)}`;
+    });
   if (parts.length === 0) return "";
   return `Aₜ = θᵗ A₀: each eigenvalue λ multiplies its part of the past at every step, and the largest |λ| decides in the end. Of the matrices alone, ${parts.join("; ")}.`;
 }
 
-export function powersSentence({ matrices }: Headlines, powers: readonly { matrix: string; network: string; layer: string | null; power: number; log10_norm: number | null }[]): string {
+export function powersSentence(
+  { matrices }: Headlines,
+  powers: readonly {
+    matrix: string;
+    network: string;
+    layer: string | null;
+    power: number;
+    log10_norm: number | null;
+  }[],
+): string {
   const last = Math.max(0, ...powers.map((row) => row.power));
   const multiplied = largestMatrices(matrices).filter((each) => !gateOf(each.matrix));
   const parts = multiplied.slice(0, SHOWN).flatMap((each) => {
-    const row = powers.find((one) => one.power === last && one.matrix === each.matrix && one.network === each.network && one.layer === each.layer);
+    const row = powers.find(
+      (one) =>
+        one.power === last && one.matrix === each.matrix && one.network === each.network && one.layer === each.layer,
+    );
     if (!row) return [];
-    const owner = each.network === "matrix" ? each.matrix : `the ${networkName(each.network)}’s ${matrixName(each.matrix)}`;
+    const owner =
+      each.network === "matrix" ? each.matrix : `the ${networkName(each.network)}’s ${matrixName(each.matrix)}`;
     return [`${fromLog10(row.log10_norm ?? -Infinity)} for ${owner}`];
   });
   if (parts.length === 0) return "";
@@ -115,7 +147,8 @@ export function gradientsSentence({ gradients }: Headlines): string {
   const told = gradients.filter((each) => each.path !== "carousel").slice(0, 2 * SHOWN);
   if (told.length === 0) return "";
   const distance = Math.max(...told.map((each) => each.distance));
-  const why = "Every step back multiplies the gradient: in an RNN by θ and the slope of tanh, along a cell by its forget gate, which can be near 1.";
+  const why =
+    "Every step back multiplies the gradient: in an RNN by θ and the slope of tanh, along a cell by its forget gate, which can be near 1.";
   return `${why} Over ${distance} steps back ${told.map(gradientPart).join("; ")}.`;
 }
 
@@ -123,14 +156,26 @@ export function jacobiansSentence({ jacobian_radii, matrices }: Headlines): stri
   const alone = largestMatrices(matrices);
   const parts = jacobian_radii.slice(0, SHOWN).map((each: RadiusInfo) => {
     const matrix = alone.find((one) => one.network === each.network && one.layer === each.layer);
-    const beside = matrix?.spectral_radius && !gateOf(matrix.matrix) ? ` (its matrix alone ${formatFigure(matrix.spectral_radius)})` : "";
+    const beside =
+      matrix?.spectral_radius && !gateOf(matrix.matrix)
+        ? ` (its matrix alone ${formatFigure(matrix.spectral_radius)})`
+        : "";
     return `${formatFigure(each.median)} for the ${networkName(each.network)}${beside}`;
   });
   if (parts.length === 0) return "";
   return `On data a step’s Jacobian is the matrix with every row scaled by how open its unit is. Its median radius is ${parts.join(", ")}; an LSTM adds its forget gates on the diagonal, which move the eigenvalues of its cell towards 1.`;
 }
 
-const GATES: Record<string, string> = { i: "input gate", f: "forget gate", o: "output gate", g: "candidate", n: "candidate", r: "reset gate", z: "update gate", h: "state" };
+const GATES: Record<string, string> = {
+  i: "input gate",
+  f: "forget gate",
+  o: "output gate",
+  g: "candidate",
+  n: "candidate",
+  r: "reset gate",
+  z: "update gate",
+  h: "state",
+};
 
 export function gateName(gate: string): string {
   return GATES[gate] ?? gate;
@@ -153,7 +198,10 @@ export function gateColor(gate: string): number {
 const KEEPERS = ["f", "z", "h"];
 
 export function gatesSentence({ gates }: Headlines): string {
-  const parts = gates.filter((each) => KEEPERS.includes(each.gate)).slice(0, SHOWN).map(gatePart);
+  const parts = gates
+    .filter((each) => KEEPERS.includes(each.gate))
+    .slice(0, SHOWN)
+    .map(gatePart);
   if (parts.length === 0) return "";
   return `What is saturated lets little gradient through itself, but a forget gate that is open keeps the cell’s: ${parts.join("; ")}.`;
 }

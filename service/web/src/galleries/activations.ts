@@ -4,7 +4,16 @@ import type { Picture, Row } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatFigure, joined } from "../lib/format";
 import { type Drawn, largestOf, type Normalization, type Pixels, pixelsOf, colorAt, valueOf } from "./gray-values";
-import { EXAMPLE_COLUMNS, exampleFacts, type ExampleValues, factList, keyIndex, names, section, segments } from "./parts";
+import {
+  EXAMPLE_COLUMNS,
+  exampleFacts,
+  type ExampleValues,
+  factList,
+  keyIndex,
+  names,
+  section,
+  segments,
+} from "./parts";
 import { pictureElement } from "./picture";
 import { tileAt, tileCorner, type TileGrid } from "./tile-grid";
 import { type About, type Opened, rowGallery } from "./types";
@@ -53,7 +62,10 @@ class ActivationsView implements Opened {
   private pixels: Pixels | null = null;
   private turn = 0;
 
-  constructor(row: Row<Activations>, private readonly about: About) {
+  constructor(
+    row: Row<Activations>,
+    private readonly about: About,
+  ) {
     this.values = row.values;
     const { details } = about.manifest;
     this.title = row.values.example_id;
@@ -64,9 +76,24 @@ class ActivationsView implements Opened {
     });
     const choices = this.values.layers.map((each, i) => [String(i), each.layer] as const);
     this.layers = segments("Layer", choices, (value) => void this.show(Number(value)), "layer");
-    const seen = h("div", { class: "seen" }, pictureElement(row.values.picture, { alt: `${row.values.example_id} as the network sees it` }));
-    const side = h("div", { class: "side" }, seen, section("Strongest channels", this.strongest), section("Example", factList(exampleFacts(row.values, names(details, "classes")))));
-    this.element = h("div", { class: "opened" }, h("div", { class: "wide" }, this.layers.element, this.zoomable.element, this.hover), side);
+    const seen = h(
+      "div",
+      { class: "seen" },
+      pictureElement(row.values.picture, { alt: `${row.values.example_id} as the network sees it` }),
+    );
+    const side = h(
+      "div",
+      { class: "side" },
+      seen,
+      section("Strongest channels", this.strongest),
+      section("Example", factList(exampleFacts(row.values, names(details, "classes")))),
+    );
+    this.element = h(
+      "div",
+      { class: "opened" },
+      h("div", { class: "wide" }, this.layers.element, this.zoomable.element, this.hover),
+      side,
+    );
     void this.show(0);
   }
 
@@ -124,7 +151,13 @@ class ActivationsView implements Opened {
         {},
         h(
           "button",
-          { type: "button", class: "channel", title: "Show it in the grid", testid: "channel", on: { click: () => this.zoomable.goTo(this.box(each.channel)) } },
+          {
+            type: "button",
+            class: "channel",
+            title: "Show it in the grid",
+            testid: "channel",
+            on: { click: () => this.zoomable.goTo(this.box(each.channel)) },
+          },
           h("span", {}, `channel ${each.channel}`),
           h("span", { class: "faint" }, each.largest === null ? "" : formatFigure(each.largest)),
         ),
@@ -149,7 +182,10 @@ class ActivationsView implements Opened {
     if (!found || !this.pixels) return this.describe();
     const [left, top] = tileCorner(this.tiles, found.index);
     const cell = valueOf(colorAt(this.pixels, left + found.x, top + found.y), this.drawn);
-    setText(this.hover, hoverText(found.index, this.largest(found.index), cell === null ? "" : `about ${formatFigure(cell)}`));
+    setText(
+      this.hover,
+      hoverText(found.index, this.largest(found.index), cell === null ? "" : `about ${formatFigure(cell)}`),
+    );
     this.zoomable.mark(this.box(found.index));
   }
 
@@ -182,7 +218,11 @@ export const gallery = rowGallery<Activations>({
   tile({ values }) {
     const first = values.layers[0];
     const strongest = first?.strongest[0]?.channel;
-    return { picture: values.picture, name: values.example_id, caption: strongest === undefined ? "" : `${first!.layer}: channel ${strongest}` };
+    return {
+      picture: values.picture,
+      name: values.example_id,
+      caption: strongest === undefined ? "" : `${first!.layer}: channel ${strongest}`,
+    };
   },
   open: (row, about) => new ActivationsView(row, about),
 });

@@ -5,7 +5,18 @@ import { fill, h, reducedMotion, setText } from "../lib/dom";
 import { formatCount, formatFigure, joined, plural } from "../lib/format";
 import { icon } from "../lib/icons";
 import type { RadioGroup } from "../lib/radio";
-import { className, EXAMPLE_COLUMNS, exampleFacts, type ExampleValues, type Fact, factList, names, percentRange, section, segments } from "./parts";
+import {
+  className,
+  EXAMPLE_COLUMNS,
+  exampleFacts,
+  type ExampleValues,
+  type Fact,
+  factList,
+  names,
+  percentRange,
+  section,
+  segments,
+} from "./parts";
 import { percent } from "./percent";
 import { pictureElement } from "./picture";
 import { type About, type Opened, rowGallery } from "./types";
@@ -61,7 +72,8 @@ export function enlarge(values: Weights, [rows, columns]: Grid, height: number, 
   for (let y = 0; y < height; y += 1) {
     const down = between(y, height, rows);
     across.forEach(([left, right, part], x) => {
-      const at = (row: number) => (1 - part) * (values[row * columns + left] ?? 0) + part * (values[row * columns + right] ?? 0);
+      const at = (row: number) =>
+        (1 - part) * (values[row * columns + left] ?? 0) + part * (values[row * columns + right] ?? 0);
       enlarged[y * width + x] = (1 - down[2]) * at(down[0]) + down[2] * at(down[1]);
     });
   }
@@ -80,12 +92,19 @@ export function heat(strength: number): [red: number, green: number, blue: numbe
   const held = Math.min(1, Math.max(0, strength));
   const at = held * (HEAT.length - 1);
   const first = Math.min(HEAT.length - 2, Math.floor(at));
-  const mixed = (part: 0 | 1 | 2) => Math.round(HEAT[first]![part] + (at - first) * (HEAT[first + 1]![part] - HEAT[first]![part]));
+  const mixed = (part: 0 | 1 | 2) =>
+    Math.round(HEAT[first]![part] + (at - first) * (HEAT[first + 1]![part] - HEAT[first]![part]));
   return [mixed(0), mixed(1), mixed(2), Math.round(255 * held)];
 }
 
 /** The RGBA bytes of a map of attention; at the weight `full` it is at full strength. */
-export function alphaMap(weights: Weights, grid: Grid, height: number, width: number, full: number): Uint8ClampedArray<ArrayBuffer> {
+export function alphaMap(
+  weights: Weights,
+  grid: Grid,
+  height: number,
+  width: number,
+  full: number,
+): Uint8ClampedArray<ArrayBuffer> {
   const bytes = new Uint8ClampedArray(4 * height * width);
   if (full > 0) enlarge(weights, grid, height, width).forEach((weight, i) => bytes.set(heat(weight / full), 4 * i));
   return bytes;
@@ -125,7 +144,12 @@ class CaptionView implements Opened {
   private readonly canvas = h("canvas", { class: "overlay", role: "img", testid: "attention" });
   private readonly legend = h("div", { class: "heat-legend" });
   private readonly reading = h("output", { class: "word-reading", testid: "word-reading" });
-  private readonly button = h("button", { type: "button", class: "icon-button", testid: "words-play", on: { click: () => this.toggle() } });
+  private readonly button = h("button", {
+    type: "button",
+    class: "icon-button",
+    testid: "words-play",
+    on: { click: () => this.toggle() },
+  });
   private readonly words: HTMLButtonElement[];
   private readonly scales: RadioGroup;
   private scale = "caption";
@@ -141,15 +165,38 @@ class CaptionView implements Opened {
     this.title = values.example_id;
     this.detail = joined(className(classes, values.label), String(about.manifest.details["model"] ?? ""));
     this.words = values.words.map((word, i) => this.word(word, i));
-    this.scales = segments("Full strength is the largest weight of", [["caption", "Scale of the caption"], ["word", "Scale of the word"]], (scale) => this.rescale(scale), "scale");
+    this.scales = segments(
+      "Full strength is the largest weight of",
+      [
+        ["caption", "Scale of the caption"],
+        ["word", "Scale of the word"],
+      ],
+      (scale) => this.rescale(scale),
+      "scale",
+    );
     this.scales.select(this.scale);
-    const opacity = percentRange("Opacity", 80, (fraction) => this.stage.style.setProperty("--opacity", String(fraction)), "opacity");
+    const opacity = percentRange(
+      "Opacity",
+      80,
+      (fraction) => this.stage.style.setProperty("--opacity", String(fraction)),
+      "opacity",
+    );
     const controls = h("div", { class: "easel-controls" }, this.scales.element, opacity);
     const played = h("div", { class: "film" }, this.button, this.reading);
-    const sentence = h("div", { class: "sentence-words", role: "group", label: `Caption: ${values.caption}`, testid: "words" }, ...this.words, values.truncated && this.cut());
+    const sentence = h(
+      "div",
+      { class: "sentence-words", role: "group", label: `Caption: ${values.caption}`, testid: "words" },
+      ...this.words,
+      values.truncated && this.cut(),
+    );
     sentence.addEventListener("pointerleave", () => this.hover(null));
     const side = h("div", { class: "side" }, ...this.sections(about, classes));
-    this.element = h("div", { class: "opened captions" }, h("div", { class: "wide" }, controls, this.stage, sentence, played, this.legend), side);
+    this.element = h(
+      "div",
+      { class: "opened captions" },
+      h("div", { class: "wide" }, controls, this.stage, sentence, played, this.legend),
+      side,
+    );
     this.showPicture();
     this.label();
     this.draw();
@@ -172,7 +219,8 @@ class CaptionView implements Opened {
   private showPicture(): void {
     const picture = pictureElement(this.values.picture, { alt: this.values.caption, class: "under" });
     this.canvas.width = this.canvas.height = MAP_PX;
-    if (picture instanceof HTMLImageElement) picture.addEventListener("load", () => this.fit(picture.naturalWidth, picture.naturalHeight));
+    if (picture instanceof HTMLImageElement)
+      picture.addEventListener("load", () => this.fit(picture.naturalWidth, picture.naturalHeight));
     fill(this.stage, picture, this.canvas);
     this.stage.style.setProperty("--opacity", "0.8");
   }
@@ -206,7 +254,12 @@ class CaptionView implements Opened {
 
   private cut(): HTMLElement {
     const said = `Truncated: it did not end within ${plural(this.values.words.length, "word")}`;
-    return h("span", { class: "cut", title: said, testid: "truncated" }, "… ", h("span", { class: "badge-word" }, "truncated"));
+    return h(
+      "span",
+      { class: "cut", title: said, testid: "truncated" },
+      "… ",
+      h("span", { class: "badge-word" }, "truncated"),
+    );
   }
 
   private get shown(): number {
@@ -276,25 +329,46 @@ class CaptionView implements Opened {
     this.words.forEach((button, i) => button.setAttribute("aria-pressed", String(i === shown)));
     this.canvas.hidden = !map;
     this.legend.hidden = !map;
-    setText(this.reading, shown === NO_WORD ? "Choose a word to see where it looked." : joined(`word ${shown + 1} of ${words.length}`, wordFigures(this.values, shown)));
+    setText(
+      this.reading,
+      shown === NO_WORD
+        ? "Choose a word to see where it looked."
+        : joined(`word ${shown + 1} of ${words.length}`, wordFigures(this.values, shown)),
+    );
     if (!map) return;
     const full = largestWeight(this.scale === "word" ? [map] : attention);
     const { width, height } = this.canvas;
-    this.canvas.getContext("2d")?.putImageData(new ImageData(alphaMap(map, grid, height, width, full), width, height), 0, 0);
+    this.canvas
+      .getContext("2d")
+      ?.putImageData(new ImageData(alphaMap(map, grid, height, width, full), width, height), 0, 0);
     this.canvas.setAttribute("aria-label", `Attention of “${words[shown]}”, largest in ${strongestCell(map, grid)}`);
     const ends = ["0", "of the attention, in a cell", percent(full)];
-    fill(this.legend, h("span", { class: "heat" }), h("span", { class: "heat-ends" }, ...ends.map((end) => h("span", {}, end))));
+    fill(
+      this.legend,
+      h("span", { class: "heat" }),
+      h("span", { class: "heat-ends" }, ...ends.map((end) => h("span", {}, end))),
+    );
   }
 
   private sections(about: About, classes: readonly string[]): HTMLElement[] {
     const { values } = this;
-    const lines = values.alternatives.map((each) => h("li", {}, saying(each.caption), h("span", { class: "faint" }, nats(each.log_probability))));
+    const lines = values.alternatives.map((each) =>
+      h("li", {}, saying(each.caption), h("span", { class: "faint" }, nats(each.log_probability))),
+    );
     const references = (values.references ?? []).map((text) => h("li", {}, saying(text)));
-    const gates = h("p", { class: "faint small-print" }, "The line under a word is its gate β: how much of the picture the word was given.");
+    const gates = h(
+      "p",
+      { class: "faint small-print" },
+      "The line under a word is its gate β: how much of the picture the word was given.",
+    );
     return [
       section("Caption", factList(captionFacts(values, about)), gates),
-      ...(lines.length > 0 ? [section("Next best", h("ol", { class: "sayings", testid: "alternatives" }, ...lines))] : []),
-      ...(references.length > 0 ? [section("The dataset says", h("ul", { class: "sayings", testid: "references" }, ...references))] : []),
+      ...(lines.length > 0
+        ? [section("Next best", h("ol", { class: "sayings", testid: "alternatives" }, ...lines))]
+        : []),
+      ...(references.length > 0
+        ? [section("The dataset says", h("ul", { class: "sayings", testid: "references" }, ...references))]
+        : []),
       section("Example", factList(exampleFacts(values, classes))),
     ];
   }
@@ -322,8 +396,19 @@ export const gallery = rowGallery<Captioned>({
   wallColumns: ["example_id", "picture", "caption", "log_probability", "truncated"],
   // `attention` has more numbers a row than are given without being asked for.
   columns: [
-    ...EXAMPLE_COLUMNS, "picture", "caption", "log_probability", "truncated", "words", "word_log_probabilities",
-    "gates", "attention", "grid", "alternatives.caption", "alternatives.log_probability", "references",
+    ...EXAMPLE_COLUMNS,
+    "picture",
+    "caption",
+    "log_probability",
+    "truncated",
+    "words",
+    "word_log_probabilities",
+    "gates",
+    "attention",
+    "grid",
+    "alternatives.caption",
+    "alternatives.log_probability",
+    "references",
   ],
   orders: [
     { value: "", label: "As in the dataset" },

@@ -7,7 +7,14 @@ const STEP = 5;
 
 /** Where the line is put by a key, in percent; null: the key is not for it. */
 export function splitAfter(key: string, split: number): number | null {
-  const moved: Record<string, number> = { ArrowLeft: split - STEP, ArrowDown: split - STEP, ArrowRight: split + STEP, ArrowUp: split + STEP, Home: 0, End: 100 };
+  const moved: Record<string, number> = {
+    ArrowLeft: split - STEP,
+    ArrowDown: split - STEP,
+    ArrowRight: split + STEP,
+    ArrowUp: split + STEP,
+    Home: 0,
+    End: 100,
+  };
   const next = moved[key];
   return next === undefined ? null : Math.min(100, Math.max(0, next));
 }
@@ -29,12 +36,24 @@ export class Compare {
   /**
    * @param ratio width over height of the pictures
    */
-  constructor(ratio: number, private readonly words: readonly [before: string, after: string]) {
+  constructor(
+    ratio: number,
+    private readonly words: readonly [before: string, after: string],
+  ) {
     this.before.alt = words[0];
     this.after.alt = words[1];
     for (const image of [this.before, this.after]) image.addEventListener("load", () => sharpen(image));
-    const labels = words.map((word, i) => h("span", { class: `compare-word ${i === 0 ? "first" : "second"}`, attrs: { "aria-hidden": "true" } }, word));
-    this.element = h("div", { class: "compare easel", testid: "compare" }, this.after, this.before, ...labels, this.handle);
+    const labels = words.map((word, i) =>
+      h("span", { class: `compare-word ${i === 0 ? "first" : "second"}`, attrs: { "aria-hidden": "true" } }, word),
+    );
+    this.element = h(
+      "div",
+      { class: "compare easel", testid: "compare" },
+      this.after,
+      this.before,
+      ...labels,
+      this.handle,
+    );
     this.element.style.setProperty("--ratio", String(ratio));
     this.element.addEventListener("pointerdown", (event) => this.onPointer(event));
     this.handle.addEventListener("keydown", (event) => {

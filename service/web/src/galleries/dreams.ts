@@ -36,7 +36,9 @@ export function frames(dream: Pick<Dream, "dream" | "octaves" | "octave_sizes" |
   const kept = dream.octaves.flatMap((picture, i): Frame[] => {
     if (!picture) return [];
     const [width, height] = sizes[i] ?? [0, 0];
-    return [{ url: picture.url, name: `octave ${i + 1}`, word: joined(`octave ${i + 1}`, `${width} × ${height}`), octave: i }];
+    return [
+      { url: picture.url, name: `octave ${i + 1}`, word: joined(`octave ${i + 1}`, `${width} × ${height}`), octave: i },
+    ];
   });
   const whole = joined("dream", `${dream.width} × ${dream.height}`);
   const last = sizes.at(-1);
@@ -53,8 +55,18 @@ export function gain(originals: readonly (number | null)[], ends: readonly (numb
 }
 
 function zoomElement(video: Picture): HTMLElement {
-  if (!video.media_type.startsWith("video/")) return h("div", { class: "easel plain", testid: "zoom" }, pictureElement(video, { alt: "The zoom into the dream" }));
-  const element = h("video", { class: "picture", testid: "zoom", label: "The zoom into the dream", attrs: { controls: "", loop: "", src: video.url } });
+  if (!video.media_type.startsWith("video/"))
+    return h(
+      "div",
+      { class: "easel plain", testid: "zoom" },
+      pictureElement(video, { alt: "The zoom into the dream" }),
+    );
+  const element = h("video", {
+    class: "picture",
+    testid: "zoom",
+    label: "The zoom into the dream",
+    attrs: { controls: "", loop: "", src: video.url },
+  });
   element.muted = true;
   return h("div", { class: "easel plain" }, element);
 }
@@ -75,16 +87,29 @@ class DreamView implements Opened {
     const chart = objectiveChart(dream.objective_originals, dream.objective_starts, dream.objective_ends);
     this.compare = new Compare(dream.width / dream.height || 1, ["before", "dream"]);
     if (dream.original) this.compare.setBefore(dream.original.url);
-    this.film = new Film(shown.map((each) => each.word), (index) => {
-      const frame = shown[index];
-      if (!frame) return;
-      this.compare.setAfter(frame.url, frame.name);
-      chart.mark(frame.octave);
-    });
+    this.film = new Film(
+      shown.map((each) => each.word),
+      (index) => {
+        const frame = shown[index];
+        if (!frame) return;
+        this.compare.setAfter(frame.url, frame.name);
+        chart.mark(frame.octave);
+      },
+    );
     const stage = h("div", { class: "staged" }, this.compare.element);
     const film = shown.length > 1 ? this.film.element : null;
-    const side = h("div", { class: "side" }, section("Objective", chart.element), section("Example", this.facts(dream, about)));
-    this.element = h("div", { class: "opened" }, h("div", { class: "wide" }, this.modes(dream, stage), stage, film), side);
+    const side = h(
+      "div",
+      { class: "side" },
+      section("Objective", chart.element),
+      section("Example", this.facts(dream, about)),
+    );
+    this.element = h(
+      "div",
+      { class: "opened" },
+      h("div", { class: "wide" }, this.modes(dream, stage), stage, film),
+      side,
+    );
   }
 
   onKey(key: string): boolean {
@@ -104,11 +129,19 @@ class DreamView implements Opened {
   private modes(dream: Dream, stage: HTMLElement): HTMLElement | null {
     const { video } = dream;
     if (!video) return null;
-    const group = segments("What is shown", [["compare", "Before and after"], ["zoom", "Zoom"]], (value) => {
-      this.film.stop();
-      this.film.element.hidden = value === "zoom";
-      fill(stage, value === "zoom" ? zoomElement(video) : this.compare.element);
-    }, "dream");
+    const group = segments(
+      "What is shown",
+      [
+        ["compare", "Before and after"],
+        ["zoom", "Zoom"],
+      ],
+      (value) => {
+        this.film.stop();
+        this.film.element.hidden = value === "zoom";
+        fill(stage, value === "zoom" ? zoomElement(video) : this.compare.element);
+      },
+      "dream",
+    );
     group.select("compare");
     return group.element;
   }
@@ -129,7 +162,17 @@ export const gallery = rowGallery<Dream>({
   kind: "dreams",
   noun: "dream",
   wallColumns: ["example_id", "dream", "objective_originals", "objective_ends"],
-  columns: [...EXAMPLE_COLUMNS, "dream", "original", "octaves", "octave_sizes", "objective_originals", "objective_starts", "objective_ends", "video"],
+  columns: [
+    ...EXAMPLE_COLUMNS,
+    "dream",
+    "original",
+    "octaves",
+    "octave_sizes",
+    "objective_originals",
+    "objective_starts",
+    "objective_ends",
+    "video",
+  ],
   hints: [
     [["Space"], "film"],
     [["[", "]"], "octave"],
@@ -137,7 +180,11 @@ export const gallery = rowGallery<Dream>({
   ],
   tile({ values }) {
     const grown = gain(values.objective_originals, values.objective_ends);
-    return { picture: values.dream, name: values.example_id, caption: grown === null ? "" : `grew ${formatFigure(grown)} times` };
+    return {
+      picture: values.dream,
+      name: values.example_id,
+      caption: grown === null ? "" : `grew ${formatFigure(grown)} times`,
+    };
   },
   open: (row, about) => new DreamView(row, about),
 });

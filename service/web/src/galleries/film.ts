@@ -7,7 +7,12 @@ const FRAME_MS = 700;
 
 export class Film {
   readonly element: HTMLElement;
-  private readonly button = h("button", { type: "button", class: "icon-button", testid: "film-play", on: { click: () => this.toggle() } });
+  private readonly button = h("button", {
+    type: "button",
+    class: "icon-button",
+    testid: "film-play",
+    on: { click: () => this.toggle() },
+  });
   private readonly scrub: HTMLInputElement;
   private readonly word = h("output", { class: "film-word", testid: "film-word" });
   private timer = 0;
@@ -24,7 +29,12 @@ export class Film {
       label: "Frame of the film",
       testid: "film-scrub",
       attrs: { min: "0", max: String(words.length - 1), step: "1", value: String(this.at) },
-      on: { input: () => { this.stop(); this.show(Number(this.scrub.value)); } },
+      on: {
+        input: () => {
+          this.stop();
+          this.show(Number(this.scrub.value));
+        },
+      },
     });
     this.element = h("div", { class: "film" }, this.button, this.scrub, this.word);
     this.label();
@@ -62,10 +72,13 @@ export class Film {
 
   private play(): void {
     this.show(this.at >= this.words.length - 1 ? 0 : this.at);
-    this.timer = window.setInterval(() => {
-      if (this.at >= this.words.length - 1) this.stop();
-      else this.show(this.at + 1);
-    }, reducedMotion() ? 2 * FRAME_MS : FRAME_MS);
+    this.timer = window.setInterval(
+      () => {
+        if (this.at >= this.words.length - 1) this.stop();
+        else this.show(this.at + 1);
+      },
+      reducedMotion() ? 2 * FRAME_MS : FRAME_MS,
+    );
     this.label();
   }
 

@@ -20,7 +20,12 @@ interface Filter {
 }
 
 /** The weights under a pixel of a filter's tile, by input: of an RGB tile three, else one. */
-export function weightsAt(weights: readonly (number | null)[], shape: readonly [number, number, number], x: number, y: number): [input: number, weight: number | null][] {
+export function weightsAt(
+  weights: readonly (number | null)[],
+  shape: readonly [number, number, number],
+  x: number,
+  y: number,
+): [input: number, weight: number | null][] {
   const [inputs, height, width] = shape;
   const at = (input: number, row: number, column: number) => weights[(input * height + row) * width + column] ?? null;
   if (inputs === 3 || inputs === 1) {
@@ -41,14 +46,20 @@ class FilterView implements Opened {
   private weights: readonly (number | null)[] = [];
   private ended = false;
 
-  constructor(private readonly row: Row<Filter>, private readonly about: About) {
+  constructor(
+    private readonly row: Row<Filter>,
+    private readonly about: About,
+  ) {
     const { values } = row;
     const { details } = about.manifest;
     const [inputs, height, width] = values.shape;
     this.title = `Filter ${values.index}`;
     this.detail = joined(String(details["model"] ?? ""), String(details["layer"] ?? ""), values.is_dead && "dead");
     this.zoomable = new Zoomable({ onHover: (pixel) => this.say(pixel) });
-    const drawn = typeof details["low"] === "number" && typeof details["high"] === "number" ? `black ${formatFigure(details["low"])}, white ${formatFigure(details["high"])}` : "black and white at its own ends";
+    const drawn =
+      typeof details["low"] === "number" && typeof details["high"] === "number"
+        ? `black ${formatFigure(details["low"])}, white ${formatFigure(details["high"])}`
+        : "black and white at its own ends";
     const facts = factList([
       ["Norm", values.norm === null ? "" : formatFigure(values.norm)],
       ["Bias", values.bias === null ? "none" : formatFigure(values.bias)],
@@ -56,7 +67,12 @@ class FilterView implements Opened {
       ["Drawn", drawn],
       ["Dead", values.is_dead ? "yes" : "no"],
     ]);
-    this.element = h("div", { class: "opened" }, h("div", { class: "wide" }, this.zoomable.element, this.hover), h("div", { class: "side" }, section("Filter", facts)));
+    this.element = h(
+      "div",
+      { class: "opened" },
+      h("div", { class: "wide" }, this.zoomable.element, this.hover),
+      h("div", { class: "side" }, section("Filter", facts)),
+    );
     void this.load();
   }
 
@@ -71,7 +87,9 @@ class FilterView implements Opened {
       const image = await loadImage(this.row.values.tile.url);
       if (this.ended) return;
       this.zoomable.show(image);
-      const found = await getRow<{ weights: (number | null)[] }>(this.about.job.id, "filters", this.row.row, ["weights"]);
+      const found = await getRow<{ weights: (number | null)[] }>(this.about.job.id, "filters", this.row.row, [
+        "weights",
+      ]);
       this.weights = found.values.weights;
     } catch (error) {
       setText(this.hover, (error as Error).message);
@@ -81,7 +99,14 @@ class FilterView implements Opened {
   private say(pixel: [number, number] | null): void {
     const found = pixel ? weightsAt(this.weights, this.row.values.shape, ...pixel) : [];
     const colors = found.length === 3 ? ["red", "green", "blue"] : null;
-    setText(this.hover, found.map(([input, weight]) => `${colors?.[input] ?? `input ${input}`} ${weight === null ? "–" : formatFigure(weight)}`).join("  ·  "));
+    setText(
+      this.hover,
+      found
+        .map(
+          ([input, weight]) => `${colors?.[input] ?? `input ${input}`} ${weight === null ? "–" : formatFigure(weight)}`,
+        )
+        .join("  ·  "),
+    );
   }
 }
 
@@ -102,7 +127,12 @@ export const gallery = rowGallery<Filter>({
   ],
   tile({ values }) {
     const norm = values.norm === null ? "" : `norm ${formatFigure(values.norm)}`;
-    return { picture: values.tile, name: `Filter ${values.index}`, caption: norm, ...(values.is_dead ? { badge: "dead" } : {}) };
+    return {
+      picture: values.tile,
+      name: `Filter ${values.index}`,
+      caption: norm,
+      ...(values.is_dead ? { badge: "dead" } : {}),
+    };
   },
   open: (row, about) => new FilterView(row, about),
 });

@@ -4,7 +4,18 @@ import type { Picture, Row } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatFigure, humanize, joined } from "../lib/format";
 import { type RadioGroup, radioGroup } from "../lib/radio";
-import { className, EXAMPLE_COLUMNS, exampleFacts, type ExampleValues, factList, keyIndex, names, percentRange, section, segments } from "./parts";
+import {
+  className,
+  EXAMPLE_COLUMNS,
+  exampleFacts,
+  type ExampleValues,
+  factList,
+  keyIndex,
+  names,
+  percentRange,
+  section,
+  segments,
+} from "./parts";
 import { percent } from "./percent";
 import { pictureElement, sharpen } from "./picture";
 import { sanityOf, SanityPart } from "./sanity";
@@ -64,7 +75,10 @@ class GradientsView implements Opened {
   private view: View = "over";
   private shown = -1;
 
-  constructor(row: Row<Gradients>, private readonly about: About) {
+  constructor(
+    row: Row<Gradients>,
+    private readonly about: About,
+  ) {
     const { values } = row;
     this.values = values;
     const outputs = outputNames(about);
@@ -74,11 +88,44 @@ class GradientsView implements Opened {
     this.sanity = check && new SanityPart(check, about, values.example_id);
     this.overlay.addEventListener("load", () => sharpen(this.overlay));
     this.methods = this.methodSwitch();
-    this.views = segments("What is shown", [["over", "Over the picture"], ["map", "Alone"], ["relief", "Relief"]], (view) => this.show(this.shown, view as View), "view");
-    const opacity = percentRange("Opacity", 80, (fraction) => this.stage.style.setProperty("--opacity", String(fraction)), "opacity");
+    this.views = segments(
+      "What is shown",
+      [
+        ["over", "Over the picture"],
+        ["map", "Alone"],
+        ["relief", "Relief"],
+      ],
+      (view) => this.show(this.shown, view as View),
+      "view",
+    );
+    const opacity = percentRange(
+      "Opacity",
+      80,
+      (fraction) => this.stage.style.setProperty("--opacity", String(fraction)),
+      "opacity",
+    );
     const controls = h("div", { class: "easel-controls" }, this.views.element, opacity);
-    const side = h("div", { class: "side" }, section("What is explained", this.explained(outputs)), section("Method", this.facts), section("Example", factList(exampleFacts(values, names(about.manifest.details, "classes")))));
-    this.element = h("div", { class: "opened" }, h("div", { class: "wide" }, controls, this.stage, this.legend, this.methods.element, this.sanity?.element ?? null), side);
+    const side = h(
+      "div",
+      { class: "side" },
+      section("What is explained", this.explained(outputs)),
+      section("Method", this.facts),
+      section("Example", factList(exampleFacts(values, names(about.manifest.details, "classes")))),
+    );
+    this.element = h(
+      "div",
+      { class: "opened" },
+      h(
+        "div",
+        { class: "wide" },
+        controls,
+        this.stage,
+        this.legend,
+        this.methods.element,
+        this.sanity?.element ?? null,
+      ),
+      side,
+    );
     this.stage.style.setProperty("--opacity", "0.8");
     this.show(0, "over");
   }
@@ -109,7 +156,12 @@ class GradientsView implements Opened {
       title: i < 9 ? `${methodTitle(map.method)} (${i + 1})` : methodTitle(map.method),
       testid: `method-${map.method}`,
       content: [
-        h("span", { class: "layers small" }, pictureElement(this.values.picture, { alt: "", class: "under" }), pictureElement(map.overlay, { alt: "", class: "overlay" })),
+        h(
+          "span",
+          { class: "layers small" },
+          pictureElement(this.values.picture, { alt: "", class: "under" }),
+          pictureElement(map.overlay, { alt: "", class: "overlay" }),
+        ),
         h("span", { class: "method-name" }, i < 9 ? h("kbd", {}, String(i + 1)) : null, methodTitle(map.method)),
       ],
     }));
@@ -128,18 +180,25 @@ class GradientsView implements Opened {
     this.views.element.querySelector<HTMLButtonElement>('[data-value="relief"]')!.disabled = !map.relief;
     this.stage.dataset.view = seen;
     const title = methodTitle(map.method);
-    if (seen === "relief") fill(this.stage, pictureElement(map.relief, { alt: `${title}: the gradient in color`, testid: "relief" }));
+    if (seen === "relief")
+      fill(this.stage, pictureElement(map.relief, { alt: `${title}: the gradient in color`, testid: "relief" }));
     else {
       this.overlay.src = map.overlay?.url ?? "";
       this.overlay.alt = `${title} of ${this.values.example_id}`;
-      fill(this.stage, pictureElement(this.values.picture, { alt: this.values.example_id, class: "under" }), this.overlay);
+      fill(
+        this.stage,
+        pictureElement(this.values.picture, { alt: this.values.example_id, class: "under" }),
+        this.overlay,
+      );
     }
     this.describe(map, seen);
   }
 
   private describe(map: Explained, view: View): void {
     const described = this.about.manifest.details["methods"];
-    const known = (Array.isArray(described) ? described : []).find((each: { method?: string }) => each.method === map.method) as { signed?: boolean } | undefined;
+    const known = (Array.isArray(described) ? described : []).find(
+      (each: { method?: string }) => each.method === map.method,
+    ) as { signed?: boolean } | undefined;
     const scale = map.scale === null ? "" : formatFigure(map.scale);
     const signed = known?.signed ?? false;
     const ends = signed ? [`−${scale}`, "against · for", scale] : ["0", "", scale];
@@ -151,7 +210,7 @@ class GradientsView implements Opened {
       factList([
         ["Name", methodTitle(map.method)],
         ["Full strength at", scale],
-                ["Sum is off by", map.completeness_error === null ? "" : percent(map.completeness_error)],
+        ["Sum is off by", map.completeness_error === null ? "" : percent(map.completeness_error)],
       ]),
     );
   }
@@ -170,7 +229,18 @@ export const gallery = rowGallery<Gradients>({
   kind: "gradients",
   noun: "picture",
   wallColumns: ["example_id", "picture", "target", "probability"],
-  columns: [...EXAMPLE_COLUMNS, "picture", "target", "prediction", "probability", "maps.method", "maps.scale", "maps.overlay", "maps.relief", "maps.completeness_error"],
+  columns: [
+    ...EXAMPLE_COLUMNS,
+    "picture",
+    "target",
+    "prediction",
+    "probability",
+    "maps.method",
+    "maps.scale",
+    "maps.overlay",
+    "maps.relief",
+    "maps.completeness_error",
+  ],
   orders: [
     { value: "", label: "As in the dataset" },
     { value: "-probability", label: "Surest first" },
@@ -182,7 +252,11 @@ export const gallery = rowGallery<Gradients>({
     [["R"], "relief"],
   ],
   tile({ values }, about) {
-    return { picture: values.picture, name: values.example_id, caption: joined(className(outputNames(about), values.target), percent(values.probability)) };
+    return {
+      picture: values.picture,
+      name: values.example_id,
+      caption: joined(className(outputNames(about), values.target), percent(values.probability)),
+    };
   },
   open: (row, about) => new GradientsView(row, about),
 });

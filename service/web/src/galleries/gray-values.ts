@@ -13,7 +13,10 @@ export interface Drawn {
 }
 
 /** The value that a pixel stands for; null where the drawing does not say: each channel on its own scale. */
-export function valueOf([red, green]: readonly [red: number, green: number], { normalization, low, high }: Drawn): number | null {
+export function valueOf(
+  [red, green]: readonly [red: number, green: number],
+  { normalization, low, high }: Drawn,
+): number | null {
   if (normalization === "channel") return null;
   if (normalization === "layer") return low + (red / 255) * (high - low);
   const largest = Math.max(-low, high);

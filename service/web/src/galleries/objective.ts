@@ -33,7 +33,8 @@ export function segments(starts: readonly (number | null)[], ends: readonly (num
 
 function line(name: string, { x0, y0, x1, y1 }: Segment): SVGElement {
   const element = document.createElementNS(SVG, "line");
-  for (const [key, value] of Object.entries({ x1: x0, y1: y0, x2: x1, y2: y1 })) element.setAttribute(key, value.toFixed(1));
+  for (const [key, value] of Object.entries({ x1: x0, y1: y0, x2: x1, y2: y1 }))
+    element.setAttribute(key, value.toFixed(1));
   element.setAttribute("class", name);
   return element;
 }
@@ -45,11 +46,16 @@ function dot(x: number, y: number): SVGElement {
 }
 
 /** The chart, and a function that marks the octave which is shown; each octave is a size of its own. */
-export function objectiveChart(originals: readonly (number | null)[], starts: readonly (number | null)[], ends: readonly (number | null)[]): { element: HTMLElement; mark(octave: number): void } {
+export function objectiveChart(
+  originals: readonly (number | null)[],
+  starts: readonly (number | null)[],
+  ends: readonly (number | null)[],
+): { element: HTMLElement; mark(octave: number): void } {
   const svg = document.createElementNS(SVG, "svg");
   const first = originals.at(-1) ?? null;
   const last = ends.at(-1) ?? null;
-  const figures = first !== null && last !== null ? `at full size from ${formatFigure(first)} to ${formatFigure(last)}` : "";
+  const figures =
+    first !== null && last !== null ? `at full size from ${formatFigure(first)} to ${formatFigure(last)}` : "";
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", `The objective, octave by octave: ${figures}`);

@@ -51,7 +51,11 @@ class GalleryPage<V> implements Page {
     this.title = job.title || describeJob(job) || kindTitle(job.job);
     this.head = pageHead([
       h("a", { href: "/jobs", class: "trail" }, "Jobs"),
-      h("a", { href: `/jobs/${encodeURIComponent(job.id)}`, class: "trail", title: job.id, testid: "to-job" }, this.title),
+      h(
+        "a",
+        { href: `/jobs/${encodeURIComponent(job.id)}`, class: "trail", title: job.id, testid: "to-job" },
+        this.title,
+      ),
     ]);
     fill(app, h("div", { class: "page gallery-page" }, this.head.element, this.main));
     document.addEventListener("keydown", this.onKey);
@@ -157,7 +161,12 @@ class GalleryPage<V> implements Page {
     const opened = this.gallery.open(row, this.about);
     this.opened = opened;
     this.neighbors = { before: null, after: null };
-    const back = h("a", { href: galleryPath(this.about.job.id), class: "button", testid: "to-wall" }, icon("pictures"), `All ${this.gallery.noun}s`);
+    const back = h(
+      "a",
+      { href: galleryPath(this.about.job.id), class: "button", testid: "to-wall" },
+      icon("pictures"),
+      `All ${this.gallery.noun}s`,
+    );
     const title = h("h1", { tabIndex: -1, testid: "opened-title" }, opened.title);
     fill(
       this.main,
@@ -184,7 +193,9 @@ class GalleryPage<V> implements Page {
     for (const place of [asked, { order: "", index: row.row }]) {
       if (!place) continue;
       const { order, index } = place;
-      const page = await getRows<V>(this.about.job.id, this.gallery.kind, { ...around(index), columns, order }).catch(() => null);
+      const page = await getRows<V>(this.about.job.id, this.gallery.kind, { ...around(index), columns, order }).catch(
+        () => null,
+      );
       if (turn !== this.turn) return;
       const at = page?.rows.findIndex((each) => each.row === row.row) ?? -1;
       // An address may be old or made up: the place then is that in the artifact itself.
@@ -195,12 +206,21 @@ class GalleryPage<V> implements Page {
   }
 
   private showPlace({ order, index }: Place, total: number, before: Row<V> | null, after: Row<V> | null): void {
-    const path = (row: Row<V> | null, at: number) => row && rowPath(this.gallery, this.about, row, { order, index: at });
+    const path = (row: Row<V> | null, at: number) =>
+      row && rowPath(this.gallery, this.about, row, { order, index: at });
     this.neighbors = { before: path(before, index - 1), after: path(after, index + 1) };
     const link = (name: "back" | "arrow", label: string, to: string | null, testid: string) =>
       h(
         "a",
-        { class: "icon-button", label, title: label, testid, ...(to ? { href: to } : {}), attrs: to ? {} : { "aria-disabled": "true" }, on: { click: (event) => this.onLink(event, to) } },
+        {
+          class: "icon-button",
+          label,
+          title: label,
+          testid,
+          ...(to ? { href: to } : {}),
+          attrs: to ? {} : { "aria-disabled": "true" },
+          on: { click: (event) => this.onLink(event, to) },
+        },
         icon(name),
       );
     fill(

@@ -9,7 +9,11 @@ export type Fact = readonly [term: string, value: string | Node | null | undefin
 /** Terms with their values; those without a value are left out. */
 export function factList(facts: readonly Fact[]): HTMLElement {
   const rows = facts.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return h("dl", { class: "table side-facts" }, ...rows.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
+  return h(
+    "dl",
+    { class: "table side-facts" },
+    ...rows.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))),
+  );
 }
 
 /** What every row of examples says of its picture. */
@@ -44,7 +48,9 @@ export function attributesOf(text: string | null): [string, string | number][] {
   try {
     const found: unknown = JSON.parse(text ?? "{}");
     if (typeof found !== "object" || found === null) return [];
-    return Object.entries(found).filter((each): each is [string, string | number] => ["string", "number"].includes(typeof each[1]));
+    return Object.entries(found).filter((each): each is [string, string | number] =>
+      ["string", "number"].includes(typeof each[1]),
+    );
   } catch {
     return [];
   }
@@ -61,7 +67,12 @@ export function section(title: string, ...content: (Node | null | false)[]): HTM
 }
 
 /** A range from 0 to 100 % with its label and value. */
-export function percentRange(label: string, start: number, onChange: (fraction: number) => void, testid: string): HTMLElement {
+export function percentRange(
+  label: string,
+  start: number,
+  onChange: (fraction: number) => void,
+  testid: string,
+): HTMLElement {
   const output = h("output", {}, `${start} %`);
   const input = h("input", {
     type: "range",
@@ -80,11 +91,21 @@ export function percentRange(label: string, start: number, onChange: (fraction: 
 }
 
 /** A switch of words, as segments. */
-export function segments(label: string, choices: readonly (readonly [value: string, text: string])[], onChange: (value: string) => void, testid: string): RadioGroup {
+export function segments(
+  label: string,
+  choices: readonly (readonly [value: string, text: string])[],
+  onChange: (value: string) => void,
+  testid: string,
+): RadioGroup {
   const group = radioGroup(
     label,
     "segments flat",
-    choices.map(([value, text]) => ({ value, label: text, testid: `${testid}-${value}`, content: [h("span", {}, text)] })),
+    choices.map(([value, text]) => ({
+      value,
+      label: text,
+      testid: `${testid}-${value}`,
+      content: [h("span", {}, text)],
+    })),
     onChange,
   );
   return group;

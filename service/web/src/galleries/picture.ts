@@ -21,7 +21,13 @@ export function pictureElement(picture: Picture | null | undefined, look: Look):
   const image = h("img", {
     class: name,
     ...(look.testid ? { testid: look.testid } : {}),
-    attrs: { alt: look.alt, draggable: "false", decoding: "async", ...(look.lazy ? { loading: "lazy" } : {}), src: picture.url },
+    attrs: {
+      alt: look.alt,
+      draggable: "false",
+      decoding: "async",
+      ...(look.lazy ? { loading: "lazy" } : {}),
+      src: picture.url,
+    },
   });
   image.addEventListener("load", () => sharpen(image));
   image.addEventListener("error", () => image.replaceWith(h("span", { class: `${name} missing` }, "not readable")));

@@ -46,7 +46,15 @@ interface CheckedPicture {
   checks: { method: string; draw: number; stage: number; spearman: number | null; overlay: Picture | null }[];
 }
 
-const COLUMNS = ["example_id", "picture", "checks.method", "checks.draw", "checks.stage", "checks.spearman", "checks.overlay"];
+const COLUMNS = [
+  "example_id",
+  "picture",
+  "checks.method",
+  "checks.draw",
+  "checks.stage",
+  "checks.spearman",
+  "checks.overlay",
+];
 const MOST_PICTURES = 16;
 
 /** The check that the job made; null: none was asked for. */
@@ -62,7 +70,9 @@ export function sanitySentence(check: SanityCheck, name: string): string {
   if (!method) return "This method was not checked.";
   const last = method.stages[method.stages.length - 1];
   const of = `${plural(check.examples.length, "picture")}, ${plural(check.draws, "random network")} each`;
-  const undefined_ = last?.undefined ? ` Of ${last.undefined + last.measured}, ${last.undefined} had no differences to compare.` : "";
+  const undefined_ = last?.undefined
+    ? ` Of ${last.undefined + last.measured}, ${last.undefined} had no differences to compare.`
+    : "";
   if (!last?.spearman) return `With all weights random, no map had differences to compare (${of}).`;
   const { low, median, high } = last.spearman;
   const measured = `With all weights random, the rank correlation with the map of the given weights is ${figure(median)} in the median, half of them from ${figure(low)} to ${figure(high)} (${of}).${undefined_}`;
@@ -70,9 +80,12 @@ export function sanitySentence(check: SanityCheck, name: string): string {
 }
 
 function verdictWords(check: SanityCheck, verdict: CheckedMethod["verdict"]): string {
-  if (verdict === "passed") return `Passed: three in four are below ${check.passes_below}. These maps depended on the weights; it does not follow that they show what the network decides by.`;
-  if (verdict === "failed") return `Failed: three in four are above ${check.fails_above}. Weights that learned nothing give much the same maps.`;
-  if (verdict === "undecided") return `Undecided: neither are three in four below ${check.passes_below}, nor above ${check.fails_above}.`;
+  if (verdict === "passed")
+    return `Passed: three in four are below ${check.passes_below}. These maps depended on the weights; it does not follow that they show what the network decides by.`;
+  if (verdict === "failed")
+    return `Failed: three in four are above ${check.fails_above}. Weights that learned nothing give much the same maps.`;
+  if (verdict === "undecided")
+    return `Undecided: neither are three in four below ${check.passes_below}, nor above ${check.fails_above}.`;
   return "Unmeasured: fewer than half can be compared.";
 }
 
@@ -91,7 +104,11 @@ export class SanityPart {
   private shown: CheckedPicture | null = null;
   private method = "";
 
-  constructor(private readonly check: SanityCheck, private readonly about: About, exampleId: string) {
+  constructor(
+    private readonly check: SanityCheck,
+    private readonly about: About,
+    exampleId: string,
+  ) {
     this.element = section("Sanity check", this.content);
     this.element.dataset.testid = "sanity";
     void this.load(exampleId);
@@ -114,7 +131,11 @@ export class SanityPart {
       read: figure,
       testid: "chart-sanity",
     });
-    const legend = h("p", { class: "quiet" }, `Median over all pictures and random networks, quartiles shaded; the line is at ${this.check.passes_below}.`);
+    const legend = h(
+      "p",
+      { class: "quiet" },
+      `Median over all pictures and random networks, quartiles shaded; the line is at ${this.check.passes_below}.`,
+    );
     fill(this.content, sentence, this.strip(), this.chart.element, legend);
   }
 
@@ -125,12 +146,18 @@ export class SanityPart {
 
   private async load(exampleId: string): Promise<void> {
     try {
-      const page = await getRows<CheckedPicture>(this.about.manifest.job_id, "sanity", { limit: MOST_PICTURES, columns: COLUMNS }, this.ended.signal);
+      const page = await getRows<CheckedPicture>(
+        this.about.manifest.job_id,
+        "sanity",
+        { limit: MOST_PICTURES, columns: COLUMNS },
+        this.ended.signal,
+      );
       const rows = page.rows.map((row) => row.values);
       this.shown = rows.find((row) => row.example_id === exampleId) ?? rows[0] ?? null;
       this.show(this.method);
     } catch (error) {
-      if (!this.ended.signal.aborted) this.content.append(h("p", { class: "problem", role: "alert" }, (error as Error).message));
+      if (!this.ended.signal.aborted)
+        this.content.append(h("p", { class: "problem", role: "alert" }, (error as Error).message));
     }
   }
 
@@ -145,11 +172,21 @@ export class SanityPart {
       return h(
         "li",
         { title: about?.module ? `random down to ${about.module}` : what },
-        h("span", { class: "layers small" }, pictureElement(row.picture, { alt: "", class: "under" }), pictureElement(overlay, { alt: `Stage ${stage}: ${what}`, class: "overlay" })),
+        h(
+          "span",
+          { class: "layers small" },
+          pictureElement(row.picture, { alt: "", class: "under" }),
+          pictureElement(overlay, { alt: `Stage ${stage}: ${what}`, class: "overlay" }),
+        ),
         h("span", {}, `${stage} · ${what}`),
         h("span", { class: "quiet" }, spearman === null ? "no differences" : figure(spearman)),
       );
     });
-    return h("figure", { class: "sanity-strip" }, h("ol", { testid: "sanity-strip" }, ...cells), h("figcaption", {}, `${row.example_id}, first random network`));
+    return h(
+      "figure",
+      { class: "sanity-strip" },
+      h("ol", { testid: "sanity-strip" }, ...cells),
+      h("figcaption", {}, `${row.example_id}, first random network`),
+    );
   }
 }

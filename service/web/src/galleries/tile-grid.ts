@@ -35,5 +35,9 @@ export function tileAt(grid: TileGrid, x: number, y: number): { index: number; x
   const index = row * columns + column;
   if (column < 0 || row < 0 || column >= columns || index >= grid.count) return null;
   const [left, top] = tileCorner(grid, index);
-  return { index, x: Math.min(grid.width - 1, Math.floor(x - left)), y: Math.min(grid.height - 1, Math.floor(y - top)) };
+  return {
+    index,
+    x: Math.min(grid.width - 1, Math.floor(x - left)),
+    y: Math.min(grid.height - 1, Math.floor(y - top)),
+  };
 }

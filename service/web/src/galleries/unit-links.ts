@@ -11,7 +11,10 @@ export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   const entries = Object.entries(value).filter(([, each]) => each !== null);
-  return `{${entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`).join()}}`;
+  return `{${entries
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`)
+    .join()}}`;
 }
 
 /** The newest finished `units` jobs of a model, by layer. A job that names none has the model's own choice. */
@@ -27,7 +30,10 @@ export function unitJobs(jobs: readonly Job[], model: unknown, dreamLayer: strin
 
 /** The newest finished `units` jobs of a model, by layer. */
 export async function findUnitJobs(model: unknown): Promise<Map<string, Job>> {
-  const [{ jobs }, { models }] = await Promise.all([listJobs(`job=units&status=SUCCEEDED&limit=${NEWEST}`), getCatalog()]);
+  const [{ jobs }, { models }] = await Promise.all([
+    listJobs(`job=units&status=SUCCEEDED&limit=${NEWEST}`),
+    getCatalog(),
+  ]);
   const name = (model as { name?: unknown } | null)?.name;
   return unitJobs(jobs, model, models.find((card) => card.name === name)?.dream_layer ?? null);
 }

@@ -41,7 +41,9 @@ interface Unit {
   preferred: Preferred[];
 }
 
-const TOP = ["rank", "example_id", "label", "activation", "picture", "box", "patch", "deconvolution", "guided"].map((field) => `top.${field}`);
+const TOP = ["rank", "example_id", "label", "activation", "picture", "box", "patch", "deconvolution", "guided"].map(
+  (field) => `top.${field}`,
+);
 const SEEN: readonly (readonly [key: "patch" | "deconvolution" | "guided", title: string])[] = [
   ["patch", "What it sees"],
   ["deconvolution", "Deconvolution"],
@@ -55,7 +57,11 @@ export function wallPicture(unit: Pick<Unit, "preferred" | "top">): Picture | nu
 }
 
 /** A box as parts of a picture's size: left, top, width, height in percent. */
-export function boxPercents([top, left, bottom, right]: readonly number[], width: number, height: number): [number, number, number, number] {
+export function boxPercents(
+  [top, left, bottom, right]: readonly number[],
+  width: number,
+  height: number,
+): [number, number, number, number] {
   const at = (value: number, whole: number) => (100 * value) / whole;
   return [at(left!, width), at(top!, height), at(right! - left!, width), at(bottom! - top!, height)];
 }
@@ -73,7 +79,8 @@ function boxed(image: TopImage): HTMLElement {
   if (picture instanceof HTMLImageElement) {
     picture.addEventListener("load", () => {
       const [left, top, width, height] = boxPercents(image.box, picture.naturalWidth, picture.naturalHeight);
-      for (const [name, value] of Object.entries({ left, top, width, height })) frame.style.setProperty(name, `${value}%`);
+      for (const [name, value] of Object.entries({ left, top, width, height }))
+        frame.style.setProperty(name, `${value}%`);
     });
   }
   return h("span", { class: "boxed" }, picture, frame);
@@ -88,12 +95,24 @@ class UnitView implements Opened {
   private readonly said = h("p", { class: "hover-line", testid: "unit-example" });
   private columns: HTMLElement[] = [];
 
-  constructor(row: Row<Unit>, private readonly about: About) {
+  constructor(
+    row: Row<Unit>,
+    private readonly about: About,
+  ) {
     const unit = (this.unit = row.values);
     const { details } = about.manifest;
     this.title = unit.name ?? `Unit ${unit.channel}`;
-    this.detail = joined(String(details["model"] ?? ""), String(details["layer"] ?? ""), unit.name !== null && `channel ${unit.channel}`);
-    const wide = h("div", { class: "wide" }, this.made(), section("The pictures that excite it most", this.stage, this.said, this.table()));
+    this.detail = joined(
+      String(details["model"] ?? ""),
+      String(details["layer"] ?? ""),
+      unit.name !== null && `channel ${unit.channel}`,
+    );
+    const wide = h(
+      "div",
+      { class: "wide" },
+      this.made(),
+      section("The pictures that excite it most", this.stage, this.said, this.table()),
+    );
     const side = h("div", { class: "side" }, section("Activation", this.reached()), section("Unit", this.facts()));
     this.element = h("div", { class: "opened unit" }, wide, side);
     this.choose(0);
@@ -117,7 +136,12 @@ class UnitView implements Opened {
         "figure",
         { testid: `preferred-${each.recipe}` },
         pictureElement(each.contrasted ?? each.picture, { alt: `Made to excite the unit: ${each.recipe}` }),
-        h("figcaption", {}, h("span", {}, humanize(each.recipe)), h("span", { class: "faint" }, each.fraction === null ? "" : `${percent(each.fraction)} of the maximum`)),
+        h(
+          "figcaption",
+          {},
+          h("span", {}, humanize(each.recipe)),
+          h("span", { class: "faint" }, each.fraction === null ? "" : `${percent(each.fraction)} of the maximum`),
+        ),
       ),
     );
     return section("Made to excite it", h("div", { class: "made" }, ...figures));
@@ -148,16 +172,30 @@ class UnitView implements Opened {
     const image = this.unit.top[index];
     if (!image) return setText(this.said, "No example excites this unit.");
     this.columns.forEach((column, i) => column.setAttribute("aria-pressed", String(i === index)));
-    const figure = (title: string, content: Node) => h("figure", {}, content, h("figcaption", { class: "faint" }, title));
-    const seen = SEEN.flatMap(([key, title]) => (image[key] ? [figure(title, pictureElement(image[key], { alt: title }))] : []));
+    const figure = (title: string, content: Node) =>
+      h("figure", {}, content, h("figcaption", { class: "faint" }, title));
+    const seen = SEEN.flatMap(([key, title]) =>
+      image[key] ? [figure(title, pictureElement(image[key], { alt: title }))] : [],
+    );
     fill(this.stage, figure("Example", boxed(image)), ...seen);
     const label = className(names(this.about.manifest.details, "classes"), image.label);
-    setText(this.said, joined(`${index + 1}`, image.example_id, label, image.activation !== null && `activation ${formatFigure(image.activation)}`));
+    setText(
+      this.said,
+      joined(
+        `${index + 1}`,
+        image.example_id,
+        label,
+        image.activation !== null && `activation ${formatFigure(image.activation)}`,
+      ),
+    );
   }
 
   /** What the made pictures reach, beside what any example reaches. */
   private reached(): HTMLElement {
-    const rows: [string, number | null][] = [["Dataset", this.unit.maximum], ...this.unit.preferred.map((each): [string, number | null] => [humanize(each.recipe), each.activation])];
+    const rows: [string, number | null][] = [
+      ["Dataset", this.unit.maximum],
+      ...this.unit.preferred.map((each): [string, number | null] => [humanize(each.recipe), each.activation]),
+    ];
     const lengths = bars(rows.map(([, value]) => value));
     return h(
       "dl",
@@ -165,16 +203,28 @@ class UnitView implements Opened {
       ...rows.map(([name, value], i) => {
         const bar = h("i", {});
         bar.style.setProperty("width", `${100 * lengths[i]!}%`);
-        return h("div", { class: i === 0 ? "dataset" : "" }, h("dt", {}, name), h("dd", {}, h("span", { class: "track" }, bar), h("span", {}, value === null ? "–" : formatFigure(value))));
+        return h(
+          "div",
+          { class: i === 0 ? "dataset" : "" },
+          h("dt", {}, name),
+          h("dd", {}, h("span", { class: "track" }, bar), h("span", {}, value === null ? "–" : formatFigure(value))),
+        );
       }),
     );
   }
 
   private facts(): HTMLElement {
-    const { mean, excited_fraction: excited, receptive_field: [height, width] } = this.unit;
+    const {
+      mean,
+      excited_fraction: excited,
+      receptive_field: [height, width],
+    } = this.unit;
     return factList([
       ["Mean of the maxima", mean === null ? "" : formatFigure(mean)],
-      ["Excited by", excited === 0 ? "no example: it is dead" : excited === null ? "" : `${percent(excited)} of the examples`],
+      [
+        "Excited by",
+        excited === 0 ? "no example: it is dead" : excited === null ? "" : `${percent(excited)} of the examples`,
+      ],
       ["Sees", height > 0 && width > 0 ? `${height} × ${width} px` : ""],
     ]);
   }
@@ -183,7 +233,15 @@ class UnitView implements Opened {
 export const gallery = rowGallery<Unit>({
   kind: "units",
   noun: "unit",
-  wallColumns: ["channel", "name", "maximum", "excited_fraction", "top.patch", "preferred.picture", "preferred.contrasted"],
+  wallColumns: [
+    "channel",
+    "name",
+    "maximum",
+    "excited_fraction",
+    "top.patch",
+    "preferred.picture",
+    "preferred.contrasted",
+  ],
   columns: ["channel", "name", "maximum", "mean", "excited_fraction", "receptive_field", ...TOP, "preferred"],
   orders: [
     { value: "", label: "By number" },
@@ -195,7 +253,12 @@ export const gallery = rowGallery<Unit>({
   tile({ values }) {
     const dead = values.excited_fraction === 0;
     const caption = values.maximum === null ? "" : `maximum ${formatFigure(values.maximum)}`;
-    return { picture: wallPicture(values), name: values.name ?? `Unit ${values.channel}`, caption, ...(dead ? { badge: "dead" } : {}) };
+    return {
+      picture: wallPicture(values),
+      name: values.name ?? `Unit ${values.channel}`,
+      caption,
+      ...(dead ? { badge: "dead" } : {}),
+    };
   },
   open: (row, about) => new UnitView(row, about),
   path: (row, about) => unitPath(about.job.id, row.values.channel),

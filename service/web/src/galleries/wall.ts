@@ -56,9 +56,12 @@ export class Wall<V> {
     this.tiles.classList.toggle("sharp", gallery.pixelated ?? false);
     this.tiles.addEventListener("keydown", (event) => this.onKey(event));
     this.tiles.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
-    this.seen = new IntersectionObserver((entries) => {
-      if (entries.some((entry) => entry.isIntersecting)) void this.load();
-    }, { rootMargin: "600px" });
+    this.seen = new IntersectionObserver(
+      (entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) void this.load();
+      },
+      { rootMargin: "600px" },
+    );
     this.seen.observe(this.more);
     this.resize(0);
   }
@@ -78,11 +81,18 @@ export class Wall<V> {
 
   private controls(): HTMLElement {
     const { orders } = this.gallery;
-    const order = orders && h(
-      "select",
-      { class: "field select", label: "Order", testid: "wall-order", on: { change: (event) => this.reorder((event.target as HTMLSelectElement).value) } },
-      ...orders.map((each) => h("option", { attrs: { value: each.value } }, each.label)),
-    );
+    const order =
+      orders &&
+      h(
+        "select",
+        {
+          class: "field select",
+          label: "Order",
+          testid: "wall-order",
+          on: { change: (event) => this.reorder((event.target as HTMLSelectElement).value) },
+        },
+        ...orders.map((each) => h("option", { attrs: { value: each.value } }, each.label)),
+      );
     const find = this.gallery.wallColumns[0] === "example_id" && this.finder();
     return h("div", { class: "wall-controls" }, this.count, h("span", { class: "push" }), find, order, this.size);
   }
@@ -158,7 +168,12 @@ export class Wall<V> {
           label: [name, caption, badge].filter(Boolean).join(", "),
           testid: "tile",
         },
-        h("span", { class: "tile-picture" }, pictureElement(picture, { alt: "", lazy: true }), badge ? h("span", { class: "badge" }, badge) : null),
+        h(
+          "span",
+          { class: "tile-picture" },
+          pictureElement(picture, { alt: "", lazy: true }),
+          badge ? h("span", { class: "badge" }, badge) : null,
+        ),
         h("span", { class: "tile-name" }, name),
         h("span", { class: "tile-caption faint" }, caption),
       ),

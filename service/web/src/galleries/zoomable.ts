@@ -42,7 +42,11 @@ export function zoomed(view: View, factor: number, at: Point, least: number): Vi
 /** The view moved as little as needed for the picture to stay in sight: no edge beyond the middle. */
 export function kept(view: View, picture: Size, screen: Size): View {
   const clamp = (at: number, px: number, room: number) => Math.min(room / 2, Math.max(room / 2 - px, at));
-  return { scale: view.scale, x: clamp(view.x, view.scale * picture[0], screen[0]), y: clamp(view.y, view.scale * picture[1], screen[1]) };
+  return {
+    scale: view.scale,
+    x: clamp(view.x, view.scale * picture[0], screen[0]),
+    y: clamp(view.y, view.scale * picture[1], screen[1]),
+  };
 }
 
 /** The pixel of the picture at a point of the screen. */
@@ -84,7 +88,8 @@ export class Zoomable {
     this.element.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
     this.element.addEventListener("pointerdown", (event) => this.onDown(event));
     this.element.addEventListener("pointermove", (event) => this.onMove(event));
-    for (const name of ["pointerup", "pointercancel"] as const) this.element.addEventListener(name, (event) => this.onUp(event));
+    for (const name of ["pointerup", "pointercancel"] as const)
+      this.element.addEventListener(name, (event) => this.onUp(event));
     this.element.addEventListener("pointerleave", () => actions.onHover(null, [0, 0]));
     this.element.addEventListener("dblclick", (event) => this.zoom(ZOOM_STEP ** 2, this.place(event)));
     this.element.addEventListener("keydown", (event) => {
@@ -120,7 +125,11 @@ export class Zoomable {
     const [width, height] = this.screen;
     const scale = Math.min(MOST_SCALE, Math.max(this.least, Math.min(width / box.width, height / box.height) / 3));
     this.untouched = false;
-    this.view = { scale, x: width / 2 - scale * (box.left + box.width / 2), y: height / 2 - scale * (box.top + box.height / 2) };
+    this.view = {
+      scale,
+      x: width / 2 - scale * (box.left + box.width / 2),
+      y: height / 2 - scale * (box.top + box.height / 2),
+    };
     this.mark(box);
   }
 
@@ -226,7 +235,12 @@ export class Zoomable {
   private onKey(key: string): boolean {
     const [width, height] = this.screen;
     const middle: Point = [width / 2, height / 2];
-    const moves: Record<string, Point> = { ArrowLeft: [KEY_STEP_PX, 0], ArrowRight: [-KEY_STEP_PX, 0], ArrowUp: [0, KEY_STEP_PX], ArrowDown: [0, -KEY_STEP_PX] };
+    const moves: Record<string, Point> = {
+      ArrowLeft: [KEY_STEP_PX, 0],
+      ArrowRight: [-KEY_STEP_PX, 0],
+      ArrowUp: [0, KEY_STEP_PX],
+      ArrowDown: [0, -KEY_STEP_PX],
+    };
     const move = moves[key];
     // While all of the picture is in sight, arrow keys are the page's: before and next.
     if (move && this.untouched) return false;

@@ -45,7 +45,13 @@ export class ChainRow {
   private notesKey = "";
 
   constructor() {
-    const head = h("div", { class: "chain-head" }, h("div", { class: "chain-name" }, this.title, this.detail), this.chip.element, this.open);
+    const head = h(
+      "div",
+      { class: "chain-head" },
+      h("div", { class: "chain-name" }, this.title, this.detail),
+      this.chip.element,
+      this.open,
+    );
     this.element.append(this.figure, h("div", { class: "chain-main" }, head, this.stages, this.notes));
   }
 
@@ -73,13 +79,29 @@ export class ChainRow {
   private showMap(id: string): void {
     this.preview = new MapPreview(id);
     fill(this.figure, this.preview.element);
-    fill(this.open, h("a", { class: "button primary", href: `/maps/${encodeURIComponent(id)}`, testid: "open-map" }, "Open map", icon("arrow")));
+    fill(
+      this.open,
+      h(
+        "a",
+        { class: "button primary", href: `/maps/${encodeURIComponent(id)}`, testid: "open-map" },
+        "Open map",
+        icon("arrow"),
+      ),
+    );
   }
 
   private showGallery(job: Job): void {
     this.preview = new GalleryPreview(job);
     fill(this.figure, this.preview.element);
-    fill(this.open, h("a", { class: "button primary", href: galleryPath(job.id), testid: "open-gallery" }, "Open gallery", icon("arrow")));
+    fill(
+      this.open,
+      h(
+        "a",
+        { class: "button primary", href: galleryPath(job.id), testid: "open-gallery" },
+        "Open gallery",
+        icon("arrow"),
+      ),
+    );
   }
 
   private updateStages(stages: readonly Job[], now: number): void {
@@ -92,7 +114,8 @@ export class ChainRow {
       cell.update(job, now);
     }
     const wanted = stages.map((job) => this.cells.get(job.id)!.element);
-    const same = wanted.length === this.stages.childElementCount && wanted.every((each, i) => this.stages.children[i] === each);
+    const same =
+      wanted.length === this.stages.childElementCount && wanted.every((each, i) => this.stages.children[i] === each);
     if (!same) fill(this.stages, ...wanted);
   }
 
@@ -108,7 +131,9 @@ export class ChainRow {
     fill(
       this.notes,
       first ? reasonLine(first) : null,
-      ...bad.map((job) => h("p", { class: "warning" }, `${plural(count(job), "example")} could not be read (${job.job})`)),
+      ...bad.map((job) =>
+        h("p", { class: "warning" }, `${plural(count(job), "example")} could not be read (${job.job})`),
+      ),
     );
   }
 }

@@ -41,8 +41,20 @@ class JobView {
       h(
         "main",
         { class: "page-main job" },
-        h("div", { class: "page-title" }, title !== kind && h("p", { class: "kind" }, kind), h("h1", {}, title), h("code", { class: "faint", testid: "job-id" }, job.id)),
-        h("section", { class: "job-status card" }, h("div", { class: "job-line" }, this.chip.element, this.facts, h("span", { class: "push" }), this.actions), this.bar.element, this.notes),
+        h(
+          "div",
+          { class: "page-title" },
+          title !== kind && h("p", { class: "kind" }, kind),
+          h("h1", {}, title),
+          h("code", { class: "faint", testid: "job-id" }, job.id),
+        ),
+        h(
+          "section",
+          { class: "job-status card" },
+          h("div", { class: "job-line" }, this.chip.element, this.facts, h("span", { class: "push" }), this.actions),
+          this.bar.element,
+          this.notes,
+        ),
         h("div", { class: "columns" }, h("div", { class: "wide" }, this.result, log), side),
       ),
     );
@@ -59,22 +71,46 @@ class JobView {
     const attempt = job.attempt > 1 ? `attempt ${job.attempt}` : "";
     setText(
       this.facts,
-      joined(`submitted ${formatAgo(job.created_at, now)}`, seconds === null ? "" : `${isTerminal(job.status) ? "took" : "for"} ${formatDuration(seconds)}`, attempt),
+      joined(
+        `submitted ${formatAgo(job.created_at, now)}`,
+        seconds === null ? "" : `${isTerminal(job.status) ? "took" : "for"} ${formatDuration(seconds)}`,
+        attempt,
+      ),
     );
     const errors = job.error_rows ?? job.progress?.errors ?? 0;
     const key = JSON.stringify([job.status, job.reason, errors]);
     if (key === this.shown) return;
     this.shown = key;
-    fill(this.notes, reasonLine(job), reuseLine(job), errors > 0 && h("p", { class: "warning", testid: "error-rows" }, `${plural(errors, "example")} could not be read; errors.parquet says why`));
+    fill(
+      this.notes,
+      reasonLine(job),
+      reuseLine(job),
+      errors > 0 &&
+        h(
+          "p",
+          { class: "warning", testid: "error-rows" },
+          `${plural(errors, "example")} could not be read; errors.parquet says why`,
+        ),
+    );
     fill(this.actions, this.action(job));
   }
 
   private action(job: Job): HTMLElement | null {
     if (isMap(job) && job.status === "SUCCEEDED") {
-      return h("a", { class: "button primary", href: `/maps/${encodeURIComponent(job.id)}`, testid: "open-map" }, "Open map", icon("arrow"));
+      return h(
+        "a",
+        { class: "button primary", href: `/maps/${encodeURIComponent(job.id)}`, testid: "open-map" },
+        "Open map",
+        icon("arrow"),
+      );
     }
     if (hasGallery(job)) {
-      return h("a", { class: "button primary", href: galleryPath(job.id), testid: "open-gallery" }, "Open gallery", icon("arrow"));
+      return h(
+        "a",
+        { class: "button primary", href: galleryPath(job.id), testid: "open-gallery" },
+        "Open gallery",
+        icon("arrow"),
+      );
     }
     if (isTerminal(job.status)) return null;
     const button = h("button", { type: "button", class: "button", testid: "stop" }, icon("stop"), "Stop");

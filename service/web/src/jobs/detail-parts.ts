@@ -37,7 +37,12 @@ export function inputsBlock(job: Job): HTMLElement | null {
   const inputs = Object.entries(job.inputs);
   if (inputs.length === 0) return null;
   const rows = inputs.map(([field, id]) =>
-    h("div", {}, h("dt", {}, field), h("dd", {}, h("a", { href: `/jobs/${encodeURIComponent(id)}` }, h("code", {}, id)))),
+    h(
+      "div",
+      {},
+      h("dt", {}, field),
+      h("dd", {}, h("a", { href: `/jobs/${encodeURIComponent(id)}` }, h("code", {}, id))),
+    ),
   );
   return section("Inputs", h("dl", { class: "table" }, ...rows));
 }
@@ -49,7 +54,12 @@ export function timingsBlock(manifest: Manifest): HTMLElement | null {
   const rows = timings.map(([stage, seconds]) => {
     const bar = h("i", {});
     bar.style.width = `${(100 * seconds) / most}%`;
-    return h("div", {}, h("dt", {}, humanize(stage)), h("dd", { class: "timing" }, h("span", { class: "track" }, bar), formatDuration(seconds)));
+    return h(
+      "div",
+      {},
+      h("dt", {}, humanize(stage)),
+      h("dd", { class: "timing" }, h("span", { class: "track" }, bar), formatDuration(seconds)),
+    );
   });
   return section("Time per stage", h("dl", { class: "table" }, ...rows));
 }
@@ -70,16 +80,25 @@ const TSNE_EXAMPLES = 8;
 /** How an embedding was laid out, where it was not by t-SNE; else null. */
 export function layoutNote({ details, rows }: Pick<Manifest, "details" | "rows">): string | null {
   if (details["method"] !== "PCA") return null;
-  const why = rows < TSNE_EXAMPLES ? `${plural(rows, "example")} ${rows === 1 ? "is" : "are"} too few for t-SNE` : "all examples are equally far from one another";
+  const why =
+    rows < TSNE_EXAMPLES
+      ? `${plural(rows, "example")} ${rows === 1 ? "is" : "are"} too few for t-SNE`
+      : "all examples are equally far from one another";
   return `Laid out by PCA, as ${why}.`;
 }
 
 export function qualityBlock(manifest: Manifest): HTMLElement | null {
   const found = figures(manifest.details).slice(0, 24);
   if (found.length === 0) return null;
-  const cards = found.map(([name, value]) => h("div", { class: "figure-card" }, h("dd", {}, formatFigure(value)), h("dt", {}, name)));
+  const cards = found.map(([name, value]) =>
+    h("div", { class: "figure-card" }, h("dd", {}, formatFigure(value)), h("dt", {}, name)),
+  );
   const note = layoutNote(manifest);
-  return section("Figures", note ? h("p", { class: "layout-note", testid: "layout-note" }, note) : null, h("dl", { class: "figures" }, ...cards));
+  return section(
+    "Figures",
+    note ? h("p", { class: "layout-note", testid: "layout-note" }, note) : null,
+    h("dl", { class: "figures" }, ...cards),
+  );
 }
 
 /** Kind of file, how many with the first names, and what can be done; the commonest first. */
@@ -102,15 +121,26 @@ export function passedOverBlock(manifest: Manifest): HTMLElement | null {
 const SHOWN_FILES = 200;
 
 export function filesBlock(manifest: Manifest): HTMLElement {
-  const rows = manifest.files.slice(0, SHOWN_FILES).map((file) =>
-    h(
-      "li",
-      {},
-      h("a", { href: fileUrl(manifest.job_id, file.path), attrs: { download: "" } }, icon("download"), h("code", {}, file.path)),
-      h("span", { class: "faint" }, file.rows === null || file.rows === undefined ? "" : `${formatCount(file.rows)} rows`),
-      h("span", { class: "faint size" }, formatBytes(file.size_bytes)),
-    ),
-  );
+  const rows = manifest.files
+    .slice(0, SHOWN_FILES)
+    .map((file) =>
+      h(
+        "li",
+        {},
+        h(
+          "a",
+          { href: fileUrl(manifest.job_id, file.path), attrs: { download: "" } },
+          icon("download"),
+          h("code", {}, file.path),
+        ),
+        h(
+          "span",
+          { class: "faint" },
+          file.rows === null || file.rows === undefined ? "" : `${formatCount(file.rows)} rows`,
+        ),
+        h("span", { class: "faint size" }, formatBytes(file.size_bytes)),
+      ),
+    );
   const more = manifest.files.length - SHOWN_FILES;
   return section(
     "Files",

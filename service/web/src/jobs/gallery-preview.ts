@@ -24,7 +24,12 @@ export class GalleryPreview {
   private readonly seen: IntersectionObserver;
 
   constructor(private readonly job: Job) {
-    this.element = h("a", { class: "preview gallery-preview", href: galleryPath(job.id), label: "Open the gallery", attrs: { tabindex: "-1" } });
+    this.element = h("a", {
+      class: "preview gallery-preview",
+      href: galleryPath(job.id),
+      label: "Open the gallery",
+      attrs: { tabindex: "-1" },
+    });
     this.seen = new IntersectionObserver((entries) => {
       if (entries.some((entry) => entry.isIntersecting)) void this.start();
     });

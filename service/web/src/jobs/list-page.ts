@@ -25,7 +25,13 @@ export function jobsPage(app: HTMLElement): Page {
       "div",
       { class: "page" },
       head.element,
-      h("main", { class: "page-main" }, h("div", { class: "page-title" }, h("h1", {}, "Maps and jobs"), summary), offline, list),
+      h(
+        "main",
+        { class: "page-main" },
+        h("div", { class: "page-title" }, h("h1", {}, "Maps and jobs"), summary),
+        offline,
+        list,
+      ),
     ),
   );
 

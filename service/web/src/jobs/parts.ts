@@ -31,7 +31,8 @@ export function progressText(job: Job, eta: number | null, now: number): string 
   if (status === "PENDING") return "waiting for its turn";
   if (isTerminal(status)) {
     const seconds = job.ended_at ? elapsedSeconds(job.started_at, job.ended_at, now) : null;
-    const rows = status === "SUCCEEDED" ? job.rows !== null && plural(job.rows, "example") : STATUS_WORDS[status].toLowerCase();
+    const rows =
+      status === "SUCCEEDED" ? job.rows !== null && plural(job.rows, "example") : STATUS_WORDS[status].toLowerCase();
     return joined(rows, seconds === null ? "" : formatDuration(seconds));
   }
   if (!progress) return "starting";
@@ -49,7 +50,17 @@ export class ProgressBar {
   private readonly eta = new EtaTracker();
 
   constructor(label: string) {
-    this.bar = h("div", { class: "bar", role: "progressbar", label, testid: "job-progress", attrs: { "aria-valuemin": "0", "aria-valuemax": "100" } }, this.fillBar);
+    this.bar = h(
+      "div",
+      {
+        class: "bar",
+        role: "progressbar",
+        label,
+        testid: "job-progress",
+        attrs: { "aria-valuemin": "0", "aria-valuemax": "100" },
+      },
+      this.fillBar,
+    );
     this.element = h("div", { class: "progress" }, this.bar, this.text);
   }
 
@@ -77,8 +88,21 @@ export function reasonLine(job: Job): HTMLElement | null {
 /** The bar at the top of the pages that are not a map. */
 export function pageHead(trail: Node[]): { element: HTMLElement; destroy: () => void } {
   const theme = themeButton();
-  const home = h("a", { class: "home", href: "/jobs", label: "featurescape: all jobs" }, mark(), h("span", {}, "featurescape"));
-  const element = h("header", { class: "page-head" }, home, ...trail, h("span", { class: "push" }), h("a", { class: "nav", href: "/live" }, "Live"), theme.element);
+  const home = h(
+    "a",
+    { class: "home", href: "/jobs", label: "featurescape: all jobs" },
+    mark(),
+    h("span", {}, "featurescape"),
+  );
+  const element = h(
+    "header",
+    { class: "page-head" },
+    home,
+    ...trail,
+    h("span", { class: "push" }),
+    h("a", { class: "nav", href: "/live" }, "Live"),
+    theme.element,
+  );
   return { element, destroy: theme.destroy };
 }
 
@@ -87,12 +111,9 @@ export function emptyState(): HTMLElement {
   const code = h("pre", {}, h("code", {}));
   fill(
     code.firstElementChild!,
-    [
-      "from featurescape import Client",
-      "",
-      `client = Client("${location.origin}")`,
-      'client.map("~/Pictures")',
-    ].join("\n"),
+    ["from featurescape import Client", "", `client = Client("${location.origin}")`, 'client.map("~/Pictures")'].join(
+      "\n",
+    ),
   );
   return h(
     "section",

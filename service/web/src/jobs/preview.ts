@@ -32,7 +32,11 @@ function paint({ tile, layer }: Source, canvas: HTMLCanvasElement): void {
     for (const each of layer.legend.classes) colors[each.index] = pack(...parseHex(each.color), 255);
     paintCategory(tile, out, { colors, hidden: new Uint8Array(colors.length), max: 16, dots: DOTS });
   } else {
-    paintDensity(tile, out, { table: lookupTable(DEFAULT_COLORMAP, currentTheme()), max: blockMax(tile, 4), dots: DOTS });
+    paintDensity(tile, out, {
+      table: lookupTable(DEFAULT_COLORMAP, currentTheme()),
+      max: blockMax(tile, 4),
+      dots: DOTS,
+    });
   }
   const whole = createContext(tile.size, false);
   whole.putImageData(pixels, 0, 0);
@@ -53,7 +57,11 @@ export class MapPreview {
   constructor(private readonly id: string) {
     this.canvas.width = 192;
     this.canvas.height = 192;
-    this.element = h("a", { class: "preview", href: `/maps/${encodeURIComponent(id)}`, label: "Open the map", attrs: { tabindex: "-1" } }, this.canvas);
+    this.element = h(
+      "a",
+      { class: "preview", href: `/maps/${encodeURIComponent(id)}`, label: "Open the map", attrs: { tabindex: "-1" } },
+      this.canvas,
+    );
     this.seen = new IntersectionObserver((entries) => {
       if (entries.some((entry) => entry.isIntersecting)) void this.start();
     });

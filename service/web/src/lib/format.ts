@@ -80,7 +80,10 @@ const ABBREVIATIONS: Record<string, string> = { kl: "KL", knn: "kNN", pca: "PCA"
 
 /** "knn_label_accuracy" → "kNN label accuracy". */
 export function humanize(name: string): string {
-  return name.split("_").map((word) => ABBREVIATIONS[word] ?? word).join(" ");
+  return name
+    .split("_")
+    .map((word) => ABBREVIATIONS[word] ?? word)
+    .join(" ");
 }
 
 /** The value of an attribute: numbers with at most two decimals. */

@@ -25,7 +25,10 @@ function place(element: HTMLElement, grid: TileGrid, index: number): void {
 /** A channel in words: "channel 12, largest 5.31". */
 export function channelText(shown: Activations, channel: number): string {
   const largest = shown.largest[channel];
-  return joined(`channel ${channel}`, largest === null || largest === undefined ? "no number" : `largest ${formatFigure(largest)}`);
+  return joined(
+    `channel ${channel}`,
+    largest === null || largest === undefined ? "no number" : `largest ${formatFigure(largest)}`,
+  );
 }
 
 export class GridView {
@@ -34,7 +37,14 @@ export class GridView {
   private readonly pointed = h("span", { class: "live-tile pointed", attrs: { hidden: "" } });
   private readonly frame = h(
     "div",
-    { class: "live-grid", role: "slider", tabIndex: 0, label: "Channel", testid: "live-grid", attrs: { "aria-valuemin": "0" } },
+    {
+      class: "live-grid",
+      role: "slider",
+      tabIndex: 0,
+      label: "Channel",
+      testid: "live-grid",
+      attrs: { "aria-valuemin": "0" },
+    },
     this.image,
     this.pointed,
     this.chosen,

@@ -57,6 +57,10 @@ export function bindLiveKeys(target: HTMLElement, actions: LiveActions): () => v
     },
     options,
   );
-  document.addEventListener("dragleave", (event) => !event.relatedTarget && target.classList.remove("dropping"), options);
+  document.addEventListener(
+    "dragleave",
+    (event) => !event.relatedTarget && target.classList.remove("dropping"),
+    options,
+  );
   return () => ended.abort();
 }

@@ -23,12 +23,22 @@ export function modelOptions(catalog: Catalog, trainings: readonly Job[]): Model
   const shipped = (source: string) =>
     readers
       .filter((card) => card.weights?.source === source)
-      .map((card): ModelOption => ({ model: { name: card.name, weights: "pretrained" }, text: joined(card.name, source === "download" && "downloaded when first used") }));
+      .map(
+        (card): ModelOption => ({
+          model: { name: card.name, weights: "pretrained" },
+          text: joined(card.name, source === "download" && "downloaded when first used"),
+        }),
+      );
   const names = new Set(readers.map((card) => card.name));
   const trained = trainings.flatMap((job): ModelOption[] => {
     const name = (job.spec["model"] as { name?: unknown } | undefined)?.name;
     if (typeof name !== "string" || !names.has(name)) return [];
-    return [{ model: { name, weights: "pretrained", training: job.id }, text: joined(name, `trained: ${job.title ?? (describeJob(job) || job.id)}`) }];
+    return [
+      {
+        model: { name, weights: "pretrained", training: job.id },
+        text: joined(name, `trained: ${job.title ?? (describeJob(job) || job.id)}`),
+      },
+    ];
   });
   return [...shipped("package"), ...trained, ...shipped("download")];
 }
@@ -51,7 +61,12 @@ function key(model: ModelChoice): string {
 
 export class NetworkBar {
   private readonly models = h("select", { class: "field select", label: "Network", testid: "live-model" });
-  private readonly layers = h("select", { class: "field select", label: "Layer", testid: "live-layer", attrs: { disabled: "" } });
+  private readonly layers = h("select", {
+    class: "field select",
+    label: "Layer",
+    testid: "live-layer",
+    attrs: { disabled: "" },
+  });
   readonly element = h(
     "div",
     { class: "live-bar" },
@@ -86,7 +101,8 @@ export class NetworkBar {
     this.layers.disabled = network === null;
     if (!network) return fill(this.layers);
     const shapes = new Map(network.layers.map(({ layer, shape }) => [layer, shape]));
-    const option = (layer: string) => h("option", { attrs: { value: layer } }, joined(layer, shapeText(shapes.get(layer)!)));
+    const option = (layer: string) =>
+      h("option", { attrs: { value: layer } }, joined(layer, shapeText(shapes.get(layer)!)));
     const rest = network.layers.map(({ layer }) => layer).filter((layer) => !network.suggested.includes(layer));
     fill(
       this.layers,

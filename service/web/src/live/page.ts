@@ -21,8 +21,14 @@ class LivePage implements Page {
   private readonly state: LiveState = parseLiveState(location.search);
   private readonly head = pageHead([h("span", { class: "trail" }, "Live")]);
   private readonly message = h("div", { class: "live-message", role: "status", testid: "live-message" });
-  private readonly bar = new NetworkBar({ onModel: (model) => this.start(model), onLayer: (layer) => this.chooseLayer(layer) });
-  private readonly picture = new PictureCard({ onFile: (file) => void this.usePicture(file, null), onSource: (source) => void this.useSource(source) });
+  private readonly bar = new NetworkBar({
+    onModel: (model) => this.start(model),
+    onLayer: (layer) => this.chooseLayer(layer),
+  });
+  private readonly picture = new PictureCard({
+    onFile: (file) => void this.usePicture(file, null),
+    onSource: (source) => void this.useSource(source),
+  });
   private readonly grid = new GridView({ onSelect: (channel) => this.chooseChannel(channel) });
   private readonly unit = new UnitCard({
     onMethod: (method) => this.chooseMethod(method),
@@ -38,7 +44,14 @@ class LivePage implements Page {
 
   constructor(app: HTMLElement) {
     document.title = "Live · featurescape";
-    const middle = h("section", { class: "live-middle", label: "Layer" }, this.bar.element, this.message, this.grid.element, h("p", { class: "faint live-hint" }, HINT));
+    const middle = h(
+      "section",
+      { class: "live-middle", label: "Layer" },
+      this.bar.element,
+      this.message,
+      this.grid.element,
+      h("p", { class: "faint live-hint" }, HINT),
+    );
     const main = h("main", { class: "page-main live" }, this.picture.element, middle, this.unit.element);
     fill(app, h("div", { class: "page live-page" }, this.head.element, main));
     this.unit.selectMethod(this.state.method);
@@ -70,7 +83,8 @@ class LivePage implements Page {
     try {
       const model = await this.bar.offer(this.state.model);
       if (this.ended.signal.aborted) return;
-      if (!model) return this.say("This service has no network that reads pictures and has weights: run a training job first.");
+      if (!model)
+        return this.say("This service has no network that reads pictures and has weights: run a training job first.");
       this.start(model);
       void this.offerSamples();
       if (this.state.source) void this.useSource(this.state.source);
@@ -155,11 +169,18 @@ class LivePage implements Page {
   }
 
   private async offerSamples(): Promise<void> {
-    const { jobs } = await listJobs("job=tiles&status=SUCCEEDED&limit=1", this.ended.signal).catch(() => ({ jobs: [] }));
+    const { jobs } = await listJobs("job=tiles&status=SUCCEEDED&limit=1", this.ended.signal).catch(() => ({
+      jobs: [],
+    }));
     const map = jobs[0];
     if (!map) return;
     const manifest = await getManifest(map.id, this.ended.signal).catch(() => null);
-    if (manifest) this.picture.offer({ map: map.id, title: map.title ?? "the newest map", rows: spread(mapInfo(manifest).examples, SAMPLES) });
+    if (manifest)
+      this.picture.offer({
+        map: map.id,
+        title: map.title ?? "the newest map",
+        rows: spread(mapInfo(manifest).examples, SAMPLES),
+      });
   }
 
   // -- activations and units -------------------------------------------------------------------
@@ -277,7 +298,11 @@ class LivePage implements Page {
 
   private complain(error: unknown, again: () => void): void {
     const text = (error as Error).message;
-    fill(this.message, h("p", { testid: "live-problem" }, text), h("button", { type: "button", class: "button", on: { click: again } }, "Try again"));
+    fill(
+      this.message,
+      h("p", { testid: "live-problem" }, text),
+      h("button", { type: "button", class: "button", on: { click: again } }, "Try again"),
+    );
     this.message.hidden = false;
     this.message.classList.add("problem");
     this.settled();

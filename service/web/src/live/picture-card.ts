@@ -27,7 +27,10 @@ export function spread(examples: number, count: number): number[] {
 }
 
 /** Left, top, width and height in percent of the part of a box that lies in the picture. */
-export function boxShare(box: NonNullable<UnitAnswer["box"]>, [, height, width]: Shape): [number, number, number, number] {
+export function boxShare(
+  box: NonNullable<UnitAnswer["box"]>,
+  [, height, width]: Shape,
+): [number, number, number, number] {
   const [top, left, bottom, right] = box;
   const clamp = (value: number, size: number) => Math.min(size, Math.max(0, value));
   const [x0, x1, y0, y1] = [clamp(left, width), clamp(right, width), clamp(top, height), clamp(bottom, height)];
@@ -48,12 +51,23 @@ function outputRow(output: Output): HTMLElement {
 }
 
 export class PictureCard {
-  private readonly file = h("input", { type: "file", class: "visually-hidden", testid: "live-file", tabIndex: -1, attrs: { accept: "image/*", "aria-hidden": "true" } });
+  private readonly file = h("input", {
+    type: "file",
+    class: "visually-hidden",
+    testid: "live-file",
+    tabIndex: -1,
+    attrs: { accept: "image/*", "aria-hidden": "true" },
+  });
   private readonly seen = h("div", { class: "live-seen", attrs: { hidden: "" } });
   private readonly field = h("span", { class: "live-field", attrs: { hidden: "" } });
   private readonly size = h("p", { class: "faint live-size" });
   private readonly outputs = h("ul", { class: "live-outputs", label: "Most probable outputs", testid: "live-outputs" });
-  private readonly problem = h("p", { class: "problem", role: "alert", testid: "live-picture-problem", attrs: { hidden: "" } });
+  private readonly problem = h("p", {
+    class: "problem",
+    role: "alert",
+    testid: "live-picture-problem",
+    attrs: { hidden: "" },
+  });
   private readonly samples = h("div", { class: "live-samples", attrs: { hidden: "" } });
   readonly element: HTMLElement;
 
@@ -63,7 +77,12 @@ export class PictureCard {
       this.file.value = "";
       if (chosen) actions.onFile(chosen);
     });
-    const choose = h("button", { type: "button", class: "button", testid: "live-choose", on: { click: () => this.choose() } }, icon("pictures"), "Choose a picture");
+    const choose = h(
+      "button",
+      { type: "button", class: "button", testid: "live-choose", on: { click: () => this.choose() } },
+      icon("pictures"),
+      "Choose a picture",
+    );
     this.element = h(
       "section",
       { class: "card live-card live-picture", label: "Picture" },
@@ -85,11 +104,18 @@ export class PictureCard {
   show(shown: Activations): void {
     const { picture } = shown;
     const sharp = Math.max(picture.width, picture.height) < SMALL_PX ? "pixelated" : "";
-    const image = h("img", { class: sharp, testid: "live-seen", attrs: { alt: "The picture as the network sees it", draggable: "false", src: dataUrl(picture) } });
+    const image = h("img", {
+      class: sharp,
+      testid: "live-seen",
+      attrs: { alt: "The picture as the network sees it", draggable: "false", src: dataUrl(picture) },
+    });
     fill(this.seen, image, this.field);
     this.seen.hidden = false;
     const [height, width] = picture.size_px;
-    setText(this.size, `${formatCount(width)} × ${formatCount(height)} px, seen as ${picture.width} × ${picture.height}`);
+    setText(
+      this.size,
+      `${formatCount(width)} × ${formatCount(height)} px, seen as ${picture.width} × ${picture.height}`,
+    );
     fill(this.outputs, ...shown.outputs.map(outputRow));
     this.fail("");
   }
@@ -98,7 +124,13 @@ export class PictureCard {
   mark(box: UnitAnswer["box"], input: Shape): void {
     const share = box && boxShare(box, input);
     this.field.hidden = !share || (share[2] > 99 && share[3] > 99);
-    if (share) Object.assign(this.field.style, { left: `${share[0]}%`, top: `${share[1]}%`, width: `${share[2]}%`, height: `${share[3]}%` });
+    if (share)
+      Object.assign(this.field.style, {
+        left: `${share[0]}%`,
+        top: `${share[1]}%`,
+        width: `${share[2]}%`,
+        height: `${share[3]}%`,
+      });
   }
 
   fail(message: string): void {
@@ -111,7 +143,16 @@ export class PictureCard {
     const buttons = rows.map((row) => {
       const image = h("img", { class: "picture", attrs: { alt: "", loading: "lazy", src: thumbnailUrl(map, row) } });
       image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
-      return h("button", { type: "button", label: `Example ${row} of ${title}`, testid: "live-sample", on: { click: () => this.actions.onSource({ map, row }) } }, image);
+      return h(
+        "button",
+        {
+          type: "button",
+          label: `Example ${row} of ${title}`,
+          testid: "live-sample",
+          on: { click: () => this.actions.onSource({ map, row }) },
+        },
+        image,
+      );
     });
     fill(this.samples, h("h3", {}, `From ${title}`), h("div", { class: "live-sample-grid" }, ...buttons));
     this.samples.hidden = rows.length === 0;

@@ -47,7 +47,9 @@ export class Session {
   }
 
   start(): Promise<NetworkInfo> {
-    return this.latest("network", (signal) => postJson<NetworkInfo>("/v1/live/networks", { model: this.model }, signal));
+    return this.latest("network", (signal) =>
+      postJson<NetworkInfo>("/v1/live/networks", { model: this.model }, signal),
+    );
   }
 
   /** Sends a picture; the questions that follow are about it. */
@@ -74,7 +76,8 @@ export class Session {
 
   private ask<T>(what: string, question: Record<string, unknown>): Promise<T> {
     return this.latest(what, async (signal) => {
-      const send = () => postJson<T>(`/v1/live/${what}`, { model: this.model, picture: this.picture, ...question }, signal);
+      const send = () =>
+        postJson<T>(`/v1/live/${what}`, { model: this.model, picture: this.picture, ...question }, signal);
       try {
         return await send();
       } catch (error) {

@@ -47,13 +47,34 @@ export class UnitCard {
   readonly element: HTMLElement;
 
   constructor(private readonly actions: UnitActions) {
-    this.methods = segments("What is shown of the pixels", WORDS, (method) => actions.onMethod(method as Method), "live-method");
+    this.methods = segments(
+      "What is shown of the pixels",
+      WORDS,
+      (method) => actions.onMethod(method as Method),
+      "live-method",
+    );
     const step = (by: -1 | 1, name: string, label: string) =>
-      h("button", { type: "button", class: `icon-button small ${name}`, label, title: label, on: { click: () => actions.onStep(by) } }, icon("chevron"));
+      h(
+        "button",
+        {
+          type: "button",
+          class: `icon-button small ${name}`,
+          label,
+          title: label,
+          on: { click: () => actions.onStep(by) },
+        },
+        icon("chevron"),
+      );
     this.element = h(
       "section",
       { class: "card live-card live-unit-card", label: "Unit", attrs: { hidden: "" } },
-      h("header", { class: "live-card-head" }, this.heading, step(-1, "turn-left", "Previous channel (←)"), step(1, "turn-right", "Next channel (→)")),
+      h(
+        "header",
+        { class: "live-card-head" },
+        this.heading,
+        step(-1, "turn-left", "Previous channel (←)"),
+        step(1, "turn-right", "Next channel (→)"),
+      ),
       this.facts,
       this.map,
       this.methods.element,
@@ -100,12 +121,20 @@ export class UnitCard {
 
   /** The channel's page in a `units` job, where there is one. */
   link(address: string | null): void {
-    fill(this.page, address !== null && h("a", { href: address, class: "text-button", testid: "live-unit-page" }, "What excites it most in a dataset"));
+    fill(
+      this.page,
+      address !== null &&
+        h("a", { href: address, class: "text-button", testid: "live-unit-page" }, "What excites it most in a dataset"),
+    );
   }
 
   private showMap(answer: UnitAnswer): void {
     const { map, cell } = answer;
-    const image = h("img", { class: "pixelated", testid: "live-map", attrs: { alt: `Activation of channel ${answer.channel}`, draggable: "false", src: dataUrl(map) } });
+    const image = h("img", {
+      class: "pixelated",
+      testid: "live-map",
+      attrs: { alt: `Activation of channel ${answer.channel}`, draggable: "false", src: dataUrl(map) },
+    });
     const mark = h("span", { class: "live-cell" });
     Object.assign(mark.style, {
       left: `${(100 * cell[1]) / map.width}%`,
@@ -118,7 +147,10 @@ export class UnitCard {
     this.map.onclick = (event) => {
       const box = image.getBoundingClientRect();
       const at = (value: number, size: number) => Math.min(size - 1, Math.max(0, Math.floor(value * size)));
-      this.actions.onCell([at((event.clientY - box.top) / box.height, map.height), at((event.clientX - box.left) / box.width, map.width)]);
+      this.actions.onCell([
+        at((event.clientY - box.top) / box.height, map.height),
+        at((event.clientX - box.left) / box.width, map.width),
+      ]);
     };
   }
 }

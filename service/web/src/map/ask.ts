@@ -56,7 +56,9 @@ function suits(card: ModelCard | undefined, ask: Ask): boolean {
 export function modelFor(ask: Ask, own: Fields, catalog: Catalog): { model: Fields; card: ModelCard } {
   const mine = catalog.models.find((card) => card.name === own["name"]);
   if (mine && suits(mine, ask)) return { model: own, card: mine };
-  const other = catalog.models.find((card) => suits(card, ask) && card.dream_layer && card.weights?.source === "package");
+  const other = catalog.models.find(
+    (card) => suits(card, ask) && card.dream_layer && card.weights?.source === "package",
+  );
   if (!other) throw new Error("No network of the catalog can do this.");
   return { model: { name: other.name }, card: other };
 }
@@ -68,7 +70,8 @@ export function askSpec(ask: Ask, exampleId: string, source: Source, catalog: Ca
   const title = `${TITLES[ask]} ${exampleId}`.slice(0, TITLE_CHARACTERS);
   const common = { dataset, model, title };
   if (ask === "dream") return { job: "dreams", ...common };
-  if (ask === "explain") return { job: "gradients", ...common, ...(card.dream_layer ? {} : { methods: PLAIN_METHODS }) };
+  if (ask === "explain")
+    return { job: "gradients", ...common, ...(card.dream_layer ? {} : { methods: PLAIN_METHODS }) };
   const layers = [...new Set([looked?.layer ?? "", card.dream_layer ?? card.default_layer])].filter(Boolean);
   return { job: "activations", ...common, layers, strongest_channels: STRONGEST, values: "none" };
 }

@@ -47,7 +47,17 @@ export class Asking {
     this.stop();
     this.example = example;
     this.buttons = BUTTONS.map(([ask, label, key]) =>
-      h("button", { type: "button", class: "button", title: `${label} (${key})`, testid: `ask-${ask}`, on: { click: () => void this.ask(ask) } }, label),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "button",
+          title: `${label} (${key})`,
+          testid: `ask-${ask}`,
+          on: { click: () => void this.ask(ask) },
+        },
+        label,
+      ),
     );
     fill(this.status);
     fill(this.element, h("div", { class: "asking-buttons" }, ...this.buttons), this.status);
@@ -89,7 +99,9 @@ export class Asking {
     const key = askKey(spec);
     const job = await submitJob(spec, key);
     // What failed or was stopped is tried anew.
-    return job.status === "FAILED" || job.status === "STOPPED" ? submitJob(spec, `${key}-${Date.now().toString(36)}`) : job;
+    return job.status === "FAILED" || job.status === "STOPPED"
+      ? submitJob(spec, `${key}-${Date.now().toString(36)}`)
+      : job;
   }
 
   /** The layer of a finished `units` job of the same network, so that its units have pages. */
@@ -102,7 +114,11 @@ export class Asking {
   private watch(first: Job, turn: number): void {
     let job = first;
     const bar = new ProgressBar("Progress");
-    fill(this.status, bar.element, h("a", { class: "faint", href: `/jobs/${encodeURIComponent(job.id)}`, testid: "asking-job" }, job.id));
+    fill(
+      this.status,
+      bar.element,
+      h("a", { class: "faint", href: `/jobs/${encodeURIComponent(job.id)}`, testid: "asking-job" }, job.id),
+    );
     this.endPoll = poll(async (signal) => {
       if (!isTerminal(job.status)) job = await getJob(job.id, signal);
       if (turn !== this.turn) return false;
@@ -116,7 +132,10 @@ export class Asking {
     this.endPoll?.();
     if (job.status === "SUCCEEDED" && job.rows !== 0) return navigate(galleryPath(job.id, 0));
     // One example went in: where none came out, the one error row says why.
-    const bad = job.status === "SUCCEEDED" ? await getRows<{ message: string }>(job.id, "errors", { limit: 1 }).catch(() => null) : null;
+    const bad =
+      job.status === "SUCCEEDED"
+        ? await getRows<{ message: string }>(job.id, "errors", { limit: 1 }).catch(() => null)
+        : null;
     if (turn === this.turn) this.failed(bad?.rows[0]?.values.message ?? "", job);
   }
 

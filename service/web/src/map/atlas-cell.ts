@@ -55,7 +55,11 @@ export class AtlasCells {
    * @param job id of the job that drew the map
    * @param reason why its cells are attributed to no classes
    */
-  constructor(private readonly job: string, private readonly info: MapInfo, private readonly reason: string | null) {
+  constructor(
+    private readonly job: string,
+    private readonly info: MapInfo,
+    private readonly reason: string | null,
+  ) {
     this.layer = info.layers.find((layer) => (layer.legend.grids ?? []).length > 0);
   }
 
@@ -82,17 +86,30 @@ export class AtlasCells {
   }
 
   private parts(cell: AtlasCell): HTMLElement[] {
-    const head = h("div", { class: "legend-head" }, h("h3", {}, "Cell of the atlas"), h("span", { class: "faint" }, plural(cell.vectors, "example")));
-    const icon = cell.icon && h("img", { class: "picture", attrs: { alt: "The icon of the cell", src: cell.icon.url } });
+    const head = h(
+      "div",
+      { class: "legend-head" },
+      h("h3", {}, "Cell of the atlas"),
+      h("span", { class: "faint" }, plural(cell.vectors, "example")),
+    );
+    const icon =
+      cell.icon && h("img", { class: "picture", attrs: { alt: "The icon of the cell", src: cell.icon.url } });
     const facts = h("dl", {}, ...this.classes(cell), ...this.label(cell));
     return [head, h("div", { class: "atlas-cell-body" }, icon, facts)];
   }
 
   private classes(cell: AtlasCell): HTMLElement[] {
-    const term = h("dt", { title: "What the mean activation adds to each logit, to first order" }, "Speaks for ", h("span", { class: "faint" }, "(attribution)"));
+    const term = h(
+      "dt",
+      { title: "What the mean activation adds to each logit, to first order" },
+      "Speaks for ",
+      h("span", { class: "faint" }, "(attribution)"),
+    );
     const why = silence(cell, this.reason);
     if (why !== null) return [term, h("dd", { class: "faint", testid: "speaks-for" }, why)];
-    const rows = (cell.speaks_for ?? []).map((each) => h("li", {}, h("span", {}, outputName(each)), h("span", { class: "faint" }, `+${formatFigure(each.attribution)}`)));
+    const rows = (cell.speaks_for ?? []).map((each) =>
+      h("li", {}, h("span", {}, outputName(each)), h("span", { class: "faint" }, `+${formatFigure(each.attribution)}`)),
+    );
     return [term, h("dd", { testid: "speaks-for" }, h("ol", {}, ...rows))];
   }
 

@@ -82,7 +82,12 @@ export class MapController {
   private readonly ends: (() => void)[] = [];
   private writeTimer = 0;
 
-  constructor(app: HTMLElement, id: string, private readonly info: MapInfo, shown: Shown) {
+  constructor(
+    app: HTMLElement,
+    id: string,
+    private readonly info: MapInfo,
+    shown: Shown,
+  ) {
     this.classes = labelClasses(info);
     this.facts = {
       layers: info.layers.map((layer) => layer.name),
@@ -117,7 +122,8 @@ export class MapController {
       target: this.target,
       card: hover,
       picker: new Picker(info, openArchive(id, info.points), shown.thumbnailPx, (row) => this.examples.get(row)),
-      accepts: (label) => !this.store.state.hidden.has(label) || this.kind === "density" || this.shownClasses !== this.classes,
+      accepts: (label) =>
+        !this.store.state.hidden.has(label) || this.kind === "density" || this.shownClasses !== this.classes,
       describe: (label) => ({ className: this.nameOf(label), color: this.colorOf(label) }),
       onOpen: (row) => void this.open(row, "show"),
       onNothing: () => this.close(),
@@ -187,7 +193,13 @@ export class MapController {
       h("div", { class: "left" }, this.title.element, this.layers.element),
       this.target,
       hover,
-      h("div", { class: "top card" }, this.search.element, button("help", "Keyboard shortcuts", () => this.help.toggle()), theme.element),
+      h(
+        "div",
+        { class: "top card" },
+        this.search.element,
+        button("help", "Keyboard shortcuts", () => this.help.toggle()),
+        theme.element,
+      ),
       h("div", { class: "corner" }, this.overview.element, zoom),
       h("p", { class: "status-line card", attrs: { "aria-live": "polite" } }, this.drawn, this.depth),
       this.problem,
@@ -237,7 +249,8 @@ export class MapController {
   }
 
   private changed(state: MapState, previous: MapState): void {
-    const looks = state.layer !== previous.layer || state.colormap !== previous.colormap || state.hidden !== previous.hidden;
+    const looks =
+      state.layer !== previous.layer || state.colormap !== previous.colormap || state.hidden !== previous.hidden;
     if (state.layer !== previous.layer) {
       document.body.dataset.ready = "false";
       this.cursor.clear();
@@ -265,7 +278,15 @@ export class MapController {
     const { state } = this.store;
     const layer = this.stage.layerInfo(state.layer);
     const { max, z, dots } = this.stage.scaleAt(layer, this.stage.zoom);
-    this.legend.update({ layer, classes: this.kind === "density" ? [] : this.shownClasses, colormap: state.colormap, hidden: state.hidden, theme: currentTheme(), max, dotted: dots.radius > 0 });
+    this.legend.update({
+      layer,
+      classes: this.kind === "density" ? [] : this.shownClasses,
+      colormap: state.colormap,
+      hidden: state.hidden,
+      theme: currentTheme(),
+      max,
+      dotted: dots.radius > 0,
+    });
     const hidden = this.shownClasses.reduce((sum, each) => sum + (state.hidden.has(each.index) ? each.count : 0), 0);
     setText(this.drawn, drawnText({ layer, examples: this.info.examples, hidden, z }));
     setText(this.depth, zoomText(this.stage.zoom));
@@ -332,9 +353,7 @@ export class MapController {
     const { clientWidth: width, clientHeight: height } = this.target;
     const [left, top, right, bottom] = this.free();
     const narrow = window.matchMedia(NARROW).matches;
-    const padding: Padding = narrow
-      ? [top + 16, 4, height - bottom, 4]
-      : [20, width - right + 20, 52, left + 20];
+    const padding: Padding = narrow ? [top + 16, 4, height - bottom, 4] : [20, width - right + 20, 52, left + 20];
     this.stage.fit(padding, animate);
   }
 

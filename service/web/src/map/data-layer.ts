@@ -17,7 +17,9 @@ import type { Dots } from "./dots";
 import { type DataTile, type NeighborTile, withApron } from "./paint";
 
 const CACHED_TILES = 64;
-const AROUND = [-1, 0, 1].flatMap((dy) => [-1, 0, 1].map((dx) => [dx, dy] as const)).filter(([dx, dy]) => dx !== 0 || dy !== 0);
+const AROUND = [-1, 0, 1]
+  .flatMap((dy) => [-1, 0, 1].map((dx) => [dx, dy] as const))
+  .filter(([dx, dy]) => dx !== 0 || dy !== 0);
 
 /** How tiles get their colors. */
 export interface Painter {

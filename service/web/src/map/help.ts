@@ -24,7 +24,11 @@ export class HelpDialog {
   readonly element: HTMLDialogElement;
 
   constructor() {
-    const close = h("button", { type: "button", class: "icon-button", label: "Close", on: { click: () => this.element.close() } }, icon("close"));
+    const close = h(
+      "button",
+      { type: "button", class: "icon-button", label: "Close", on: { click: () => this.element.close() } },
+      icon("close"),
+    );
     const rows = ROWS.map(([keys, what]) =>
       h("div", {}, h("dt", {}, ...keys.map((key) => h("kbd", {}, key))), h("dd", {}, what)),
     );

@@ -12,7 +12,11 @@ export interface HoverContent {
 }
 
 export class HoverCard {
-  readonly element = h("div", { class: "hover-card", testid: "hover-card", attrs: { hidden: "", "aria-hidden": "true" } });
+  readonly element = h("div", {
+    class: "hover-card",
+    testid: "hover-card",
+    attrs: { hidden: "", "aria-hidden": "true" },
+  });
   private readonly image = h("img", { class: "picture", attrs: { alt: "" } });
   private readonly dot = h("span", { class: "dot" });
   private readonly name = h("span", { class: "hover-name" });

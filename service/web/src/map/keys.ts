@@ -36,7 +36,11 @@ export function bindKeys(actions: KeyActions): () => void {
     if (isTyping(event.target)) return;
     const key = event.key.toLowerCase();
     const asked = ASKS[key];
-    const action = /^[1-9]$/.test(key) ? () => actions.layer(Number(key) - 1) : asked ? () => actions.ask(asked) : table[key];
+    const action = /^[1-9]$/.test(key)
+      ? () => actions.layer(Number(key) - 1)
+      : asked
+        ? () => actions.ask(asked)
+        : table[key];
     if (!action) return;
     event.preventDefault();
     action();

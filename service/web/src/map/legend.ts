@@ -64,20 +64,27 @@ function gradient(name: ColormapName, theme: Theme, className: string): HTMLCanv
 
 /** The classes that points have: of the color layer whose classes are the map's. */
 export function labelClasses(info: MapInfo): readonly LegendClass[] {
-  const fits = (classes: readonly LegendClass[]) => info.classes.length > 0 && info.classes.every((name, i) => classes[i]?.name === name);
+  const fits = (classes: readonly LegendClass[]) =>
+    info.classes.length > 0 && info.classes.every((name, i) => classes[i]?.name === name);
   return info.layers.find(({ legend }) => legend.kind === "category" && fits(legend.classes))?.legend.classes ?? [];
 }
 
 /** Of the layers with classes, those of the one with most: what can be hidden at all. */
 export function longestLegend(info: MapInfo): readonly LegendClass[] {
-  return info.layers.map((layer) => layer.legend.classes).reduce((most, each) => (each.length > most.length ? each : most), []);
+  return info.layers
+    .map((layer) => layer.legend.classes)
+    .reduce((most, each) => (each.length > most.length ? each : most), []);
 }
 
 export class Legend {
   readonly element = h("section", { class: "legend", testid: "legend", label: "Legend" });
   private rows = new Map<number, HTMLElement>();
   private shownKey = "";
-  private readonly reset = h("button", { type: "button", class: "text-button", on: { click: () => this.showAll() } }, "Show all");
+  private readonly reset = h(
+    "button",
+    { type: "button", class: "text-button", on: { click: () => this.showAll() } },
+    "Show all",
+  );
   private view: LegendView | null = null;
 
   constructor(private readonly actions: LegendActions) {}
@@ -88,7 +95,8 @@ export class Legend {
     const density = layer.legend.kind === "density";
     const key = density ? `${layer.name}/${theme}/${colormap}/${max}/${dotted}` : layer.name;
     if (key !== this.shownKey) {
-      const focused = this.element.contains(document.activeElement) && document.activeElement?.getAttribute("data-value");
+      const focused =
+        this.element.contains(document.activeElement) && document.activeElement?.getAttribute("data-value");
       this.shownKey = key;
       if (density) this.buildDensity(view);
       else this.buildClasses(view);
@@ -118,7 +126,12 @@ export class Legend {
     group.select(colormap);
     fill(
       this.element,
-      h("div", { class: "legend-head" }, h("h2", {}, dotted ? "Examples per dot" : "Examples per pixel"), h("span", { class: "faint" }, "log scale")),
+      h(
+        "div",
+        { class: "legend-head" },
+        h("h2", {}, dotted ? "Examples per dot" : "Examples per pixel"),
+        h("span", { class: "faint" }, "log scale"),
+      ),
       gradient(colormap, theme, "scale"),
       h("div", { class: max <= 1 ? "ticks lone" : "ticks" }, ...ticks),
       h("div", { class: "legend-head second" }, h("h2", {}, "Colormap"), h("span", { class: "faint" }, colormap)),
@@ -132,12 +145,20 @@ export class Legend {
     const pictures = layer.legend.kind === "pictures";
     const note = "Every class keeps its pictures; hiding one clears the points beneath.";
     if (classes.length === 0) {
-      fill(this.element, h("p", { class: "faint" }, "Pictures that the network sees as alike mostly lie near each other."));
+      fill(
+        this.element,
+        h("p", { class: "faint" }, "Pictures that the network sees as alike mostly lie near each other."),
+      );
       return;
     }
     fill(
       this.element,
-      h("div", { class: "legend-head" }, h("h2", {}, layer.legend.kind === "category" ? layer.title : "Classes"), this.reset),
+      h(
+        "div",
+        { class: "legend-head" },
+        h("h2", {}, layer.legend.kind === "category" ? layer.title : "Classes"),
+        this.reset,
+      ),
       classes.length >= FIND_FROM && this.finder(classes),
       list,
       pictures && h("p", { class: "faint note" }, note),
@@ -168,7 +189,10 @@ export class Legend {
         class: "class-toggle",
         title: name,
         testid: `class-${index}`,
-        on: { click: (event) => (event.altKey ? this.solo(index) : this.toggle(index)), dblclick: () => this.solo(index) },
+        on: {
+          click: (event) => (event.altKey ? this.solo(index) : this.toggle(index)),
+          dblclick: () => this.solo(index),
+        },
       },
       dot,
       h("span", { class: "class-name" }, name),
@@ -176,7 +200,14 @@ export class Legend {
     );
     const only = h(
       "button",
-      { type: "button", class: "only", label: `Only ${name}`, title: "Only this class", testid: `only-${index}`, on: { click: () => this.solo(index) } },
+      {
+        type: "button",
+        class: "only",
+        label: `Only ${name}`,
+        title: "Only this class",
+        testid: `only-${index}`,
+        on: { click: () => this.solo(index) },
+      },
       "only",
     );
     return h("li", {}, toggle, only);
@@ -197,7 +228,13 @@ export class Legend {
 
   private solo(index: number): void {
     const { classes, hidden } = this.view!;
-    this.actions.onHidden(soloed(classes.map((each) => each.index), hidden, index));
+    this.actions.onHidden(
+      soloed(
+        classes.map((each) => each.index),
+        hidden,
+        index,
+      ),
+    );
   }
 
   private showAll(): void {

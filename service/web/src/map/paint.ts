@@ -113,7 +113,13 @@ export function discKernel(radius: number, half: number): Kernel {
 }
 
 /** Calls `put` with each output pixel that the dot of tile pixel `i` covers. */
-function eachCovered(tile: DataTile, dots: Dots, kernel: Kernel, i: number, put: (j: number, cover: number) => void): void {
+function eachCovered(
+  tile: DataTile,
+  dots: Dots,
+  kernel: Kernel,
+  i: number,
+  put: (j: number, cover: number) => void,
+): void {
   const side = tile.size * dots.scale;
   const half = dots.scale >> 1;
   const cx = tile.x[i]! * dots.scale + half;

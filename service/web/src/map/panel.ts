@@ -40,12 +40,25 @@ export class DetailPanel {
   ) {
     const close = h(
       "button",
-      { type: "button", class: "icon-button", label: "Close", title: "Close (Esc)", testid: "detail-close", on: { click: () => actions.onClose() } },
+      {
+        type: "button",
+        class: "icon-button",
+        label: "Close",
+        title: "Close (Esc)",
+        testid: "detail-close",
+        on: { click: () => actions.onClose() },
+      },
       icon("close"),
     );
     const locate = h(
       "button",
-      { type: "button", class: "icon-button", label: "Show on the map", title: "Show on the map", on: { click: () => actions.onLocate() } },
+      {
+        type: "button",
+        class: "icon-button",
+        label: "Show on the map",
+        title: "Show on the map",
+        on: { click: () => actions.onLocate() },
+      },
       icon("fit"),
     );
     this.element.append(h("header", { class: "panel-head" }, this.heading, locate, close), this.body);
@@ -128,15 +141,23 @@ export class DetailPanel {
   }
 
   private identity(example: Example): HTMLElement {
-    const copy = h("button", { type: "button", class: "icon-button small", label: "Copy the id", title: "Copy the id" }, icon("copy"));
+    const copy = h(
+      "button",
+      { type: "button", class: "icon-button small", label: "Copy the id", title: "Copy the id" },
+      icon("copy"),
+    );
     copy.addEventListener("click", () => {
-      void navigator.clipboard?.writeText(example.example_id).then(() => {
-        fill(copy, icon("check"));
-        window.setTimeout(() => fill(copy, icon("copy")), 1400);
-      }).catch(() => undefined);
+      void navigator.clipboard
+        ?.writeText(example.example_id)
+        .then(() => {
+          fill(copy, icon("check"));
+          window.setTimeout(() => fill(copy, icon("copy")), 1400);
+        })
+        .catch(() => undefined);
     });
     const state = stepOf(example, this.stepUnit);
-    const step = state && this.stepUnit && h("span", { class: "faint", testid: "detail-step" }, stepLine(state, this.stepUnit));
+    const step =
+      state && this.stepUnit && h("span", { class: "faint", testid: "detail-step" }, stepLine(state, this.stepUnit));
     return h("div", { class: "identity" }, h("code", { testid: "detail-id" }, example.example_id), step, copy);
   }
 
@@ -154,14 +175,23 @@ export class DetailPanel {
 
   private live(example: Example): HTMLElement {
     const href = livePath({ map: this.map, row: example.row });
-    return h("p", { class: "live-link" }, h("a", { class: "text-button", href, testid: "look-live" }, "Look inside, live"));
+    return h(
+      "p",
+      { class: "live-link" },
+      h("a", { class: "text-button", href, testid: "look-live" }, "Look inside, live"),
+    );
   }
 
   private neighbors(example: Example): HTMLElement {
     const buttons = example.neighbors.map((neighbor, i) => this.neighbor(neighbor, i));
     const same = example.neighbors.filter((each) => each.label === example.label && each.label !== null).length;
-    const agree = example.label === null || example.neighbors.length === 0 ? "" : `${same} of ${example.neighbors.length} alike`;
-    const list = h("div", { class: "neighbors", testid: "neighbours", role: "group", label: "Nearest neighbors" }, ...buttons);
+    const agree =
+      example.label === null || example.neighbors.length === 0 ? "" : `${same} of ${example.neighbors.length} alike`;
+    const list = h(
+      "div",
+      { class: "neighbors", testid: "neighbours", role: "group", label: "Nearest neighbors" },
+      ...buttons,
+    );
     list.addEventListener("keydown", (event) => {
       const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
       const columns = getComputedStyle(list).gridTemplateColumns.split(" ").length;

@@ -4,7 +4,16 @@ import type { Example, MapInfo } from "../api/types";
 import { Lru } from "../lib/lru";
 import { type Archive } from "./archive";
 import type { PictureLayer } from "./picture-layer";
-import { type Accepts, containing, nearest, NO_LABEL, parsePointTile, type Point, type PointTile, tilesAround } from "./points";
+import {
+  type Accepts,
+  containing,
+  nearest,
+  NO_LABEL,
+  parsePointTile,
+  type Point,
+  type PointTile,
+  tilesAround,
+} from "./points";
 
 /** How near the cursor must be to a point, in screen pixels. */
 export const REACH_PX = 14;

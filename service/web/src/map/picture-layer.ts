@@ -15,7 +15,11 @@ export class PictureLayer {
   private readonly rows = new Lru<string, Uint32Array>(4 * CACHED_TILES);
   private readonly grid;
 
-  constructor(readonly info: ColorLayer, archive: Archive, onError: (error: unknown) => void) {
+  constructor(
+    readonly info: ColorLayer,
+    archive: Archive,
+    onError: (error: unknown) => void,
+  ) {
     const blank = createContext(1, false).canvas;
     this.grid = createGrid(info.min_zoom, info.max_zoom);
     const source = new ImageTileSource({

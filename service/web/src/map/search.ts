@@ -24,15 +24,30 @@ export class SearchBox {
       "aria-autocomplete": "list",
     },
   });
-  private readonly list = h("ul", { class: "results", role: "listbox", label: "Examples", attrs: { id: "search-results", hidden: "" } });
+  private readonly list = h("ul", {
+    class: "results",
+    role: "listbox",
+    label: "Examples",
+    attrs: { id: "search-results", hidden: "" },
+  });
   private options: HTMLElement[] = [];
   private matches: ExampleMatch[] = [];
   private active = -1;
   private timer = 0;
   private pending: AbortController | null = null;
 
-  constructor(private readonly map: string, private readonly onOpen: (row: number) => void) {
-    this.element = h("div", { class: "search" }, icon("search"), this.input, h("kbd", { attrs: { "aria-hidden": "true" } }, "/"), this.list);
+  constructor(
+    private readonly map: string,
+    private readonly onOpen: (row: number) => void,
+  ) {
+    this.element = h(
+      "div",
+      { class: "search" },
+      icon("search"),
+      this.input,
+      h("kbd", { attrs: { "aria-hidden": "true" } }, "/"),
+      this.list,
+    );
     this.input.addEventListener("input", () => this.schedule());
     this.input.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("focus", () => this.matches.length > 0 && this.expand(true));
@@ -68,14 +83,27 @@ export class SearchBox {
     this.matches = matches;
     this.options = matches.map((match, i) => this.option(match, i));
     this.setActive(matches.length > 0 ? 0 : -1);
-    fill(this.list, ...this.options, matches.length === 0 && empty !== "" && h("li", { class: "faint", role: "status" }, empty));
+    fill(
+      this.list,
+      ...this.options,
+      matches.length === 0 && empty !== "" && h("li", { class: "faint", role: "status" }, empty),
+    );
     this.expand(this.list.childElementCount > 0);
   }
 
   private option(match: ExampleMatch, i: number): HTMLElement {
     return h(
       "li",
-      { role: "option", attrs: { id: `search-${i}` }, on: { pointerdown: (event) => { event.preventDefault(); this.choose(i); } } },
+      {
+        role: "option",
+        attrs: { id: `search-${i}` },
+        on: {
+          pointerdown: (event) => {
+            event.preventDefault();
+            this.choose(i);
+          },
+        },
+      },
       h("img", { class: "picture", attrs: { alt: "", src: thumbnailUrl(this.map, match.row) } }),
       h("code", {}, match.example_id),
       h("span", { class: "faint" }, match.caption ?? match.class_name ?? ""),

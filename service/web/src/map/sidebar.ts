@@ -16,8 +16,22 @@ export interface MapTitle {
 export function titleCard(id: string, info: MapInfo): { element: HTMLElement; set(title: MapTitle): void } {
   const name = h("h1", {}, id);
   const detail = h("p", { class: "faint" }, plural(info.examples, info.step_unit ? "state" : "picture"));
-  const home = h("a", { class: "home", href: "/jobs", title: "All jobs and maps", label: "All jobs and maps" }, mark(), h("span", {}, "featurescape"));
-  const job = h("a", { class: "icon-button small", href: `/jobs/${encodeURIComponent(id)}`, title: "The job of this map", label: "The job of this map" }, icon("grid"));
+  const home = h(
+    "a",
+    { class: "home", href: "/jobs", title: "All jobs and maps", label: "All jobs and maps" },
+    mark(),
+    h("span", {}, "featurescape"),
+  );
+  const job = h(
+    "a",
+    {
+      class: "icon-button small",
+      href: `/jobs/${encodeURIComponent(id)}`,
+      title: "The job of this map",
+      label: "The job of this map",
+    },
+    icon("grid"),
+  );
   const element = h("header", { class: "title-card card" }, h("div", { class: "title-row" }, home, job), name, detail);
   return {
     element,
@@ -30,7 +44,11 @@ export function titleCard(id: string, info: MapInfo): { element: HTMLElement; se
 }
 
 /** The switch between color layers and the legend of the chosen one. */
-export function layerCard(layers: readonly ColorLayer[], legend: Legend, onLayer: (name: string) => void): {
+export function layerCard(
+  layers: readonly ColorLayer[],
+  legend: Legend,
+  onLayer: (name: string) => void,
+): {
   element: HTMLElement;
   group: RadioGroup;
 } {
@@ -42,7 +60,12 @@ export function layerCard(layers: readonly ColorLayer[], legend: Legend, onLayer
     content: [layerIcon(layer), h("span", {}, layer.title)],
   }));
   const group = radioGroup("Color layer", "segments", choices, onLayer);
-  const fold = h("button", { type: "button", class: "fold", attrs: { "aria-expanded": "false" } }, "Legend", icon("chevron"));
+  const fold = h(
+    "button",
+    { type: "button", class: "fold", attrs: { "aria-expanded": "false" } },
+    "Legend",
+    icon("chevron"),
+  );
   const element = h("section", { class: "layer-card card" }, group.element, fold, legend.element);
   fold.addEventListener("click", () => {
     const open = element.classList.toggle("unfolded");

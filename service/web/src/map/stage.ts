@@ -145,7 +145,10 @@ export class Stage {
     const max = (z: number, drawn: Dots) => dotMax(this.density, this.root, z, drawn);
     if (layer.legend.kind === "density") {
       const table = lookupTable(this.look.colormap, this.look.theme);
-      return { dots, paint: (tile, out, z, drawn) => paintDensity(tile, out, { table, dots: drawn, max: max(z, drawn) }) };
+      return {
+        dots,
+        paint: (tile, out, z, drawn) => paintDensity(tile, out, { table, dots: drawn, max: max(z, drawn) }),
+      };
     }
     const { classes } = layer.legend;
     const length = classes.reduce((most, each) => Math.max(most, each.index + 1), 0);
@@ -170,7 +173,12 @@ export class Stage {
   /** The whole square in the present colors, 512 × 512; null where there is no data layer. */
   async paintOverview(): Promise<ImageData | null> {
     const chosen = this.data.has(this.look.layer) ? this.layerInfo(this.look.layer) : this.underlay;
-    const tile = chosen && (await this.data.get(chosen.name)!.root().catch(() => null));
+    const tile =
+      chosen &&
+      (await this.data
+        .get(chosen.name)!
+        .root()
+        .catch(() => null));
     await this.rootLoaded;
     if (!tile) return null;
     const pixels = new ImageData(tile.size, tile.size);

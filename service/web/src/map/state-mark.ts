@@ -21,7 +21,11 @@ export function stepOf(example: Example, unit: MapInfo["step_unit"]): { step: nu
  * Where row `step` of `steps` lies in a frame that holds the whole picture, in parts of the frame. A
  * network that reads rows sees the square in the middle of the picture.
  */
-export function rowBox(picture: { width: number; height: number }, ratio: number, { step, steps }: { step: number; steps: number }): Box {
+export function rowBox(
+  picture: { width: number; height: number },
+  ratio: number,
+  { step, steps }: { step: number; steps: number },
+): Box {
   const { width, height } = picture;
   const side = Math.min(width, height);
   const shown = width / height;
@@ -57,14 +61,22 @@ export function wordsOf(example: Example, unit: MapInfo["step_unit"]): string[] 
 
 /** The caption, with the word marked that was chosen from the state. */
 export function captionMark(words: string[], { step }: { step: number }): HTMLElement {
-  const marked = words.flatMap((word, i) => [i > 0 && " ", i === step ? h("mark", { testid: "state-word" }, word) : word]);
+  const marked = words.flatMap((word, i) => [
+    i > 0 && " ",
+    i === step ? h("mark", { testid: "state-word" }, word) : word,
+  ]);
   return h("p", { class: "state-caption", testid: "state-caption", attrs: { dir: "auto" } }, ...marked);
 }
 
 /** What is known of an example as plain values, without what the marked caption says. */
-export function plainAttributes(example: Example, unit: MapInfo["step_unit"]): [name: string, value: string | number][] {
+export function plainAttributes(
+  example: Example,
+  unit: MapInfo["step_unit"],
+): [name: string, value: string | number][] {
   const told = wordsOf(example, unit) ? ["caption", "token"] : [];
-  return Object.entries(example.attributes).flatMap(([name, value]) => (Array.isArray(value) || told.includes(name) ? [] : [[name, value]]));
+  return Object.entries(example.attributes).flatMap(([name, value]) =>
+    Array.isArray(value) || told.includes(name) ? [] : [[name, value]],
+  );
 }
 
 /** The id of the example that a state is of. */

@@ -31,7 +31,11 @@ function finite(text: string | undefined): number | null {
 
 function indices(text: string | null, classes: readonly number[]): number[] {
   const known = new Set(classes);
-  return (text ?? "").split(",").filter((part) => /^\d+$/.test(part)).map(Number).filter((i) => known.has(i));
+  return (text ?? "")
+    .split(",")
+    .filter((part) => /^\d+$/.test(part))
+    .map(Number)
+    .filter((i) => known.has(i));
 }
 
 function hiddenFrom(query: URLSearchParams, classes: readonly number[]): Set<number> {
