@@ -48,6 +48,7 @@ def training_spec(epochs: int) -> dict[str, Any]:
         "epochs": epochs,
         "seed": SEED,
         "validation_fraction": HELD_OUT,
+        "test_fraction": 0,
         "captions": {"keep": "last", "patience": 1000},
     }
 

@@ -57,12 +57,8 @@ from featurescape_jobs.models.base import Model, RecurrentModel, check_captioner
 from featurescape_jobs.networks import build_random, load_network
 from featurescape_jobs.row_failures import all_failed
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
-from featurescape_jobs.training_data import (
-    Split,
-    TrainingData,
-    labeled_examples,
-    read_examples,
-)
+from featurescape_jobs.trainers.split import Split
+from featurescape_jobs.training_data import TrainingData, labeled_examples, read_examples
 from featurescape_jobs.training_inputs import Rows, Source
 
 MIN_EPOCHS, MAX_EPOCHS = 3, 16
@@ -93,7 +89,7 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
             data = stack.enter_context(read_examples(source, model.card, spec, context))
         if not len(data.labels):
             raise all_failed(tables.errors_table(data.errors), context.passed_over.summary())
-        _check_split(data, spec)
+        data.split.check(spec, "examples")
         with context.stage("train"), torch_threads(context.threads):
             best, history = fit(module, data, spec, context)
             module.load_state_dict(best.state)
@@ -144,24 +140,6 @@ def _start(spec: TrainingSpec, context: RunContext, model: Model, n_classes: int
         allowed_roots=context.allowed_roots,
     )
     return network.module.requires_grad_(True)
-
-
-def _check_split(data: TrainingData, spec: TrainingSpec) -> None:
-    """Raise `SpecError` where a part that is needed is empty."""
-    parts = {
-        "validation_fraction": (data.split.validation, "choose the epoch"),
-        "test_fraction": (data.split.test, "measure it"),
-    }
-    if not spec.test_part:
-        del parts["test_fraction"]
-    for field, (rows, purpose) in parts.items():
-        if not 0 < len(rows) < len(data.labels) or not len(data.split.training):
-            raise SpecError(
-                f"{field}: of {len(data.labels)} examples {len(rows)} {purpose} and "
-                f"{len(data.split.training)} are learned from, and each part needs some; change the "
-                "fraction or give more examples",
-                field=field,
-            )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Memory: the listing (about 100 bytes an example), and what `training_inputs` hol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,34 +14,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.context import RunContext, seed_for
+from featurescape_jobs.context import RunContext
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.frozen import EXAMPLES, FrozenInput
 from featurescape_jobs.models.base import ModelCard, PictureCard
 from featurescape_jobs.specs import TrainingSpec
-from featurescape_jobs.training_inputs import Inputs, Rows, Source, read_pictures, read_sequences
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which examples are learned from, which choose among epochs, and which only measure."""
-
-    training: Rows
-    validation: Rows
-    test: Rows
-
-    @classmethod
-    def drawn(cls, example_ids: Sequence[str], validation: float, test: float, seed: int) -> Split:
-        """Each example by a hash of seed and id alone, so that a part does not depend on the listing.
-
-        Args:
-            example_ids: N ids.
-            validation, test: fractions of them that are aimed at, together below 1.
-            seed: of the job.
-        """
-        drawn = np.array([seed_for(seed, name) for name in example_ids], np.float64) / 2**64
-        part = np.digitize(drawn, [validation, validation + test])
-        return cls(*(np.flatnonzero(part == number) for number in (2, 0, 1)))
+from featurescape_jobs.trainers.split import Split
+from featurescape_jobs.training_inputs import Inputs, Source, read_pictures, read_sequences
 
 
 @dataclass(frozen=True)

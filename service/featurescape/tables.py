@@ -131,6 +131,10 @@ def _trained(details: dict[str, Any]) -> Iterator[tuple[str, str]]:
         examples = f"{details['test_examples']:,} examples that chose nothing"
         majority = f"guessing the commonest: {details['majority_rate']:.3f}"
         yield "test accuracy", f"{details['test_accuracy']:.3f} ({examples}; {majority})"
+    if details.get("test_examples") and details.get("scores") is not None:
+        scores = details["scores"]
+        examples = f"{scores['examples']:,} examples that chose nothing"
+        yield "test BLEU-4", f"{scores['bleu_4']:.3f} ({examples})"
     if details.get("validation_accuracy") is not None:
         chosen = f"chose epoch {details['best_epoch']}" if "best_epoch" in details else "held out"
         yield "validation accuracy", f"{details['validation_accuracy']:.3f} ({chosen})"

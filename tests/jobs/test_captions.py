@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,14 +168,22 @@ def test_words_look_at_the_shape(trained: Path, tmp_path: Path) -> None:
     assert any(there >= 0.8 and elsewhere < 0.6 for there, elsewhere in found)
 
 
-def test_the_manifest_of_a_training_says_how_well_the_held_out_part_is_described(
+def ids_of(part: str, ids: Iterable[str]) -> list[str]:
+    """Of a training with the default fractions and seed 0: a tenth validates, another tenth tests."""
+    low, high = {"validation": (0.0, 0.1), "test": (0.1, 0.2), "training": (0.2, 1.0)}[part]
+    return [name for name in ids if low <= seed_for(0, name) / 2**64 < high]
+
+
+def test_the_manifest_of_a_training_says_how_well_the_test_part_is_described(
     trained: Path,
 ) -> None:
     storage = Storage(str(trained))
     manifest = json.loads(storage.read(f"jobs/{TRAINING}/manifest.json"))
     details = manifest["details"]
-    assert details["training_examples"] + details["validation_examples"] == len(DRAWN)
-    assert details["scores"]["examples"] == details["validation_examples"] > 10
+    ids = storage.read_table(f"jobs/{TRAINING}/input/examples.parquet")["example_id"].to_pylist()
+    for part in ("training", "validation", "test"):
+        assert details[f"{part}_examples"] == len(ids_of(part, ids)) > 10
+    assert details["scores"]["examples"] == details["test_examples"]
     assert details["scores"]["bleu_4"] > 0.8
     assert details["encoder"]["name"] == "efficientnet_lite0"
     assert (details["encoder"]["rows"], details["encoder"]["columns"]) == (14, 14)
@@ -193,9 +201,12 @@ def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
     drawn = scenes(50, seed=5)
     root = write_scenes(tmp_path / "scenes", drawn)
     how = {"keep": "last", "patience": 100}
-    spec = training_spec(root, epochs=60, batch_size=8, learning_rate=2e-3, captions=how)
+    changes = {"epochs": 60, "batch_size": 8, "learning_rate": 2e-3, "test_fraction": 0}
+    spec = training_spec(root, captions=how, **changes)
     manifest = train(Storage(str(tmp_path)), spec)
     assert manifest.details["kept_epoch"] == 60
+    assert manifest.details["test_examples"] == 0
+    assert manifest.details["scores"] is None, "nothing is left that chose nothing"
     dataset = {"name": "caption_table", "root": str(root)}
     outcome, rows, _ = describe(tmp_path, spec_of(tmp_path, dataset=dataset))
     assert outcome.details["grid"] == [14, 14]
@@ -237,8 +248,10 @@ def test_a_fine_tuned_encoder_is_kept_with_the_captioner(tmp_path: Path, trained
     dataset = {"name": "caption_table", "root": str(root)}
     outcome, rows, _ = describe(tmp_path, spec_of(tmp_path, dataset=dataset))
     assert (outcome.rows, outcome.details["grid"]) == (60, [8, 8])
-    held_out = [row for row in rows.values() if seed_for(0, row["example_id"]) < 0.1 * 2**64]
-    pairs = [Pair(row["words"], [tokens(row["references"][0])]) for row in held_out]
+    pairs = [
+        Pair(rows[name]["words"], [tokens(rows[name]["references"][0])])
+        for name in ids_of("test", rows)
+    ]
     assert len(pairs) == manifest.details["scores"]["examples"]
     assert score(pairs).bleu_1 == pytest.approx(manifest.details["scores"]["bleu_1"], abs=1e-6)
     (file,) = manifest.of_kind("encoder_weights")
@@ -332,6 +345,35 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
         assert found[0] == found[1], kind
 
 
+def test_captions_of_the_test_part_change_the_scores_and_nothing_else(tmp_path: Path) -> None:
+    """Those of the validation part, the control, change what is measured after each epoch."""
+    drawn = scenes(80)
+    names = [f"{number:04d}.png" for number in range(80)]
+
+    def run(changed: str) -> tuple[bytes, list[float], dict[str, Any]]:
+        root = write_scenes(tmp_path / "scenes" / changed, drawn)
+        others = ids_of(changed, names) if changed else []
+        captions = [
+            "something else" if n in others else d.caption
+            for n, d in zip(names, drawn, strict=True)
+        ]
+        lines = ["image,caption", *(f"{n},{text}" for n, text in zip(names, captions, strict=True))]
+        (root / "captions.csv").write_text("\n".join(lines))
+        shape = {"layers": "blocks.4", "input_px": 64}
+        spec = training_spec(root, epochs=4, batch_size=8)
+        spec["model"]["captioner"] |= {"encoder": shape, "dropout": 0}
+        storage = Storage(str(tmp_path / f"store-{changed}"))
+        manifest = train(storage, spec)
+        files = {file.kind: f"jobs/{TRAINING}/{file.path}" for file in manifest.files}
+        losses = storage.read_table(files["history"])["validation_loss"].to_pylist()
+        return storage.read(files["weights"]), losses, manifest.details["scores"]
+
+    whole, other, control = (run(part) for part in ("", "test", "validation"))
+    assert other[:2] == whole[:2]
+    assert other[2]["bleu_1"] == 0 < whole[2]["bleu_1"]
+    assert control[1] != whole[1]
+
+
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"dataset": {"name": "digits"}}, SpecError, "dataset: digits has no captions"),
     ({"validation_split": "all"}, SpecError, "validation_split: all is what is learned from"),
@@ -346,7 +388,11 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
         r"captions\.encoder_learning_rate: the encoder does not learn",
     ),
     ({"captions": {"min_count": 10_000}}, SpecError, "captions.min_count: no word"),
-    ({"validation_fraction": 1e-9}, SpecError, "validation_fraction: of 4 captions 0 are held out"),
+    (
+        {"validation_fraction": 1e-9},
+        SpecError,
+        "validation_fraction: of 4 captions 0 choose the epoch",
+    ),
 ]
 
 

@@ -24,7 +24,8 @@ from featurescape_jobs.networks import build_random, load_network
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import ModelSpec, TrainingSpec, parse_spec
 from featurescape_jobs.storage import Storage
-from featurescape_jobs.training_data import Split, TrainingData, read_examples
+from featurescape_jobs.trainers.split import Split
+from featurescape_jobs.training_data import TrainingData, read_examples
 from featurescape_jobs.training_inputs import PictureInputs, Source
 
 JOB = "training-0123456789ab"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -33,13 +34,17 @@ from featurescape_jobs.captioning.losses import Objective, Whole, doubly_stochas
 from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair, score
+from featurescape_jobs.captioning.task import Listing, Task
 from featurescape_jobs.captioning.telling import Material, Telling
 from featurescape_jobs.captioning.vocabulary import END, Vocabulary, tokens
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.trainers.split import TEST, TRAINING, VALIDATION
 
 CPU = torch.device("cpu")
 DIMENSIONS = 12
+JOB = "training-0123456789ab"
 
 
 @pytest.fixture(autouse=True)
@@ -397,15 +402,39 @@ def test_the_gradients_of_two_processes_average_to_those_of_one() -> None:
         torch.testing.assert_close((a + b) / 2, one, atol=1e-6, rtol=1e-4)
 
 
+def test_a_split_to_validate_on_is_shared_with_the_test_part(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    storage = Storage(str(tmp_path))
+    for name, start in (("a", 0), ("b", 1000)):
+        ids = [str(number) for number in range(start, start + 1000)]
+        table = pa.table({"example_id": ids, "captions": [["a cat"]] * 1000})
+        storage.write_table(f"jobs/{JOB}/{name}", table)
+    body: dict[str, Any] = {"dataset": {"name": "stamps"}, "model": {"name": "captioner"}}
+
+    def parts_of(files: str, **fields: Any) -> list[dict[int, int]]:
+        spec = TrainingSpec.model_validate({**body, **fields})
+        listings = tuple(Listing(file, file, spec.dataset) for file in files)
+        found = Task(spec, listings, JOB, str(tmp_path), None, 1, "").captioned()
+        return [dict(Counter(one.parts.tolist())) for one in found]
+
+    (one,) = parts_of("a")
+    assert one == pytest.approx({VALIDATION: 100, TEST: 100, TRAINING: 800}, abs=30)
+    first, second = parts_of("ab", validation_split="val")
+    assert first == {TRAINING: 1000}
+    assert second == pytest.approx({VALIDATION: 500, TEST: 500}, abs=50)
+    assert parts_of("ab", validation_split="val", test_fraction=0)[1] == {VALIDATION: 1000}
+
+
 def test_examples_without_captions_are_left_out() -> None:
     import pyarrow as pa
 
     table = pa.table(
         {"example_id": ["a", "b", "c"], "captions": [["A cat", "?"], None, ["a dog", "a dog"]]}
     )
-    captioned = Captioned.of(table, np.array([False, True, True]))
+    captioned = Captioned.drawn(table, 0.0, 0.0, seed=0)
     assert captioned.table["example_id"].to_pylist() == ["a", "c"]
-    assert captioned.held_out.tolist() == [False, True]
+    captioned = replace(captioned, parts=np.array([TRAINING, VALIDATION]))
     assert captioned.vocabulary(1).words == ("a", "cat")
     assert captioned.references(np.array([0])) == [[["a", "cat"]]]
     with pytest.raises(SpecError, match="min_count: no word of the training part is there 2 times"):

@@ -1,6 +1,6 @@
 """What a captioner learns from: captions as numbers, beside the pictures that they are of.
 
-An example is held out by a hash of the job's seed and its id, or because it is of another split.
+Which part an example is in follows from a hash of the job's seed and its id (`trainers.split`).
 
 Memory: the listing with its captions (some 100 bytes a caption), and 4 bytes a word.
 """
@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from featurescape_jobs.captioning.vocabulary import Vocabulary, tokens
-from featurescape_jobs.context import seed_for
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.trainers.split import TRAINING, Parts, draw_parts
 
 Numbers = NDArray[np.int64]
 IGNORED = -100
@@ -30,17 +30,17 @@ class Captioned:
 
     table: pa.Table
     """Rows of `tables.INPUT`, all with captions."""
-    held_out: NDArray[np.bool_]
+    parts: Parts
 
     @classmethod
-    def of(cls, table: pa.Table, held_out: NDArray[np.bool_]) -> Captioned:
-        """Those of a listing that have captions."""
-        has = pc.is_valid(table["captions"])
-        return cls(table.filter(has), held_out[has.to_numpy(zero_copy_only=False)])
+    def drawn(cls, table: pa.Table, validation: float, test: float, seed: int) -> Captioned:
+        """Those of a listing that have captions, in parts as `draw_parts` draws them."""
+        has = table.filter(pc.is_valid(table["captions"]))
+        return cls(has, draw_parts(has["example_id"].to_pylist(), validation, test, seed))
 
     def vocabulary(self, min_count: int) -> Vocabulary:
-        """The words of the part that is not held out; raises `SpecError` where there are none."""
-        rows = self.table["captions"].filter(pa.array(~self.held_out))
+        """The words of the training part; raises `SpecError` where there are none."""
+        rows = self.table["captions"].filter(pa.array(self.parts == TRAINING))
         known = (tokens(text) for captions in rows for text in captions.as_py())
         vocabulary = Vocabulary.of(known, min_count)
         if not vocabulary.words:
@@ -55,13 +55,6 @@ class Captioned:
         """Of some rows all captions that have words, cut into them."""
         captions = self.table["captions"].take(pa.array(rows)).to_pylist()
         return [[words for text in of if (words := tokens(text))] for of in captions]
-
-
-def drawn_by_id(table: pa.Table, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Which examples are held out, (N,): the same ones however the dataset is listed."""
-    limit = fraction * 2**64
-    ids = table["example_id"].to_pylist()
-    return np.array([seed_for(seed, example_id) < limit for example_id in ids], np.bool_)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.checkpoints import Checkpoints, starting_with
 from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
-from featurescape_jobs.captioning.examples import Captioned, drawn_by_id
+from featurescape_jobs.captioning.examples import Captioned
 from featurescape_jobs.captioning.picture_store import Folder
 from featurescape_jobs.captioning.tagging import HEAD
 from featurescape_jobs.captioning.vocabulary import Vocabulary
@@ -32,8 +32,8 @@ _NO_WORDS = Vocabulary(())
 
 
 @dataclass(frozen=True)
-class Part:
-    """One listing: of the dataset, or of its split that is held out."""
+class Listing:
+    """The examples of the dataset, or of its split that nothing is learned from."""
 
     name: str
     examples: str
@@ -47,8 +47,8 @@ class Task:
     """A training; small (but for the words) and picklable."""
 
     spec: TrainingSpec
-    parts: tuple[Part, ...]
-    """With a second one, that is what is held out."""
+    listings: tuple[Listing, ...]
+    """With a second one, validation and test part are drawn from that."""
     job_id: str
     storage_root: str
     allowed_roots: tuple[str, ...] | None
@@ -83,9 +83,9 @@ class Task:
         """Of a file in the job's folder."""
         return f"{job_dir(self.job_id)}/{relative}"
 
-    def folder(self, part: Part, kept: str) -> Folder:
+    def folder(self, listing: Listing, kept: str) -> Folder:
         """Where what is kept of its pictures lies."""
-        return Folder(self.storage_root, self.path(f"work/{kept}/{part.name}"))
+        return Folder(self.storage_root, self.path(f"work/{kept}/{listing.name}"))
 
     def encoder(self) -> Encoder:
         """What the pictures are seen with."""
@@ -103,22 +103,24 @@ class Task:
         return decoder
 
     def captioned(self) -> list[Captioned]:
-        """Of every part the examples with captions, and which of them are held out."""
-        storage = Storage(self.storage_root)
-        tables = [storage.read_table(self.path(part.examples)) for part in self.parts]
-        if len(tables) == 1:
-            drawn = drawn_by_id(tables[0], self.spec.validation_fraction, self.spec.seed)
-            return [Captioned.of(tables[0], drawn)]
-        first, second = tables
+        """Of every listing the examples with captions, and which part each is in.
+
+        Where there are two, all of the first is learned from, and nothing of the second.
+        """
+        spec, storage = self.spec, Storage(self.storage_root)
+        test = spec.test_part
+        shares = [(spec.validation_fraction, test)]
+        if len(self.listings) == 2:
+            shares = [(0.0, 0.0), (1 - test, np.inf)]
         return [
-            Captioned.of(first, np.zeros(first.num_rows, np.bool_)),
-            Captioned.of(second, np.ones(second.num_rows, np.bool_)),
+            Captioned.drawn(storage.read_table(self.path(one.examples)), *share, spec.seed)
+            for one, share in zip(self.listings, shares, strict=True)
         ]
 
 
-def joined(parts: list[Captioned]) -> Captioned:
-    """All parts as one listing, which `PictureStore.rows` counts through."""
+def joined(captioned: list[Captioned]) -> Captioned:
+    """All listings as one, which `PictureStore.rows` counts through."""
     return Captioned(
-        pa.concat_tables([part.table for part in parts]),
-        np.concatenate([part.held_out for part in parts]),
+        pa.concat_tables([one.table for one in captioned]),
+        np.concatenate([one.parts for one in captioned]),
     )

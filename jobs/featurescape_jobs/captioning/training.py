@@ -1,17 +1,18 @@
 """The job `training` for a captioner: pictures and their captions in, words and weights out.
 
 Input: a dataset with captions, and ``model.captioner``: an encoder of the catalog, whose weights stay as they
-are unless it is fine-tuned, and the shape of the decoder. What is held out is drawn by example id, or the split
-``validation_split``.
+are unless it is fine-tuned, and the shape of the decoder. The examples are in three parts (`trainers.split`): one
+is learned from, one chooses the epoch (validation), one does neither (test). With ``validation_split`` the last
+two are drawn from that split of the dataset, and all of ``dataset.split`` is learned from.
 
-Output: kind ``weights``, one safetensors file, float32: the decoder of the epoch with the lowest held-out loss,
+Output: kind ``weights``, one safetensors file, float32: the decoder of the epoch with the lowest validation loss,
 or of the last one; of an encoder that was fine-tuned kind ``encoder_weights``, all of its weights, float32, and
 ``encoder_history``, as ``history``; kind ``vocabulary``, its words as JSON; kinds ``history``
 (`tables.HISTORY`; accuracy is the share of words that are the most probable one when those before are given) and
 ``errors``. Details: model, captioner (the shape), encoder (name, layers, grid, sha256 of its weights, card),
 vocabulary_words, epochs, best_epoch, kept_epoch, its validation_loss (nats a word), validation_accuracy,
-training_examples, validation_examples, scores of beam search on the held-out examples (at most `SCORED`, evenly
-spread), execution.
+training_examples, validation_examples, test_examples, scores of beam search on the test part (at most `SCORED` of
+it, evenly spread; null without such a part), execution.
 
 Cost: the encoder once over all pictures; then per caption and epoch three times what the decoder's forward pass
 costs, on two cores some 200 captions a second with 7 × 7 × 1280 positions and 512 units. On disk, while it
@@ -50,7 +51,7 @@ from featurescape_jobs.captioning.loading import ENCODER_HISTORY, ENCODER_WEIGHT
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair
 from featurescape_jobs.captioning.tagging import NETWORK
-from featurescape_jobs.captioning.task import Part, Task, joined
+from featurescape_jobs.captioning.task import Listing, Task, joined
 from featurescape_jobs.captioning.team import needs_ray, train_alone, train_together
 from featurescape_jobs.captioning.work import grids_of, pictures_of, seen
 from featurescape_jobs.context import Outcome, RunContext
@@ -71,9 +72,10 @@ from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.captioner import check_training
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
+from featurescape_jobs.trainers.split import TEST, Split
 
 SCORED = 2000
-"""Held-out examples that are described and scored, at most."""
+"""Examples of the test part that are described and scored, at most."""
 _BEAM = 5
 
 
@@ -110,13 +112,13 @@ def _plan(spec: TrainingSpec, context: RunContext) -> tuple[Task, Encoder]:
     dataset = place_dataset(spec.dataset, context)
     check_reads(dataset, MODELS[spec.model.name].card)
     DATASETS[dataset.name].check(dataset)
-    parts = [Part("training", EXAMPLES, dataset)]
+    listings = [Listing("training", EXAMPLES, dataset)]
     if (held_out := _held_out(spec)) is not None:
         placed = place_dataset(held_out, context)
         DATASETS[placed.name].check(placed)
-        parts.append(Part("held_out", PHASE_EXAMPLES.format(phase="held_out"), placed))
+        listings.append(Listing("held_out", PHASE_EXAMPLES.format(phase="held_out"), placed))
     root, roots = context.storage.root, context.allowed_roots
-    task = Task(spec, tuple(parts), context.job_id, root, roots, context.threads, "")
+    task = Task(spec, tuple(listings), context.job_id, root, roots, context.threads, "")
     return task, task.encoder()
 
 
@@ -130,22 +132,22 @@ def _freeze(task: Task, context: RunContext) -> Task:
     """Fix the listings and the words."""
     frozen = freeze(task.spec.dataset, context)
     sha256 = frozen.sha256
-    for part in task.parts[1:]:
+    for listing in task.listings[1:]:
 
-        def make(part: Part = part) -> pa.Table:
-            table = index_dataset(DATASETS[part.dataset.name], part.dataset, context.storage).table
-            return asked_for(table, part.dataset)
+        def make(dataset: DatasetSpec = listing.dataset) -> pa.Table:
+            table = index_dataset(DATASETS[dataset.name], dataset, context.storage).table
+            return asked_for(table, dataset)
 
-        phase = freeze_rows(part.name, make, context, frozen.shard_size)
+        phase = freeze_rows(listing.name, make, context, frozen.shard_size)
         sha256 += context.storage.sha256(context.path(phase.path))
     digest = hashlib.sha256(sha256.encode()).hexdigest()
-    listing = joined(replace(task, input_sha256=digest).captioned())
-    if listing.table.num_rows == 0:
+    whole = joined(replace(task, input_sha256=digest).captioned())
+    if whole.table.num_rows == 0:
         raise SpecError(
             "dataset: none of its examples has a caption; take a split that has some",
             field="dataset",
         )
-    return replace(task, input_sha256=digest, vocabulary=listing.vocabulary(task.how.min_count))
+    return replace(task, input_sha256=digest, vocabulary=whole.vocabulary(task.how.min_count))
 
 
 def _tuned(task: Task, encoder: Encoder) -> Progress:
@@ -158,11 +160,11 @@ def _tuned(task: Task, encoder: Encoder) -> Progress:
 def _score(
     task: Task, decoder: Decoder, store: PictureStore, context: RunContext
 ) -> dict[str, Any] | None:
-    """Scores of what the decoder says of held-out examples."""
+    """Scores of what the decoder says of the test part."""
     listing = joined(task.captioned())
-    held_out = np.flatnonzero(listing.held_out[store.rows])
-    spread = np.linspace(0, len(held_out), min(SCORED, len(held_out)), endpoint=False)
-    chosen = held_out[spread.astype(np.int64)]
+    test = np.flatnonzero(listing.parts[store.rows] == TEST)
+    spread = np.linspace(0, len(test), min(SCORED, len(test)), endpoint=False)
+    chosen = test[spread.astype(np.int64)]
     references = listing.references(store.rows[chosen])
     options = BeamOptions(_BEAM, task.how.max_words)
     describer = Describer(decoder, task.vocabulary, torch.device("cpu"))
@@ -207,7 +209,7 @@ def _history(progress: Progress) -> pa.Table:
 def _details(task: Task, encoder: Encoder, progress: Progress, rows: Numbers) -> dict[str, Any]:
     """Facts about the training, for the manifest; ``rows`` are those of the listing that were read."""
     kept = progress.history[-1] if task.how.keep == "last" else progress.best_row
-    held_out = int(joined(task.captioned()).held_out[rows].sum())
+    split = Split.of(joined(task.captioned()).parts[rows])
     return {
         "model": task.spec.model.name,
         "card": MODELS[task.spec.model.name].card.model_dump(mode="json"),
@@ -219,15 +221,16 @@ def _details(task: Task, encoder: Encoder, progress: Progress, rows: Numbers) ->
         "kept_epoch": kept.epoch,
         "validation_loss": round(kept.validation_loss, 6),
         "validation_accuracy": round(kept.validation_accuracy, 6),
-        "training_examples": len(rows) - held_out,
-        "validation_examples": held_out,
+        "training_examples": len(split.training),
+        "validation_examples": len(split.validation),
+        "test_examples": len(split.test),
     }
 
 
 def _clear(task: Task, encoder: Encoder) -> None:
     """What the next attempt would have gone on with is not needed any more."""
-    for part in task.parts:
+    for listing in task.listings:
         for kept in (pictures_of(encoder), grids_of(encoder)):
-            task.folder(part, kept.name).clear()
+            task.folder(listing, kept.name).clear()
     task.checkpoints.clear()
     task.encoder_checkpoints.clear()

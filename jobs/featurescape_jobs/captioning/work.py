@@ -38,11 +38,11 @@ from featurescape_jobs.captioning.task import Task, joined
 from featurescape_jobs.captioning.telling import Material, Telling
 from featurescape_jobs.context import seed_for
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.errors import SpecError
 from featurescape_jobs.inside.pictures import batch_size
 from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.picture_batches import Batches, Plan, one_picture
 from featurescape_jobs.row_failures import all_failed
+from featurescape_jobs.trainers.split import TRAINING, VALIDATION, Parts, Split
 
 MAX_EPOCHS = 50
 BATCH_SIZE = 64
@@ -90,15 +90,15 @@ def _as_they_are(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def see(task: Task, encoder: Encoder, kept: Kept, team: Team, report: Report) -> None:
     """Keep that of the pictures of which it is not yet kept; of several processes each does its share."""
-    parts = task.captioned()
-    total = sum(part.table.num_rows for part in parts)
+    found = task.captioned()
+    total = sum(captioned.table.num_rows for captioned in found)
     look = kept.look(task, encoder, team, total)
     card = encoder.network.picture_card
     plan = Plan(card, batch_size(card, PICTURES), None, task.threads, one_picture)
     done = 0
-    for part, captioned in zip(task.parts, parts, strict=True):
-        reader = partial(DATASETS[part.dataset.name].open_reader, part.dataset)
-        folder = task.folder(part, kept.name)
+    for listing, captioned in zip(task.listings, found, strict=True):
+        reader = partial(DATASETS[listing.dataset.name].open_reader, listing.dataset)
+        folder = task.folder(listing, kept.name)
         extractor = Extractor(look, kept.shape, Batches(reader, plan), folder)
         wanted = pieces(captioned.table.num_rows, kept.shape)[team.rank :: team.size]
         for piece in extractor.make(captioned.table, wanted):
@@ -109,13 +109,13 @@ def see(task: Task, encoder: Encoder, kept: Kept, team: Team, report: Report) ->
 
 @contextmanager
 def seen(task: Task, kept: Kept) -> Iterator[PictureStore]:
-    """What is kept of the pictures of all parts, as one store."""
+    """What is kept of the pictures of all listings, as one store."""
     with ExitStack() as stack:
         stores, start = list[PictureStore](), 0
-        for part, captioned in zip(task.parts, task.captioned(), strict=True):
+        for listing, captioned in zip(task.listings, task.captioned(), strict=True):
             n = captioned.table.num_rows
             count = len(pieces(n, kept.shape))
-            opened = open_pictures(task.folder(part, kept.name), count)
+            opened = open_pictures(task.folder(listing, kept.name), count)
             stores.append(stack.enter_context(opened).moved(start))
             start += n
         yield PictureStore.joined(stores)
@@ -131,10 +131,10 @@ def tune(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
     see(task, encoder, kept, team, report)
     how, spec, card = task.how, task.spec, encoder.network.picture_card
     with seen(task, kept) as store:
-        pairs, held_out = _pairs(task, store)
+        pairs, parts = _pairs(task, store)
         words = task.vocabulary.size
         captioned = np.unique(pairs.pictures)
-        learned, measured = captioned[~held_out[captioned]], captioned[held_out[captioned]]
+        learned, measured = (captioned[parts[captioned] == one] for one in (TRAINING, VALIDATION))
         shares = shares_of(pairs, learned, words)
         epochs = how.encoder_epochs or ENCODER_EPOCHS
         options = Options(
@@ -169,10 +169,9 @@ def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
     """Train the decoder on what was seen; raises `SpecError` where a part has no captions."""
     how, spec = task.how, task.spec
     with seen(task, grids_of(encoder)) as store:
-        pairs, held_out = _pairs(task, store)
-        of_caption = held_out[pairs.pictures]
-        parts = (np.flatnonzero(~of_caption), np.flatnonzero(of_caption))
-        material = Material(store, pairs, *parts, _mirror(task, encoder))
+        pairs, parts = _pairs(task, store)
+        split = Split.of(parts[pairs.pictures])
+        material = Material(store, pairs, split.training, split.validation, _mirror(task, encoder))
         options = Options(
             epochs=spec.epochs or MAX_EPOCHS,
             learning_rate=spec.learning_rate or LEARNING_RATE,
@@ -194,20 +193,13 @@ def _mirror(task: Task, encoder: Encoder) -> Mirror | None:
     return Mirror.of(encoder.layout, task.vocabulary) if task.how.mirrored else None
 
 
-def _pairs(task: Task, store: PictureStore) -> tuple[Pairs, NDArray[np.bool_]]:
-    """Captions of all pictures, and which of the pictures are held out; raises `SpecError` if all or none."""
+def _pairs(task: Task, store: PictureStore) -> tuple[Pairs, Parts]:
+    """Captions of all pictures, and the part of each picture; raises `SpecError` if a part has none."""
     if not len(store.rows):
         raise all_failed(tables.errors_table(store.errors))
-    listing, spec = joined(task.captioned()), task.spec
+    listing = joined(task.captioned())
     captions = listing.table["captions"].take(pa.array(store.rows)).to_pylist()
     pairs = Pairs.of(captions, task.vocabulary, task.how.max_words)
-    held_out = listing.held_out[store.rows]
-    measured = int(held_out[pairs.pictures].sum())
-    if 0 < measured < len(pairs):
-        return pairs, held_out
-    field = "validation_fraction" if spec.validation_split is None else "validation_split"
-    raise SpecError(
-        f"{field}: of {len(pairs)} captions {measured} are held out, and both "
-        "parts need some; change it, or give more examples",
-        field=field,
-    )
+    parts = listing.parts[store.rows]
+    Split.of(parts[pairs.pictures]).check(task.spec, "captions")
+    return pairs, parts

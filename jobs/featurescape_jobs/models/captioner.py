@@ -90,12 +90,6 @@ def check_training(spec: TrainingSpec) -> None:
             "in model.captioner.encoder.weights",
             field="model.weights",
         )
-    if spec.test_fraction is not None:
-        raise SpecError(
-            "test_fraction: a captioner has none; leave it out, and describe another split with a "
-            "`captions` job",
-            field="test_fraction",
-        )
     shape, how = spec.model.captioner or CaptionerSpec(), spec.captions or CaptionTrainingSpec()
     for name in ("encoder_epochs", "encoder_learning_rate"):
         if not shape.encoder.fine_tuned and getattr(how, name) is not None:

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerNames, ModelSpec, Name
 from featurescape_jobs.specs.captions import CaptionTrainingSpec
 
-TEST_FRACTION = 0.1
-"""Of the examples, where `TrainingSpec.test_fraction` leaves it open."""
+TEST_FRACTION, TEST_FRACTION_OF_SPLIT = 0.1, 0.5
+"""Of the examples, or of those of ``validation_split``, where `TrainingSpec.test_fraction` leaves it open."""
 
 
 class TrainingSpec(BaseJobSpec):
@@ -52,12 +52,12 @@ class TrainingSpec(BaseJobSpec):
         lt=1,
         description="Part that is neither learned from nor chooses anything, drawn by example id: what "
         "the weights are reported on. 0: no such part; none: a tenth, or half of what "
-        "`validation_fraction` leaves where that is less. Not of a captioner.",
+        "`validation_fraction` leaves where that is less; of `validation_split` half.",
     )
     validation_split: Name | None = Field(
         default=None,
-        description="Captioner: the split of the dataset that is held out, in place of a part of "
-        "`dataset.split`.",
+        description="Captioner: the split of the dataset that validation and test part are drawn from, in "
+        "place of `dataset.split`, all of which is learned from then.",
     )
     captions: CaptionTrainingSpec | None = Field(
         default=None, description="How a captioner learns; none: with the defaults below."
@@ -71,6 +71,8 @@ class TrainingSpec(BaseJobSpec):
 
     @model_validator(mode="after")
     def _leaves_some_to_learn_from(self) -> TrainingSpec:
+        if self.validation_split is not None:
+            return self
         if self.validation_fraction + (self.test_fraction or 0) >= 1:
             raise ValueError(
                 f"test_fraction: {self.test_fraction} and validation_fraction "
@@ -83,6 +85,8 @@ class TrainingSpec(BaseJobSpec):
         """`test_fraction`, with what it leaves open filled in."""
         if self.test_fraction is not None:
             return self.test_fraction
+        if self.validation_split is not None:
+            return TEST_FRACTION_OF_SPLIT
         return min(TEST_FRACTION, (1 - self.validation_fraction) / 2)
 
 

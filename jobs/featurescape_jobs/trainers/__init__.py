@@ -1,0 +1,1 @@
+"""How networks learn: what every kind of training shares."""
