@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Loop:
 
     @torch.no_grad()
     def search(self, grid: torch.Tensor) -> list[int]:
-        """Beam search of one picture."""
+        """Beam search of one picture; where no caption has ended in time, the best one so far."""
         net: Decoder = self.captioner.decoder
         k = BEAM
         grid = (grid - net.get_buffer("mean")) / net.get_buffer("deviation")
@@ -54,6 +55,7 @@ class Loop:
         words = torch.full((k, 1), net.vocabulary_size)
         scores, done = torch.zeros(k), list[tuple[float, list[int]]]()
         for step in range(MAX_WORDS + 1):
+            cut = float(scores[0]), words[0, 1:].tolist()  # the best goes first
             chances, h, c = self._step(net, grid[:k], words[:, -1], h, c)
             chances[:, UNKNOWN] = -torch.inf
             if step == 0:
@@ -69,9 +71,20 @@ class Loop:
             if k == 0:
                 break
             words, scores, h, c = words[left], scores[left], h[rows[left]], c[rows[left]]
-        if not done:
-            done = [(float(scores[0]), words[0, 1:-1].tolist())]
-        return max(done, key=lambda one: one[0])[1]
+        return max(done, key=lambda one: one[0])[1] if done else cut[1]
+
+    @torch.no_grad()
+    def score(self, grid: torch.Tensor, said: Sequence[int]) -> float:
+        """Log probability in nats of words, without an end, of one picture."""
+        net: Decoder = self.captioner.decoder
+        grid = (grid - net.get_buffer("mean")) / net.get_buffer("deviation")
+        h, c = torch.tanh(net.start[0](grid.mean(1))).chunk(2, 1)
+        word, total = torch.tensor([net.vocabulary_size]), 0.0
+        for following in said:
+            chances, h, c = self._step(net, grid, word, h, c)
+            total += float(chances[0, following])
+            word = torch.tensor([following])
+        return total
 
     def _step(
         self, net: Decoder, grid: torch.Tensor, words: torch.Tensor, *state: torch.Tensor
@@ -142,7 +155,11 @@ class Batched:
         room = torch.full((n,), k)
         rows = torch.arange(n)
         best: list[tuple[float, list[int]]] = [(-np.inf, [])] * n
+        cut: dict[int, list[int]] = {}
         for step in range(MAX_WORDS + 1):
+            if step == MAX_WORDS:  # what has not ended after one more step is cut here
+                first = words[torch.arange(len(rows)), scores.argmax(1), 1:]
+                cut = dict(zip(rows.tolist(), first.tolist(), strict=True))
             chances, h, c = self._step(net, keys, grids, words[:, :, -1], h, c)
             chances[:, :, UNKNOWN] = -torch.inf
             if step == 0:
@@ -166,10 +183,7 @@ class Batched:
             if not going.all():
                 rows, room, scores, words = rows[going], room[going], scores[going], words[going]
                 keys, grids, h, c = keys[going], grids[going], h[going], c[going]
-        for row, picture in enumerate(rows.tolist()):
-            if best[picture][0] == -np.inf:
-                best[picture] = 0.0, words[row, int(scores[row].argmax()), 1:-1].tolist()
-        return [found for _, found in best]
+        return [found if score > -np.inf else cut[at] for at, (score, found) in enumerate(best)]
 
     def _step(
         self,

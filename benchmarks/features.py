@@ -45,6 +45,7 @@ import numpy as np
 from alone import run_alone
 from harness import Comparison, Contender, Gate, Outputs, Role, Run, Timings, Verdict
 from photos import make_pictures
+from steady import break_even, steady_seconds
 
 from featurescape_jobs.fidelity import fidelity
 
@@ -141,10 +142,10 @@ def print_startups(startups: Mapping[str, list[dict[str, Any]]], timings: Timing
     strongest = timings.fastest(Role.STRONG)
     if strongest is None:
         return
-    gained = (timings.seconds(strongest) - timings.seconds("featurescape")) / n
     later = starts["featurescape"] - starts[strongest]
-    if gained > 0:
-        print(f"ours is ahead of {strongest} from {max(0.0, later) / gained:,.0f} pictures on")
+    ahead = break_even(n, later, timings.seconds("featurescape"), timings.seconds(strongest))
+    if ahead is not None:
+        print(f"ours is ahead of {strongest} from {ahead:,.0f} pictures on")
 
 
 # -- one run, in this process ----------------------------------------------------------------
@@ -198,7 +199,7 @@ def run_ours(files: list[Path], threads: int) -> dict[str, Any]:
         begin = time.time()
         outcome = features.run(spec, context)
         end = time.time()
-        seconds = steady_seconds(Path(folder), end)
+        seconds = steady_seconds(Path(folder) / "jobs" / context.job_id, end)
         tables = [
             context.storage.read_table(context.path(file.path))
             for file in context.files
@@ -212,27 +213,6 @@ def run_ours(files: list[Path], threads: int) -> dict[str, Any]:
         "names": [name for table in tables for name in table["example_id"].to_pylist()],
         "features": np.concatenate([np.stack(column) for column in columns]),
     }
-
-
-def steady_seconds(storage: Path, end: float) -> float:
-    """Seconds that all pictures take of warm workers.
-
-    The clock runs from the moment when each worker has committed its first shard, over the pictures that are
-    committed later, to the end of the job.
-    """
-    done = []
-    for path in next(storage.glob("jobs/*/work/markers")).glob("*.json"):
-        marker = json.loads(path.read_text())
-        done.append((path.stat().st_mtime, marker["worker"], marker["rows"] + marker["errors"]))
-    done.sort()
-    firsts: dict[str, float] = {}
-    for moment, worker, _ in done:
-        firsts.setdefault(worker, moment)
-    start = max(firsts.values())
-    later = sum(rows for moment, _, rows in done if moment > start)
-    if not later:
-        raise SystemExit("every worker has one shard only: more pictures are needed (--n)")
-    return (end - start) * sum(rows for _, _, rows in done) / later
 
 
 def _installed(names: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -79,8 +79,8 @@ def test_the_steady_state_begins_when_every_worker_has_done_a_shard(
     import json
     import os
 
-    module = benchmark("features", monkeypatch)
-    folder = tmp_path / "jobs/features-0123456789ab/work/markers"
+    module = benchmark("steady", monkeypatch)
+    folder = tmp_path / "work/markers"
     folder.mkdir(parents=True)
     for number, (worker, moment) in enumerate(zip("abab", clock, strict=True)):
         path = folder / f"{number:05d}-x.json"
@@ -138,46 +138,143 @@ WORDS = [
     ],
     ids=["the same", "and of more pictures", "another word", "one missing", "no words"],
 )
+def caption_judge(monkeypatch: pytest.MonkeyPatch, scores: Any = None, least: float = 0.995) -> Any:
+    """The gate of captions; a caption has the score that a table gives it, and none is asked for without one."""
+    module = benchmark("caption_gate", monkeypatch)
+    return module.Judge(lambda at, words: scores[at, words[0]], least)
+
+
+def shuffled(outputs: dict[str, Any]) -> Any:
+    return sys.modules["caption_gate"].shuffled(outputs["one at a time"])
+
+
+@pytest.mark.parametrize(
+    ("said", "good"),
+    [
+        (WORDS, True),
+        ([*WORDS, ["more"]], True),
+        ([*WORDS[:3], ["a", "white", "ring"]], False),
+        (WORDS[:3], False),
+        ([[], [], [], []], False),
+    ],
+    ids=["the same", "and of more pictures", "another word", "one missing", "no words"],
+)
 def test_captions_must_have_the_words_of_the_plain_search(
     said: list[list[str]], good: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from functools import partial
-
-    module = benchmark("captions", monkeypatch)
-    judge = partial(module.judge, least=module.MIN_EQUAL)
     outputs = {"one at a time": WORDS, OURS: said}
-    passed, controls_fail = gate_of(
-        judge, lambda outputs: module.shuffled(outputs["one at a time"]), outputs
-    )
+    passed, controls_fail = gate_of(caption_judge(monkeypatch), shuffled, outputs)
     assert (OURS in passed) is good
     assert controls_fail
-    assert gate_of(
-        partial(module.judge, least=0.0), lambda outputs: module.shuffled(WORDS), outputs
-    ) == ({"one at a time"} | ({OURS} if len(said) >= len(WORDS) else set()), False)
+    loose = caption_judge(monkeypatch, least=0.0)
+    assert gate_of(loose, shuffled, outputs) == (
+        {"one at a time"} | ({OURS} if len(said) >= len(WORDS) else set()),
+        False,
+    )
 
 
-def test_the_batched_peer_finds_the_words_of_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over random weights, where beams end at different steps: what is strong is no other search."""
-    benchmark("captions", monkeypatch)
-    peers = sys.modules["caption_peers"]
-    from types import SimpleNamespace
+CUT = ["another"] * 30
 
+
+@pytest.mark.parametrize(
+    ("said", "score", "good"),
+    [
+        (["other"] * 30, -50.0005, True),
+        (["other"] * 30, -49.0, True),
+        (["other"] * 30, -50.002, False),
+        (["other"] * 12, -1.0, False),
+    ],
+    ids=["a tie", "more probable", "less probable", "of another length"],
+)
+def test_captions_that_are_cut_may_differ_but_not_be_less_probable(
+    said: list[str],
+    score: float,
+    good: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The plain search's has -50 nats; a thousandth less is rounding."""
+    outputs = {"one at a time": [*WORDS, CUT], OURS: [*WORDS, said]}
+    scores = {(4, "another"): -50.0, (4, "other"): score, (4, "a"): -90.0}
+    passed, controls_fail = gate_of(caption_judge(monkeypatch, scores), shuffled, outputs)
+    assert (OURS in passed) is good
+    assert controls_fail
+    told = f"1 cut at 30 words, {0 if good else 1} of them less probable"
+    assert f"100.00% of 4 that ended in the same words; {told}" in capsys.readouterr().out
+
+
+def test_a_captioner_that_hardly_ever_ends_says_too_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {"one at a time": [WORDS[0], CUT, CUT], OURS: [WORDS[0], CUT, CUT]}
+    assert gate_of(caption_judge(monkeypatch), shuffled, outputs)[0] == set()
+
+
+def random_decoder(vocabulary_size: int, strength: float) -> Any:
+    """With random weights, under which beams end at different steps, or hardly ever."""
     from featurescape_jobs.captioning.decoder import Decoder
     from featurescape_jobs.specs import CaptionerSpec
 
     torch.manual_seed(0)
     shape = CaptionerSpec(embedding_units=16, hidden_units=24, attention_units=12)
-    decoder = Decoder(10, shape, 30).eval()
+    decoder = Decoder(10, shape, vocabulary_size).eval()
     for parameter in decoder.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    decoder.requires_grad_(False)
-    grids = torch.randn(7, 9, 10)
+        torch.nn.init.normal_(parameter, std=strength)
+    return decoder.requires_grad_(False)
+
+
+def caption_peers(decoder: Any) -> tuple[Any, Any]:
+    """The plain and the batched search over a decoder."""
+    peers = sys.modules["caption_peers"]
     loop, batched = (object.__new__(kind) for kind in (peers.Loop, peers.Batched))
     for search in (loop, batched):
         search.captioner = SimpleNamespace(decoder=decoder)
+    return loop, batched
+
+
+def test_the_batched_peer_finds_the_words_of_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over random weights, where beams end at different steps: what is strong is no other search."""
+    benchmark("captions", monkeypatch)
+    loop, batched = caption_peers(random_decoder(30, 0.5))
+    grids = torch.randn(7, 9, 10)
     expected = [loop.search(grid[None]) for grid in grids]
     assert batched.search(grids) == expected
     assert len({len(words) for words in expected}) > 1
+
+
+def test_where_no_caption_ends_all_searches_cut_the_same_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The best of 30 words, not the start of the best of 31."""
+    module = benchmark("captions", monkeypatch)
+    from featurescape_jobs.captioning.describing import Describer
+
+    decoder = random_decoder(30, 0.5)
+    with torch.no_grad():
+        decoder.output.bias[0] = -1000.0  # the end
+    loop, batched = caption_peers(decoder)
+    grids = torch.randn(7, 9, 10)
+    expected = [loop.search(grid[None]) for grid in grids]
+    assert {len(words) for words in expected} == {30}
+    assert batched.search(grids) == expected
+    describer = Describer(decoder, None, torch.device("cpu"))  # type: ignore[arg-type]
+    assert module.describe(describer, grids) == expected
+
+
+def test_the_score_of_a_caption_is_that_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours says with what log probability it has cut a caption; the peers' reference adds up the same."""
+    module = benchmark("captions", monkeypatch)
+    from featurescape_jobs.captioning.beam import BeamOptions
+    from featurescape_jobs.captioning.describing import Describer
+
+    decoder = random_decoder(30, 0.5)
+    with torch.no_grad():
+        decoder.output.bias[0] = -1000.0
+    loop, _ = caption_peers(decoder)
+    grids = torch.randn(3, 9, 10)
+    describer = Describer(decoder, None, torch.device("cpu"))  # type: ignore[arg-type]
+    options = BeamOptions(module.BEAM, module.MAX_WORDS)
+    for grid, (found, *_) in zip(grids, describer.describe(grids, options), strict=True):
+        assert found.truncated
+        assert loop.score(grid[None], found.words) == pytest.approx(found.log_probability, abs=1e-3)
 
 
 def test_a_gradient_must_be_as_near_as_autocasts(monkeypatch: pytest.MonkeyPatch) -> None:
