@@ -74,18 +74,21 @@ def plain_dream(photo: np.ndarray, up_to: UpTo, rng: np.random.Generator) -> np.
 
 
 def batch_dream(
-    photos: torch.Tensor, up_to: UpTo, shifts: Sequence[np.random.Generator]
+    photos: torch.Tensor,
+    up_to: UpTo,
+    shifts: Sequence[np.random.Generator],
+    options: DreamOptions = OPTIONS,
 ) -> torch.Tensor:
     """The same loop over (N, 3, H, W), each photo with its own shifts."""
     octaves = [photos]
-    for size in octave_sizes(*photos.shape[2:], OPTIONS)[-2::-1]:
+    for size in octave_sizes(*photos.shape[2:], options)[-2::-1]:
         octaves.append(_zoomed(octaves[-1], size))
     detail = torch.zeros_like(octaves[-1])
     for base in reversed(octaves):
         detail = _zoomed(detail, (base.shape[2], base.shape[3]))
         source = base + detail
-        for _ in range(OPTIONS.iterations):
-            jitter = OPTIONS.jitter_px
+        for _ in range(options.iterations):
+            jitter = options.jitter_px
             drawn = [rng.integers(-jitter, jitter + 1, 2).tolist() for rng in shifts]
             rolled = [
                 torch.roll(one, offset, (1, 2)) for one, offset in zip(source, drawn, strict=True)
@@ -96,7 +99,7 @@ def batch_dream(
             (gradient,) = torch.autograd.grad(activation, image, activation.detach())
             with torch.no_grad():
                 size = gradient.abs().mean((1, 2, 3), keepdim=True)
-                stepped = image + OPTIONS.step / size * gradient
+                stepped = image + options.step / size * gradient
                 back = [
                     torch.roll(one, (-y, -x), (1, 2))
                     for one, (y, x) in zip(stepped, drawn, strict=True)
