@@ -115,11 +115,7 @@ def test_the_gradient_of_the_layer_objective_is_its_activation_sent_back() -> No
 @pytest.mark.parametrize("factor", [4.0, 0.125])
 def test_scaling_the_objective_changes_nothing(factor: float) -> None:
     pictures = random_pictures(2, 25, 25)
-
-    def scaled(activation: torch.Tensor) -> torch.Tensor:
-        return factor * Energy()(activation)
-
-    found = dream(dreamer(SMALL, scaled), pictures)
+    found = dream(dreamer(SMALL, factor * Energy()), pictures)
     plain = dream(dreamer(SMALL), pictures)
     assert torch.equal(found.pictures, plain.pictures)
     assert found.ends == [[factor * value for value in ends] for ends in plain.ends]

@@ -11,8 +11,8 @@ from featurescape_jobs.optvis.objectives import (
     Direction,
     Energy,
     Guided,
+    LayerObjective,
     Neuron,
-    Objective,
     check_channel,
     values_of,
 )
@@ -21,7 +21,7 @@ ACTIVATION = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[0.0, -1.0], [0.0, 5.0]]])
 """Two channels of 2 × 2 positions."""
 
 
-def gradient(objective: Objective, activation: torch.Tensor = ACTIVATION) -> torch.Tensor:
+def gradient(objective: LayerObjective, activation: torch.Tensor = ACTIVATION) -> torch.Tensor:
     leaf = activation.clone().requires_grad_()
     objective(leaf).backward()
     assert leaf.grad is not None
@@ -72,7 +72,7 @@ def test_a_direction_at_a_right_angle_or_behind_still_pulls() -> None:
 
 def test_each_picture_of_a_batch_has_its_own_objective() -> None:
     batch = torch.stack([ACTIVATION, 2 * ACTIVATION])
-    assert values_of([Channel(0), Neuron(1)], batch).tolist() == [2.5, 10.0]
+    assert values_of([Channel(0), Neuron(1)], {"conv": batch}).tolist() == [2.5, 10.0]
 
 
 def test_a_channel_that_the_layer_has_not_is_refused() -> None:

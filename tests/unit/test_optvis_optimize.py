@@ -12,7 +12,7 @@ from torch import fx, nn
 
 from digit_networks import digit_reader
 from featurescape_jobs.networks import LoadedNetwork, load_network
-from featurescape_jobs.optvis.objectives import Channel, Direction, Neuron
+from featurescape_jobs.optvis.objectives import Channel, Direction, LayerObjective, Neuron
 from featurescape_jobs.optvis.optimize import LucidOptions, Preferred, Task, ascend, optimize
 from featurescape_jobs.optvis.parameterizations import (
     Canvas,
@@ -269,10 +269,13 @@ def test_the_best_picture_is_kept() -> None:
     nn.init.constant_(module[0].weight, 1)
     network = build_pixels(loaded(module), "0", "folded", CPU)
 
-    def bell(activation: torch.Tensor) -> torch.Tensor:
-        return -(activation - 130).square().mean()
+    class Bell(LayerObjective):
+        name = "bell"
 
-    task = Task(network, [bell], generators(1))
+        def __call__(self, activation: torch.Tensor) -> torch.Tensor:
+            return -(activation - 130).square().mean()
+
+    task = Task(network, [Bell()], generators(1))
     found = ascend(task, Pixels(canvas(1, 6, 1), (127.5,), 0.0), Recipe(steps=9, learning_rate=60))
     assert found.values[0] >= -(2.5**2)
 

@@ -95,8 +95,8 @@ class Dreamer:
     """Dreams batches of pictures of one size each; a picture's dream is the same in any batch.
 
     Args:
-        network: up to the layer.
-        objective: of the layer's activation of each picture.
+        network: up to the layers.
+        objective: of the layers' activations of each picture.
         options: of the method.
         least_px: smallest side that the layer takes.
     """
@@ -211,8 +211,8 @@ class Dreamer:
         return values.means()
 
     def _objectives_of(self, tiles: torch.Tensor) -> torch.Tensor:
-        activation = self._network(tiles.permute(0, 3, 1, 2))
-        return values_of([self._objective] * len(tiles), activation)
+        activations = self._network.activations(tiles.permute(0, 3, 1, 2))
+        return values_of([self._objective] * len(tiles), activations)
 
     def _passes(
         self, pictures: torch.Tensor

@@ -1,18 +1,23 @@
-"""What is to grow: one number for each picture, from the activation of a layer.
+"""Objectives: one number for each picture, from the activations of one or several layers.
 
-An objective sees the activation of one picture, so its value and its gradient cannot depend on the
-batch; a batch may have another one for each picture.
+An objective sees the activations of one picture, so its value and its gradient cannot depend on the
+batch; a batch may have another one for each picture. Objectives add, subtract and scale::
+
+    Channel(3, layer="conv3") - 0.5 * Channel(5, layer="conv2")
+
+All terms of a sum read one forward pass.
 
 Sources: A. Mordvintsev et al., DeepDream, 2015 (`Energy`, `Guided`); J. Yosinski et al. 2015 (`Neuron`);
-C. Olah et al., "Feature visualization", 2017 (`Channel`); S. Carter et al., "Activation atlas", 2019
-(`Direction`).
+C. Olah et al., "Feature visualization", 2017 (`Channel`) and its library Lucid (the algebra); S. Carter et
+al., "Activation atlas", 2019 (`Direction`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 
@@ -20,41 +25,137 @@ from featurescape_jobs.errors import SpecError
 
 _LEAST_COSINE = 0.1
 _EPSILON = 1e-6
+Activations = Mapping[str, torch.Tensor]
+"""Module path of a layer → its activation, of one picture or of a batch."""
 
 
-class Objective(Protocol):
-    """A number for one picture, differentiable."""
+class Objective(ABC):
+    """A number for one picture, differentiable; an element of a vector space."""
 
-    def __call__(self, activation: torch.Tensor) -> torch.Tensor:
-        """The value, a scalar, of an activation (C, H, W) or (K,)."""
-        ...
+    @abstractmethod
+    def value(self, activations: Activations) -> torch.Tensor:
+        """A scalar, of one picture's activations: each (C, H, W) or (K,)."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """The expression, as ``channel 3 of conv3 − channel 5 of conv3``."""
+
+    @property
+    def terms(self) -> tuple[tuple[float, Objective], ...]:
+        """Weight and objective of each summand."""
+        return ((1.0, self),)
+
+    def __add__(self, other: Objective) -> Objective:
+        return Sum(self.terms + other.terms) if isinstance(other, Objective) else NotImplemented
+
+    def __radd__(self, other: int) -> Objective:
+        return self if other == 0 else NotImplemented  # what `sum` starts with
+
+    def __sub__(self, other: Objective) -> Objective:
+        return self + -other if isinstance(other, Objective) else NotImplemented
+
+    def __neg__(self) -> Objective:
+        return -1.0 * self
+
+    def __mul__(self, factor: float) -> Objective:
+        if not isinstance(factor, int | float):
+            return NotImplemented
+        if not math.isfinite(factor):
+            raise ValueError(f"an objective is scaled by a finite number, not by {factor}")
+        return Sum(tuple((factor * weight, term) for weight, term in self.terms))
+
+    __rmul__ = __mul__
 
 
 @dataclass(frozen=True)
-class Energy:
+class Sum(Objective):
+    """A weighted sum; sums of sums are flat."""
+
+    weighted: tuple[tuple[float, Objective], ...]
+
+    @property
+    def terms(self) -> tuple[tuple[float, Objective], ...]:
+        return self.weighted
+
+    @property
+    def description(self) -> str:
+        text = ""
+        for weight, term in self.weighted:
+            sign = "−" if weight < 0 else "+"
+            scale = "" if abs(weight) == 1 else f"{abs(weight):g} × "
+            text += f" {sign} {scale}{term.description}"
+        return text.removeprefix(" + ").strip()
+
+    def value(self, activations: Activations) -> torch.Tensor:
+        return torch.stack([w * term.value(activations) for w, term in self.weighted]).sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerObjective(Objective):
+    """An objective of one layer."""
+
+    layer: str | None = None
+    """Module path; None: the only layer that the network ends at."""
+
+    @abstractmethod
+    def __call__(self, activation: torch.Tensor) -> torch.Tensor:
+        """The value, a scalar, of the layer's activation (C, H, W) or (K,)."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Words for it that leave out the layer."""
+
+    @property
+    def description(self) -> str:
+        return self.name if self.layer is None else f"{self.name} of {self.layer}"
+
+    def value(self, activations: Activations) -> torch.Tensor:
+        if self.layer is not None:
+            return self(activations[self.layer])
+        (activation,) = activations.values()
+        return self(activation)
+
+
+@dataclass(frozen=True)
+class Energy(LayerObjective):
     """Half the mean square of all values: its gradient is the activation itself, over their number."""
+
+    @property
+    def name(self) -> str:
+        return "energy"
 
     def __call__(self, activation: torch.Tensor) -> torch.Tensor:
         return activation.square().mean() / 2
 
 
 @dataclass(frozen=True)
-class Channel:
+class Channel(LayerObjective):
     """The mean over positions of one channel; of a vector, one of its values (a class, a unit)."""
 
     channel: int
+
+    @property
+    def name(self) -> str:
+        return f"channel {self.channel}"
 
     def __call__(self, activation: torch.Tensor) -> torch.Tensor:
         return activation[self.channel].mean()
 
 
 @dataclass(frozen=True)
-class Neuron:
+class Neuron(LayerObjective):
     """One position of one channel; None: the middle one."""
 
     channel: int
     position: tuple[int, int] | None = None
     """Row and column."""
+
+    @property
+    def name(self) -> str:
+        place = "the middle" if self.position is None else str(self.position)
+        return f"channel {self.channel} at {place}"
 
     def __call__(self, activation: torch.Tensor) -> torch.Tensor:
         if activation.ndim == 1:
@@ -65,7 +166,7 @@ class Neuron:
 
 
 @dataclass(frozen=True)
-class Guided:
+class Guided(LayerObjective):
     """For each position the largest dot product with a column of the guide, in the mean.
 
     The gradient of a position is the guide's column that it agrees with most, over the number of
@@ -74,6 +175,10 @@ class Guided:
 
     columns: torch.Tensor
     """(C, G): the guide's activation, without its layout."""
+
+    @property
+    def name(self) -> str:
+        return "likeness to the guide"
 
     def __call__(self, activation: torch.Tensor) -> torch.Tensor:
         c = activation.shape[0]
@@ -84,12 +189,16 @@ class Guided:
 
 
 @dataclass(frozen=True)
-class Direction:
+class Direction(LayerObjective):
     """Dot product with a direction times max(0.1, cosine) to a power, in the mean over positions."""
 
     direction: torch.Tensor
     """(C,)."""
     power: float = 4.0
+
+    @property
+    def name(self) -> str:
+        return "direction"
 
     def __call__(self, activation: torch.Tensor) -> torch.Tensor:
         ours = activation.reshape(activation.shape[0], -1)
@@ -101,28 +210,38 @@ class Direction:
 
 
 @dataclass(frozen=True)
-class Mapped:
+class Mapped(LayerObjective):
     """An objective of the activation after a linear map of its channels, as whitening is one."""
 
-    objective: Objective
+    objective: LayerObjective
     matrix: torch.Tensor
     """(C', C)."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.objective.name} after a linear map"
 
     def __call__(self, activation: torch.Tensor) -> torch.Tensor:
         return self.objective(torch.tensordot(self.matrix, activation, 1))
 
 
-def values_of(objectives: Sequence[Objective], activation: torch.Tensor) -> torch.Tensor:
-    """(N,): the value of each picture's objective, for an activation of N pictures."""
-    each = zip(objectives, activation, strict=True)
-    return torch.stack([objective(picture) for objective, picture in each])
+def values_of(objectives: Sequence[Objective], activations: Activations) -> torch.Tensor:
+    """(N,): the value of each picture's objective, for the activations of N pictures."""
+    each = zip(objectives, _pictures(activations), strict=True)
+    return torch.stack([objective.value(picture) for objective, picture in each])
 
 
-def check_channel(channel: int, channels: int, layer: str) -> None:
-    """Raise `SpecError` unless the layer has the channel."""
+def _pictures(activations: Activations) -> Iterator[Activations]:
+    """Of N pictures those of each."""
+    for picture in zip(*activations.values(), strict=True):
+        yield dict(zip(activations, picture, strict=True))
+
+
+def check_channel(channel: int, channels: int, layer: str, field: str = "channel") -> None:
+    """Raise `SpecError`, which names the field of the spec, unless the layer has the channel."""
     if not 0 <= channel < channels:
         raise SpecError(
-            f"channel: {channel} is not in {layer}, which has the channels 0 to {channels - 1}",
-            field="channel",
+            f"{field}: {channel} is not in {layer}, which has the channels 0 to {channels - 1}",
+            field=field,
             channels=channels,
         )

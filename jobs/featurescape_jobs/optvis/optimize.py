@@ -68,15 +68,19 @@ class Task:
             yield slice(at, at + fitting)
 
     def activation(self, pictures: torch.Tensor) -> torch.Tensor:
-        """What the layer gives for pictures of any size, differentiable."""
+        """What the first layer gives for pictures of any size, differentiable."""
+        return self.network(self._sized(pictures))
+
+    def _sized(self, pictures: torch.Tensor) -> torch.Tensor:
         if self.fixed_px is not None and pictures.shape[2:] != (self.fixed_px,) * 2:
             size = (self.fixed_px, self.fixed_px)
             pictures = F.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
-        return self.network(pictures)
+        return pictures
 
     def values(self, pictures: torch.Tensor, part: slice) -> torch.Tensor:
         """The objectives of some of the pictures, differentiable."""
-        return values_of(self.objectives[part], self.activation(pictures))
+        activations = self.network.activations(self._sized(pictures))
+        return values_of(self.objectives[part], activations)
 
 
 def optimize(

@@ -1,9 +1,9 @@
-"""A network up to one layer, fed with pixel values: the function whose gradient makes pictures.
+"""A network up to one or several layers, fed with pixel values: the function whose gradient makes pictures.
 
-Weights are frozen and the pass stops at the layer, so two passes are left of the three that training
-takes. Modes: ``float32`` is the network as it is; ``folded`` has its batch norms folded and, on a CPU,
-convolutions whose result does not depend on the batch (`convolutions`); ``bfloat16`` is that in
-bfloat16, with the picture, the objective and the gradient of the picture in float32.
+Weights are frozen and the pass, one for all layers, stops at the deepest, so two passes are left of the
+three that training takes. Modes: ``float32`` is the network as it is; ``folded`` has its batch norms
+folded and, on a CPU, convolutions whose result does not depend on the batch (`convolutions`);
+``bfloat16`` is that in bfloat16, with the picture, the objective and the gradient of the picture in float32.
 
 Memory: a copy of the folded weights (with a gate two), and the activations up to the layer of one
 pass.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, cast
 
 import torch
@@ -35,13 +36,14 @@ PASS_PIXELS_CUDA = 64 * 224**2
 
 
 class PixelNetwork:
-    """Pixel values 0 to 255, (N, C, H, W), to the layer's activation as float32.
+    """Pixel values 0 to 255, (N, C, H, W), to the layers' activations as float32.
 
     Args:
-        run: the network up to the layer, from normalized pictures.
+        run: the network up to the layers, from normalized pictures; several give a tuple.
         network: that it is of; its card says how to normalize.
         dtype: that ``run`` computes in.
         device: where it is.
+        layers: module paths, in the order in which ``run`` gives them.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class PixelNetwork:
         network: LoadedNetwork,
         dtype: torch.dtype,
         device: torch.device,
+        layers: tuple[str, ...] = ("",),
     ) -> None:
         card = network.picture_card
-        self._run, self._dtype = run, dtype
+        self._run, self._dtype, self.layers = run, dtype, layers
         self.device, self.channels = device, card.channels
         mean = torch.tensor(card.mean, device=device).reshape(1, -1, 1, 1)
         std = torch.tensor(card.std, device=device).reshape(1, -1, 1, 1)
@@ -62,10 +65,18 @@ class PixelNetwork:
         """Whether pictures must go one by one, because the batch would change their results."""
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.of_input(pixels * self._scale + self._shift)
+        """The activation of the first layer."""
+        return self.activations(pixels)[self.layers[0]]
 
     def of_input(self, normalized: torch.Tensor) -> torch.Tensor:
-        """The activation of pictures (N, C, H, W) that are normalized already."""
+        """The activation of the first layer, of pictures (N, C, H, W) that are normalized already."""
+        return self._activations(normalized)[self.layers[0]]
+
+    def activations(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Of each layer its activation, from one pass."""
+        return self._activations(pixels * self._scale + self._shift)
+
+    def _activations(self, normalized: torch.Tensor) -> dict[str, torch.Tensor]:
         n, _, height, width = normalized.shape
         normalized = normalized.to(self._dtype)
         if (
@@ -73,7 +84,11 @@ class PixelNetwork:
         ):  # kernels there go by the size of the batch: it is always full
             missing = max(0, self.fitting(height, width) - n)
             normalized = torch.cat([normalized, normalized[-1:].expand(missing, -1, -1, -1)])
-        return first_tensor(self._run(normalized))[:n].float()
+        output = self._run(normalized)
+        # A layer that gives states beside its activation is the only one: graphs give one tensor for each.
+        each = output if len(self.layers) > 1 else (output,)
+        pairs = zip(self.layers, each, strict=True)
+        return {layer: first_tensor(given)[:n].float() for layer, given in pairs}
 
     def fitting(self, height: int, width: int) -> int:
         """Pictures of a size that one pass takes."""
@@ -87,30 +102,38 @@ class PixelNetwork:
 
 
 def build_pixels(
-    network: LoadedNetwork, layer: str, mode: Mode, device: torch.device, gate: Gate | None = None
+    network: LoadedNetwork,
+    layers: str | tuple[str, ...],
+    mode: Mode,
+    device: torch.device,
+    gate: Gate | None = None,
 ) -> PixelNetwork:
-    """The network up to ``layer``, ready to run in a mode.
+    """The network up to ``layers``, ready to run in a mode.
 
     Args:
         network: frozen.
-        layer: module path.
+        layers: module path, or several.
         mode: how it computes.
         device: where.
-        gate: of ReLUs that let a gradient through where they are closed; None: plain ones.
+        gate: of ReLUs that let a gradient through where they are closed, of one layer; None: plain ones.
 
     Raises:
         LayerError: there is no such layer.
         NoGraphError: the network cannot be run so; "float32" without a gate always can.
     """
-    check_layer(network.module, layer)
+    paths = (layers,) if isinstance(layers, str) else layers
+    for path in paths:
+        check_layer(network.module, path)
     if mode == "float32" and gate is None:
-        return _alone(PixelNetwork(_plain(network, layer, device), network, torch.float32, device))
+        plain = _plain(network, paths, device)
+        return _alone(PixelNetwork(plain, network, torch.float32, device, paths))
     dtype = torch.bfloat16 if mode == "bfloat16" else torch.float32
-    closed = _ready(cut(network.module, [layer]), dtype, device)
+    closed = _ready(cut(network.module, paths), dtype, device)
     run: Callable[[torch.Tensor], Any] = closed
     if gate is not None:
-        run = _Gated(gate, closed, _ready(_opening(network, layer, gate), dtype, device))
-    found = PixelNetwork(run, network, dtype, device)
+        (path,) = paths
+        run = _Gated(gate, closed, _ready(_opening(network, path, gate), dtype, device))
+    found = PixelNetwork(run, network, dtype, device, paths)
     return found if can_fuse(device, dtype) else _alone(found)
 
 
@@ -139,10 +162,10 @@ class _Gated:
         return (self._opened if self._gate.is_open else self._closed)(batch)
 
 
-def check_mode(network: LoadedNetwork, layer: str, mode: Mode) -> None:
+def check_mode(network: LoadedNetwork, layers: str | tuple[str, ...], mode: Mode) -> None:
     """Raise `SpecError` where a mode that was asked for cannot be had; nothing is run."""
     try:
-        build_pixels(network, layer, mode, torch.device("cpu"))
+        build_pixels(network, layers, mode, torch.device("cpu"))
     except NoGraphError as error:
         raise SpecError(
             f"execution: {mode} is not possible with this network and layer: {error}; "
@@ -161,33 +184,37 @@ def _opening(network: LoadedNetwork, layer: str, gate: Gate) -> fx.GraphModule:
 
 
 def _plain(
-    network: LoadedNetwork, layer: str, device: torch.device
+    network: LoadedNetwork, layers: tuple[str, ...], device: torch.device
 ) -> Callable[[torch.Tensor], Any]:
-    """The network as it is: its graph up to the layer, else all of it with a hook at the layer."""
+    """The network as it is: its graph up to the layers, else all of it with a hook at each."""
     module = network.module.to(device)
     try:
-        return cut(module, [layer])
+        return cut(module, layers)
     except NoGraphError:
-        return _Hooked(module, layer)
+        return _Hooked(module, layers)
 
 
 class _Hooked:
-    """Runs a network to its end and hands out what a layer gave; the hook ends with each call."""
+    """Runs a network to its end and hands out what layers gave; the hooks end with each call."""
 
-    def __init__(self, module: nn.Module, layer: str) -> None:
-        self._module, self._part = module, check_layer(module, layer)
+    def __init__(self, module: nn.Module, layers: tuple[str, ...]) -> None:
+        self._module = module
+        self._parts = {layer: check_layer(module, layer) for layer in layers}
 
-    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
-        found: list[torch.Tensor] = []
+    def __call__(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found: dict[str, torch.Tensor] = {}
 
-        def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            found.append(first_tensor(output).clone())  # a later in-place module would change it
+        def keep(layer: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+            found[layer] = first_tensor(output).clone()  # a later in-place module would change it
 
-        handle = self._part.register_forward_hook(keep)
+        handles = [
+            part.register_forward_hook(partial(keep, layer)) for layer, part in self._parts.items()
+        ]
         try:
             self._module(batch)
         finally:
-            handle.remove()
-        if not found:
+            for handle in handles:
+                handle.remove()
+        if len(found) < len(self._parts):
             raise NoGraphError("the layer takes no part in a forward pass")
-        return found[-1]
+        return tuple(found[layer] for layer in self._parts)

@@ -18,7 +18,7 @@ import torch
 from featurescape_jobs.graphs import NoGraphError
 from featurescape_jobs.inside.maps import channel_map
 from featurescape_jobs.networks import LoadedNetwork
-from featurescape_jobs.optvis.objectives import Channel, Neuron, Objective
+from featurescape_jobs.optvis.objectives import Channel, LayerObjective, Neuron
 from featurescape_jobs.optvis.optimize import LucidOptions, Task, ascend, optimize
 from featurescape_jobs.optvis.parameterizations import Canvas, Frequencies, Pixels
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
@@ -53,10 +53,14 @@ class PreferredOptions:
 
 
 @dataclass(frozen=True)
-class OfMap:
+class OfMap(LayerObjective):
     """An objective of maps, for a layer that may give steps or a vector."""
 
-    objective: Objective
+    objective: LayerObjective
+
+    @property
+    def name(self) -> str:
+        return self.objective.name
 
     def __call__(self, activation: torch.Tensor) -> torch.Tensor:
         return self.objective(channel_map(activation[None])[0])
