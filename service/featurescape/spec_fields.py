@@ -49,16 +49,22 @@ def _fields(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> Iterat
     for name, raw in schema["properties"].items():
         node = _resolved(raw, defs)
         parts = [_resolved(part, defs) for part in node.get("anyOf", ())]
-        node = next((part for part in parts if part.get("type") == "object"), node)
-        nested = node.get("type") == "object"
+        shapes = [node, *parts]
+        nested = next((part for part in shapes if part.get("type") == "object"), None)
+        items = [_resolved(part["items"], defs) for part in shapes if "items" in part]
+        listed = next((part for part in items if part.get("type") == "object"), None)
         if "const" in node:
             default, meaning = "required", "Which job type this is."
         else:
-            default = _default(raw, required=name in schema.get("required", ()), nested=nested)
+            default = _default(
+                raw, required=name in schema.get("required", ()), nested=nested is not None
+            )
             meaning = raw.get("description", "")
         yield Field(f"{prefix}{name}", values(raw, defs), default, null(meaning))
-        if nested:
-            yield from _fields(node, defs, f"{prefix}{name}.")
+        if nested is not None:
+            yield from _fields(nested, defs, f"{prefix}{name}.")
+        elif listed is not None:
+            yield from _fields(listed, defs, f"{prefix}{name}[].")
 
 
 def _default(node: dict[str, Any], *, required: bool, nested: bool) -> str:
@@ -95,8 +101,10 @@ def values(raw: dict[str, Any], defs: dict[str, Any]) -> str:
 
 def _plural(values: str) -> str:
     kind, comma, rest = values.partition(",")
+    lists = kind.startswith("list of ")
     many = kind if kind == "text" or kind.endswith("`") else f"{kind}s"
-    return many + comma + rest + " each" * (kind == "text" and bool(comma))
+    many = kind.replace("list", "lists", 1) if lists else many
+    return many + comma + rest + " each" * ((kind == "text" or lists) and bool(comma))
 
 
 def _range(kind: str, node: dict[str, Any]) -> str:
