@@ -6,9 +6,9 @@ Output, kind ``dreams``, one Parquet file per shard (columns: `optvis.schema.DRE
 original at the same size in pixels, the picture at the end of each octave, the objective of the original at
 that size and of the dream at the start and the end of each, and where asked for a zoom video with its frames.
 Kind ``errors``: one row per example that could not be dreamt, with a code. Kind ``guide``: the guide as PNG.
-Details: classes, model, layer, objective, channel, least_px, execution, error codes.
+Details: classes, model, layer, layers, objective, description, channel, least_px, execution, error codes.
 
-Cost: per step one forward and one backward pass up to the layer, some 19 full-size passes a picture by
+Cost: per step one forward and one backward pass up to the deepest layer, some 19 full-size passes a picture by
 default; a zoom video that often as it has frames. A worker computes on as many threads as it has
 CPUs, each with pictures of one size. It holds the network, the pictures and the encoded output of
 a shard, and per thread the activations of one pass (`pixels.PASS_PIXELS`, or one tile).
@@ -38,9 +38,14 @@ from featurescape_jobs.frozen import check_reads, freeze, place_dataset
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import LoadedNetwork, load_network, picture_card
 from featurescape_jobs.optvis.deepdream import octave_sizes
+from featurescape_jobs.optvis.dream_terms import (
+    check_terms,
+    description_of,
+    layers_of,
+    terms_of,
+)
 from featurescape_jobs.optvis.dream_worker import (
     GUIDE,
     DreamSetup,
@@ -48,10 +53,9 @@ from featurescape_jobs.optvis.dream_worker import (
     encode,
     fit,
 )
-from featurescape_jobs.optvis.objectives import check_channel
 from featurescape_jobs.optvis.pixels import check_mode
 from featurescape_jobs.optvis.schema import DREAMS
-from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
+from featurescape_jobs.optvis.sizes import InputSizes
 from featurescape_jobs.optvis.zoom_video import check_video
 from featurescape_jobs.shards import Bulk, run_shards
 from featurescape_jobs.specs.dreams import DreamsSpec, GuideSpec
@@ -82,8 +86,10 @@ def run(spec: DreamsSpec, context: RunContext) -> Outcome:
     details = {
         "classes": list(frozen.classes),
         "model": spec.model.name,
-        "layer": setup.layer,
+        "layer": setup.layers[0] if len(setup.layers) == 1 else None,
+        "layers": list(setup.layers),
         "objective": spec.objective,
+        "description": description_of(setup.terms),
         "channel": spec.channel,
         "least_px": setup.sizes.least_px,
         "execution": chosen,
@@ -115,41 +121,30 @@ def _plan(spec: DreamsSpec, context: RunContext) -> DreamSetup:
     DATASETS[dataset.name].check(dataset)
     if spec.zoom is not None and spec.zoom.video != "none":
         check_video(spec.zoom.video)
-    layer = spec.layer or _default_layer(spec, picture_card(model))
+    terms = terms_of(spec, picture_card(model))
     network = load_network(
         spec.model, seed=spec.seed, storage=context.storage, allowed_roots=context.allowed_roots
     )
-    sizes = layer_sizes(network, layer)
-    _check_fits(spec, network, layer, sizes)
+    sizes = check_terms(terms, network)
+    _check_fits(spec, network, layers_of(terms), sizes)
     if spec.guide is not None:
         _keep_guide(spec, spec.guide, network, context)
     root, roots = context.storage.root, context.allowed_roots
-    return DreamSetup(spec, dataset, context.job_id, root, roots, layer, sizes)
+    return DreamSetup(spec, dataset, context.job_id, root, roots, terms, sizes)
 
 
-def _default_layer(spec: DreamsSpec, card: PictureCard) -> str:
-    layer = card.layers[-1] if spec.objective == "class" else card.dream_layer
-    if layer is None:
-        raise SpecError(
-            f"layer: the card of {card.name} names no layer to dream at; name one of "
-            f"{', '.join(card.layers)}",
-            field="layer",
-        )
-    return layer
-
-
-def _check_fits(spec: DreamsSpec, network: LoadedNetwork, layer: str, sizes: LayerSizes) -> None:
+def _check_fits(
+    spec: DreamsSpec, network: LoadedNetwork, layers: tuple[str, ...], sizes: InputSizes
+) -> None:
     if spec.max_px < sizes.least_px:
         raise SpecError(
-            f"max_px: the layer {layer} takes pictures from {sizes.least_px} px on, at most "
+            f"max_px: the layer {', '.join(layers)} takes pictures from {sizes.least_px} px on, at most "
             f"{spec.max_px} are asked for; ask for more, or choose an earlier layer",
             field="max_px",
             least_px=sizes.least_px,
         )
-    if spec.channel is not None:
-        check_channel(spec.channel, sizes.channels, layer)
     if spec.execution != "auto":
-        check_mode(network, layer, spec.execution)
+        check_mode(network, layers, spec.execution)
 
 
 def _keep_guide(

@@ -24,9 +24,10 @@ from featurescape_jobs.networks import load_network
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.deepdream import Dreamer
 from featurescape_jobs.optvis.dream_worker import dream_options
-from featurescape_jobs.optvis.objectives import Energy
+from featurescape_jobs.optvis.objectives import Channel, Energy
 from featurescape_jobs.optvis.pixels import build_pixels
 from featurescape_jobs.optvis.schema import DREAMS
+from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.specs.dreams import DreamsSpec
 from featurescape_jobs.storage import Storage
 from pixel_networks import CPU, one_thread
@@ -35,6 +36,7 @@ __all__ = ["one_thread"]  # a fixture that works by being here
 
 JOB = "dreams-0123456789ab"
 QUICK = {"iterations": 2, "octaves": 2, "format": "png", "execution": "bfloat16"}
+TERM = {"objective": "channel", "channel": 5}
 Rows = dict[str, dict[str, Any]]
 
 
@@ -205,6 +207,50 @@ def test_numbered_objectives_grow(tmp_path: Path, photos: Path, objective: str) 
     assert np.mean(gains) > 0
 
 
+def test_a_sum_of_layers_is_what_the_method_makes_of_the_sum(tmp_path: Path, photos: Path) -> None:
+    terms = [
+        {"objective": "channel", "channel": 3},
+        {"weight": -1, "objective": "channel", "channel": 5, "layer": "blocks.8"},
+    ]
+    spec = spec_of(photos, objective="sum", terms=terms, layer="blocks.10", execution="folded")
+    outcome, rows, _ = dream(tmp_path, spec)
+    assert outcome.details["objective"] == "sum"
+    assert outcome.details["description"] == "channel 3 of blocks.10 − channel 5 of blocks.8"
+    assert (outcome.details["layer"], outcome.details["layers"]) == (
+        None,
+        ["blocks.10", "blocks.8"],
+    )
+    paths = ("blocks.8", "blocks.10")
+    network = build_pixels(load_network(spec.model, seed=0), paths, "folded", CPU)
+    objective = Channel(3, layer="blocks.10") - Channel(5, layer="blocks.8")
+    picture = torch.from_numpy(np.array(Image.open(photos / "01.png"))).float()
+    generator = np.random.default_rng(seed_for(0, "01.png"))
+    dreamer = Dreamer(network, objective, dream_options(spec), least_px=16)
+    expected = dreamer.dream(picture[None], [generator])
+    assert np.array_equal(
+        decode(rows["01.png"]["dream"]["bytes"]), expected.pictures[0].round().numpy()
+    )
+    assert rows["01.png"]["objective_ends"] == pytest.approx(expected.ends[0])
+
+
+def test_a_sum_of_one_term_is_the_objective_itself(tmp_path: Path, photos: Path) -> None:
+    single = spec_of(photos, objective="channel", channel=5)
+    summed = spec_of(photos, objective="sum", terms=[{"objective": "channel", "channel": 5}])
+    found, same = (dream(tmp_path / spec.objective, spec) for spec in (single, summed))
+    assert found[1] == same[1]
+    assert found[0].details["description"] == same[0].details["description"]
+
+
+def test_a_guide_can_be_a_term(tmp_path: Path, photos: Path) -> None:
+    guide = {"dataset": {"name": "images", "root": str(photos)}, "example_id": "01.png"}
+    terms = [{"objective": "guided"}, {"objective": "layer", "weight": -0.5}]
+    spec = spec_of(photos, objective="sum", terms=terms, guide=guide)
+    outcome, rows, _ = dream(tmp_path, spec)
+    said = "likeness to the guide of blocks.10 − 0.5 × energy of blocks.10"
+    assert outcome.details["description"] == said
+    assert all(row["objective_ends"][-1] > row["objective_starts"][-1] for row in rows.values())
+
+
 def test_a_guide_is_kept_and_pulls_pictures_towards_it(tmp_path: Path, photos: Path) -> None:
     guide = {"dataset": {"name": "images", "root": str(photos)}, "example_id": "01.png"}
     spec = spec_of(photos, objective="guided", guide=guide)
@@ -247,8 +293,18 @@ def test_the_mode_is_measured_once_and_told_and_holds_for_equal_jobs(
     assert again.details["execution"] == said
     assert same_rows == rows
     shutil.rmtree(tmp_path / "jobs")
-    with pytest.raises(ZeroDivisionError):  # another objective gains another amount
-        dream(tmp_path, spec.model_copy(update={"objective": "channel", "channel": 3}))
+    term = {"objective": "layer"}
+    equal = spec.model_dump() | {"objective": "sum", "terms": [term]}
+    assert dream(tmp_path, DreamsSpec.model_validate(equal))[1] == rows
+    shutil.rmtree(tmp_path / "jobs")
+    others: list[dict[str, Any]] = [
+        {"objective": "channel", "channel": 3},
+        {"objective": "sum", "terms": [term | {"weight": -1}]},
+        {"objective": "sum", "terms": [term, term | {"layer": "blocks.8"}]},
+    ]
+    for other in others:  # another objective gains another amount
+        with pytest.raises(ZeroDivisionError):
+            dream(tmp_path, DreamsSpec.model_validate(spec.model_dump() | other))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +313,16 @@ def test_the_mode_is_measured_once_and_told_and_holds_for_equal_jobs(
         ({"layer": "blocks.99"}, LayerError, "no layer 'blocks.99'"),
         ({"layer": "pool", "max_px": 24}, SpecError, "max_px: .* from 32 px on"),
         ({"objective": "channel", "channel": 112}, SpecError, "channel: 112 is not in blocks.10"),
+        (
+            {"objective": "sum", "terms": [TERM, TERM | {"layer": "blocks.99"}]},
+            LayerError,
+            r"terms\.1\.layer: the network has no layer 'blocks.99'",
+        ),
+        (
+            {"objective": "sum", "terms": [TERM, TERM | {"channel": 112}]},
+            SpecError,
+            r"terms\.1\.channel: 112 is not in blocks\.10",
+        ),
         ({"dataset": {"name": "images", "root": "/nowhere"}}, DatasetError, "dataset.root"),
         (
             {"model": {"name": "row_lstm", "weights": "random"}, "execution": "auto"},
@@ -295,6 +361,13 @@ def test_a_guide_that_is_not_there_is_found_before_any_work(
         ({"objective": "channel"}, "channel: objective channel needs a number"),
         ({"channel": 3}, "channel: objective layer takes none"),
         ({"objective": "guided"}, "guide: give it for objective guided"),
+        ({"terms": [TERM]}, "terms: give them for objective sum, and for no other"),
+        ({"objective": "sum"}, "terms: give them for objective sum"),
+        ({"objective": "sum", "terms": [TERM], "channel": 3}, "channel: objective sum takes none"),
+        (
+            {"objective": "sum", "terms": [TERM | {"objective": "guided", "channel": None}]},
+            "guide:",
+        ),
         ({"octaves": 0}, "greater than or equal to 1"),
         ({"octave_scale": 1.0}, "greater than or equal to 1.05"),
         ({"iterations": -1}, "greater than or equal to 0"),
@@ -305,6 +378,39 @@ def test_a_guide_that_is_not_there_is_found_before_any_work(
 def test_specs_that_mean_nothing_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         spec_of(Path("/photos"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("terms", "field", "says"),
+    [
+        ([], "terms", "at least 1 item"),
+        ([TERM] * 17, "terms", "at most 16 items"),
+        ([TERM, TERM | {"weight": float("nan")}], "terms.1.weight", "finite number"),
+        ([TERM, TERM | {"weight": float("inf")}], "terms.1.weight", "finite number"),
+        ([TERM, TERM | {"weight": 0}], "terms.1.weight", "from 0.001 to 1,000, not 0"),
+        ([TERM, TERM | {"weight": -1001}], "terms.1.weight", "from 0.001 to 1,000, not -1001"),
+        ([TERM, {"objective": "channel"}], "terms.1", "channel: objective channel needs a number"),
+        ([TERM, {"objective": "sum"}], "terms.1.objective", "'layer', 'channel'"),
+        ([TERM, TERM | {"wieght": 1}], "terms.1.wieght", "did you mean weight?"),
+    ],
+)
+def test_terms_that_mean_nothing_are_refused_by_their_name(
+    terms: list[dict[str, Any]], field: str, says: str
+) -> None:
+    spec = spec_of(Path("/photos")).model_dump() | {"objective": "sum", "terms": terms}
+    with pytest.raises(SpecError) as refused:
+        parse_spec(spec)
+    assert refused.value.detail["field"] == field
+    assert says in refused.value.message
+
+
+def test_a_sum_comes_back_from_json_and_older_specs_stay_valid() -> None:
+    terms = [TERM, TERM | {"weight": -0.5, "layer": "blocks.8"}]
+    spec = spec_of(Path("/photos"), objective="sum", terms=terms)
+    assert parse_spec(spec.model_dump_json()) == spec
+    older = spec_of(Path("/photos"), objective="channel", channel=3).model_dump()
+    del older["terms"]
+    assert parse_spec(older) == spec_of(Path("/photos"), objective="channel", channel=3)
 
 
 def test_the_time_that_a_picture_may_take_grows_with_its_work() -> None:

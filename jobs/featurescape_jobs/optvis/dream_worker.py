@@ -33,10 +33,10 @@ from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import load_network
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions, Dreamt
-from featurescape_jobs.optvis.objectives import Channel, Energy, Guided, Neuron, Objective
-from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
+from featurescape_jobs.optvis.dream_terms import Term, layers_of, objective_of
+from featurescape_jobs.optvis.pixels import Mode, build_pixels
 from featurescape_jobs.optvis.schema import DREAMS
-from featurescape_jobs.optvis.sizes import LayerSizes
+from featurescape_jobs.optvis.sizes import InputSizes
 from featurescape_jobs.optvis.zoom_video import encode_video, zoom_frames
 from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.pools import expected_workers
@@ -63,10 +63,16 @@ class DreamSetup:
     job_id: str
     storage_root: str
     allowed_roots: tuple[str, ...] | None
-    layer: str
-    sizes: LayerSizes
+    terms: tuple[Term, ...]
+    """Of the objective."""
+    sizes: InputSizes
     examples: int = 0
     """Of the whole job."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """That the objective reads."""
+        return layers_of(self.terms)
 
     def start(self) -> DreamWorker:
         """Load the network and open the dataset, on the worker."""
@@ -188,8 +194,8 @@ class DreamWorker:
         if min(height, width) < sizes.least_px:
             raise RowError(
                 "too_small",
-                f"{width} × {height} px; the layer {self._setup.layer} takes {sizes.least_px} px and "
-                "more on each side",
+                f"{width} × {height} px; the layer {', '.join(self._setup.layers)} takes "
+                f"{sizes.least_px} px and more on each side",
             )
         return fitted
 
@@ -240,34 +246,27 @@ class DreamWorker:
     def _built(self, read: Sequence[_Read]) -> Dreamer:
         setup, spec, sizes = self._setup, self._spec, self._setup.sizes
         # Both modes that are measured are built once; the one not taken goes with this call.
-        build = cache(partial(build_pixels, self._network, setup.layer, device=self._device))
-        objective = self._objective(build)
+        build = cache(partial(build_pixels, self._network, setup.layers, device=self._device))
+        objective = objective_of(setup.terms, partial(self._guide_columns, build))
         probe = modes.Probe(objective, [one.values() for one in read], sizes.least_px)
         job = JobMode(setup.storage_root, job_dir(setup.job_id), spec.execution)
         dreams = setup.examples * (spec.zoom.frames + 1 if spec.zoom else 1)
         dreams_each = dreams / expected_workers(spec.resources)
-        facts = ("dreams", setup.layer, spec.objective, spec.channel, device_kind(self._device))
+        terms = [term.facts for term in setup.terms]
+        facts = ("dreams", terms, device_kind(self._device))
         job = modes.kept_for_equal_jobs(job, self._network, facts, dreams_each)
         mode = job.settle(lambda: modes.choose(build, probe, dreams_each))
         network = build(cast(Mode, mode))
         return Dreamer(network, objective, dream_options(spec), sizes.least_px)
 
-    def _objective(self, build: modes.Build) -> Objective:
-        kind, channel = self._spec.objective, self._spec.channel
-        if kind == "guided":
-            return Guided(self._guide_columns(build("float32")))
-        if kind == "layer" or channel is None:
-            return Energy()
-        return Neuron(channel) if kind == "neuron" else Channel(channel)
-
-    def _guide_columns(self, network: PixelNetwork) -> torch.Tensor:
+    def _guide_columns(self, build: modes.Build, layer: str) -> torch.Tensor:
         """(C, G), by the network as it is: the same on every worker and in every mode."""
         setup = self._setup
         storage = Storage(setup.storage_root)
         data = storage.read(f"{job_dir(setup.job_id)}/{GUIDE}")
         values = torch.from_numpy(self._fitted(decode(data))).float().to(self._device)
         with torch.no_grad():
-            activation = network(values.permute(2, 0, 1)[None])[0]
+            activation = build("float32").activations(values.permute(2, 0, 1)[None])[layer][0]
         return activation.reshape(activation.shape[0], -1).clone()
 
 

@@ -5,6 +5,7 @@ Memory: one such pass, at most twice the size that the network is made for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,13 +16,19 @@ from featurescape_jobs.optvis.pixels import build_pixels
 
 
 @dataclass(frozen=True)
-class LayerSizes:
-    """What a layer takes and gives."""
+class InputSizes:
+    """Which pictures a layer takes, or several that read the same pictures."""
 
     least_px: int
     """Smallest side of a picture."""
     fixed: bool
     """Whether it takes pictures of ``least_px`` × ``least_px`` only."""
+
+
+@dataclass(frozen=True)
+class LayerSizes(InputSizes):
+    """What a layer takes and gives."""
+
     channels: int
     """C of its activation (N, C, H, W), or K of a vector (N, K)."""
 
@@ -54,6 +61,12 @@ def layer_sizes(network: LoadedNetwork, layer: str) -> LayerSizes:
         else:
             enough = middle
     return LayerSizes(enough, False, shape[1])
+
+
+def common_sizes(sizes: Sequence[InputSizes]) -> InputSizes:
+    """What all of the layers of one network take."""
+    # A layer of a fixed size takes what the network is made for, and that all layers take.
+    return InputSizes(max(each.least_px for each in sizes), any(each.fixed for each in sizes))
 
 
 class _Probe:

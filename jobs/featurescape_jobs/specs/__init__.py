@@ -123,14 +123,22 @@ def _no_such_field(job: str, path: list[str]) -> str:
     """What to say of an unknown field: the fields there are beside it, the nearest first."""
     spec: Any = JOB_SPECS.get(job)
     for part in path[:-1]:
-        kinds = [spec.model_fields[part].annotation] if part in _fields(spec) else []
-        kinds += get_args(kinds[0]) if kinds else []  # an optional part is one of a union
-        spec = next((kind for kind in kinds if _fields(kind)), None)
+        if not part.isdecimal():  # the place in a list: its items were found with it
+            spec = (
+                _spec_within(spec.model_fields[part].annotation) if part in _fields(spec) else None
+            )
     fields = _fields(spec)
     near = difflib.get_close_matches(path[-1], fields, n=1)
     if near:
         return f"there is no such field; did you mean {near[0]}?"
     return f"there is no such field; there are {', '.join(fields)}"
+
+
+def _spec_within(annotation: Any) -> Any:
+    """The spec of a field that has one, however deep it lies in lists and unions."""
+    if _fields(annotation):
+        return annotation
+    return next(filter(None, map(_spec_within, get_args(annotation))), None)
 
 
 def _fields(spec: Any) -> list[str]:

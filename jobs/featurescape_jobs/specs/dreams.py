@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, ModelSpec, Spec
 
@@ -42,6 +42,43 @@ class ZoomSpec(Spec):
     )
 
 
+SingleObjective = Literal["layer", "channel", "neuron", "class", "guided"]
+MAX_TERMS = 16
+
+
+def _counts(weight: float) -> float:
+    if not 0.001 <= abs(weight) <= 1000:
+        raise ValueError(f"a weight has a size from 0.001 to 1,000, not {weight:g}")
+    return weight
+
+
+class TermSpec(Spec):
+    """One term of a sum of objectives: a weight times an objective of a layer."""
+
+    weight: Annotated[float, AfterValidator(_counts)] = Field(
+        default=1.0,
+        description="Factor, below 0 for what is to shrink; its size from 0.001 to 1,000.",
+    )
+    objective: SingleObjective = Field(description="As `objective`.")
+    layer: LayerName | None = Field(
+        default=None, description="As `layer`; none: the layer of the spec, else as there."
+    )
+    channel: int | None = Field(default=None, ge=0, description="As `channel`.")
+
+    @model_validator(mode="after")
+    def _names_what_grows(self) -> TermSpec:
+        _check_channel(self.objective, self.channel)
+        return self
+
+
+def _check_channel(objective: str, channel: int | None) -> None:
+    numbered = objective in ("channel", "neuron", "class")
+    if numbered and channel is None:
+        raise ValueError(f"channel: objective {objective} needs a number")
+    if not numbered and channel is not None:
+        raise ValueError(f"channel: objective {objective} takes none; leave it out")
+
+
 class DreamsSpec(BaseJobSpec):
     """Dream pictures: change them step by step until a layer responds more."""
 
@@ -53,10 +90,10 @@ class DreamsSpec(BaseJobSpec):
         description="Module path of the layer, as `blocks.10`; none: the card's choice, for "
         "objective class its last layer.",
     )
-    objective: Literal["layer", "channel", "neuron", "class", "guided"] = Field(
+    objective: SingleObjective | Literal["sum"] = Field(
         default="layer",
         description="What is to grow: half the mean square of the layer, one channel in the mean "
-        "over positions, its middle neuron, an output, or the likeness to the guide's activation.",
+        "over positions, its middle neuron, an output, the likeness to the guide's activation, or a sum of these.",
     )
     channel: int | None = Field(
         default=None,
@@ -64,6 +101,12 @@ class DreamsSpec(BaseJobSpec):
         description="Objective channel and neuron: number of the channel; class: of the output.",
     )
     guide: GuideSpec | None = Field(default=None, description="Objective guided: the picture.")
+    terms: Annotated[tuple[TermSpec, ...], Field(min_length=1, max_length=MAX_TERMS)] | None = (
+        Field(
+            default=None,
+            description="Objective sum: its terms, at most 16, of any layers; one pass reads all.",
+        )
+    )
     octaves: int = Field(
         default=4,
         ge=1,
@@ -128,11 +171,17 @@ class DreamsSpec(BaseJobSpec):
 
     @model_validator(mode="after")
     def _names_what_grows(self) -> DreamsSpec:
-        numbered = self.objective in ("channel", "neuron", "class")
-        if numbered and self.channel is None:
-            raise ValueError(f"channel: objective {self.objective} needs a number")
-        if not numbered and self.channel is not None:
-            raise ValueError(f"channel: objective {self.objective} takes none; leave it out")
-        if (self.objective == "guided") != (self.guide is not None):
+        _check_channel(self.objective, self.channel)
+        if (self.objective == "sum") != (self.terms is not None):
+            raise ValueError("terms: give them for objective sum, and for no other")
+        guided = any(term.objective == "guided" for term in self.all_terms)
+        if guided != (self.guide is not None):
             raise ValueError("guide: give it for objective guided, and for no other")
         return self
+
+    @property
+    def all_terms(self) -> tuple[TermSpec, ...]:
+        """The terms of a sum; of another objective that one."""
+        if self.objective == "sum":
+            return self.terms or ()
+        return (TermSpec(objective=self.objective, channel=self.channel),)
