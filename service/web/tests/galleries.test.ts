@@ -3,7 +3,7 @@ import { rowSearch } from "../src/api/client";
 import type { Catalog, Job, Picture } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
 import { splitAfter } from "../src/galleries/compare";
-import { frames, gain } from "../src/galleries/dreams";
+import { frames, gain, growth, objectiveText } from "../src/galleries/dreams";
 import { weightsAt } from "../src/galleries/filters";
 import { methodTitle, outputNames } from "../src/galleries/gradients";
 import { largestOf, valueOf } from "../src/galleries/gray-values";
@@ -127,6 +127,21 @@ describe("a dream", () => {
     expect(gain([9, 2], [3, 5])).toBe(2.5);
     expect(gain([0], [3])).toBeNull();
     expect(gain([], [])).toBeNull();
+  });
+
+  it("says of a sum, which may cross zero, from where to where it grew", () => {
+    expect(growth([9, 2], [3, 5], "channel")).toBe("grew 2.5 times");
+    expect(growth([9, 2], [3, 5], "sum")).toMatch(/^from 2 to 5/);
+    expect(growth([-0.5], [0.25], "channel")).toMatch(/^from .0\.5 to 0\.25/);
+    expect(growth([null], [3], "sum")).toBe("");
+  });
+
+  it("names its objective as the manifest does, or an earlier one did", () => {
+    expect(objectiveText({ description: "channel 3 of a − channel 5 of b", objective: "sum", channel: null })).toBe(
+      "channel 3 of a − channel 5 of b",
+    );
+    expect(objectiveText({ objective: "channel", channel: 3 })).toMatch(/^channel.*channel 3$/);
+    expect(objectiveText({ objective: "layer", channel: null })).toBe("layer");
   });
 
   it("has a line per octave that rises to the right height", () => {

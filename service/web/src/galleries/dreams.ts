@@ -54,6 +54,26 @@ export function gain(originals: readonly (number | null)[], ends: readonly (numb
   return first === null || last === null || first <= 0 ? null : last / first;
 }
 
+/** What is said of a dream's growth: a ratio, or for a sum, which may cross zero, from where to where. */
+export function growth(
+  originals: readonly (number | null)[],
+  ends: readonly (number | null)[],
+  objective: unknown,
+): string {
+  const grown = gain(originals, ends);
+  if (grown !== null && objective !== "sum") return `grew ${formatFigure(grown)} times`;
+  const first = originals.at(-1) ?? null;
+  const last = ends.at(-1) ?? null;
+  return first === null || last === null ? "" : `from ${formatFigure(first)} to ${formatFigure(last)}`;
+}
+
+/** The objective as people read it; manifests of earlier versions have the number of its channel beside it. */
+export function objectiveText(details: Readonly<Record<string, unknown>>): string {
+  const { description, objective, channel } = details;
+  if (typeof description === "string") return description;
+  return joined(String(objective ?? ""), typeof channel === "number" && `channel ${formatCount(channel)}`);
+}
+
 function zoomElement(video: Picture): HTMLElement {
   if (!video.media_type.startsWith("video/"))
     return h(
@@ -82,7 +102,7 @@ class DreamView implements Opened {
     const dream = row.values;
     const { details } = about.manifest;
     this.title = dream.example_id;
-    this.detail = joined(String(details["model"] ?? ""), String(details["layer"] ?? ""));
+    this.detail = joined(String(details["model"] ?? ""), String(details["description"] ?? details["layer"] ?? ""));
     const shown = frames(dream);
     const chart = objectiveChart(dream.objective_originals, dream.objective_starts, dream.objective_ends);
     this.compare = new Compare(dream.width / dream.height || 1, ["before", "dream"]);
@@ -147,12 +167,10 @@ class DreamView implements Opened {
   }
 
   private facts(dream: Dream, about: About): HTMLElement {
-    const grown = gain(dream.objective_originals, dream.objective_ends);
     const { details } = about.manifest;
     return factList([
-      ["Objective", String(details["objective"] ?? "")],
-      ["Channel", typeof details["channel"] === "number" ? formatCount(details["channel"]) : ""],
-      ["Grew", grown === null ? "" : `${formatFigure(grown)} times`],
+      ["Objective", objectiveText(details)],
+      ["Growth", growth(dream.objective_originals, dream.objective_ends, details["objective"])],
       ...exampleFacts(dream, names(details, "classes")),
     ]);
   }
@@ -178,13 +196,9 @@ export const gallery = rowGallery<Dream>({
     [["[", "]"], "octave"],
     [["B"], "before or after"],
   ],
-  tile({ values }) {
-    const grown = gain(values.objective_originals, values.objective_ends);
-    return {
-      picture: values.dream,
-      name: values.example_id,
-      caption: grown === null ? "" : `grew ${formatFigure(grown)} times`,
-    };
+  tile({ values }, { manifest }) {
+    const caption = growth(values.objective_originals, values.objective_ends, manifest.details["objective"]);
+    return { picture: values.dream, name: values.example_id, caption };
   },
   open: (row, about) => new DreamView(row, about),
 });
