@@ -1,16 +1,6 @@
 import { describe, expect, it } from "vitest";
-import {
-  alphaMap,
-  enlarge,
-  gallery,
-  heat,
-  largestWeight,
-  NO_WORD,
-  nats,
-  stepWord,
-  strongestCell,
-  wordFigures,
-} from "../src/galleries/captions";
+import { alphaMap, enlarge, heat, largestWeight, strongestCell } from "../src/galleries/attention-map";
+import { gallery, NO_WORD, nats, stepWord, wordFigures } from "../src/galleries/captions";
 import { GALLERIES } from "../src/galleries/index";
 import type { About, RowGallery } from "../src/galleries/types";
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { ColorLayer } from "../src/api/types";
 import {
   attributeValue,
   elapsedSeconds,
@@ -11,11 +12,10 @@ import {
   joined,
   plural,
 } from "../src/lib/format";
+import { gridStep } from "../src/lib/grid-step";
 import { Lru } from "../src/lib/lru";
 import { Store } from "../src/lib/store";
-import type { ColorLayer } from "../src/api/types";
 import { scaleTicks, soloed, toggled } from "../src/map/legend";
-import { gridStep } from "../src/lib/grid-step";
 import { drawnText, zoomText } from "../src/map/status-line";
 
 describe("numbers and times", () => {

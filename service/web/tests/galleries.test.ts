@@ -6,7 +6,7 @@ import { splitAfter } from "../src/galleries/compare";
 import { frames, gain, growth, objectiveText } from "../src/galleries/dreams";
 import { weightsAt } from "../src/galleries/filters";
 import { methodTitle, outputNames } from "../src/galleries/gradients";
-import { largestOf, valueOf } from "../src/galleries/gray-values";
+import { largestOf, valueOfColor } from "../src/galleries/gray-values";
 import { GALLERIES, galleryPath, hasGallery, unitPath } from "../src/galleries/index";
 import { segments } from "../src/galleries/objective";
 import { attributesOf, className, keyIndex } from "../src/galleries/parts";
@@ -181,11 +181,11 @@ describe("a grid of tiles", () => {
   });
 
   it("gives values back as they were drawn", () => {
-    expect(valueOf([255, 255], { normalization: "layer", low: -1, high: 3 })).toBe(3);
-    expect(valueOf([0, 0], { normalization: "layer", low: -1, high: 3 })).toBe(-1);
-    expect(valueOf([255, 0], { normalization: "signed", low: -4, high: 2 })).toBe(-4);
-    expect(valueOf([0, 255], { normalization: "signed", low: -4, high: 2 })).toBe(4);
-    expect(valueOf([9, 9], { normalization: "channel", low: 0, high: 1 })).toBeNull();
+    expect(valueOfColor([255, 255], { normalization: "layer", low: -1, high: 3 })).toBe(3);
+    expect(valueOfColor([0, 0], { normalization: "layer", low: -1, high: 3 })).toBe(-1);
+    expect(valueOfColor([255, 0], { normalization: "signed", low: -4, high: 2 })).toBe(-4);
+    expect(valueOfColor([0, 255], { normalization: "signed", low: -4, high: 2 })).toBe(4);
+    expect(valueOfColor([9, 9], { normalization: "channel", low: 0, high: 1 })).toBeNull();
   });
 
   it("knows the strongest value of a tile", () => {

@@ -7,7 +7,7 @@ import { boxShare, spread } from "../src/live/picture-card";
 import { isGivenUp, Session } from "../src/live/session";
 import type { NetworkInfo, UnitAnswer } from "../src/live/types";
 import { unitFacts } from "../src/live/unit-card";
-import { formatLiveState, livePath, type LiveState, parseLiveState, sourceUrl } from "../src/live/url-state";
+import { formatLiveState, type LiveState, livePath, parseLiveState, sourceUrl } from "../src/live/url-state";
 
 const open: LiveState = { model: null, layer: null, channel: null, method: "saliency", source: null };
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { ColorLayer } from "../src/api/types";
 import { COLORMAPS } from "../src/map/colormap-tables";
 import { lookupTable, pack, parseHex, sample } from "../src/map/colormaps";
 import { blockMax, dotMax, dotsAt } from "../src/map/dots";
@@ -12,7 +13,6 @@ import {
   sparseTile,
   withApron,
 } from "../src/map/paint";
-import type { ColorLayer } from "../src/api/types";
 
 const PLAIN = { radius: 0, scale: 1 };
 const table = Uint32Array.from({ length: 256 }, (_, i) => pack(i, 0, 0, 255));

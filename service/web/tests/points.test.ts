@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { containing, nearest, NO_LABEL, parsePointTile, type PointTile, tilesAround } from "../src/map/points";
+import { containing, NO_LABEL, nearest, type PointTile, parsePointTile, tilesAround } from "../src/map/points";
 import { cellRows, EMPTY_CELL, rowInCell } from "../src/map/webp";
 
 type Entry = [x: number, y: number, row: number, label: number];

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { formatMapState, type MapFacts, type MapState, parseMapState } from "../src/map/url-state";
-import { firstLayer, LOOKED_AT_EXAMPLES } from "../src/map/first-layer";
 import type { LayerKind, MapInfo } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
+import { firstLayer, LOOKED_AT_EXAMPLES } from "../src/map/first-layer";
+import { formatMapState, type MapFacts, type MapState, parseMapState } from "../src/map/url-state";
 
 const facts: MapFacts = {
   layers: ["density", "category", "thumbnails"],

@@ -2,7 +2,7 @@
 
 import { h, setText } from "../lib/dom";
 import { at, extent, type Scale, ticks, valueAt, wholeTicks } from "./scale";
-import { drawing, onWidth, pathThrough, s, type Shape } from "./svg";
+import { drawing, onWidth, pathThrough, type Shape, s } from "./svg";
 
 export interface Line {
   name: string;
@@ -72,7 +72,7 @@ export class LineChart {
     this.x = { from: 0, to: this.last, start: MARGIN.left, end: width - MARGIN.right };
     const y: Scale = { from: low - room, to: high + room, start: HEIGHT - MARGIN.bottom, end: MARGIN.top };
     const svg = drawing(width, HEIGHT, options.label);
-    svg.append(...this.axes(width, y));
+    svg.append(...this.levels(width, y), ...this.steps(width), ...this.titles(width));
     for (const line of lines) svg.append(...this.drawn(line, y));
     this.cursor = s("line", { class: "plot-cursor", y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom, x1: 0, x2: 0 });
     svg.append(this.cursor);
@@ -80,58 +80,38 @@ export class LineChart {
     this.move(this.index);
   }
 
-  private axes(width: number, y: Scale): Shape[] {
+  /** The ticks of y, with a line across the plot at each, and the line that stands for a level. */
+  private levels(width: number, y: Scale): Shape[] {
     const { options } = this;
     const count = Math.round((HEIGHT - MARGIN.top - MARGIN.bottom) / 44);
-    const ys = options.whole ? wholeTicks(y.from, y.to, count) : ticks(y.from, y.to, count);
-    const level = options.level;
+    const values = options.whole ? wholeTicks(y.from, y.to, count) : ticks(y.from, y.to, count);
+    const across = (kind: string, value: number) =>
+      s("line", { class: kind, x1: MARGIN.left, x2: width - MARGIN.right, y1: at(y, value), y2: at(y, value) });
+    const tick = (value: number) =>
+      s(
+        "text",
+        { class: "plot-tick", x: MARGIN.left - 8, y: at(y, value) + 4, "text-anchor": "end" },
+        options.yTick(value),
+      );
+    const lines = values.flatMap((value) => [across("plot-grid", value), tick(value)]);
+    return options.level ? [...lines, across("plot-level", options.level.value)] : lines;
+  }
+
+  /** The ticks of x. */
+  private steps(width: number): Shape[] {
+    const y = HEIGHT - MARGIN.bottom + 18;
+    return wholeTicks(0, this.last, Math.max(2, Math.round(width / 90))).map((value) =>
+      s("text", { class: "plot-tick", x: at(this.x, value), y, "text-anchor": "middle" }, String(value)),
+    );
+  }
+
+  private titles(width: number): Shape[] {
+    const title = { class: "plot-title", "text-anchor": "middle" };
+    const x = (MARGIN.left + width - MARGIN.right) / 2;
+    const turned = `translate(13 ${(HEIGHT - MARGIN.bottom) / 2}) rotate(-90)`;
     return [
-      ...ys.flatMap((value) => [
-        s("line", {
-          class: "plot-grid",
-          x1: MARGIN.left,
-          x2: width - MARGIN.right,
-          y1: at(y, value),
-          y2: at(y, value),
-        }),
-        s(
-          "text",
-          { class: "plot-tick", x: MARGIN.left - 8, y: at(y, value) + 4, "text-anchor": "end" },
-          options.yTick(value),
-        ),
-      ]),
-      ...wholeTicks(0, this.last, Math.max(2, Math.round(width / 90))).map((value) =>
-        s(
-          "text",
-          { class: "plot-tick", x: at(this.x, value), y: HEIGHT - MARGIN.bottom + 18, "text-anchor": "middle" },
-          String(value),
-        ),
-      ),
-      ...(level
-        ? [
-            s("line", {
-              class: "plot-level",
-              x1: MARGIN.left,
-              x2: width - MARGIN.right,
-              y1: at(y, level.value),
-              y2: at(y, level.value),
-            }),
-          ]
-        : []),
-      s(
-        "text",
-        { class: "plot-title", x: (MARGIN.left + width - MARGIN.right) / 2, y: HEIGHT - 5, "text-anchor": "middle" },
-        options.xTitle,
-      ),
-      s(
-        "text",
-        {
-          class: "plot-title",
-          transform: `translate(13 ${(HEIGHT - MARGIN.bottom) / 2}) rotate(-90)`,
-          "text-anchor": "middle",
-        },
-        options.yTitle,
-      ),
+      s("text", { ...title, x, y: HEIGHT - 5 }, this.options.xTitle),
+      s("text", { ...title, transform: turned }, this.options.yTitle),
     ];
   }
 

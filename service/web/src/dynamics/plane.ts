@@ -3,7 +3,7 @@
 import { h } from "../lib/dom";
 import { formatFigure } from "../lib/format";
 import { at, extent, type Scale, ticks } from "./scale";
-import { drawing, onWidth, s, type Shape } from "./svg";
+import { drawing, onWidth, type Shape, s } from "./svg";
 
 export interface Cloud {
   name: string;

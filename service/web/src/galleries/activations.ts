@@ -3,11 +3,11 @@
 import type { Picture, Row } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatFigure, joined } from "../lib/format";
-import { type Drawn, largestOf, type Normalization, type Pixels, pixelsOf, colorAt, valueOf } from "./gray-values";
+import { colorAt, type Drawn, largestOf, type Normalization, type Pixels, pixelsOf, valueOfColor } from "./gray-values";
 import {
   EXAMPLE_COLUMNS,
-  exampleFacts,
   type ExampleValues,
+  exampleFacts,
   factList,
   keyIndex,
   names,
@@ -15,7 +15,7 @@ import {
   segments,
 } from "./parts";
 import { pictureElement } from "./picture";
-import { tileAt, tileCorner, type TileGrid } from "./tile-grid";
+import { type TileGrid, tileAt, tileCorner } from "./tile-grid";
 import { type About, type Opened, rowGallery } from "./types";
 import { unitLinks } from "./unit-links";
 import { loadImage, Zoomable } from "./zoomable";
@@ -181,7 +181,7 @@ class ActivationsView implements Opened {
     const found = pixel && tileAt(this.tiles, ...pixel);
     if (!found || !this.pixels) return this.describe();
     const [left, top] = tileCorner(this.tiles, found.index);
-    const cell = valueOf(colorAt(this.pixels, left + found.x, top + found.y), this.drawn);
+    const cell = valueOfColor(colorAt(this.pixels, left + found.x, top + found.y), this.drawn);
     setText(
       this.hover,
       hoverText(found.index, this.largest(found.index), cell === null ? "" : `about ${formatFigure(cell)}`),

@@ -5,11 +5,12 @@ import { fill, h, reducedMotion, setText } from "../lib/dom";
 import { formatCount, formatFigure, joined, plural } from "../lib/format";
 import { icon } from "../lib/icons";
 import type { RadioGroup } from "../lib/radio";
+import { alphaMap, largestWeight, strongestCell, type Weights } from "./attention-map";
 import {
   className,
   EXAMPLE_COLUMNS,
-  exampleFacts,
   type ExampleValues,
+  exampleFacts,
   type Fact,
   factList,
   names,
@@ -20,9 +21,6 @@ import {
 import { percent } from "./percent";
 import { pictureElement } from "./picture";
 import { type About, type Opened, rowGallery } from "./types";
-
-type Weights = readonly (number | null)[];
-type Grid = readonly [rows: number, columns: number];
 
 interface Alternative {
   caption: string;
@@ -49,74 +47,6 @@ const WORD_MS = 700;
 const MAP_PX = 256;
 /** No word: the picture alone. */
 export const NO_WORD = -1;
-
-/** Colors of the heat legend from nothing to full strength; opacity grows evenly. */
-const HEAT: readonly (readonly [red: number, green: number, blue: number])[] = [
-  [120, 0, 60],
-  [230, 45, 20],
-  [255, 170, 0],
-  [255, 250, 160],
-];
-
-// -- attention → alpha map ---------------------------------------------------------------------
-
-/** The largest weight of some maps; 0 where there is none. */
-export function largestWeight(maps: readonly Weights[]): number {
-  return maps.reduce((most, map) => map.reduce<number>((found, weight) => Math.max(found, weight ?? 0), most), 0);
-}
-
-/** Values of a grid at the pixels of a picture, linear between the centers of the cells, constant beyond. */
-export function enlarge(values: Weights, [rows, columns]: Grid, height: number, width: number): Float32Array {
-  const across = Array.from({ length: width }, (_, x) => between(x, width, columns));
-  const enlarged = new Float32Array(height * width);
-  for (let y = 0; y < height; y += 1) {
-    const down = between(y, height, rows);
-    across.forEach(([left, right, part], x) => {
-      const at = (row: number) =>
-        (1 - part) * (values[row * columns + left] ?? 0) + part * (values[row * columns + right] ?? 0);
-      enlarged[y * width + x] = (1 - down[2]) * at(down[0]) + down[2] * at(down[1]);
-    });
-  }
-  return enlarged;
-}
-
-/** The two cells whose centers a pixel lies between, and how far it is from the first to the second. */
-function between(pixel: number, pixels: number, cells: number): [first: number, second: number, part: number] {
-  const at = Math.min(cells - 1, Math.max(0, ((pixel + 0.5) * cells) / pixels - 0.5));
-  const first = Math.floor(at);
-  return [first, Math.min(cells - 1, first + 1), at - first];
-}
-
-/** Red, green, blue and opacity, 0 to 255, of a strength from 0 to 1. */
-export function heat(strength: number): [red: number, green: number, blue: number, alpha: number] {
-  const held = Math.min(1, Math.max(0, strength));
-  const at = held * (HEAT.length - 1);
-  const first = Math.min(HEAT.length - 2, Math.floor(at));
-  const mixed = (part: 0 | 1 | 2) =>
-    Math.round(HEAT[first]![part] + (at - first) * (HEAT[first + 1]![part] - HEAT[first]![part]));
-  return [mixed(0), mixed(1), mixed(2), Math.round(255 * held)];
-}
-
-/** The RGBA bytes of a map of attention; at the weight `full` it is at full strength. */
-export function alphaMap(
-  weights: Weights,
-  grid: Grid,
-  height: number,
-  width: number,
-  full: number,
-): Uint8ClampedArray<ArrayBuffer> {
-  const bytes = new Uint8ClampedArray(4 * height * width);
-  if (full > 0) enlarge(weights, grid, height, width).forEach((weight, i) => bytes.set(heat(weight / full), 4 * i));
-  return bytes;
-}
-
-/** Where most of the attention is, in words: "row 2 of 3, column 1 of 4". */
-export function strongestCell(weights: Weights, [rows, columns]: Grid): string {
-  const at = weights.reduce<number>((best, weight, i) => ((weight ?? 0) > (weights[best] ?? 0) ? i : best), 0);
-  return `row ${Math.floor(at / columns) + 1} of ${rows}, column ${(at % columns) + 1} of ${columns}`;
-}
-
-// -- words -------------------------------------------------------------------------------------
 
 /** The word so many further on; before the first there is the picture alone. */
 export function stepWord(at: number, by: number, count: number): number {
@@ -183,23 +113,28 @@ class CaptionView implements Opened {
     );
     const controls = h("div", { class: "easel-controls" }, this.scales.element, opacity);
     const played = h("div", { class: "film" }, this.button, this.reading);
-    const sentence = h(
-      "div",
-      { class: "sentence-words", role: "group", label: `Caption: ${values.caption}`, testid: "words" },
-      ...this.words,
-      values.truncated && this.cut(),
-    );
-    sentence.addEventListener("pointerleave", () => this.hover(null));
     const side = h("div", { class: "side" }, ...this.sections(about, classes));
     this.element = h(
       "div",
       { class: "opened captions" },
-      h("div", { class: "wide" }, controls, this.stage, sentence, played, this.legend),
+      h("div", { class: "wide" }, controls, this.stage, this.sentence(), played, this.legend),
       side,
     );
     this.showPicture();
     this.label();
     this.draw();
+  }
+
+  private sentence(): HTMLElement {
+    const { caption, truncated } = this.values;
+    const sentence = h(
+      "div",
+      { class: "sentence-words", role: "group", label: `Caption: ${caption}`, testid: "words" },
+      ...this.words,
+      truncated && this.cut(),
+    );
+    sentence.addEventListener("pointerleave", () => this.hover(null));
+    return sentence;
   }
 
   onKey(key: string): boolean {
@@ -326,7 +261,9 @@ class CaptionView implements Opened {
     const { shown } = this;
     const { words, attention, grid } = this.values;
     const map = attention[shown];
-    this.words.forEach((button, i) => button.setAttribute("aria-pressed", String(i === shown)));
+    this.words.forEach((button, i) => {
+      button.setAttribute("aria-pressed", String(i === shown));
+    });
     this.canvas.hidden = !map;
     this.legend.hidden = !map;
     setText(

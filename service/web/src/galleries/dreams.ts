@@ -6,7 +6,7 @@ import { formatCount, formatFigure, joined } from "../lib/format";
 import { Compare } from "./compare";
 import { Film } from "./film";
 import { objectiveChart } from "./objective";
-import { EXAMPLE_COLUMNS, exampleFacts, type ExampleValues, factList, names, section, segments } from "./parts";
+import { EXAMPLE_COLUMNS, type ExampleValues, exampleFacts, factList, names, section, segments } from "./parts";
 import { pictureElement } from "./picture";
 import { type About, type Opened, rowGallery } from "./types";
 

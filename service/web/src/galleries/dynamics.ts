@@ -11,8 +11,8 @@ import {
   headlines,
   type Power,
   type Saturation,
-  series,
   type Spectrum,
+  series,
   tableRows,
 } from "../dynamics/data";
 import { type Line, LineChart, lineLegend } from "../dynamics/line-chart";

@@ -5,7 +5,7 @@ import type { Picture, Row } from "../api/types";
 import { h, setText } from "../lib/dom";
 import { formatCount, formatFigure, joined } from "../lib/format";
 import { factList, section } from "./parts";
-import { tileAt, type TileGrid } from "./tile-grid";
+import { type TileGrid, tileAt } from "./tile-grid";
 import { type About, type Opened, rowGallery } from "./types";
 import { loadImage, Zoomable } from "./zoomable";
 

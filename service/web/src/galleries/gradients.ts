@@ -7,8 +7,8 @@ import { type RadioGroup, radioGroup } from "../lib/radio";
 import {
   className,
   EXAMPLE_COLUMNS,
-  exampleFacts,
   type ExampleValues,
+  exampleFacts,
   factList,
   keyIndex,
   names,
@@ -18,7 +18,7 @@ import {
 } from "./parts";
 import { percent } from "./percent";
 import { pictureElement, sharpen } from "./picture";
-import { sanityOf, SanityPart } from "./sanity";
+import { SanityPart, sanityOf } from "./sanity";
 import { type About, type Opened, rowGallery } from "./types";
 
 interface Explained {
@@ -98,36 +98,43 @@ class GradientsView implements Opened {
       (view) => this.show(this.shown, view as View),
       "view",
     );
-    const opacity = percentRange(
-      "Opacity",
-      80,
-      (fraction) => this.stage.style.setProperty("--opacity", String(fraction)),
-      "opacity",
-    );
-    const controls = h("div", { class: "easel-controls" }, this.views.element, opacity);
-    const side = h(
-      "div",
-      { class: "side" },
-      section("What is explained", this.explained(outputs)),
-      section("Method", this.facts),
-      section("Example", factList(exampleFacts(values, names(about.manifest.details, "classes")))),
-    );
     this.element = h(
       "div",
       { class: "opened" },
       h(
         "div",
         { class: "wide" },
-        controls,
+        this.controls(),
         this.stage,
         this.legend,
         this.methods.element,
         this.sanity?.element ?? null,
       ),
-      side,
+      this.side(outputs),
     );
     this.stage.style.setProperty("--opacity", "0.8");
     this.show(0, "over");
+  }
+
+  private side(outputs: ReturnType<typeof outputNames>): HTMLElement {
+    const classes = names(this.about.manifest.details, "classes");
+    return h(
+      "div",
+      { class: "side" },
+      section("What is explained", this.explained(outputs)),
+      section("Method", this.facts),
+      section("Example", factList(exampleFacts(this.values, classes))),
+    );
+  }
+
+  private controls(): HTMLElement {
+    const opacity = percentRange(
+      "Opacity",
+      80,
+      (fraction) => this.stage.style.setProperty("--opacity", String(fraction)),
+      "opacity",
+    );
+    return h("div", { class: "easel-controls" }, this.views.element, opacity);
   }
 
   onKey(key: string): boolean {

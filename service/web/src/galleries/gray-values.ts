@@ -13,7 +13,7 @@ export interface Drawn {
 }
 
 /** The value that a pixel stands for; null where the drawing does not say: each channel on its own scale. */
-export function valueOf(
+export function valueOfColor(
   [red, green]: readonly [red: number, green: number],
   { normalization, low, high }: Drawn,
 ): number | null {
@@ -40,7 +40,7 @@ export function largestOf(pixels: Pixels, grid: TileGrid, index: number, drawn: 
   let largest: number | null = null;
   for (let y = top; y < top + grid.height; y += 1) {
     for (let x = left; x < left + grid.width; x += 1) {
-      const value = valueOf(colorAt(pixels, x, y), drawn);
+      const value = valueOfColor(colorAt(pixels, x, y), drawn);
       if (value !== null && (largest === null || value > largest)) largest = value;
     }
   }

@@ -69,7 +69,9 @@ export function objectiveChart(
   return {
     element: h("figure", { class: "chart", testid: "objective" }, svg, h("figcaption", { class: "faint" }, figures)),
     mark(octave) {
-      groups.forEach((group, i) => group.setAttribute("class", i === octave ? "shown" : ""));
+      groups.forEach((group, i) => {
+        group.setAttribute("class", i === octave ? "shown" : "");
+      });
     },
   };
 }

@@ -12,7 +12,7 @@ import { plural } from "../lib/format";
 import { icon } from "../lib/icons";
 import { Lru } from "../lib/lru";
 import { galleryPath, loadGallery } from "./index";
-import { around, parsePlace, type Place } from "./place";
+import { around, type Place, parsePlace } from "./place";
 import type { About, KeyHint, Opened, RowGallery } from "./types";
 import { keyLine, position, rowPath, Wall } from "./wall";
 
@@ -149,7 +149,7 @@ class GalleryPage<V> implements Page {
     }
     const row = route.row ?? 0;
     const known = this.rows.get(row);
-    if (known) return known;
+    if (known !== undefined) return known;
     const load = getRow<V>(id, kind, row, columns);
     this.rows.set(row, load);
     load.catch(() => this.rows.delete(row));

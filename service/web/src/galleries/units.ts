@@ -99,7 +99,8 @@ class UnitView implements Opened {
     row: Row<Unit>,
     private readonly about: About,
   ) {
-    const unit = (this.unit = row.values);
+    const unit = row.values;
+    this.unit = unit;
     const { details } = about.manifest;
     this.title = unit.name ?? `Unit ${unit.channel}`;
     this.detail = joined(
@@ -171,7 +172,9 @@ class UnitView implements Opened {
   private choose(index: number): void {
     const image = this.unit.top[index];
     if (!image) return setText(this.said, "No example excites this unit.");
-    this.columns.forEach((column, i) => column.setAttribute("aria-pressed", String(i === index)));
+    this.columns.forEach((column, i) => {
+      column.setAttribute("aria-pressed", String(i === index));
+    });
     const figure = (title: string, content: Node) =>
       h("figure", {}, content, h("figcaption", { class: "faint" }, title));
     const seen = SEEN.flatMap(([key, title]) =>

@@ -127,7 +127,8 @@ export class Wall<V> {
 
   private async load(): Promise<void> {
     if (this.pending || this.loaded >= this.total) return;
-    const pending = (this.pending = new AbortController());
+    const pending = new AbortController();
+    this.pending = pending;
     setText(this.more, "Loading …");
     const query = { offset: this.loaded, limit: PAGE_ROWS, columns: this.gallery.wallColumns, order: this.order };
     try {

@@ -1,7 +1,7 @@
 /** A picture to zoom and move in, pixel by pixel: wheel, drag, two fingers, keys. */
 
-import { h } from "../lib/dom";
 import { onTheme } from "../app/theme";
+import { h } from "../lib/dom";
 
 export interface View {
   /** Screen pixels per pixel of the picture. */

@@ -6,9 +6,9 @@ import { fill, h, setText } from "../lib/dom";
 import { formatAgo, joined, plural } from "../lib/format";
 import { icon, mark } from "../lib/icons";
 import { describeJob } from "./describe";
+import { GalleryPreview } from "./gallery-preview";
 import type { Chain } from "./group";
 import { ProgressBar, reasonLine, StatusChip } from "./parts";
-import { GalleryPreview } from "./gallery-preview";
 import { MapPreview } from "./preview";
 
 class StageCell {

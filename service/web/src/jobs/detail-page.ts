@@ -10,7 +10,7 @@ import { elapsedSeconds, formatAgo, formatDuration, joined, plural } from "../li
 import { icon } from "../lib/icons";
 import { describeJob } from "./describe";
 import { filesBlock, inputsBlock, passedOverBlock, qualityBlock, specBlock, timingsBlock } from "./detail-parts";
-import { pageHead, ProgressBar, reasonLine, reuseLine, StatusChip } from "./parts";
+import { ProgressBar, pageHead, reasonLine, reuseLine, StatusChip } from "./parts";
 import { poll } from "./poll";
 
 const LOG_BYTES = 16_384;

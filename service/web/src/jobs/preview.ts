@@ -1,13 +1,13 @@
 /** A small picture of a finished map, drawn from its zoom 0 data tile when the row comes into sight. */
 
 import { getManifest, mapInfo } from "../api/client";
+import type { ColorLayer } from "../api/types";
 import { currentTheme, onTheme } from "../app/theme";
 import { h } from "../lib/dom";
 import { createContext, decodeDataTile, openArchive } from "../map/archive";
-import { blockMax } from "../map/dots";
 import { DEFAULT_COLORMAP, lookupTable, pack, parseHex } from "../map/colormaps";
+import { blockMax } from "../map/dots";
 import { type DataTile, paintCategory, paintDensity } from "../map/paint";
-import type { ColorLayer } from "../api/types";
 
 const DOTS = { radius: 2.6, scale: 1 };
 

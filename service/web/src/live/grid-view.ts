@@ -1,6 +1,6 @@
 /** All channels of a layer as a grid: one is chosen, by click or arrow keys; the pointer names another. */
 
-import { columnsOf, gridSize, tileAt, tileCorner, type TileGrid } from "../galleries/tile-grid";
+import { columnsOf, gridSize, type TileGrid, tileAt, tileCorner } from "../galleries/tile-grid";
 import { h, setText } from "../lib/dom";
 import { formatFigure, joined } from "../lib/format";
 import { type Activations, dataUrl } from "./types";

@@ -7,10 +7,10 @@ import { pageHead } from "../jobs/parts";
 import { fill, h, setText } from "../lib/dom";
 import { GridView } from "./grid-view";
 import { bindLiveKeys } from "./keys";
-import { neighborLayer, NetworkBar } from "./network-bar";
+import { NetworkBar, neighborLayer } from "./network-bar";
 import { PictureCard, spread } from "./picture-card";
 import { isGivenUp, Session } from "./session";
-import { type Activations, type Cell, type Method, METHODS, type ModelChoice, type NetworkInfo } from "./types";
+import { type Activations, type Cell, METHODS, type Method, type ModelChoice, type NetworkInfo } from "./types";
 import { UnitCard } from "./unit-card";
 import { formatLiveState, type LiveState, parseLiveState, type Source, sourceUrl } from "./url-state";
 

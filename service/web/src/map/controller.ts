@@ -6,7 +6,7 @@ import type { Example, LegendClass, MapInfo } from "../api/types";
 import { currentTheme, onTheme } from "../app/theme";
 import { themeButton } from "../app/theme-button";
 import { fill, h, setText } from "../lib/dom";
-import { icon, type IconName } from "../lib/icons";
+import { type IconName, icon } from "../lib/icons";
 import { Store } from "../lib/store";
 import { openArchive } from "./archive";
 import { Asking } from "./asking";
@@ -17,7 +17,7 @@ import { firstLayer } from "./first-layer";
 import { HelpDialog } from "./help";
 import { HoverCard } from "./hover";
 import { bindKeys } from "./keys";
-import { labelClasses, Legend, longestLegend } from "./legend";
+import { Legend, labelClasses, longestLegend } from "./legend";
 import { Overview } from "./overview";
 import { DetailPanel } from "./panel";
 import { Picker } from "./picker";
@@ -51,6 +51,17 @@ export interface Shown {
 
 function button(name: IconName, label: string, onClick: () => void): HTMLElement {
   return h("button", { type: "button", class: "icon-button", label, title: label, on: { click: onClick } }, icon(name));
+}
+
+/** What the address of a map may say. */
+function factsOf(info: MapInfo): MapFacts {
+  return {
+    layers: info.layers.map((layer) => layer.name),
+    first: firstLayer(info),
+    classes: longestLegend(info).map((each) => each.index),
+    examples: info.examples,
+    maxZoom: info.max_zoom + OVERZOOM,
+  };
 }
 
 export class MapController {
@@ -89,13 +100,7 @@ export class MapController {
     shown: Shown,
   ) {
     this.classes = labelClasses(info);
-    this.facts = {
-      layers: info.layers.map((layer) => layer.name),
-      first: firstLayer(info),
-      classes: longestLegend(info).map((each) => each.index),
-      examples: info.examples,
-      maxZoom: info.max_zoom + OVERZOOM,
-    };
+    this.facts = factsOf(info);
     this.store = new Store(parseMapState(location.search, this.facts));
     this.examples = new Examples(id);
     this.legend = new Legend({

@@ -12,8 +12,8 @@ import type RenderEvent from "ol/render/Event";
 import ImageTileSource from "ol/source/ImageTile";
 import type { ColorLayer } from "../api/types";
 import { type Archive, createContext, decodeDataTile } from "./archive";
-import { createGrid, projection, WORLD, zoomOf } from "./grid";
 import type { Dots } from "./dots";
+import { createGrid, projection, WORLD, zoomOf } from "./grid";
 import { type DataTile, type NeighborTile, withApron } from "./paint";
 
 const CACHED_TILES = 64;

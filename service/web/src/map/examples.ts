@@ -11,7 +11,7 @@ export class Examples {
 
   get(row: number): Promise<Example> {
     const known = this.known.get(row);
-    if (known) return known;
+    if (known !== undefined) return known;
     const load = getExample(this.map, row);
     this.known.set(row, load);
     load.catch(() => this.known.delete(row));

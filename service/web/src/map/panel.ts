@@ -6,8 +6,8 @@ import { fill, h } from "../lib/dom";
 import { attributeValue, formatCount, formatFigure, humanize } from "../lib/format";
 import { gridStep } from "../lib/grid-step";
 import { icon } from "../lib/icons";
-import { captionMark, plainAttributes, rowBox, rowMark, stepLine, stepOf, wordsOf } from "./state-mark";
 import { livePath } from "../live/url-state";
+import { captionMark, plainAttributes, rowBox, rowMark, stepLine, stepOf, wordsOf } from "./state-mark";
 
 export interface PanelActions {
   onClose(): void;

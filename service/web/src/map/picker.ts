@@ -2,16 +2,16 @@
 
 import type { Example, MapInfo } from "../api/types";
 import { Lru } from "../lib/lru";
-import { type Archive } from "./archive";
+import type { Archive } from "./archive";
 import type { PictureLayer } from "./picture-layer";
 import {
   type Accepts,
   containing,
-  nearest,
   NO_LABEL,
-  parsePointTile,
+  nearest,
   type Point,
   type PointTile,
+  parsePointTile,
   tilesAround,
 } from "./points";
 

@@ -42,14 +42,15 @@ function pointAt(tile: PointTile, i: number): Point {
   return { row: tile.row[i]!, x: tile.x[i]!, y: tile.y[i]!, label: tile.label[i]! };
 }
 
-type Distance = (dx: number, dy: number) => number;
+/** How far a point is from where the search starts. */
+type Distance = (x: number, y: number) => number;
 
-function best(tiles: PointTile[], x: number, y: number, limit: number, ok: Accepts, far: Distance): Point | null {
+function best(tiles: PointTile[], limit: number, ok: Accepts, far: Distance): Point | null {
   let found: Point | null = null;
   let least = limit;
   for (const tile of tiles) {
     for (let i = 0; i < tile.count; i += 1) {
-      const distance = far(tile.x[i]! - x, tile.y[i]! - y);
+      const distance = far(tile.x[i]!, tile.y[i]!);
       if (distance > least || (found && distance === least)) continue;
       if (!ok(tile.label[i]!)) continue;
       least = distance;
@@ -61,12 +62,12 @@ function best(tiles: PointTile[], x: number, y: number, limit: number, ok: Accep
 
 /** The nearest accepted point within `radius`. */
 export function nearest(tiles: PointTile[], x: number, y: number, radius: number, ok: Accepts): Point | null {
-  return best(tiles, x, y, radius, ok, Math.hypot);
+  return best(tiles, radius, ok, (px, py) => Math.hypot(px - x, py - y));
 }
 
 /** The point whose picture, a square of half side `half` around it, contains (x, y); nearest center first. */
 export function containing(tiles: PointTile[], x: number, y: number, half: number, ok: Accepts): Point | null {
-  return best(tiles, x, y, half, ok, (dx, dy) => Math.max(Math.abs(dx), Math.abs(dy)));
+  return best(tiles, half, ok, (px, py) => Math.max(Math.abs(px - x), Math.abs(py - y)));
 }
 
 /** Tiles at zoom `z` that a square around (x, y) touches: at most 3 × 3, nearest the center first. */

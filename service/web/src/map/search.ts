@@ -112,7 +112,9 @@ export class SearchBox {
 
   private setActive(index: number): void {
     this.active = index;
-    this.options.forEach((option, i) => option.setAttribute("aria-selected", String(i === index)));
+    this.options.forEach((option, i) => {
+      option.setAttribute("aria-selected", String(i === index));
+    });
     if (index >= 0) this.input.setAttribute("aria-activedescendant", `search-${index}`);
     else this.input.removeAttribute("aria-activedescendant");
     this.options[index]?.scrollIntoView?.({ block: "nearest" });

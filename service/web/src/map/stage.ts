@@ -1,19 +1,19 @@
 /** The OpenLayers map: view, color layers, and what changes when the state does. */
 
-import OlMap from "ol/Map";
-import View from "ol/View";
 import { containsExtent, getCenter } from "ol/extent";
+import { defaults as defaultInteractions } from "ol/interaction/defaults";
 import KeyboardPan from "ol/interaction/KeyboardPan";
 import KeyboardZoom from "ol/interaction/KeyboardZoom";
 import MouseWheelZoom from "ol/interaction/MouseWheelZoom";
-import { defaults as defaultInteractions } from "ol/interaction/defaults";
+import OlMap from "ol/Map";
+import View from "ol/View";
 import type { ColorLayer, MapInfo } from "../api/types";
 import { reducedMotion } from "../lib/dom";
 import { openArchive } from "./archive";
 
 import { type ColormapName, lookupTable, pack, parseHex, type Theme } from "./colormaps";
 import { DataLayer, type Painter } from "./data-layer";
-import { dotMax, type Dots, dotsAt } from "./dots";
+import { type Dots, dotMax, dotsAt } from "./dots";
 import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
 import { type DataTile, paintCategory, paintDensity } from "./paint";
