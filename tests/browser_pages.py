@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 READY = "() => document.body.dataset.ready === 'true'"
+
+
+def wait_until(page: Page, condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until it holds, while the page goes on; the test fails if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it takes too long"
+        page.wait_for_timeout(50)
 
 
 @pytest.fixture(scope="module")

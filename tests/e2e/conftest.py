@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from featurescape import Client
 from featurescape.embedded import EmbeddedService
 from featurescape.handles import Map
 from featurescape.settings import Settings
+
+expect.set_options(timeout=60_000)  # it only ends a test that fails, on a busy machine too
 
 
 @pytest.fixture(scope="session")

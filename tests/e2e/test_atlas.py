@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from browser_pages import READY, browser, page
+from browser_pages import READY, browser, page, wait_until
 from gallery_builders import run_job
 from service_fakes import RunningService, running_service
 
@@ -64,8 +64,7 @@ def test_an_atlas_opens_with_its_icons_and_changes_to_the_pictures(
     icons = picture_of(page)
     page.get_by_test_id("layer-thumbnails").click()
     expect(page.get_by_test_id("drawn")).to_have_text(re.compile("of 300 pictures (drawn|at this)"))
-    page.wait_for_timeout(400)
-    assert np.abs(icons - picture_of(page)).mean() > 5
+    wait_until(page, lambda: np.abs(icons - picture_of(page)).mean() > 5)
 
 
 def test_zoomed_in_the_finer_icons_are_drawn(page: Page, atlas: MadeAtlas) -> None:

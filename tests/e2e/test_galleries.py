@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from browser_pages import READY, browser, page
+from browser_pages import READY, browser, page, wait_until
 from featurescape.jobstore import JobFilter
 from featurescape_jobs.errors import AllRowsFailedError
 from featurescape_jobs.networks import load_network
@@ -238,8 +238,7 @@ def test_activations_are_zoomed_and_name_the_channel(page: Page, galleries: Gall
     first = page.get_by_test_id("channel").first
     expect(first).to_contain_text(f"channel {strongest['channel']}")
     first.click()
-    page.wait_for_timeout(100)
-    assert np.abs(drawn(target) - whole).mean() > 2
+    wait_until(page, lambda: np.abs(drawn(target) - whole).mean() > 2)
     box = target.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -247,8 +246,7 @@ def test_activations_are_zoomed_and_name_the_channel(page: Page, galleries: Gall
     expect(line).to_contain_text(f"strongest {strongest['largest']:.3g}")
     before = drawn(target)
     page.mouse.wheel(0, -400)
-    page.wait_for_timeout(200)
-    assert np.abs(drawn(target) - before).mean() > 2
+    wait_until(page, lambda: np.abs(drawn(target) - before).mean() > 2)
     page.mouse.down()
     page.mouse.move(box["x"] + 40, box["y"] + 40, steps=3)
     page.mouse.up()
@@ -342,11 +340,11 @@ def test_a_point_of_a_map_is_asked_about(
     assert job == newest_job(galleries, kind)
     assert galleries.service.store.get(job).spec["dataset"]["example_ids"] == ["digits-0002"]
     finish_job(galleries.service, job)
-    expect(page).to_have_url(re.compile(rf"/jobs/{job}/gallery/0$"), timeout=15_000)
+    expect(page).to_have_url(re.compile(rf"/jobs/{job}/gallery/0$"))
     expect(page.get_by_test_id("opened-title")).to_have_text("digits-0002")
     page.go_back()
     page.get_by_test_id(button).click()
-    expect(page).to_have_url(re.compile(rf"/jobs/{job}/gallery/0$"), timeout=15_000)
+    expect(page).to_have_url(re.compile(rf"/jobs/{job}/gallery/0$"))
 
 
 def test_a_picture_that_is_too_small_to_dream_says_so(
@@ -361,7 +359,7 @@ def test_a_picture_that_is_too_small_to_dream_says_so(
         finish_job(galleries.service, job_id)
     store = galleries.service.store
     store.fail(store.get(job_id), failed.value)
-    expect(page.locator("body")).to_contain_text("8 × 8 px", timeout=15_000)
+    expect(page.locator("body")).to_contain_text("8 × 8 px")
     expect(page.get_by_test_id("ask-dream")).to_be_enabled()
 
 

@@ -65,7 +65,7 @@ class Served:
             )
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
         self.note = storage / "service" / "jobs.ray.json"
-        wait_for(self._ready, 60)
+        wait_for(self._ready, 180)
 
     def _ready(self) -> bool:
         try:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from browser_pages import READY, browser, page
+from browser_pages import READY, browser, page, wait_until
 from featurescape import Client
 from featurescape.handles import Map
 
@@ -28,6 +28,19 @@ def open_map(page: Page, view: Map, query: str = "") -> None:
 def picture_of(page: Page) -> np.ndarray:
     image = Image.open(io.BytesIO(page.get_by_test_id("map").screenshot())).convert("RGB")
     return np.asarray(image).astype(int)
+
+
+def still_picture_of(page: Page) -> np.ndarray:
+    """The map once it no longer changes."""
+    seen = [picture_of(page)]
+
+    def is_still() -> bool:
+        seen.append(picture_of(page))
+        return np.array_equal(seen[-2], seen[-1])
+
+    page.wait_for_timeout(200)  # the click that changes it has arrived
+    wait_until(page, is_still)
+    return seen[-1]
 
 
 def place_on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
@@ -117,10 +130,8 @@ def test_a_hidden_class_is_not_drawn_and_the_address_keeps_it(page: Page, digits
     open_map(page, digits_map, "?layer=category")
     before = picture_of(page)
     page.get_by_test_id("class-0").click()
-    page.wait_for_function(READY)
-    page.wait_for_timeout(300)
-    after = picture_of(page)
-    assert np.abs(before - after).sum() > 0
+    wait_until(page, lambda: np.abs(picture_of(page) - before).sum() > 0)
+    after = still_picture_of(page)
     expect(page).to_have_url(re.compile("hide=0"))
     page.reload()
     page.wait_for_function(READY)
@@ -152,11 +163,11 @@ def test_the_jobs_page_shows_progress_move(page: Page, client: Client) -> None:
         }
     )
     row = page.get_by_test_id("job-row").filter(has_text="progress to be seen").first
-    expect(row).to_be_visible(timeout=10_000)
+    expect(row).to_be_visible()
     progress = row.get_by_test_id("job-progress")
-    expect(progress).to_be_visible(timeout=60_000)
+    expect(progress).to_be_visible()
     seen = set()
-    for _ in range(200):
+    for _ in range(800):
         if progress.count():
             seen.add(progress.first.get_attribute("aria-valuenow") or progress.first.inner_text())
         if len(seen) >= 4:
@@ -164,9 +175,7 @@ def test_the_jobs_page_shows_progress_move(page: Page, client: Client) -> None:
         page.wait_for_timeout(150)
     assert len(seen) >= 4
     job.wait(timeout_seconds=240, show=False)
-    expect(row).to_contain_text(
-        re.compile("succeeded|done|finished", re.IGNORECASE), timeout=15_000
-    )
+    expect(row).to_contain_text(re.compile("succeeded|done|finished", re.IGNORECASE))
 
 
 def test_a_map_of_one_picture_is_in_the_middle(page: Page, client: Client) -> None:
