@@ -30,7 +30,7 @@ test: found $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package i
 	@$(BIN)/python tests/slow_files.py $(ARGS)
 	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm test
 
-test-fast: $(VENV)/.ready  ## No Ray, no browser, no real data: under two minutes.
+test-fast: $(VENV)/.ready  ## No Ray, no browser, no real data: about four minutes.
 	$(FAST_LANE) $(ARGS)
 
 test-portable: $(VENV)/.ready  ## The fast lane with an older processor's arithmetic, in an order of SHUFFLE=seed.

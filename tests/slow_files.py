@@ -1,9 +1,9 @@
-"""The files with slow tests, a process per file and two at a time.
+"""The files with slow tests, a process per file or group of files, and two at a time.
 
 ``python tests/slow_files.py [PYTEST OPTION ...]``, as ``make test`` calls it. Ray keeps in its process what the
-first cluster there was started with, so every file has a process of its own. Much of a file's time is waiting (for
-Ray's processes to start, for a browser), so two run beside one another; a file with the mark ``alone`` runs when
-no other does.
+first cluster there was started with, so a process has one file, or a few that share a cluster. Much of the time
+is waiting (for Ray's processes to start, for a browser), so two run beside one another; a file with the mark
+``alone`` runs when no other does.
 
 Each process has a folder of its own for Ray's sessions, removed afterwards, and one thread for its arithmetic, as
 in the fast lane. What is printed of a file is one line, what was skipped in it, and all of its output if it fails.
@@ -35,15 +35,28 @@ LONGEST = (
     "tests/jobs/test_training.py",
 )
 """Begun before the others, lest one of them is still running when all else is done."""
+TOGETHER = (
+    # The service of tests/e2e/conftest.py, which has a Ray of its own, and the digits map.
+    (
+        "tests/e2e/test_pipeline.py",
+        "tests/e2e/test_viewer.py",
+        "tests/e2e/test_live.py",
+        "tests/e2e/test_light_install.py",
+    ),
+    # The Ray of tests/jobs/conftest.py.
+    ("tests/jobs/test_shards.py", "tests/jobs/test_atlas.py", "tests/jobs/test_kills.py"),
+)
+"""Files that have a process together, for what is costly to start and may be shared."""
+Files = tuple[str, ...]
 _NOTHING_SELECTED = 5
 """pytest's exit status where an option as ``-k`` leaves no test of a file."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """How the tests of a file ended."""
+    """How the tests of a process ended."""
 
-    file: str
+    files: Files
     status: int
     seconds: float
     output: str
@@ -57,7 +70,7 @@ class Done:
         lines = self.output.strip().splitlines() or ["no output"]
         counts = re.sub(r"^=+ | =+$| in [\d.]+s.*", "", lines[-1])
         word = "FAILED" if self.failed else "ok"
-        line = f"{word:6} {self.seconds:5.0f} s  {self.file}: {counts}"
+        line = f"{word:6} {self.seconds:5.0f} s  {' '.join(self.files)}: {counts}"
         if self.failed:
             return f"{self.output}\n{line}"
         return "\n".join(
@@ -65,24 +78,27 @@ class Done:
         )
 
 
-def slow_files() -> tuple[list[str], list[str]]:
+def slow_files() -> tuple[list[Files], list[Files]]:
     """The files with slow tests that may run beside others, the longest first; and those that may not."""
-    beside, alone = list[str](), list[str]()
+    group_of = {file: group for group in TOGETHER for file in group}
+    beside, alone = list[Files](), list[Files]()
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
         if any(_has_mark(text, mark) for mark in SLOW):
             file = path.relative_to(ROOT).as_posix()
-            (alone if _has_mark(text, ALONE) else beside).append(file)
+            group = group_of.get(file, (file,))
+            if group[0] == file:
+                (alone if _has_mark(text, ALONE) else beside).append(group)
     first = {file: place for place, file in enumerate(LONGEST)}
-    return sorted(beside, key=lambda file: first.get(file, len(first))), alone
+    return sorted(beside, key=lambda files: first.get(files[0], len(first))), alone
 
 
 def _has_mark(text: str, mark: str) -> bool:
     return re.search(rf"\bpytest\.mark\.{mark}\b", text) is not None
 
 
-def run(file: str, options: Sequence[str]) -> Done:
-    """The slow tests of a file, in a process with a folder of its own."""
+def run(files: Files, options: Sequence[str]) -> Done:
+    """The slow tests of these files, in a process with a folder of its own."""
     # The path is short: Ray puts sockets below it, and a socket's path may have 107 characters.
     with (
         tempfile.TemporaryDirectory(
@@ -92,7 +108,7 @@ def run(file: str, options: Sequence[str]) -> Done:
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
     ):
         environment = {"OMP_NUM_THREADS": "1", **os.environ, "RAY_TMPDIR": folder}
-        command = [sys.executable, "-m", "pytest", "-q", "-m", " or ".join(SLOW), file, *options]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", " or ".join(SLOW), *files, *options]
         begun = time.monotonic()
         done = subprocess.run(
             command,
@@ -104,14 +120,16 @@ def run(file: str, options: Sequence[str]) -> Done:
             check=False,
         )
         output.seek(0)
-        return Done(file, done.returncode, time.monotonic() - begun, output.read())
+        return Done(files, done.returncode, time.monotonic() - begun, output.read())
 
 
-def run_all(beside: Sequence[str], alone: Sequence[str], options: Sequence[str]) -> Iterator[Done]:
-    """Each file as it ends."""
-    for files, at_once in ((beside, AT_ONCE), (alone, 1)):
+def run_all(
+    beside: Sequence[Files], alone: Sequence[Files], options: Sequence[str]
+) -> Iterator[Done]:
+    """Each process as it ends."""
+    for groups, at_once in ((beside, AT_ONCE), (alone, 1)):
         with ThreadPoolExecutor(at_once) as pool:
-            for future in as_completed([pool.submit(run, file, options) for file in files]):
+            for future in as_completed([pool.submit(run, files, options) for files in groups]):
                 yield future.result()
 
 
@@ -129,8 +147,9 @@ def main(options: Sequence[str]) -> int:
     for done in run_all(beside, alone, options):
         print(done.report(), flush=True)
         if done.failed:
-            failed.append(done.file)
-    print(f"{len(beside) + len(alone)} files with slow tests, {time.monotonic() - begun:.0f} s")
+            failed.extend(done.files)
+    count = sum(map(len, (*beside, *alone)))
+    print(f"{count} files with slow tests, {time.monotonic() - begun:.0f} s")
     if failed:
         print("failed:", *failed)
     return 1 if failed else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -412,14 +411,6 @@ def test_a_grid_that_is_too_fine_is_told_with_the_fullest_cell(
 ) -> None:
     with pytest.raises(SpecError, match=r"grid: of 60 × 60 cells none has more than 10"):
         make(tmp_path, spec_of(trained, grid=60))
-
-
-@pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield "auto"
-    ray.shutdown()
 
 
 @pytest.mark.ray

@@ -481,14 +481,6 @@ def test_a_spec_needs_a_training_and_a_beam_that_has_the_alternatives() -> None:
         CaptionsSpec.model_validate({**base, "model": {"name": "captioner"}})
 
 
-@pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield "auto"
-    ray.shutdown()
-
-
 @pytest.mark.ray
 def test_captions_are_the_same_when_workers_are_killed(trained: Path, ray_address: str) -> None:
     spec = spec_of(trained, shard_size=3, max_words=12)

@@ -51,14 +51,6 @@ def busy_machine() -> Iterator[None]:
             process.wait()
 
 
-@pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield "auto"
-    ray.shutdown()
-
-
 def done(root: Path, job_id: str, photos: Path, ray_address: str) -> tuple[Manifest, pa.Table]:
     """A job's manifest and all its rows, computed and not taken from the job before."""
     spec = parse_spec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,6 @@ def done(run: Run, spec: Any, root: Path, ray_address: str | None) -> tuple[Outc
     outcome = run(spec, context)
     files = [file.path for file in context.files if file.kind == spec.job]
     return outcome, pa.concat_tables(context.storage.read_table(context.path(p)) for p in files)
-
-
-@pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield "auto"
-    ray.shutdown()
 
 
 @pytest.mark.ray

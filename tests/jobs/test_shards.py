@@ -6,7 +6,6 @@ import math
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -232,21 +231,6 @@ def test_roots_outside_the_allowed_ones_are_refused(tmp_path: Path) -> None:
     run.allowed_roots = (str(tmp_path),)
     with pytest.raises(DatasetError, match=r"dataset\.root"):
         freeze(DatasetSpec(name="images", root="/usr"), run)
-
-
-@pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    ray = pytest.importorskip("ray")
-    tests = str(Path(__file__).parents[1])  # where workers find bulk_fakes
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-        runtime_env={"env_vars": {"PYTHONPATH": tests}},
-    )
-    yield "auto"
-    ray.shutdown()
 
 
 @pytest.mark.ray

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import slow_files
-from slow_files import Done
+from slow_files import Done, Files
 
 MARKED = "import os\nimport pytest\n\n\n@pytest.mark.{mark}\ndef test_it() -> None:\n    {body}\n"
 
@@ -33,14 +33,18 @@ def test_files_are_found_by_their_marks(tests: Path) -> None:
     (tests / "jobs").mkdir()
     (tests / "jobs/test_captions.py").write_text(MARKED.format(mark="ray", body="pass"))
     beside, alone = slow_files.slow_files()
-    assert beside == ["tests/jobs/test_captions.py", "tests/test_a.py", "tests/test_c.py"]
-    assert alone == ["tests/test_d.py"]
+    assert beside == [("tests/jobs/test_captions.py",), ("tests/test_a.py",), ("tests/test_c.py",)]
+    assert alone == [("tests/test_d.py",)]
 
 
-def test_those_that_are_begun_first_are_there() -> None:
+def test_those_that_are_named_are_there() -> None:
     beside, alone = slow_files.slow_files()
-    assert tuple(beside[: len(slow_files.LONGEST)]) == slow_files.LONGEST
-    assert alone == ["tests/jobs/test_equal_rows.py"]
+    assert tuple(files[0] for files in beside[: len(slow_files.LONGEST)]) == slow_files.LONGEST
+    assert set(slow_files.TOGETHER) <= set(beside)
+    assert alone == [("tests/jobs/test_equal_rows.py",)]
+    each = [file for files in (*beside, *alone) for file in files]
+    assert len(each) == len(set(each))
+    assert all((slow_files.ROOT / file).is_file() for file in each)
 
 
 def test_what_failed_is_printed_whole_and_named_at_the_end(
@@ -75,25 +79,27 @@ def test_what_failed_is_printed_whole_and_named_at_the_end(
 
 
 def test_two_at_a_time_and_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    running, most, beside_alone = set[str](), 0, set[str]()
+    running, most, beside_alone = set[Files](), 0, set[Files]()
+    alone = ("alone",)
     lock, two = threading.Lock(), threading.Barrier(2)
 
-    def run(file: str, options: list[str]) -> Done:
+    def run(files: Files, options: list[str]) -> Done:
         nonlocal most
         with lock:
-            running.add(file)
+            running.add(files)
             most = max(most, len(running))
-            if "alone" in running:
+            if alone in running:
                 beside_alone.update(running)
-        if file != "alone":
+        if files != alone:
             two.wait(60)  # for another, or there is never a second
         with lock:
-            running.remove(file)
-        return Done(file, 0, 1.0, "1 passed")
+            running.remove(files)
+        return Done(files, 0, 1.0, "1 passed")
 
     monkeypatch.setattr(slow_files, "run", run)
-    done = [each.file for each in slow_files.run_all(["a", "b", "c", "d"], ["alone"], [])]
-    assert sorted(done[:4]) == ["a", "b", "c", "d"]
-    assert done[4:] == ["alone"]
+    beside = [("a",), ("b", "bb"), ("c",), ("d",)]
+    done = [each.files for each in slow_files.run_all(beside, [alone], [])]
+    assert sorted(done[:4]) == beside
+    assert done[4:] == [alone]
     assert most == 2
-    assert beside_alone == {"alone"}
+    assert beside_alone == {alone}
