@@ -31,6 +31,9 @@ class SquareSetup:
     hiccup: str | None = None
     """A file; until it is there, the first shard meets an ``OSError`` and makes it."""
 
+    gate: str | None = None
+    """A file; every call but the first, as ``calls`` has them, waits for it."""
+
     calls: str | None = None
     """A folder; every call of `process` leaves a file there, named after its rows' locators."""
     deaths: int = 1000
@@ -50,6 +53,9 @@ class SquareWorker:
 
     def process(self, examples: pa.Table) -> Processed:
         time.sleep(self.setup.seconds)
+        if self.setup.gate and self.setup.calls and any(Path(self.setup.calls).iterdir()):
+            while not Path(self.setup.gate).exists():
+                time.sleep(0.02)
         if self.setup.hiccup and not Path(self.setup.hiccup).exists():
             Path(self.setup.hiccup).touch()
             raise OSError("storage does not answer")

@@ -157,9 +157,9 @@ def test_a_disk_that_takes_no_writes_is_waited_for_and_costs_no_shard_a_death(
     """A driver and its Ray on a disk of 20 MB, which takes no writes for a while after the first shard."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    slow = {"calls": str(noted), "seconds": 1.0}
-    command = [*on_small_disk(disk, 20_000_000), *driver(disk / "out", slow, 1, "local")]
-    log = tmp_path / "log"
+    log, gate = tmp_path / "log", tmp_path / "gate"
+    halted = {"calls": str(noted), "gate": str(gate)}
+    command = [*on_small_disk(disk, 20_000_000), *driver(disk / "out", halted, 1, "local")]
     with (
         log.open("w") as errors,
         subprocess.Popen(
@@ -171,10 +171,11 @@ def test_a_disk_that_takes_no_writes_is_waited_for_and_costs_no_shard_a_death(
             job = found / f"out/jobs/{JOB}"
             until(lambda: any((job / "work/markers").glob("*.json")))
             with refusing(process.pid, disk):
-                until(lambda: f"storage {word}: the job goes on" in log.read_text())
+                gate.touch()
+                # Again: past one pause.
+                until(lambda: log.read_text().count(f"storage {word}: the job goes on") > 1)
                 if word == "full":  # one that is read-only keeps its last progress, too
                     until(lambda: "storage full" in (job / "progress.json").read_text())
-                time.sleep(6)  # past one pause
                 assert process.poll() is None
                 full = len(list(noted.iterdir()))
             said, _ = process.communicate(timeout=120)
