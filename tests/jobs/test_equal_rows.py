@@ -57,7 +57,7 @@ def done(root: Path, job_id: str, photos: Path, ray_address: str) -> tuple[Manif
         {
             "job": "features",
             "dataset": {"name": "images", "root": str(photos)},
-            "model": {"name": "efficientnet_lite0"},
+            "model": {"name": "lenet", "weights": "random"},
             "batch_size": BATCH,
             "shard_size": 16,
             "reuse": False,

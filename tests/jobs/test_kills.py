@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from featurescape_jobs.storage import Storage
 from killing import killing
 
 Run = Callable[[Any, RunContext], Outcome]
+Make = Callable[[Path], tuple[Run, Any]]
 PHOTOS = 24
 MODEL = {"name": "efficientnet_lite0"}
 PINNED = {"execution": "folded"}
@@ -78,6 +80,24 @@ def done(run: Run, spec: Any, root: Path, ray_address: str | None) -> tuple[Outc
     return outcome, pa.concat_tables(context.storage.read_table(context.path(p)) for p in files)
 
 
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos") / "in")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, photos: Path
+) -> Callable[[Make], pa.Table]:
+    """The rows of a job that nobody disturbs, in this process; made once."""
+
+    @cache
+    def rows(make: Make) -> pa.Table:
+        return done(*make(photos), tmp_path_factory.mktemp("quiet"), None)[1]
+
+    return rows
+
+
 @pytest.mark.ray
 @pytest.mark.parametrize(
     ("make", "work"),
@@ -89,10 +109,15 @@ def done(run: Run, spec: Any, root: Path, ray_address: str | None) -> tuple[Outc
     ids=["dreams", "units while it scans", "units while it makes pages"],
 )
 def test_killed_workers_leave_every_pixel_as_it_is(
-    tmp_path: Path, ray_address: str, make: Callable[[Path], tuple[Run, Any]], work: str
+    tmp_path: Path,
+    ray_address: str,
+    photos: Path,
+    undisturbed: Callable[[Make], pa.Table],
+    make: Make,
+    work: str,
 ) -> None:
-    run, spec = make(write_photos(tmp_path / "in"))
-    _, quiet = done(run, spec, tmp_path / "quiet", None)
+    run, spec = make(photos)
+    quiet = undisturbed(make)
     folder = tmp_path / f"out/jobs/{spec.job}-0123456789ab" / work
     with killing(folder, 3) as killed:
         outcome, rows = done(run, spec, tmp_path / "out", ray_address)

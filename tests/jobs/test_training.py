@@ -108,15 +108,13 @@ def test_the_fewer_examples_the_more_epochs(steps: int, epochs: int) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("model", "accuracy"), [("lenet", 0.97), ("row_lstm", 0.94)])
-def test_real_digits_are_learned(
-    mnist_digits: Path, tmp_path: Path, model: str, accuracy: float
-) -> None:
+def test_real_digits_are_learned_row_by_row(mnist_digits: Path, tmp_path: Path) -> None:
+    """That a LeNet learns such files is shown by e2e/test_fashion_mnist.py."""
     dataset = {"name": "mnist", "root": str(mnist_digits)}
-    spec = spec_of(dataset=dataset, model={"name": model}, epochs=None)
+    spec = spec_of(dataset=dataset, model={"name": "row_lstm"}, epochs=None)
     outcome, _ = train(tmp_path, spec)
     assert len(outcome.details["classes"]) == 10
-    assert outcome.details["test_accuracy"] >= accuracy
+    assert outcome.details["test_accuracy"] >= 0.94
 
 
 def test_digits_are_learned_with_the_default_settings(tmp_path: Path) -> None:
