@@ -2,12 +2,13 @@
 
 Input: a dataset of pictures and a model with weights (``model.training`` names a `training` job).
 
-Output, kind ``units``, Parquet files with one row per channel (columns: `inside.schemas.UNITS`): its
-largest activation in the dataset, the `top` examples with picture, patch (what the cell sees, in
-pixels), deconvolution and guided backpropagation of the cell, and preferred inputs with the activation
-that they reach. Kind ``errors``: one row per example that could not be read. Kind ``channels_errors``:
-one row per channel whose examples could not be read again. Kinds ``scanned`` and ``scanned_tar``: per
-shard of examples which were looked at, and the strongest among them. Details: see the page of the job.
+Output, kind ``units``, Parquet files with one row per channel or combination of channels (columns:
+`inside.schemas.UNITS`): its largest activation in the dataset, the `top` examples with picture, patch
+(what the cell sees, in pixels), deconvolution and guided backpropagation of the cell, and preferred
+inputs with the activation that they reach. Kind ``errors``: one row per example that could not be read.
+Kind ``channels_errors``: one row per channel whose examples could not be read again. Kinds ``scanned``
+and ``scanned_tar``: per shard of examples which were looked at, and the strongest among them. Details:
+see the page of the job.
 
 Two phases, each in bulk. The first runs every example up to the layer and keeps the strongest: exact,
 and of equal examples the earlier, for any number of shards. The second makes the pages.
@@ -38,14 +39,14 @@ from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.frozen import FrozenInput, FrozenPhase, freeze, freeze_rows
 from featurescape_jobs.inside import pictures
-from featurescape_jobs.inside.maps import MapShape, deepest_map, measure
+from featurescape_jobs.inside.maps import MapShape, Terms, deepest_map, measure
 from featurescape_jobs.inside.receptive_field import ReceptiveField, receptive_field
 from featurescape_jobs.inside.scanning import KIND, ScanSetup, channel_rows, merge_shards
 from featurescape_jobs.inside.schemas import CHANNELS, SCANNED, UNITS
 from featurescape_jobs.inside.unit_pages import PagesSetup
 from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.networks import Capture, LoadedNetwork, layer_names, zero_input
-from featurescape_jobs.optvis.objectives import check_channel
+from featurescape_jobs.optvis.objectives import check_channel, expression
 from featurescape_jobs.optvis.pixels import check_mode
 from featurescape_jobs.optvis.preferred import PreferredOptions
 from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
@@ -92,6 +93,16 @@ class Plan:
     scan: ScanSetup
     pages: PagesSetup
 
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Of the layer's channels, where they have any."""
+        return self.outputs if self.is_output else None
+
+    def name_of(self, terms: Terms) -> str:
+        """The expression of a combination."""
+        words = [self.names[c] if self.names else f"channel {c}" for _, c in terms]
+        return expression((weight, word) for (weight, _), word in zip(terms, words, strict=True))
+
 
 @dataclass(frozen=True)
 class Scanned:
@@ -133,6 +144,7 @@ def _details(plan: Plan, scanned: Scanned, made: BulkResult, context: RunContext
         "examples": scanned.examples.examples,
         "units": made.rows,
         "top": pages.spec.top,
+        "combinations": [plan.name_of(terms) for terms in plan.scan.combinations],
         "preferred": list(pages.spec.preferred),
         "preferred_channels": list(pages.preferred_channels),
         "preferred_px": pages.options.side_px,
@@ -175,8 +187,20 @@ def plan_units(spec: UnitsSpec, context: RunContext) -> Plan:
     )
     if spec.preferred and spec.execution != "auto":
         check_mode(network, layer, spec.execution)
-    first = ScanSetup(source, layer, channels, spec.top, spec.batch_size)
+    combinations = _combinations(spec, shape)
+    first = ScanSetup(source, layer, channels, spec.top, spec.batch_size, combinations)
     return Plan(shape, network.classes, _is_output(network, layer), first, pages)
+
+
+def _combinations(spec: UnitsSpec, shape: MapShape) -> tuple[Terms, ...]:
+    for number, combination in enumerate(spec.combinations):
+        for place, term in enumerate(combination.terms):
+            field = f"combinations.{number}.terms.{place}.channel"
+            check_channel(term.channel, shape.channels, shape.layer, field)
+    return tuple(
+        tuple((term.weight, term.channel) for term in combination.terms)
+        for combination in spec.combinations
+    )
 
 
 def _layer(spec: UnitsSpec, network: LoadedNetwork) -> str:
@@ -250,16 +274,27 @@ def _preferred_options(
 
 def _channels(plan: Plan, frozen: FrozenInput, context: RunContext) -> pa.Table:
     """The rows of the second phase, by channel."""
-    channels = plan.scan.channels
-    found = merge_shards(context, frozen, len(channels), plan.scan.k)
-    names = plan.outputs if plan.is_output else None
+    channels, combinations = plan.scan.channels, plan.scan.combinations
+    n_units = len(channels) + len(combinations)
+    found = merge_shards(context, frozen, n_units, plan.scan.k)
     about: list[dict[str, Any]] = [
         {
             "example_id": f"channel-{channel:05d}",
             "channel": channel,
-            "name": names[channel] if names else None,
+            "terms": [{"weight": 1.0, "channel": channel}],
+            "name": plan.names[channel] if plan.names else None,
             "locator": f"{plan.shape.layer}, channel {channel}",
         }
         for channel in channels
+    ]
+    about += [
+        {
+            "example_id": f"combination-{number:05d}",
+            "channel": None,
+            "terms": [{"weight": weight, "channel": channel} for weight, channel in terms],
+            "name": plan.name_of(terms),
+            "locator": f"{plan.shape.layer}, {plan.name_of(terms)}",
+        }
+        for number, terms in enumerate(combinations)
     ]
     return pa.Table.from_pylist(channel_rows(context, frozen, found, about), schema=CHANNELS)

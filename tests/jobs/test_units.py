@@ -26,6 +26,7 @@ from featurescape_jobs.inside import pictures, scanning
 from featurescape_jobs.inside.schemas import SCANNED, UNITS
 from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
 from featurescape_jobs.optvis import modes
+from featurescape_jobs.optvis.pixels import build_pixels
 from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.run import execute
 from featurescape_jobs.shard_worker import Desk, Processed, commit
@@ -165,6 +166,72 @@ def test_only_the_channels_that_are_asked_for_get_a_page(tmp_path: Path) -> None
     assert some == [every[17], every[3]]
     assert (outcome.rows, outcome.details["channels"]) == (2, 32)
     assert [row["example_id"] for row in some] == ["channel-00017", "channel-00003"]
+
+
+COMBINED = ({"terms": [{"channel": 3}, {"weight": -0.5, "channel": 5}]},)
+
+
+def test_a_combination_is_ordered_by_its_own_largest_cell(tmp_path: Path) -> None:
+    network = load_network(ModelSpec.model_validate(LENET), seed=0)
+    ids, inputs = inputs_of(network, {"name": "digits", "limit": 60})
+    maps = plain(network, "conv2", inputs)
+    expected = (maps[:, 3] - 0.5 * maps[:, 5]).amax((1, 2))
+    changes = {"dataset": {"name": "digits", "limit": 60}, "layer": "conv2", "channels": (5, 3)}
+    outcome, rows, _ = run(tmp_path / "a", top=4, combinations=COMBINED, **changes, **SCAN_ONLY)
+    assert [row["example_id"] for row in rows][2:] == ["combination-00000"]
+    assert (rows[2]["channel"], rows[2]["name"]) == (None, "channel 3 − 0.5 × channel 5")
+    assert rows[2]["terms"] == [{"weight": 1, "channel": 3}, {"weight": -0.5, "channel": 5}]
+    assert outcome.details["combinations"] == ["channel 3 − 0.5 × channel 5"]
+    order = expected.argsort(descending=True)[:4].tolist()
+    assert [entry["example_id"] for entry in rows[2]["top"]] == [ids[at] for at in order]
+    found = [entry["activation"] for entry in rows[2]["top"]]
+    assert found == pytest.approx(expected[order].tolist(), rel=1e-4, abs=1e-6)
+    assert rows[2]["mean"] == pytest.approx(expected.mean().item(), rel=1e-4)
+    assert {entry["guided"] for entry in rows[2]["top"]} == {None}
+    assert rows[0]["terms"] == [{"weight": 1, "channel": 5}]
+    _, without, _ = run(tmp_path / "b", top=4, **changes, **SCAN_ONLY)
+    assert rows[:2] == without
+
+
+def test_a_combination_of_one_channel_is_that_channel(tmp_path: Path) -> None:
+    alone = ({"terms": [{"channel": 3}]}, {"terms": [{"channel": 3, "weight": 2}]})
+    _, rows, _ = run(tmp_path, layer="relu2", channels=(3,), top=2, combinations=alone, **SCAN_ONLY)
+    channel, same, twice = rows
+    for entry, equal, double in zip(channel["top"], same["top"], twice["top"], strict=True):
+        assert entry["activation"] == equal["activation"] == double["activation"] / 2
+        assert entry["example_id"] == equal["example_id"] == double["example_id"]
+
+
+def test_an_input_made_for_a_difference_reaches_more_of_it_than_one_made_for_the_sum(
+    tmp_path: Path,
+) -> None:
+    """Of the first less the second; in the median over pairs of channels."""
+    pairs = [(number, number + 1) for number in range(0, 18, 2)]
+    weights = (-1, 1)
+    combinations = [
+        {"terms": [{"channel": a}, {"channel": b, "weight": weight}]}
+        for weight in weights
+        for a, b in pairs
+    ]
+    changes = {"preferred": ("lucid",), "preferred_steps": 20, "preferred_channels": (0,)}
+    _, rows, _ = run(
+        tmp_path, layer="conv2", channels=(0,), top=1, combinations=combinations, **changes
+    )
+    assert len(rows) == 1 + 2 * len(pairs)
+    network = load_network(ModelSpec.model_validate(LENET), seed=0)
+    pixels = build_pixels(network, "conv2", "folded", torch.device("cpu"))
+
+    def reached(row: dict[str, Any], a: int, b: int) -> float:
+        (made,) = row["preferred"]
+        picture = torch.from_numpy(decode(made["picture"]["bytes"]).copy()).float()
+        maps = pixels(picture.reshape(1, 1, *picture.shape[:2])).detach()[0]
+        return float((maps[a] - maps[b]).mean())
+
+    gaps = [
+        reached(rows[1 + at], a, b) - reached(rows[1 + len(pairs) + at], a, b)
+        for at, (a, b) in enumerate(pairs)
+    ]
+    assert np.median(gaps) > 0
 
 
 # -- what a unit sees ----------------------------------------------------------------------------
@@ -417,6 +484,11 @@ def test_where_nothing_can_be_read_the_job_fails_and_says_why(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
+        (
+            {"combinations": (*COMBINED, {"terms": [{"channel": 3}, {"channel": 32}]})},
+            SpecError,
+            r"combinations\.1\.terms\.1\.channel: 32 is not in conv2",
+        ),
         ({"layer": "conv9"}, LayerError, "no layer 'conv9'"),
         ({"channels": (3, 32)}, SpecError, "channel: 32 is not in conv2"),
         ({"preferred_channels": (40,)}, SpecError, "channel: 40 is not in conv2"),
@@ -447,6 +519,12 @@ def test_mistakes_are_found_before_any_work(
     [
         ({"channels": (1, 1)}, "a channel is named twice"),
         ({"channels": ()}, "at least 1 item"),
+        ({"combinations": ({"terms": ()},)}, "at least 1 item"),
+        (
+            {"combinations": ({"terms": [{"channel": 1}, {"channel": 1}]},)},
+            "a channel is named twice",
+        ),
+        ({"combinations": ({"terms": [{"channel": 1, "weight": 0}]},)}, "from 0.001 to 1,000"),
         ({"preferred": ("lucid", "lucid")}, "a recipe is named twice"),
         ({"preferred": ("deep",)}, "Input should be"),
         ({"channels": (1,), "preferred_channels": (2,)}, "2 is not among channels"),

@@ -28,6 +28,19 @@ def channel_map(activation: torch.Tensor) -> torch.Tensor:
     raise ValueError(f"an activation of shape {tuple(activation.shape)} has no channels")
 
 
+Terms = tuple[tuple[float, int], ...]
+"""Weight and channel of each: a linear combination of channels."""
+
+
+def combined_map(maps: torch.Tensor, terms: Terms) -> torch.Tensor:
+    """The weighted sum of some channels of maps (…, C, H, W), cell by cell: (…, H, W)."""
+    (weight, channel), *others = terms
+    found = weight * maps[..., channel, :, :]
+    for weight, channel in others:
+        found = found + weight * maps[..., channel, :, :]
+    return found
+
+
 @dataclass(frozen=True)
 class MapShape:
     """What one layer gives for one picture."""

@@ -31,7 +31,7 @@ from featurescape_jobs.devices import worker_device
 from featurescape_jobs.frozen import FrozenRows, Shard, read_shard
 from featurescape_jobs.graphs import NoGraphError
 from featurescape_jobs.inside import pictures
-from featurescape_jobs.inside.maps import channel_map
+from featurescape_jobs.inside.maps import Terms, channel_map, combined_map
 from featurescape_jobs.inside.schemas import SCANNED, TOP_IMAGES
 from featurescape_jobs.inside.top_images import (
     Candidates,
@@ -114,6 +114,8 @@ class ScanSetup:
     """That are looked at; `TopImages` counts them from 0 in this order."""
     k: int
     batch_size: int | None
+    combinations: tuple[Terms, ...] = ()
+    """Of channels; they count on after these."""
 
     def start(self) -> ScanWorker:
         """Load the network and open the dataset, on the worker."""
@@ -141,7 +143,7 @@ class ScanWorker:
 
     def process(self, examples: pa.Table) -> Processed:
         """The ids of those that could be read, and in the archive what excites the channels."""
-        c, k = len(self._setup.channels), self._setup.k
+        c, k = len(self._setup.channels) + len(self._setup.combinations), self._setup.k
         top, responses = TopImages.empty(c, k), Responses.empty(c)
         errors: list[dict[str, Any]] = []
         parts = [SCANNED.empty_table()]
@@ -171,11 +173,19 @@ class ScanWorker:
         self, inputs: NDArray[np.float32], first_row: int, size: int, start: int
     ) -> Candidates:
         part = torch.from_numpy(inputs[start : start + size]).to(self._device)
-        maps = channel_map(self._activation(part))
-        if self._setup.channels != tuple(range(maps.shape[1])):
-            maps = maps[:, list(self._setup.channels)]
+        maps = self._units(channel_map(self._activation(part)))
         rows = first_row + start + np.arange(len(part))
         return candidates(maps, rows)
+
+    def _units(self, maps: torch.Tensor) -> torch.Tensor:
+        """(N, U, H, W): the channels that are looked at, and the combinations."""
+        setup, units = self._setup, maps
+        if setup.channels != tuple(range(maps.shape[1])):
+            units = maps[:, list(setup.channels)]
+        if not setup.combinations:
+            return units
+        sums = [combined_map(maps, terms) for terms in setup.combinations]
+        return torch.cat([units, torch.stack(sums, 1)], 1)
 
     def _activation(self, inputs: torch.Tensor) -> torch.Tensor:
         """In halves where a GPU's memory does not suffice; later passes are then as small."""

@@ -96,10 +96,23 @@ _PREFERRED = pa.struct(
         ),
     ]
 )
+_TERM = pa.struct(
+    [
+        _field("weight", pa.float64(), "Factor."),
+        _field("channel", pa.int32(), "Channel of the layer."),
+    ]
+)
 _CHANNEL = (
-    _field("example_id", pa.string(), "The unit's id, `channel-` and its number."),
-    _field("channel", pa.int32(), "Channel of the layer; from 0."),
-    _field("name", pa.string(), "The class, where the layer is the output; null: no name."),
+    _field(
+        "example_id", pa.string(), "The unit's id, `channel-` or `combination-` and its number."
+    ),
+    _field("channel", pa.int32(), "Channel of the layer; from 0; null: a combination of several."),
+    _field("terms", pa.list_(_TERM), "What the unit is a sum of; a channel is one of weight 1."),
+    _field(
+        "name",
+        pa.string(),
+        "The class, where the layer is the output; of a combination the expression; null: no name.",
+    ),
     _field("maximum", pa.float32(), "Largest activation in the dataset; null: it has none."),
     _field("mean", pa.float32(), "Largest activation of an example, in the mean over examples."),
     _field("excited_fraction", pa.float32(), "Examples with an activation above 0.", "fraction"),

@@ -29,7 +29,7 @@ from featurescape_jobs.devices import device_kind, worker_device
 from featurescape_jobs.errors import RowError, SpecError
 from featurescape_jobs.inside import overlays, pictures
 from featurescape_jobs.inside.attribution import Explained, Options, Target, attribute
-from featurescape_jobs.inside.maps import channel_map
+from featurescape_jobs.inside.maps import Terms, channel_map, combined_map
 from featurescape_jobs.inside.receptive_field import ReceptiveField
 from featurescape_jobs.inside.rewriting import Explainable, explain_layer
 from featurescape_jobs.inside.scanning import exact_network
@@ -118,8 +118,11 @@ class PagesWorker:
             desk.prepare(self._mode)
 
     def _preferring(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those channels that get preferred inputs."""
-        return [row for row in rows if row["channel"] in self._setup.preferred_channels]
+        """Those units that get preferred inputs."""
+        if not self._setup.spec.preferred:
+            return []
+        channels = (None, *self._setup.preferred_channels)
+        return [row for row in rows if row["channel"] in channels]
 
     def _pages(self, work: tuple[_Desk, list[dict[str, Any]]]) -> list[Page]:
         desk, rows = work
@@ -134,14 +137,15 @@ class PagesWorker:
                 continue
             kept = {name: row[name] for name in UNITS.names if name in row}
             field = list(self._setup.field.size_px)
-            more = {"top": top, "preferred": preferred.get(row["channel"], [])}
+            more = {"top": top, "preferred": preferred.get(row["example_id"], [])}
             pages.append({**kept, "receptive_field": field, **more})
         return pages
 
     def _settled(self, row: dict[str, Any]) -> Mode:
         """The mode of the job for preferred inputs: measured on what excites the first channel."""
         setup, spec = self._setup, self._setup.spec
-        dreams = len(setup.preferred_channels) * setup.passes / _PASSES_OF_A_DREAM
+        units = len(setup.preferred_channels) + len(spec.combinations)
+        dreams = units * setup.passes / _PASSES_OF_A_DREAM
         dreams_each = dreams / expected_workers(spec.resources)
         job = JobMode(setup.source.storage_root, job_dir(setup.job_id), spec.execution)
         facts = ("units", setup.layer, self._probe_px(), device_kind(self._device))
@@ -211,10 +215,13 @@ class _Desk:
         ]
 
     def _reliefs(
-        self, channel: int, entries: list[dict[str, Any]], inputs: NDArray[np.float32]
+        self, channel: int | None, entries: list[dict[str, Any]], inputs: NDArray[np.float32]
     ) -> dict[str, list[Pixels]]:
-        """Of each method the gradient of each picture's cell, drawn in the picture's size."""
-        if self._explainable is None:
+        """Of each method the gradient of each picture's cell, drawn in the picture's size.
+
+        None of a combination: both methods are defined for one unit, and do not add.
+        """
+        if self._explainable is None or channel is None:
             return {}
         targets = [self._target(channel, entry) for entry in entries]
         batch = torch.from_numpy(inputs).to(self._device)
@@ -252,17 +259,18 @@ class _Desk:
         if self._maker is None:
             self._maker = Maker(self._network, setup.layer, mode, self._device, setup.options)
 
-    def preferred(self, rows: Sequence[dict[str, Any]]) -> dict[int, list[Page]]:
-        """Of each channel an entry for each recipe; the channels are made together."""
+    def preferred(self, rows: Sequence[dict[str, Any]]) -> dict[str, list[Page]]:
+        """Of each unit, by its id, an entry for each recipe; the units are made together."""
         assert self._maker is not None
-        found: dict[int, list[Page]] = {row["channel"]: [] for row in rows}
+        found: dict[str, list[Page]] = {row["example_id"]: [] for row in rows}
+        units = [tuple((term["weight"], term["channel"]) for term in row["terms"]) for row in rows]
         for recipe in self._setup.spec.preferred:
             generators = [self._generator(recipe, row) for row in rows]
-            made = self._maker.make(recipe, list(found), generators)
+            made = self._maker.make(recipe, units, generators)
             stored = made.round().to(torch.uint8)
-            values = self._activations(stored.float(), list(found))
+            values = self._activations(stored.float(), units)
             for row, picture, value in zip(rows, stored, values, strict=True):
-                found[row["channel"]].append(self._made(recipe, picture, value, row["maximum"]))
+                found[row["example_id"]].append(self._made(recipe, picture, value, row["maximum"]))
         return found
 
     def _generator(self, recipe: str, row: dict[str, Any]) -> np.random.Generator:
@@ -270,17 +278,18 @@ class _Desk:
             seed_for(self._setup.spec.seed, f"{row['example_id']}/{recipe}")
         )
 
-    def _activations(self, made: torch.Tensor, channels: list[int]) -> list[float]:
-        """Of each picture the largest activation in its own channel, as the scan measures it."""
+    def _activations(self, made: torch.Tensor, units: list[Terms]) -> list[float]:
+        """Of each picture the largest activation of its own unit, as the scan measures it."""
         _, _, height, width = made.shape
         fitting = self._exact.fitting(height, width)
         with torch.no_grad():
             parts = [
-                channel_map(self._exact(made[at : at + fitting])).amax((2, 3))
+                channel_map(self._exact(made[at : at + fitting]))
                 for at in range(0, len(made), fitting)
             ]
-        values = torch.cat(parts)
-        return [float(of_picture[c]) for of_picture, c in zip(values, channels, strict=True)]
+        maps = (of_picture for part in parts for of_picture in part)
+        each = zip(maps, units, strict=True)
+        return [float(combined_map(of_picture, terms).amax()) for of_picture, terms in each]
 
     def _made(
         self, recipe: str, picture: torch.Tensor, value: float, maximum: float | None

@@ -17,6 +17,7 @@ from featurescape_jobs.optvis.objectives import (
     Neuron,
     Objective,
     check_channel,
+    weighted_sum,
 )
 from featurescape_jobs.optvis.sizes import InputSizes, LayerSizes, common_sizes, layer_sizes
 from featurescape_jobs.specs.dreams import DreamsSpec
@@ -93,13 +94,7 @@ def objective_of(terms: Sequence[Term], guide: Callable[[str], torch.Tensor]) ->
         terms: at least one.
         guide: of a layer the guide's activation, (C, G).
     """
-    first, *others = [_weighted(term, guide) for term in terms]
-    return sum(others, start=first)
-
-
-def _weighted(term: Term, guide: Callable[[str], torch.Tensor]) -> Objective:
-    single = _single(term, guide)
-    return single if term.weight == 1 else term.weight * single
+    return weighted_sum([(term.weight, _single(term, guide)) for term in terms])
 
 
 def _single(term: Term, guide: Callable[[str], torch.Tensor]) -> Objective:

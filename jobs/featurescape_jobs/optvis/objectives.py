@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -68,6 +68,22 @@ class Objective(ABC):
     __rmul__ = __mul__
 
 
+def expression(terms: Iterable[tuple[float, str]]) -> str:
+    """Words for a weighted sum of what has words, as ``channel 3 − 0.5 × channel 5``."""
+    text = ""
+    for weight, words in terms:
+        scale = "" if abs(weight) == 1 else f"{abs(weight):g} × "
+        text += f" {'−' if weight < 0 else '+'} {scale}{words}"
+    return text.removeprefix(" + ").strip()
+
+
+def weighted_sum(terms: Sequence[tuple[float, Objective]]) -> Objective:
+    """The sum of single objectives; one alone, of weight 1, is itself."""
+    if len(terms) == 1 and terms[0][0] == 1:
+        return terms[0][1]
+    return Sum(tuple(terms))
+
+
 @dataclass(frozen=True)
 class Sum(Objective):
     """A weighted sum; sums of sums are flat."""
@@ -80,12 +96,7 @@ class Sum(Objective):
 
     @property
     def description(self) -> str:
-        text = ""
-        for weight, term in self.weighted:
-            sign = "−" if weight < 0 else "+"
-            scale = "" if abs(weight) == 1 else f"{abs(weight):g} × "
-            text += f" {sign} {scale}{term.description}"
-        return text.removeprefix(" + ").strip()
+        return expression((weight, term.description) for weight, term in self.weighted)
 
     def value(self, activations: Activations) -> torch.Tensor:
         return torch.stack([w * term.value(activations) for w, term in self.weighted]).sum()

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from featurescape_jobs.graphs import NoGraphError
-from featurescape_jobs.inside.maps import channel_map
+from featurescape_jobs.inside.maps import Terms, channel_map
 from featurescape_jobs.networks import LoadedNetwork
-from featurescape_jobs.optvis.objectives import Channel, LayerObjective, Neuron
+from featurescape_jobs.optvis.objectives import Channel, LayerObjective, Neuron, weighted_sum
 from featurescape_jobs.optvis.optimize import LucidOptions, Task, ascend, optimize
 from featurescape_jobs.optvis.parameterizations import Canvas, Frequencies, Pixels
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
@@ -88,18 +88,18 @@ class Maker:
         self._gate, self._options, self._device = Gate(), options, device
         self._network = _gated(network, layer, mode, device, self._gate)
 
-    def make(self, recipe: str, channels: Sequence[int], generators: Generators) -> torch.Tensor:
-        """A picture for each channel: (N, C, side_px, side_px), 0 to 255.
+    def make(self, recipe: str, units: Sequence[Terms], generators: Generators) -> torch.Tensor:
+        """A picture for each unit: (N, C, side_px, side_px), 0 to 255.
 
         Args:
             recipe: ``lucid`` or one of `TOOLBOX`.
-            channels: N of the layer.
+            units: N weighted sums of channels of the layer.
             generators: one for each.
         """
         options, side = self._options, self._options.side_px
         canvas = Canvas(self._network.channels, side, side, generators, self._device)
         kind = Channel if recipe == LUCID else Neuron
-        objectives = [OfMap(kind(channel)) for channel in channels]
+        objectives = [weighted_sum([(w, OfMap(kind(c))) for w, c in terms]) for terms in units]
         task = Task(self._network, objectives, generators, side if options.fixed else None)
         steps = options.steps_of(recipe)
         if recipe == LUCID:

@@ -54,6 +54,16 @@ LayerNames = Annotated[
 """Layers of one pass; one name will do."""
 
 
+def _counts(weight: float) -> float:
+    if not 0.001 <= abs(weight) <= 1000:
+        raise ValueError(f"a weight has a size from 0.001 to 1,000, not {weight:g}")
+    return weight
+
+
+Weight = Annotated[float, AfterValidator(_counts)]
+"""Of a term of a sum."""
+
+
 ExampleId = Annotated[str, Field(min_length=1, max_length=4096)]
 
 

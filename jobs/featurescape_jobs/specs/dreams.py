@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, ModelSpec, Spec
+from featurescape_jobs.specs.base import (
+    BaseJobSpec,
+    DatasetSpec,
+    LayerName,
+    ModelSpec,
+    Spec,
+    Weight,
+)
 
 
 class GuideSpec(Spec):
@@ -46,16 +53,10 @@ SingleObjective = Literal["layer", "channel", "neuron", "class", "guided"]
 MAX_TERMS = 16
 
 
-def _counts(weight: float) -> float:
-    if not 0.001 <= abs(weight) <= 1000:
-        raise ValueError(f"a weight has a size from 0.001 to 1,000, not {weight:g}")
-    return weight
-
-
 class TermSpec(Spec):
     """One term of a sum of objectives: a weight times an objective of a layer."""
 
-    weight: Annotated[float, AfterValidator(_counts)] = Field(
+    weight: Weight = Field(
         default=1.0,
         description="Factor, below 0 for what is to shrink; its size from 0.001 to 1,000.",
     )

@@ -6,8 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, ModelSpec
+from featurescape_jobs.specs.base import (
+    BaseJobSpec,
+    DatasetSpec,
+    LayerName,
+    ModelSpec,
+    Spec,
+    Weight,
+)
 
+MAX_TERMS = 16
 Recipe = Literal["smooth", "sparse", "decayed", "contributing", "lucid"]
 
 
@@ -24,6 +32,29 @@ Channels = Annotated[
 ]
 
 
+class WeightedChannelSpec(Spec):
+    """One term of a combination: a weight times a channel."""
+
+    weight: Weight = Field(
+        default=1.0,
+        description="Factor, below 0 for what is subtracted; its size from 0.001 to 1,000.",
+    )
+    channel: int = Field(ge=0, description="Channel of the layer.")
+
+
+class CombinationSpec(Spec):
+    """A weighted sum of channels of the layer, looked at as a unit."""
+
+    terms: Annotated[tuple[WeightedChannelSpec, ...], Field(min_length=1, max_length=MAX_TERMS)] = (
+        Field(description="At most 16, each of another channel.")
+    )
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> CombinationSpec:
+        _distinct(tuple(term.channel for term in self.terms))
+        return self
+
+
 class UnitsSpec(BaseJobSpec):
     """Say what each unit of a layer looks for: what excites it in a dataset, and what would most."""
 
@@ -38,6 +69,11 @@ class UnitsSpec(BaseJobSpec):
     channels: Channels | None = Field(
         default=None, description="Channels of the layer that get a page; none: all."
     )
+    combinations: Annotated[tuple[CombinationSpec, ...], Field(max_length=1000)] = Field(
+        default=(),
+        description="Weighted sums of channels that get a page, too, after the channels: channel 3 "
+        "minus channel 5, say.",
+    )
     top: int = Field(
         default=9, ge=1, le=100, description="Examples on each page: those that excite it most."
     )
@@ -49,7 +85,7 @@ class UnitsSpec(BaseJobSpec):
     preferred_channels: Literal["all"] | Channels | None = Field(
         default=None,
         description="Which channels get preferred inputs, some 1,000 passes forward and back each; "
-        "none: the first 16 that get a page, which a laptop does in minutes.",
+        "none: the first 16 that get a page, which a laptop does in minutes. Combinations all do.",
     )
     preferred_px: int | None = Field(
         default=None,

@@ -56,7 +56,7 @@ export interface RowGallery<V> {
   tile(row: Row<V>, about: About): Tile;
   open(row: Row<V>, about: About): Opened;
   /** Address of a row where it has one of its own: of a unit. */
-  path?(row: Row<V>, about: About): string;
+  path?(row: Row<V>, about: About): string | null;
 }
 
 /** A gallery that is no wall of rows: it draws its page itself. */

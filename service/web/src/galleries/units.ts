@@ -31,7 +31,8 @@ interface Preferred {
 }
 
 interface Unit {
-  channel: number;
+  /** Null of a combination of several. */
+  channel: number | null;
   name: string | null;
   maximum: number | null;
   mean: number | null;
@@ -106,7 +107,7 @@ class UnitView implements Opened {
     this.detail = joined(
       String(details["model"] ?? ""),
       String(details["layer"] ?? ""),
-      unit.name !== null && `channel ${unit.channel}`,
+      unit.name !== null && unit.channel !== null && `channel ${unit.channel}`,
     );
     const wide = h(
       "div",
@@ -264,5 +265,5 @@ export const gallery = rowGallery<Unit>({
     };
   },
   open: (row, about) => new UnitView(row, about),
-  path: (row, about) => unitPath(about.job.id, row.values.channel),
+  path: (row, about) => (row.values.channel === null ? null : unitPath(about.job.id, row.values.channel)),
 });
