@@ -129,8 +129,11 @@ def run_all(
     """Each process as it ends."""
     for groups, at_once in ((beside, AT_ONCE), (alone, 1)):
         with ThreadPoolExecutor(at_once) as pool:
-            for future in as_completed([pool.submit(run, files, options) for files in groups]):
-                yield future.result()
+            futures = [pool.submit(run, files, options) for files in groups]
+            try:
+                yield from (future.result() for future in as_completed(futures))
+            finally:
+                pool.shutdown(cancel_futures=True)  # Ctrl-C ends what runs, and begins nothing
 
 
 def make_token() -> None:
@@ -156,4 +159,7 @@ def main(options: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
