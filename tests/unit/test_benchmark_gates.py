@@ -66,6 +66,7 @@ def check_said(said: str, comparisons: int, controls: int) -> None:
         ("index", 1, 3, False),
         ("lstm", 1, 3, True),
         ("units", 2, 2, True),
+        ("dreams", 1, 3, False),
         ("fashion_mnist", 1, 3, True),
     ],
 )
