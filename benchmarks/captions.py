@@ -325,7 +325,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", choices=list(LAYERS), default="efficientnet_lite0")
     parser.add_argument("--n", type=int, default=512, help="pictures that are described")
     parser.add_argument("--peer-n", type=int, default=64, help="of them by the loop")
-    parser.add_argument("--learned", type=int, default=400, help="pictures for the training before")
+    parser.add_argument("--learned", type=int, default=256, help="pictures for the training before")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--execution", default="auto", choices=("auto", "float32", "bfloat16"))
     return parser

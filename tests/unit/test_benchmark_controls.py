@@ -94,6 +94,37 @@ def test_the_steady_state_begins_when_every_worker_has_done_a_shard(
     assert module.steady_seconds(tmp_path, end=clock[-1]) == seconds
 
 
+def test_a_late_start_is_made_up_for_by_what_each_example_gains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 100 examples the peer takes 20 s and ours 10 s after a start of 5 s: 0.1 s each, so 50 of them."""
+    module = benchmark("steady", monkeypatch)
+    assert module.break_even(100, 5.0, 10.0, 20.0) == pytest.approx(50)
+    assert module.break_even(100, -1.0, 10.0, 20.0) == 0  # ours starts first
+    assert module.break_even(100, 5.0, 20.0, 20.0) is None
+
+
+def test_captions_say_what_the_start_of_ours_costs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours takes 15 s of 100 pictures, 10 of them warm; the faster strong peer 20."""
+    module = benchmark("captions", monkeypatch)
+    role, run = harness().Role, harness().Run
+    seconds = {"a": (role.STRONG, 20.0), "b": (role.STRONG, 30.0), OURS: (role.OURS, 15.0)}
+    contenders = [
+        harness().Contender(name, one, lambda: None) for name, (one, _) in seconds.items()
+    ]
+    gate = harness().Gate(lambda output, outputs: None, lambda outputs: {})
+    timings = harness().Timings(harness().Comparison("", "", contenders, gate))
+    timings.runs = {name: [run(spent)] for name, (_, spent) in seconds.items()}
+    module.print_startup(timings, 10.0, 100)
+    assert capsys.readouterr().out.splitlines() == [
+        "ours starts for 5.0 s, then 10.0 pictures/s: 10.0 s of all",
+        "a has 5.0 pictures/s: 2.00 times as long as ours warm",
+        "with its start, ours is ahead from 50 pictures on",
+    ]
+
+
 def brightness(pictures: np.ndarray) -> np.ndarray:
     """What dreams gain in these tests: what makes pictures brighter is a dream."""
     return pictures.reshape(len(pictures), -1).mean(1)
