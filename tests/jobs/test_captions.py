@@ -574,5 +574,5 @@ def test_what_is_wrong_while_training_together_ends_the_job_at_once(
 ) -> None:
     root = write_scenes(tmp_path / "scenes", scenes(36))
     changes = {"resources": {"workers": 2}, "validation_fraction": 1e-9}
-    with pytest.raises(SpecError, match="validation_fraction: of 36 captions 0 are held out"):
+    with pytest.raises(SpecError, match="validation_fraction: of 36 captions 0 choose the epoch"):
         together(root, tmp_path, ray_address, **changes)
