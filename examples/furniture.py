@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
 from featurescape import Client
-from featurescape_jobs.training_data import Split
+from featurescape_jobs.trainers.classifier_data import Split
 
 FURNITURE = "/usr/share/sweethome3d/furniture"
 SEED, VALIDATION_FRACTION, TEST_FRACTION = 0, 0.1, 0.2

@@ -29,7 +29,7 @@ from featurescape_jobs.frozen import check_job, check_reads
 from featurescape_jobs.models import MODELS, check_recurrent
 from featurescape_jobs.models.base import check_captioner, check_gives, shaped, untrained
 from featurescape_jobs.models.captioner import CARD as CAPTIONER_CARD
-from featurescape_jobs.models.captioner import check_states, check_training
+from featurescape_jobs.models.captioner import check_states
 from featurescape_jobs.models.downloads import check_download
 from featurescape_jobs.registry import Named, Registry
 from featurescape_jobs.roots import check_root
@@ -53,6 +53,7 @@ from featurescape_jobs.specs import (
     input_jobs,
     input_kinds,
 )
+from featurescape_jobs.trainers import trainer_of
 
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
 _WEIGHTS = "model.weights"
@@ -106,8 +107,8 @@ class Admission:
             gives = CAPTIONER_CARD.gives
         self._check_model(spec.model, isinstance(spec, TrainingSpec), gives)
         check_reads(spec.dataset, MODELS[spec.model.name].card)
-        if isinstance(spec, TrainingSpec) and spec.model.name == CAPTIONER_CARD.name:
-            check_training(spec)
+        if isinstance(spec, TrainingSpec):
+            trainer_of(spec.model.name).check(spec)
         if isinstance(spec, DreamsSpec) and spec.guide is not None:
             self._check_dataset(spec.guide.dataset)
 
@@ -200,12 +201,8 @@ class Admission:
             encoder = (spec.captioner or CaptionerSpec()).encoder
             with under_field("model", "model.captioner.encoder"):
                 self._check_model(encoder.as_model(), training=False)
-        if training and not card.trainable:
-            trainable = [name for name, model in MODELS.items() if model.card.trainable]
-            raise SpecError(
-                f"model.name: {spec.name} cannot be trained here; {', '.join(trainable)} can",
-                field="model.name",
-            )
+        if training:
+            trainer_of(spec.name)  # says so where there is none
         if spec.recurrent is not None and not card.recurrent:
             shaped(MODELS[spec.name], spec.recurrent, None)  # says so
         if spec.training is not None:

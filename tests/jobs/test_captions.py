@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from caption_scenes import CELLS, Scene, scenes, write_scenes
 from featurescape_jobs import activations, captions, tables
-from featurescape_jobs.captioning import fitting, picture_store
+from featurescape_jobs.captioning import picture_store
 from featurescape_jobs.captioning.schema import CAPTIONS
 from featurescape_jobs.captioning.scores import Pair, score
 from featurescape_jobs.captioning.vocabulary import tokens
@@ -40,6 +40,7 @@ from featurescape_jobs.specs import (
     parse_spec,
 )
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.trainers import loop
 from killing import killing
 from pixel_networks import one_thread
 
@@ -310,7 +311,7 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
     class Killed(BaseException):
         pass
 
-    epoch, make = fitting.Fitting._epoch, picture_store.Extractor._make
+    epoch, make = loop.TrainingLoop._epoch, picture_store.Extractor._make
     seen: list[str] = []
 
     begun: list[int] = []
@@ -326,10 +327,10 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
         make(self, examples, piece)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting.Fitting, "_epoch", dies)
+        patch.setattr(loop.TrainingLoop, "_epoch", dies)
         with pytest.raises(Killed):
             train(storage, spec)
-        patch.setattr(fitting.Fitting, "_epoch", epoch)
+        patch.setattr(loop.TrainingLoop, "_epoch", epoch)
         patch.setattr(picture_store.Extractor, "_make", counts)
         manifest = execute(storage, TRAINING, 2)
     assert manifest is not None

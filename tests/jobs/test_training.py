@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -18,15 +19,20 @@ from torch import nn
 from featurescape_jobs import tables, training
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.errors import AllRowsFailedError, DatasetError, SpecError, WeightsError
+from featurescape_jobs.frozen import freeze
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import build_random, load_network
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import ModelSpec, TrainingSpec, parse_spec
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.trainers import classifier
+from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress
+from featurescape_jobs.trainers.classifier import Classifying
+from featurescape_jobs.trainers.classifier_data import TrainingData, read_examples
+from featurescape_jobs.trainers.inputs import PictureInputs, Source
+from featurescape_jobs.trainers.loop import Alone, Batch, TrainingLoop
 from featurescape_jobs.trainers.split import Split
-from featurescape_jobs.training_data import TrainingData, read_examples
-from featurescape_jobs.training_inputs import PictureInputs, Source
 
 JOB = "training-0123456789ab"
 HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"
@@ -71,6 +77,10 @@ def shapes_folder(root: Path, per_class: int = 20) -> Path:
     return root
 
 
+def loop_of(task: Classifying) -> TrainingLoop:
+    return TrainingLoop(task, task.options, Alone(torch.device("cpu")))
+
+
 @pytest.mark.parametrize("name", ["lenet", "row_lstm"])
 def test_the_loss_of_one_batch_falls_in_five_steps(name: str) -> None:
     model = MODELS[name]
@@ -82,9 +92,9 @@ def test_the_loss_of_one_batch_falls_in_five_steps(name: str) -> None:
         errors=[],
     )
     module = build_random(model, 10, seed=0)
-    optimizer = torch.optim.AdamW(module.parameters(), 2e-3)
-    batch = data.inputs.batch(np.arange(32))
-    losses = [training._step(module, optimizer, batch, data.labels) for _ in range(6)]
+    spec = spec_of(epochs=6, batch_size=32, learning_rate=5e-2)  # its first step: a 25th of that
+    loop = loop_of(Classifying(module, data, spec))
+    losses = [loop._step(module, Batch(np.arange(32))).nats / 32 for _ in range(6)]
     assert losses[0] == pytest.approx(np.log(10), abs=0.15), "fresh weights know nothing"
     assert losses[5] < losses[0] - 0.05
 
@@ -104,7 +114,7 @@ def test_a_run_repeats_exactly_and_another_seed_does_not(tmp_path: Path) -> None
     ("steps", "epochs"), [(10_000, 3), (422, 5), (71, 16), (13, 16), (5, 40), (1, 200)]
 )
 def test_the_fewer_examples_the_more_epochs(steps: int, epochs: int) -> None:
-    assert training.default_epochs(steps) == epochs
+    assert classifier.default_epochs(steps) == epochs
 
 
 @pytest.mark.data
@@ -152,8 +162,8 @@ def test_the_written_weights_are_the_network_that_was_measured(tmp_path: Path) -
     listing = storage.read_table(f"jobs/{JOB}/input/examples.parquet")
     source = Source(listing, spec.dataset, 10)
     with read_examples(source, network.card, spec, context) as data:
-        chose = training.evaluate(network.module, data, data.split.validation)
-        test = training.evaluate(network.module, data, data.split.test)
+        chose = classifier.evaluate(network.module, data, data.split.validation)
+        test = classifier.evaluate(network.module, data, data.split.test)
     assert chose is not None
     assert test is not None
     assert test.confusion.tolist() == manifest.details["confusion"]
@@ -175,7 +185,7 @@ def test_the_part_of_an_example_depends_on_seed_and_id_only(tmp_path: Path) -> N
         dataset = {"name": "digits", "limit": limit}
         spec = spec_of(dataset=dataset, validation_fraction=0.3, test_fraction=0.2)
         context = RunContext(storage, f"training-{limit or 0:012x}", 1, 0, {})
-        training.freeze(spec.dataset, context)
+        freeze(spec.dataset, context)
         listing = storage.read_table(context.path("input/examples.parquet"))
         source = Source(listing, spec.dataset, 10)
         with read_examples(source, MODELS["lenet"].card, spec, context) as data:
@@ -202,22 +212,22 @@ def guessed(seed: int, n_test: int = 1000) -> tuple[TrainingData, nn.Module]:
         return data, nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
 
 
-def fit_guesses(
-    root: Path, data: TrainingData, module: nn.Module, seed: int
-) -> tuple[training.Best, list[training.Epoch]]:
+def fit_guesses(root: Path, data: TrainingData, module: nn.Module, seed: int) -> Progress:
     spec = spec_of(epochs=25, batch_size=8, learning_rate=0.1, seed=seed)
-    return training.fit(module, data, spec, RunContext(Storage(str(root)), JOB, 1, seed, {}))
+    context = RunContext(Storage(str(root)), JOB, 1, seed, {})
+    checkpoints = Checkpoints(str(root), f"checkpoints-{uuid4()}", "x")
+    return classifier.fit(Classifying(module, data, spec), checkpoints, context)
 
 
 def test_what_chose_the_epoch_is_too_good_and_the_test_part_is_not(tmp_path: Path) -> None:
     chose, chose_nothing = [], []
     for seed in range(10):
         data, module = guessed(seed)
-        best, _ = fit_guesses(tmp_path, data, module, seed)
-        module.load_state_dict(best.state)
-        test = training.evaluate(module, data, data.split.test)
+        progress = fit_guesses(tmp_path, data, module, seed)
+        module.load_state_dict(progress.best)
+        test = classifier.evaluate(module, data, data.split.test)
         assert test is not None
-        chose.append(best.epoch.validation_accuracy)
+        chose.append(progress.best_row.validation_accuracy)
         chose_nothing.append(test.accuracy)
     assert np.mean(chose_nothing) == pytest.approx(0.5, abs=0.03), "nothing can be known"
     assert np.mean(chose) > 0.56, "the best of 25 epochs is luck"
@@ -229,8 +239,8 @@ def test_weights_and_choice_do_not_depend_on_the_labels_of_the_test_part(tmp_pat
         if flipped:
             rows = getattr(data.split, flipped)
             data.labels[rows] = 1 - data.labels[rows]
-        best, history = fit_guesses(tmp_path, data, module, seed=0)
-        return best.state, [(epoch.loss, epoch.validation_loss) for epoch in history]
+        progress = fit_guesses(tmp_path, data, module, seed=0)
+        return progress.best, [(row.loss, row.validation_loss) for row in progress.history]
 
     state, losses = run("")
     other, same = run("test")
@@ -338,10 +348,15 @@ def test_what_cannot_work_is_said_by_field(
 
 def test_a_loss_that_is_no_longer_finite_ends_the_job() -> None:
     module = build_random(MODELS["lenet"], 2, seed=0)
-    optimizer = torch.optim.AdamW(module.parameters(), 1.0)
-    pictures = torch.full((2, 1, 28, 28), torch.inf)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(torch.nan)
+    inputs = PictureInputs(
+        np.ones((2, 28, 28, 1), np.uint8), cast(PictureCard, MODELS["lenet"].card)
+    )
+    data = TrainingData(inputs, np.array([0, 1]), Split(*[np.arange(2)] * 3), [])
     with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
-        training._step(module, optimizer, (pictures,), np.array([0, 1]))
+        loop_of(Classifying(module, data, spec_of()))._step(module, Batch(np.arange(2)))
 
 
 def test_an_unlabeled_folder_is_refused_before_any_picture_is_read(tmp_path: Path) -> None:
@@ -363,7 +378,7 @@ def test_many_pictures_go_through_a_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_memory = weights(train(tmp_path / "a", spec_of())[1])
-    monkeypatch.setattr("featurescape_jobs.training_inputs.MAX_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("featurescape_jobs.trainers.inputs.MAX_MEMORY_BYTES", 1000)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     mapped = weights(train(tmp_path / "b", spec_of())[1])

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from featurescape_jobs.captioning.augmenting import DRAWS, seen_otherwise
-from featurescape_jobs.captioning.checkpoints import Checkpoints
 from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
 from featurescape_jobs.captioning.examples import Pairs
-from featurescape_jobs.captioning.fitting import Alone, Batch, Fitting, Options
 from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.tagging import Tagger, Tagging, shares_of, tags_of
 from featurescape_jobs.captioning.vocabulary import END, UNKNOWN, Vocabulary
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import EncoderSpec
+from featurescape_jobs.trainers.checkpoints import Checkpoints
+from featurescape_jobs.trainers.loop import Alone, Batch, Options, TrainingLoop
 
 PX = 32
 FINE_TUNED = EncoderSpec(layers=("blocks.1", "blocks.2"), input_px=PX, fine_tuned=True)
@@ -163,9 +163,9 @@ def lesson_of(folder: Path, n: int, mirrored: bool = False) -> Tagging:
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_it_learns_what_is_said_of_pictures(tmp_path: Path, mirrored: bool) -> None:
     lesson = lesson_of(tmp_path, 96, mirrored)
-    options = Options(4, 1e-3, True, 9, 0, weight_decay=0.02)
+    options = Options(4, 1e-3, "cosine", 9, 0, weight_decay=0.02)
     checkpoints = Checkpoints(str(tmp_path), "checkpoints", "x")
-    progress = Fitting(lesson, options, Alone(CPU)).run(checkpoints, lambda *_: None)
+    progress = TrainingLoop(lesson, options, Alone(CPU)).run(checkpoints, lambda *_: None)
     assert progress.best_row.validation_accuracy == 1.0
     assert progress.history[0].validation_loss > 2 * progress.best_row.validation_loss
 
@@ -174,13 +174,13 @@ def test_the_parts_of_a_batch_add_up(tmp_path: Path) -> None:
     lesson = lesson_of(tmp_path, 16)
     batch = Batch(np.arange(7), np.random.default_rng(0).random((7, DRAWS)))
     whole = lesson.whole(batch)
-    assert (whole.captions, whole.words) == (7, 21)  # bright, a side, and the end
+    assert (whole.examples, whole.targets) == (7, 21)  # bright, a side, and the end
     module = lesson.module.eval()
     with torch.no_grad():
         together = lesson.measure(module, batch, whole)
         parts = [lesson.measure(module, batch.of(rank, 2), whole) for rank in range(2)]
     assert float(sum(part.loss for part in parts)) == pytest.approx(float(together.loss), rel=1e-2)
-    assert sum(part.words for part in parts) == together.words == 21
+    assert sum(part.targets for part in parts) == together.targets == 21
     assert together.nats == pytest.approx(float(together.loss) * 21, rel=1e-5)
 
 

@@ -18,7 +18,6 @@ from caption_fakes import SmallShape
 from caption_scenes import CELLS, COLORS, SHAPES, Scene, scenes
 from featurescape_jobs.captioning.attention import Grid
 from featurescape_jobs.captioning.beam import BeamOptions
-from featurescape_jobs.captioning.checkpoints import Checkpoints, EpochRow, Progress
 from featurescape_jobs.captioning.decoder import Decoder, Told
 from featurescape_jobs.captioning.describing import Describer
 from featurescape_jobs.captioning.encoder import PLACE
@@ -29,8 +28,7 @@ from featurescape_jobs.captioning.examples import (
     epoch_order,
     one_of_each,
 )
-from featurescape_jobs.captioning.fitting import Alone, Batch, Fitting, Options, falling
-from featurescape_jobs.captioning.losses import Objective, Whole, doubly_stochastic
+from featurescape_jobs.captioning.losses import Objective, doubly_stochastic
 from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair, score
@@ -40,6 +38,17 @@ from featurescape_jobs.captioning.vocabulary import END, Vocabulary, tokens
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow, Progress
+from featurescape_jobs.trainers.loop import (
+    Alone,
+    Batch,
+    Options,
+    TrainingLoop,
+    Whole,
+    falling,
+    optimizer_of,
+    schedule,
+)
 from featurescape_jobs.trainers.split import TEST, TRAINING, VALIDATION
 
 CPU = torch.device("cpu")
@@ -80,7 +89,7 @@ def test_the_parts_of_a_batch_add_up_to_its_loss() -> None:
         for rows in (slice(0, 3), slice(3, 5))
     ]
     assert float(sum(part.loss for part in parts)) == pytest.approx(float(together.loss), rel=1e-5)
-    assert sum(part.words for part in parts) == together.words == whole.words
+    assert sum(part.targets for part in parts) == together.targets == whole.targets
     assert sum(part.right for part in parts) == together.right
 
 
@@ -155,7 +164,7 @@ def material_of(drawn: list[Scene], held_out: int) -> tuple[Material, Vocabulary
 
 
 def options_of(epochs: int, patience: int = 100, seed: int = 3) -> Options:
-    return Options(epochs, 1e-2, False, patience, seed=seed)
+    return Options(epochs, 1e-2, "constant", patience, seed=seed)
 
 
 def telling(decoder: Decoder, material: Material, batch_size: int = 32) -> Telling:
@@ -176,7 +185,7 @@ def fit(
 ) -> Progress:
     checkpoints = Checkpoints(str(root), "checkpoints", "x")
     lesson = telling(decoder, material, batch_size)
-    return Fitting(lesson, options, Alone(CPU)).run(checkpoints, unsaid)
+    return TrainingLoop(lesson, options, Alone(CPU)).run(checkpoints, unsaid)
 
 
 @dataclass
@@ -279,7 +288,8 @@ def test_a_damaged_checkpoint_or_one_of_another_training_does_not_count(tmp_path
 def test_training_ends_when_the_held_out_loss_does_not_fall() -> None:
     progress = Progress()
     for epoch, loss in enumerate([3.0, 2.0, 2.5, 2.0, 2.1], start=1):
-        progress.add(EpochRow(epoch, 0.0, loss, 0.0, 0.0), {"w": torch.tensor([float(epoch)])})
+        row, state = EpochRow(epoch, 0.0, loss, 0.0, 0.0), {"w": torch.tensor([float(epoch)])}
+        progress.add(row, state, lambda row: -row.validation_loss)
     assert progress.best_epoch == 2
     assert progress.best["w"].tolist() == [2.0]
     assert progress.epochs_without_gain == 3
@@ -287,7 +297,7 @@ def test_training_ends_when_the_held_out_loss_does_not_fall() -> None:
 
 def test_patience_ends_a_training(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(40), held_out=20)
-    options = Options(200, 3e-2, False, patience=2, seed=0)
+    options = Options(200, 3e-2, "constant", patience=2, seed=0)
     progress = fit(tmp_path, fresh(vocabulary, 0.0), material, options, batch_size=4)
     assert progress.epochs_without_gain == 2
     assert len(progress.history) < 200
@@ -303,21 +313,33 @@ def test_a_falling_rate_rises_first_and_ends_at_nothing() -> None:
     assert all(a > b for a, b in pairwise(rates[10:]))
 
 
+def test_the_learning_rate_of_a_step_is_that_in_its_middle() -> None:
+    material, vocabulary = material_of(scenes(40), held_out=8)
+    options = replace(options_of(4), schedule="cosine")
+    task = telling(fresh(vocabulary), material, batch_size=8)
+    optimizer = optimizer_of(task, options)
+    scheduler, rates = schedule(optimizer, options, steps=16), []
+    for _ in range(16):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    expected = [1e-2 * falling((step + 0.5) / 16) for step in range(16)]
+    assert rates == pytest.approx(expected, rel=1e-9)
+
+
 def test_with_a_falling_rate_the_last_steps_change_next_to_nothing(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(64), held_out=16)
     moved = []
-    for falls in (False, True):
-        decoder, options = fresh(vocabulary, 0.0), replace(options_of(8), falling=falls)
+    for name in ("constant", "cosine"):
+        decoder, options = fresh(vocabulary, 0.0), replace(options_of(8), schedule=name)
         states: list[torch.Tensor] = []
-        fitting = Fitting(telling(decoder, material), options, Alone(CPU))
-        step = fitting._optimizer.step
+        fitting = TrainingLoop(telling(decoder, material), options, Alone(CPU))
 
-        def noted(step: Any = step, decoder: Decoder = decoder, states: Any = states) -> None:
-            step()
+        def noted(*_: Any, decoder: Decoder = decoder, states: Any = states) -> None:
             states.append(decoder.output.weight.detach().clone())
 
-        fitting._optimizer.step = noted  # type: ignore[method-assign, assignment]
-        fitting.run(Checkpoints(str(tmp_path / str(falls)), "checkpoints", "x"), unsaid)
+        fitting._optimizer.register_step_post_hook(noted)
+        fitting.run(Checkpoints(str(tmp_path / name), "checkpoints", "x"), unsaid)
         moved.append(float((states[-1] - states[-2]).abs().max()))
     stays, fell = moved
     assert fell < 0.05 * stays
@@ -358,7 +380,7 @@ def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path)
 
 def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(40), held_out=8)
-    options = Options(3, 1e36, False, patience=9, seed=0)
+    options = Options(3, 1e36, "constant", patience=9, seed=0)
     with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
         fit(tmp_path, fresh(vocabulary), material, options)
 
@@ -384,7 +406,7 @@ def test_the_gradients_of_two_processes_average_to_those_of_one() -> None:
 
     def gradients(team: Alone | Twins) -> list[torch.Tensor]:
         decoder = fresh(vocabulary, dropout=0.0)
-        fitting = Fitting(telling(decoder, material), options_of(1), team)
+        fitting = TrainingLoop(telling(decoder, material), options_of(1), team)
         found: list[torch.Tensor] = []
         clip = torch.nn.utils.clip_grad_norm_
         torch.nn.utils.clip_grad_norm_ = lambda *_: found.extend(  # type: ignore[assignment]

@@ -33,7 +33,7 @@ from featurescape_jobs.recurrent.measuring import (
 from featurescape_jobs.recurrent.network import RecurrentNetwork
 from featurescape_jobs.recurrent.spectra import log10_powers, spectral_norms, spectrum
 from featurescape_jobs.specs import MatrixSpec, RecurrentSpec, parse_spec
-from featurescape_jobs.training_inputs import SequenceInputs
+from featurescape_jobs.trainers.inputs import SequenceInputs
 
 MODULES: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 D, H = 5, 7

@@ -48,7 +48,7 @@ def test_the_card_belongs_to_the_entry(model: Model) -> None:
     if isinstance(card, PictureCard):
         assert len(card.mean) == len(card.std) == card.channels
         assert card.resize_px >= card.input_px
-    assert card.trainable == (card.weights is None)
+    assert (card.trainer is not None) == (card.weights is None)
 
 
 def test_every_layer_of_the_card_exists_and_runs(model: Model) -> None:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.captioning.vocabulary import Vocabulary, tokens
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.trainers.loop import Indices
 from featurescape_jobs.trainers.split import TRAINING, Parts, draw_parts
 
-Numbers = NDArray[np.int64]
 IGNORED = -100
 """A target that is none: behind the end of a caption."""
 
@@ -51,7 +51,7 @@ class Captioned:
             )
         return vocabulary
 
-    def references(self, rows: Numbers) -> list[list[list[str]]]:
+    def references(self, rows: Indices) -> list[list[list[str]]]:
         """Of some rows all captions that have words, cut into them."""
         captions = self.table["captions"].take(pa.array(rows)).to_pylist()
         return [[words for text in of if (words := tokens(text))] for of in captions]
@@ -61,11 +61,11 @@ class Captioned:
 class Pairs:
     """P captions and the pictures that they are of."""
 
-    pictures: Numbers
+    pictures: Indices
     """(P,): which grid."""
     words: NDArray[np.int32]
     """All captions, one after the other, as `Vocabulary.encode` gives them."""
-    starts: Numbers
+    starts: Indices
     """(P + 1,): where each begins."""
 
     @classmethod
@@ -91,11 +91,11 @@ class Pairs:
         return len(self.pictures)
 
     @property
-    def lengths(self) -> Numbers:
+    def lengths(self) -> Indices:
         """(P,): words of each, with the end."""
         return np.diff(self.starts)
 
-    def batch(self, numbers: Numbers, start: int) -> tuple[Numbers, Numbers]:
+    def batch(self, numbers: Indices, start: int) -> tuple[Indices, Indices]:
         """What is read and what is to follow, (B, T) each, of some of the captions.
 
         Behind a caption's end the target is `IGNORED` and the word is the start, which stands for nothing.
@@ -109,12 +109,12 @@ class Pairs:
         return read, targets
 
 
-def cut(numbers: Numbers, size: int) -> list[Numbers]:
+def cut(numbers: Indices, size: int) -> list[Indices]:
     """In order, so many at a time; the last ones may be fewer."""
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
-def epoch_order(pairs: Pairs, chosen: Numbers, batch_size: int, seed: int) -> list[Numbers]:
+def epoch_order(pairs: Pairs, chosen: Indices, batch_size: int, seed: int) -> list[Indices]:
     """Batches of an epoch: shuffled, those of like length together so that little is padded.
 
     Args:
@@ -125,14 +125,14 @@ def epoch_order(pairs: Pairs, chosen: Numbers, batch_size: int, seed: int) -> li
     """
     random = np.random.default_rng(seed)
     mixed = random.permutation(chosen)
-    batches = list[Numbers]()
+    batches = list[Indices]()
     for part in cut(mixed, 16 * batch_size):
         in_order = part[np.argsort(pairs.lengths[part], kind="stable")]
         batches += cut(in_order, batch_size)
     return [batches[number] for number in random.permutation(len(batches))]
 
 
-def one_of_each(pairs: Pairs, chosen: Numbers, seed: int) -> Numbers:
+def one_of_each(pairs: Pairs, chosen: Indices, seed: int) -> Indices:
     """Of the chosen captions one of every picture, drawn."""
     mixed = np.random.default_rng(seed).permutation(chosen)
     _, first = np.unique(pairs.pictures[mixed], return_index=True)

@@ -12,27 +12,7 @@ from torch.nn import functional
 
 from featurescape_jobs.captioning.decoder import Told
 from featurescape_jobs.captioning.examples import IGNORED
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A batch of which one worker may have a part."""
-
-    captions: int
-    words: int
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was found of the captions at hand."""
-
-    loss: torch.Tensor
-    """Their part of the batch's loss, which is the sum of the parts; can be differentiated."""
-    nats: float
-    """Cross entropy, summed over the words."""
-    right: int
-    """Words that were the most probable one."""
-    words: int
+from featurescape_jobs.trainers.loop import Measured, Whole
 
 
 def doubly_stochastic(attention: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -58,9 +38,9 @@ class Objective:
         valid = targets != IGNORED
         logits, flat = told.logits.flatten(0, 1), targets.flatten()
         nats = functional.cross_entropy(logits, flat, ignore_index=IGNORED, reduction="sum")
-        loss = nats / whole.words
+        loss = nats / whole.targets
         if self.penalty:
-            share = len(targets) / whole.captions
+            share = len(targets) / whole.examples
             term = doubly_stochastic(told.attention, valid)
             loss = loss + self.penalty * share * term
         right = int((told.logits.argmax(2) == targets).sum())

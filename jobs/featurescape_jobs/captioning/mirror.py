@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.captioning.attention import Grid
 from featurescape_jobs.captioning.encoder import PLACE
-from featurescape_jobs.captioning.examples import IGNORED, Numbers
+from featurescape_jobs.captioning.examples import IGNORED
 from featurescape_jobs.captioning.vocabulary import UNKNOWN, Vocabulary
+from featurescape_jobs.trainers.loop import Indices
 
 _SIDES = ("left", "right")
 _SHARE = 0.5
@@ -31,7 +32,7 @@ class Mirror:
     """For grids of one encoder, and captions of one vocabulary."""
 
     grid: Grid
-    instead: Numbers
+    instead: Indices
     """(V + 1,): the number to read in place of each."""
 
     @classmethod
@@ -60,7 +61,7 @@ class Mirror:
         """Pictures (N, C, H, W), some mirrored."""
         return torch.where(torch.from_numpy(which)[:, None, None, None], pictures.flip(3), pictures)
 
-    def words(self, numbers: Numbers, which: Which) -> Numbers:
+    def words(self, numbers: Indices, which: Which) -> Indices:
         """Captions (N, T), of which `IGNORED` is no word, some as they are said of the mirror image."""
         changes = which[:, None] & (numbers != IGNORED)
         return np.where(changes, self.instead[np.where(changes, numbers, 0)], numbers)

@@ -31,15 +31,16 @@ from torch.nn import functional
 
 from featurescape_jobs.captioning.augmenting import DRAWS, seen_otherwise
 from featurescape_jobs.captioning.encoder import Encoder
-from featurescape_jobs.captioning.examples import Numbers, Pairs, cut
-from featurescape_jobs.captioning.fitting import Batch
-from featurescape_jobs.captioning.losses import Measured, Whole
+from featurescape_jobs.captioning.examples import Pairs, cut
 from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.tag_head import TagHead
+from featurescape_jobs.context import seed_for
 from featurescape_jobs.depthwise import QuickDepthwise, is_depthwise
 from featurescape_jobs.fusion import can_fuse
 from featurescape_jobs.networks import Capture
+from featurescape_jobs.trainers.checkpoints import EpochRow
+from featurescape_jobs.trainers.loop import Batch, Indices, Measured, Whole
 
 WEIGHT_DECAY = 0.02
 NETWORK, HEAD = "network.", "head."
@@ -54,7 +55,7 @@ _COUNTED = 1024
 """Pictures whose tags are held at a time while words are counted."""
 
 
-def tags_of(pairs: Pairs, pictures: Numbers, vocabulary_size: int) -> Tags:
+def tags_of(pairs: Pairs, pictures: Indices, vocabulary_size: int) -> Tags:
     """Of some pictures the words of all their captions."""
     tags = np.zeros((len(pictures), vocabulary_size), np.bool_)
     first = np.searchsorted(pairs.pictures, pictures, side="left")
@@ -64,7 +65,7 @@ def tags_of(pairs: Pairs, pictures: Numbers, vocabulary_size: int) -> Tags:
     return tags
 
 
-def shares_of(pairs: Pairs, pictures: Numbers, vocabulary_size: int) -> torch.Tensor:
+def shares_of(pairs: Pairs, pictures: Indices, vocabulary_size: int) -> torch.Tensor:
     """(V,): of how many of some pictures each word is said, 0 to 1."""
     counts = np.zeros(vocabulary_size, np.int64)
     for part in cut(pictures, _COUNTED):
@@ -139,16 +140,16 @@ def has_bfloat16(device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class Tagging:
-    """A `fitting.Lesson`; its examples are pictures."""
+    """A `trainers.loop.Task`; its examples are pictures."""
 
     module: Tagger
     store: PictureStore
     """Of what the encoder reads."""
     pairs: Pairs
     vocabulary_size: int
-    training: Numbers
+    training: Indices
     """Which of the pictures."""
-    validation: Numbers
+    validation: Indices
     mean: tuple[float, ...]
     """Per channel, as the encoder's pictures are normalized."""
     deviation: tuple[float, ...]
@@ -156,6 +157,8 @@ class Tagging:
     device: torch.device
     mirror: Mirror | None = None
     """In which half of what is learned from is seen; None: all is as it is."""
+    seed: int = 0
+    """Of the training."""
 
     def groups(self) -> list[dict[str, Any]]:
         """The encoder, and what is behind it."""
@@ -166,9 +169,9 @@ class Tagging:
             {"params": behind, "scale": _FRESH_FACTOR},
         ]
 
-    def epoch(self, seed: int) -> list[Batch]:
+    def epoch(self, number: int) -> list[Batch]:
         """Every picture once."""
-        drawn = np.random.default_rng(seed)
+        drawn = np.random.default_rng(seed_for(self.seed, f"epoch {number}"))
         mixed = drawn.permutation(self.training)
         parts = cut(mixed, self.batch_size)
         return [Batch(part, drawn.random((len(part), DRAWS))) for part in parts]
@@ -201,4 +204,8 @@ class Tagging:
         words = said.sum(1)
         ranks = logits.detach().argsort(1, descending=True).argsort(1)
         right = int(((ranks < words[:, None]) & said).sum())
-        return Measured(nats / whole.words, float(nats.detach()), right, int(words.sum()))
+        return Measured(nats / whole.targets, float(nats.detach()), right, int(words.sum()))
+
+    def score(self, row: EpochRow) -> float:
+        """The lowest loss of the validation part is the best."""
+        return -row.validation_loss

@@ -7,7 +7,6 @@ Holds the words, and a listing while it is asked for.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.captioning.checkpoints import Checkpoints, starting_with
 from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
 from featurescape_jobs.captioning.examples import Captioned
@@ -27,6 +25,7 @@ from featurescape_jobs.models.captioner import Captioner
 from featurescape_jobs.networks import build_random
 from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, DatasetSpec, TrainingSpec
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.trainers.checkpoints import Checkpoints, starting_with
 
 _NO_WORDS = Vocabulary(())
 
@@ -75,9 +74,7 @@ class Task:
         return self._checkpoints("work/encoder_checkpoints")
 
     def _checkpoints(self, folder: str) -> Checkpoints:
-        known = f"{self.spec.model_dump_json()}|{self.input_sha256}"
-        fingerprint = hashlib.sha256(known.encode()).hexdigest()
-        return Checkpoints(self.storage_root, self.path(folder), fingerprint)
+        return Checkpoints.of(self.spec, self.input_sha256, self.storage_root, self.path(folder))
 
     def path(self, relative: str) -> str:
         """Of a file in the job's folder."""

@@ -18,7 +18,6 @@ import torch
 from torch import distributed, nn
 
 from featurescape_jobs.allocator import keep_freed_memory
-from featurescape_jobs.captioning.fitting import Alone, Report
 from featurescape_jobs.captioning.task import Task
 from featurescape_jobs.captioning.work import grids_of, learn, see, tune
 from featurescape_jobs.context import PROGRESS_SECONDS, RunContext
@@ -28,6 +27,7 @@ from featurescape_jobs.pools import worker_gpus
 from featurescape_jobs.ray_connection import connect
 from featurescape_jobs.specs import Resources
 from featurescape_jobs.storage import Storage
+from featurescape_jobs.trainers.loop import Alone, Report
 
 MAX_FAILURES = 3
 _PROGRESS, _FAILURE = "work/training_progress.json", "work/training_failure.json"

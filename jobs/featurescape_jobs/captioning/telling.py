@@ -13,11 +13,13 @@ import torch
 from torch import nn
 
 from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.examples import Numbers, Pairs, cut, epoch_order, one_of_each
-from featurescape_jobs.captioning.fitting import Batch
-from featurescape_jobs.captioning.losses import Measured, Objective, Whole
+from featurescape_jobs.captioning.examples import Pairs, cut, epoch_order, one_of_each
+from featurescape_jobs.captioning.losses import Objective
 from featurescape_jobs.captioning.mirror import Mirror
 from featurescape_jobs.captioning.picture_store import PictureStore
+from featurescape_jobs.context import seed_for
+from featurescape_jobs.trainers.checkpoints import EpochRow
+from featurescape_jobs.trainers.loop import Batch, Indices, Measured, Whole
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,16 @@ class Material:
     store: PictureStore
     """Of grids."""
     pairs: Pairs
-    training: Numbers
+    training: Indices
     """Which of the pairs."""
-    validation: Numbers
+    validation: Indices
     mirror: Mirror | None = None
     """In which half of what is learned from is seen; None: all is as it is."""
 
 
 @dataclass(frozen=True)
 class Telling:
-    """A `fitting.Lesson`; its examples are captions."""
+    """A `trainers.loop.Task`; its examples are captions."""
 
     module: Decoder
     """On ``device``."""
@@ -46,14 +48,17 @@ class Telling:
     one_caption: bool
     """Whether an epoch reads one caption of each picture, else all."""
     device: torch.device
+    seed: int = 0
+    """Of the training."""
 
     def groups(self) -> list[dict[str, Any]]:
         """All weights that are not fixed."""
         learning = [one for one in self.module.parameters() if one.requires_grad]
         return [{"params": learning, "scale": 1.0}]
 
-    def epoch(self, seed: int) -> list[Batch]:
+    def epoch(self, number: int) -> list[Batch]:
         """Every caption once, or one of every picture; half of them as of the mirror image."""
+        seed = seed_for(self.seed, f"epoch {number}")
         pairs, chosen = self.material.pairs, self.material.training
         if self.one_caption:
             chosen = one_of_each(pairs, chosen, seed)
@@ -82,3 +87,7 @@ class Telling:
             read, targets = (mirror.words(numbers, mirrored) for numbers in (read, targets))
         told = module(grids.to(self.device), torch.from_numpy(read).to(self.device))
         return self.objective.measure(told, torch.from_numpy(targets).to(self.device), whole)
+
+    def score(self, row: EpochRow) -> float:
+        """The lowest loss of the validation part is the best."""
+        return -row.validation_loss

@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 
 from featurescape_jobs import execution, tables
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.captioning.checkpoints import Progress
 from featurescape_jobs.captioning.encoder import Encoder, GridRunner
 from featurescape_jobs.captioning.examples import Pairs
-from featurescape_jobs.captioning.fitting import Fitting, Options, Report, Team
 from featurescape_jobs.captioning.gathering import PICTURES
 from featurescape_jobs.captioning.losses import Objective
 from featurescape_jobs.captioning.mirror import Mirror
@@ -42,6 +40,8 @@ from featurescape_jobs.inside.pictures import batch_size
 from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.picture_batches import Batches, Plan, one_picture
 from featurescape_jobs.row_failures import all_failed
+from featurescape_jobs.trainers.checkpoints import Progress
+from featurescape_jobs.trainers.loop import Options, Report, Team, TrainingLoop
 from featurescape_jobs.trainers.split import TRAINING, VALIDATION, Parts, Split
 
 MAX_EPOCHS = 50
@@ -140,7 +140,7 @@ def tune(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
         options = Options(
             epochs=epochs,
             learning_rate=how.encoder_learning_rate or ENCODER_LEARNING_RATE,
-            falling=True,
+            schedule="cosine",
             patience=epochs,
             seed=seed_for(spec.seed, "encoder"),
             weight_decay=WEIGHT_DECAY,
@@ -160,8 +160,9 @@ def tune(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
             ENCODER_BATCH_SIZE,
             team.device,
             _mirror(task, encoder),
+            options.seed,
         )
-        Fitting(lesson, options, team).run(task.encoder_checkpoints, report)
+        TrainingLoop(lesson, options, team).run(task.encoder_checkpoints, report)
         encoder.network.module.to("cpu").requires_grad_(False)
 
 
@@ -175,7 +176,7 @@ def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
         options = Options(
             epochs=spec.epochs or MAX_EPOCHS,
             learning_rate=spec.learning_rate or LEARNING_RATE,
-            falling=how.learning_rate_schedule == "cosine",
+            schedule=how.learning_rate_schedule,
             patience=how.patience,
             seed=spec.seed,
         )
@@ -185,8 +186,8 @@ def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
         decoder.standardize(store.batch(sample.astype(np.int64)))
         decoder.to(team.device)
         size, one = spec.batch_size or BATCH_SIZE, how.captions_per_example == "one"
-        lesson = Telling(decoder, material, objective, size, one, team.device)
-        return Fitting(lesson, options, team).run(task.checkpoints, report)
+        lesson = Telling(decoder, material, objective, size, one, team.device, spec.seed)
+        return TrainingLoop(lesson, options, team).run(task.checkpoints, report)
 
 
 def _mirror(task: Task, encoder: Encoder) -> Mirror | None:

@@ -57,7 +57,9 @@ class ModelCard(BaseModel):
     n_classes: int = Field(
         default=10, description="Outputs of the pretrained weights, and of random ones."
     )
-    trainable: bool = Field(default=False, description="Whether `training` takes it.")
+    trainer: Literal["classifier", "captioner"] | None = Field(
+        default=None, description="How the job `training` trains it; none: it does not."
+    )
 
 
 class PictureCard(ModelCard):

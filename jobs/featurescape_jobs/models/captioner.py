@@ -10,15 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models.base import ModelCard, untrained
-from featurescape_jobs.specs import (
-    CaptionerSpec,
-    CaptionTrainingSpec,
-    FeaturesSpec,
-    TrainingSpec,
-)
+from featurescape_jobs.specs import CaptionerSpec, FeaturesSpec
 
 if TYPE_CHECKING:
     from featurescape_jobs.captioning.attention import Grid
@@ -34,7 +28,7 @@ CARD = ModelCard(
     default_layer="cells.0",
     default_pooling="steps",
     weights=None,
-    trainable=True,
+    trainer="captioner",
 )
 
 
@@ -73,36 +67,6 @@ class Captioner:
 
     def classes(self) -> None:
         """None: the words are those of the training data."""
-
-
-def check_training(spec: TrainingSpec) -> None:
-    """Raise `SpecError` where a captioner cannot be trained so; nothing is read."""
-    card = DATASETS[spec.dataset.name].card
-    if not card.captions:
-        known = ", ".join(name for name, entry in DATASETS.items() if entry.card.captions)
-        raise SpecError(
-            f"dataset: {card.name} has no captions; a captioner learns from {known}",
-            field="dataset",
-        )
-    if spec.model.weights != "pretrained":
-        raise SpecError(
-            "model.weights: a captioner starts fresh; leave it out, and name the weights of its encoder "
-            "in model.captioner.encoder.weights",
-            field="model.weights",
-        )
-    shape, how = spec.model.captioner or CaptionerSpec(), spec.captions or CaptionTrainingSpec()
-    for name in ("encoder_epochs", "encoder_learning_rate"):
-        if not shape.encoder.fine_tuned and getattr(how, name) is not None:
-            raise SpecError(
-                f"captions.{name}: the encoder does not learn; leave it out, or set "
-                "model.captioner.encoder.fine_tuned",
-                field=f"captions.{name}",
-            )
-    if spec.validation_split == spec.dataset.split:
-        raise SpecError(
-            f"validation_split: {spec.validation_split} is what is learned from; name another split",
-            field="validation_split",
-        )
 
 
 def check_states(spec: FeaturesSpec) -> None:

@@ -31,7 +31,7 @@ CARD = PictureCard(
     dream_layer="relu2",
     default_pooling="flatten",
     weights=None,
-    trainable=True,
+    trainer="classifier",
 )
 
 

@@ -38,7 +38,7 @@ def _card(recurrent: RecurrentSpec) -> PictureCard:
         default_layer=top_layer(recurrent),
         default_pooling="last",
         weights=None,
-        trainable=True,
+        trainer="classifier",
     )
 
 

@@ -37,7 +37,7 @@ def _card(recurrent: RecurrentSpec) -> ModelCard:
         default_layer=top_layer(recurrent),
         default_pooling="last",
         weights=None,
-        trainable=True,
+        trainer="classifier",
     )
 
 

@@ -1,6 +1,6 @@
 """What `dynamics` looks at: one or two recurrent networks, and the examples that both read.
 
-Memory: the weights as float64, and what `training_inputs` holds.
+Memory: the weights as float64, and what `trainers.inputs` holds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from featurescape_jobs.recurrent.given import MAX_UNITS
 from featurescape_jobs.recurrent.measuring import Sequences
 from featurescape_jobs.recurrent.network import RecurrentNetwork, as_steps
 from featurescape_jobs.specs import DatasetSpec, DynamicsSpec, ModelSpec
-from featurescape_jobs.training_inputs import (
+from featurescape_jobs.trainers.inputs import (
     Read,
     SequenceInputs,
     Source,

@@ -20,7 +20,7 @@ from featurescape_jobs.recurrent.cells import CELLS, Parameters, Trace, unroll
 from featurescape_jobs.recurrent.jacobians import Recurrence, path_norms
 from featurescape_jobs.recurrent.network import Direction, RecurrentNetwork, turned
 from featurescape_jobs.recurrent.spectra import Spectrum, spectrum
-from featurescape_jobs.training_inputs import Inputs
+from featurescape_jobs.trainers.inputs import Inputs
 
 TRACE_BYTES = 256 << 20
 _TRACED = 8

@@ -1,6 +1,6 @@
 """The examples of a training job: what the network reads, labels, and the parts they are divided into.
 
-Memory: the listing (about 100 bytes an example), and what `training_inputs` holds.
+Memory: the listing (about 100 bytes an example), and what `trainers.inputs` holds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.frozen import EXAMPLES, FrozenInput
 from featurescape_jobs.models.base import ModelCard, PictureCard
 from featurescape_jobs.specs import TrainingSpec
+from featurescape_jobs.trainers.inputs import Inputs, Source, read_pictures, read_sequences
 from featurescape_jobs.trainers.split import Split
-from featurescape_jobs.training_inputs import Inputs, Source, read_pictures, read_sequences
 
 
 @dataclass(frozen=True)

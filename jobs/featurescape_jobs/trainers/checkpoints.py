@@ -1,23 +1,31 @@
 """Checkpoints of a training: one file per epoch, so that an attempt goes on where the last one was.
 
-A file has the weights, Adam's state and the best weights so far as tensors, and the history as text: nothing is
-unpickled. The last two are kept; one that is damaged does not count. Memory: four times the weights.
+A file has the weights, Adam's state and the best weights so far as tensors; the history, and where the schedule
+of the learning rate is, as text: nothing is unpickled. The last two are kept; one that is damaged does not
+count. Memory: four times the weights.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from featurescape_jobs.artifacts import known_fields
+from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.storage import Storage
 
+_FORMAT = 2
+"""Of a checkpoint; one of another format does not count."""
 _KEPT = 2
 _LAST, _BEST, _ADAM = "last.", "best.", "adam."
 
@@ -55,13 +63,29 @@ class Progress:
     def epochs_without_gain(self) -> int:
         return len(self.history) - self.best_epoch
 
-    def add(self, row: EpochRow, state: State) -> None:
-        """An epoch has ended; the lowest held-out loss is the best, the first of equal ones."""
+    def add(self, row: EpochRow, state: State, score: Callable[[EpochRow], float]) -> None:
+        """An epoch has ended; the highest score is the best, the first of equal ones."""
         self.history.append(row)
         self.last = state
-        if not self.best_epoch or row.validation_loss < self.best_row.validation_loss:
+        if not self.best_epoch or score(row) > score(self.best_row):
             self.best_epoch = row.epoch
             self.best = {name: value.detach().cpu().clone() for name, value in state.items()}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training changes."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: LRScheduler
+
+    def load(self, progress: Progress, adam: State, kept: dict[str, Any]) -> None:
+        """Put all of it where a checkpoint says that it was."""
+        self.module.load_state_dict(progress.last)
+        groups = kept["param_groups"]
+        self.optimizer.load_state_dict({"state": _by_number(adam), "param_groups": groups})
+        self.scheduler.load_state_dict(kept["scheduler"])
 
 
 @dataclass(frozen=True)
@@ -74,17 +98,26 @@ class Checkpoints:
     fingerprint: str
     """Of what is trained: checkpoints of anything else do not count."""
 
-    def save(self, progress: Progress, state: State, optimizer: torch.optim.Optimizer) -> None:
+    @classmethod
+    def of(cls, spec: TrainingSpec, input_sha256: str, storage_root: str, path: str) -> Checkpoints:
+        """Those of a training: of its spec, on such a listing."""
+        known = f"{_FORMAT}|{spec.model_dump_json()}|{input_sha256}"
+        return cls(storage_root, path, hashlib.sha256(known.encode()).hexdigest())
+
+    def save(self, progress: Progress, trained: Trained) -> None:
         """Write what is needed to go on after this epoch, and remove what is too old."""
-        tensors = {_LAST + name: value for name, value in state.items()}
+        tensors = {_LAST + name: value for name, value in progress.last.items()}
+        optimizer = trained.optimizer.state_dict()
         tensors |= {_BEST + name: value for name, value in progress.best.items()}
-        for number, values in optimizer.state_dict()["state"].items():
+        for number, values in optimizer["state"].items():
             tensors |= {f"{_ADAM}{number}.{name}": value for name, value in values.items()}
         whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         said = {
             "history": [vars(row) for row in progress.history],
             "best_epoch": progress.best_epoch,
             "fingerprint": self.fingerprint,
+            "param_groups": optimizer["param_groups"],
+            "scheduler": trained.scheduler.state_dict(),
         }
         storage, name = Storage(self.storage_root), f"{len(progress.history):05d}.safetensors"
         data = safetensors.save(whole, metadata={"progress": json.dumps(said)})
@@ -96,18 +129,15 @@ class Checkpoints:
         """How far the training was when the newest checkpoint was written; without one, at its beginning."""
         return self._newest()[0]
 
-    def resume(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-        """Let them go on from there; without a checkpoint they stay as they are."""
-        progress, adam = self._newest()
+    def resume(self, trained: Trained) -> Progress:
+        """Let it go on from there; without a checkpoint it stays as it is."""
+        progress, adam, kept = self._newest()
         if progress.history:
-            module.load_state_dict(progress.last)
-            fresh = optimizer.state_dict()
-            state = {"state": _by_number(adam), "param_groups": fresh["param_groups"]}
-            optimizer.load_state_dict(state)
+            trained.load(progress, adam, kept)
         return progress
 
-    def _newest(self) -> tuple[Progress, State]:
-        """And what Adam knew then."""
+    def _newest(self) -> tuple[Progress, State, dict[str, Any]]:
+        """And what Adam and the schedule knew then."""
         storage = Storage(self.storage_root)
         for name in reversed(storage.list_names(self.path)):
             try:
@@ -115,10 +145,11 @@ class Checkpoints:
                 said, tensors = _said(data), safetensors.load(data)
                 if said["fingerprint"] != self.fingerprint:
                     continue
-                return _progress(said, tensors), starting_with(_ADAM, tensors)
+                kept = {field: said[field] for field in ("param_groups", "scheduler")}
+                return _progress(said, tensors), starting_with(_ADAM, tensors), kept
             except (SafetensorError, ValueError, KeyError, TypeError) as error:
                 log.warning("checkpoint %s is damaged (%s); an older one is taken", name, error)
-        return Progress(), {}
+        return Progress(), {}, {}
 
     def clear(self) -> None:
         """Remove all of them."""

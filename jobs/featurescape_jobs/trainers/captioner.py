@@ -42,11 +42,9 @@ from safetensors import torch as safetensors
 from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.beam import BeamOptions
-from featurescape_jobs.captioning.checkpoints import Progress, starting_with
 from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.describing import Describer, batch_size, scores_of
 from featurescape_jobs.captioning.encoder import Encoder
-from featurescape_jobs.captioning.examples import Numbers
 from featurescape_jobs.captioning.loading import ENCODER_HISTORY, ENCODER_WEIGHTS
 from featurescape_jobs.captioning.picture_store import PictureStore
 from featurescape_jobs.captioning.scores import Pair
@@ -70,8 +68,9 @@ from featurescape_jobs.frozen import (
 )
 from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.captioner import check_training
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
+from featurescape_jobs.trainers.checkpoints import Progress, starting_with
+from featurescape_jobs.trainers.loop import Indices
 from featurescape_jobs.trainers.split import TEST, Split
 
 SCORED = 2000
@@ -82,7 +81,6 @@ _BEAM = 5
 def run(spec: TrainingSpec, context: RunContext) -> Outcome:
     """Train, keep the best epoch's decoder; the module says what comes out."""
     with context.stage("check"):
-        check_training(spec)
         task, encoder = _plan(spec, context)
     with context.stage("freeze input"):
         task = _freeze(task, context)
@@ -206,7 +204,7 @@ def _history(progress: Progress) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=tables.HISTORY)
 
 
-def _details(task: Task, encoder: Encoder, progress: Progress, rows: Numbers) -> dict[str, Any]:
+def _details(task: Task, encoder: Encoder, progress: Progress, rows: Indices) -> dict[str, Any]:
     """Facts about the training, for the manifest; ``rows`` are those of the listing that were read."""
     kept = progress.history[-1] if task.how.keep == "last" else progress.best_row
     split = Split.of(joined(task.captioned()).parts[rows])

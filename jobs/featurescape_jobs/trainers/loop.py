@@ -1,0 +1,301 @@
+"""The loop of every training: epochs, on one process or on several that share each batch.
+
+What is learned is a `Task`: a classifier (`trainers.classifier`), a decoder that tells captions
+(`captioning.telling`), or an encoder that learns which words are said of a picture (`captioning.tagging`).
+AdamW, gradients clipped to a norm of 5, one of torch's schedules of the learning rate, and no more epochs once
+the best one is some epochs ago. What an epoch reads, in which order and what it drops follows from the job's
+seed and the epoch, and each epoch leaves a checkpoint, so that a training that was interrupted ends as it would
+have. Several processes have each batch's examples in turn; their gradients add up to those of one process, up
+to rounding and other dropout.
+
+Memory: what the task holds of a batch, and of a checkpoint four times the weights.
+
+Source: I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019; without decay that is Adam, D.
+Kingma and J. Ba, 2015. The schedules are named at `schedule`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from featurescape_jobs.context import seed_for
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow, Progress, Trained
+
+CLIP_NORM = 5.0
+_RISE = 0.1
+"""Part of a training in which a learning rate that is to fall along a cosine rises first."""
+Report = Callable[[int, int, str], None]
+"""Takes examples done, examples in all, and a message for people."""
+Indices = NDArray[np.int64]
+"""Which examples."""
+Drawn = NDArray[np.float64]
+"""(N, K) of [0, 1): how each of N examples is to be seen."""
+
+
+class Team(Protocol):
+    """The processes that train together."""
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module such that a backward pass averages the gradients of all."""
+        ...
+
+    def sums(self, values: list[float]) -> list[float]:
+        """The values, summed over all."""
+        ...
+
+
+@dataclass(frozen=True)
+class Alone:
+    """This process."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        return module
+
+    def sums(self, values: list[float]) -> list[float]:
+        return values
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples, and how each is seen; None: as it is."""
+
+    numbers: Indices
+    drawn: Drawn | None = None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def of(self, rank: int, size: int) -> Batch:
+        """What one of several processes has to do of it."""
+        drawn = None if self.drawn is None else self.drawn[rank::size]
+        return Batch(self.numbers[rank::size], drawn)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A batch of which one process may have a part."""
+
+    examples: int
+    targets: int
+    """What is predicted of them: a class each, or words."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found of the examples at hand."""
+
+    loss: torch.Tensor
+    """Their part of the batch's loss, which is the sum of the parts; can be differentiated."""
+    nats: float
+    """Cross entropy, summed over the targets."""
+    right: int
+    """Targets that were the most probable one."""
+    targets: int
+
+
+class Task(Protocol):
+    """What is learned."""
+
+    @property
+    def module(self) -> nn.Module:
+        """What learns, on the team's device."""
+        ...
+
+    def groups(self) -> list[dict[str, Any]]:
+        """For an optimizer: the weights that learn, with the ``scale`` of their learning rate."""
+        ...
+
+    def epoch(self, number: int) -> list[Batch]:
+        """What an epoch, from 1, goes through; all have equally many batches."""
+        ...
+
+    def held_out(self) -> list[Batch]:
+        """The validation part, measured after each epoch."""
+        ...
+
+    def whole(self, batch: Batch) -> Whole:
+        """Examples and targets of a batch."""
+        ...
+
+    def measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
+        """Loss and accuracy of a part of a batch, by the module (itself, or wrapped)."""
+        ...
+
+    def score(self, row: EpochRow) -> float:
+        """The epoch with the highest one is the best, the first of equals."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """Hyperparameters of a training."""
+
+    epochs: int
+    """At most."""
+    learning_rate: float
+    schedule: Literal["constant", "cosine", "one_cycle"]
+    patience: int
+    """Epochs without a better one after which training ends."""
+    seed: int
+    weight_decay: float = 0.0
+    fused: bool = False
+    """Whether torch's fused kernel of AdamW is used: quicker, and rounded otherwise."""
+
+
+def optimizer_of(task: Task, options: Options) -> torch.optim.AdamW:
+    """AdamW over the weights that learn."""
+    rate = options.learning_rate
+    groups = [{"params": group["params"], "lr": rate * group["scale"]} for group in task.groups()]
+    decay = options.weight_decay
+    return torch.optim.AdamW(groups, rate, weight_decay=decay, fused=options.fused or None)
+
+
+def schedule(optimizer: torch.optim.Optimizer, options: Options, steps: int) -> LRScheduler:
+    """The learning rate over ``steps`` steps.
+
+    ``one_cycle``: L. Smith and N. Topin, "Super-convergence", 2019. ``cosine``: `falling`.
+    """
+    if options.schedule == "one_cycle":
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, peaks, total_steps=steps + 1)
+    if options.schedule == "cosine":
+        return LambdaLR(optimizer, lambda step: falling((step + 0.5) / steps))
+    return LambdaLR(optimizer, lambda _: 1.0)
+
+
+def falling(part: float) -> float:
+    """Factor of a learning rate after this part of the training, 0 to 1: it rises, and falls along a cosine.
+
+    Source: I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, without
+    restarts; the rise before it after P. Goyal et al., "Accurate, large minibatch SGD", 2017.
+    """
+    if part < _RISE:
+        return part / _RISE
+    return 0.5 + 0.5 * math.cos(math.pi * (part - _RISE) / (1 - _RISE))
+
+
+class TrainingLoop:
+    """Trains a task's module, in place.
+
+    Args:
+        task: the same for all processes.
+        options: hyperparameters.
+        team: the processes.
+    """
+
+    def __init__(self, task: Task, options: Options, team: Team) -> None:
+        self._task, self._options, self._team = task, options, team
+        self._optimizer = optimizer_of(task, options)
+        steps = len(task.epoch(1)) * options.epochs
+        self._scheduler = schedule(self._optimizer, options, steps)
+
+    def run(self, checkpoints: Checkpoints, report: Report) -> Progress:
+        """Go on from the newest checkpoint to the end; raises `SpecError` if the loss is not finite."""
+        options, learning = self._options, self._task.module
+        trained = Trained(learning, self._optimizer, self._scheduler)
+        progress = checkpoints.resume(trained)
+        module = self._team.wrap(learning)
+        while (number := len(progress.history) + 1) <= options.epochs:
+            if progress.epochs_without_gain >= options.patience:
+                break
+            started = time.monotonic()
+            loss = self._epoch(module, number, report, progress)
+            validation_loss, accuracy = self._validate()
+            seconds = time.monotonic() - started
+            row = EpochRow(number, loss, validation_loss, accuracy, seconds)
+            progress.add(row, learning.state_dict(), self._task.score)
+            if self._team.rank == 0:
+                checkpoints.save(progress, trained)
+            self._team.sums([0.0])  # nobody goes on before the checkpoint is there
+        return progress
+
+    def _epoch(self, module: nn.Module, number: int, report: Report, progress: Progress) -> float:
+        """Mean cross entropy of a target over the epoch."""
+        epochs, seed = self._options.epochs, seed_for(self._options.seed, f"epoch {number}")
+        order = self._task.epoch(number)
+        examples = sum(len(batch) for batch in order)
+        done, nats, targets = (number - 1) * examples, 0.0, 0
+        module.train()
+        with _seeded(seed_for(seed, f"worker {self._team.rank}"), self._team.device):
+            for batch in order:
+                measured = self._step(module, batch)
+                self._scheduler.step()
+                nats, targets = nats + measured.nats, targets + measured.targets
+                done += len(batch)
+                message = _message(number, epochs, nats / max(1, targets), progress)
+                report(done, epochs * examples, message)
+        nats, count = self._team.sums([nats, targets])
+        return nats / count
+
+    def _step(self, module: nn.Module, batch: Batch) -> Measured:
+        """One step of gradient descent; what was found before it."""
+        whole = self._task.whole(batch)
+        mine = batch.of(self._team.rank, self._team.size)
+        part = mine if len(mine) else batch.of(0, len(batch))
+        measured = self._task.measure(module, part, whole)
+        # Each has its part of the loss, and the mean over the processes is what is taken.
+        loss = measured.loss * (self._team.size if len(mine) else 0)
+        (finite,) = self._team.sums([float(math.isfinite(float(loss.detach())))])
+        if finite < self._team.size:
+            raise SpecError(
+                "learning_rate: the loss is no longer finite; use a smaller one",
+                field="learning_rate",
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._task.module.parameters(), CLIP_NORM)
+        self._optimizer.step()
+        return measured if len(mine) else Measured(loss, 0.0, 0, 0)
+
+    def _validate(self) -> tuple[float, float]:
+        """Of the validation part: mean cross entropy of a target, and the share that is right."""
+        module, batches = self._task.module, self._task.held_out()
+        sums = [0.0, 0.0, 0.0]
+        module.eval()
+        with torch.inference_mode():
+            for batch in batches[self._team.rank :: self._team.size]:
+                found = self._task.measure(module, batch, Whole(1, 1))
+                sums = [sums[0] + found.nats, sums[1] + found.right, sums[2] + found.targets]
+        nats, right, targets = self._team.sums(sums)
+        return nats / targets, right / targets
+
+
+def _message(number: int, epochs: int, loss: float, progress: Progress) -> str:
+    best = ""
+    if progress.history:
+        row = progress.best_row
+        best = (
+            f"  validation loss {row.validation_loss:.2f}  accuracy {row.validation_accuracy:.3f}"
+        )
+    return f"epoch {number}/{epochs}  loss {loss:.2f}{best}"
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout that follows from a seed; the global random state stays as it was."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
