@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +58,7 @@ from featurescape_jobs.activation_atlas.layout import (
 from featurescape_jobs.activation_atlas.schema import CELLS, PLANNED, column_of, vectors_schema
 from featurescape_jobs.activation_atlas.vectors import VectorSetup
 from featurescape_jobs.color_layers import COLOR_LAYERS
+from featurescape_jobs.color_layers.base import ColorLayer
 from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.errors import ArtifactError, SpecError
 from featurescape_jobs.frozen import FrozenInput, freeze, freeze_rows
@@ -123,9 +125,7 @@ def run(spec: AtlasSpec, context: RunContext) -> Outcome:
     options = layout_options(spec, collected.rows, context)
     laid = lay_out(vectors, whitening, options, context)
     inputs = _map_inputs(plan, frozen, vectors, laid, context)
-    asked = [COLOR_LAYERS[name] for name in _BESIDE_ICONS]
-    left_out = {layer.name: why for layer in asked if (why := why_not(layer, inputs))}
-    layers = tuple(layer for layer in asked if layer.name not in left_out)
+    layers, left_out = _beside_icons(inputs)
     wanted = MapPlan(layers, spec.max_zoom, spec.thumbnail_px, context.job_id, context.job_id)
     with context.stage("icons"):
         cells = partial(_planned_cells, spec, inputs, (vectors, laid), wanted)
@@ -137,23 +137,37 @@ def run(spec: AtlasSpec, context: RunContext) -> Outcome:
         "map": info.model_dump(mode="json"),
         "left_out": left_out,
         "classes": list(frozen.classes),
-        "model": spec.model.name,
-        "layer": plan.layer,
-        "channels": plan.sizes.channels,
-        "outputs": plan.outputs,
-        "no_attribution": plan.no_attribution,
+        **_described(spec, plan),
         "grids": [grid.side for grid in grids],
         "icons": [len(grid.icons) for grid in grids],
         "shrinkage": round(laid.whitening.shrinkage, 6),
         "perplexity": None if laid.kl is None else options.perplexity,
         "kl_divergence": laid.kl,
-        "execution": plan.mode,
         "error_codes": collected.error_codes,
         "cell_error_codes": made.error_codes,
         "workers": max(collected.workers, made.workers),
         "nodes": max(collected.nodes, made.nodes),
     }
     return Outcome(collected.rows, collected.error_rows, details)
+
+
+def _beside_icons(inputs: MapInputs) -> tuple[tuple[ColorLayer, ...], dict[str, str]]:
+    """The color layers that can be drawn, and by name why others cannot."""
+    asked = [COLOR_LAYERS[name] for name in _BESIDE_ICONS]
+    left_out = {layer.name: why for layer in asked if (why := why_not(layer, inputs))}
+    return tuple(layer for layer in asked if layer.name not in left_out), left_out
+
+
+def _described(spec: AtlasSpec, plan: AtlasPlan) -> dict[str, Any]:
+    """The network and how it runs, as the manifest has them."""
+    return {
+        "model": spec.model.name,
+        "layer": plan.layer,
+        "channels": plan.sizes.channels,
+        "outputs": plan.outputs,
+        "no_attribution": plan.no_attribution,
+        "execution": plan.mode,
+    }
 
 
 def _plan(spec: AtlasSpec, context: RunContext) -> AtlasPlan:

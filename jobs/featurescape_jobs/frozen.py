@@ -173,12 +173,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
     placed = place_dataset(spec, context)
     if context.storage.exists(context.path(FROZEN)):
         frozen = _read(context, placed)
-        if frozen.spec_sha256 != spec_sha256:
-            raise ArtifactError(f"{context.path(FROZEN)} was frozen for another spec")
-        if context.storage.sha256(context.path(EXAMPLES)) != frozen.sha256:
-            raise ArtifactError(
-                f"{context.path(EXAMPLES)} is not what was frozen; submit a new job"
-            )
+        _check_frozen(frozen, spec_sha256, context)
         context.pass_over(frozen.passed_over)
         return frozen
     indexed = index_dataset(DATASETS[spec.name], placed, context.storage)
@@ -197,11 +192,24 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         passed_over=indexed.passed_over.record(),
         labels=indexed.labels,
     )
+    _write(frozen, context)
+    context.pass_over(frozen.passed_over)
+    return frozen
+
+
+def _write(frozen: FrozenInput, context: RunContext) -> None:
+    """Keep all but the dataset, which is known from the spec."""
     said = {name: value for name, value in vars(frozen).items() if name != "dataset"}
     said["passed_over"] = frozen.passed_over.model_dump()
     context.storage.write(context.path(FROZEN), json.dumps(said).encode())
-    context.pass_over(frozen.passed_over)
-    return frozen
+
+
+def _check_frozen(frozen: FrozenInput, spec_sha256: str, context: RunContext) -> None:
+    """Raise `ArtifactError` unless an earlier attempt froze the same, and it is still there."""
+    if frozen.spec_sha256 != spec_sha256:
+        raise ArtifactError(f"{context.path(FROZEN)} was frozen for another spec")
+    if context.storage.sha256(context.path(EXAMPLES)) != frozen.sha256:
+        raise ArtifactError(f"{context.path(EXAMPLES)} is not what was frozen; submit a new job")
 
 
 def _read(context: RunContext, placed: DatasetSpec) -> FrozenInput:

@@ -107,29 +107,36 @@ def load_network(
         WeightsError: the weights cannot be had or do not fit.
         InputJobError, ArtifactError: the training job has no artifact, or a damaged one.
     """
+    model = _classifier(spec, dimensions)
+    if spec.training is not None:
+        network = _trained(model, spec, _open_training(spec, spec.training, storage))
+    elif spec.weights == "pretrained":
+        network = LoadedNetwork(model.pretrained(), model, pretrained=True)
+    elif spec.weights == "random":
+        outputs = n_classes or model.card.n_classes
+        network = LoadedNetwork(build_random(model, outputs, seed), model)
+    else:
+        network = LoadedNetwork(_from_file(model, spec, allowed_roots), model)
+    if n_classes is not None:
+        _check_outputs(network.module, network.model, n_classes)
+    _freeze(network)
+    return network
+
+
+def _classifier(spec: ModelSpec, dimensions: int | None) -> Model:
+    """The model of the catalog in the shape that the spec asks for; raises `SpecError`."""
     entry = MODELS[spec.name]
     check_gives(entry.card, "classes")
     check_captioner(entry.card, spec.captioner)
-    model = shaped(entry, spec.recurrent, dimensions)
-    classes: tuple[str, ...] | None = None
-    pretrained = spec.weights == "pretrained" and spec.training is None
-    if spec.training is not None:
-        trained = _open_training(spec, spec.training, storage)
-        model = _as_trained(model, spec, trained)
-        module = _from_training(model, trained)
-        classes = tuple(str(name) for name in trained.manifest.details["classes"])
-    elif pretrained:
-        module = model.pretrained()
-    elif spec.weights == "random":
-        module = build_random(model, n_classes or model.card.n_classes, seed)
-    else:
-        module = _from_file(model, spec, allowed_roots)
-    if n_classes is not None:
-        _check_outputs(module, model, n_classes)
-    module.eval().requires_grad_(False)
-    if isinstance(model.card, PictureCard) and model.card.channels == 3:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return LoadedNetwork(module, model, classes, pretrained)
+    return shaped(entry, spec.recurrent, dimensions)
+
+
+def _freeze(network: LoadedNetwork) -> None:
+    """Evaluation mode, no gradient, and the memory layout in which color pictures run fastest."""
+    network.module.eval().requires_grad_(False)
+    card = network.card
+    if isinstance(card, PictureCard) and card.channels == 3:
+        network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def build_random(model: Model, n_classes: int, seed: int) -> nn.Module:
@@ -182,6 +189,13 @@ def _as_trained(model: Model, spec: ModelSpec, trained: InputArtifact) -> Model:
             field="model.training",
         )
     return shaped(model, recurrent, dimensions)
+
+
+def _trained(model: Model, spec: ModelSpec, trained: InputArtifact) -> LoadedNetwork:
+    """The network that a training job left, in its shape and with its classes."""
+    model = _as_trained(model, spec, trained)
+    classes = tuple(str(name) for name in trained.manifest.details["classes"])
+    return LoadedNetwork(_from_training(model, trained), model, classes)
 
 
 def _from_training(model: Model, trained: InputArtifact) -> nn.Module:

@@ -129,9 +129,8 @@ class RendersWorker:
         read = self._reader.read_mesh(example["locator"], spec.up)
         mesh = normalized(read)
         elevations = (spec.elevation_min_degrees, spec.elevation_max_degrees)
-        sides = cameras.angles(
-            spec.seed, example_id, spec.views, elevations, spec.rings, spec.azimuth_start_degrees
-        )
+        rings = cameras.Rings(spec.rings, spec.azimuth_start_degrees)
+        sides = cameras.angles(spec.seed, example_id, spec.views, elevations, rings)
         around = cameras.around(mesh, sides)
         pictures = self._pictures(mesh, around)
         color = color_names.dominant(self._colors(around))

@@ -76,16 +76,7 @@ def watch(
     with display or nullcontext():
         heard_at = time.monotonic()
         while True:
-            try:
-                _refresh(jobs)
-                if any(map(_is_lost, jobs)):
-                    _refresh(
-                        jobs
-                    )  # a job that failed by another's failure may have been seen first
-                heard_at = time.monotonic()
-            except ServiceUnavailableError:
-                if time.monotonic() - heard_at > _PATIENCE_SECONDS:
-                    raise
+            heard_at = _heard(jobs, heard_at)
             if display is not None:
                 display.update()
             if all(job.ended for job in jobs) or any(map(_is_lost, jobs)):
@@ -96,6 +87,19 @@ def watch(
             time.sleep(_PAUSE_SECONDS)
     for job in filter(_is_lost, jobs):
         _raise_for(job)
+
+
+def _heard(jobs: Sequence[Watched], heard_at: float) -> float:
+    """Refresh the jobs; returns when the service last answered, and raises once that is too long ago."""
+    try:
+        _refresh(jobs)
+        if any(map(_is_lost, jobs)):
+            _refresh(jobs)  # a job that failed by another's failure may have been seen first
+    except ServiceUnavailableError:
+        if time.monotonic() - heard_at > _PATIENCE_SECONDS:
+            raise
+        return heard_at
+    return time.monotonic()
 
 
 def _refresh(jobs: Sequence[Watched]) -> None:

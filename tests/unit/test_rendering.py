@@ -64,13 +64,13 @@ def test_the_sides_follow_from_seed_and_id_alone() -> None:
 
 
 def test_cameras_stand_in_rings_one_above_the_other() -> None:
-    sides = cameras.angles(0, "chair/a", 8, (-20, 40), rings=2, start_degrees=30)
+    sides = cameras.angles(0, "chair/a", 8, (-20, 40), cameras.Rings(2, start_degrees=30))
     around = [30, 120, 210, 300]
     assert sides == [*((at, -20) for at in around), *((at, 40) for at in around)]
-    assert [up for _, up in cameras.angles(0, "a", 3, (10, 50), rings=3)] == [10, 30, 50]
-    assert [up for _, up in cameras.angles(0, "a", 2, (10, 50), rings=1)] == [10, 10]
+    assert [up for _, up in cameras.angles(0, "a", 3, (10, 50), cameras.Rings(3))] == [10, 30, 50]
+    assert [up for _, up in cameras.angles(0, "a", 2, (10, 50), cameras.Rings(1))] == [10, 10]
     start = cameras.angles(0, "chair/a", 8, (-20, 40))[0][0]
-    drawn = cameras.angles(0, "chair/a", 8, (-20, 40), rings=1)
+    drawn = cameras.angles(0, "chair/a", 8, (-20, 40), cameras.Rings(1))
     assert [at for at, _ in drawn] == [(start + 45 * n) % 360 for n in range(8)]
 
 

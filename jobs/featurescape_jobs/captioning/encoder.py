@@ -136,16 +136,7 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
         if spec.input_px is not None:
             network = replace(network, model=AtSize(network.model, spec.input_px))
     asked = spec.layers or card.layers
-    try:
-        found = Capture(network.module, asked).run(zero_input(network.model))
-    except RuntimeError as error:
-        if spec.input_px is None:
-            raise
-        raise SpecError(
-            f"model.captioner.encoder.input_px: {spec.name} cannot read pictures of {spec.input_px} px; "
-            f"leave it out ({str(error)[:200]})",
-            field="model.captioner.encoder.input_px",
-        ) from None
+    found = _activations(spec, network, asked)
     grids = [layer for layer in asked if _is_grid(found[layer])]
     wrong = [layer for layer in spec.layers or () if layer not in grids]
     if wrong or not grids:
@@ -159,6 +150,22 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
     chosen = grids if spec.layers else grids[-1:]
     shapes = {layer: _shape_of(found[layer]) for layer in chosen}
     return Encoder(network, shapes, spec.fine_tuned)
+
+
+def _activations(
+    spec: EncoderSpec, network: LoadedNetwork, layers: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    """By layer, of a black picture of the size that is asked for."""
+    try:
+        return Capture(network.module, layers).run(zero_input(network.model))
+    except RuntimeError as error:
+        if spec.input_px is None:
+            raise
+        raise SpecError(
+            f"model.captioner.encoder.input_px: {spec.name} cannot read pictures of {spec.input_px} px; "
+            f"leave it out ({str(error)[:200]})",
+            field="model.captioner.encoder.input_px",
+        ) from None
 
 
 def reopen_encoder(

@@ -10,7 +10,7 @@ from featurescape_jobs.captioning.attention import Grid
 from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.encoder import Encoder, Place, reopen_encoder
 from featurescape_jobs.captioning.vocabulary import Vocabulary
-from featurescape_jobs.context import open_input
+from featurescape_jobs.context import InputArtifact, open_input
 from featurescape_jobs.errors import ArtifactError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import check_gives
@@ -57,17 +57,7 @@ def load_captioner(
         )
     trained = open_input(storage, spec.training)
     details, job_id = trained.manifest.details, spec.training
-    if trained.manifest.job != "training" or "captioner" not in details:
-        raise WeightsError(
-            f"model.training: {job_id} trained no captioner; name a training of the model captioner",
-            field="model.training",
-        )
-    shape = CaptionerSpec.model_validate(details["captioner"])
-    if spec.captioner not in (None, shape):
-        raise SpecError(
-            f"model.captioner: {job_id} trained another shape or encoder; leave it out",
-            field="model.captioner",
-        )
+    shape = _trained_shape(spec, trained)
     vocabulary = Vocabulary.parse(storage.read(trained.one("vocabulary")), f"job {job_id}")
     model = cast(Captioner, MODELS["captioner"])
     grid = Grid(*(int(details["encoder"][name]) for name in Grid._fields))
@@ -81,3 +71,20 @@ def load_captioner(
     place = Place(storage.root, trained.manifest.seed, allowed_roots)
     encoder = reopen_encoder(shape.encoder, place, details["encoder"], tuned)
     return LoadedCaptioner(cast(Decoder, decoder), vocabulary, encoder)
+
+
+def _trained_shape(spec: ModelSpec, trained: InputArtifact) -> CaptionerSpec:
+    """The shape of a training, which has to be a captioner's, and that of the spec where it has one."""
+    details, job_id = trained.manifest.details, trained.manifest.job_id
+    if trained.manifest.job != "training" or "captioner" not in details:
+        raise WeightsError(
+            f"model.training: {job_id} trained no captioner; name a training of the model captioner",
+            field="model.training",
+        )
+    shape = CaptionerSpec.model_validate(details["captioner"])
+    if spec.captioner not in (None, shape):
+        raise SpecError(
+            f"model.captioner: {job_id} trained another shape or encoder; leave it out",
+            field="model.captioner",
+        )
+    return shape

@@ -24,7 +24,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from featurescape_jobs.artifacts import Manifest, job_dir
+from featurescape_jobs.artifacts import ArtifactRef, Manifest, job_dir
 from featurescape_jobs.context import RunContext, read_manifest
 from featurescape_jobs.engine.code_version import package_versions, source_sha256
 from featurescape_jobs.engine.fingerprints import fingerprint
@@ -129,16 +129,10 @@ def take_over(
         NotFoundError: a file is gone by now.
     """
     started = time.monotonic()
-    names = {
-        found.job_id: context.job_id,
-        **_renamed(context.storage, found.inputs, context.inputs),
-    }
-    files = []
-    for ref in found.files:
-        target = context.output(ref.path)
-        transfer(f"{job_dir(found.job_id)}/{ref.path}", target)
-        names[ref.path] = target.removeprefix(f"{job_dir(context.job_id)}/")
-        files.append(ref.model_copy(update={"path": names[ref.path]}))
+    names = {found.job_id: context.job_id}
+    names |= _renamed(context.storage, found.inputs, context.inputs)
+    files = _transferred(found, context, transfer)
+    names |= {ref.path: own.path for ref, own in zip(found.files, files, strict=True)}
     manifest = found.model_copy(
         update={
             "job_id": context.job_id,
@@ -155,6 +149,19 @@ def take_over(
     body = manifest.model_dump_json(indent=1).encode()
     written = context.storage.write_new(context.path("manifest.json"), body)
     return None if written is None else manifest
+
+
+def _transferred(
+    found: Manifest, context: RunContext, transfer: Callable[[str, str], None]
+) -> list[ArtifactRef]:
+    """Make the earlier artifact's files be there for this attempt, under paths of its own."""
+    files = []
+    for ref in found.files:
+        target = context.output(ref.path)
+        transfer(f"{job_dir(found.job_id)}/{ref.path}", target)
+        path = target.removeprefix(f"{job_dir(context.job_id)}/")
+        files.append(ref.model_copy(update={"path": path}))
+    return files
 
 
 def replaced(tree: Any, names: dict[str, str]) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,23 @@ class Quality:
     pairs: int
 
 
+def _checked_pair(features: npt.ArrayLike, xy: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Features (N, D) and layout (N, 2) of the same N > 0 examples."""
+    high = np.ascontiguousarray(features, dtype=np.float32)
+    low = np.ascontiguousarray(xy, dtype=np.float32)
+    n = len(high)
+    if n < 1 or low.shape != (n, 2):
+        raise ValueError(
+            f"{n} examples have a layout of shape {low.shape}; (N, 2), N > 0 is needed"
+        )
+    return high, low
+
+
+def _progress_after(on_rows: Callable[[int, int], None], total: int, before: int) -> OnRows:
+    """The progress of one search among several, of which ``before`` examples are done."""
+    return lambda done: on_rows(before + done, total)
+
+
 def quality(
     features: npt.ArrayLike,
     xy: npt.ArrayLike,
@@ -74,32 +92,23 @@ def quality(
     the examples whose neighbors have been found, and how many those will be: each counts once in the
     features and once in the layout, and where labels are missing those with one once more.
     """
-    high = np.ascontiguousarray(features, dtype=np.float32)
-    low = np.ascontiguousarray(xy, dtype=np.float32)
+    high, low = _checked_pair(features, xy)
     n = len(high)
-    if n < 1 or low.shape != (n, 2):
-        raise ValueError(
-            f"{n} examples have a layout of shape {low.shape}; (N, 2), N > 0 is needed"
-        )
     known = _checked_labels(labels, n)
     if n == 1:
         return Quality(None, None, None, None, k=0, examples=1, pairs=0)
     rng = np.random.default_rng(options.seed)
     rows = _sample(rng, n, options.examples)
-    labeled = np.flatnonzero(known != UNLABELED)
-    apart = 0 if len(labeled) in (1, n) else min(len(labeled), options.examples)
+    labeled = int(np.count_nonzero(known != UNLABELED))
+    apart = 0 if labeled in (1, n) else min(labeled, options.examples)
     total = 2 * len(rows) + apart
-    near = _nearest(low, rows, options, "euclidean", lambda done: on_rows(done, total))
-    truth = _nearest(
-        high, rows, options, options.metric, lambda done: on_rows(len(rows) + done, total)
-    )
-    accuracy, majority = (
-        _label_accuracy(known, rows, near)
-        if len(labeled) == n
-        else _labeled_accuracy(
-            low, known, rng, options, lambda done: on_rows(2 * len(rows) + done, total)
-        )
-    )
+    after = partial(_progress_after, on_rows, total)
+    near = _nearest(low, rows, options, "euclidean", after(0))
+    truth = _nearest(high, rows, options, options.metric, after(len(rows)))
+    if labeled == n:
+        accuracy, majority = _label_accuracy(known, rows, near)
+    else:
+        accuracy, majority = _labeled_accuracy(low, known, rng, options, after(2 * len(rows)))
     return Quality(
         neighbors_kept_fraction=float((truth[:, :, None] == near[:, None, :]).any(axis=2).mean()),
         label_accuracy_fraction=accuracy,

@@ -125,15 +125,13 @@ def layout(
             index.build(stages)
             assert index.neighbors is not None
         if _tells_nothing(index.neighbors):
-            neighbors = _in_place(index.neighbors, order)
-            return _by_pca(examples, neighbors, options)
+            return _by_pca(examples, _in_place(index.neighbors, order), options)
         with clock.stage("affinities"):
             affinities = Affinities(index, options.perplexity, workers, stages)
         with clock.stage("optimization"):
             embedding = _embedding(start[order], affinities, workers)
             history = _optimized(embedding, options, _Watch(on_progress, clock.check, stages))
-    xy = np.empty(start.shape, np.float32)
-    xy[order] = embedding
+    xy = _positions_in_place(embedding, order)
     neighbors = _in_place(affinities.neighbors, order)
     return Layout(xy, float(embedding.kl_divergence), history, neighbors, clock.seconds)
 
@@ -206,6 +204,13 @@ def _in_place(neighbors: Neighbors, order: npt.NDArray[np.int64]) -> Neighbors:
     indices[order] = order.astype(np.int32)[neighbors.indices]
     distances[order] = neighbors.distances
     return replace(neighbors, indices=indices, distances=distances)
+
+
+def _positions_in_place(xy: npt.ArrayLike, order: npt.NDArray[np.int64]) -> Floats:
+    """Positions of ``features[order]``, as those of ``features``."""
+    found = np.empty((len(order), 2), np.float32)
+    found[order] = xy
+    return found
 
 
 def _embedding(

@@ -57,13 +57,22 @@ def _towards(azimuth_degrees: float, elevation_degrees: float) -> Floats:
     return np.array([flat * np.sin(azimuth), np.sin(elevation), flat * np.cos(azimuth)])
 
 
+@dataclass(frozen=True)
+class Rings:
+    """Cameras that stand in rings, one above the other."""
+
+    count: int | None = None
+    """Of equal numbers of views, the lowest first; None: one, in which each view has an elevation of its own."""
+    start_degrees: float | None = None
+    """Azimuth of the first view of a ring; None: drawn."""
+
+
 def angles(
     seed: int,
     example_id: str,
     views: int,
     elevations_degrees: tuple[float, float],
-    rings: int | None = None,
-    start_degrees: float | None = None,
+    rings: Rings = Rings(),
 ) -> list[tuple[float, float]]:
     """Azimuth (0 to 360) and elevation of every view, in degrees with four decimals.
 
@@ -72,21 +81,20 @@ def angles(
         example_id: of the mesh.
         views: in all.
         elevations_degrees: the lowest and the highest.
-        rings: of equal numbers of views, the lowest first; None: each view has an elevation of its own.
-        start_degrees: azimuth of the first view of a ring; None: drawn.
+        rings: that they stand in.
     """
-    in_ring = views // (rings or 1)
+    in_ring = views // (rings.count or 1)
     step, (low, high) = 360.0 / in_ring, elevations_degrees
-    start = start_degrees
+    start = rings.start_degrees
     if start is None:
         start = _share(seed, f"{example_id}\0azimuth") * step
     found = []
     for view in range(views):
         ring, place = divmod(view, in_ring)
-        if rings is None:
+        if rings.count is None:
             upwards = _share(seed, f"{example_id}\0elevation\0{view}")
         else:
-            upwards = ring / max(1, rings - 1)
+            upwards = ring / max(1, rings.count - 1)
         azimuth = round((start + place * step) % 360.0, 4) % 360.0
         found.append((azimuth, round(low + (high - low) * upwards, 4)))
     return found

@@ -81,13 +81,19 @@ class MapInputs:
         return bool(self.labels.null_count < self.n)
 
 
-def read_map_inputs(embedding: InputArtifact) -> MapInputs:
-    """Read the embedding and find each of its examples; raises `ArtifactError`."""
-    path = embedding.one("embedding")
+def _embedded(embedding: InputArtifact, path: str) -> pa.Table:
+    """The examples of an embedding; raises `ArtifactError` where there are none."""
     table = embedding.storage.read_table(path)
     check_schema(table.schema, EMBEDDING, path)
     if not table.num_rows:
         raise ArtifactError(f"{path} has no examples: there is nothing to draw", path=path)
+    return table
+
+
+def read_map_inputs(embedding: InputArtifact) -> MapInputs:
+    """Read the embedding and find each of its examples; raises `ArtifactError`."""
+    path = embedding.one("embedding")
+    table = _embedded(embedding, path)
     features = embedding.upstream("features")
     names = features.manifest.details.get("classes") or []
     class_names = tuple(str(name) for name in names)
