@@ -21,8 +21,8 @@ import numpy as np
 from costs import EFFICIENTNET, Bench, make_photos
 from embedding import read
 
-from featurescape_jobs.fidelity import fidelity
 from featurescape_jobs.layouts.neighbors import NeighborOptions, kneighbors, search
+from featurescape_jobs.networks.fidelity import fidelity
 
 NEIGHBORS = 90
 QUERIES = 1000

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.loading import LoadedCaptioner
-from featurescape_jobs.captioning.vocabulary import END, UNKNOWN
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.networks import Capture
-from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.preprocessing import prepare
+from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 
 BEAM, MAX_WORDS = 5, 30
 ENCODED, SEARCHED = 16, 32

@@ -54,13 +54,13 @@ from PIL import Image, ImageDraw
 from steady import break_even, steady_seconds
 
 from featurescape_jobs import captions
-from featurescape_jobs.captioning.beam import BeamOptions
 from featurescape_jobs.captioning.describing import Describer, batch_size
 from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
-from featurescape_jobs.context import RunContext
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.run import execute
+from featurescape_jobs.sequences.beam_search import BeamOptions
 from featurescape_jobs.specs import CaptionsSpec, ModelSpec, parse_spec
-from featurescape_jobs.storage import Storage
 
 MIN_EQUAL, MIN_EQUAL_HALF = 0.995, 0.95
 """Of the captions; the second with an encoder in bfloat16."""

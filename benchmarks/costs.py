@@ -27,10 +27,10 @@ import numpy as np
 from machine import describe, use_threads
 from PIL import Image
 
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage
 
 EFFICIENTNET = {"name": "efficientnet_lite0"}
 LAYERS = ["stem", "blocks.1", "blocks.4", "blocks.10", "blocks.15"]

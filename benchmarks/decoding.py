@@ -143,7 +143,7 @@ def featurescape() -> Callable[[bytes], Pixels]:
 
 def work(name: str, size: tuple[int, int], side_px: int, n: int) -> None:
     """Decode ``n`` pictures twice, once to be warm, and print the CPU seconds of the second time."""
-    from featurescape_jobs.allocator import keep_freed_memory
+    from featurescape_jobs.networks.worker_process import keep_freed_memory
 
     keep_freed_memory()
     peers = {"Pillow alone": by_pillow, "Pillow as in loaders": as_in_loaders}

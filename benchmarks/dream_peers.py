@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 
-from featurescape_jobs.networks import LoadedNetwork
+from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.deepdream import DreamOptions, octave_sizes
 
 OPTIONS = DreamOptions()

@@ -48,13 +48,13 @@ from scipy import stats
 from sklearn.datasets import load_sample_images
 
 from featurescape_jobs import dreams
-from featurescape_jobs.context import RunContext, seed_for
+from featurescape_jobs.engine.context import RunContext, seed_for
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.optvis.deepdream import octave_sizes
 from featurescape_jobs.specs import DatasetSpec, ModelSpec, Resources
 from featurescape_jobs.specs.dreams import DreamsSpec
-from featurescape_jobs.storage import Storage
 
 SIDE_PX = 224
 MODEL, LAYER = "efficientnet_lite0", "blocks.10"

@@ -49,8 +49,8 @@ from harness import (
 from scipy import sparse
 from sklearn.decomposition import PCA
 
+from featurescape_jobs.kernels.numba_threads import Workers
 from featurescape_jobs.layouts.affinities import joint_affinities
-from featurescape_jobs.layouts.compiled import Workers
 from featurescape_jobs.layouts.field import exact_repulsion
 from featurescape_jobs.layouts.neighbors import NeighborOptions, kneighbors
 from featurescape_jobs.layouts.quality import QualityOptions, quality

@@ -61,12 +61,12 @@ from harness import (
 from featurescape_jobs.artifacts import Manifest, MapInfo, job_dir
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.density import decode_counts
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.layouts.quality import QualityOptions, quality
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import build_random, load_network
+from featurescape_jobs.networks.loading import build_random, load_network
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import ModelSpec, input_jobs, parse_spec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.geometry import UnitSquare
 

@@ -21,10 +21,10 @@ from tiles import TILE_PX, Tiles, draw_with_datashader, draw_with_numpy, scene_o
 from torch import nn
 from torch.nn import functional
 
-from featurescape_jobs.color_layers.base import MapScene
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import build_random
+from featurescape_jobs.networks.loading import build_random
 from featurescape_jobs.tiling.geometry import aggregate_zoom, automatic_max_zoom
+from featurescape_jobs.tiling.scene import MapScene
 
 LAYER, CLASSES, THUMBNAIL_PX = "fc2", 10, 64
 BATCH, LEARNING_RATE, HELD_OUT = 128, 1e-3, 0.1
@@ -37,7 +37,7 @@ class Pictures(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     """A map-style dataset, as every tutorial has it."""
 
     def __init__(self, images: npt.NDArray[np.uint8], labels: Labels) -> None:
-        from featurescape_jobs.torchvision_shim import torchvision
+        from featurescape_jobs.models.torchvision_shim import torchvision
 
         transforms = torchvision().transforms
         self._images, self._labels = images, labels

@@ -28,7 +28,7 @@ def network() -> Any:
     """EfficientNet-Lite0 without its last layer, in torch's own memory layout."""
     import torch
 
-    from featurescape_jobs.networks import load_network
+    from featurescape_jobs.networks.loading import load_network
     from featurescape_jobs.specs import ModelSpec
 
     module = load_network(ModelSpec(name=MODEL), seed=0).module
@@ -90,7 +90,7 @@ class Pictures:
 
 
 def _transform() -> Any:
-    from featurescape_jobs.torchvision_shim import torchvision
+    from featurescape_jobs.models.torchvision_shim import torchvision
 
     t = torchvision().transforms
     steps = [

@@ -17,7 +17,7 @@ is scaled to all pictures. What comes before is printed as its own figure, for a
 loaders or workers, measuring which mode is fastest, converting; and for ours starting Ray. Every run is a
 process of its own, so that its peak memory is its own.
 
-Gate: `featurescape_jobs.fidelity` against the loop's features of the same pictures. Controls: the loop's rows
+Gate: `networks.fidelity` against the loop's features of the same pictures. Controls: the loop's rows
 shuffled, and one constant vector.
 
 Where the time goes, step by step, is printed by `benchmarks/steps.py`: most of it is the network. The next gain is
@@ -47,7 +47,7 @@ from harness import Comparison, Contender, Gate, Outputs, Role, Run, Timings, Ve
 from photos import make_pictures
 from steady import break_even, steady_seconds
 
-from featurescape_jobs.fidelity import fidelity
+from featurescape_jobs.networks.fidelity import fidelity
 
 SAMPLE = 1000
 """Examples whose features are compared."""
@@ -184,9 +184,9 @@ def run_ours(files: list[Path], threads: int) -> dict[str, Any]:
     import ray
 
     from featurescape_jobs import features
-    from featurescape_jobs.context import RunContext
+    from featurescape_jobs.engine.context import RunContext
+    from featurescape_jobs.engine.storage import Storage
     from featurescape_jobs.specs import FeaturesSpec
-    from featurescape_jobs.storage import Storage
 
     with tempfile.TemporaryDirectory(dir=files[0].parent.parent) as folder:
         spec = FeaturesSpec(

@@ -33,10 +33,10 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
-from featurescape_jobs.captioning.tag_head import TagHead
-from featurescape_jobs.captioning.tagging import Tagger
-from featurescape_jobs.networks import Capture
+from featurescape_jobs.models.captioner.tag_head import TagHead
+from featurescape_jobs.networks.capture import Capture
 from featurescape_jobs.specs import EncoderSpec
+from featurescape_jobs.trainers.captioner.word_objective import Tagger
 
 SLACK = 0.001
 BATCH, WORDS, LAYER = 32, 256, "blocks.15"

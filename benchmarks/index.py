@@ -191,10 +191,11 @@ def _job(number: int) -> str:
 
 
 def _freeze(options: argparse.Namespace, job: str) -> dict[str, object]:
-    from featurescape_jobs.context import RunContext
-    from featurescape_jobs.frozen import EXAMPLES, freeze
+    from featurescape_jobs.datasets.frozen_input import freeze
+    from featurescape_jobs.engine.context import RunContext
+    from featurescape_jobs.engine.frozen_rows import EXAMPLES
+    from featurescape_jobs.engine.storage import Storage
     from featurescape_jobs.specs import DatasetSpec
-    from featurescape_jobs.storage import Storage
 
     storage = options.root / "storage"
     context = RunContext(Storage(str(storage)), job, attempt=1, seed=0, inputs={})

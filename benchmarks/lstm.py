@@ -21,7 +21,7 @@ processor time (float32, one thread in one process, a busy Xeon with AVX-512), `
 batches of 64 and 48 in batches of 1,024: that is the roof. What is left are seconds: workers start and import
 torch, and three modes are measured. More pictures (``--times``) show how much they are.
 
-Gate: `featurescape_jobs.fidelity` of a thousand examples, evenly spread, against the popular peer's features,
+Gate: `networks.fidelity` of a thousand examples, evenly spread, against the popular peer's features,
 and no example is missing. Controls: the popular peer's rows shuffled, its first row for all, its rows one
 further.
 """
@@ -55,13 +55,13 @@ from harness import (
 )
 
 from featurescape_jobs import features
-from featurescape_jobs.context import RunContext
 from featurescape_jobs.datasets.mnist import read_idx
-from featurescape_jobs.fidelity import fidelity
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import build_random
+from featurescape_jobs.networks.fidelity import fidelity
+from featurescape_jobs.networks.loading import build_random
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec, ModelSpec, Resources
-from featurescape_jobs.storage import Storage
 
 POPULAR_BATCH, STRONG_BATCH = 64, 1024
 SHARD_SIZE = 8192

@@ -27,10 +27,10 @@ import torch
 from machine import describe, use_threads
 from photos import make_pictures
 
-from featurescape_jobs import execution, preprocessing
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.thumbnails import encode_thumbnail
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.networks import execution, preprocessing
+from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.specs import ModelSpec
 from featurescape_jobs.tables import LayerColumn
 

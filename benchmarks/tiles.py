@@ -55,11 +55,11 @@ from harness import (
 from PIL import Image
 
 from featurescape_jobs.color_layers import COLOR_LAYERS
-from featurescape_jobs.color_layers.base import MapScene
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.density import decode_counts, encode_counts
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.tiling.archive import ArchiveReader
+from featurescape_jobs.tiling.scene import MapScene
 
 TILE_PX = 256
 MERCATOR = 20037508.34

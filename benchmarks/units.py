@@ -58,12 +58,13 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from featurescape_jobs import units
-from featurescape_jobs.context import RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
-from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
+from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import DatasetSpec, ModelSpec, Resources, UnitsSpec
-from featurescape_jobs.storage import Storage
 
 K = 9
 SAME_PLACES, SAME_VALUES = 0.99, 1e-3

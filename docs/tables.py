@@ -17,25 +17,26 @@ import typer
 from fastapi.routing import APIRoute
 
 from featurescape import cli, spec_fields
-from featurescape.api import artifacts as artifact_routes
-from featurescape.api import catalog, examples, health, jobs, live, tiles
-from featurescape.api import rows as row_routes
-from featurescape.settings import Settings
+from featurescape.server.api import artifacts as artifact_routes
+from featurescape.server.api import catalog, examples, health, jobs, live, tiles
+from featurescape.server.api import rows as row_routes
+from featurescape.server.settings import Settings
 from featurescape_jobs import artifacts, tables
-from featurescape_jobs.activation_atlas import schema as atlas
-from featurescape_jobs.captioning.schema import CAPTIONS
 from featurescape_jobs.color_layers import COLOR_LAYERS
-from featurescape_jobs.datasets import DATASETS, passed_over, survey
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.sources import passed_over, survey
 from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
 from featurescape_jobs.images import signatures
 from featurescape_jobs.images.suffixes import SUFFIXES
-from featurescape_jobs.inside import schemas as inside
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.optvis.schema import DREAMS
-from featurescape_jobs.recurrent import dynamics_schemas as dynamics
-from featurescape_jobs.rendering.color_names import agreement, read_survey
+from featurescape_jobs.render_captions.color_terms import agreement, read_survey
 from featurescape_jobs.run import JOBS
+from featurescape_jobs.tables import atlas as atlas
+from featurescape_jobs.tables import dynamics as dynamics
+from featurescape_jobs.tables import interpret as inside
+from featurescape_jobs.tables.captions import CAPTIONS
+from featurescape_jobs.tables.dreams import DREAMS
 
 PAGES = Path(__file__).parent
 _MARKED = re.compile(r"(<!-- table ([A-Za-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurescape import Client, Job
-from featurescape_jobs.captioning.grammar import Scene, parse
-from featurescape_jobs.captioning.nouns import noun_of
 from featurescape_jobs.models import MODELS
+from featurescape_jobs.render_captions.grammar import Scene, parse
+from featurescape_jobs.render_captions.nouns import noun_of
 
 FURNITURE = "/usr/share/sweethome3d/furniture"
 ENCODER = {

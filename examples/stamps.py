@@ -15,9 +15,9 @@ import argparse
 from typing import Any
 
 from featurescape import Client
-from featurescape_jobs.captioning.scores import Pair, score
-from featurescape_jobs.captioning.vocabulary import tokens
-from featurescape_jobs.context import seed_for
+from featurescape_jobs.engine.context import seed_for
+from featurescape_jobs.sequences.text_metrics import Pair, score
+from featurescape_jobs.sequences.vocabulary import tokens
 
 HELD_OUT = 0.1
 SEED = 0

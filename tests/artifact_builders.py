@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, job_dir
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.tables import EMBEDDING, LayerColumn, features_schema
 
 FEATURES_ID = "features-000000000001"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.errors import WeightsError
-from featurescape_jobs.shard_worker import Processed, error_row
 
 SCHEMA = pa.schema([("example_id", pa.string()), ("squared", pa.int64())])
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
-from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.stepping import Hoisted, Steps
-from featurescape_jobs.captioning.vocabulary import END, UNKNOWN
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.sequences.incremental_decoder import Hoisted, Steps
+from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 
 Chances = Callable[[list[int]], list[float]]
 """Log probabilities of all words after some words."""

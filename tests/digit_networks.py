@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torch import nn
 
-from featurescape_jobs.networks import LoadedNetwork, load_network
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.specs import ModelSpec
 
 

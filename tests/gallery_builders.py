@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import ModelSpec, parse_spec
 from service_fakes import RunningService, running_service

@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from featurescape.live_bridge import BridgeLostError
-from featurescape.runner import RayAccess
+from featurescape.server.live_bridge import BridgeLostError
+from featurescape.server.runner import RayAccess
 from featurescape_jobs.errors import FeaturescapeError
 from featurescape_jobs.live.frames import Frame
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks import LoadedNetwork
+from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 
 CPU = torch.device("cpu")

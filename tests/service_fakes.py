@@ -14,14 +14,14 @@ import pyarrow as pa
 from PIL import Image
 
 from artifact_builders import features_column, features_details
-from featurescape.embedded import EmbeddedService
-from featurescape.jobstore import JobStore
-from featurescape.runner import RayAccess, RunnerStatus, RunnerUnavailableError, Submission
-from featurescape.settings import Settings
+from featurescape.server.embedded import EmbeddedService
+from featurescape.server.jobstore import JobStore
+from featurescape.server.runner import RayAccess, RunnerStatus, RunnerUnavailableError, Submission
+from featurescape.server.settings import Settings
 from featurescape_jobs.artifacts import ArtifactRef, Failure, Manifest, Progress, job_dir
+from featurescape_jobs.engine.storage import Storage, Written
 from featurescape_jobs.errors import RequestError
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage, Written
 from featurescape_jobs.tables import (
     EMBEDDING,
     ERRORS,

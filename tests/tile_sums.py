@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from pmtiles.reader import MemorySource, all_tiles
 
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.engine.storage import Storage
 
 
 def counts_by_level(storage: Storage, path: str) -> dict[int, int]:

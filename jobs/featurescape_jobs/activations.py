@@ -30,20 +30,20 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.context import Outcome, RunContext
-from featurescape_jobs.devices import worker_device
-from featurescape_jobs.frozen import freeze
-from featurescape_jobs.inside import pictures
-from featurescape_jobs.inside.columns import entries, images, ragged
-from featurescape_jobs.inside.grids import Pixels, finite_range, grid, min_max, red_green
-from featurescape_jobs.inside.maps import MapShape, channel_map, measure, strongest
-from featurescape_jobs.inside.overlays import encode_png
-from featurescape_jobs.inside.schemas import activations_schema
-from featurescape_jobs.networks import Capture
-from featurescape_jobs.picture_batches import Batch
-from featurescape_jobs.shard_worker import Processed
-from featurescape_jobs.shards import Bulk, run_shards
+from featurescape_jobs.datasets.frozen_input import freeze
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.shard_worker import Processed
+from featurescape_jobs.engine.shards import Bulk, run_shards
+from featurescape_jobs.images.grids import Pixels, finite_range, grid, min_max, red_green
+from featurescape_jobs.images.overlays import encode_png
+from featurescape_jobs.networks import worker_source
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.channel_maps import MapShape, channel_map, measure, strongest
+from featurescape_jobs.networks.image_batches import Batch
+from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.specs import ActivationsSpec
+from featurescape_jobs.tables.interpret import activations_schema
+from featurescape_jobs.tables.nested import entries, images, ragged
 
 Maps = NDArray[np.float32]
 _BATCH_BYTES = 64 << 20
@@ -52,7 +52,7 @@ _BATCH_BYTES = 64 << 20
 def run(spec: ActivationsSpec, context: RunContext) -> Outcome:
     """Keep the maps of every example; the module says what comes out."""
     with context.stage("check"):
-        source = pictures.Source.of(spec, context)
+        source = worker_source.Source.of(spec, context)
         network = source.network()
         setup = ActivationsSetup(spec, source, tuple(measure(network, spec.layers)))
     with context.stage("freeze input"):
@@ -79,7 +79,7 @@ class ActivationsSetup:
     """What a worker needs to know; it loads the weights itself."""
 
     spec: ActivationsSpec
-    source: pictures.Source
+    source: worker_source.Source
     shapes: tuple[MapShape, ...]
 
     @property
@@ -89,7 +89,7 @@ class ActivationsSetup:
     @property
     def shard_size(self) -> int:
         """Examples of a shard: a value takes 4 bytes at most, and one in the grid."""
-        return pictures.shard_size(5 * self._values)
+        return worker_source.shard_size(5 * self._values)
 
     def batch_size(self, default: int) -> int:
         """As the spec says, or as many as have 64 MiB of float32 activations."""
@@ -111,7 +111,7 @@ class ActivationsWorker:
         network.module.to(self._device)
         self._capture = Capture(network.module, setup.spec.layers)
         self._schema = activations_schema(setup.spec.values)
-        batch_size = setup.batch_size(pictures.batch_size(self._card, 16))
+        batch_size = setup.batch_size(worker_source.batch_size(self._card, 16))
         self._batches = setup.source.batches(self._card, batch_size)
 
     def process(self, examples: pa.Table) -> Processed:
@@ -120,7 +120,7 @@ class ActivationsWorker:
         for batch in self._batches.of(examples):
             errors += batch.errors
             if len(batch.inputs):
-                parts += pictures.in_parts(self._rows, batch)
+                parts += worker_source.in_parts(self._rows, batch)
         return Processed(pa.concat_tables(parts), errors)
 
     def _rows(self, batch: Batch) -> pa.Table:
@@ -129,9 +129,9 @@ class ActivationsWorker:
             channel_map(found[name]).float().cpu().numpy() for name in self._setup.spec.layers
         ]
         maps = [layer[n] for n in range(len(batch.inputs)) for layer in layers]
-        columns = pictures.picture_columns(batch, self._card)
+        columns = worker_source.picture_columns(batch, self._card)
         columns["layers"] = self._layers(maps, len(layers))
-        return pictures.table_of(columns, self._schema)
+        return worker_source.table_of(columns, self._schema)
 
     def _layers(self, maps: list[Maps], per_example: int) -> pa.Array:
         """Of N examples' maps, one after the other."""

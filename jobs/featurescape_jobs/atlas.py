@@ -55,24 +55,25 @@ from featurescape_jobs.activation_atlas.layout import (
     read_vectors,
     whiten,
 )
-from featurescape_jobs.activation_atlas.schema import CELLS, PLANNED, column_of, vectors_schema
 from featurescape_jobs.activation_atlas.vectors import VectorSetup
 from featurescape_jobs.color_layers import COLOR_LAYERS
-from featurescape_jobs.color_layers.base import ColorLayer
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.datasets.frozen_input import FrozenInput, freeze
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.frozen_rows import freeze_rows
+from featurescape_jobs.engine.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.errors import ArtifactError, SpecError
-from featurescape_jobs.frozen import FrozenInput, freeze, freeze_rows
-from featurescape_jobs.inside import pictures
 from featurescape_jobs.layouts.whitening import MAX_DIMENSIONS
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks import LoadedNetwork
+from featurescape_jobs.networks import worker_source
+from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.pixels import Mode, check_mode
 from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
-from featurescape_jobs.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.specs.atlas import AtlasSpec
 from featurescape_jobs.tables import LayerColumn
+from featurescape_jobs.tables.atlas import CELLS, PLANNED, column_of, vectors_schema
 from featurescape_jobs.tiling.drawing import MapPlan, draw_map, why_not
 from featurescape_jobs.tiling.inputs import MapInputs, classes_of
+from featurescape_jobs.tiling.scene import ColorLayer
 
 MAX_VECTOR_BYTES = 8 << 30
 """Largest N × C matrix of vectors."""
@@ -91,7 +92,7 @@ _BESIDE_ICONS = ("thumbnails", "density", "category")
 class AtlasPlan:
     """The spec with what it leaves open filled in."""
 
-    source: pictures.Source
+    source: worker_source.Source
     layer: str
     sizes: LayerSizes
     mode: Mode
@@ -172,7 +173,7 @@ def _described(spec: AtlasSpec, plan: AtlasPlan) -> dict[str, Any]:
 
 def _plan(spec: AtlasSpec, context: RunContext) -> AtlasPlan:
     """Fill in the card's choices and find mistakes, by passes of black pictures."""
-    source = pictures.Source.of(spec, context)
+    source = worker_source.Source.of(spec, context)
     network = source.network()
     card = network.picture_card
     layer = spec.layer or _default_layer(card)
@@ -190,7 +191,7 @@ def _plan(spec: AtlasSpec, context: RunContext) -> AtlasPlan:
             field="icon_px",
             least_px=sizes.least_px,
         )
-    batch_size = spec.batch_size or pictures.batch_size(card, _BATCH_PICTURES)
+    batch_size = spec.batch_size or worker_source.batch_size(card, _BATCH_PICTURES)
     mode = _mode(spec, network, layer)
     logits = _logits(spec, network, layer)
     return AtlasPlan(source, layer, sizes, mode, batch_size, card.input_px, *logits)

@@ -30,21 +30,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from featurescape_jobs import execution
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.caption_worker import CaptionSetup
 from featurescape_jobs.captioning.describing import scores_of
 from featurescape_jobs.captioning.loading import LoadedCaptioner
-from featurescape_jobs.captioning.schema import CAPTIONS
-from featurescape_jobs.captioning.scores import Pair
-from featurescape_jobs.captioning.vocabulary import tokens
-from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.frozen import check_reads, freeze, place_dataset
-from featurescape_jobs.job_mode import read_choice
+from featurescape_jobs.datasets.frozen_input import check_reads, freeze, place_dataset
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.job_choice import read_choice
+from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.shards import Bulk, run_shards
+from featurescape_jobs.networks import execution
+from featurescape_jobs.sequences.text_metrics import Pair
+from featurescape_jobs.sequences.vocabulary import tokens
 from featurescape_jobs.specs.captions import CaptionsSpec
+from featurescape_jobs.tables.captions import CAPTIONS
 
 ROW_TIMEOUT_SECONDS = 120.0
 

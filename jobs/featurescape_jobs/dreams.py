@@ -29,16 +29,18 @@ from dataclasses import replace
 import pyarrow.compute as pc
 
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.context import Outcome, RunContext
-from featurescape_jobs.dataset_index import index_dataset
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import is_sequence
+from featurescape_jobs.datasets.cached_listing import index_dataset
+from featurescape_jobs.datasets.frozen_input import check_reads, freeze, place_dataset
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.job_choice import read_choice
+from featurescape_jobs.engine.shards import Bulk, run_shards
+from featurescape_jobs.engine.storage import Written
 from featurescape_jobs.errors import DatasetError, RowError, SpecError
-from featurescape_jobs.frozen import check_reads, freeze, place_dataset
 from featurescape_jobs.images.picture import Picture
-from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import LoadedNetwork, load_network, picture_card
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network, picture_card
 from featurescape_jobs.optvis.deepdream import octave_sizes
 from featurescape_jobs.optvis.dream_terms import (
     check_terms,
@@ -54,12 +56,10 @@ from featurescape_jobs.optvis.dream_worker import (
     fit,
 )
 from featurescape_jobs.optvis.pixels import check_mode
-from featurescape_jobs.optvis.schema import DREAMS
 from featurescape_jobs.optvis.sizes import InputSizes
 from featurescape_jobs.optvis.zoom_video import check_video
-from featurescape_jobs.shards import Bulk, run_shards
 from featurescape_jobs.specs.dreams import DreamsSpec, GuideSpec
-from featurescape_jobs.storage import Written
+from featurescape_jobs.tables.dreams import DREAMS
 
 SECONDS_PER_PIXEL = 5e-5
 """Of one pass, on a slow CPU with a large network: a hundred times what efficientnet_lite0 takes."""

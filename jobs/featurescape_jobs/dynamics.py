@@ -2,9 +2,9 @@
 
 Input: a recurrent model (``model.training`` names a `training` job), a second one in ``compare`` to set
 beside it, and the dataset that they read; or matrices of linear recurrences. Without a dataset only the
-weights are looked at. At most `given.MAX_UNITS` units a layer.
+weights are looked at. At most `spec_matrices.MAX_UNITS` units a layer.
 
-Output, Parquet files whose columns stand in `recurrent.dynamics_schemas`: kind ``spectra`` (eigenvalues,
+Output, Parquet files whose columns stand in `tables.dynamics`: kind ``spectra`` (eigenvalues,
 singular values, condition of every matrix, of gates block by block), ``powers`` (‖W^t‖ and |λ|^t),
 ``gradient_norms`` (∂h_T/∂h_t and ∂C_T/∂C_t against T - t), ``jacobians`` (eigenvalues of the Jacobian of a
 step, of h and C together), ``saturation`` (per gate and unit), ``clipping`` (parameter gradients, batch by
@@ -33,21 +33,21 @@ from typing import Any
 import torch
 
 from featurescape_jobs import tables
-from featurescape_jobs.context import Outcome, RunContext
-from featurescape_jobs.frozen import freeze
-from featurescape_jobs.recurrent.clipping import batch_gradients
-from featurescape_jobs.recurrent.dynamics_inputs import (
+from featurescape_jobs.datasets.frozen_input import freeze
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.rnn_analysis.clipping import batch_gradients
+from featurescape_jobs.rnn_analysis.figures import plots
+from featurescape_jobs.rnn_analysis.inputs import (
     Inputs,
     Network,
     load_networks,
     read_inputs,
     why_no_loss,
 )
-from featurescape_jobs.recurrent.dynamics_plots import plots
-from featurescape_jobs.recurrent.dynamics_tables import Tables, headlines
-from featurescape_jobs.recurrent.given import read_matrix
-from featurescape_jobs.recurrent.measuring import Plan, layers_of, matrices_of, measure
-from featurescape_jobs.recurrent.spectra import Matrix
+from featurescape_jobs.rnn_analysis.measures import Plan, layers_of, matrices_of, measure
+from featurescape_jobs.rnn_analysis.rows import Tables, headlines
+from featurescape_jobs.rnn_analysis.spec_matrices import read_matrix
+from featurescape_jobs.rnn_analysis.spectra import Matrix
 from featurescape_jobs.specs import DatasetSpec, DynamicsSpec
 
 

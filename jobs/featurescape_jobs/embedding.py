@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from featurescape_jobs import tables
-from featurescape_jobs.context import InputArtifact, Outcome, RunContext
+from featurescape_jobs.engine.context import InputArtifact, Outcome, RunContext
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.layouts.neighbor_table import neighbor_table
 from featurescape_jobs.layouts.pca import MAX_DIMENSIONS, fit_pca

@@ -33,20 +33,21 @@ from dataclasses import asdict, replace
 
 import torch
 
-from featurescape_jobs import execution, tables
+from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.captioning.checks import check_states
 from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.datasets.features import open_sequences
+from featurescape_jobs.datasets.frozen_input import check_reads, freeze, place_dataset
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.job_choice import read_choice
+from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.extraction.columns import plan_columns
 from featurescape_jobs.extraction.pictures import PictureSetup
 from featurescape_jobs.extraction.sequences import SequenceSetup
 from featurescape_jobs.extraction.words import WordSetup, plan_words
-from featurescape_jobs.frozen import check_reads, freeze, place_dataset
-from featurescape_jobs.job_mode import read_choice
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.captioner import check_states
-from featurescape_jobs.shards import Bulk, run_shards
+from featurescape_jobs.networks import execution
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
 
 Setup = PictureSetup | SequenceSetup | WordSetup

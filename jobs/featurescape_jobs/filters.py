@@ -28,15 +28,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import nn
 
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.errors import LayerError
-from featurescape_jobs.inside.columns import images, ragged
-from featurescape_jobs.inside.grids import Pixels, columns_of, grid, min_max, zero_centered
-from featurescape_jobs.inside.overlays import encode_png
-from featurescape_jobs.inside.pictures import table_of
-from featurescape_jobs.inside.schemas import FILTERS
-from featurescape_jobs.networks import check_layer, load_network
+from featurescape_jobs.images.grids import Pixels, columns_of, grid, min_max, zero_centered
+from featurescape_jobs.images.overlays import encode_png
+from featurescape_jobs.networks.capture import check_layer
+from featurescape_jobs.networks.loading import load_network
+from featurescape_jobs.networks.worker_source import table_of
 from featurescape_jobs.specs import FiltersSpec
+from featurescape_jobs.tables.interpret import FILTERS
+from featurescape_jobs.tables.nested import images, ragged
 
 Weights = NDArray[np.float32]
 

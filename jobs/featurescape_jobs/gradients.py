@@ -8,7 +8,7 @@ entry per method: method, shape (height, width), values (float32 or float16), sc
 the picture's size), relief (PNG; guided methods and deconvolution), completeness_error (integrated
 gradients)), width and height in pixels, attributes. Kind ``errors``: one row per example that could not be
 read or has no label to explain. Where the spec has `sanity`, kind ``sanity``: one row per picture that was
-checked, with its maps while weights become random, as `inside.sanity` has it. Details: classes, outputs,
+checked, with its maps while weights become random, as `interpret.sanity` has it. Details: classes, outputs,
 model, layer, methods, sanity, error codes.
 
 Cost: passes per picture, of which most are forward and backward: 1 each for saliency, input × gradient,
@@ -21,7 +21,7 @@ Failure modes: unknown layer, or one without positions (`LayerError`); a method 
 a target that is no output (`SpecError`); no weights (`WeightsError`); dataset missing or of another kind
 than the model reads: all before any work. Unreadable examples become error rows.
 
-Source of the method: as `inside.attribution` names them; the methods are Captum's, N. Kokhlikyan et al.,
+Source of the method: as `interpret.attribution` names them; the methods are Captum's, N. Kokhlikyan et al.,
 "Captum: a unified and generic model interpretability library for PyTorch", 2020.
 """
 
@@ -35,12 +35,14 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.context import Outcome, RunContext, seed_for
-from featurescape_jobs.devices import worker_device
+from featurescape_jobs.datasets.frozen_input import FrozenInput, freeze, sample_examples
+from featurescape_jobs.engine.context import Outcome, RunContext, seed_for
+from featurescape_jobs.engine.frozen_rows import freeze_rows
+from featurescape_jobs.engine.shard_worker import Processed, error_row
+from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.frozen import FrozenInput, freeze, freeze_rows, sample_examples
-from featurescape_jobs.inside import overlays, pictures
-from featurescape_jobs.inside.attribution import (
+from featurescape_jobs.images import overlays
+from featurescape_jobs.interpret.attribution import (
     METHODS,
     Explained,
     Options,
@@ -48,25 +50,26 @@ from featurescape_jobs.inside.attribution import (
     check_methods,
     completeness_error,
 )
-from featurescape_jobs.inside.columns import entries, images, ragged
-from featurescape_jobs.inside.maps import deepest_map, measure
-from featurescape_jobs.inside.rewriting import Explainable, explain_output
-from featurescape_jobs.inside.sanity_rows import KIND as SANITY_KIND
-from featurescape_jobs.inside.sanity_rows import SanitySetup, describe_check
-from featurescape_jobs.inside.schemas import SANITY, gradients_schema
-from featurescape_jobs.inside.targets import Targets, plan_targets
+from featurescape_jobs.interpret.sanity_rows import KIND as SANITY_KIND
+from featurescape_jobs.interpret.sanity_rows import SanitySetup, describe_check
+from featurescape_jobs.interpret.targets import Targets, plan_targets
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks import LoadedNetwork, layer_names, zero_input
-from featurescape_jobs.picture_batches import Batch
-from featurescape_jobs.shard_worker import Processed, error_row
-from featurescape_jobs.shards import Bulk, run_shards
+from featurescape_jobs.networks import worker_source
+from featurescape_jobs.networks.capture import layer_names, zero_input
+from featurescape_jobs.networks.channel_maps import deepest_map, measure
+from featurescape_jobs.networks.image_batches import Batch
+from featurescape_jobs.networks.loading import LoadedNetwork
+from featurescape_jobs.networks.relu_modules import Explainable, explain_output
+from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.specs import GradientsSpec
+from featurescape_jobs.tables.interpret import SANITY, gradients_schema
+from featurescape_jobs.tables.nested import entries, images, ragged
 
 
 def run(spec: GradientsSpec, context: RunContext) -> Outcome:
     """Explain an output for every example; the module says what comes out."""
     with context.stage("check"):
-        source = pictures.Source.of(spec, context)
+        source = worker_source.Source.of(spec, context)
         network = source.network()
         setup = _plan(spec, source, network)
         n_outputs = _count_outputs(network)
@@ -160,7 +163,7 @@ class GradientsSetup:
     """What a worker needs to know; it loads the weights itself."""
 
     spec: GradientsSpec
-    source: pictures.Source
+    source: worker_source.Source
     card: PictureCard
     layer: str | None
     """That Grad-CAM looks at; None: no method needs one."""
@@ -170,7 +173,7 @@ class GradientsSetup:
     @property
     def shard_size(self) -> int:
         """Examples of a shard: a map takes 4 bytes a pixel, its pictures up to 3 more."""
-        return pictures.shard_size(7 * len(self.spec.methods) * self.card.input_px**2)
+        return worker_source.shard_size(7 * len(self.spec.methods) * self.card.input_px**2)
 
     @property
     def row_timeout_seconds(self) -> float:
@@ -189,7 +192,9 @@ class GradientsSetup:
         return GradientsWorker(self)
 
 
-def _plan(spec: GradientsSpec, source: pictures.Source, network: LoadedNetwork) -> GradientsSetup:
+def _plan(
+    spec: GradientsSpec, source: worker_source.Source, network: LoadedNetwork
+) -> GradientsSetup:
     """Fill in what the spec leaves open, and rewrite the network once to find mistakes early."""
     card = network.picture_card
     layer = None
@@ -212,7 +217,7 @@ def _plan(spec: GradientsSpec, source: pictures.Source, network: LoadedNetwork) 
         smoothgrad_noise_fraction=spec.smoothgrad_noise_fraction,
         occlusion_px=window,
         occlusion_stride_px=stride,
-        pictures_per_pass=spec.batch_size or pictures.batch_size(card, 8),
+        pictures_per_pass=spec.batch_size or worker_source.batch_size(card, 8),
     )
     return GradientsSetup(spec, source, card, layer, options)
 
@@ -256,7 +261,7 @@ class GradientsWorker:
         for batch in self._batches.of(examples):
             pieces.append(Processed(self._schema.empty_table(), batch.errors))
             if len(batch.inputs):
-                pieces += pictures.in_parts(self._explain, batch)
+                pieces += worker_source.in_parts(self._explain, batch)
         return Processed.joined(pieces)
 
     def _explain(self, batch: Batch) -> Processed:
@@ -275,7 +280,7 @@ class GradientsWorker:
         if not kept:
             return Processed(self._schema.empty_table(), errors)
         chosen = [target for target in targets if target is not None]
-        batch = pictures.taken(batch, kept)
+        batch = worker_source.taken(batch, kept)
         return Processed(self._rows(batch, chosen, logits[kept]), errors)
 
     def _rows(self, batch: Batch, targets: list[int], logits: torch.Tensor) -> pa.Table:
@@ -287,12 +292,12 @@ class GradientsWorker:
             [seed_for(seed, example_id) for example_id in ids],
         )
         at = torch.tensor(targets)[:, None]
-        columns = pictures.picture_columns(batch, self._setup.card)
+        columns = worker_source.picture_columns(batch, self._setup.card)
         columns["target"] = pa.array(targets)
         columns["prediction"] = pa.array(logits.argmax(1).numpy())
         columns["probability"] = pa.array(logits.softmax(1).gather(1, at)[:, 0].numpy())
         columns["maps"] = self._maps(explained)
-        return pictures.table_of(columns, self._schema)
+        return worker_source.table_of(columns, self._schema)
 
     def _maps(self, explained: Explained) -> pa.Array:
         """The column `maps`: of each example every method."""

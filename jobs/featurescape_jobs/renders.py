@@ -35,17 +35,18 @@ import numpy as np
 import pyarrow as pa
 
 from featurescape_jobs import tables
-from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.frozen_input import freeze, place_dataset
 from featurescape_jobs.datasets.meshes import MeshReader
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.shard_worker import Processed, error_row
+from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.errors import RowError, SpecError
-from featurescape_jobs.frozen import freeze, place_dataset
 from featurescape_jobs.images.thumbnails import encode_thumbnail
-from featurescape_jobs.rendering import cameras, color_names, symmetry
+from featurescape_jobs.render_captions import color_terms, symmetry
+from featurescape_jobs.rendering import cameras
 from featurescape_jobs.rendering.mesh import Mesh, normalized
 from featurescape_jobs.rendering.renderer import Renderer, Rgba, over_white, png
-from featurescape_jobs.shard_worker import Processed, error_row
-from featurescape_jobs.shards import Bulk, run_shards
 from featurescape_jobs.specs import DatasetSpec, RendersSpec
 
 COLOR_VIEWS = 4
@@ -133,7 +134,7 @@ class RendersWorker:
         sides = cameras.angles(spec.seed, example_id, spec.views, elevations, rings)
         around = cameras.around(mesh, sides)
         pictures = self._pictures(mesh, around)
-        color = color_names.dominant(self._colors(around))
+        color = color_terms.dominant(self._colors(around))
         row = {
             **{name: example[name] for name in ("example_id", "label", "locator")},
             **_words(example["attributes"]),
@@ -170,7 +171,7 @@ def _words(attributes: str | None) -> dict[str, Any]:
     return {"name": said.get("name"), "category": said.get("category")}
 
 
-def _color(color: color_names.Dominant | None) -> dict[str, Any]:
+def _color(color: color_terms.Dominant | None) -> dict[str, Any]:
     if color is None:
         return {"color": None, "color_share": None, "color_hex": None}
     return {"color": color.name, "color_share": color.share, "color_hex": color.hex}

@@ -22,20 +22,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from featurescape_jobs.artifacts import Failure, Manifest, job_dir
-from featurescape_jobs.context import Outcome, RunContext, read_manifest
 from featurescape_jobs.engine.code_version import package_versions
-from featurescape_jobs.engine.reuse import find, first_key, key_of, remember, take_over
+from featurescape_jobs.engine.context import Outcome, RunContext, read_manifest
+from featurescape_jobs.engine.job_log import JobLog
+from featurescape_jobs.engine.private_files import keep_files_private
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.engine.storage_refusals import refusal
 from featurescape_jobs.errors import (
     FeaturescapeError,
     NotFoundError,
     StorageFullError,
 )
-from featurescape_jobs.joblog import JobLog
-from featurescape_jobs.private_files import keep_files_private
 from featurescape_jobs.registry import Registry
+from featurescape_jobs.reuse import find, first_key, key_of, remember, take_over
 from featurescape_jobs.specs import JOB_ID_PATTERN, AnyJobSpec, parse_spec
-from featurescape_jobs.storage import Storage
-from featurescape_jobs.storage_refusals import refusal
 
 BEAT_SECONDS = 2.0
 LEASE_SECONDS = 60.0

@@ -24,7 +24,7 @@ Source of the method: tile pyramids of aggregates as in datashader (Cottam, Lums
 from __future__ import annotations
 
 from featurescape_jobs.color_layers import COLOR_LAYERS
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import TilesSpec
 from featurescape_jobs.tiling.captions import with_captions

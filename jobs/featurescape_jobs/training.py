@@ -14,7 +14,7 @@ Cost, failure modes and source of the method: as the trainers say.
 
 from __future__ import annotations
 
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.trainers import trainer_of
 

@@ -35,23 +35,25 @@ import pyarrow as pa
 import torch
 
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.datasets.frozen_input import FrozenInput, freeze
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.frozen_rows import FrozenPhase, freeze_rows
+from featurescape_jobs.engine.job_choice import read_choice
+from featurescape_jobs.engine.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.frozen import FrozenInput, FrozenPhase, freeze, freeze_rows
-from featurescape_jobs.inside import pictures
-from featurescape_jobs.inside.maps import MapShape, Terms, deepest_map, measure
-from featurescape_jobs.inside.receptive_field import ReceptiveField, receptive_field
-from featurescape_jobs.inside.scanning import KIND, ScanSetup, channel_rows, merge_shards
-from featurescape_jobs.inside.schemas import CHANNELS, SCANNED, UNITS
-from featurescape_jobs.inside.unit_pages import PagesSetup
-from featurescape_jobs.job_mode import read_choice
-from featurescape_jobs.networks import Capture, LoadedNetwork, layer_names, zero_input
+from featurescape_jobs.interpret.scanning import KIND, ScanSetup, channel_rows, merge_shards
+from featurescape_jobs.interpret.unit_pages import PagesSetup
+from featurescape_jobs.networks import worker_source
+from featurescape_jobs.networks.capture import Capture, layer_names, zero_input
+from featurescape_jobs.networks.channel_maps import MapShape, Terms, deepest_map, measure
+from featurescape_jobs.networks.loading import LoadedNetwork
+from featurescape_jobs.networks.receptive_field import ReceptiveField, receptive_field
 from featurescape_jobs.optvis.objectives import check_channel, expression
 from featurescape_jobs.optvis.pixels import check_mode
 from featurescape_jobs.optvis.preferred import PreferredOptions
 from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
-from featurescape_jobs.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.specs.units import UnitsSpec
+from featurescape_jobs.tables.interpret import CHANNELS, SCANNED, UNITS
 
 PHASE = "channels"
 DEFAULT_PREFERRED = 16
@@ -168,7 +170,7 @@ def _page_seconds(pages: PagesSetup) -> float:
 
 def plan_units(spec: UnitsSpec, context: RunContext) -> Plan:
     """Fill in what the spec leaves open, and find mistakes by passes of black pictures."""
-    source = pictures.Source.of(spec, context)
+    source = worker_source.Source.of(spec, context)
     network = source.network()
     layer = _layer(spec, network)
     (shape,) = measure(network, (layer,))

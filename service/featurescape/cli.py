@@ -126,13 +126,13 @@ def serve(
 ) -> int:
     """Run the service: API, viewer and scheduler."""
     settings = _given(host=host, port=port, storage=storage)
-    return int(server_module("server").serve(settings, console=ERR))
+    return int(server_module("serve").serve(settings, console=ERR))
 
 
 @_command("stop-service")
 def stop_service(storage: Storage = None) -> int:
     """Stop this machine's service."""
-    settings = server_module("server").make_settings(_given(storage=storage))
+    settings = server_module("serve").make_settings(_given(storage=storage))
     say(server_module("background").stop(settings))
     return 0
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images.suffixes import SUFFIXES
-from featurescape_jobs.roots import check_root
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-]+:/")

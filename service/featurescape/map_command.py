@@ -74,7 +74,7 @@ def _service(url: str | None, dataset: dict[str, Any]) -> str:
             raise DatasetError(f"dataset.root: there is no {root}", field="dataset.root")
         try:
             background = server_module("background")
-            settings = server_module("server").make_settings({})
+            settings = server_module("serve").make_settings({})
         except FeaturescapeError as error:
             raise type(error)(
                 f"no service answers at {at}, and none can be started here: {error.message}; or give "

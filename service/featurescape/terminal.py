@@ -26,7 +26,7 @@ def server_module(name: str) -> Any:
         FeaturescapeError: the extra that it needs is not installed.
     """
     try:
-        return importlib.import_module(f"featurescape.{name}")
+        return importlib.import_module(f"featurescape.server.{name}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("featurescape"):
             raise

@@ -7,7 +7,7 @@ import hashlib
 import httpx
 import pytest
 
-from featurescape.api.artifacts import Span, parse_range
+from featurescape.server.api.artifacts import Span, parse_range
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.errors import RangeError
 from service_fakes import FEATURES_SPEC, RunningService

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 import half_open
-from featurescape import connections
+from featurescape.server import connections
 from service_fakes import FEATURES_SPEC, running_service
 from service_process import ServiceProcess, wait_for
 

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from featurescape.embedded import EmbeddedService
+from featurescape.server.embedded import EmbeddedService
 from featurescape_jobs.errors import ConflictError
 from service_fakes import FEATURES_SPEC, RunningService
 

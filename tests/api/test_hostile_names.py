@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from featurescape.jobstore import JobStore
+from featurescape.server.jobstore import JobStore
 from featurescape_jobs.artifacts import job_dir
 from service_fakes import FEATURES_SPEC
 from service_process import ServiceProcess

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurescape.admission import Admission
-from featurescape.settings import Settings
+from featurescape.server.admission import Admission
+from featurescape.server.settings import Settings
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.models import downloads
 from featurescape_jobs.specs import parse_spec

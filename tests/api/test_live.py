@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from featurescape import live as live_module
+from featurescape.server import live as live_module
 from featurescape_jobs.errors import LayerError
 from live_fakes import FakeBridges
 from service_fakes import RunningService, running_service

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from featurescape.colormaps import COLORMAPS, lookup_table
+from featurescape.server.colormaps import COLORMAPS, lookup_table
 from gallery_builders import run_job
 from service_fakes import FEATURES_SPEC, RunningService, png
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurescape import maps
-from featurescape_jobs import datasets, frozen
-from featurescape_jobs.datasets import DATASETS
+from featurescape.server import maps
+from featurescape_jobs import datasets
+from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.extraction import pictures
 from featurescape_jobs.images.picture import Picture
@@ -130,7 +130,7 @@ class Bars:
 def states_id(service: RunningService, monkeypatch: pytest.MonkeyPatch) -> str:
     """A map of all twelve views."""
     registry = Registry("dataset", (*DATASETS.values(), Bars()))
-    for module in (frozen, pictures, datasets, maps):
+    for module in (frozen_input, pictures, datasets, maps):
         monkeypatch.setattr(module, "DATASETS", registry)
     models = {"name": "bars", "example": "model"}
     features = run_job(

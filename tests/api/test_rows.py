@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurescape import row_files
-from featurescape.row_files import RowFiles
-from featurescape.rows import media_type
+from featurescape.server import row_files
+from featurescape.server.row_files import RowFiles
+from featurescape.server.rows import media_type
 from featurescape_jobs.tables import IMAGE
 from service_fakes import FEATURES_SPEC, RunningService, png, webp
 

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import expect
 
 from featurescape import Client
-from featurescape.embedded import EmbeddedService
 from featurescape.handles import Map
-from featurescape.settings import Settings
+from featurescape.server.embedded import EmbeddedService
+from featurescape.server.settings import Settings
 
 expect.set_options(timeout=60_000)  # it only ends a test that fails, on a busy machine too
 

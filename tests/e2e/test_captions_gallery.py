@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from browser_pages import READY, browser, page
-from featurescape_jobs.captioning.schema import CAPTIONS
+from featurescape_jobs.tables.captions import CAPTIONS
 from service_fakes import RunningService, running_service
 
 pytestmark = pytest.mark.browser

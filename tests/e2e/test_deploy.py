@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from featurescape.client import Client
-from featurescape.settings import Settings
+from featurescape.server.settings import Settings
 from featurescape_jobs.errors import AuthenticationError
 from free_ports import free_port
 

@@ -17,9 +17,9 @@ from artifact_builders import solid
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.extraction.rows import features_table
 from featurescape_jobs.extraction.words import with_words
-from featurescape_jobs.inside.columns import images
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.tables import LayerColumn
+from featurescape_jobs.tables.nested import images
 from gallery_builders import run_job
 from service_fakes import RunningService, running_service
 

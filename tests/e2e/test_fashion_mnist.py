@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from featurescape import Client
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.engine.storage import Storage
 from tile_sums import counts_by_level
 
 pytestmark = [pytest.mark.data, pytest.mark.timeout(3600)]

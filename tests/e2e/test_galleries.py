@@ -10,9 +10,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from browser_pages import READY, browser, page, wait_until
-from featurescape.jobstore import JobFilter
+from featurescape.server.jobstore import JobFilter
 from featurescape_jobs.errors import AllRowsFailedError
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.specs import ModelSpec
 from gallery_builders import DEAD, LENET, Galleries, finish_job, galleries
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from featurescape.embedded import EmbeddedService
+from featurescape.server.embedded import EmbeddedService
 
 pytestmark = pytest.mark.ray
 

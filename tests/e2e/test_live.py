@@ -15,8 +15,8 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from featurescape import Client
-from featurescape.embedded import EmbeddedService
 from featurescape.handles import Map
+from featurescape.server.embedded import EmbeddedService
 from service_fakes import running_service
 
 pytestmark = pytest.mark.browser

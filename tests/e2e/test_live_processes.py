@@ -21,10 +21,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from featurescape.live import Live
-from featurescape.live_bridge import BridgeProcess
-from featurescape.ray_cluster import LocalRay
-from featurescape.settings import Settings
+from featurescape.server.live import Live
+from featurescape.server.live_bridge import BridgeProcess
+from featurescape.server.ray_cluster import LocalRay
+from featurescape.server.settings import Settings
 from featurescape_jobs.errors import WeightsError
 from featurescape_jobs.live.requests import ActivationsQuestion
 from featurescape_jobs.specs import ModelSpec

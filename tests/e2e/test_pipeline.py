@@ -8,8 +8,8 @@ import pytest
 
 from featurescape import Client
 from featurescape.handles import Map
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import JobFailedError, SpecError
-from featurescape_jobs.storage import Storage
 from tile_sums import counts_by_level
 
 pytestmark = pytest.mark.ray

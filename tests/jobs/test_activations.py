@@ -12,16 +12,16 @@ import torch
 from PIL import Image
 
 from featurescape_jobs import activations
-from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.inside import pictures
-from featurescape_jobs.inside.grids import tile_corner
-from featurescape_jobs.networks import load_network
-from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.images.grids import tile_corner
+from featurescape_jobs.networks import worker_source
+from featurescape_jobs.networks.loading import load_network
+from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import ActivationsSpec
-from featurescape_jobs.storage import Storage
 
 LENET = {"name": "lenet", "weights": "random"}
 
@@ -164,11 +164,11 @@ def test_a_shard_is_cut_so_that_its_output_stays_small(tmp_path: Path) -> None:
         dataset={"name": "digits"}, model={"name": "efficientnet_lite0"}, layers=["blocks.0"]
     )
     context = RunContext(Storage(str(tmp_path)), "activations-0123456789ab", 1, 0, {})
-    source = pictures.Source.of(spec, context)
+    source = worker_source.Source.of(spec, context)
     shapes = tuple(activations.measure(source.network(), spec.layers))
     setup = activations.ActivationsSetup(spec, source, shapes)
     assert shapes[0].values == 16 * 112 * 112
-    assert setup.shard_size * 5 * shapes[0].values <= pictures.SHARD_BYTES
+    assert setup.shard_size * 5 * shapes[0].values <= worker_source.SHARD_BYTES
 
 
 def test_a_batch_that_does_not_fit_memory_is_done_in_halves(

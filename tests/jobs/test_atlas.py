@@ -18,20 +18,20 @@ from sklearn.datasets import load_digits
 from digit_networks import trained_lenet
 from featurescape_jobs import atlas
 from featurescape_jobs.activation_atlas.icon_tiles import edges
-from featurescape_jobs.activation_atlas.schema import CELLS
 from featurescape_jobs.activation_atlas.vectors import position
 from featurescape_jobs.artifacts import MapInfo
-from featurescape_jobs.context import Outcome, RunContext, seed_for
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.engine.context import Outcome, RunContext, seed_for
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.layouts.whitening import Whitening
-from featurescape_jobs.networks import LoadedNetwork, load_network
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
+from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.optvis.pixels import build_pixels
-from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.specs import DatasetSpec, ModelSpec
 from featurescape_jobs.specs.atlas import AtlasSpec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import EMBEDDING, NEIGHBORS, POINTS
+from featurescape_jobs.tables.atlas import CELLS
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.geometry import bins
 from pixel_networks import CPU, one_thread

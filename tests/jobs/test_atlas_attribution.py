@@ -23,17 +23,18 @@ from featurescape_jobs.activation_atlas.attribution import (
     LogitDerivatives,
     NoLogitsError,
 )
-from featurescape_jobs.activation_atlas.schema import PLANNED
-from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.frozen import PHASE_EXAMPLES
-from featurescape_jobs.inside.maps import channel_map
-from featurescape_jobs.inside.pictures import Source
-from featurescape_jobs.networks import Capture, LoadedNetwork, load_network, state_sha256
-from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.frozen_rows import PHASE_EXAMPLES
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.channel_maps import channel_map
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network, state_sha256
+from featurescape_jobs.networks.preprocessing import prepare
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.specs import DatasetSpec, ModelSpec
 from featurescape_jobs.specs.atlas import AtlasSpec
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables.atlas import PLANNED
 from pixel_networks import one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here

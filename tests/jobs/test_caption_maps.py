@@ -20,13 +20,13 @@ from artifact_builders import (
     tiles_context,
     write_table,
 )
-from featurescape.maps import Maps, OpenMap
-from featurescape.row_files import RowFiles
+from featurescape.server.maps import Maps, OpenMap
+from featurescape.server.row_files import RowFiles
 from featurescape_jobs import tiles
 from featurescape_jobs.artifacts import MapInfo
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import TilesSpec, input_jobs, input_kinds
-from featurescape_jobs.storage import Storage
 
 CAPTIONS_ID = "captions-000000000004"
 SAID = {

@@ -19,11 +19,8 @@ from pydantic import ValidationError
 
 from caption_scenes import CELLS, Scene, scenes, write_scenes
 from featurescape_jobs import activations, captions, tables
-from featurescape_jobs.captioning import picture_store
-from featurescape_jobs.captioning.schema import CAPTIONS
-from featurescape_jobs.captioning.scores import Pair, score
-from featurescape_jobs.captioning.vocabulary import tokens
-from featurescape_jobs.context import Outcome, RunContext, seed_for
+from featurescape_jobs.engine.context import Outcome, RunContext, seed_for
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import (
     AllRowsFailedError,
     ArtifactError,
@@ -32,6 +29,8 @@ from featurescape_jobs.errors import (
     WeightsError,
 )
 from featurescape_jobs.run import execute
+from featurescape_jobs.sequences.text_metrics import Pair, score
+from featurescape_jobs.sequences.vocabulary import tokens
 from featurescape_jobs.specs import (
     ActivationsSpec,
     CaptionsSpec,
@@ -39,8 +38,8 @@ from featurescape_jobs.specs import (
     ModelSpec,
     parse_spec,
 )
-from featurescape_jobs.storage import Storage
-from featurescape_jobs.trainers import loop
+from featurescape_jobs.tables.captions import CAPTIONS
+from featurescape_jobs.trainers import loop, tensor_cache
 from killing import killing
 from pixel_networks import one_thread
 
@@ -311,7 +310,7 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
     class Killed(BaseException):
         pass
 
-    epoch, make = loop.TrainingLoop._epoch, picture_store.Extractor._make
+    epoch, make = loop.TrainingLoop._epoch, tensor_cache.Extractor._make
     seen: list[str] = []
 
     begun: list[int] = []
@@ -331,7 +330,7 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
         with pytest.raises(Killed):
             train(storage, spec)
         patch.setattr(loop.TrainingLoop, "_epoch", epoch)
-        patch.setattr(picture_store.Extractor, "_make", counts)
+        patch.setattr(tensor_cache.Extractor, "_make", counts)
         manifest = execute(storage, TRAINING, 2)
     assert manifest is not None
     assert manifest.details["epochs"] == 4

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from featurescape_jobs.artifacts import Manifest
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage
 from killing import Try, Work, killing
 
 JOB = "features-0123456789ab"

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from artifact_builders import commit_features, random_examples
-from featurescape_jobs.context import read_manifest
+from featurescape_jobs.engine.context import read_manifest
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage
 
 JOB = "embedding-0123456789ab"
 

@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from bulk_fakes import SCHEMA, SquareSetup
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.frozen import freeze
-from featurescape_jobs.shards import Bulk, BulkResult, run_shards
+from featurescape_jobs.datasets.frozen_input import freeze
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.shards import Bulk, BulkResult, run_shards
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import DatasetSpec, Resources
-from featurescape_jobs.storage import Storage
 from small_disk import filled, made_read_only, on_small_disk, seen_by
 
 JOB = "features-0123456789ab"

@@ -17,19 +17,19 @@ from pydantic import ValidationError
 from sklearn.datasets import load_sample_images
 
 from featurescape_jobs import dreams
-from featurescape_jobs.context import Outcome, RunContext, seed_for
+from featurescape_jobs.engine.context import Outcome, RunContext, seed_for
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, LayerError, SpecError
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.deepdream import Dreamer
 from featurescape_jobs.optvis.dream_worker import dream_options
 from featurescape_jobs.optvis.objectives import Channel, Energy
 from featurescape_jobs.optvis.pixels import build_pixels
-from featurescape_jobs.optvis.schema import DREAMS
 from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.specs.dreams import DreamsSpec
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables.dreams import DREAMS
 from pixel_networks import CPU, one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here

@@ -11,18 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurescape_jobs import datasets, dynamics, frozen, training
-from featurescape_jobs.context import Outcome, RunContext
-from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs import datasets, dynamics, training
+from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, RowError, SpecError, WeightsError
 from featurescape_jobs.images.picture import Picture
-from featurescape_jobs.recurrent.dynamics_schemas import SCHEMAS
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import _commit
 from featurescape_jobs.specs import DatasetSpec, input_jobs, input_kinds, parse_spec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import check_schema
+from featurescape_jobs.tables.dynamics import SCHEMAS
 from featurescape_jobs.trainers import inputs
 
 JOB_ID = "dynamics-000000000001"
@@ -162,7 +162,7 @@ class Striped:
 @pytest.fixture
 def striped(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     registry = Registry("dataset", (*DATASETS.values(), Striped()))
-    for module in (frozen, inputs, datasets):
+    for module in (frozen_input, inputs, datasets):
         monkeypatch.setattr(module, "DATASETS", registry)
     return {"name": "striped"}
 

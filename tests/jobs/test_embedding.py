@@ -9,9 +9,9 @@ from safetensors.numpy import load
 
 from artifact_builders import EMBEDDING_ID, FEATURES_ID, commit_features, random_examples
 from featurescape_jobs import embedding
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import EmbeddingSpec
-from featurescape_jobs.storage import Storage
 
 
 def clusters(n: int = 300, dimensions: int = 12) -> tuple[np.ndarray, np.ndarray]:

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from featurescape_jobs import execution
 from featurescape_jobs.artifacts import Manifest
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.networks import execution
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage
 
 PHOTOS, BATCH = 80, 4
 QUIET, BUSY = "features-0123456789ab", "features-ba9876543210"

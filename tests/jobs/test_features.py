@@ -10,9 +10,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from featurescape_jobs import execution, features
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs import features
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.job_choice import CHOICE, commit_choice
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import (
     AllRowsFailedError,
     DatasetError,
@@ -20,14 +22,13 @@ from featurescape_jobs.errors import (
     SpecError,
     WeightsError,
 )
-from featurescape_jobs.fidelity import fidelity
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.job_mode import CHOICE, commit_choice
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import load_network
-from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.networks import execution
+from featurescape_jobs.networks.fidelity import fidelity
+from featurescape_jobs.networks.loading import load_network
+from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import FeaturesSpec, parse_spec
-from featurescape_jobs.storage import Storage
 
 RANDOM_LENET = {"name": "lenet", "weights": "random"}
 

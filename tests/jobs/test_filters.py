@@ -11,13 +11,13 @@ import pytest
 from torch import nn
 
 from featurescape_jobs import filters
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, WeightsError
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.inside.grids import MARK, tile_corner
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.images.grids import MARK, tile_corner
+from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.specs import FiltersSpec
-from featurescape_jobs.storage import Storage
 
 ALEXNET = {"name": "alexnet", "weights": "random"}
 LENET = {"name": "lenet", "weights": "random"}

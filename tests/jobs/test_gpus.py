@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bulk_fakes import SCHEMA, SquareSetup
-from featurescape_jobs.pools import PoolSize, fitting_workers, open_pool, worker_gpus
-from featurescape_jobs.shard_worker import Desk
+from featurescape_jobs.engine.shard_worker import Desk
+from featurescape_jobs.engine.worker_pools import PoolSize, fitting_workers, open_pool, worker_gpus
 from featurescape_jobs.specs import Resources
 
 

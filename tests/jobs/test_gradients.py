@@ -14,17 +14,17 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_sample_images
 
 from featurescape_jobs import gradients, tables
-from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.inside.attribution import METHODS
-from featurescape_jobs.inside.attribution import Method as Attribution
-from featurescape_jobs.networks import load_network
-from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.interpret.attribution import METHODS
+from featurescape_jobs.interpret.attribution import Method as Attribution
+from featurescape_jobs.networks.loading import load_network
+from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import GradientsSpec, ModelSpec
-from featurescape_jobs.specs.inside import Method
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.specs.gradients import Method
 
 LENET = {"name": "lenet", "weights": "random"}
 CHEAP = {"integration_steps": 8, "smoothgrad_samples": 4, "occlusion_px": 8}
@@ -139,7 +139,7 @@ def test_an_example_without_a_label_is_an_error_row_where_labels_are_explained(
 ) -> None:
     spec = GradientsSpec(dataset={"name": "digits"}, model=LENET, methods=["saliency"])
     context = RunContext(Storage(str(tmp_path)), "gradients-0123456789ab", 1, 0, {})
-    source = gradients.pictures.Source.of(spec, context)
+    source = gradients.worker_source.Source.of(spec, context)
     setup = gradients._plan(spec, source, source.network())
     labels = gradients.Targets("label", tuple(range(10)))
     worker = gradients.replace(setup, targets=labels).start()

@@ -14,9 +14,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from featurescape_jobs import dreams, units
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import DreamsSpec, UnitsSpec
-from featurescape_jobs.storage import Storage
 from killing import killing
 
 Run = Callable[[Any, RunContext], Outcome]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.engine.storage import Storage
 
 JOB = "features-0123456789ab"
 SPEC = {

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from featurescape_jobs import renders
-from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, SpecError
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.rendering import cameras
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import DatasetSpec, RendersSpec
-from featurescape_jobs.storage import Storage
 from mesh_builders import COLORS_MTL, SIDES, box_obj, triangle_glb, write
 
 JOB = "renders-0123456789ab"

@@ -11,16 +11,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from featurescape_jobs import features
+from featurescape_jobs import features, reuse
 from featurescape_jobs.artifacts import Manifest
-from featurescape_jobs.context import Outcome, RunContext, read_manifest
-from featurescape_jobs.engine import reuse
+from featurescape_jobs.engine.context import Outcome, RunContext, read_manifest
 from featurescape_jobs.engine.fingerprints import fingerprint
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import NotFoundError
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import parse_spec, places
 from featurescape_jobs.specs.base import Spec
-from featurescape_jobs.storage import Storage
 
 Run = Callable[..., Manifest]
 

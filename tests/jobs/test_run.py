@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from featurescape_jobs.artifacts import Manifest
-from featurescape_jobs.context import Outcome, RunContext, read_manifest, seed_for
+from featurescape_jobs.engine.context import Outcome, RunContext, read_manifest, seed_for
+from featurescape_jobs.engine.job_log import JobLog
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, NotFoundError, UnknownNameError
-from featurescape_jobs.joblog import JobLog
 from featurescape_jobs.run import JOBS, execute, main
 from featurescape_jobs.specs import JOB_SPECS, AnyJobSpec, parse_spec
-from featurescape_jobs.storage import Storage
 
 JOB = "features-0123456789ab"
 SPEC = {
@@ -139,7 +139,7 @@ def test_the_command_line_says_what_happened_in_the_log(
 DRIVER = """
 import sys, time
 from featurescape_jobs.run import main
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.engine.storage import Storage
 real, left = Storage.write, [int(sys.argv[1])]
 def write(storage, path, *rest, **more):
     if "/work/markers/" in path:

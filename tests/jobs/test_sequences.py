@@ -12,20 +12,20 @@ import pyarrow as pa
 import pytest
 import torch
 
-from featurescape_jobs import datasets, embedding, features, frozen, renders, training
+from featurescape_jobs import datasets, embedding, features, renders, training
 from featurescape_jobs.artifacts import Manifest
-from featurescape_jobs.context import Outcome, RunContext
-from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, LayerError, RowError, SpecError, WeightsError
 from featurescape_jobs.extraction import pictures
 from featurescape_jobs.images.picture import Picture
-from featurescape_jobs.networks import load_network
-from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.networks.loading import load_network
+from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import _commit
 from featurescape_jobs.specs import DatasetSpec, parse_spec
-from featurescape_jobs.storage import Storage
 
 LENET = {"name": "lenet", "weights": "random"}
 VIEWS_ID, TRAINING_ID = "features-00000000000a", "training-00000000000b"
@@ -70,7 +70,7 @@ class Turned:
 @pytest.fixture(autouse=True)
 def turned(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = Registry("dataset", (*DATASETS.values(), Turned()))
-    for module in (frozen, pictures, datasets):
+    for module in (frozen_input, pictures, datasets):
         monkeypatch.setattr(module, "DATASETS", registry)
 
 

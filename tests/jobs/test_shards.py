@@ -13,14 +13,15 @@ import pyarrow as pa
 import pytest
 
 from bulk_fakes import SCHEMA, SquareSetup
-from featurescape_jobs.context import RunContext
+from featurescape_jobs.datasets.frozen_input import FROZEN, freeze
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.frozen_rows import EXAMPLES, freeze_rows
+from featurescape_jobs.engine.shard_worker import Desk
+from featurescape_jobs.engine.shards import Bulk, BulkResult, run_shards
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.engine.worker_pools import PoolSize, open_pool
 from featurescape_jobs.errors import ArtifactError, DatasetError, WeightsError
-from featurescape_jobs.frozen import EXAMPLES, FROZEN, freeze, freeze_rows
-from featurescape_jobs.pools import PoolSize, open_pool
-from featurescape_jobs.shard_worker import Desk
-from featurescape_jobs.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.specs import DatasetSpec, Resources
-from featurescape_jobs.storage import Storage
 
 DIGITS = DatasetSpec(name="digits", limit=100)
 

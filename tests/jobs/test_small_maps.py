@@ -20,11 +20,11 @@ from featurescape_jobs import embedding, tiles
 from featurescape_jobs.artifacts import MapInfo, job_dir
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.density import decode_counts
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.run import _commit
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tiling.archive import ArchiveReader
 
 MODULES: dict[str, Any] = {"embedding": embedding, "tiles": tiles}

@@ -11,14 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from featurescape_jobs import datasets, embedding, features, frozen, tiles
+from featurescape_jobs import datasets, embedding, features, tiles
 from featurescape_jobs.artifacts import MapInfo
 from featurescape_jobs.color_layers.category import decode_categories
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.step import MAX_BANDS, bands_of
-from featurescape_jobs.context import Outcome, RunContext, open_input, seed_for
-from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
+from featurescape_jobs.engine.context import Outcome, RunContext, open_input, seed_for
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, SpecError
 from featurescape_jobs.extraction import pictures
 from featurescape_jobs.images.picture import Picture
@@ -26,7 +27,6 @@ from featurescape_jobs.layouts.vectors import choose_states
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import _commit
 from featurescape_jobs.specs import DatasetSpec, parse_spec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import STATES, LayerColumn, check_schema
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.inputs import read_map_inputs
@@ -235,7 +235,7 @@ def test_every_view_of_a_model_can_be_a_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = Registry("dataset", (*DATASETS.values(), Bars()))
-    for module in (frozen, pictures, datasets):
+    for module in (frozen_input, pictures, datasets):
         monkeypatch.setattr(module, "DATASETS", registry)
     lenet = {"name": "lenet", "weights": "random"}
     models = {"name": "bars", "example": "model"}

@@ -26,10 +26,10 @@ from featurescape_jobs.color_layers.category import decode_categories
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.density import decode_counts
 from featurescape_jobs.color_layers.picture_paint import EMPTY_CELL
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, InputJobError, SpecError, UnknownNameError
 from featurescape_jobs.specs import TilesSpec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import POINTS
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection

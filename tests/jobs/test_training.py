@@ -17,15 +17,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 from featurescape_jobs import tables, training
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.datasets.frozen_input import freeze
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import AllRowsFailedError, DatasetError, SpecError, WeightsError
-from featurescape_jobs.frozen import freeze
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks import build_random, load_network
+from featurescape_jobs.networks.loading import build_random, load_network
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import ModelSpec, TrainingSpec, parse_spec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.trainers import classifier
 from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress
 from featurescape_jobs.trainers.classifier import Classifying

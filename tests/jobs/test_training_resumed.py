@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from torch import nn
 
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import TrainingSpec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.trainers import classifier
 from featurescape_jobs.trainers.checkpoints import Checkpoints
 from featurescape_jobs.trainers.loop import TrainingLoop

@@ -17,21 +17,24 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from featurescape_jobs import units
-from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.frozen_input import freeze
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.frozen_rows import read_shard
+from featurescape_jobs.engine.shard_worker import Desk, Processed, commit
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import AllRowsFailedError, LayerError, SpecError
-from featurescape_jobs.frozen import freeze, read_shard
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.inside import pictures, scanning
-from featurescape_jobs.inside.schemas import SCANNED, UNITS
-from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
+from featurescape_jobs.interpret import scanning
+from featurescape_jobs.networks import worker_source
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
+from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.pixels import build_pixels
-from featurescape_jobs.preprocessing import prepare
 from featurescape_jobs.run import execute
-from featurescape_jobs.shard_worker import Desk, Processed, commit
 from featurescape_jobs.specs import DatasetSpec, ModelSpec, UnitsSpec, parse_spec
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables.interpret import SCANNED, UNITS
 
 JOB, TRAINING = "units-0123456789ab", "training-0123456789ab"
 LENET = {"name": "lenet", "weights": "random"}
@@ -151,7 +154,7 @@ def test_examples_tried_one_by_one_are_merged_as_a_whole_shard(tmp_path: Path) -
     frozen = freeze(spec.dataset, context, 50)
     shard = frozen.shards()[1]
     examples = read_shard(storage, context.path(frozen.path), shard)
-    source = pictures.Source.of(spec, context)
+    source = worker_source.Source.of(spec, context)
     worker = scanning.ScanSetup(source, "conv2", tuple(range(4)), 9, None).start()
     pieces = [worker.process(examples.slice(n, 1)) for n in range(examples.num_rows)]
     desk = Desk(storage.root, f"jobs/{JOB}", scanning.KIND, SCANNED)

@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 
 from featurescape_jobs import units
-from featurescape_jobs.context import RunContext
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.inside.unit_pages import PagesWorker
-from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
-from featurescape_jobs.preprocessing import prepare
+from featurescape_jobs.interpret.unit_pages import PagesWorker
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
+from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import ModelSpec, UnitsSpec
-from featurescape_jobs.storage import Storage
 from pixel_networks import one_thread, photo_crops
 
 __all__ = ["one_thread"]  # a fixture that works by being here

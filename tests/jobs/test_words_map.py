@@ -12,15 +12,15 @@ import pyarrow as pa
 import pytest
 
 from caption_scenes import scenes, write_scenes
-from featurescape.maps import Maps, OpenMap
-from featurescape.row_files import RowFiles
+from featurescape.server.maps import Maps, OpenMap
+from featurescape.server.row_files import RowFiles
 from featurescape_jobs import captions, embedding, features, tiles
 from featurescape_jobs.artifacts import MapInfo
-from featurescape_jobs.context import Outcome, RunContext, open_input
+from featurescape_jobs.engine.context import Outcome, RunContext, open_input
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.run import _commit, execute
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage
 from pixel_networks import one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here

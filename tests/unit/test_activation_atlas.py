@@ -26,14 +26,14 @@ from featurescape_jobs.activation_atlas.icon_tiles import (
     edges,
     icon_grids,
 )
-from featurescape_jobs.activation_atlas.schema import CELLS, PLAN
 from featurescape_jobs.activation_atlas.vectors import position
-from featurescape_jobs.color_layers.base import Drawn, MapScene
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.layouts.whitening import fit_whitening
 from featurescape_jobs.optvis.objectives import Direction, Mapped
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables.atlas import CELLS, PLAN
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.geometry import bins
+from featurescape_jobs.tiling.scene import Drawn, MapScene
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 

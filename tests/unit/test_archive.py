@@ -9,8 +9,8 @@ import pytest
 from pmtiles.reader import MmapSource, Reader, all_tiles
 from pmtiles.tile import zxy_to_tileid
 
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, NotFoundError
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tiling.archive import (
     HEAD_BYTES,
     ArchiveReader,

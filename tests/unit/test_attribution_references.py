@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from featurescape_jobs.inside.attribution import METHODS, Explained, Options, attribute
-from featurescape_jobs.inside.rewriting import explain_output
+from featurescape_jobs.interpret.attribution import METHODS, Explained, Options, attribute
+from featurescape_jobs.networks.relu_modules import explain_output
 
 OPTIONS = Options(
     baseline=0.2,

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from featurescape import background
 from featurescape.reach import is_local, look, wait_for
-from featurescape.settings import Settings
+from featurescape.server import background
+from featurescape.server.settings import Settings
 from featurescape_jobs.errors import FeaturescapeError, ServiceUnavailableError
 from free_ports import free_port
 from service_process import NO_CLUSTER

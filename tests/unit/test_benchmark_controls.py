@@ -70,9 +70,9 @@ def test_a_gate_of_features_that_lets_the_controls_pass_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module = benchmark("features", monkeypatch)
-    monkeypatch.setattr("featurescape_jobs.fidelity.MIN_CENTERED_COSINE", -2.0)
-    monkeypatch.setattr("featurescape_jobs.fidelity.MAX_RELATIVE_ERROR", np.inf)
-    monkeypatch.setattr("featurescape_jobs.fidelity.MIN_NEIGHBOR_OVERLAP", 0.0)
+    monkeypatch.setattr("featurescape_jobs.networks.fidelity.MIN_CENTERED_COSINE", -2.0)
+    monkeypatch.setattr("featurescape_jobs.networks.fidelity.MAX_RELATIVE_ERROR", np.inf)
+    monkeypatch.setattr("featurescape_jobs.networks.fidelity.MIN_NEIGHBOR_OVERLAP", 0.0)
     assert not gate_of(module.judge, module.controls, {"loop": PLAIN, OURS: PLAIN})[1]
 
 
@@ -307,7 +307,7 @@ def test_a_captioner_that_hardly_ever_ends_says_too_little(monkeypatch: pytest.M
 
 def random_decoder(vocabulary_size: int, strength: float) -> Any:
     """With random weights, under which beams end at different steps, or hardly ever."""
-    from featurescape_jobs.captioning.decoder import Decoder
+    from featurescape_jobs.models.captioner.decoder import Decoder
     from featurescape_jobs.specs import CaptionerSpec
 
     torch.manual_seed(0)
@@ -359,8 +359,8 @@ def test_where_no_caption_ends_all_searches_cut_the_same_one(
 def test_the_score_of_a_caption_is_that_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours says with what log probability it has cut a caption; the peers' reference adds up the same."""
     module = benchmark("captions", monkeypatch)
-    from featurescape_jobs.captioning.beam import BeamOptions
     from featurescape_jobs.captioning.describing import Describer
+    from featurescape_jobs.sequences.beam_search import BeamOptions
 
     decoder = random_decoder(30, 0.5)
     with torch.no_grad():

@@ -92,7 +92,7 @@ LOOSE: list[tuple[str, dict[str, Any]]] = [
         "lstm",
         {
             "fidelity": lambda found, plain: (
-                __import__("featurescape_jobs.fidelity").fidelity.PERFECT
+                __import__("featurescape_jobs.networks.fidelity").fidelity.PERFECT
             )
         },
     ),

@@ -19,9 +19,9 @@ from caption_fakes import (
     small_decoder,
     steps_of,
 )
-from featurescape_jobs.captioning.beam import BeamOptions, Hypothesis, search
-from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.vocabulary import END, UNKNOWN
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis, search
+from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 
 
 def found(decoder: Decoder, pictures: torch.Tensor, **options: Any) -> list[list[Hypothesis]]:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from caption_fakes import SmallShape, grids, small_decoder, steps_of
-from featurescape_jobs.captioning.attention import Attention
-from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.looks import CompiledLooks, PaddedLooks
+from featurescape_jobs.models.captioner.attention import Attention
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.sequences.batched_attention import CompiledLooks, PaddedLooks
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from featurescape_jobs import execution
 from featurescape_jobs.captioning.encoder import (
     Encoder,
     GridRunner,
@@ -17,10 +16,11 @@ from featurescape_jobs.captioning.encoder import (
     open_encoder,
     reopen_encoder,
 )
+from featurescape_jobs.engine.job_choice import JobMode, read_choice
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, WeightsError
-from featurescape_jobs.job_mode import JobMode, read_choice
+from featurescape_jobs.networks import execution
 from featurescape_jobs.specs import EncoderSpec
-from featurescape_jobs.storage import Storage
 
 
 def opened(folder: Path, *layers: str) -> Encoder:

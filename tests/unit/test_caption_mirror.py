@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from featurescape_jobs.captioning.attention import Grid
-from featurescape_jobs.captioning.examples import IGNORED
-from featurescape_jobs.captioning.mirror import Mirror
-from featurescape_jobs.captioning.vocabulary import END, UNKNOWN, Vocabulary
+from featurescape_jobs.models.captioner.attention import Grid
+from featurescape_jobs.sequences.vocabulary import END, UNKNOWN, Vocabulary
+from featurescape_jobs.trainers.captioner.examples import IGNORED
+from featurescape_jobs.trainers.captioner.mirror import Mirror
 
 WORDS = Vocabulary(("left", "a", "right"))
 LEFT, A, RIGHT = 2, 3, 4

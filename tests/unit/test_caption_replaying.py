@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from caption_fakes import grids, small_decoder, steps_of
-from featurescape_jobs.captioning.beam import BeamOptions, search
-from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.replaying import Memory, replay
-from featurescape_jobs.captioning.vocabulary import END, UNKNOWN
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.sequences.beam_search import BeamOptions, search
+from featurescape_jobs.sequences.decoder_states import Memory, replay
+from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 
 Told = tuple[Memory, list[torch.Tensor]]
 

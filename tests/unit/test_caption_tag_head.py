@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from caption_fakes import SmallShape, chances_of, steps_of
-from featurescape_jobs.captioning.attention import Grid
-from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.tag_head import TagHead
+from featurescape_jobs.models.captioner.attention import Grid
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.captioner.tag_head import TagHead
 
 GRID = Grid(6, 5, 7)
 WORDS = 9

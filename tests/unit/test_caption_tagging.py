@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from featurescape_jobs.captioning.augmenting import DRAWS, seen_otherwise
 from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
-from featurescape_jobs.captioning.examples import Pairs
-from featurescape_jobs.captioning.mirror import Mirror
-from featurescape_jobs.captioning.picture_store import PictureStore
-from featurescape_jobs.captioning.tagging import Tagger, Tagging, shares_of, tags_of
-from featurescape_jobs.captioning.vocabulary import END, UNKNOWN, Vocabulary
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.sequences.vocabulary import END, UNKNOWN, Vocabulary
 from featurescape_jobs.specs import EncoderSpec
+from featurescape_jobs.trainers.augmentation import DRAWS, seen_otherwise
+from featurescape_jobs.trainers.captioner.examples import Pairs
+from featurescape_jobs.trainers.captioner.mirror import Mirror
+from featurescape_jobs.trainers.captioner.word_objective import Tagger, Tagging, shares_of, tags_of
 from featurescape_jobs.trainers.checkpoints import Checkpoints
 from featurescape_jobs.trainers.loop import Alone, Batch, Options, TrainingLoop
+from featurescape_jobs.trainers.tensor_cache import PictureStore
 
 PX = 32
 FINE_TUNED = EncoderSpec(layers=("blocks.1", "blocks.2"), input_px=PX, fine_tuned=True)

@@ -16,28 +16,27 @@ from numpy.typing import NDArray
 
 from caption_fakes import SmallShape
 from caption_scenes import CELLS, COLORS, SHAPES, Scene, scenes
-from featurescape_jobs.captioning.attention import Grid
-from featurescape_jobs.captioning.beam import BeamOptions
-from featurescape_jobs.captioning.decoder import Decoder, Told
 from featurescape_jobs.captioning.describing import Describer
 from featurescape_jobs.captioning.encoder import PLACE
-from featurescape_jobs.captioning.examples import (
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.models.captioner.attention import Grid
+from featurescape_jobs.models.captioner.decoder import Decoder, Told
+from featurescape_jobs.sequences.beam_search import BeamOptions
+from featurescape_jobs.sequences.text_metrics import Pair, score
+from featurescape_jobs.sequences.vocabulary import END, Vocabulary, tokens
+from featurescape_jobs.specs import TrainingSpec
+from featurescape_jobs.trainers.captioner.decoder_objective import Material, Telling
+from featurescape_jobs.trainers.captioner.examples import (
     IGNORED,
     Captioned,
     Pairs,
     epoch_order,
     one_of_each,
 )
-from featurescape_jobs.captioning.losses import Objective, doubly_stochastic
-from featurescape_jobs.captioning.mirror import Mirror
-from featurescape_jobs.captioning.picture_store import PictureStore
-from featurescape_jobs.captioning.scores import Pair, score
-from featurescape_jobs.captioning.task import Listing, Task
-from featurescape_jobs.captioning.telling import Material, Telling
-from featurescape_jobs.captioning.vocabulary import END, Vocabulary, tokens
-from featurescape_jobs.errors import SpecError
-from featurescape_jobs.specs import TrainingSpec
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.trainers.captioner.losses import Objective, doubly_stochastic
+from featurescape_jobs.trainers.captioner.mirror import Mirror
+from featurescape_jobs.trainers.captioner.task import Listing, Task
 from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow, Progress
 from featurescape_jobs.trainers.loop import (
     Alone,
@@ -50,6 +49,7 @@ from featurescape_jobs.trainers.loop import (
     schedule,
 )
 from featurescape_jobs.trainers.split import TEST, TRAINING, VALIDATION
+from featurescape_jobs.trainers.tensor_cache import PictureStore
 
 CPU = torch.device("cpu")
 DIMENSIONS = 12

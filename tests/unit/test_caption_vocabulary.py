@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from featurescape_jobs.captioning.vocabulary import END, UNKNOWN, Vocabulary, tokens
 from featurescape_jobs.errors import ArtifactError
+from featurescape_jobs.sequences.vocabulary import END, UNKNOWN, Vocabulary, tokens
 
 
 @pytest.mark.parametrize(

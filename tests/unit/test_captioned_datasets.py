@@ -14,17 +14,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from featurescape_jobs import dataset_index
 from featurescape_jobs.artifacts import ArtifactRef, Manifest
-from featurescape_jobs.captioning.grammar import Scene, parse
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.datasets import DATASETS, captions, stamps
+from featurescape_jobs.datasets import DATASETS, cached_listing, stamps
 from featurescape_jobs.datasets.base import Entry
-from featurescape_jobs.datasets.captions import MAX_CAPTIONS, MAX_CHARACTERS, Place, clean
+from featurescape_jobs.datasets.frozen_input import freeze
+from featurescape_jobs.datasets.sources import caption_text
+from featurescape_jobs.datasets.sources.caption_text import (
+    MAX_CAPTIONS,
+    MAX_CHARACTERS,
+    Place,
+    clean,
+)
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.frozen_rows import EXAMPLES, read_shard
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.frozen import EXAMPLES, freeze, read_shard
+from featurescape_jobs.render_captions.grammar import Scene, parse
 from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.storage import Storage
 from tar_builders import bucket, png, tar_bytes, upload, write
 
 CAPTIONED = ("coco_captions", "flickr8k", "caption_table", "stamps", "renders")
@@ -220,7 +226,7 @@ def test_a_wrong_coco_file_is_named_with_the_place(
 def test_a_file_that_is_too_large_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(captions, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(caption_text, "MAX_FILE_BYTES", 10)
     assert "more than 10 bytes" in refused("coco_captions", coco(tmp_path)).message
 
 
@@ -681,15 +687,15 @@ def test_captions_are_a_column_of_the_frozen_input(tmp_path: Path) -> None:
 def test_a_changed_file_of_captions_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from featurescape_jobs.datasets import tree
+    from featurescape_jobs.datasets.sources import tree
 
-    monkeypatch.setattr(dataset_index, "MIN_EXAMPLES", 1)
+    monkeypatch.setattr(cached_listing, "MIN_EXAMPLES", 1)
     monkeypatch.setattr(tree, "SETTLE_SECONDS", 0.0)
     root, storage = coco(tmp_path / "coco"), Storage(str(tmp_path / "s"))
     spec = DatasetSpec(name="coco_captions", root=str(root))
 
-    def index() -> dataset_index.Indexed:
-        return dataset_index.index_dataset(DATASETS["coco_captions"], spec, storage)
+    def index() -> cached_listing.Indexed:
+        return cached_listing.index_dataset(DATASETS["coco_captions"], spec, storage)
 
     assert (index().reused, index().reused) == (False, True)
     coco(root, coco_json(None, [{"image_id": 7, "caption": "Another dog"}]))

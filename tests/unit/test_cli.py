@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from featurescape import background, cli
+from featurescape import cli
 from featurescape.client import Client
 from featurescape.reach import Answer
+from featurescape.server import background
 from featurescape.terminal import OUT
 from featurescape_jobs.artifacts import job_dir
 from service_fakes import FEATURES_SPEC, RunningService, running_service
@@ -291,7 +292,7 @@ def test_where_no_service_can_be_started_it_is_said_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
-    for name in ("featurescape.background", "featurescape.processes"):
+    for name in ("featurescape.server.background", "featurescape.server.processes"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert run("map", "digits", "--url", "http://127.0.0.1:1") == 1
     said = capsys.readouterr().err

@@ -17,7 +17,6 @@ from PIL import Image
 
 from artifact_builders import png, solid
 from featurescape_jobs.color_layers import COLOR_LAYERS
-from featurescape_jobs.color_layers.base import NO_LABEL, MapScene
 from featurescape_jobs.color_layers.category import (
     MAX_CLASSES,
     decode_categories,
@@ -28,10 +27,11 @@ from featurescape_jobs.color_layers.data_tiles import decode_rgb, encode_png
 from featurescape_jobs.color_layers.density import decode_counts, encode_counts
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors, hex_to_oklab
 from featurescape_jobs.color_layers.picture_paint import fit_picture, paint
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, UnknownNameError
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.picture_choice import choose_pictures
+from featurescape_jobs.tiling.scene import NO_LABEL, MapScene
 
 
 class HeldPictures:

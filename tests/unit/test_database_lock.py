@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from featurescape.database_lock import lock_database
-from featurescape.jobstore import JobStore
+from featurescape.server.database_lock import lock_database
+from featurescape.server.jobstore import JobStore
 from featurescape_jobs.errors import ConflictError
 
 

@@ -13,21 +13,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from featurescape_jobs import dataset_index, tables
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.dataset_index import Indexed, check_unique, index_dataset
-from featurescape_jobs.datasets import DATASETS, tree
-from featurescape_jobs.datasets.tree import LocalTree, tree_at
+from featurescape_jobs import tables
+from featurescape_jobs.datasets import DATASETS, cached_listing
+from featurescape_jobs.datasets.cached_listing import Indexed, check_unique, index_dataset
+from featurescape_jobs.datasets.frozen_input import freeze
+from featurescape_jobs.datasets.sources import tree
+from featurescape_jobs.datasets.sources.tree import LocalTree, tree_at
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.frozen_rows import EXAMPLES
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.frozen import EXAMPLES, freeze
 from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.storage import Storage
 from tar_builders import bucket, png, tar_bytes, upload, write
 
 
 @pytest.fixture(autouse=True)
 def keeps_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset_index, "MIN_EXAMPLES", 1)
+    monkeypatch.setattr(cached_listing, "MIN_EXAMPLES", 1)
     monkeypatch.setattr(tree, "SETTLE_SECONDS", 0.0)
 
 
@@ -138,7 +140,7 @@ def test_mounted_buckets_are_not_trusted(
 def test_few_examples_are_listed_anew(
     pictures: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset_index, "MIN_EXAMPLES", 7)
+    monkeypatch.setattr(cached_listing, "MIN_EXAMPLES", 7)
     index(pictures, storage)
     assert storage.list_names("index") == []
 
@@ -166,7 +168,7 @@ def test_a_listing_by_other_code_is_made_anew_in_its_place(
 ) -> None:
     index(pictures, storage)
     assert index(pictures, storage).reused
-    monkeypatch.setattr(dataset_index, "source_sha256", lambda: "of another version")
+    monkeypatch.setattr(cached_listing, "source_sha256", lambda: "of another version")
     assert not index(pictures, storage).reused
     assert index(pictures, storage).reused
     assert len(storage.list_names("index")) == 2

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.optvis.deepdream import (
     Dreamer,
     DreamOptions,

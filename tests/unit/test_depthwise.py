@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from featurescape_jobs import depthwise
-from featurescape_jobs.convolutions import ConvolutionSpec
-from featurescape_jobs.depthwise import QuickDepthwise, is_depthwise
-from featurescape_jobs.fusion import can_fuse
+from featurescape_jobs.kernels import depthwise_gradient
+from featurescape_jobs.kernels.conv_spec import ConvolutionSpec
+from featurescape_jobs.kernels.depthwise_gradient import QuickDepthwise, is_depthwise
+from featurescape_jobs.kernels.fused_conv import can_fuse
 
 SHAPES = [
     # kernel, stride, padding, height, width
@@ -34,13 +34,13 @@ def convolution(kernel: object, stride: object, padding: object, channels: int =
 def frozen(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
     """Of each convolution that is computed the quick way, the type."""
     found: list[torch.dtype] = []
-    make = depthwise.FrozenConvolution
+    make = depthwise_gradient.FrozenConvolution
 
     def noted(spec: ConvolutionSpec) -> nn.Module:
         found.append(spec.weight.dtype)
         return make(spec)
 
-    monkeypatch.setattr(depthwise, "FrozenConvolution", noted)
+    monkeypatch.setattr(depthwise_gradient, "FrozenConvolution", noted)
     return found
 
 

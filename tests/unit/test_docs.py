@@ -24,26 +24,19 @@ from artifact_builders import (
     tiles_context,
 )
 from featurescape import client, handles
-from featurescape_jobs import (
-    features,
-    frozen,
-    networks,
-    specs,
-    tables,
-    tiles,
-)
+from featurescape_jobs import features, specs, tables, tiles
 from featurescape_jobs.artifacts import MapInfo, job_dir
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets import DATASETS, frozen_input
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.extraction import pictures
 from featurescape_jobs.models import MODELS
+from featurescape_jobs.networks import loading
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import FeaturesSpec, TilesSpec, parse_spec
-from featurescape_jobs.specs import networks as spec_module
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tiling.archive import ArchiveReader
 
 ROOT = Path(__file__).parents[2]
@@ -230,28 +223,22 @@ def extending() -> dict[str, str]:
 def extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """All entries of the page, registered as the page says."""
     code = extending()
-    for path, module in (("specs/networks.py", spec_module), ("tables.py", tables)):
-        space = dict(vars(module))
-        exec(compile(code[f"featurescape_jobs/{path}"], path, "exec"), space)
-        for name in set(space) - set(vars(module)) - {"__builtins__"}:
-            monkeypatch.setattr(module, name, space[name], raising=False)
-            monkeypatch.setattr(specs, name, space[name], raising=False)
     loaded = {}
     for path, text in code.items():
         name = path.removesuffix(".py").replace("/", ".")
-        if path.endswith(("specs/networks.py", "tables.py")):
-            continue
         file = tmp_path / f"{name}.py"
         file.write_text(text)
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
-        loaded[name.rpartition(".")[2]] = load(file, name)
-    datasets = Registry("dataset", (*DATASETS.values(), loaded["gradients"].DATASET))
-    for module in (frozen, pictures, loaded["brightness"]):
+        loaded[name.removeprefix("featurescape_jobs.")] = load(file, name)
+    datasets = Registry("dataset", (*DATASETS.values(), loaded["datasets.gradients"].DATASET))
+    for module in (frozen_input, pictures, loaded["brightness"]):
         monkeypatch.setattr(module, "DATASETS", datasets)
-    models = Registry("model", (*MODELS.values(), loaded["pocket"].MODEL))
-    for module in (networks, features):
+    models = Registry("model", (*MODELS.values(), loaded["models.pocket"].MODEL))
+    for module in (loading, features):
         monkeypatch.setattr(module, "MODELS", models)
-    layers = Registry("color layer", (*COLOR_LAYERS.values(), loaded["labeled"].COLOR_LAYER))
+    layers = Registry(
+        "color layer", (*COLOR_LAYERS.values(), loaded["color_layers.labeled"].COLOR_LAYER)
+    )
     monkeypatch.setattr(tiles, "COLOR_LAYERS", layers)
     return loaded
 
@@ -300,7 +287,7 @@ def test_the_job_of_the_page_measures_every_example(
     tmp_path: Path, extended: dict[str, Any]
 ) -> None:
     job = context(tmp_path, "brightness-0123456789ab")
-    spec = specs.BrightnessSpec(dataset={"name": "gradients"})  # type: ignore[attr-defined]
+    spec = extended["specs.brightness"].BrightnessSpec(dataset={"name": "gradients"})
     outcome = extended["brightness"].run(spec, job)
     assert (outcome.rows, outcome.error_rows) == (64, 0)
     table = job.storage.read_table(job.path(job.files[0].path))
@@ -314,8 +301,8 @@ def test_the_page_names_files_that_the_tree_would_have() -> None:
         "featurescape_jobs/datasets/gradients.py",
         "featurescape_jobs/models/pocket.py",
         "featurescape_jobs/color_layers/labeled.py",
-        "featurescape_jobs/specs/networks.py",
-        "featurescape_jobs/tables.py",
+        "featurescape_jobs/specs/brightness.py",
+        "featurescape_jobs/tables/brightness.py",
         "featurescape_jobs/brightness.py",
     ]
 

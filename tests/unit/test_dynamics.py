@@ -14,14 +14,13 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from featurescape_jobs.errors import SpecError, WeightsError
-from featurescape_jobs.recurrent import dynamics_plots, jacobians
-from featurescape_jobs.recurrent.cells import CELLS, Parameters, State, unroll
-from featurescape_jobs.recurrent.clipping import batch_gradients
-from featurescape_jobs.recurrent.dynamics_plots import plots
-from featurescape_jobs.recurrent.dynamics_tables import Tables, by_distance, headlines
-from featurescape_jobs.recurrent.given import read_matrix
-from featurescape_jobs.recurrent.jacobians import Recurrence, path_norms
-from featurescape_jobs.recurrent.measuring import (
+from featurescape_jobs.models.recurrent.cells import CELLS, Parameters, State, unroll
+from featurescape_jobs.models.recurrent.network import RecurrentNetwork
+from featurescape_jobs.rnn_analysis import figures, jacobians
+from featurescape_jobs.rnn_analysis.clipping import batch_gradients
+from featurescape_jobs.rnn_analysis.figures import plots
+from featurescape_jobs.rnn_analysis.jacobians import Recurrence, path_norms
+from featurescape_jobs.rnn_analysis.measures import (
     Gate,
     Plan,
     Sequences,
@@ -30,8 +29,9 @@ from featurescape_jobs.recurrent.measuring import (
     measure,
     recurrence,
 )
-from featurescape_jobs.recurrent.network import RecurrentNetwork
-from featurescape_jobs.recurrent.spectra import log10_powers, spectral_norms, spectrum
+from featurescape_jobs.rnn_analysis.rows import Tables, by_distance, headlines
+from featurescape_jobs.rnn_analysis.spec_matrices import read_matrix
+from featurescape_jobs.rnn_analysis.spectra import log10_powers, spectral_norms, spectrum
 from featurescape_jobs.specs import MatrixSpec, RecurrentSpec, parse_spec
 from featurescape_jobs.trainers.inputs import SequenceInputs
 
@@ -323,7 +323,7 @@ def test_measures_do_not_depend_on_how_many_traces_are_held(
 ) -> None:
     network, sequences, plan = network_of(), sequences_of([4, 6, 3, 5, 5]), Plan(5, 5, 100)
     whole = measure(network, sequences, plan, nothing)["recurrent.0"]
-    monkeypatch.setattr("featurescape_jobs.recurrent.measuring.TRACE_BYTES", 1)
+    monkeypatch.setattr("featurescape_jobs.rnn_analysis.measures.TRACE_BYTES", 1)
     done: list[int] = []
     single = measure(network, sequences, plan, done.append)["recurrent.0"]
     assert done == [1, 2, 3, 4, 5]
@@ -424,7 +424,7 @@ def colors_by_label(figure: Figure) -> dict[str, set[tuple[float, ...]]]:
 def test_a_gate_has_one_color_in_every_panel_and_plot() -> None:
     rows = [*saturated("lstm", "ifgo"), *saturated("gru", "rzn"), *saturated("rnn", "h")]
     rows += saturated("lstm 2", "gfoi")
-    colors = colors_by_label(dynamics_plots._saturation(rows))
+    colors = colors_by_label(figures._saturation(rows))
     assert all(len(found) == 1 for found in colors.values())
     assert colors["n"] == colors["g"], "both are the candidate"
     others = [color for gate, color in colors.items() if gate != "n"]
@@ -433,7 +433,7 @@ def test_a_gate_has_one_color_in_every_panel_and_plot() -> None:
     for block in ("theta_ho", "theta_hf"):
         place = {"network": "lstm", "layer": "recurrent.0"}
         tables.add_matrix(place, (block, block[-1]), random_matrix(4))
-    blocks = colors_by_label(dynamics_plots._spectra(tables.rows["spectra"]))
+    blocks = colors_by_label(figures._spectra(tables.rows["spectra"]))
     assert blocks["theta_hf"] == colors["f"]
     assert blocks["theta_ho"] == colors["o"]
 
@@ -442,7 +442,7 @@ def test_no_power_is_drawn_of_a_block_that_multiplies_no_state() -> None:
     tables = Tables()
     for name in ("theta_h", "theta_hf", "theta_hg"):
         tables.add_powers({"network": "lstm", "layer": None}, name, 2 * np.eye(2), 3)
-    (axes,) = dynamics_plots._powers(tables.rows["powers"]).axes
+    (axes,) = figures._powers(tables.rows["powers"]).axes
     named = [str(line.get_label()) for line in axes.lines]
     assert [label for label in named if "theta" in label] == ["lstm theta_h"]
 

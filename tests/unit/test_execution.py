@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from featurescape_jobs import execution
-from featurescape_jobs.execution import Choice, Mode, Runner, Sample, Target, Work, choose
-from featurescape_jobs.fidelity import worst
-from featurescape_jobs.graphs import NoGraphError, cut, fold
-from featurescape_jobs.networks import Capture, load_network
+from featurescape_jobs.networks import execution
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.execution import Choice, Mode, Runner, Sample, Target, Work, choose
+from featurescape_jobs.networks.fidelity import worst
+from featurescape_jobs.networks.graphs import NoGraphError, cut, fold
+from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.specs import ModelSpec
 from featurescape_jobs.tables import LayerColumn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featurescape_jobs.fidelity import MAX_ROWS, PERFECT, Fidelity, fidelity, worst
+from featurescape_jobs.networks.fidelity import MAX_ROWS, PERFECT, Fidelity, fidelity, worst
 
 RNG = np.random.default_rng(0)
 # As with random weights: one large common part, and a small own part of every example.

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from featurescape_jobs.frozen_convolutions import (
+from featurescape_jobs.kernels.conv_input_gradient import (
     FrozenConvolution,
     RowLinear,
     freeze_convolutions,
 )
-from featurescape_jobs.fusion import can_fuse
+from featurescape_jobs.kernels.fused_conv import can_fuse
 from pixel_networks import CPU, one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here

@@ -7,9 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from featurescape_jobs.fusion import FusedConvolution, can_fuse, fuse, fused_convolutions
-from featurescape_jobs.graphs import cut, fold
+from featurescape_jobs.kernels.fused_conv import (
+    FusedConvolution,
+    can_fuse,
+    fuse,
+    fused_convolutions,
+)
 from featurescape_jobs.models import MODELS
+from featurescape_jobs.networks.graphs import cut, fold
 
 
 def graph_of(module: nn.Module) -> fx.GraphModule:

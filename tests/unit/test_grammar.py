@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurescape_jobs.captioning.grammar import (
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.render_captions import color_terms
+from featurescape_jobs.render_captions.grammar import (
     COLORS,
     HEIGHTS,
     Scene,
@@ -21,11 +23,9 @@ from featurescape_jobs.captioning.grammar import (
     side_of,
     with_article,
 )
-from featurescape_jobs.captioning.nouns import noun_of, sides_of
-from featurescape_jobs.captioning.vocabulary import tokens
-from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.rendering import color_names
+from featurescape_jobs.render_captions.nouns import noun_of, sides_of
 from featurescape_jobs.rendering.cameras import Camera
+from featurescape_jobs.sequences.vocabulary import tokens
 from featurescape_jobs.specs import DatasetSpec
 
 ARMCHAIR = Scene("armchair", "brown", "left", "slightly above")
@@ -193,7 +193,7 @@ def test_phrasings_depend_on_seed_and_example_only() -> None:
 
 
 def test_the_colors_are_those_of_the_job_renders() -> None:
-    assert COLORS == color_names.NAMES
+    assert COLORS == color_terms.NAMES
 
 
 # -- held out ----------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ import pytest
 from scipy.io import savemat
 
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.imagenet_words import class_names, ground_truth
-from featurescape_jobs.datasets.tree import LocalTree
+from featurescape_jobs.datasets.sources.imagenet_synsets import class_names, ground_truth
+from featurescape_jobs.datasets.sources.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.models.torchvision_shim import imagenet_classes
 from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.torchvision_shim import imagenet_classes
 from tar_builders import bucket, jpeg, tar_bytes, upload, write
 
 IMAGENET = DATASETS["imagenet"]

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from featurescape_jobs.artifacts import ArtifactRef, Manifest
-from featurescape_jobs.context import InputArtifact, RunContext, open_input
-from featurescape_jobs.datasets.committed import open_checked_tree
 from featurescape_jobs.datasets.features import CARD
+from featurescape_jobs.datasets.sources.job_artifacts import open_checked_tree
+from featurescape_jobs.engine.context import InputArtifact, RunContext, open_input
 from featurescape_jobs.engine.input_files import forget_checked_files
+from featurescape_jobs.engine.storage import Storage, damaged_pages_named
 from featurescape_jobs.errors import ArtifactError, FeaturescapeError
 from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.storage import Storage, damaged_pages_named
 
 JOB = "features-0123456789ab"
 ROWS = 500

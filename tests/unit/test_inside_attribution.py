@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.inside.attribution import (
+from featurescape_jobs.interpret.attribution import (
     METHODS,
     Explained,
     Options,
@@ -24,9 +24,9 @@ from featurescape_jobs.inside.attribution import (
     check_methods,
     completeness_error,
 )
-from featurescape_jobs.inside.rewriting import Explainable, explain_layer, explain_output
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import build_random, load_network
+from featurescape_jobs.networks.loading import build_random, load_network
+from featurescape_jobs.networks.relu_modules import Explainable, explain_layer, explain_output
 from featurescape_jobs.specs import ModelSpec
 
 FEW = Options(integration_steps=12, smoothgrad_samples=5, occlusion_px=4, occlusion_stride_px=2)

@@ -11,15 +11,15 @@ import torch
 from PIL import Image
 
 from featurescape_jobs.errors import LayerError
-from featurescape_jobs.inside import grids, overlays
-from featurescape_jobs.inside.columns import entries, images, ragged
-from featurescape_jobs.inside.maps import channel_map, deepest_map, measure, strongest
-from featurescape_jobs.inside.schemas import FILTERS, gradients_schema
+from featurescape_jobs.images import grids, overlays
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks import load_network
-from featurescape_jobs.preprocessing import normalize
+from featurescape_jobs.networks.channel_maps import channel_map, deepest_map, measure, strongest
+from featurescape_jobs.networks.loading import load_network
+from featurescape_jobs.networks.preprocessing import normalize
 from featurescape_jobs.specs import ModelSpec
+from featurescape_jobs.tables.interpret import FILTERS, gradients_schema
+from featurescape_jobs.tables.nested import entries, images, ragged
 
 LENET = ModelSpec(name="lenet", weights="random")
 

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs.errors import LayerError
-from featurescape_jobs.inside.receptive_field import Axis, Box, ReceptiveField, receptive_field
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import build_random, load_network
+from featurescape_jobs.networks.loading import build_random, load_network
+from featurescape_jobs.networks.receptive_field import Axis, Box, ReceptiveField, receptive_field
 from featurescape_jobs.specs import ModelSpec
 
 

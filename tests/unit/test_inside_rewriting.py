@@ -8,11 +8,12 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.inside.rewriting import Rectifier6, explain_layer, explain_output
-from featurescape_jobs.inside.tracing import follow
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks import Capture, build_random
+from featurescape_jobs.networks.call_tracing import follow
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.loading import build_random
+from featurescape_jobs.networks.relu_modules import Rectifier6, explain_layer, explain_output
 
 RECTIFIERS = {"lenet": 4, "efficientnet_lite0": 33, "googlenet": 57, "resnet18": 17}
 

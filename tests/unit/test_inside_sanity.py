@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scipy.stats import spearmanr
 from torch import nn
 
-from featurescape_jobs.inside.sanity import (
+from featurescape_jobs.interpret.sanity import (
     SSIM_WINDOW,
     Randomizer,
     agreement,

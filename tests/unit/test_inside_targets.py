@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.inside.targets import plan_targets
+from featurescape_jobs.interpret.targets import plan_targets
 
 OUTPUTS = ("crane", "cat", "dog", "crane")
 PREDICTIONS = np.array([3, 0])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.inside.top_images import NOBODY, Candidates, TopImages, candidates, merged
+from featurescape_jobs.interpret.top_images import NOBODY, Candidates, TopImages, candidates, merged
 
 K = 9
 

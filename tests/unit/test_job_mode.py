@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featurescape_jobs.execution import Choice, Measured
-from featurescape_jobs.job_mode import JobMode, commit_choice, read_choice
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.engine.job_choice import JobMode, commit_choice, read_choice
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.networks.execution import Choice, Measured
 
 PATH = "jobs/features-0123456789ab"
 FIRST = Choice("folded", (Measured("float32", 1.0),))

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from featurescape.database import Database
-from featurescape.jobstore import MIGRATIONS, JobFilter, JobRecord, JobStore
+from featurescape.server.database import Database
+from featurescape.server.jobstore import MIGRATIONS, JobFilter, JobRecord, JobStore
 from featurescape_jobs.artifacts import Progress
 from featurescape_jobs.errors import (
     ConflictError,

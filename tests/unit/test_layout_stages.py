@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.kernels.numba_threads import Workers
 from featurescape_jobs.layouts import affinities, field, neighbors
-from featurescape_jobs.layouts.compiled import Workers
 from featurescape_jobs.layouts.field import Field, TooWideError
 from featurescape_jobs.layouts.neighbors import NeighborIndex, NeighborOptions, kneighbors
 from featurescape_jobs.layouts.pca import fit_pca

@@ -66,9 +66,9 @@ def test_client_and_command_line_load_nothing_heavy(statement: str) -> None:
 def test_the_service_loads_nothing_that_only_jobs_need() -> None:
     statement = (
         "import tempfile\n"
-        "from featurescape.api import create_app\n"
-        "from featurescape.api.catalog import catalog\n"
-        "from featurescape.settings import Settings\n"
+        "from featurescape.server.api import create_app\n"
+        "from featurescape.server.api.catalog import catalog\n"
+        "from featurescape.server.settings import Settings\n"
         "create_app(Settings(storage=tempfile.mkdtemp()))\n"
         "catalog()"
     )

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.datasets import DATASETS, links, survey
+from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry, Listing
-from featurescape_jobs.datasets.tree import LocalTree
+from featurescape_jobs.datasets.frozen_input import place_dataset
+from featurescape_jobs.datasets.sources import links, survey
+from featurescape_jobs.datasets.sources.tree import LocalTree
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.frozen import place_dataset
 from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.storage import Storage
 from tar_builders import write
 
 IMAGES = DATASETS["images"]

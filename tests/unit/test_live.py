@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from featurescape import live as module
-from featurescape.live import Live
-from featurescape.runner import RunnerUnavailableError
-from featurescape.settings import Settings
+from featurescape.server import live as module
+from featurescape.server.live import Live
+from featurescape.server.runner import RunnerUnavailableError
+from featurescape.server.settings import Settings
 from featurescape_jobs.errors import (
     LayerError,
     LiveUnavailableError,

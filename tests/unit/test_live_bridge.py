@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from featurescape import live_bridge
-from featurescape.live_bridge import BridgeLostError, BridgeProcess
-from featurescape.runner import RayAccess
+from featurescape.server import live_bridge
+from featurescape.server.live_bridge import BridgeLostError, BridgeProcess
+from featurescape.server.runner import RayAccess
 from featurescape_jobs.live.bridge import Bridge
 from featurescape_jobs.live.frames import Frame, FrameSocket
 

@@ -9,8 +9,8 @@ import pytest
 
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry
-from featurescape_jobs.datasets.mesh_files import inside_path
 from featurescape_jobs.datasets.meshes import MeshReader, slug
+from featurescape_jobs.datasets.sources.mesh_files import inside_path
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 from mesh_builders import (

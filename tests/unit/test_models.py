@@ -20,9 +20,9 @@ from featurescape_jobs.models import MODELS, downloads
 from featurescape_jobs.models.base import Model, PictureCard, WeightsCard, shaped
 from featurescape_jobs.models.downloads import cached_file, check_download
 from featurescape_jobs.models.torchvision_base import TorchvisionModel
-from featurescape_jobs.networks import Capture, zero_input
-from featurescape_jobs.preprocessing import prepare
-from featurescape_jobs.torchvision_shim import torchvision
+from featurescape_jobs.models.torchvision_shim import torchvision
+from featurescape_jobs.networks.capture import Capture, zero_input
+from featurescape_jobs.networks.preprocessing import prepare
 
 
 @pytest.fixture(params=sorted(MODELS))
@@ -142,7 +142,7 @@ def test_efficientnet_computes_what_the_packages_own_network_does() -> None:
 
 
 def test_googlenet_takes_torchvisions_file_with_its_auxiliary_classifiers() -> None:
-    from featurescape_jobs.weights import load_state
+    from featurescape_jobs.models.weights import load_state
 
     model = MODELS["googlenet"]
     with torch.device("meta"):

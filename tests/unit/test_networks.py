@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, job_dir
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import (
     ArtifactError,
     InputJobError,
@@ -24,17 +25,9 @@ from featurescape_jobs.errors import (
 )
 from featurescape_jobs.extraction.columns import plan_columns
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import (
-    Capture,
-    LoadedNetwork,
-    build_random,
-    check_layer,
-    layer_names,
-    load_network,
-    pool,
-)
+from featurescape_jobs.networks.capture import Capture, check_layer, layer_names, pool
+from featurescape_jobs.networks.loading import LoadedNetwork, build_random, load_network
 from featurescape_jobs.specs import FeaturesSpec, ModelSpec
-from featurescape_jobs.storage import Storage
 
 TRAINING = "training-0123456789ab"
 

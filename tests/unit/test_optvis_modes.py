@@ -12,8 +12,8 @@ from PIL import Image
 from torch import nn
 
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.graphs import NoGraphError
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.networks.graphs import NoGraphError
+from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.optvis import modes, zoom_video
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions
 from featurescape_jobs.optvis.modes import Build, Choice, Measured, Probe, choose

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import fx, nn
 
 from digit_networks import digit_reader
-from featurescape_jobs.networks import LoadedNetwork, load_network
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.optvis.objectives import Channel, Direction, LayerObjective, Neuron
 from featurescape_jobs.optvis.optimize import LucidOptions, Preferred, Task, ascend, optimize
 from featurescape_jobs.optvis.parameterizations import (

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.graphs import NoGraphError
-from featurescape_jobs.networks import Capture, LoadedNetwork, load_network
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.graphs import NoGraphError
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.optvis.pixels import build_pixels, check_mode
 from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
 from featurescape_jobs.specs import ModelSpec

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from featurescape_jobs.networks import LoadedNetwork
+from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.objectives import Channel
 from featurescape_jobs.optvis.optimize import Task, ascend
 from featurescape_jobs.optvis.parameterizations import Canvas, Pixels

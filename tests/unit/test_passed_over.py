@@ -9,16 +9,16 @@ import pytest
 
 from featurescape import cli
 from featurescape.client import Client
-from featurescape_jobs import dataset_index
 from featurescape_jobs.artifacts import Manifest, PassedOverFiles
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.datasets import DATASETS, tree
+from featurescape_jobs.datasets import DATASETS, cached_listing
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
-from featurescape_jobs.datasets.names import text
-from featurescape_jobs.datasets.passed_over import MAX_REASONS, OTHER_REASON, PassedOver
-from featurescape_jobs.frozen import freeze
+from featurescape_jobs.datasets.frozen_input import freeze
+from featurescape_jobs.datasets.sources import tree
+from featurescape_jobs.datasets.sources.names import text
+from featurescape_jobs.datasets.sources.passed_over import MAX_REASONS, OTHER_REASON, PassedOver
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.storage import Storage
 from service_fakes import FEATURES_SPEC, RunningService, running_service
 
 
@@ -146,7 +146,7 @@ def frozen_twice(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[PassedOver
 def test_every_job_of_a_dataset_knows_what_its_listing_passed_over(
     kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset_index, "MIN_EXAMPLES", 1 if kept else 1000)
+    monkeypatch.setattr(cached_listing, "MIN_EXAMPLES", 1 if kept else 1000)
     first, second = frozen_twice(tmp_path, monkeypatch)
     assert first.summary() == "2 files passed over: 2 HTML pages"
     assert second == first

@@ -10,8 +10,8 @@ import torch
 
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.preprocessing import normalize, prepare, resize
-from featurescape_jobs.torchvision_shim import torchvision
+from featurescape_jobs.models.torchvision_shim import torchvision
+from featurescape_jobs.networks.preprocessing import normalize, prepare, resize
 
 
 def card(**changes: Any) -> PictureCard:

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from featurescape import tables
 from featurescape.notebook import job_html
+from featurescape_jobs.engine.job_log import JobLog
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, RowError, SpecError
-from featurescape_jobs.joblog import JobLog
 from featurescape_jobs.printable import (
     PrintableFormatter,
     find_unprintable,
@@ -21,7 +22,6 @@ from featurescape_jobs.printable import (
     printable_lines,
 )
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage
 from service_fakes import FEATURES_SPEC
 
 HOSTILE = "cat\x1b[2J\u202egnp.exe\nroot"

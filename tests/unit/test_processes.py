@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from featurescape import processes
-from featurescape.processes import KnownProcess, birth_of, end_tree, known
-from featurescape.ray_cluster import RayNote
+from featurescape.server import processes
+from featurescape.server.processes import KnownProcess, birth_of, end_tree, known
+from featurescape.server.ray_cluster import RayNote
 from service_process import wait_for
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from featurescape_jobs.products import Product
+from featurescape_jobs.kernels.packed_linear import Product
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from featurescape_jobs.recurrent.cells import (
+from featurescape_jobs.models.recurrent.cells import (
     CELLS,
     Parameters,
     State,

@@ -9,10 +9,11 @@ from safetensors.torch import load, save
 from torch import nn
 
 from featurescape_jobs.errors import SpecError, WeightsError
+from featurescape_jobs.models.recurrent.network import RecurrentNetwork, as_steps, turned
 from featurescape_jobs.models.row_lstm import RowLstm
 from featurescape_jobs.models.view_lstm import ViewLstm
-from featurescape_jobs.networks import Capture, build_random
-from featurescape_jobs.recurrent.network import RecurrentNetwork, as_steps, turned
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.loading import build_random
 from featurescape_jobs.specs import RecurrentSpec
 
 MODULES: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}

@@ -6,11 +6,11 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.fidelity import fidelity
-from featurescape_jobs.graphs import NoGraphError
+from featurescape_jobs.extraction.recurrent_states import RecurrentRunner
+from featurescape_jobs.models.recurrent.network import RecurrentNetwork
 from featurescape_jobs.models.row_lstm import RowLstm
-from featurescape_jobs.recurrent.network import RecurrentNetwork
-from featurescape_jobs.recurrent.runner import RecurrentRunner
+from featurescape_jobs.networks.fidelity import fidelity
+from featurescape_jobs.networks.graphs import NoGraphError
 from featurescape_jobs.specs import RecurrentSpec
 
 LENGTHS = np.array([6, 1, 4], np.int64)

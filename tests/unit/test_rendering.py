@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from featurescape_jobs.rendering import cameras, color_names, symmetry
+from featurescape_jobs.render_captions import color_terms, symmetry
+from featurescape_jobs.rendering import cameras
 from featurescape_jobs.rendering.cameras import Camera
 from featurescape_jobs.rendering.mesh import Mesh, Part, Texture, normalized
 from featurescape_jobs.rendering.renderer import Renderer, over_white, png
@@ -306,7 +307,7 @@ def test_the_eleven_basic_colors_have_their_names(color: tuple[int, int, int], n
 
 
 def named(color: Sequence[int]) -> str:
-    found = color_names.dominant(np.array([color], np.uint8))
+    found = color_terms.dominant(np.array([color], np.uint8))
     assert found is not None
     return found.name
 
@@ -335,26 +336,26 @@ def test_named_colors_have_the_basic_term_that_people_would_say(
 
 
 def test_most_colors_of_the_survey_get_their_term_from_the_others() -> None:
-    survey = color_names.read_survey()
-    found = color_names.agreement(survey)
+    survey = color_terms.read_survey()
+    found = color_terms.agreement(survey)
     colors, agreeing = sum(one.colors for one in found), sum(one.agreeing for one in found)
     assert colors == 577
     assert agreeing / colors > 0.85
     shuffled = np.random.default_rng(0).permutation(survey.terms)
-    by_chance = color_names.agreement(color_names.Survey(survey.oklab, shuffled))
+    by_chance = color_terms.agreement(color_terms.Survey(survey.oklab, shuffled))
     assert sum(one.agreeing for one in by_chance) / colors < 0.3
 
 
 def test_the_dominant_color_is_that_of_most_pixels() -> None:
     pixels = np.array([[200, 0, 0]] * 3 + [[0, 0, 200]], np.uint8)
-    found = color_names.dominant(pixels)
-    assert found == color_names.Dominant("red", 0.75, "#c80000")
-    assert color_names.dominant(pixels[:0]) is None
+    found = color_terms.dominant(pixels)
+    assert found == color_terms.Dominant("red", 0.75, "#c80000")
+    assert color_terms.dominant(pixels[:0]) is None
 
 
 def test_a_thing_of_glass_has_the_color_of_its_glass(renderer: Renderer) -> None:
     renderer.load(normalized(load(square_obj("glass"), square_mtl=COLORS_MTL)))
-    found = color_names.dominant(renderer.colors(Camera(0, 0, 2.5)))
+    found = color_terms.dominant(renderer.colors(Camera(0, 0, 2.5)))
     assert found is not None
     assert (found.name, found.share) == ("red", 1.0)
 

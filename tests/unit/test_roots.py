@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.errors import DatasetError, WeightsError
-from featurescape_jobs.roots import check_root
 
 
 def check(root: str, allowed: tuple[str, ...] | None = None) -> str:

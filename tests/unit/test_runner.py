@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from featurescape.runner import RayJobs, RunnerStatus, RunnerUnavailableError, Submission
+from featurescape.server.runner import RayJobs, RunnerStatus, RunnerUnavailableError, Submission
 
 ORDER = Submission(
     submission_id="features-0123456789ab-a2",

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import pytest
 
-from featurescape.jobstore import JobRecord, JobStore
-from featurescape.runner import RunnerStatus, RunnerUnavailableError
-from featurescape.scheduler import Scheduler
-from featurescape.settings import Settings
+from featurescape.server.jobstore import JobRecord, JobStore
+from featurescape.server.runner import RunnerStatus, RunnerUnavailableError
+from featurescape.server.scheduler import Scheduler
+from featurescape.server.settings import Settings
 from featurescape_jobs.artifacts import ArtifactRef, job_dir
-from featurescape_jobs.context import RunContext
-from featurescape_jobs.engine.reuse import key_of, remember
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.reuse import key_of, remember
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage
 from service_fakes import FEATURES_SPEC, Committer, FakeRunner
 
 
@@ -392,7 +392,7 @@ def test_a_job_whose_request_cannot_be_written_is_started_once_there_is_room(
 def test_a_job_that_ended_for_want_of_room_goes_on_when_there_is_some(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("featurescape.room.shutil.disk_usage", lambda _: Disk(1000, 960, 40))
+    monkeypatch.setattr("featurescape.server.room.shutil.disk_usage", lambda _: Disk(1000, 960, 40))
     job_id = bench.submit()
     bench.round()
     bench.commit.failure(job_id, 1, "storage_full", "the storage is full")
@@ -404,7 +404,9 @@ def test_a_job_that_ended_for_want_of_room_goes_on_when_there_is_some(
     assert (job.status, job.attempt, job.reason) == ("RUNNING", 1, None)
     assert job.progress is not None
     assert job.progress["stage"] == "storage full"
-    monkeypatch.setattr("featurescape.room.shutil.disk_usage", lambda _: Disk(1000, 900, 100))
+    monkeypatch.setattr(
+        "featurescape.server.room.shutil.disk_usage", lambda _: Disk(1000, 900, 100)
+    )
     bench.round()
     assert (bench.job(job_id).attempt, bench.job(job_id).losses) == (2, 0)
 

@@ -8,8 +8,15 @@ import random
 import pytest
 from nltk.translate.bleu_score import corpus_bleu
 
-from featurescape_jobs.captioning.scores import Pair, Scores, bleu, cider_d_each, rouge_l, score
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.sequences.text_metrics import (
+    Pair,
+    Scores,
+    bleu,
+    cider_d_each,
+    rouge_l,
+    score,
+)
 
 WORDS = ["a", "the", "dog", "cat", "runs", "sits", "on", "grass", "mat", "big"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from featurescape.settings import Settings, data_home, is_loopback, unknown_variables
+from featurescape.server.settings import Settings, data_home, is_loopback, unknown_variables
 
 TOKEN = "a-token-of-24-characters"
 

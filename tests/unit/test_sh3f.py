@@ -10,7 +10,7 @@ import pytest
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry
 from featurescape_jobs.datasets.meshes import MeshReader
-from featurescape_jobs.datasets.sh3f import properties
+from featurescape_jobs.datasets.sources.sweethome3d import properties
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 from mesh_builders import LIBRARY, LIBRARY_FILES, box_obj, sh3f, write

@@ -19,19 +19,25 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from featurescape_jobs import dataset_index
 from featurescape_jobs.artifacts import ArtifactRef, Manifest
-from featurescape_jobs.dataset_index import index_dataset
-from featurescape_jobs.datasets import DATASETS, tree
+from featurescape_jobs.datasets import DATASETS, cached_listing
 from featurescape_jobs.datasets.base import Entry, SequenceReader
-from featurescape_jobs.datasets.shapenet_names import SYNSETS, Splits
-from featurescape_jobs.datasets.shapenet_views import MAX_VIEWS, ModelReader, View, pack, unpack
-from featurescape_jobs.datasets.tars import Member, archive_in_memory, members
-from featurescape_jobs.datasets.tree import LocalTree
+from featurescape_jobs.datasets.cached_listing import index_dataset
+from featurescape_jobs.datasets.sources import tree
+from featurescape_jobs.datasets.sources.shapenet_names import SYNSETS, Splits
+from featurescape_jobs.datasets.sources.shapenet_views import (
+    MAX_VIEWS,
+    ModelReader,
+    View,
+    pack,
+    unpack,
+)
+from featurescape_jobs.datasets.sources.tar_index import Member, archive_in_memory, members
+from featurescape_jobs.datasets.sources.tree import LocalTree
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
 from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.storage import Storage
 from tar_builders import bucket, entry, png, tar_bytes, upload, write
 
 SHAPENET = DATASETS["shapenet"]
@@ -822,7 +828,7 @@ def test_names_that_are_not_utf8_are_read_too(tmp_path: Path) -> None:
 def test_a_kept_listing_is_made_anew_when_a_camera_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset_index, "MIN_EXAMPLES", 1)
+    monkeypatch.setattr(cached_listing, "MIN_EXAMPLES", 1)
     monkeypatch.setattr(tree, "SETTLE_SECONDS", 0.0)
     root = write(tmp_path / "data", files())
     spec = DatasetSpec(name="shapenet", root=str(root))

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from featurescape_jobs.engine.fingerprints import fingerprint
+from featurescape_jobs.engine.storage import Storage, check_path
 from featurescape_jobs.errors import NotFoundError, RequestError
-from featurescape_jobs.storage import Storage, check_path
 from tar_builders import bucket
 
 

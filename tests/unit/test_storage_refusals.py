@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.engine.storage_pause import MAX_FAILURES, StoragePause
-from featurescape_jobs.storage import Storage
-from featurescape_jobs.storage_refusals import FULL, Refusal, refusal, refusal_called
+from featurescape_jobs.engine.storage_refusals import FULL, Refusal, refusal, refusal_called
 
 
 class RefusingStore(ThreadingHTTPServer):

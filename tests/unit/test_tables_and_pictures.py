@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from featurescape_jobs.datasets import DATASETS, beside
+from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry, Listing
+from featurescape_jobs.datasets.sources import beside
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 from tar_builders import png, write

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.tars import Member, _records, archive_in_memory, members
+from featurescape_jobs.datasets.sources.tar_index import (
+    Member,
+    _records,
+    archive_in_memory,
+    members,
+)
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
 from tar_builders import entry, png, tar_bytes, write

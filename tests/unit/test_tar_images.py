@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurescape_jobs.datasets import DATASETS, shard_groups
+from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry
-from featurescape_jobs.datasets.tars import Member, archive_in_memory, members
+from featurescape_jobs.datasets.sources import shard_groups
+from featurescape_jobs.datasets.sources.tar_index import Member, archive_in_memory, members
 from featurescape_jobs.errors import ROW_ERROR_CODES, DatasetError, RowError
 from featurescape_jobs.images import decode
 from featurescape_jobs.specs import DatasetSpec

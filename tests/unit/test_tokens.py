@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 
 from featurescape_jobs.color_layers import COLOR_LAYERS
-from featurescape_jobs.color_layers.base import MapScene
 from featurescape_jobs.color_layers.category import decode_categories
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR
 from featurescape_jobs.color_layers.token import MAX_NAMED, OTHERS
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tiling.archive import ArchiveReader
+from featurescape_jobs.tiling.scene import MapScene
 from featurescape_jobs.tiling.states import States
 from featurescape_jobs.tiling.tokens import Tokens
 

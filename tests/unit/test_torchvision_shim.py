@@ -19,7 +19,7 @@ def run(code: str) -> str:
 
 def test_torchvision_imports_and_builds_models() -> None:
     code = """
-from featurescape_jobs import torchvision_shim as shim
+from featurescape_jobs.models import torchvision_shim as shim
 network = shim.torchvision().models.resnet18(weights=None, num_classes=3)
 assert network.fc.out_features == 3
 names = shim.imagenet_classes()
@@ -33,7 +33,7 @@ def test_a_schema_that_exists_is_left_alone() -> None:
 import torch
 theirs = torch.library.Library("torchvision", "DEF")
 theirs.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-from featurescape_jobs import torchvision_shim as shim
+from featurescape_jobs.models import torchvision_shim as shim
 owner = shim.register_missing()
 print(sorted(owner._op_defs))
 """
@@ -43,7 +43,7 @@ print(sorted(owner._op_defs))
 def test_nothing_is_registered_where_the_compiled_part_loads() -> None:
     code = """
 import sys, types
-from featurescape_jobs import torchvision_shim as shim
+from featurescape_jobs.models import torchvision_shim as shim
 shim.compiled_part_loads = lambda: True
 sys.modules["torchvision"] = sound = types.ModuleType("torchvision")
 assert shim.torchvision() is sound
@@ -58,7 +58,7 @@ def test_a_library_that_the_linker_refuses_does_not_count_as_loaded() -> None:
 import importlib.util, pathlib, tempfile, types
 folder = pathlib.Path(tempfile.mkdtemp())
 (folder / "_C.so").write_bytes(b"not a library")
-from featurescape_jobs import torchvision_shim as shim
+from featurescape_jobs.models import torchvision_shim as shim
 importlib.util.find_spec = lambda name: types.SimpleNamespace(
     submodule_search_locations=[str(folder)])
 print(shim.compiled_part_loads())

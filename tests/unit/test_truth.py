@@ -9,10 +9,10 @@ from typing import get_args
 
 import pytest
 
-from featurescape_jobs.captioning.scores import Scores
-from featurescape_jobs.inside.attribution import METHODS
+from featurescape_jobs.interpret.attribution import METHODS
 from featurescape_jobs.layouts.quality import Quality
 from featurescape_jobs.run import JOBS
+from featurescape_jobs.sequences.text_metrics import Scores
 from featurescape_jobs.specs import DreamsSpec, UnitsSpec
 
 PAGE = Path(__file__).parents[2] / "docs" / "truth.md"

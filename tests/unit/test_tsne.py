@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from featurescape_jobs.errors import JobStoppedError
+from featurescape_jobs.kernels.numba_threads import Workers, balanced_spans
 from featurescape_jobs.layouts import field
 from featurescape_jobs.layouts.affinities import conditional_affinities, joint_affinities
-from featurescape_jobs.layouts.compiled import Workers, balanced_spans
 from featurescape_jobs.layouts.descent import Objective
 from featurescape_jobs.layouts.field import Field
 from featurescape_jobs.layouts.neighbors import NeighborOptions, kneighbors

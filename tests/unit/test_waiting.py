@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from featurescape.jobstore import JobStore
-from featurescape.waiting import WaitingInputs
+from featurescape.server.jobstore import JobStore
+from featurescape.server.waiting import WaitingInputs
 from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import parse_spec
-from featurescape_jobs.storage import Storage
 from service_fakes import FEATURES_SPEC, Committer
 
 

@@ -11,9 +11,9 @@ import featurescape
 _WAITS = frozenset({"wait", "join", "acquire", "communicate", "result", "drain", "serve_forever"})
 _RUNS = frozenset({"run", "call", "check_call", "check_output"})
 _BOUNDED = {
-    "live.py: network.lock.acquire()": "each turn before it has live_call_seconds, and they are counted",
-    "live_bridge.py: self._writer.drain()": "inside asyncio.wait_for",
-    "api/live.py: answering.result()": "of a task that is done",
+    "server/live.py: network.lock.acquire()": "each turn before it has live_call_seconds, and they are counted",
+    "server/live_bridge.py: self._writer.drain()": "inside asyncio.wait_for",
+    "server/api/live.py: answering.result()": "of a task that is done",
 }
 """Calls without a limit of their own, and why they end."""
 

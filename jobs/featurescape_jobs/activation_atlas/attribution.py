@@ -29,11 +29,12 @@ import torch
 from numpy.typing import NDArray
 from torch.autograd import forward_ad
 
-from featurescape_jobs.activation_atlas.schema import ATTRIBUTED
-from featurescape_jobs.inside.maps import channel_map
-from featurescape_jobs.inside.pictures import Source, in_parts
-from featurescape_jobs.networks import LoadedNetwork, check_layer, zero_input
-from featurescape_jobs.picture_batches import Batch, Batches
+from featurescape_jobs.networks.capture import check_layer, zero_input
+from featurescape_jobs.networks.channel_maps import channel_map
+from featurescape_jobs.networks.image_batches import Batch, Batches
+from featurescape_jobs.networks.loading import LoadedNetwork
+from featurescape_jobs.networks.worker_source import Source, in_parts
+from featurescape_jobs.tables.atlas import ATTRIBUTED
 
 MOST_NAMED = 5
 """Classes that a cell is said to speak for."""
@@ -48,7 +49,7 @@ class NoLogitsError(Exception):
 class LogitDerivatives:
     """Derivatives of a network's logits along directions in the activation of a layer, at one position.
 
-    A layer that runs several times in a pass counts with its last output, as in `networks.Capture`.
+    A layer that runs several times in a pass counts with its last output, as in `networks.capture.Capture`.
 
     Args:
         network: in evaluation mode; it stays as it is.
@@ -168,10 +169,10 @@ class CellAttribution:
         self._classes = network.classes
 
     def columns(self, cells: pa.Table, wanted: Sequence[bool]) -> dict[str, pa.Array]:
-        """The columns of `schema.ATTRIBUTED` of some cells; null where one is not wanted.
+        """The columns of `tables.atlas.ATTRIBUTED` of some cells; null where one is not wanted.
 
         Args:
-            cells: rows of `schema.PLANNED`.
+            cells: rows of `tables.atlas.PLANNED`.
             wanted: of each whether it is attributed.
         """
         sums, counts = self._summed(cells, wanted)
@@ -232,7 +233,7 @@ class CellAttribution:
 
 
 def without_attribution(rows: int) -> dict[str, pa.Array]:
-    """The columns of `schema.ATTRIBUTED` where there is none."""
+    """The columns of `tables.atlas.ATTRIBUTED` where there is none."""
     return {field.name: pa.nulls(rows, field.type) for field in ATTRIBUTED}
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.activation_atlas.schema import PLAN, SAMPLED
 from featurescape_jobs.layouts.whitening import Whitening
+from featurescape_jobs.tables.atlas import PLAN, SAMPLED
 from featurescape_jobs.tiling.geometry import bins
 
 LARGEST_GRID = 20
@@ -85,10 +85,10 @@ def sample_members(
         placed: N examples.
         grids: cells along a side, of each grid.
         count: examples of a cell, at most.
-        examples: the same N, with the columns of `schema.SAMPLED`.
+        examples: the same N, with the columns of `tables.atlas.SAMPLED`.
 
     Returns:
-        Lists of `schema.SAMPLED`.
+        Lists of `tables.atlas.SAMPLED`.
     """
     chosen = [
         members[np.linspace(0, len(members), min(count, len(members)), endpoint=False).astype(int)]

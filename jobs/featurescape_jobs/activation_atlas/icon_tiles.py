@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurescape_jobs.artifacts import Legend
-from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
 from featurescape_jobs.color_layers.picture_paint import encode_webp
-from featurescape_jobs.ordered_threads import ordered_map
+from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.geometry import MAX_ZOOM
+from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene
 
 LEAST_CELL_PX = 40
 """A finer grid is drawn from the zoom on at which its cells are that large, at zoom 1 at the earliest."""
@@ -55,7 +55,7 @@ def icon_grids(cells: pa.Table) -> tuple[IconGrid, ...]:
     """The icons of some cells by grid, from coarse to fine; a grid without any is left out.
 
     Args:
-        cells: with the columns grid, row, column, vectors and icon of `schema.CELLS`.
+        cells: with the columns grid, row, column, vectors and icon of `tables.atlas.CELLS`.
     """
     found: dict[int, list[CellIcon]] = {}
     for cell in cells.to_pylist():

@@ -24,24 +24,24 @@ import pyarrow as pa
 import torch
 
 from featurescape_jobs.activation_atlas.attribution import CellAttribution, without_attribution
-from featurescape_jobs.activation_atlas.schema import ATTRIBUTED, CELLS, PLAN
-from featurescape_jobs.context import seed_for
-from featurescape_jobs.devices import torch_threads, worker_device
-from featurescape_jobs.graphs import NoGraphError
-from featurescape_jobs.inside.columns import images
-from featurescape_jobs.inside.overlays import encode_png
-from featurescape_jobs.inside.pictures import Source
+from featurescape_jobs.engine.context import seed_for
+from featurescape_jobs.engine.ordered_map import ordered_map
+from featurescape_jobs.engine.shard_worker import Processed
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.images.overlays import encode_png
 from featurescape_jobs.layouts.whitening import Whitening
-from featurescape_jobs.networks import LoadedNetwork
+from featurescape_jobs.networks.graphs import NoGraphError
+from featurescape_jobs.networks.loading import LoadedNetwork
+from featurescape_jobs.networks.worker_process import torch_threads, worker_device
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.optvis.objectives import Direction, Mapped
 from featurescape_jobs.optvis.optimize import LucidOptions, Task, optimize
 from featurescape_jobs.optvis.parameterizations import Canvas, Frequencies
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 from featurescape_jobs.optvis.rectifiers import Gate
 from featurescape_jobs.optvis.sizes import LayerSizes
-from featurescape_jobs.ordered_threads import ordered_map
-from featurescape_jobs.shard_worker import Processed
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables.atlas import ATTRIBUTED, CELLS, PLAN
+from featurescape_jobs.tables.nested import images
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from featurescape_jobs import tables
-from featurescape_jobs.context import RunContext
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Written
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.layouts.neighbor_table import neighbor_table
 from featurescape_jobs.layouts.tsne import LayoutOptions, layout
 from featurescape_jobs.layouts.whitening import Whitening, fit_whitening
 from featurescape_jobs.specs.atlas import EARLY_ITERATIONS, AtlasSpec
-from featurescape_jobs.storage import Written
 from featurescape_jobs.tiling.inputs import FeaturesFile
 
 WHITENING = "input/whitening.safetensors"

@@ -4,7 +4,7 @@ The position is drawn from the job's seed and the example's id, evenly over the 
 and columns at its border, where what lies beyond the picture shows in the activations (S. Carter et al.,
 "Activation atlas", 2019).
 
-Memory: the network, one shard of output, and the batches of `picture_batches` with their activations.
+Memory: the network, one shard of output, and the batches of `image_batches` with their activations.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.activation_atlas.schema import vectors_schema
-from featurescape_jobs.context import seed_for
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.devices import worker_device
+from featurescape_jobs.engine.context import seed_for
+from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.extraction.rows import features_table
-from featurescape_jobs.inside import pictures
-from featurescape_jobs.inside.columns import images
-from featurescape_jobs.inside.maps import channel_map
-from featurescape_jobs.networks import Capture
-from featurescape_jobs.picture_batches import Batch, Batches, Plan, one_picture
-from featurescape_jobs.shard_worker import Processed, error_row
+from featurescape_jobs.networks import worker_source
+from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.channel_maps import channel_map
+from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, one_picture
+from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.tables import LayerColumn
+from featurescape_jobs.tables.atlas import vectors_schema
+from featurescape_jobs.tables.nested import images
 
 
 def position(seed: int, height: int, width: int, edge: int) -> tuple[int, int]:
@@ -51,7 +51,7 @@ def position(seed: int, height: int, width: int, edge: int) -> tuple[int, int]:
 class VectorSetup:
     """What a worker needs to know; it loads the weights itself."""
 
-    source: pictures.Source
+    source: worker_source.Source
     column: LayerColumn
     edge: int
     """Rows and columns of the layer that are left out at each side."""
@@ -88,7 +88,7 @@ class VectorWorker:
         for batch in self._batches.of(examples):
             pieces.append(Processed(self._schema.empty_table(), batch.errors))
             if len(batch.inputs):
-                pieces += pictures.in_parts(self._kept, batch)
+                pieces += worker_source.in_parts(self._kept, batch)
         return Processed.joined(pieces)
 
     def _kept(self, batch: Batch) -> Processed:
@@ -105,7 +105,7 @@ class VectorWorker:
             for example in batch.examples.filter(pa.array(~finite)).to_pylist()
         ]
         rows = np.flatnonzero(finite)
-        kept = pictures.taken(batch, rows.tolist())
+        kept = worker_source.taken(batch, rows.tolist())
         return Processed(self._table(kept, vectors[rows], at[rows]), errors)
 
     def _positions(self, example_ids: list[str], height: int, width: int) -> NDArray[np.int64]:

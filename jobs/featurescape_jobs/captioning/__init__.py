@@ -1,1 +1,1 @@
-"""Captions: their grammar and scores, words, a decoder with attention, its training and its beam search."""
+"""Image captioning: the encoder, the training of a captioner, and what it says of each example."""

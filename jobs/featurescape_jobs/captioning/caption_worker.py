@@ -13,19 +13,18 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.allocator import keep_freed_memory
-from featurescape_jobs.captioning.beam import BeamOptions, Hypothesis
 from featurescape_jobs.captioning.describing import Describer
 from featurescape_jobs.captioning.gathering import Gathered, Gathering
 from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
-from featurescape_jobs.captioning.schema import CAPTIONS
-from featurescape_jobs.devices import worker_device
-from featurescape_jobs.inside import pictures
-from featurescape_jobs.picture_batches import Batch
-from featurescape_jobs.shard_worker import Processed
+from featurescape_jobs.engine.shard_worker import Processed
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.networks import worker_source
+from featurescape_jobs.networks.image_batches import Batch
+from featurescape_jobs.networks.worker_process import keep_freed_memory, worker_device
+from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.specs.captions import CaptionsSpec
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables.captions import CAPTIONS
 
 _Columns = dict[str, pa.Array]
 
@@ -73,7 +72,7 @@ class CaptionWorker:
         return Processed(pa.concat_tables([CAPTIONS.empty_table(), *parts]), errors)
 
     def _kept(self, batch: Batch) -> _Columns:
-        columns = pictures.picture_columns(batch, self._encoder.network.picture_card)
+        columns = worker_source.picture_columns(batch, self._encoder.network.picture_card)
         return {**columns, "references": batch.examples["captions"].combine_chunks()}
 
     def _describe(self, gathered: Gathered[_Columns]) -> pa.Table:
@@ -83,7 +82,7 @@ class CaptionWorker:
         columns |= self._columns([of[0] for of in said])
         alternatives = [[self._alternative(one) for one in of[1:]] for of in said]
         columns["alternatives"] = pa.array(alternatives, CAPTIONS.field("alternatives").type)
-        return pictures.table_of(columns, CAPTIONS)
+        return worker_source.table_of(columns, CAPTIONS)
 
     def _columns(self, best: list[Hypothesis]) -> dict[str, pa.Array]:
         words = [self._describer.words(one) for one in best]

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from featurescape_jobs.captioning.beam import BeamOptions, Hypothesis, search
-from featurescape_jobs.captioning.decoder import Decoder
-from featurescape_jobs.captioning.replaying import Memory, replay
-from featurescape_jobs.captioning.scores import Pair, score
-from featurescape_jobs.captioning.stepping import Hoisted, Steps
-from featurescape_jobs.captioning.vocabulary import Vocabulary
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis, search
+from featurescape_jobs.sequences.decoder_states import Memory, replay
+from featurescape_jobs.sequences.incremental_decoder import Hoisted, Steps
+from featurescape_jobs.sequences.text_metrics import Pair, score
+from featurescape_jobs.sequences.vocabulary import Vocabulary
 
 BATCH_POSITIONS = 64 * 196
 """Positions of all pictures whose captions are looked for together: 64 pictures of 14 × 14."""

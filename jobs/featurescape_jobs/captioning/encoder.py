@@ -23,23 +23,17 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from featurescape_jobs import execution
-from featurescape_jobs.captioning.attention import Grid
+from featurescape_jobs.engine.job_choice import JobMode
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, SpecError, WeightsError, under_field
-from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.base import AtSize
-from featurescape_jobs.networks import (
-    Capture,
-    LoadedNetwork,
-    layer_names,
-    load_network,
-    state_sha256,
-    zero_input,
-)
+from featurescape_jobs.models.captioner.attention import Grid
+from featurescape_jobs.models.weights import State
+from featurescape_jobs.networks import execution
+from featurescape_jobs.networks.capture import Capture, layer_names, zero_input
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network, state_sha256
 from featurescape_jobs.specs import EncoderSpec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
-from featurescape_jobs.weights import State
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,15 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs import execution
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.describing import batch_size
 from featurescape_jobs.captioning.encoder import Encoder, GridRunner
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.devices import worker_device
-from featurescape_jobs.inside import pictures
-from featurescape_jobs.job_mode import JobMode
-from featurescape_jobs.picture_batches import Batch, Batches, Plan, one_picture
-from featurescape_jobs.pools import expected_workers
+from featurescape_jobs.engine.job_choice import JobMode
+from featurescape_jobs.engine.worker_pools import expected_workers
+from featurescape_jobs.networks import execution, worker_source
+from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, one_picture
+from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.specs import CaptionsSpec, DatasetSpec, FeaturesSpec
 
 PICTURES = 16
@@ -79,7 +78,7 @@ class Gathering(Generic[T]):
         self._size = spec.batch_size or batch_size(encoder.layout.positions)
         plan = Plan(
             card=card,
-            batch_size=min(self._size, pictures.batch_size(card, PICTURES)),
+            batch_size=min(self._size, worker_source.batch_size(card, PICTURES)),
             thumbnail_px=thumbnail_px,
             threads=spec.resources.cpus_per_worker,
             read=one_picture,

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from featurescape_jobs.captioning.attention import Grid
-from featurescape_jobs.captioning.decoder import Decoder
 from featurescape_jobs.captioning.encoder import Encoder, Place, reopen_encoder
-from featurescape_jobs.captioning.vocabulary import Vocabulary
-from featurescape_jobs.context import InputArtifact, open_input
+from featurescape_jobs.engine.context import InputArtifact, open_input
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import check_gives
-from featurescape_jobs.models.captioner import Captioner
-from featurescape_jobs.networks import state_of
+from featurescape_jobs.models.captioner.attention import Grid
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.captioner.entry import Captioner
+from featurescape_jobs.models.weights import load_state
+from featurescape_jobs.networks.loading import state_of
+from featurescape_jobs.sequences.vocabulary import Vocabulary
 from featurescape_jobs.specs import CaptionerSpec, ModelSpec
-from featurescape_jobs.storage import Storage
-from featurescape_jobs.weights import load_state
 
 ENCODER_WEIGHTS = "encoder_weights"
 """Kind of the file with the weights of an encoder that was fine-tuned."""

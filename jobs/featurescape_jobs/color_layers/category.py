@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import Legend, LegendClass
-from featurescape_jobs.color_layers.base import NO_LABEL, ColorLayerCard, Drawn, MapScene
 from featurescape_jobs.color_layers.data_tiles import write_data_tiles
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
 from featurescape_jobs.tiling.aggregates import Cells, Points, largest_classes, pyramid
 from featurescape_jobs.tiling.geometry import aggregate_zoom
+from featurescape_jobs.tiling.scene import NO_LABEL, ColorLayerCard, Drawn, MapScene
 
 MAX_CLASSES = 4095  # 12 bits, one value of which is "no label"
 NO_LABEL_NAME = "no label"

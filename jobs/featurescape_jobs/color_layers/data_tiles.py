@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurescape_jobs.color_layers.base import MapScene
+from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.tiling.aggregates import Cells, PixelPlaces, locate
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
+from featurescape_jobs.tiling.scene import MapScene
 
 PixelColors = Callable[[Cells], tuple[NDArray[np.uint64], NDArray[np.uint8]]]
 """A level → (P,) ascending codes of its occupied pixels and their (P, 3) RGB values."""

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import Legend
-from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
 from featurescape_jobs.color_layers.data_tiles import write_data_tiles
 from featurescape_jobs.tiling.aggregates import Cells, Points, pyramid
 from featurescape_jobs.tiling.geometry import aggregate_zoom
+from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene
 
 _COUNT_MAX = 2**24 - 1
 _CHANNEL_WEIGHTS = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)

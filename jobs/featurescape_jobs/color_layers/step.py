@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import LegendClass
-from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
 from featurescape_jobs.color_layers.category import draw_classes
 from featurescape_jobs.color_layers.palette import ramp_colors
+from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene
 
 MAX_BANDS = 64
 """Colors that can be told apart about; longer sequences have several steps to a color."""

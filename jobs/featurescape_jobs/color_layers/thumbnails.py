@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import Legend
-from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene, Pictures
 from featurescape_jobs.color_layers.picture_paint import (
     EMPTY_CELL,
     encode_webp,
@@ -33,10 +32,11 @@ from featurescape_jobs.color_layers.picture_paint import (
     paint,
     with_cell_rows,
 )
-from featurescape_jobs.ordered_threads import ordered_map
+from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.geometry import bins
 from featurescape_jobs.tiling.picture_choice import choose_pictures
+from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene, Pictures
 
 _BLOCK_ZOOMS = 2
 _CHUNK_PICTURES = 1024

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from featurescape_jobs.artifacts import LegendClass
-from featurescape_jobs.color_layers.base import ColorLayerCard, Drawn, MapScene
 from featurescape_jobs.color_layers.category import draw_classes
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
+from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene
 from featurescape_jobs.tiling.tokens import Tokens
 
 MAX_NAMED = 40

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from featurescape_jobs.datasets.passed_over import PassedOver
+from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec
@@ -65,7 +65,7 @@ class Entry:
     """Bytes of the source; -1: unknown."""
     attributes: Attributes | None = None
     captions: tuple[str, ...] = ()
-    """What people, or a grammar, say of the picture; as `datasets.captions` leaves them."""
+    """What people, or a grammar, say of the picture; as `datasets.sources.caption_text` leaves them."""
 
 
 class Watched(Protocol):

@@ -29,7 +29,7 @@ from featurescape_jobs.datasets.base import (
     Reader,
     check_split,
 )
-from featurescape_jobs.datasets.captions import (
+from featurescape_jobs.datasets.sources.caption_text import (
     MAX_CAPTIONS,
     Captions,
     Files,
@@ -42,9 +42,13 @@ from featurescape_jobs.datasets.captions import (
     read_csv,
     read_text,
 )
-from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parquet, open_parquet
-from featurescape_jobs.datasets.pictures import PictureReader, archive_path
-from featurescape_jobs.datasets.tree import Tree, note, open_tree
+from featurescape_jobs.datasets.sources.image_files import PictureReader, archive_path
+from featurescape_jobs.datasets.sources.parquet_images import (
+    ParquetImages,
+    find_parquet,
+    open_parquet,
+)
+from featurescape_jobs.datasets.sources.tree import Tree, note, open_tree
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
-from featurescape_jobs.datasets.captions import (
+from featurescape_jobs.datasets.sources.caption_text import (
     Captions,
     Files,
     Place,
@@ -31,8 +31,8 @@ from featurescape_jobs.datasets.captions import (
     picture_path,
     read_text,
 )
-from featurescape_jobs.datasets.pictures import PictureReader
-from featurescape_jobs.datasets.tree import Tree, open_tree
+from featurescape_jobs.datasets.sources.image_files import PictureReader
+from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 

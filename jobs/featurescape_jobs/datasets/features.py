@@ -25,8 +25,8 @@ from featurescape_jobs.datasets.base import (
     SequenceReader,
     check_split,
 )
-from featurescape_jobs.datasets.committed import open_checked_tree, read_artifact
-from featurescape_jobs.datasets.tree import Tree, open_tree
+from featurescape_jobs.datasets.sources.job_artifacts import open_checked_tree, read_artifact
+from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.specs import DatasetSpec

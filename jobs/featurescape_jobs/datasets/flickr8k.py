@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
-from featurescape_jobs.datasets.captions import (
+from featurescape_jobs.datasets.sources.caption_text import (
     Captions,
     Files,
     Place,
@@ -30,8 +30,8 @@ from featurescape_jobs.datasets.captions import (
     read_csv,
     read_text,
 )
-from featurescape_jobs.datasets.pictures import PictureReader
-from featurescape_jobs.datasets.tree import Tree, open_tree
+from featurescape_jobs.datasets.sources.image_files import PictureReader
+from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 

@@ -2,7 +2,7 @@
 
 Training pictures: ``train/<wnid>/*.JPEG``, ``train/<wnid>.tar``, ``ILSVRC2012_img_train.tar`` (archives
 inside an archive), or the synsets directly in the root. Validation pictures: one folder or archive, with the
-ground truth of `imagenet_words`, or one folder or archive per synset. Tiny ImageNet is such a tree, too, with
+ground truth of `imagenet_synsets`, or one folder or archive per synset. Tiny ImageNet is such a tree, too, with
 ``images/`` in every folder and ``val/val_annotations.txt``. Ids (``train/<wnid>/<stem>``,
 ``val/<stem>``), their order and the labels (rank of the wnid among those there are) are the same for every
 layout.
@@ -19,8 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
-from featurescape_jobs.datasets.imagenet_words import WNID, Ground, class_names, ground_truth
-from featurescape_jobs.datasets.pictures import (
+from featurescape_jobs.datasets.sources.image_files import (
     PictureReader,
     archive_path,
     file_locator,
@@ -29,10 +28,16 @@ from featurescape_jobs.datasets.pictures import (
     text,
     walk,
 )
-from featurescape_jobs.datasets.tars import members, open_archive
-from featurescape_jobs.datasets.tree import Found, Tree, open_tree
+from featurescape_jobs.datasets.sources.imagenet_synsets import (
+    WNID,
+    Ground,
+    class_names,
+    ground_truth,
+)
+from featurescape_jobs.datasets.sources.tar_index import members, open_archive
+from featurescape_jobs.datasets.sources.tree import Found, Tree, open_tree
+from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(

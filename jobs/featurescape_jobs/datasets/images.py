@@ -18,11 +18,11 @@ from featurescape_jobs.datasets.base import (
     Reader,
     check_split,
 )
-from featurescape_jobs.datasets.beside import READ, Beside, is_shard_folder
-from featurescape_jobs.datasets.parquet_images import ParquetImages, find_parquet
-from featurescape_jobs.datasets.pictures import PictureReader, file_locator
-from featurescape_jobs.datasets.survey import survey, walk
-from featurescape_jobs.datasets.tree import Tree, open_tree
+from featurescape_jobs.datasets.sources.beside import READ, Beside, is_shard_folder
+from featurescape_jobs.datasets.sources.image_files import PictureReader, file_locator
+from featurescape_jobs.datasets.sources.parquet_images import ParquetImages, find_parquet
+from featurescape_jobs.datasets.sources.survey import survey, walk
+from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 

@@ -34,12 +34,17 @@ from featurescape_jobs.datasets.base import (
     Listing,
     check_split,
 )
-from featurescape_jobs.datasets.mesh_files import Beside, TreeFiles, inside_path
-from featurescape_jobs.datasets.pictures import archive_path, file_locator, locator_path, text
-from featurescape_jobs.datasets.sh3f import ENDING as ARCHIVE
-from featurescape_jobs.datasets.sh3f import NOT_LISTED, Model, Sh3f
-from featurescape_jobs.datasets.survey import survey
-from featurescape_jobs.datasets.tree import Tree, open_tree, read_small
+from featurescape_jobs.datasets.sources.image_files import (
+    archive_path,
+    file_locator,
+    locator_path,
+    text,
+)
+from featurescape_jobs.datasets.sources.mesh_files import Beside, TreeFiles, inside_path
+from featurescape_jobs.datasets.sources.survey import survey
+from featurescape_jobs.datasets.sources.sweethome3d import ENDING as ARCHIVE
+from featurescape_jobs.datasets.sources.sweethome3d import NOT_LISTED, Model, Sh3f
+from featurescape_jobs.datasets.sources.tree import Tree, open_tree, read_small
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.rendering.mesh import UPRIGHT, Mesh

@@ -26,10 +26,10 @@ from featurescape_jobs.datasets.base import (
     check_split,
     local_root,
 )
-from featurescape_jobs.datasets.links import OUTSIDE, Links
-from featurescape_jobs.datasets.passed_over import PassedOver
-from featurescape_jobs.datasets.survey import survey
-from featurescape_jobs.datasets.tree import LocalTree
+from featurescape_jobs.datasets.sources.links import OUTSIDE, Links
+from featurescape_jobs.datasets.sources.passed_over import PassedOver
+from featurescape_jobs.datasets.sources.survey import survey
+from featurescape_jobs.datasets.sources.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.images.signatures import IDX, SNIFF_BYTES, instead_of

@@ -1,8 +1,8 @@
 """The views of a `renders` job, each with captions by a grammar: what a captioner can be measured on.
 
 Pictures, ids and cameras are those of the dataset `shapenet` with the same job. Three captions per view say noun,
-color, side and height in different phrasings (`captioning.grammar`), chosen by the example's id; the words that
-they use are attributes, too.
+color, side and height in different phrasings (`render_captions.grammar`), chosen by the example's id; the words
+that they use are attributes, too.
 
 Splits are by model, so that no model is in two. ``combinations`` has the models whose pair of color and noun is
 held out (`grammar.held_out`, by the names and colors of all models of the job); the others are divided by the
@@ -20,15 +20,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from featurescape_jobs.captioning.grammar import Scene, captions, height_of, held_out, side_of
-from featurescape_jobs.captioning.nouns import noun_of
 from featurescape_jobs.datasets.base import Attributes, DatasetCard, Entry, Listing, check_split
-from featurescape_jobs.datasets.committed import open_checked_tree, read_artifact
 from featurescape_jobs.datasets.shapenet import DATASET as SHAPENET
-from featurescape_jobs.datasets.shapenet_names import SPLITS, Splits
-from featurescape_jobs.datasets.shapenet_views import ViewReader
-from featurescape_jobs.datasets.tree import open_tree
+from featurescape_jobs.datasets.sources.job_artifacts import open_checked_tree, read_artifact
+from featurescape_jobs.datasets.sources.shapenet_names import SPLITS, Splits
+from featurescape_jobs.datasets.sources.shapenet_views import ViewReader
+from featurescape_jobs.datasets.sources.tree import open_tree
 from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.render_captions.grammar import Scene, captions, height_of, held_out, side_of
+from featurescape_jobs.render_captions.nouns import noun_of
 from featurescape_jobs.specs import DatasetSpec
 
 COMBINATIONS = "combinations"

@@ -29,10 +29,10 @@ from featurescape_jobs.datasets.base import (
     SequenceReader,
     check_split,
 )
-from featurescape_jobs.datasets.committed import open_checked_tree, read_artifact
-from featurescape_jobs.datasets.pictures import text
-from featurescape_jobs.datasets.shapenet_archives import Archives
-from featurescape_jobs.datasets.shapenet_names import (
+from featurescape_jobs.datasets.sources.image_files import text
+from featurescape_jobs.datasets.sources.job_artifacts import open_checked_tree, read_artifact
+from featurescape_jobs.datasets.sources.shapenet_archives import Archives
+from featurescape_jobs.datasets.sources.shapenet_names import (
     SPLIT_CSV,
     SPLIT_JSON,
     SPLITS,
@@ -43,12 +43,12 @@ from featurescape_jobs.datasets.shapenet_names import (
     read_splits,
     taxonomy,
 )
-from featurescape_jobs.datasets.shapenet_sources import Folders, Source, find_beside
-from featurescape_jobs.datasets.shapenet_views import Model, ModelReader, ViewReader, pack
-from featurescape_jobs.datasets.tree import Tree, note, open_tree
+from featurescape_jobs.datasets.sources.shapenet_sources import Folders, Source, find_beside
+from featurescape_jobs.datasets.sources.shapenet_views import Model, ModelReader, ViewReader, pack
+from featurescape_jobs.datasets.sources.tree import Tree, note, open_tree
+from featurescape_jobs.engine.storage import check_path
 from featurescape_jobs.errors import DatasetError, RequestError
 from featurescape_jobs.specs import DatasetSpec
-from featurescape_jobs.storage import check_path
 
 CARD = DatasetCard(
     name="shapenet",

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
-from featurescape_jobs.datasets.captions import Place, clean
-from featurescape_jobs.datasets.pictures import PictureReader, archive_path, walk
-from featurescape_jobs.datasets.tree import LocalTree, Tree, read_small
+from featurescape_jobs.datasets.sources.caption_text import Place, clean
+from featurescape_jobs.datasets.sources.image_files import PictureReader, archive_path, walk
+from featurescape_jobs.datasets.sources.tree import LocalTree, Tree, read_small
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 

@@ -20,19 +20,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
-from featurescape_jobs.datasets.passed_over import PassedOver
-from featurescape_jobs.datasets.pictures import (
+from featurescape_jobs.datasets.sources.image_files import (
     PictureReader,
     archive_path,
     member_locator,
 )
-from featurescape_jobs.datasets.shard_groups import Group, Joining, hidden, split
-from featurescape_jobs.datasets.survey import COMPANIONS, described, is_picture, kind_of, survey
-from featurescape_jobs.datasets.tars import Archive, Member, members, open_archive
-from featurescape_jobs.datasets.tree import Tree, open_tree
+from featurescape_jobs.datasets.sources.passed_over import PassedOver
+from featurescape_jobs.datasets.sources.shard_groups import Group, Joining, hidden, split
+from featurescape_jobs.datasets.sources.survey import (
+    COMPANIONS,
+    described,
+    is_picture,
+    kind_of,
+    survey,
+)
+from featurescape_jobs.datasets.sources.tar_index import Archive, Member, members, open_archive
+from featurescape_jobs.datasets.sources.tree import Tree, open_tree
+from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images.signatures import SNIFF_BYTES
-from featurescape_jobs.ordered_threads import ordered_map
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(

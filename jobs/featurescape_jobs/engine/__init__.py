@@ -1,1 +1,1 @@
-"""How jobs are run, whatever they do: committed artifacts, and which of them is one's own already."""
+"""The engine of bulk jobs: frozen rows, shards and workers, exactly once; storage; choices of a whole job."""

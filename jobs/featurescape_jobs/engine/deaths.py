@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Iterator
 
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.engine.storage import Storage
 
 
 def write_death(storage: Storage, folder: str, shard: int, reason: str) -> None:

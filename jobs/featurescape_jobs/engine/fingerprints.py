@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pyarrow import fs
 
+from featurescape_jobs.engine.allowed_roots import check_root
+from featurescape_jobs.engine.storage import s3_file_system
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.roots import check_root
-from featurescape_jobs.storage import s3_file_system
 
 MAX_FILES = 20_000_000
 

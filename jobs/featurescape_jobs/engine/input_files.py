@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable
 
 from featurescape_jobs.artifacts import ArtifactRef
+from featurescape_jobs.engine.storage import ReadableFile
 from featurescape_jobs.errors import ArtifactError, NotFoundError
-from featurescape_jobs.storage import ReadableFile
 
 _CHUNK_BYTES = 8 << 20
 _checked: set[tuple[str, str]] = set()

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from featurescape_jobs.storage import Storage, probe
-from featurescape_jobs.storage_refusals import refusal
+from featurescape_jobs.engine.storage import Storage, probe
+from featurescape_jobs.engine.storage_refusals import refusal
 
 PAUSE_SECONDS = 5.0
 MAX_FAILURES = 10

@@ -9,9 +9,10 @@ from __future__ import annotations
 import torch
 
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.graphs import NoGraphError
-from featurescape_jobs.networks import Capture, LoadedNetwork, pool, zero_input
-from featurescape_jobs.recurrent.runner import RecurrentRunner
+from featurescape_jobs.extraction.recurrent_states import RecurrentRunner
+from featurescape_jobs.networks.capture import Capture, pool, zero_input
+from featurescape_jobs.networks.graphs import NoGraphError
+from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.specs import FeaturesSpec
 from featurescape_jobs.tables import LayerColumn
 

@@ -15,23 +15,24 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs import execution, tables
-from featurescape_jobs.allocator import keep_freed_memory
+from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import is_sequence
-from featurescape_jobs.devices import worker_device
+from featurescape_jobs.datasets.frozen_input import sample_examples
+from featurescape_jobs.engine.frozen_rows import EXAMPLES
+from featurescape_jobs.engine.job_choice import JobMode
+from featurescape_jobs.engine.shard_worker import Processed
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.engine.worker_pools import expected_workers
 from featurescape_jobs.extraction.columns import recurrent_runners
 from featurescape_jobs.extraction.rows import Features, features_table, pool_views
-from featurescape_jobs.frozen import EXAMPLES, sample_examples
-from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks import LoadedNetwork, load_network
-from featurescape_jobs.picture_batches import Batch, Batches, Plan, all_views, one_picture
-from featurescape_jobs.pools import expected_workers
-from featurescape_jobs.shard_worker import Processed
+from featurescape_jobs.networks import execution
+from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, all_views, one_picture
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
+from featurescape_jobs.networks.worker_process import keep_freed_memory, worker_device
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
 
 VIEWS_GUESS = 24

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from featurescape_jobs import tables
 from featurescape_jobs.datasets.features import SequencesReader, as_matrix
-from featurescape_jobs.devices import worker_device
+from featurescape_jobs.engine.shard_worker import Processed, error_row
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.extraction.columns import recurrent_runners
 from featurescape_jobs.extraction.rows import features_table
-from featurescape_jobs.networks import LoadedNetwork, load_network
-from featurescape_jobs.shard_worker import Processed, error_row
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
+from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
 
 BATCH_SIZE = 64

@@ -1,8 +1,8 @@
 """The worker of `features` that has pictures described, and keeps what the decoder held at each word.
 
 A step is a word of a picture's best caption, and its state the one that the word was chosen from
-(`captioning.replaying`). Captions are looked for as `captions` does where nothing else is asked for. The words go
-with the example, as its attributes ``words`` and ``caption``.
+(`sequences.decoder_states`). Captions are looked for as `captions` does where nothing else is asked for. The
+words go with the example, as its attributes ``words`` and ``caption``.
 
 Memory: encoder and decoder, a batch of grids with its keys (`captioning.gathering`), one shard of output.
 """
@@ -19,22 +19,21 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs import tables
-from featurescape_jobs.allocator import keep_freed_memory
-from featurescape_jobs.captioning.beam import BeamOptions
 from featurescape_jobs.captioning.describing import Describer
 from featurescape_jobs.captioning.gathering import Gathered, Gathering
 from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
-from featurescape_jobs.captioning.replaying import Memory
-from featurescape_jobs.devices import worker_device
+from featurescape_jobs.engine.shard_worker import Processed
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError
 from featurescape_jobs.extraction.rows import Features, features_table
-from featurescape_jobs.inside.columns import images
-from featurescape_jobs.models.captioner import CARD
-from featurescape_jobs.picture_batches import Batch
-from featurescape_jobs.shard_worker import Processed
+from featurescape_jobs.models.captioner.entry import CARD
+from featurescape_jobs.networks.image_batches import Batch
+from featurescape_jobs.networks.worker_process import keep_freed_memory, worker_device
+from featurescape_jobs.sequences.beam_search import BeamOptions
+from featurescape_jobs.sequences.decoder_states import Memory
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import LayerColumn
+from featurescape_jobs.tables.nested import images
 
 
 @dataclass(frozen=True)

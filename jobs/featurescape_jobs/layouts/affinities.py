@@ -15,7 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from openTSNE.affinity import PerplexityBasedNN
 
-from featurescape_jobs.layouts.compiled import Span, Workers, compiled
+from featurescape_jobs.kernels.numba_threads import Span, Workers, compiled
 from featurescape_jobs.layouts.neighbors import Neighbors
 from featurescape_jobs.layouts.opentsne_index import OpenTSNEIndex
 from featurescape_jobs.layouts.stages import UNWATCHED, OnRows, Stages, unwatched

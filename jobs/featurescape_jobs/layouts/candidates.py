@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from featurescape_jobs.layouts.compiled import Span, compiled, vectorized
+from featurescape_jobs.kernels.numba_threads import Span, compiled, vectorized
 
 Floats = npt.NDArray[np.float32]
 

@@ -16,8 +16,14 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from openTSNE.tsne import OptimizationInterrupt, gradient_descent
 
+from featurescape_jobs.kernels.numba_threads import (
+    Span,
+    Workers,
+    balanced_spans,
+    compiled,
+    vectorized,
+)
 from featurescape_jobs.layouts.affinities import Edges
-from featurescape_jobs.layouts.compiled import Span, Workers, balanced_spans, compiled, vectorized
 from featurescape_jobs.layouts.field import Field
 
 Floats = npt.NDArray[np.float32]

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from featurescape_jobs.layouts.compiled import Span, Workers, compiled, vectorized
+from featurescape_jobs.kernels.numba_threads import Span, Workers, compiled, vectorized
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -25,8 +25,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from featurescape_jobs.kernels.numba_threads import Workers
 from featurescape_jobs.layouts.candidates import rerank, without_self
-from featurescape_jobs.layouts.compiled import Workers
 from featurescape_jobs.layouts.scaling import Scale, rows_in_range
 from featurescape_jobs.layouts.stages import OnRows, unwatched
 

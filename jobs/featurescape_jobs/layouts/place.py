@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from featurescape_jobs.kernels.numba_threads import Span, Workers, compiled
 from featurescape_jobs.layouts.affinities import conditional_affinities
-from featurescape_jobs.layouts.compiled import Span, Workers, compiled
 from featurescape_jobs.layouts.descent import Motion, Step, advance
 from featurescape_jobs.layouts.field import Field
 from featurescape_jobs.layouts.neighbors import Metric, NeighborOptions, search

@@ -26,8 +26,8 @@ import openTSNE
 from openTSNE import initialization
 
 from featurescape_jobs.errors import JobStoppedError, SpecError
+from featurescape_jobs.kernels.numba_threads import Workers
 from featurescape_jobs.layouts.affinities import Affinities
-from featurescape_jobs.layouts.compiled import Workers
 from featurescape_jobs.layouts.descent import Descent, Objective
 from featurescape_jobs.layouts.few import principal_plane
 from featurescape_jobs.layouts.field import TooWideError

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from featurescape_jobs.context import InputArtifact, seed_for
+from featurescape_jobs.engine.context import InputArtifact, seed_for
 from featurescape_jobs.tables import EMBEDDING, STATES, LayerColumn
 
 Floats = NDArray[np.float32]

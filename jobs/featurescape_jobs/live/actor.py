@@ -6,13 +6,13 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from featurescape_jobs.engine.private_files import keep_files_private
 from featurescape_jobs.live.requests import (
     ActivationsQuestion,
     NetworkSetup,
     UnitQuestion,
     parse_question,
 )
-from featurescape_jobs.private_files import keep_files_private
 
 if TYPE_CHECKING:
     from featurescape_jobs.live.network import LiveNetwork

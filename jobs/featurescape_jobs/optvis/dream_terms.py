@@ -9,7 +9,7 @@ import torch
 
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks import LoadedNetwork
+from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.objectives import (
     Channel,
     Energy,

@@ -19,32 +19,31 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-from featurescape_jobs.allocator import keep_freed_memory
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.context import seed_for
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader
-from featurescape_jobs.devices import device_kind, worker_device
+from featurescape_jobs.engine.context import seed_for
+from featurescape_jobs.engine.job_choice import JobMode
+from featurescape_jobs.engine.ordered_map import ordered_map
+from featurescape_jobs.engine.shard_worker import Processed, error_row
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.engine.worker_pools import expected_workers
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.picture import Picture
-from featurescape_jobs.job_mode import JobMode
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks import load_network
+from featurescape_jobs.networks.loading import load_network
+from featurescape_jobs.networks.preprocessing import resize
+from featurescape_jobs.networks.worker_process import device_kind, keep_freed_memory, worker_device
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions, Dreamt
 from featurescape_jobs.optvis.dream_terms import Term, layers_of, objective_of
 from featurescape_jobs.optvis.pixels import Mode, build_pixels
-from featurescape_jobs.optvis.schema import DREAMS
 from featurescape_jobs.optvis.sizes import InputSizes
 from featurescape_jobs.optvis.zoom_video import encode_video, zoom_frames
-from featurescape_jobs.ordered_threads import ordered_map
-from featurescape_jobs.pools import expected_workers
-from featurescape_jobs.preprocessing import resize
-from featurescape_jobs.shard_worker import Processed, error_row
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.specs.dreams import DreamsSpec
-from featurescape_jobs.storage import Storage
+from featurescape_jobs.tables.dreams import DREAMS
 
 GROUP_PICTURES = 8
 """Pictures that dream together: enough for the small octaves, which a pass takes as a whole."""

@@ -3,7 +3,7 @@
 A worker that finds no choice lets its first pictures dream a few steps folded and in bfloat16. bfloat16
 is taken where the objective gains the same within `GAIN_TOLERANCE`, in the eyes of the folded network, and
 faster by `MIN_SPEEDUP`. That holds for the whole job, and for later ones of the same network, layer, objective
-and kind of device (`job_mode`). Compiled networks are not offered: a
+and kind of device (`job_choice`). Compiled networks are not offered: a
 compilation per size of picture takes a minute, and gained a seventh with efficientnet_lite0 and nothing
 with googlenet.
 
@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from featurescape_jobs.graphs import NoGraphError
-from featurescape_jobs.job_mode import JobMode, key_of
-from featurescape_jobs.networks import LoadedNetwork, state_sha256
+from featurescape_jobs.engine.job_choice import JobMode, key_of
+from featurescape_jobs.networks.graphs import NoGraphError
+from featurescape_jobs.networks.loading import LoadedNetwork, state_sha256
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions
 from featurescape_jobs.optvis.objectives import Objective
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork

@@ -2,7 +2,7 @@
 
 Weights are frozen and the pass, one for all layers, stops at the deepest, so two passes are left of the
 three that training takes. Modes: ``float32`` is the network as it is; ``folded`` has its batch norms
-folded and, on a CPU, convolutions whose result does not depend on the batch (`convolutions`);
+folded and, on a CPU, convolutions whose result does not depend on the batch (`kernels.conv_spec`);
 ``bfloat16`` is that in bfloat16, with the picture, the objective and the gradient of the picture in float32.
 
 Memory: a copy of the folded weights (with a gate two), and the activations up to the layer of one
@@ -20,11 +20,12 @@ import torch
 from torch import fx, nn
 
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.frozen_convolutions import freeze_convolutions
-from featurescape_jobs.fusion import can_fuse
-from featurescape_jobs.graphs import NoGraphError, cut, first_tensor, fold
-from featurescape_jobs.inside.rewriting import explain_layer
-from featurescape_jobs.networks import LoadedNetwork, check_layer
+from featurescape_jobs.kernels.conv_input_gradient import freeze_convolutions
+from featurescape_jobs.kernels.fused_conv import can_fuse
+from featurescape_jobs.networks.capture import check_layer
+from featurescape_jobs.networks.graphs import NoGraphError, cut, first_tensor, fold
+from featurescape_jobs.networks.loading import LoadedNetwork
+from featurescape_jobs.networks.relu_modules import explain_layer
 from featurescape_jobs.optvis.rectifiers import Gate, open_rectifiers
 
 Mode = Literal["float32", "folded", "bfloat16"]

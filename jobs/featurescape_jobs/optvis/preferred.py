@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from featurescape_jobs.graphs import NoGraphError
-from featurescape_jobs.inside.maps import Terms, channel_map
-from featurescape_jobs.networks import LoadedNetwork
+from featurescape_jobs.networks.channel_maps import Terms, channel_map
+from featurescape_jobs.networks.graphs import NoGraphError
+from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.objectives import Channel, LayerObjective, Neuron, weighted_sum
 from featurescape_jobs.optvis.optimize import LucidOptions, Task, ascend, optimize
 from featurescape_jobs.optvis.parameterizations import Canvas, Frequencies, Pixels

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import fx, nn
 
-from featurescape_jobs.inside.rewriting import Rectifier6
+from featurescape_jobs.networks.relu_modules import Rectifier6
 
 
 @dataclass

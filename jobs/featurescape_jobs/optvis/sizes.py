@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from featurescape_jobs.errors import LayerError
-from featurescape_jobs.networks import LoadedNetwork, layer_names
+from featurescape_jobs.networks.capture import layer_names
+from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.pixels import build_pixels
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featurescape_jobs.context import seed_for
+from featurescape_jobs.engine.context import seed_for
 from featurescape_jobs.rendering.mesh import Floats, Mesh
 
 FIELD_OF_VIEW_DEGREES = 25.0

@@ -13,28 +13,30 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from featurescape_jobs.errors import RequestError, SpecError
+from featurescape_jobs.specs.activations import ActivationsSpec
 from featurescape_jobs.specs.atlas import AtlasSpec
 from featurescape_jobs.specs.base import (
     JOB_ID_PATTERN,
     SHA256_PATTERN,
     BaseJobSpec,
-    CaptionerSpec,
-    DatasetSpec,
-    EncoderSpec,
     JobId,
-    ModelSpec,
     Name,
-    RecurrentSpec,
     Resources,
     Spec,
 )
-from featurescape_jobs.specs.captions import CaptionsSpec, CaptionTrainingSpec
+from featurescape_jobs.specs.captions import CaptionsSpec
+from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.dreams import DreamsSpec
-from featurescape_jobs.specs.inside import ActivationsSpec, FiltersSpec, GradientsSpec
-from featurescape_jobs.specs.maps import EmbeddingSpec, TilesSpec
-from featurescape_jobs.specs.networks import FeaturesSpec, RendersSpec, TrainingSpec
+from featurescape_jobs.specs.dynamics import DynamicsSpec, MatrixSpec
+from featurescape_jobs.specs.embedding import EmbeddingSpec
+from featurescape_jobs.specs.features import FeaturesSpec
+from featurescape_jobs.specs.filters import FiltersSpec
+from featurescape_jobs.specs.gradients import GradientsSpec
+from featurescape_jobs.specs.model import CaptionerSpec, EncoderSpec, ModelSpec, RecurrentSpec
 from featurescape_jobs.specs.places import installed_datasets, places
-from featurescape_jobs.specs.recurrent import DynamicsSpec, MatrixSpec
+from featurescape_jobs.specs.renders import RendersSpec
+from featurescape_jobs.specs.tiles import TilesSpec
+from featurescape_jobs.specs.training import CaptionTrainingSpec, TrainingSpec
 from featurescape_jobs.specs.units import UnitsSpec
 
 __all__ = [

@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.specs.base import BaseJobSpec, DatasetSpec, LayerName, ModelSpec
+from featurescape_jobs.specs.base import BaseJobSpec, LayerName
+from featurescape_jobs.specs.dataset import DatasetSpec
+from featurescape_jobs.specs.model import ModelSpec
 from featurescape_jobs.specs.perplexity import Perplexity, perplexity_for
 
 EARLY_ITERATIONS = 250

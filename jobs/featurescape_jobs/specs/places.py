@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from featurescape_jobs.specs.base import DatasetSpec, Spec
+from featurescape_jobs.specs.base import Spec
+from featurescape_jobs.specs.dataset import DatasetSpec
 
 
 def parts(spec: Spec) -> Iterator[Spec]:

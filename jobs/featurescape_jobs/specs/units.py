@@ -6,14 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from featurescape_jobs.specs.base import (
-    BaseJobSpec,
-    DatasetSpec,
-    LayerName,
-    ModelSpec,
-    Spec,
-    Weight,
-)
+from featurescape_jobs.specs.base import BaseJobSpec, LayerName, Spec, Weight
+from featurescape_jobs.specs.dataset import DatasetSpec
+from featurescape_jobs.specs.model import ModelSpec
 
 MAX_TERMS = 16
 Recipe = Literal["smooth", "sparse", "decayed", "contributing", "lucid"]

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.ordered_threads import ordered_map
+from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.tiling.geometry import TILE_PX, bins, morton, unmorton
 
 _SHARD_PX = 1024

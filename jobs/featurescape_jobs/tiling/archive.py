@@ -37,8 +37,8 @@ from pmtiles.tile import (
 )
 
 from featurescape_jobs.engine.lru import LRUCache
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.storage import Storage
 
 HEAD_BYTES = 16_384
 HEADER_BYTES = 127

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from featurescape_jobs.context import InputArtifact
+from featurescape_jobs.engine.context import InputArtifact
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.tables import CAPTION
 from featurescape_jobs.tiling.inputs import MapInputs

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo
-from featurescape_jobs.color_layers.base import ColorLayer, MapScene
-from featurescape_jobs.context import RunContext
+from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.tiling.geometry import (
     TILE_PX,
     UnitSquare,
@@ -28,6 +27,7 @@ from featurescape_jobs.tiling.geometry import (
 )
 from featurescape_jobs.tiling.inputs import MapInputs, store_thumbnails
 from featurescape_jobs.tiling.points import points_table, write_point_tiles
+from featurescape_jobs.tiling.scene import ColorLayer, MapScene
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
 
 

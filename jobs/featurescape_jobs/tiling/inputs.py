@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import known_fields
-from featurescape_jobs.color_layers.base import NO_LABEL
-from featurescape_jobs.context import InputArtifact
+from featurescape_jobs.engine.context import InputArtifact
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.layouts.vectors import matrix_of, state_matrix
-from featurescape_jobs.storage import Storage
 from featurescape_jobs.tables import EMBEDDING, LayerColumn, check_schema, features_schema
+from featurescape_jobs.tiling.scene import NO_LABEL
 from featurescape_jobs.tiling.states import States, read_states
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
 from featurescape_jobs.tiling.tokens import Tokens

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.color_layers.base import MapScene
 from featurescape_jobs.tables import POINTS
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.geometry import automatic_points_zoom, bins
 from featurescape_jobs.tiling.inputs import MapInputs
+from featurescape_jobs.tiling.scene import MapScene
 
 
 def write_point_tiles(scene: MapScene, path: Path, seed: int) -> int:

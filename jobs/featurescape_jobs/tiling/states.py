@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import StepUnit
-from featurescape_jobs.context import InputArtifact
+from featurescape_jobs.engine.context import InputArtifact
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.layouts.vectors import state_ids
 from featurescape_jobs.models import MODELS

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from featurescape_jobs.context import Outcome, RunContext
+from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.registry import Registry

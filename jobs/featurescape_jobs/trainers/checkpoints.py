@@ -21,8 +21,8 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from featurescape_jobs.artifacts import known_fields
+from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import TrainingSpec
-from featurescape_jobs.storage import Storage
 
 _FORMAT = 2
 """Of a checkpoint; one of another format does not count."""

@@ -41,14 +41,14 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs import tables
-from featurescape_jobs.context import Outcome, RunContext
 from featurescape_jobs.datasets.features import open_sequences
-from featurescape_jobs.devices import torch_threads
-from featurescape_jobs.frozen import check_reads, freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import check_reads, freeze, place_dataset
+from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.row_failures import all_failed
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import Model, RecurrentModel, shaped
-from featurescape_jobs.networks import build_random, load_network
-from featurescape_jobs.row_failures import all_failed
+from featurescape_jobs.networks.loading import build_random, load_network
+from featurescape_jobs.networks.worker_process import torch_threads
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
 from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow, Progress
 from featurescape_jobs.trainers.classifier_data import TrainingData, labeled_examples, read_examples

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.context import RunContext
+from featurescape_jobs.datasets.frozen_input import FrozenInput
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.frozen_rows import EXAMPLES
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.frozen import EXAMPLES, FrozenInput
 from featurescape_jobs.models.base import ModelCard, PictureCard
 from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.trainers.inputs import Inputs, Source, read_pictures, read_sequences

@@ -19,15 +19,15 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.context import RunContext
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader
 from featurescape_jobs.datasets.features import SequencesReader
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.ordered_map import ordered_map
+from featurescape_jobs.engine.shard_worker import error_row
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.ordered_threads import ordered_map
-from featurescape_jobs.preprocessing import normalize, resize
-from featurescape_jobs.shard_worker import error_row
+from featurescape_jobs.networks.preprocessing import normalize, resize
 from featurescape_jobs.specs import DatasetSpec
 
 MAX_MEMORY_BYTES = 1 << 30

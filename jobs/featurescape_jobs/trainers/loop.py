@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from featurescape_jobs.context import seed_for
+from featurescape_jobs.engine.context import seed_for
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow, Progress, Trained
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.context import seed_for
+from featurescape_jobs.engine.context import seed_for
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import TrainingSpec
 

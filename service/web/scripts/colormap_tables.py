@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featurescape.colormaps import lookup_table
+from featurescape.server.colormaps import lookup_table
 
 TARGET = Path(__file__).parents[1] / "src/map/colormap-tables.ts"
 SHOWN = ("magma", "viridis", "inferno", "plasma", "cividis", "gray")

@@ -1,0 +1,1 @@
+"""Places that examples are read from: folders, archives, tables, other jobs."""

@@ -1,0 +1,186 @@
+"""Tables that lie beside pictures and say more of them: their columns become attributes.
+
+Two conventions: ``metadata.parquet``, ``metadata.csv`` or ``metadata.jsonl`` in a folder, whose column
+``file_name`` is a path below that folder; and ``<folder>.parquet`` beside a folder, whose column ``key`` is the
+stem of a file in it, as img2dataset writes it. Names are compared in NFC.
+
+Sources: Hugging Face's datasets library, "ImageFolder with metadata"; R. Beaumont, "img2dataset".
+Holds the tables of the folders above the picture that is asked for, at most `MAX_BYTES` of file each.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from featurescape_jobs.datasets.base import Attributes
+from featurescape_jobs.datasets.sources.passed_over import PassedOver
+from featurescape_jobs.datasets.sources.tree import Tree, note
+
+MAX_BYTES = 256 << 20
+MAX_COLUMNS = 32
+MAX_CHARACTERS = 500
+_DIGITS = 5
+METADATA = ("metadata.parquet", "metadata.csv", "metadata.jsonl")
+
+READ = "a table read for attributes"
+UNREADABLE = "a table that cannot be read"
+NO_PICTURE = "a table's row without its picture"
+
+
+@dataclass
+class _Table:
+    """Attributes by the path below ``folder``, or by the stem of the name."""
+
+    path: str
+    folder: str
+    by_stem: bool
+    rows: dict[str, Attributes]
+    met: set[str] = field(default_factory=set)
+
+    def attributes(self, path: str) -> Attributes | None:
+        below = path[len(self.folder) + 1 :] if self.folder else path
+        key = below.rpartition("/")[2].rpartition(".")[0] if self.by_stem else below
+        if key in self.rows:
+            self.met.add(key)
+        return self.rows.get(key)
+
+
+class Beside:
+    """The tables of a tree, for pictures that are asked for in the order of their names."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._tables: dict[str, list[_Table]] = {}
+        self._read: set[str] = set()
+        self._folder: str | None = None
+        self._above: list[_Table] = []
+
+    def attributes(self, path: str) -> Attributes | None:
+        """What the tables above a picture say of it; the nearest one where several do."""
+        tables = self._enter(path.rpartition("/")[0])
+        if not tables:
+            return None
+        found: dict[str, str | int | float] = {}
+        composed = unicodedata.normalize("NFC", path)
+        for table in tables:
+            found.update(table.attributes(composed) or {})
+        return found or None
+
+    def reads(self, path: str) -> bool:
+        """Whether a file is one of the tables."""
+        self._enter(path.rpartition("/")[0])
+        return path in self._read
+
+    def _enter(self, folder: str) -> list[_Table]:
+        """The tables above the files of a folder, the nearest last."""
+        if folder != self._folder:
+            self._folder = folder
+            parts = folder.split("/") if folder else []
+            above = ["", *("/".join(parts[:n]) for n in range(1, len(parts) + 1))]
+            for left in [one for one in self._tables if one not in above]:
+                self._leave(left)
+            for each in above:
+                if each not in self._tables:
+                    self._tables[each] = self._open(each)
+            self._above = [table for each in above for table in self._tables[each]]
+        return self._above
+
+    def end(self) -> None:
+        """Count the rows whose pictures did not come."""
+        for folder in list(self._tables):
+            self._leave(folder)
+
+    def _leave(self, folder: str) -> None:
+        for table in self._tables.pop(folder):
+            missing = PassedOver()
+            for key in table.rows:
+                if key not in table.met:
+                    missing.add(NO_PICTURE, f"{table.path}: {key}")
+            self._tree.passed_over.merge(missing)
+
+    def _open(self, folder: str) -> list[_Table]:
+        inside = [f"{folder}/{name}" if folder else name for name in METADATA]
+        places = [(path, False) for path in inside]
+        if folder:
+            places.append((f"{folder}.parquet", True))
+        tables = []
+        for path, by_stem in places:
+            if not self._tree.stamp(path):
+                continue
+            note(self._tree, path)
+            try:
+                rows = _keyed(_rows(self._tree, path), "key" if by_stem else "file_name")
+            except (OSError, ValueError, csv.Error, RecursionError, pa.ArrowException):
+                self._tree.passed_over.add(UNREADABLE, path)
+                continue
+            if rows:
+                self._read.add(path)
+                composed = unicodedata.normalize("NFC", folder)
+                tables.append(_Table(path, composed, by_stem, rows))
+        return tables
+
+
+def is_shard_folder(tree: Tree, picture: str) -> bool:
+    """Whether the folder of a picture at the top is a shard of img2dataset, which numbers what it downloads.
+
+    Its name is the number, of five digits at least; a table or the statistics of the shard lie beside it, or the
+    picture's name begins with the number and has a file of JSON beside it.
+    """
+    folder, _, name = picture.partition("/")
+    if not (folder.isascii() and folder.isdecimal() and len(folder) >= _DIGITS):
+        return False
+    if tree.stamp(f"{folder}.parquet") or tree.stamp(f"{folder}_stats.json"):
+        return True
+    key = name.rpartition(".")[0]
+    is_numbered = key.isdecimal() and key.startswith(folder) and len(key) > len(folder)
+    return is_numbered and bool(tree.stamp(f"{folder}/{key}.json"))
+
+
+def _rows(tree: Tree, path: str) -> Iterable[dict[str, Any]]:
+    if tree.size(path) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
+    data = tree.read(path, 0, MAX_BYTES)
+    if path.endswith(".parquet"):
+        file = pq.ParquetFile(pa.BufferReader(data), arrow_extensions_enabled=False)
+        columns = [f.name for f in file.schema_arrow if not pa.types.is_nested(f.type)]
+        table = file.read(columns=columns[:MAX_COLUMNS])
+        return (row for batch in table.to_batches(max_chunksize=4096) for row in batch.to_pylist())
+    said = data.decode("utf-8-sig")
+    if path.endswith(".csv"):
+        return csv.DictReader(io.StringIO(said, newline=""), strict=True)
+    return (json.loads(line) for line in said.splitlines() if line.strip())
+
+
+def _keyed(rows: Iterable[dict[str, Any]], column: str) -> dict[str, Attributes]:
+    found: dict[str, Attributes] = {}
+    for row in rows:
+        key = row.get(column) if isinstance(row, dict) else None
+        if isinstance(key, str | int) and str(key):
+            plain = unicodedata.normalize("NFC", str(key).replace("\\", "/").removeprefix("./"))
+            named = {
+                str(n)[:200]: _value(v) for n, v in row.items() if n is not None and n != column
+            }
+            first = [(n, v) for n, v in named.items() if v is not None][:MAX_COLUMNS]
+            found[plain] = {name: value for name, value in first if value is not None}
+    return found
+
+
+def _value(value: object) -> str | int | float | None:
+    """A value that an attribute may have; None for any other."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 63 else None
+    return value[:MAX_CHARACTERS] if isinstance(value, str) and value else None

@@ -1,0 +1,367 @@
+"""Pictures in Parquet: a struct column {bytes, path}, as dataset tools write it, and a label column.
+
+Where a row has no bytes, its path is read below the root; so is that of a plain column of texts.
+
+Labels may be text, integers, booleans or finite numbers; NaN is no label. Holds one row group of the
+image column; where pictures lie beside the Parquet, 8 bytes for each row while it is listed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from featurescape_jobs.datasets.base import Entry, Listing
+from featurescape_jobs.datasets.sources.image_files import PictureReader, archive_path, is_picture
+from featurescape_jobs.datasets.sources.survey import survey
+from featurescape_jobs.datasets.sources.tree import Tree, note
+from featurescape_jobs.errors import DatasetError, RowError
+from featurescape_jobs.images import decode
+from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.signatures import PARQUET, SNIFF_BYTES, instead_of
+from featurescape_jobs.specs import DatasetSpec
+
+_MAX_CLASSES = 4096
+_MAX_LABEL_CHARACTERS = 200
+_MAX_ROW_GROUP_BYTES = 4 << 30
+
+
+_MAX_FOLDERS = 1_000
+_LOOKED_AT = 8
+LABEL = "label"
+"""The column that is taken for the label where the spec names none."""
+BESIDE = "a picture that no row of the Parquet files names"
+
+
+def find_parquet(tree: Tree) -> tuple[str, ...]:
+    """The Parquet files of a tree: the file itself, those in the folder, else those in its subfolders.
+
+    Subfolders are not gone into where there are pictures: a folder of pictures is no folder of Parquet.
+    """
+    waiting, found = [""], []
+    for _ in range(_MAX_FOLDERS):
+        if not waiting:
+            break
+        folder = waiting.pop(0)
+        prefix = f"{folder}/" if folder else ""
+        inside = tree.scan(folder)
+        files = [one.name for one in inside if not one.is_folder]
+        tables = [prefix + name for name in files if name.lower().endswith(".parquet")]
+        if folder == "" and tables:
+            return tuple(map(archive_path, tables))
+        if any(map(is_picture, files)):
+            return ()
+        found += tables
+        waiting += [prefix + one.name for one in inside if one.is_folder]
+    return tuple(sorted(map(archive_path, found)))
+
+
+def open_parquet(tree: Tree, path: str) -> pq.ParquetFile:
+    """A Parquet file of a tree; raises `DatasetError`, which says what else it is."""
+    try:
+        # Extension types stay what they are stored as: nothing in a file names code to run.
+        return pq.ParquetFile(tree.open(path), arrow_extensions_enabled=False)
+    except (OSError, pa.ArrowException) as error:
+        with contextlib.suppress(OSError):
+            if other := instead_of(PARQUET, tree.read(path, 0, SNIFF_BYTES)):
+                raise DatasetError(
+                    f"dataset.root: {path} is not Parquet but {other}", field="dataset.root"
+                ) from None
+        raise DatasetError(
+            f"dataset.root: {path} is not readable Parquet ({str(error)[:200]}); write it again",
+            field="dataset.root",
+        ) from None
+
+
+class ParquetImages:
+    """Listing and reader of a set of Parquet files with the same columns."""
+
+    def __init__(self, tree: Tree, files: tuple[str, ...], spec: DatasetSpec) -> None:
+        self._tree = tree
+        self.files = files
+        self._spec = spec
+        self._row_group = lru_cache(maxsize=1)(self._read_row_group)
+        self._pictures = PictureReader(tree)
+        self._column = spec.label_column
+        """Where the labels are; None: there are none."""
+        self._labels = ""
+        self._key: Callable[[object], object] = lambda value: value
+        """What a label is compared by."""
+
+    def has_images(self) -> bool:
+        """Whether one of the first files has the column; else they may say more of pictures beside them."""
+        column = self._spec.image_column
+        return any(column in self._open(p).schema_arrow.names for p in self.files[:_LOOKED_AT])
+
+    def named(self) -> NamedFiles:
+        """The files that the rows name, by their path."""
+        return NamedFiles(self._names())
+
+    def _names(self) -> Iterator[str]:
+        column = self._spec.image_column
+        for path in self.files:
+            kind = self._open(path).schema_arrow.field(column).type
+            if _is_binary(kind) or (pa.types.is_struct(kind) and "path" not in _fields(kind)):
+                continue
+            asked = f"{column}.path" if pa.types.is_struct(kind) else column
+            with _explained(path, column, "image_column"):
+                for batch in self._open(path).iter_batches(columns=[asked]):
+                    for value in batch.column(0).to_pylist():
+                        name = value.get("path") if isinstance(value, dict) else value
+                        with contextlib.suppress(RowError):  # of its row it will be the error
+                            yield from self._places(path, name) if isinstance(name, str) else ()
+
+    def check(self) -> None:
+        """Raise `DatasetError` where a file is no Parquet or lacks a column."""
+        for path in self.files:
+            file = self._open(path)
+            schema = file.schema_arrow
+            self._check_image(path, schema)
+            _check_row_groups(path, file.metadata)
+            label = self._spec.label_column
+            if label is not None:
+                self._check_label(path, schema, label)
+        if sum(self._open(path).metadata.num_rows for path in self.files) == 0:
+            raise DatasetError("dataset.root: the Parquet files have no rows", field="dataset.root")
+
+    def _check_image(self, path: str, schema: pa.Schema) -> None:
+        column = self._spec.image_column
+        if column not in schema.names:
+            raise self._wrong("image_column", path, f"has no column {column!r}", schema)
+        kind = schema.field(column).type
+        named = _fields(kind)
+        is_there = _is_binary(named.get("bytes")) or _is_text(named.get("path"))
+        if not (is_there or _is_text(kind) or _is_binary(kind)):
+            raise self._wrong(
+                "image_column",
+                path,
+                f"column {column!r} is {kind}, not a struct with bytes or path, nor paths, nor bytes",
+                schema,
+            )
+
+    def _check_label(self, path: str, schema: pa.Schema, label: str) -> None:
+        if label not in schema.names:
+            raise self._wrong("label_column", path, f"has no column {label!r}", schema)
+        kind = schema.field(label).type
+        if not _is_label(kind):
+            problem = f"column {label!r} is {kind}, not text, integers, numbers or booleans"
+            raise self._wrong("label_column", path, problem, schema)
+
+    @staticmethod
+    def _wrong(field: str, path: str, problem: str, schema: pa.Schema) -> DatasetError:
+        columns = ", ".join(schema.names[:20])
+        return DatasetError(
+            f"dataset.{field}: {path} {problem}; its columns: {columns}; name the right one in {field} "
+            f"(featurescape map --{field.replace('_', '-')})",
+            field=f"dataset.{field}",
+        )
+
+    def _open(self, path: str) -> pq.ParquetFile:
+        return open_parquet(self._tree, path)
+
+    def freeze(self) -> Listing:
+        """The listing; classes are the distinct labels, sorted. When it ends, what lies beside is counted."""
+        for path in self.files:
+            note(self._tree, path)
+        values = self._values()
+        names = self._class_names() if values else []
+        if names and all(isinstance(v, int) and 0 <= v < len(names) for v in values):
+            values, texts = [*range(len(names))], tuple(names)
+        else:
+            texts = tuple(str(value) for value in values)
+        tree = self._tree
+        return Listing(self._entries(values), texts, tree, tree.passed_over, self._labels)
+
+    def _values(self) -> list[object]:
+        """The distinct labels; sets the column that they are in, and what is said of it."""
+        if self._column is not None:
+            return self._classes()
+        kinds = [
+            schema.field(LABEL).type
+            for schema in (self._open(path).schema_arrow for path in self.files)
+            if LABEL in schema.names
+        ]
+        if len(kinds) < len(self.files) or not all(map(_is_label, kinds)):
+            odd = next(
+                (f"of type {kind}" for kind in kinds if not _is_label(kind)), "not in every file"
+            )
+            self._labels = f"none: the column {LABEL} is {odd}" if kinds else ""
+            return []
+        self._column, self._labels = LABEL, f"the column {LABEL}"
+        try:
+            return self._classes()
+        except DatasetError as error:
+            self._column = None
+            self._labels = f"none: {error.message.partition(': ')[2]}"
+            return []
+
+    def _pass_over_rest(self) -> None:
+        """Count what lies beside the files, but for the pictures that their rows name."""
+        named: NamedFiles | None = None
+        for seen in survey(self._tree):
+            if seen.path in self.files:
+                continue
+            if seen.reason is None:
+                named = named or self.named()  # asked for where there is a picture
+                if seen.path in named:
+                    continue
+            self._tree.passed_over.add(seen.reason or BESIDE, seen.path)
+
+    def _class_names(self) -> list[str]:
+        """What Hugging Face's datasets library says of an integer column: ``ClassLabel``'s names."""
+        metadata = self._open(self.files[0]).schema_arrow.metadata or {}
+        try:
+            features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+            names = [str(name) for name in features[self._column]["names"]]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return []
+        sane = len(names) <= _MAX_CLASSES and all(len(n) <= _MAX_LABEL_CHARACTERS for n in names)
+        return names if sane else []
+
+    def _classes(self) -> list[object]:
+        column = self._column
+        if column is None:
+            return []
+        seen: set[object] = set()
+        for path in self.files:
+            with _explained(path, column):
+                for batch in self._open(path).iter_batches(columns=[column]):
+                    seen.update(map(_label, pc.unique(batch.column(0)).to_pylist()))
+                    self._check_classes(seen)
+        seen.discard(None)
+        if any(isinstance(value, str) for value in seen):
+            # Text in one file and numbers in another: 1 and "1" are one class.
+            self._key = str
+            seen = {str(value) for value in seen}
+        return sorted(seen, key=_sort_key)
+
+    def _check_classes(self, seen: set[object]) -> None:
+        column = self._column
+        longest = max((len(str(value)) for value in seen), default=0)
+        if len(seen - {None}) > _MAX_CLASSES or longest > _MAX_LABEL_CHARACTERS:
+            raise DatasetError(
+                f"dataset.label_column: {column!r} has more than {_MAX_CLASSES} values, or one of more "
+                f"than {_MAX_LABEL_CHARACTERS} characters; is it a label?",
+                field="dataset.label_column",
+            )
+
+    def _entries(self, classes: list[object]) -> Iterator[Entry]:
+        index = {value: position for position, value in enumerate(classes)}
+        column = self._column
+        for path in self.files:
+            file = self._open(path)
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                labels: Iterable[object] = itertools.repeat(None, rows)
+                if column is not None:
+                    with _explained(path, column):
+                        labels = file.read_row_group(group, columns=[column]).column(0).to_pylist()
+                for row, label in enumerate(labels):
+                    where = f"{path}#{group}.{row}"
+                    key = _label(label)
+                    yield Entry(where, where, None if key is None else index.get(self._key(key)))
+        self._pass_over_rest()
+
+    def _read_row_group(self, path: str, group: int) -> pa.ChunkedArray:
+        file = self._open(path)
+        return file.read_row_group(group, columns=[self._spec.image_column]).column(0)
+
+    def read(self, locator: str) -> Picture:
+        """The picture of a row; raises `RowError`."""
+        path, _, place = locator.rpartition("#")
+        group, row = (int(part) for part in place.split("."))
+        try:
+            value = self._row_group(path, group)[row].as_py()
+        except (DatasetError, OSError, IndexError, ValueError, pa.ArrowException) as error:
+            raise RowError("decode_error", f"Parquet: {error}") from None
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if isinstance(data, bytes):
+            return decode.decode(data)
+        name = value.get("path") if isinstance(value, dict) else value
+        if not isinstance(name, str) or not name:
+            raise RowError("empty_file", "the row has no image bytes and no path")
+        return self._pictures.read_first(self._places(path, name))
+
+    def _places(self, parquet: str, name: str) -> list[str]:
+        """Where a picture that a row names may lie: below the root, or below its file's folder."""
+        below_root = name.removeprefix(f"{(self._spec.root or '').rstrip('/')}/")
+        parts = [part for part in below_root.replace("\\", "/").split("/") if part not in ("", ".")]
+        leads_out = below_root.startswith("/") or ".." in parts or "\0" in name
+        if leads_out or not parts or ":" in parts[0]:
+            raise RowError("refused", f"a path that leads outside: {name[:200]!r}")
+        below, folder = "/".join(parts), parquet.rpartition("/")[0]
+        is_absolute = below_root != name
+        return [below, f"{folder}/{below}"] if folder and not is_absolute else [below]
+
+
+class NamedFiles:
+    """A set of paths, of which 8 bytes each are held."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._hashes = np.unique(np.fromiter(map(hash, paths), np.int64))
+
+    def __contains__(self, path: str) -> bool:
+        place = np.searchsorted(self._hashes, hash(path))
+        return bool(place < len(self._hashes) and self._hashes[place] == hash(path))
+
+
+@contextlib.contextmanager
+def _explained(path: str, column: str, field: str = "label_column") -> Iterator[None]:
+    """What Arrow says of damaged pages or text that is not UTF-8, as a `DatasetError`."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"dataset.{field}: cannot read {column!r} of {path}: {str(error)[:300]}; "
+            f"write the file again, or leave {field} out",
+            field=f"dataset.{field}",
+        ) from None
+
+
+def _check_row_groups(path: str, metadata: pq.FileMetaData) -> None:
+    """A worker reads a row group whole, so one that fills its memory is refused."""
+    groups = range(metadata.num_row_groups)
+    largest = max((metadata.row_group(group).total_byte_size for group in groups), default=0)
+    if largest > _MAX_ROW_GROUP_BYTES:
+        raise DatasetError(
+            f"dataset.root: {path} has a row group of {largest} bytes, at most "
+            f"{_MAX_ROW_GROUP_BYTES} are read; write it with smaller ones (row_group_size=1000)",
+            field="dataset.root",
+        )
+
+
+def _fields(kind: pa.DataType) -> dict[str, pa.DataType]:
+    return {f.name: f.type for f in kind} if pa.types.is_struct(kind) else {}
+
+
+def _is_binary(kind: pa.DataType | None) -> bool:
+    return kind is not None and bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_text(kind: pa.DataType | None) -> bool:
+    return kind is not None and bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(text or number or pa.types.is_boolean(kind))
+
+
+def _label(value: object) -> object:
+    """The value as a key; NaN, which is not equal to itself, as no label."""
+    return None if value != value else value
+
+
+def _sort_key(value: object) -> tuple[str, object]:
+    return (type(value).__name__, value)

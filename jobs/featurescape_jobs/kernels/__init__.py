@@ -1,0 +1,1 @@
+"""Compiled and oneDNN kernels for CPUs: convolutions, their gradients, prepacked products."""

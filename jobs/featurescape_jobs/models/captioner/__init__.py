@@ -1,0 +1,1 @@
+"""Captioner: attention over a CNN's feature grid and a recurrent decoder."""

@@ -1,0 +1,1 @@
+"""Recurrent networks: cells with their equations, layers, shapes."""

@@ -1,0 +1,180 @@
+"""The network behind `row_lstm` and `view_lstm`: recurrent layers, and a head that reads their last states.
+
+Layers by path::
+
+    recurrent.0            (N, T, H), or (N, T, 2 H) where both directions are read, ahead first
+    recurrent.0.ahead      (N, T, H): reads from step 0 on
+    recurrent.0.back       (N, T, H): reads from the last valid step on; its states in the order of the input
+    head                   (N, n_classes)
+
+Every layer and direction is a torch module of its own, run by torch's fast kernels; `cells` computes the
+same with all states and gates. Sequences of different length are padded to one T: no direction reads
+padding before the sequence, so it changes nothing, and states beyond the end are zero.
+
+Sources: M. Schuster and K. Paliwal, "Bidirectional recurrent neural networks", 1997; a forget bias of 1
+after R. Jozefowicz et al., "An empirical exploration of recurrent network architectures", 2015.
+
+Memory: the states of one layer, twice where it reads both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from featurescape_jobs.models.recurrent.cells import CELLS, Parameters, Trace, unroll, valid_steps
+from featurescape_jobs.models.recurrent.shape import Shape
+
+_MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+def as_steps(inputs: torch.Tensor) -> torch.Tensor:
+    """(N, T, D) sequences as they are; of pictures (N, C, H, W) each row is a step: (N, H, C·W)."""
+    return inputs if inputs.ndim == 3 else inputs.transpose(1, 2).flatten(2)
+
+
+def open_forget_gate(lstm: nn.RNNBase) -> None:
+    """Let a fresh LSTM remember: the forget gate's two biases, which are added, become 1 and 0."""
+    units = lstm.hidden_size
+    with torch.no_grad():
+        lstm.get_parameter("bias_ih_l0")[units : 2 * units] = 1.0
+        lstm.get_parameter("bias_hh_l0")[units : 2 * units] = 0.0
+
+
+def turned(steps: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """(N, T, D) with every sequence backwards, and its padding still behind it."""
+    if lengths is None:
+        return steps.flip(1)
+    n, t, d = steps.shape
+    forward = torch.arange(t, device=steps.device).expand(n, t)
+    backward = lengths[:, None] - 1 - forward
+    order = torch.where(backward >= 0, backward, forward)
+    return steps.gather(1, order[:, :, None].expand(n, t, d))
+
+
+def _without_padding(steps: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """(N, T, D) with zeros behind each sequence's end."""
+    if lengths is None:
+        return steps
+    return steps.masked_fill(~valid_steps(lengths, steps.shape[1])[:, :, None], 0)
+
+
+class Direction(nn.Module):
+    """One layer that reads one way.
+
+    Args:
+        cell: rnn, lstm or gru.
+        input_size: D.
+        hidden_units: H.
+        back: whether it starts at the end.
+    """
+
+    def __init__(self, cell: str, input_size: int, hidden_units: int, *, back: bool) -> None:
+        super().__init__()
+        self.kind, self.reads_back = cell, back
+        self.cell = _MODULES[cell](input_size, hidden_units, batch_first=True)
+        if cell == "lstm":
+            open_forget_gate(self.cell)
+
+    def forward(self, inputs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """States (N, T, H) of sequences (N, T, D), in their order; zero where there is no step."""
+        read = turned(inputs, lengths) if self.reads_back else inputs
+        found: tuple[torch.Tensor, object] = self.cell(read)
+        states = turned(found[0], lengths) if self.reads_back else found[0]
+        return _without_padding(states, lengths)
+
+    def trace(self, inputs: torch.Tensor, lengths: torch.Tensor | None = None) -> Trace:
+        """The same, step by step, with cell state and gates."""
+        parameters = Parameters.of(self.cell)
+        return unroll(CELLS[self.kind], parameters, inputs, lengths, reverse=self.reads_back)
+
+    def last(self, states: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Of (N, T, H), in the order of the input, what belongs to the last step read: (N, H)."""
+        if self.reads_back:
+            return states[:, 0]
+        if lengths is None:
+            return states[:, -1]
+        return states[torch.arange(len(states), device=states.device), lengths - 1]
+
+
+class Layer(nn.Module):
+    """One layer, in one direction or in both; arguments as in `Direction`."""
+
+    def __init__(self, cell: str, input_size: int, hidden_units: int, *, both: bool) -> None:
+        super().__init__()
+        self.ahead = Direction(cell, input_size, hidden_units, back=False)
+        self.back = Direction(cell, input_size, hidden_units, back=True) if both else None
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Ahead, and back if it is read."""
+        return (self.ahead,) if self.back is None else (self.ahead, self.back)
+
+    def forward(self, inputs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """States (N, T, H), or (N, T, 2 H) of both directions, of sequences (N, T, D)."""
+        states = [direction(inputs, lengths) for direction in self.directions]
+        return torch.cat(states, 2) if len(states) > 1 else states[0]
+
+    def last(self, states: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Of those states the last ones of each direction: (N, H) or (N, 2 H)."""
+        parts = states.chunk(len(self.directions), 2)
+        pairs = zip(self.directions, parts, strict=True)
+        return torch.cat([direction.last(part, lengths) for direction, part in pairs], 1)
+
+
+class RecurrentNetwork(nn.Module):
+    """Sequences to classes.
+
+    Args:
+        input_size: D, values per step.
+        shape: cell, layers, directions and units.
+        n_classes: outputs.
+        normalization: of the values of each step; None: they come normalized.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        shape: Shape,
+        n_classes: int,
+        normalization: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        width = shape.hidden_units * (2 if shape.bidirectional else 1)
+        self.normalization = normalization
+        self.recurrent = nn.ModuleList(
+            Layer(shape.cell, size, shape.hidden_units, both=shape.bidirectional)
+            for size in (input_size, *[width] * (shape.layers - 1))
+        )
+        self.head = nn.Linear(width, n_classes)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The recurrent layers, from the input on."""
+        return [layer for layer in self.recurrent if isinstance(layer, Layer)]
+
+    def forward(self, inputs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits (N, n_classes), from the last states of the last layer.
+
+        Args:
+            inputs: sequences (N, T, D), padded with anything; or pictures (N, C, H, W), row by row.
+            lengths: valid steps of each sequence, int64 (N,), 1 to T; None: all T.
+        """
+        top = self.layers[-1]
+        states = top(self.inputs_of(len(self.layers) - 1, inputs, lengths), lengths)
+        logits: torch.Tensor = self.head(top.last(states, lengths))
+        return logits
+
+    def inputs_of(
+        self, number: int, inputs: torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What layer ``number`` reads, (N, T, D or width): runs the layers below it."""
+        steps = _without_padding(as_steps(inputs), lengths)  # so that nothing in there is NaN
+        if self.normalization is not None:
+            steps = self.normalization(steps)
+        for layer in self.layers[:number]:
+            steps = layer(steps, lengths)
+        read: torch.Tensor = steps
+        return read

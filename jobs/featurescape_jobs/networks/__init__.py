@@ -1,0 +1,1 @@
+"""Networks ready for use: loaded, cut at a layer, executed, fed with images."""

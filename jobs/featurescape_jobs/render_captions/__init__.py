@@ -1,0 +1,1 @@
+"""Captions of rendered objects: nouns, color terms, sides, grammar."""

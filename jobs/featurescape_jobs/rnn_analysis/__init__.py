@@ -1,0 +1,1 @@
+"""Analysis of recurrent networks: spectra, Jacobians through time, gradients, clipping."""

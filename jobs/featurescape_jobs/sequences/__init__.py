@@ -1,0 +1,1 @@
+"""Sequences of tokens: vocabulary, decoding, beam search, scores."""

@@ -1,0 +1,57 @@
+"""The states that a decoder went through while it chose the words of captions that are known.
+
+State t is h_t and C_t of the decoder's equations: it has read the words before word t, looked at the picture, and
+word t is chosen from it. What a beam search went through on its way to a caption are the same states, so that
+it need not keep those of all its beams.
+
+Memory: of N captions of at most T words N × T × 2 × layers × H values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from featurescape_jobs.sequences.incremental_decoder import Steps
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of a caption of T words, what every layer held when each word was chosen."""
+
+    hidden: NDArray[np.float32]
+    """h, (T, layers, H)"""
+    cell: NDArray[np.float32]
+    """C, (T, layers, H)"""
+
+
+def replay(steps: Steps, captions: Sequence[Sequence[int]]) -> list[Memory]:
+    """The states that chose the words of one caption of each picture.
+
+    Args:
+        steps: of N pictures; used up by this.
+        captions: N, of one word each at least.
+    """
+    lengths = torch.tensor([len(words) for words in captions])
+    most = int(lengths.max())
+    read = torch.zeros(len(captions), most, dtype=torch.int64)
+    for row, words in zip(read, captions, strict=True):
+        row[0] = steps.vocabulary_size
+        row[1 : len(words)] = torch.tensor(words[:-1])
+    states, live = steps.begin(), torch.arange(len(captions))
+    shape = (2, len(captions), most, len(states), states[0].hidden.shape[1])
+    kept = np.zeros(shape, np.float32)
+    for t in range(most):
+        rows = (lengths[live] > t).nonzero()[:, 0]
+        live = live[rows]
+        states = steps.step(read[live, t], states, rows, live).states
+        for layer, state in enumerate(states):
+            assert state.cell is not None
+            kept[0, live, t, layer] = state.hidden.float().cpu().numpy()
+            kept[1, live, t, layer] = state.cell.float().cpu().numpy()
+    ends = lengths.tolist()
+    return [Memory(h[:end], c[:end]) for h, c, end in zip(*kept, ends, strict=True)]

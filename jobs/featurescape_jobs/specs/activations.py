@@ -1,0 +1,47 @@
+"""Spec of an `activations` job."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from featurescape_jobs.specs.base import BaseJobSpec, LayerNames
+from featurescape_jobs.specs.dataset import DatasetSpec
+from featurescape_jobs.specs.model import ModelSpec
+
+
+class ActivationsSpec(BaseJobSpec):
+    """Keep and draw what layers give for every picture."""
+
+    job: Literal["activations"] = "activations"
+    dataset: DatasetSpec = Field(description="The pictures.")
+    model: ModelSpec = Field(description="The network.")
+    layers: LayerNames = Field(
+        min_length=1,
+        max_length=32,
+        description="Module paths of the layers, all of one pass. One name will do.",
+    )
+    normalization: Literal["layer", "channel", "signed"] = Field(
+        default="layer",
+        description="What is drawn black and white: the layer's smallest and largest value, each "
+        "channel's own; signed: negative red, positive green, zero black.",
+    )
+    strongest_channels: int = Field(
+        default=9, ge=1, le=256, description="Channels that are named per picture and layer."
+    )
+    values: Literal["float16", "float32", "none"] = Field(
+        default="float16", description="Type of the raw values as stored; none: only pictures."
+    )
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=8192,
+        description="Pictures per forward pass; none: fits the network's input and the layers.",
+    )
+    shard_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Examples per shard, the unit of retry and commit; none: 16 MiB of output.",
+    )

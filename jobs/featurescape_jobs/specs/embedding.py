@@ -1,0 +1,75 @@
+"""Specs of the jobs that make a map of features: `embedding`, `tiles`."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from featurescape_jobs.specs.base import BaseJobSpec, JobId, LayerName
+from featurescape_jobs.specs.perplexity import MIN_TSNE_EXAMPLES, Perplexity, perplexity_for
+
+
+class EmbeddingSpec(BaseJobSpec):
+    """Lay features out in two dimensions with t-SNE."""
+
+    job: Literal["embedding"] = "embedding"
+    needs: ClassVar[dict[str, str]] = {"features": "features"}
+    features: JobId = Field(description="The `features` job to lay out.")
+    layer: LayerName | None = Field(
+        default=None, description="Which layer of the features job; none: its first."
+    )
+    max_states: int | None = Field(
+        default=None,
+        ge=MIN_TSNE_EXAMPLES,
+        le=5_000_000,
+        description="For features of every step (pooling or view_pooling steps): lay out each step "
+        "as a state of its own, `<example id>#<step>`, at most this many, drawn by seed and id; none: "
+        "one vector per example.",
+    )
+    pca_components: int | None = Field(
+        default=50,
+        ge=2,
+        le=4096,
+        description="Reduce the features to this many principal components first; none: do not.",
+    )
+    perplexity: Perplexity = Field(
+        default="auto",
+        description="Effective number of neighbors, at most (N - 1) / 3; auto: 30, or (N - 1) / 3 where "
+        "that is less, and below 8 examples a layout by PCA.",
+    )
+    metric: Literal["euclidean", "cosine"] = Field(
+        default="euclidean", description="Distance between features."
+    )
+    neighbors: Literal["auto", "exact", "approximate"] = Field(
+        default="auto", description="How the neighbor graph is built (FAISS)."
+    )
+    early_exaggeration: float = Field(
+        default=12, ge=1, le=100, description="Factor of the first phase."
+    )
+    early_exaggeration_iterations: int = Field(
+        default=250, ge=0, le=10_000, description="Iterations of the first phase."
+    )
+    iterations: int = Field(default=500, ge=0, le=100_000, description="Iterations after that.")
+    learning_rate: Annotated[float, Field(gt=0, le=1e7)] | Literal["auto"] = Field(
+        default="auto", description="Step size; auto: N / exaggeration."
+    )
+
+    @field_validator("perplexity")
+    @classmethod
+    def _fits_max_states(cls, value: Perplexity, info: ValidationInfo) -> Perplexity:
+        most = info.data.get("max_states")
+        if most is not None and value != "auto" and 3 * value > most - 1:
+            raise ValueError(
+                f"{value:g} is too large for max_states {most}; at most {(most - 1) / 3:.3g}, or auto"
+            )
+        return value
+
+    def perplexity_for(self, examples: int) -> float | None:
+        """As `specs.perplexity.perplexity_for`, with what is asked for here."""
+        return perplexity_for(self.perplexity, examples)
+
+    def check_input(self, field: str, examples: int) -> None:
+        """Of whole examples the number is that of the features; of states it is not known from it."""
+        if self.max_states is None:
+            self.perplexity_for(examples)

@@ -1,0 +1,65 @@
+"""Specs of the jobs that make pictures, weights and features: `training`, `features`, `renders`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from featurescape_jobs.specs.base import BaseJobSpec, LayerNames
+from featurescape_jobs.specs.dataset import DatasetSpec
+from featurescape_jobs.specs.model import ModelSpec
+
+
+class FeaturesSpec(BaseJobSpec):
+    """Extract one feature vector per example from a layer of a network."""
+
+    job: Literal["features"] = "features"
+    dataset: DatasetSpec = Field(description="The examples.")
+    model: ModelSpec = Field(description="The network.")
+    layers: LayerNames | None = Field(
+        default=None,
+        min_length=1,
+        max_length=16,
+        description="Module paths of the layers, as `layer4.2`, all of one pass; the first is the "
+        "column `features`, the others `features_2` and so on. One name will do; none: the card's "
+        "choice.",
+    )
+    pooling: Literal["mean", "max", "flatten", "last", "steps"] | None = Field(
+        default=None,
+        description="How an activation becomes a vector: mean or max over positions (or steps), "
+        "flatten, the last valid step of a sequence, or every step of it; none: the card's choice, "
+        "for other layers than the card's own mean or last.",
+    )
+    view_pooling: Literal["max", "mean", "steps"] = Field(
+        default="max",
+        description="Where an example is several views: the largest value over them, the mean, or "
+        "the features of every view as a sequence.",
+    )
+    state: Literal["hidden", "cell", "gates"] = Field(
+        default="hidden", description="What is taken from a recurrent layer at each step."
+    )
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=8192,
+        description="Examples per forward pass; none: fits the size of the network's input.",
+    )
+    shard_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Examples per shard, the unit of retry and commit; none: fits the dataset.",
+    )
+    dtype: Literal["float32", "float16"] = Field(
+        default="float32", description="Type of the features as stored."
+    )
+    execution: Literal["auto", "float32", "folded", "bfloat16", "compiled"] = Field(
+        default="auto",
+        description="How the network is run: as it is, folded (batch norms, and on CPUs activations, "
+        "in the kernels of the convolutions), that in bfloat16, or that compiled; auto: the fastest "
+        "whose features keep directions, sizes and neighbors of float32's.",
+    )
+    thumbnail_px: int = Field(
+        default=64, ge=8, le=256, description="Longer side of the thumbnail, in pixels."
+    )

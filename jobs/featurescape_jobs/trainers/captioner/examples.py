@@ -1,0 +1,139 @@
+"""What a captioner learns from: captions as numbers, beside the pictures that they are of.
+
+Which part an example is in follows from a hash of the job's seed and its id (`trainers.split`).
+
+Memory: the listing with its captions (some 100 bytes a caption), and 4 bytes a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.sequences.vocabulary import Vocabulary, tokens
+from featurescape_jobs.trainers.loop import Indices
+from featurescape_jobs.trainers.split import TRAINING, Parts, draw_parts
+
+IGNORED = -100
+"""A target that is none: behind the end of a caption."""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """N examples with captions, as a listing has them."""
+
+    table: pa.Table
+    """Rows of `tables.INPUT`, all with captions."""
+    parts: Parts
+
+    @classmethod
+    def drawn(cls, table: pa.Table, validation: float, test: float, seed: int) -> Captioned:
+        """Those of a listing that have captions, in parts as `draw_parts` draws them."""
+        has = table.filter(pc.is_valid(table["captions"]))
+        return cls(has, draw_parts(has["example_id"].to_pylist(), validation, test, seed))
+
+    def vocabulary(self, min_count: int) -> Vocabulary:
+        """The words of the training part; raises `SpecError` where there are none."""
+        rows = self.table["captions"].filter(pa.array(self.parts == TRAINING))
+        known = (tokens(text) for captions in rows for text in captions.as_py())
+        vocabulary = Vocabulary.of(known, min_count)
+        if not vocabulary.words:
+            raise SpecError(
+                f"captions.min_count: no word of the training part is there {min_count} times; "
+                "take a smaller one",
+                field="captions.min_count",
+            )
+        return vocabulary
+
+    def references(self, rows: Indices) -> list[list[list[str]]]:
+        """Of some rows all captions that have words, cut into them."""
+        captions = self.table["captions"].take(pa.array(rows)).to_pylist()
+        return [[words for text in of if (words := tokens(text))] for of in captions]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """P captions and the pictures that they are of."""
+
+    pictures: Indices
+    """(P,): which grid."""
+    words: NDArray[np.int32]
+    """All captions, one after the other, as `Vocabulary.encode` gives them."""
+    starts: Indices
+    """(P + 1,): where each begins."""
+
+    @classmethod
+    def of(cls, captions: Sequence[Sequence[str]], vocabulary: Vocabulary, max_words: int) -> Pairs:
+        """Of every picture all captions that have a word.
+
+        Args:
+            captions: of every grid, in its order.
+            vocabulary: of the captioner.
+            max_words: the rest of a caption is cut.
+        """
+        pictures, encoded = list[int](), list[list[int]]()
+        for picture, texts in enumerate(captions):
+            for text in texts:
+                if words := tokens(text):
+                    pictures.append(picture)
+                    encoded.append(vocabulary.encode(words, max_words))
+        flat = [number for caption in encoded for number in caption]
+        starts = np.cumsum([0, *(len(caption) for caption in encoded)])
+        return cls(np.array(pictures, np.int64), np.array(flat, np.int32), starts.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def lengths(self) -> Indices:
+        """(P,): words of each, with the end."""
+        return np.diff(self.starts)
+
+    def batch(self, numbers: Indices, start: int) -> tuple[Indices, Indices]:
+        """What is read and what is to follow, (B, T) each, of some of the captions.
+
+        Behind a caption's end the target is `IGNORED` and the word is the start, which stands for nothing.
+        """
+        lengths = self.lengths[numbers]
+        targets = np.full((len(numbers), int(lengths.max())), IGNORED, np.int64)
+        for row, number, length in zip(targets, numbers, lengths, strict=True):
+            row[:length] = self.words[self.starts[number] : self.starts[number] + length]
+        read = np.full_like(targets, start)
+        read[:, 1:] = np.where(targets[:, :-1] == IGNORED, start, targets[:, :-1])
+        return read, targets
+
+
+def cut(numbers: Indices, size: int) -> list[Indices]:
+    """In order, so many at a time; the last ones may be fewer."""
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
+def epoch_order(pairs: Pairs, chosen: Indices, batch_size: int, seed: int) -> list[Indices]:
+    """Batches of an epoch: shuffled, those of like length together so that little is padded.
+
+    Args:
+        pairs: all.
+        chosen: which of them the epoch reads.
+        batch_size: captions.
+        seed: of the epoch.
+    """
+    random = np.random.default_rng(seed)
+    mixed = random.permutation(chosen)
+    batches = list[Indices]()
+    for part in cut(mixed, 16 * batch_size):
+        in_order = part[np.argsort(pairs.lengths[part], kind="stable")]
+        batches += cut(in_order, batch_size)
+    return [batches[number] for number in random.permutation(len(batches))]
+
+
+def one_of_each(pairs: Pairs, chosen: Indices, seed: int) -> Indices:
+    """Of the chosen captions one of every picture, drawn."""
+    mixed = np.random.default_rng(seed).permutation(chosen)
+    _, first = np.unique(pairs.pictures[mixed], return_index=True)
+    return mixed[np.sort(first)]

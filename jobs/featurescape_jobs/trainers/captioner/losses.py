@@ -1,0 +1,47 @@
+"""What a captioner's training makes small: the surprise at each word, and positions that are never looked at.
+
+Memory: the logits of a batch, (N, T, V).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from featurescape_jobs.models.captioner.decoder import Told
+from featurescape_jobs.trainers.captioner.examples import IGNORED
+from featurescape_jobs.trainers.loop import Measured, Whole
+
+
+def doubly_stochastic(attention: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Mean of (1 - Σ_t α_tl)²: how far the attention to every position is from 1 in all.
+
+    Equation 14 of Xu et al., which sums over the L positions: a weight there is L times as large here.
+
+    Args:
+        attention: α, (N, T, L).
+        valid: (N, T) bool, which words count.
+    """
+    return (1 - (attention * valid[:, :, None]).sum(1)).square().mean()
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Mean cross entropy of a word, and the doubly stochastic term with its weight."""
+
+    penalty: float
+
+    def measure(self, told: Told, targets: torch.Tensor, whole: Whole) -> Measured:
+        """Of captions whose words (N, T) are known, or `IGNORED`, and that are part of a batch."""
+        valid = targets != IGNORED
+        logits, flat = told.logits.flatten(0, 1), targets.flatten()
+        nats = functional.cross_entropy(logits, flat, ignore_index=IGNORED, reduction="sum")
+        loss = nats / whole.targets
+        if self.penalty:
+            share = len(targets) / whole.examples
+            term = doubly_stochastic(told.attention, valid)
+            loss = loss + self.penalty * share * term
+        right = int((told.logits.argmax(2) == targets).sum())
+        return Measured(loss, float(nats.detach()), right, int(valid.sum()))

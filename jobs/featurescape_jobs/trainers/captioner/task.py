@@ -1,0 +1,123 @@
+"""What the training of a captioner is about: its spec, its listings, its words, and where it keeps what.
+
+Everything that a process needs lies in the storage; between the driver and its workers only a `Task` goes.
+
+Holds the words, and a listing while it is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+
+from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.captioner.entry import Captioner
+from featurescape_jobs.networks.loading import build_random
+from featurescape_jobs.sequences.vocabulary import Vocabulary
+from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, DatasetSpec, TrainingSpec
+from featurescape_jobs.trainers.captioner.examples import Captioned
+from featurescape_jobs.trainers.captioner.word_objective import HEAD
+from featurescape_jobs.trainers.checkpoints import Checkpoints, starting_with
+from featurescape_jobs.trainers.tensor_cache import Folder
+
+_NO_WORDS = Vocabulary(())
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The examples of the dataset, or of its split that nothing is learned from."""
+
+    name: str
+    examples: str
+    """The frozen listing, relative to the job's folder."""
+    dataset: DatasetSpec
+    """Placed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training; small (but for the words) and picklable."""
+
+    spec: TrainingSpec
+    listings: tuple[Listing, ...]
+    """With a second one, validation and test part are drawn from that."""
+    job_id: str
+    storage_root: str
+    allowed_roots: tuple[str, ...] | None
+    threads: int
+    input_sha256: str
+    vocabulary: Vocabulary = _NO_WORDS
+
+    @property
+    def shape(self) -> CaptionerSpec:
+        return self.spec.model.captioner or CaptionerSpec()
+
+    @property
+    def how(self) -> CaptionTrainingSpec:
+        return self.spec.captions or CaptionTrainingSpec()
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Of the decoder."""
+        return self._checkpoints("work/checkpoints")
+
+    @property
+    def encoder_checkpoints(self) -> Checkpoints:
+        """Of an encoder that learns."""
+        return self._checkpoints("work/encoder_checkpoints")
+
+    def _checkpoints(self, folder: str) -> Checkpoints:
+        return Checkpoints.of(self.spec, self.input_sha256, self.storage_root, self.path(folder))
+
+    def path(self, relative: str) -> str:
+        """Of a file in the job's folder."""
+        return f"{job_dir(self.job_id)}/{relative}"
+
+    def folder(self, listing: Listing, kept: str) -> Folder:
+        """Where what is kept of its pictures lies."""
+        return Folder(self.storage_root, self.path(f"work/{kept}/{listing.name}"))
+
+    def encoder(self) -> Encoder:
+        """What the pictures are seen with."""
+        place = Place(self.storage_root, self.spec.seed, self.allowed_roots)
+        return open_encoder(self.shape.encoder, place)
+
+    def decoder(self, encoder: Encoder) -> Decoder:
+        """The network with fresh weights, which follow from the seed; what an encoder learned with stays."""
+        model = cast(Captioner, MODELS["captioner"]).configured(self.shape, encoder.layout)
+        decoder = cast(Decoder, build_random(model, self.vocabulary.size, self.spec.seed))
+        if decoder.tags is not None:
+            learned = self.encoder_checkpoints.newest().last
+            decoder.tags.load_state_dict(starting_with(HEAD, learned))
+            decoder.tags.requires_grad_(False)
+        return decoder
+
+    def captioned(self) -> list[Captioned]:
+        """Of every listing the examples with captions, and which part each is in.
+
+        Where there are two, all of the first is learned from, and nothing of the second.
+        """
+        spec, storage = self.spec, Storage(self.storage_root)
+        test = spec.test_part
+        shares = [(spec.validation_fraction, test)]
+        if len(self.listings) == 2:
+            shares = [(0.0, 0.0), (1 - test, np.inf)]
+        return [
+            Captioned.drawn(storage.read_table(self.path(one.examples)), *share, spec.seed)
+            for one, share in zip(self.listings, shares, strict=True)
+        ]
+
+
+def joined(captioned: list[Captioned]) -> Captioned:
+    """All listings as one, which `PictureStore.rows` counts through."""
+    return Captioned(
+        pa.concat_tables([one.table for one in captioned]),
+        np.concatenate([one.parts for one in captioned]),
+    )

@@ -1,5 +1,0 @@
-"""The HTTP API: ``create_app`` puts it together, one module per group of routes."""
-
-from featurescape.api.app import create_app
-
-__all__ = ["create_app"]

@@ -1,0 +1,44 @@
+"""The catalog: what can be asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from fastapi import APIRouter
+
+from featurescape import __version__
+from featurescape.server.colormaps import COLORMAPS
+from featurescape_jobs.color_layers import COLOR_LAYERS
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.run import JOBS
+from featurescape_jobs.specs import JOB_SPECS
+
+router = APIRouter(prefix="/v1", tags=["catalog"])
+
+
+@router.get("/catalog")
+def catalog() -> dict[str, Any]:
+    """Datasets, models, jobs with the JSON schema of their spec, and color layers."""
+    return _catalog()
+
+
+@cache
+def _catalog() -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "datasets": [dataset.card.model_dump(mode="json") for dataset in DATASETS.values()],
+        "models": [model.card.model_dump(mode="json") for model in MODELS.values()],
+        "jobs": [
+            {
+                "name": entry.name,
+                "title": entry.title,
+                "summary": entry.summary,
+                "schema": JOB_SPECS[entry.name].model_json_schema(),
+            }
+            for entry in JOBS.values()
+        ],
+        "color_layers": [layer.card.model_dump(mode="json") for layer in COLOR_LAYERS.values()],
+        "colormaps": list(COLORMAPS),
+    }

@@ -1,0 +1,75 @@
+"""The live page's questions: a network, a picture, the activations of a layer, one unit of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from featurescape.server.api.bodies import read_bytes, read_json
+from featurescape.server.api.services import Services, Use
+from featurescape_jobs.live.requests import (
+    ActivationsQuestion,
+    NetworkQuestion,
+    UnitQuestion,
+    parse_question,
+)
+
+router = APIRouter(prefix="/v1/live", tags=["live"])
+
+_PICTURE_TYPES = ("application/octet-stream", "image/*")
+
+
+@router.post("/pictures")
+async def picture(request: Request, use: Use) -> dict[str, str]:
+    """Keep an encoded picture (the body) for a while; its id."""
+    data = await read_bytes(request, use.settings.live_picture_bytes, _PICTURE_TYPES)
+    return {"picture": use.live.keep(data)}
+
+
+@router.post("/networks")
+async def network(request: Request, use: Use) -> Response:
+    """Start a network, or find it started; its layers and input."""
+    asked = await _question(NetworkQuestion, request, use)
+    return await _answer(request, use.live.describe(asked.model))
+
+
+@router.post("/activations")
+async def activations(request: Request, use: Use) -> Response:
+    """What a layer gives for a picture: all channels as a grid, the strongest, the outputs."""
+    return await _answer(request, use.live.ask(await _question(ActivationsQuestion, request, use)))
+
+
+@router.post("/unit")
+async def unit(request: Request, use: Use) -> Response:
+    """One channel of a layer for a picture, and what its strongest cell owes to the pixels."""
+    return await _answer(request, use.live.ask(await _question(UnitQuestion, request, use)))
+
+
+async def _question(kind: type[Any], request: Request, use: Services) -> Any:
+    """The checked body: the model has to be one that this service may load."""
+    body = await read_json(request, use.settings.max_body_bytes)
+    asked = parse_question(kind, body)
+    await asyncio.to_thread(use.admission.check_network, asked.model)
+    return asked
+
+
+async def _answer(request: Request, work: Coroutine[Any, Any, bytes]) -> Response:
+    """The answer; where the asker goes away meanwhile, the question leaves the queue."""
+    answering = asyncio.create_task(work)
+    leaving = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            return Response(status_code=499)  # nobody reads it
+        return Response(answering.result(), media_type="application/json")
+    finally:
+        answering.cancel()
+        leaving.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,97 @@
+"""What the routes work with: one record, one storage, one scheduler, for the life of the app."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, BinaryIO, cast
+
+from fastapi import Depends, Request
+
+from featurescape.server.admission import Admission
+from featurescape.server.api.metrics import Metrics
+from featurescape.server.database_lock import lock_database
+from featurescape.server.jobstore import JobStore
+from featurescape.server.live import Live
+from featurescape.server.maps import Maps
+from featurescape.server.ray_cluster import make_runner
+from featurescape.server.row_files import RowFiles
+from featurescape.server.rows import Rows
+from featurescape.server.runner import JobRunner
+from featurescape.server.scheduler import Scheduler
+from featurescape.server.settings import Settings
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.errors import NotFoundError
+from featurescape_jobs.specs import JOB_ID_PATTERN
+
+
+@dataclass
+class Services:
+    """The parts of a running service."""
+
+    settings: Settings
+    store: JobStore
+    storage: Storage
+    scheduler: Scheduler
+    admission: Admission
+    maps: Maps
+    rows: Rows
+    live: Live
+    metrics: Metrics
+    lock: BinaryIO
+    stopping: bool = False
+
+    @classmethod
+    def build(cls, settings: Settings, runner: JobRunner | None = None) -> Services:
+        """The services that the settings describe; nothing runs yet.
+
+        Raises:
+            ConflictError: another service works on the same record.
+        """
+        storage = Storage(settings.storage)
+        if storage.is_local:
+            Path(storage.root).mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = lock_database(settings.database_path)
+        store = JobStore(settings.database_path)
+        maps = Maps(settings, store, storage, RowFiles(storage))
+        chosen = runner or make_runner(settings)
+        scheduler = Scheduler(settings, store, storage, chosen)
+        return cls(
+            settings=settings,
+            store=store,
+            storage=storage,
+            scheduler=scheduler,
+            admission=Admission(settings, store),
+            maps=maps,
+            rows=Rows(maps),
+            live=Live(settings, storage.root, chosen.access),
+            metrics=Metrics(store, scheduler),
+            lock=lock,
+        )
+
+    def start(self) -> None:
+        """Start handing out jobs."""
+        self.scheduler.start()
+
+    def close(self) -> None:
+        """Stop handing out jobs and let go of everything."""
+        self.stopping = True
+        self.scheduler.close()
+        self.store.close()
+        self.lock.close()
+
+
+def _services(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+def _checked_id(job_id: str) -> str:
+    if not re.fullmatch(JOB_ID_PATTERN, job_id, re.ASCII):
+        raise NotFoundError(f"there is no job {job_id[:80]!r}")
+    return job_id
+
+
+Use = Annotated[Services, Depends(_services)]
+CheckedId = Annotated[str, Depends(_checked_id)]
+"""The path parameter ``job_id``, which is an id of ours and nothing else."""

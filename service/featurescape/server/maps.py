@@ -1,0 +1,283 @@
+"""Reading committed artifacts for the API: manifests, tiles, and single examples of a map.
+
+Everything is read in pieces (one tile, one row group), and kept in caches of fixed size: 256
+manifests, 64 archives, 64 MB of encoded pictures, and those of `row_files`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image
+from pydantic import ValidationError
+
+from featurescape.server.jobstore import JobStore
+from featurescape.server.row_files import RowFiles
+from featurescape.server.settings import Settings
+from featurescape_jobs.artifacts import MAP_JOBS, ColorLayerInfo, Manifest, MapInfo, job_dir
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Reader, SequenceReader
+from featurescape_jobs.engine.allowed_roots import check_root
+from featurescape_jobs.engine.context import read_manifest
+from featurescape_jobs.engine.lru import LRUCache
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, RowError
+from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.tiling.archive import ArchiveReader
+
+_PICTURE_BYTES = 64 << 20
+_LARGEST_PX = 4096
+_LOSSLESS_PX = 256
+
+
+@dataclass(frozen=True)
+class OpenMap:
+    """A job that drew a map, with the jobs that it was made from; an atlas is all three itself."""
+
+    manifest: Manifest
+    info: MapInfo
+    embedding: Manifest
+    features: Manifest
+
+    def layer(self, name: str) -> ColorLayerInfo:
+        """A color layer of the map; raises `NotFoundError`."""
+        for layer in self.info.layers:
+            if layer.name == name:
+                return layer
+        known = ", ".join(layer.name for layer in self.info.layers)
+        raise NotFoundError(f"this map has no color layer {name[:80]!r}; it has {known}")
+
+    def class_name(self, label: int | None) -> str | None:
+        """The name of a class; None for no label."""
+        known = label is not None and 0 <= label < len(self.info.classes)
+        return self.info.classes[label] if known and label is not None else None
+
+
+@dataclass
+class Maps:
+    """All reading of artifacts that one service does."""
+
+    settings: Settings
+    store: JobStore
+    storage: Storage
+    files: RowFiles
+    _manifests: LRUCache[str, Manifest] = field(default_factory=lambda: LRUCache(256))
+    _archives: LRUCache[str, ArchiveReader] = field(default_factory=lambda: LRUCache(64))
+    _readers: LRUCache[str, tuple[Reader, threading.Lock]] = field(
+        default_factory=lambda: LRUCache(8)
+    )
+    _pictures: LRUCache[tuple[str, int], tuple[bytes, str]] = field(
+        default_factory=lambda: LRUCache(_PICTURE_BYTES, lambda picture: len(picture[0]))
+    )
+
+    def manifest(self, job_id: str) -> Manifest:
+        """The manifest of a job that SUCCEEDED; raises `NotFoundError`."""
+        return self._manifests.get_or_make(job_id, lambda: self._read_manifest(job_id))
+
+    def _read_manifest(self, job_id: str) -> Manifest:
+        record = self.store.get(job_id)
+        try:
+            manifest = read_manifest(self.storage, job_id) if record.status == "SUCCEEDED" else None
+        except ValidationError as error:
+            raise ArtifactError(f"manifest.json of {job_id} is damaged: {error}") from None
+        if manifest is None:
+            raise NotFoundError(f"job {job_id} is {record.status}: it has no artifact")
+        return manifest
+
+    def open(self, job_id: str) -> OpenMap:
+        """A map by the id of the job that drew it; raises `NotFoundError`."""
+        manifest = self.manifest(job_id)
+        if manifest.job not in MAP_JOBS:
+            raise NotFoundError(f"{job_id} is a {manifest.job} job, not a map (tiles, atlas)")
+        info = MapInfo.model_validate(manifest.details["map"])
+        return OpenMap(manifest, info, self.manifest(info.embedding), self.manifest(info.features))
+
+    def tile(self, opened: OpenMap, layer: ColorLayerInfo, place: tuple[int, int, int]) -> bytes:
+        """The bytes of tile (z, x, y), empty where nothing is drawn; `NotFoundError` outside."""
+        z, x, y = place
+        if not (layer.min_zoom <= z <= layer.max_zoom and 0 <= x < 1 << z and 0 <= y < 1 << z):
+            raise NotFoundError(f"no tile {z}/{x}/{y}: zoom goes to {layer.max_zoom}")
+        path = f"{job_dir(opened.manifest.job_id)}/{layer.path}"
+        archive = self._archives.get_or_make(path, lambda: ArchiveReader(self.storage, path))
+        return archive.get(z, x, y) or b""
+
+    def example(self, opened: OpenMap, row: int) -> dict[str, Any]:
+        """One example with its nearest neighbors, as the API shows it."""
+        points = self._only(opened.manifest, "points")
+        if points is None:
+            raise NotFoundError("this map has no table of points")
+        columns = (
+            *("example_id", "label", "x", "y"),
+            *("features_file", "features_row", "attributes"),
+        )
+        point = self._row(points, row, columns)
+        source = self._row(
+            self._features_path(opened, point), point["features_row"], ("width", "height")
+        )
+        return {
+            "row": row,
+            "example_id": point["example_id"],
+            "label": point["label"],
+            "class_name": opened.class_name(point["label"]),
+            "x": point["x"],
+            "y": point["y"],
+            "width": source["width"],
+            "height": source["height"],
+            "attributes": json.loads(point["attributes"] or "{}"),
+            "neighbors": self._neighbors(opened, points, row),
+        }
+
+    def _neighbors(self, opened: OpenMap, points: str, row: int) -> list[dict[str, Any]]:
+        path = self._only(opened.embedding, "neighbors")
+        if path is None:
+            return []
+        near = self._row(path, row, ("neighbor_rows", "distances"))
+        found = []
+        for other, distance in zip(near["neighbor_rows"], near["distances"], strict=True):
+            point = self._row(points, other, ("example_id", "label", "x", "y"))
+            found.append(
+                {
+                    "row": other,
+                    "example_id": point["example_id"],
+                    "label": point["label"],
+                    "class_name": opened.class_name(point["label"]),
+                    "distance": distance,
+                    "x": point["x"],
+                    "y": point["y"],
+                }
+            )
+        return found
+
+    def search(self, opened: OpenMap, text: str, limit: int) -> list[dict[str, Any]]:
+        """Examples whose id is ``text``, then those whose id starts so, then by caption; in row order."""
+        path = self._only(opened.manifest, "points")
+        if path is None:
+            return []
+        file = self.files.open(path)
+        has_captions = opened.info.captions is not None or opened.info.step_unit == "word"
+        columns = ("example_id", "label", *(("attributes",) if has_captions else ()))
+        exact, prefixed, said = (
+            list[dict[str, Any]](),
+            list[dict[str, Any]](),
+            list[dict[str, Any]](),
+        )
+        for group in range(file.groups):
+            table = file.read(group, columns)
+            start = int(file.starts[group])
+            hits = pc.indices_nonzero(pc.starts_with(table["example_id"], pattern=text)).to_pylist()
+            for place in hits[:limit]:
+                entry = _match(opened, table, place, start)
+                (exact if entry["example_id"] == text else prefixed).append(entry)
+            if has_captions and len(said) < limit:
+                by_id = set(hits)
+                found = _said(table["attributes"], text)
+                new = [place for place in found if place not in by_id][: limit - len(said)]
+                said += [
+                    _match(opened, table, place, start) | {"caption": found[place]} for place in new
+                ]
+        return [*exact, *prefixed, *said][:limit]
+
+    def thumbnail(self, opened: OpenMap, row: int) -> bytes:
+        """The encoded thumbnail of an example."""
+        point = self._point(opened, row, ("features_file", "features_row"))
+        stored = self._row(
+            self._features_path(opened, point), point["features_row"], ("thumbnail",)
+        )
+        return bytes(stored["thumbnail"]["bytes"])
+
+    def picture(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
+        """The example itself, encoded anew, and its media type; raises `NotFoundError`."""
+        key = (opened.manifest.job_id, row)
+        return self._pictures.get_or_make(key, lambda: self._encoded(opened, row))
+
+    def _encoded(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
+        point = self._point(opened, row, ("locator", "attributes"))
+        job_id = opened.features.job_id
+        spec = DatasetSpec.stored(opened.features.spec["dataset"])
+        try:
+            reader, lock = self._readers.get_or_make(
+                job_id, lambda: (self._reader(spec), threading.Lock())
+            )
+            with lock:
+                picture = _read(reader, opened.info, point)
+        except RowError as error:
+            raise NotFoundError(f"the picture cannot be read: {error.message}") from None
+        except (DatasetError, OSError) as error:
+            raise NotFoundError(f"the dataset cannot be read from here: {error}") from None
+        return _encode(picture)
+
+    def _reader(self, spec: DatasetSpec) -> Reader:
+        """A reader, if this service may (still) read from there."""
+        if spec.job is not None:
+            spec = spec.placed(f"{self.storage.root}/{job_dir(spec.job)}", self.settings.roots)
+        elif spec.root is not None:
+            check_root(spec.root, self.settings.roots, DatasetError, "dataset.root")
+            spec = spec.placed(spec.root, self.settings.roots)
+        return DATASETS[spec.name].open_reader(spec)
+
+    def _only(self, manifest: Manifest, kind: str) -> str | None:
+        files = manifest.of_kind(kind)
+        return f"{job_dir(manifest.job_id)}/{files[0].path}" if files else None
+
+    def _features_path(self, opened: OpenMap, point: dict[str, Any]) -> str:
+        ref = opened.features.of_kind("features")[point["features_file"]]
+        return f"{job_dir(opened.features.job_id)}/{ref.path}"
+
+    def _point(self, opened: OpenMap, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
+        path = self._only(opened.manifest, "points")
+        if path is None:
+            raise NotFoundError("this map has no table of points")
+        return self._row(path, row, columns)
+
+    def _row(self, path: str, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
+        found = self.files.row(path, row, columns)
+        return {name: value.as_py() for name, value in found.items()}
+
+
+def _match(opened: OpenMap, table: pa.Table, place: int, start: int) -> dict[str, Any]:
+    """What a search says of a row of a row group that begins at row ``start``."""
+    return {
+        "row": start + place,
+        "example_id": table["example_id"][place].as_py(),
+        "class_name": opened.class_name(table["label"][place].as_py()),
+    }
+
+
+def _said(attributes: pa.ChunkedArray, text: str) -> dict[int, str]:
+    """Captions that have all words of ``text``, by place, in any case."""
+    words = text.lower().split()
+    hits = pc.match_substring(attributes, pattern=max(words, key=len, default=""), ignore_case=True)
+    found: dict[int, str] = {}
+    for place in pc.indices_nonzero(hits.fill_null(False)).to_pylist():
+        caption = json.loads(attributes[place].as_py()).get("caption")
+        if isinstance(caption, str) and words and all(word in caption.lower() for word in words):
+            found[place] = caption
+    return found
+
+
+def _read(reader: Reader, info: MapInfo, point: dict[str, Any]) -> Picture:
+    """The picture of a point: of a state that is one of several views, that view."""
+    if info.step_unit == "view" and isinstance(reader, SequenceReader):
+        views = reader.read_sequence(point["locator"])
+        step = int(json.loads(point["attributes"])["step"])
+        return views[min(step, len(views) - 1)]
+    return reader.read(point["locator"])
+
+
+def _encode(picture: Picture) -> tuple[bytes, str]:
+    """PNG for small pictures, so that single pixels stay sharp, else WebP; at most 4,096 px."""
+    image = Image.fromarray(picture)
+    image.thumbnail((_LARGEST_PX, _LARGEST_PX))
+    out = io.BytesIO()
+    if max(image.size) <= _LOSSLESS_PX:
+        image.save(out, "PNG")
+        return out.getvalue(), "image/png"
+    image.save(out, "WEBP", quality=90, method=2)
+    return out.getvalue(), "image/webp"
