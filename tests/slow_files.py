@@ -31,7 +31,7 @@ LONGEST = (
     "tests/jobs/test_captions.py",
     "tests/e2e/test_first_map.py",
     "tests/e2e/test_fashion_mnist.py",
-    "tests/unit/test_benchmark_gates.py",
+    "tests/unit/repository/test_benchmark_gates.py",
     "tests/jobs/test_training.py",
 )
 """Begun before the others, lest one of them is still running when all else is done."""

@@ -39,7 +39,7 @@ from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import FeaturesSpec, TilesSpec, parse_spec
 from featurescape_jobs.tiling.archive import ArchiveReader
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "deploy").glob("*.md")])
 SECTIONS = (

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SOURCE = re.compile(r"\b(?:benchmarks|examples|docs|tests)/[\w/]+\.py(?:::\w+)?")
 LINKED_TEST = re.compile(r"\[([^\]]+)\]\((?:\.\./)+(tests/[\w/]+\.py)\)")
@@ -152,8 +152,8 @@ def test_rules_code_and_what_others_published_are_no_figures(rule: str) -> None:
 
 def test_a_script_or_test_that_is_not_there_is_missing() -> None:
     assert missing("benchmarks/nothing.py")
-    assert missing("tests/unit/test_figures.py::test_nothing")
-    assert not missing("tests/unit/test_figures.py::test_figures_without_a_script_are_found")
+    assert missing("tests/unit/repository/test_figures.py::test_nothing")
+    assert not missing("tests/unit/repository/test_figures.py::test_figures_without_a_script_are_found")
     assert not missing("benchmarks/dreams.py")
     (named,) = sources("[a b](../tests/unit/test_x.py)") - {"tests/unit/test_x.py"}
     assert named == "tests/unit/test_x.py::test_a_b"

@@ -19,7 +19,7 @@ from featurescape.server.runner import RayAccess
 from featurescape_jobs.live.bridge import Bridge
 from featurescape_jobs.live.frames import Frame, FrameSocket
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 HEAD = {"seconds": 60}
 
 

@@ -17,7 +17,7 @@ from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions
 from featurescape_jobs.optvis.objectives import Energy
 from pixel_networks import loaded, pixels_of
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 OURS = "featurescape"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "furniture.py"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "furniture.py"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from featurescape_jobs.run import JOBS
 from featurescape_jobs.sequences.text_metrics import Scores
 from featurescape_jobs.specs import DreamsSpec, UnitsSpec
 
-PAGE = Path(__file__).parents[2] / "docs" / "truth.md"
+PAGE = Path(__file__).parents[3] / "docs" / "truth.md"
 TEST = re.compile(r"\]\(\.\./tests/[\w/]+\.py\)")
 AREAS = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]
 NOT_METHODS = ("k", "examples", "pairs")
