@@ -173,7 +173,7 @@ def test_only_a_job_that_draws_one_is_a_map(http: httpx.Client, service: Running
 
 def test_the_viewer_has_the_colormaps_of_the_service() -> None:
     script = runpy.run_path(str(WEB / "scripts/colormap_tables.py"))
-    assert (WEB / "src/map/colormap-tables.ts").read_text() == script["text"]()
+    assert (WEB / "src/tiles/colormap-tables.ts").read_text() == script["text"]()
 
 
 def test_colormaps_are_the_published_ones() -> None:

@@ -1,6 +1,6 @@
 """Write the viewer's colormaps: the tables that the service colors tiles with, as TypeScript.
 
-``python service/web/scripts/colormap_tables.py`` writes src/map/colormap-tables.ts.
+``python service/web/scripts/colormap_tables.py`` writes src/tiles/colormap-tables.ts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from featurescape.server.colormaps import lookup_table
 
-TARGET = Path(__file__).parents[1] / "src/map/colormap-tables.ts"
+TARGET = Path(__file__).parents[1] / "src/tiles/colormap-tables.ts"
 SHOWN = ("magma", "viridis", "inferno", "plasma", "cividis", "gray")
 """Those whose lightness rises all the way, so that more is brighter in the dark and darker on paper."""
 _COLORS_A_LINE = 16

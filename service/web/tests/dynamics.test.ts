@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Example, MapInfo } from "../src/api/types";
+import { thinned } from "../src/charts/plane";
+import { at, extent, ticks, valueAt, wholeTicks } from "../src/charts/scale";
 import { grouped, type Headlines, type MatrixInfo, series } from "../src/dynamics/data";
-import { thinned } from "../src/dynamics/plane";
-import { at, extent, ticks, valueAt, wholeTicks } from "../src/dynamics/scale";
 import {
   clippingSentence,
   fromLog10,

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { apiError } from "../src/api/client";
 import type { Job, Progress } from "../src/api/types";
+import { EtaTracker, fraction } from "../src/job-parts/eta";
 import { figures, layoutNote, passedOverRows, specRows } from "../src/jobs/detail-parts";
-import { EtaTracker, fraction } from "../src/jobs/eta";
 import { anyActive, chainStatus, groupChains } from "../src/jobs/group";
 
 function job(id: string, change: Partial<Job> = {}): Job {

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Catalog, Job, ModelCard } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
+import { formatLiveState, type LiveState, livePath, parseLiveState, sourceUrl } from "../src/lib/live-path";
 import { tileShare } from "../src/live/grid-view";
 import { modelOptions, neighborLayer, shapeText } from "../src/live/network-bar";
 import { boxShare, spread } from "../src/live/picture-card";
 import { isGivenUp, Session } from "../src/live/session";
 import type { NetworkInfo, UnitAnswer } from "../src/live/types";
 import { unitFacts } from "../src/live/unit-card";
-import { formatLiveState, type LiveState, livePath, parseLiveState, sourceUrl } from "../src/live/url-state";
 
 const open: LiveState = { model: null, layer: null, channel: null, method: "saliency", source: null };
 

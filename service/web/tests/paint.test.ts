@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { ColorLayer } from "../src/api/types";
-import { COLORMAPS } from "../src/map/colormap-tables";
-import { lookupTable, pack, parseHex, sample } from "../src/map/colormaps";
-import { blockMax, dotMax, dotsAt } from "../src/map/dots";
+import { COLORMAPS } from "../src/tiles/colormap-tables";
+import { lookupTable, pack, parseHex, sample } from "../src/tiles/colormaps";
+import { blockMax, dotMax, dotsAt } from "../src/tiles/dots";
 import {
   categoryPixel,
   type DataTile,
@@ -12,7 +12,7 @@ import {
   paintDensity,
   sparseTile,
   withApron,
-} from "../src/map/paint";
+} from "../src/tiles/paint";
 
 const PLAIN = { radius: 0, scale: 1 };
 const table = Uint32Array.from({ length: 256 }, (_, i) => pack(i, 0, 0, 255));

@@ -1,6 +1,6 @@
 /** Light and dark: the system's choice unless the person made one, which is kept in this browser. */
 
-import type { Theme } from "../map/colormaps";
+import type { Theme } from "../tiles/colormaps";
 
 export type ThemeChoice = "system" | Theme;
 

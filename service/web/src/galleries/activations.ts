@@ -3,6 +3,8 @@
 import type { Picture, Row } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatFigure, joined } from "../lib/format";
+import { type TileGrid, tileAt, tileCorner } from "../lib/tile-grid";
+import { unitLinks } from "../lib/unit-links";
 import { colorAt, type Drawn, largestOf, type Normalization, type Pixels, pixelsOf, valueOfColor } from "./gray-values";
 import {
   EXAMPLE_COLUMNS,
@@ -15,9 +17,7 @@ import {
   segments,
 } from "./parts";
 import { pictureElement } from "./picture";
-import { type TileGrid, tileAt, tileCorner } from "./tile-grid";
 import { type About, type Opened, rowGallery } from "./types";
-import { unitLinks } from "./unit-links";
 import { loadImage, Zoomable } from "./zoomable";
 
 interface Channel {

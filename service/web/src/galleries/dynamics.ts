@@ -2,6 +2,8 @@
 
 import type { Page, Route } from "../app/router";
 import { toggleTheme } from "../app/theme";
+import { type Line, LineChart, lineLegend } from "../charts/line-chart";
+import { type Cloud, Plane } from "../charts/plane";
 import {
   type Clipped,
   type Eigenvalues,
@@ -15,8 +17,6 @@ import {
   series,
   tableRows,
 } from "../dynamics/data";
-import { type Line, LineChart, lineLegend } from "../dynamics/line-chart";
-import { type Cloud, Plane } from "../dynamics/plane";
 import {
   clippingSentence,
   fromLog10,
@@ -34,8 +34,8 @@ import {
   powersSentence,
   spectraSentence,
 } from "../dynamics/words";
-import { describeJob } from "../jobs/describe";
-import { pageHead } from "../jobs/parts";
+import { describeJob } from "../job-parts/describe";
+import { pageHead } from "../job-parts/parts";
 import { fill, h, isTyping } from "../lib/dom";
 import { formatCount, formatFigure, joined, plural } from "../lib/format";
 import type { About, PageGallery } from "./types";

@@ -4,8 +4,8 @@ import { getRow } from "../api/client";
 import type { Picture, Row } from "../api/types";
 import { h, setText } from "../lib/dom";
 import { formatCount, formatFigure, joined } from "../lib/format";
+import { type TileGrid, tileAt } from "../lib/tile-grid";
 import { factList, section } from "./parts";
-import { type TileGrid, tileAt } from "./tile-grid";
 import { type About, type Opened, rowGallery } from "./types";
 import { loadImage, Zoomable } from "./zoomable";
 

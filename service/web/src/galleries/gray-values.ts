@@ -1,7 +1,7 @@
 /** Values read back from a drawn grid: a pixel is one of 256 steps of the range it was drawn with. */
 
-import type { TileGrid } from "./tile-grid";
-import { tileCorner } from "./tile-grid";
+import type { TileGrid } from "../lib/tile-grid";
+import { tileCorner } from "../lib/tile-grid";
 
 export type Normalization = "layer" | "channel" | "signed";
 

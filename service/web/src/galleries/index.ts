@@ -20,15 +20,6 @@ export function hasGallery(job: Job): boolean {
   return Object.hasOwn(GALLERIES, job.job) && job.status === "SUCCEEDED";
 }
 
-export function galleryPath(job: string, row?: number): string {
-  const base = `/jobs/${encodeURIComponent(job)}/gallery`;
-  return row === undefined ? base : `${base}/${row}`;
-}
-
-export function unitPath(job: string, channel: number): string {
-  return `/jobs/${encodeURIComponent(job)}/units/${channel}`;
-}
-
 /** The gallery of a job type, or null where there is none. */
 export async function loadGallery(job: string): Promise<Gallery | null> {
   const load = Object.hasOwn(GALLERIES, job) ? GALLERIES[job] : undefined;

@@ -2,7 +2,7 @@
 
 import { getRows } from "../api/client";
 import type { Picture } from "../api/types";
-import { LineChart } from "../dynamics/line-chart";
+import { LineChart } from "../charts/line-chart";
 import { fill, h } from "../lib/dom";
 import { plural } from "../lib/format";
 import { section } from "./parts";

@@ -3,7 +3,7 @@
 import type { Picture, Row } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatFigure, humanize, joined } from "../lib/format";
-import { unitPath } from "./index";
+import { unitPath } from "../lib/paths";
 import { className, factList, keyIndex, names, section } from "./parts";
 import { percent } from "./percent";
 import { pictureElement } from "./picture";

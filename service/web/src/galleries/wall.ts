@@ -5,7 +5,7 @@ import type { Row } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatCount, plural } from "../lib/format";
 import { gridStep } from "../lib/grid-step";
-import { galleryPath } from "./index";
+import { galleryPath } from "../lib/paths";
 import { pictureElement } from "./picture";
 import { formatPlace, type Place } from "./place";
 import type { About, RowGallery } from "./types";

@@ -1,14 +1,15 @@
 /** One row of the jobs list: a chain with its stages side by side. Updated in place at every poll. */
 
 import { isMap, type Job } from "../api/types";
-import { galleryPath, hasGallery } from "../galleries/index";
+import { hasGallery } from "../galleries/index";
+import { describeJob } from "../job-parts/describe";
+import { ProgressBar, reasonLine, StatusChip } from "../job-parts/parts";
 import { fill, h, setText } from "../lib/dom";
 import { formatAgo, joined, plural } from "../lib/format";
 import { icon, mark } from "../lib/icons";
-import { describeJob } from "./describe";
+import { galleryPath } from "../lib/paths";
 import { GalleryPreview } from "./gallery-preview";
 import type { Chain } from "./group";
-import { ProgressBar, reasonLine, StatusChip } from "./parts";
 import { MapPreview } from "./preview";
 
 class StageCell {

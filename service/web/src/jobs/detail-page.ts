@@ -4,14 +4,15 @@ import { ApiError, getJob, getLog, getManifest, stopJob } from "../api/client";
 import { isMap, isTerminal, type Job, type Manifest } from "../api/types";
 import { messagePage } from "../app/message-page";
 import type { Page } from "../app/router";
-import { galleryPath, hasGallery } from "../galleries/index";
+import { hasGallery } from "../galleries/index";
+import { describeJob } from "../job-parts/describe";
+import { ProgressBar, pageHead, reasonLine, reuseLine, StatusChip } from "../job-parts/parts";
+import { poll } from "../job-parts/poll";
 import { fill, h, setText } from "../lib/dom";
 import { elapsedSeconds, formatAgo, formatDuration, joined, plural } from "../lib/format";
 import { icon } from "../lib/icons";
-import { describeJob } from "./describe";
+import { galleryPath } from "../lib/paths";
 import { filesBlock, inputsBlock, passedOverBlock, qualityBlock, specBlock, timingsBlock } from "./detail-parts";
-import { ProgressBar, pageHead, reasonLine, reuseLine, StatusChip } from "./parts";
-import { poll } from "./poll";
 
 const LOG_BYTES = 16_384;
 

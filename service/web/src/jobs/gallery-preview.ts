@@ -2,9 +2,10 @@
 
 import { getManifest, getRows } from "../api/client";
 import type { Job } from "../api/types";
-import { galleryPath, loadGallery } from "../galleries/index";
+import { loadGallery } from "../galleries/index";
 import { pictureElement } from "../galleries/picture";
 import { fill, h } from "../lib/dom";
+import { galleryPath } from "../lib/paths";
 
 const SHOWN = 4;
 

@@ -1,7 +1,7 @@
 /** Chains of jobs as one row: training → features → embedding → tiles, following each job's inputs. */
 
 import { isTerminal, type Job, type Status } from "../api/types";
-import { describeJob } from "./describe";
+import { describeJob } from "../job-parts/describe";
 
 export interface Chain {
   /** The job that no other of the list builds on. */

@@ -3,12 +3,12 @@
 import { listJobs } from "../api/client";
 import type { JobPage } from "../api/types";
 import type { Page } from "../app/router";
+import { emptyState, pageHead } from "../job-parts/parts";
+import { poll } from "../job-parts/poll";
 import { fill, h, setText } from "../lib/dom";
 import { joined, plural } from "../lib/format";
 import { ChainRow } from "./chain-row";
 import { anyActive, type Chain, groupChains } from "./group";
-import { emptyState, pageHead } from "./parts";
-import { poll } from "./poll";
 
 const LIMIT = 200;
 

@@ -4,10 +4,10 @@ import { getManifest, mapInfo } from "../api/client";
 import type { ColorLayer } from "../api/types";
 import { currentTheme, onTheme } from "../app/theme";
 import { h } from "../lib/dom";
-import { createContext, decodeDataTile, openArchive } from "../map/archive";
-import { DEFAULT_COLORMAP, lookupTable, pack, parseHex } from "../map/colormaps";
-import { blockMax } from "../map/dots";
-import { type DataTile, paintCategory, paintDensity } from "../map/paint";
+import { createContext, decodeDataTile, openArchive } from "../tiles/archive";
+import { DEFAULT_COLORMAP, lookupTable, pack, parseHex } from "../tiles/colormaps";
+import { blockMax } from "../tiles/dots";
+import { type DataTile, paintCategory, paintDensity } from "../tiles/paint";
 
 const DOTS = { radius: 2.6, scale: 1 };
 

@@ -1,8 +1,8 @@
 /** All channels of a layer as a grid: one is chosen, by click or arrow keys; the pointer names another. */
 
-import { columnsOf, gridSize, type TileGrid, tileAt, tileCorner } from "../galleries/tile-grid";
 import { h, setText } from "../lib/dom";
 import { formatFigure, joined } from "../lib/format";
+import { columnsOf, gridSize, type TileGrid, tileAt, tileCorner } from "../lib/tile-grid";
 import { type Activations, dataUrl } from "./types";
 
 export interface GridActions {

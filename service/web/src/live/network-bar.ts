@@ -2,7 +2,7 @@
 
 import { getCatalog, listJobs } from "../api/client";
 import type { Catalog, Job } from "../api/types";
-import { describeJob } from "../jobs/describe";
+import { describeJob } from "../job-parts/describe";
 import { fill, h } from "../lib/dom";
 import { joined } from "../lib/format";
 import type { ModelChoice, NetworkInfo, Shape } from "./types";

@@ -2,9 +2,10 @@
 
 import { ApiError, getBlob, getManifest, listJobs, mapInfo } from "../api/client";
 import type { Page } from "../app/router";
-import { unitLinks } from "../galleries/unit-links";
-import { pageHead } from "../jobs/parts";
+import { pageHead } from "../job-parts/parts";
 import { fill, h, setText } from "../lib/dom";
+import { formatLiveState, type LiveState, parseLiveState, type Source, sourceUrl } from "../lib/live-path";
+import { unitLinks } from "../lib/unit-links";
 import { GridView } from "./grid-view";
 import { bindLiveKeys } from "./keys";
 import { NetworkBar, neighborLayer } from "./network-bar";
@@ -12,7 +13,6 @@ import { PictureCard, spread } from "./picture-card";
 import { isGivenUp, Session } from "./session";
 import { type Activations, type Cell, METHODS, type Method, type ModelChoice, type NetworkInfo } from "./types";
 import { UnitCard } from "./unit-card";
-import { formatLiveState, type LiveState, parseLiveState, type Source, sourceUrl } from "./url-state";
 
 const SAMPLES = 8;
 const HINT = "Arrow keys move through the channels, 1 to 3 choose the method, [ and ] the layer, O opens a picture.";

@@ -4,8 +4,8 @@ import { thumbnailUrl } from "../api/client";
 import { fill, h, setText } from "../lib/dom";
 import { formatCount } from "../lib/format";
 import { icon } from "../lib/icons";
+import type { Source } from "../lib/live-path";
 import { type Activations, dataUrl, type Output, type Shape, type UnitAnswer } from "./types";
-import type { Source } from "./url-state";
 
 export interface PictureActions {
   onFile(file: Blob): void;

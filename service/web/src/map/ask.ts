@@ -1,7 +1,7 @@
 /** From a point of a map to a job for that one picture: what is asked, as a spec. */
 
 import type { Catalog, Job, ModelCard } from "../api/types";
-import { canonical } from "../galleries/unit-links";
+import { canonical } from "../lib/unit-links";
 
 export type Ask = "dream" | "explain" | "units";
 

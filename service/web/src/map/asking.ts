@@ -3,11 +3,11 @@
 import { getCatalog, getJob, getRows, submitJob } from "../api/client";
 import { type Catalog, type Example, isTerminal, type Job } from "../api/types";
 import { navigate } from "../app/router";
-import { galleryPath } from "../galleries/index";
-import { findUnitJobs } from "../galleries/unit-links";
-import { ProgressBar, reasonLine } from "../jobs/parts";
-import { poll } from "../jobs/poll";
+import { ProgressBar, reasonLine } from "../job-parts/parts";
+import { poll } from "../job-parts/poll";
 import { fill, h, setText } from "../lib/dom";
+import { galleryPath } from "../lib/paths";
+import { findUnitJobs } from "../lib/unit-links";
 import { type Ask, askKey, askSpec, earlierJob, modelFor, type Source, sourceOf } from "./ask";
 
 const BUTTONS: readonly (readonly [ask: Ask, label: string, key: string])[] = [

@@ -8,7 +8,7 @@ import { themeButton } from "../app/theme-button";
 import { fill, h, setText } from "../lib/dom";
 import { type IconName, icon } from "../lib/icons";
 import { Store } from "../lib/store";
-import { openArchive } from "./archive";
+import { openArchive } from "../tiles/archive";
 import { Asking } from "./asking";
 import { AtlasCells } from "./atlas-cell";
 import { Cursor } from "./cursor";

@@ -11,10 +11,10 @@ import TileLayer from "ol/layer/Tile";
 import type RenderEvent from "ol/render/Event";
 import ImageTileSource from "ol/source/ImageTile";
 import type { ColorLayer } from "../api/types";
-import { type Archive, createContext, decodeDataTile } from "./archive";
-import type { Dots } from "./dots";
+import { type Archive, createContext, decodeDataTile } from "../tiles/archive";
+import type { Dots } from "../tiles/dots";
+import { type DataTile, type NeighborTile, withApron } from "../tiles/paint";
 import { createGrid, projection, WORLD, zoomOf } from "./grid";
-import { type DataTile, type NeighborTile, withApron } from "./paint";
 
 const CACHED_TILES = 64;
 const AROUND = [-1, 0, 1]

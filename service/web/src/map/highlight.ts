@@ -9,7 +9,7 @@ import CircleStyle from "ol/style/Circle";
 import Fill from "ol/style/Fill";
 import Stroke from "ol/style/Stroke";
 import Style from "ol/style/Style";
-import type { Theme } from "./colormaps";
+import type { Theme } from "../tiles/colormaps";
 import { toPlane } from "./grid";
 
 export interface Place {

@@ -5,8 +5,8 @@ import { fill, h } from "../lib/dom";
 import { formatCount } from "../lib/format";
 import { icon } from "../lib/icons";
 import { radioGroup } from "../lib/radio";
-import { COLORMAPS } from "./colormap-tables";
-import { type ColormapName, isColormap, lookupTable, type Theme } from "./colormaps";
+import { COLORMAPS } from "../tiles/colormap-tables";
+import { type ColormapName, isColormap, lookupTable, type Theme } from "../tiles/colormaps";
 
 /** Above this many classes the legend has a field to find one. */
 const FIND_FROM = 14;

@@ -1,7 +1,7 @@
 /** The overview map: the whole square with the frame of what is in view; drag it to move. */
 
 import { h } from "../lib/dom";
-import { createContext } from "./archive";
+import { createContext } from "../tiles/archive";
 import { WORLD } from "./grid";
 import type { Stage } from "./stage";
 

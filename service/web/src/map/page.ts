@@ -4,7 +4,7 @@ import { ApiError, getJob, getManifest, mapInfo } from "../api/client";
 import { isMap, type Job, type Manifest, type MapInfo } from "../api/types";
 import { messagePage } from "../app/message-page";
 import type { Page } from "../app/router";
-import { describeJob } from "../jobs/describe";
+import { describeJob } from "../job-parts/describe";
 import { fill, h } from "../lib/dom";
 import { MapController } from "./controller";
 import type { MapTitle } from "./sidebar";

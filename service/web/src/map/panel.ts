@@ -6,7 +6,7 @@ import { fill, h } from "../lib/dom";
 import { attributeValue, formatCount, formatFigure, humanize } from "../lib/format";
 import { gridStep } from "../lib/grid-step";
 import { icon } from "../lib/icons";
-import { livePath } from "../live/url-state";
+import { livePath } from "../lib/live-path";
 import { captionMark, plainAttributes, rowBox, rowMark, stepLine, stepOf, wordsOf } from "./state-mark";
 
 export interface PanelActions {

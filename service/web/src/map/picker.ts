@@ -2,7 +2,7 @@
 
 import type { Example, MapInfo } from "../api/types";
 import { Lru } from "../lib/lru";
-import type { Archive } from "./archive";
+import type { Archive } from "../tiles/archive";
 import type { PictureLayer } from "./picture-layer";
 import {
   type Accepts,

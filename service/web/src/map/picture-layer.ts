@@ -4,7 +4,7 @@ import TileLayer from "ol/layer/Tile";
 import ImageTileSource from "ol/source/ImageTile";
 import type { ColorLayer } from "../api/types";
 import { Lru } from "../lib/lru";
-import { type Archive, createContext, decodePicture } from "./archive";
+import { type Archive, createContext, decodePicture } from "../tiles/archive";
 import { createGrid, projection, resolutionOf } from "./grid";
 import { cellRows, rowInCell } from "./webp";
 

@@ -9,14 +9,14 @@ import OlMap from "ol/Map";
 import View from "ol/View";
 import type { ColorLayer, MapInfo } from "../api/types";
 import { reducedMotion } from "../lib/dom";
-import { openArchive } from "./archive";
+import { openArchive } from "../tiles/archive";
 
-import { type ColormapName, lookupTable, pack, parseHex, type Theme } from "./colormaps";
+import { type ColormapName, lookupTable, pack, parseHex, type Theme } from "../tiles/colormaps";
+import { type Dots, dotMax, dotsAt } from "../tiles/dots";
+import { type DataTile, paintCategory, paintDensity } from "../tiles/paint";
 import { DataLayer, type Painter } from "./data-layer";
-import { type Dots, dotMax, dotsAt } from "./dots";
 import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
-import { type DataTile, paintCategory, paintDensity } from "./paint";
 import { PictureLayer } from "./picture-layer";
 
 /** How many levels the view goes beyond the deepest tiles, so that single pictures are seen large. */

@@ -1,6 +1,6 @@
 /** What the address bar keeps of a map: center, zoom, color layer, colormap, hidden classes, selected row. */
 
-import { type ColormapName, DEFAULT_COLORMAP, isColormap } from "./colormaps";
+import { type ColormapName, DEFAULT_COLORMAP, isColormap } from "../tiles/colormaps";
 
 export interface MapState {
   /** Unit square, y down; null: the whole map. */

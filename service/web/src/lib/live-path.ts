@@ -1,6 +1,6 @@
 /** What the address bar keeps of the live page. An uploaded picture stays in the browser: it is not in it. */
 
-import { METHODS, type Method, type ModelChoice } from "./types";
+import { METHODS, type Method, type ModelChoice } from "../live/types";
 
 /** A picture that the service has: an example of a map, or a picture in a row of an artifact. */
 export type Source = { map: string; row: number } | { job: string; kind: string; row: number; at: string };

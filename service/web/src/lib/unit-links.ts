@@ -2,7 +2,7 @@
 
 import { getCatalog, listJobs } from "../api/client";
 import type { Job } from "../api/types";
-import { unitPath } from "./index";
+import { unitPath } from "./paths";
 
 const NEWEST = 200;
 
