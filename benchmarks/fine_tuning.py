@@ -8,7 +8,7 @@ EfficientNet-Lite0 up to blocks.15 and its ImageNet weights. Input lies in memor
 Popular peer: the network as torch runs it, all weights learn, in float32. Strong peers: channels_last, only the
 gradients of those weights that learn in ours too (what has a part in the layer, without depthwise filters), in
 ``autocast`` to bfloat16 or in float32 (faster where a processor has no matrix units for bfloat16). Ours is
-`captioning.tagging.Tagger`.
+`word_objective.Tagger`.
 
 Gate: over a batch, the gradient of all weights that learn in all of them must be as near to torch's in float32
 as torch's under autocast is (by cosine, less 0.001). Controls: the gradient for other pictures and words, and

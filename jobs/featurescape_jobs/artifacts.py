@@ -10,7 +10,7 @@
         work/                   shards and markers of every attempt; never read by users
         data/…                  files of the artifact, named by the manifest
         manifest.json           written last: the artifact exists if and only if this file does
-    <storage root>/reuse/       which job has computed what (`engine.reuse`)
+    <storage root>/reuse/       which job has computed what (`reuse`)
 
 The base install has this module; it imports neither pyarrow nor numpy.
 """

@@ -3,7 +3,7 @@
 Input: a dataset of pictures and a model with weights (``model.training`` names a `training` job).
 
 Output, kind ``units``, Parquet files with one row per channel or combination of channels (columns:
-`inside.schemas.UNITS`): its largest activation in the dataset, the `top` examples with picture, patch
+`tables.interpret.UNITS`): its largest activation in the dataset, the `top` examples with picture, patch
 (what the cell sees, in pixels), deconvolution and guided backpropagation of the cell, and preferred
 inputs with the activation that they reach. Kind ``errors``: one row per example that could not be read.
 Kind ``channels_errors``: one row per channel whose examples could not be read again. Kinds ``scanned``

@@ -1,12 +1,12 @@
 """The loop of every training: epochs, on one process or on several that share each batch.
 
 What is learned is a `Task`: a classifier (`trainers.classifier`), a decoder that tells captions
-(`captioning.telling`), or an encoder that learns which words are said of a picture (`captioning.tagging`).
-AdamW, gradients clipped to a norm of 5, one of torch's schedules of the learning rate, and no more epochs once
-the best one is some epochs ago. What an epoch reads, in which order and what it drops follows from the job's
-seed and the epoch, and each epoch leaves a checkpoint, so that a training that was interrupted ends as it would
-have. Several processes have each batch's examples in turn; their gradients add up to those of one process, up
-to rounding and other dropout.
+(`captioner.decoder_objective`), or an encoder that learns which words are said of a picture
+(`captioner.word_objective`). AdamW, gradients clipped to a norm of 5, one of torch's schedules of the learning
+rate, and no more epochs once the best one is some epochs ago. What an epoch reads, in which order and what it
+drops follows from the job's seed and the epoch, and each epoch leaves a checkpoint, so that a training that was
+interrupted ends as it would have. Several processes have each batch's examples in turn; their gradients add up
+to those of one process, up to rounding and other dropout.
 
 Memory: what the task holds of a batch, and of a checkpoint four times the weights.
 

@@ -153,7 +153,9 @@ def test_rules_code_and_what_others_published_are_no_figures(rule: str) -> None:
 def test_a_script_or_test_that_is_not_there_is_missing() -> None:
     assert missing("benchmarks/nothing.py")
     assert missing("tests/unit/repository/test_figures.py::test_nothing")
-    assert not missing("tests/unit/repository/test_figures.py::test_figures_without_a_script_are_found")
+    assert not missing(
+        "tests/unit/repository/test_figures.py::test_figures_without_a_script_are_found"
+    )
     assert not missing("benchmarks/dreams.py")
     (named,) = sources("[a b](../tests/unit/test_x.py)") - {"tests/unit/test_x.py"}
     assert named == "tests/unit/test_x.py::test_a_b"

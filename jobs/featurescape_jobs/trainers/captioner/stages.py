@@ -1,7 +1,7 @@
 """What each process of a captioner's training does: let the encoder learn where it is to, look once, then learn.
 
-Memory: the listing with its captions, a batch of pictures, what a lesson holds of it (`tagging`, `telling`), and
-once the grids of `SAMPLED` pictures.
+Memory: the listing with its captions, a batch of pictures, what a task holds of it (`word_objective`,
+`decoder_objective`), and once the grids of `SAMPLED` pictures.
 """
 
 from __future__ import annotations

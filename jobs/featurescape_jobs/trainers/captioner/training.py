@@ -17,9 +17,9 @@ it, evenly spread; null without such a part), execution.
 Cost: the encoder once over all pictures; then per caption and epoch three times what the decoder's forward pass
 costs, on two cores some 200 captions a second with 7 × 7 × 1280 positions and 512 units. On disk, while it
 runs, the grids as float16 (125 kB a picture there) and two checkpoints, in the job's folder; an attempt
-goes on with both. A fine-tuned encoder learns first (`tagging`), from pictures as it reads them, also float16,
-which takes three forward passes a picture and epoch. The driver trains itself, or Ray Train where there are
-several workers or GPUs.
+goes on with both. A fine-tuned encoder learns first (`word_objective`), from pictures as it reads them, also
+float16, which takes three forward passes a picture and epoch. The driver trains itself, or Ray Train where
+there are several workers or GPUs.
 
 Failure modes: before any work, a dataset without captions, an encoder without a grid, no word that is frequent
 enough. While training: a loss that is no longer finite (`SpecError` naming learning_rate). Examples that

@@ -6,8 +6,8 @@ lies where in the grid::
 
     p(word | picture) = σ(prior + e)
 
-e is what a `tag_head.TagHead` makes of the grid. Every epoch sees each picture otherwise (`augmenting`), so that a
-network learns from few things what others are like.
+e is what a `tag_head.TagHead` makes of the grid. Every epoch sees each picture otherwise (`augmentation`),
+so that a network learns from few things what others are like.
 
 Batch norms keep their statistics, and nothing is left out in the encoder: what is said of a picture does not
 depend on the batch. What lies behind the layers that are looked at stays as it is; so do depthwise filters,
