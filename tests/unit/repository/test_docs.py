@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 import sys
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,6 +39,7 @@ from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import FeaturesSpec, TilesSpec, parse_spec
 from featurescape_jobs.tiling.archive import ArchiveReader
+from featurescape_jobs.trainers import TRAINERS
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
@@ -112,9 +114,10 @@ def test_every_job_has_a_page_with_all_sections_and_examples_that_parse(job: str
 def test_the_page_of_a_job_names_its_details_and_the_kinds_of_its_files(job: str) -> None:
     """What the module writes as literals: keys of details and measures, kinds of added files."""
     text = (DOCS / "jobs" / f"{job}.md").read_text()
-    tree = ast.parse((ROOT / "jobs" / "featurescape_jobs" / f"{job}.py").read_text())
+    modules = [job, *(f"trainers/{name}" for name in TRAINERS if job == "training")]
+    sources = [ROOT / "jobs" / "featurescape_jobs" / f"{name}.py" for name in modules]
     said: set[str] = set()
-    for node in ast.walk(tree):
+    for node in chain.from_iterable(ast.walk(ast.parse(one.read_text())) for one in sources):
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name) and target.id in ("details", "measures"):
