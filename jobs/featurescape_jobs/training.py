@@ -9,7 +9,12 @@ one row per example that could not be used. What else, and what a figure is of, 
 `trainers.classifier` and `trainers.captioner`. Each epoch leaves a checkpoint in the job's folder, and an
 attempt goes on with it.
 
-Cost, failure modes and source of the method: as the trainers say.
+Cost: three forward passes per example and epoch, and one over the parts that measure.
+
+Failure modes: before any work, a model that is not trained here, or a spec that its trainer cannot follow
+(`SpecError`). While training: a loss that is no longer finite (`SpecError` naming learning_rate).
+
+Source of the method: as the trainers say.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from caption_scenes import CELLS, Scene, scenes, write_scenes
 from featurescape_jobs import activations, captions, tables
+from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.engine.context import Outcome, RunContext, seed_for
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import (
@@ -295,6 +296,37 @@ def test_an_unreadable_picture_is_an_error_row(trained: Path, tmp_path: Path) ->
     assert all(row["references"] is None for row in rows.values())
 
 
+class _Killed(BaseException):
+    pass
+
+
+def _killed_and_resumed(
+    storage: Storage, spec: dict[str, Any], fatal: int
+) -> tuple[Manifest | None, list[str]]:
+    """Train until the epoch that is ``fatal``, then once more; also the folders of pictures seen by the second."""
+    epoch, make = loop.TrainingLoop._epoch, tensor_cache.Extractor._make
+    begun: list[int] = []
+    seen: list[str] = []
+
+    def dies(self: Any, module: Any, number: int, *rest: Any) -> float:
+        begun.append(number)
+        if len(begun) == fatal:
+            raise _Killed
+        return epoch(self, module, number, *rest)
+
+    def counts(self: Any, examples: pa.Table, piece: Any) -> None:
+        seen.append(self.folder.path)
+        make(self, examples, piece)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.TrainingLoop, "_epoch", dies)
+        with pytest.raises(_Killed):
+            train(storage, spec)
+        patch.setattr(loop.TrainingLoop, "_epoch", epoch)
+        patch.setattr(tensor_cache.Extractor, "_make", counts)
+        return execute(storage, TRAINING, 2), seen
+
+
 @pytest.mark.parametrize(("fine_tuned", "fatal"), [(False, 3), (True, 3), (True, 6)])
 def test_a_training_that_was_killed_goes_on_with_what_it_has(
     tmp_path: Path, fine_tuned: bool, fatal: int
@@ -307,31 +339,7 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
     train(Storage(str(tmp_path / "whole")), spec)
     storage = Storage(str(tmp_path / "killed"))
 
-    class Killed(BaseException):
-        pass
-
-    epoch, make = loop.TrainingLoop._epoch, tensor_cache.Extractor._make
-    seen: list[str] = []
-
-    begun: list[int] = []
-
-    def dies(self: Any, module: Any, number: int, *rest: Any) -> float:
-        begun.append(number)
-        if len(begun) == fatal:
-            raise Killed
-        return epoch(self, module, number, *rest)
-
-    def counts(self: Any, examples: pa.Table, piece: Any) -> None:
-        seen.append(self.folder.path)
-        make(self, examples, piece)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.TrainingLoop, "_epoch", dies)
-        with pytest.raises(Killed):
-            train(storage, spec)
-        patch.setattr(loop.TrainingLoop, "_epoch", epoch)
-        patch.setattr(tensor_cache.Extractor, "_make", counts)
-        manifest = execute(storage, TRAINING, 2)
+    manifest, seen = _killed_and_resumed(storage, spec, fatal)
     assert manifest is not None
     assert manifest.details["epochs"] == 4
     assert not any(path.endswith("pictures/training") for path in seen)

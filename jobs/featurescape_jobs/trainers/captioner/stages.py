@@ -135,41 +135,47 @@ def tune(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
     """
     kept = pictures_of(encoder)
     see(task, encoder, kept, team, report)
-    how, spec, card = task.how, task.spec, encoder.network.picture_card
+    epochs = task.how.encoder_epochs or ENCODER_EPOCHS
+    options = Options(
+        epochs=epochs,
+        learning_rate=task.how.encoder_learning_rate or ENCODER_LEARNING_RATE,
+        schedule="cosine",
+        patience=epochs,
+        seed=seed_for(task.spec.seed, "encoder"),
+        weight_decay=WEIGHT_DECAY,
+    )
     with seen(task, kept) as store:
-        pairs, parts = _pairs(task, store)
-        words = task.vocabulary.size
-        captioned = np.unique(pairs.pictures)
-        learned, measured = (captioned[parts[captioned] == one] for one in (TRAINING, VALIDATION))
-        shares = shares_of(pairs, learned, words)
-        epochs = how.encoder_epochs or ENCODER_EPOCHS
-        options = Options(
-            epochs=epochs,
-            learning_rate=how.encoder_learning_rate or ENCODER_LEARNING_RATE,
-            schedule="cosine",
-            patience=epochs,
-            seed=seed_for(spec.seed, "encoder"),
-            weight_decay=WEIGHT_DECAY,
-        )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(options.seed)
-            tagger = Tagger(encoder, shares, task.shape.dropout, team.device)
-        lesson = Tagging(
-            tagger,
-            store,
-            pairs,
-            words,
-            learned,
-            measured,
-            card.mean,
-            card.std,
-            ENCODER_BATCH_SIZE,
-            team.device,
-            _mirror(task, encoder),
-            options.seed,
-        )
-        TrainingLoop(lesson, options, team).run(task.encoder_checkpoints, report)
+        words = _word_objective(task, encoder, store, team, options.seed)
+        TrainingLoop(words, options, team).run(task.encoder_checkpoints, report)
         encoder.network.module.to("cpu").requires_grad_(False)
+
+
+def _word_objective(
+    task: Task, encoder: Encoder, store: PictureStore, team: Team, seed: int
+) -> Tagging:
+    """Word prediction by the encoder, with a head whose fresh weights follow from the seed."""
+    pairs, parts = _pairs(task, store)
+    words, card = task.vocabulary.size, encoder.network.picture_card
+    captioned = np.unique(pairs.pictures)
+    learned, measured = (captioned[parts[captioned] == one] for one in (TRAINING, VALIDATION))
+    shares = shares_of(pairs, learned, words)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tagger = Tagger(encoder, shares, task.shape.dropout, team.device)
+    return Tagging(
+        tagger,
+        store,
+        pairs,
+        words,
+        learned,
+        measured,
+        card.mean,
+        card.std,
+        ENCODER_BATCH_SIZE,
+        team.device,
+        _mirror(task, encoder),
+        seed,
+    )
 
 
 def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
