@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { apiError } from "../src/api/client";
 import type { Job, Progress } from "../src/api/types";
 import { EtaTracker, fraction } from "../src/job-parts/eta";
+import { progressText } from "../src/job-parts/parts";
 import { figures, layoutNote, passedOverRows, specRows } from "../src/jobs/detail-parts";
 import { anyActive, chainStatus, groupChains } from "../src/jobs/group";
 
@@ -142,6 +143,18 @@ describe("a job's page", () => {
       ["final KL", 0.77],
       ["dimensions", 64],
     ]);
+  });
+});
+
+describe("what a job has made", () => {
+  it("is counted by what its rows are", () => {
+    const said = (id: string, rows: number | null) => progressText(job(id, { rows, ended_at: null }), null, 0);
+    expect(said("features-1", 10)).toBe("10 examples");
+    expect(said("dynamics-1", 10)).toBe("10 matrices");
+    expect(said("dynamics-1", 1)).toBe("1 matrix");
+    expect(said("units-1", 4)).toBe("4 units");
+    expect(said("filters-1", 1)).toBe("1 filter");
+    expect(said("features-1", null)).toBe("");
   });
 });
 

@@ -25,14 +25,24 @@ export class StatusChip {
   }
 }
 
+/** What the rows of an artifact are, by job type, where they are no examples: one, and many. */
+const ROWS: Readonly<Record<string, readonly [one: string, many: string]>> = {
+  dynamics: ["matrix", "matrices"],
+  filters: ["filter", "filters"],
+  units: ["unit", "units"],
+};
+
+function countedRows({ job, rows }: Job): string {
+  return rows === null ? "" : plural(rows, ...(ROWS[job] ?? (["example", "examples"] as const)));
+}
+
 /** The line under a bar: what is being done, how far, how long it may take. */
 export function progressText(job: Job, eta: number | null, now: number): string {
   const { progress, status } = job;
   if (status === "PENDING") return "waiting for its turn";
   if (isTerminal(status)) {
     const seconds = job.ended_at ? elapsedSeconds(job.started_at, job.ended_at, now) : null;
-    const rows =
-      status === "SUCCEEDED" ? job.rows !== null && plural(job.rows, "example") : STATUS_WORDS[status].toLowerCase();
+    const rows = status === "SUCCEEDED" ? countedRows(job) : STATUS_WORDS[status].toLowerCase();
     return joined(rows, seconds === null ? "" : formatDuration(seconds));
   }
   if (!progress) return "starting";

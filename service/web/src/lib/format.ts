@@ -15,9 +15,9 @@ export function formatCount(value: number): string {
   return COUNT.format(value);
 }
 
-/** A noun with its count: (1, "picture") → "1 picture". */
-export function plural(value: number, noun: string): string {
-  return `${formatCount(value)} ${noun}${value === 1 ? "" : "s"}`;
+/** A noun with its count: (1, "picture") → "1 picture"; `many` where it is not the noun with an s. */
+export function plural(value: number, noun: string, many = `${noun}s`): string {
+  return `${formatCount(value)} ${value === 1 ? noun : many}`;
 }
 
 /** Seconds → "0.4 s", "42 s", "3 min 20 s", "2 h 5 min". */
