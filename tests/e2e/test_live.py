@@ -185,7 +185,9 @@ def test_a_point_of_a_map_is_looked_at_live(
     page.goto(f"{digits_map.url}?row=42")
     page.get_by_test_id("look-live").click()
     expect(page).to_have_url(re.compile(rf"/live\?map={digits_map.tiles.id}&row=42"))
-    page.get_by_test_id("live-model").select_option(index=1)  # the lenet that the map was made with
+    models = page.get_by_test_id("live-model")
+    made_with = models.locator("option", has_text="lenet · trained").first  # of the map
+    models.select_option(made_with.get_attribute("value"))
     expect(page.get_by_test_id("live-layer")).to_be_enabled(timeout=START_MS)
     expect(page.get_by_test_id("live-explanation")).to_be_visible(timeout=START_MS)
     first = page.get_by_test_id("live-outputs").locator("li").first

@@ -15,6 +15,9 @@ from featurescape_jobs.run import execute
 from featurescape_jobs.specs import parse_spec
 from killing import Try, Work, killing
 
+# Ray's Cluster leaves the socket that it chose a port with to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 JOB = "features-0123456789ab"
 SPEC = {
     "job": "features",

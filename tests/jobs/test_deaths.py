@@ -23,6 +23,9 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import DatasetSpec, Resources
 from small_disk import filled, made_read_only, on_small_disk, seen_by
 
+# Ray's Cluster leaves the socket that it chose a port with to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 JOB = "features-0123456789ab"
 ROWS = 64
 SHARD = 16

@@ -12,6 +12,9 @@ import pytest
 
 from featurescape_jobs.engine.storage import Storage
 
+# Ray's Cluster leaves the socket that it chose a port with to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 JOB = "features-0123456789ab"
 SPEC = {
     "job": "features",
