@@ -81,9 +81,8 @@ def opened(client: Client, out: str) -> Map:
     return client.open_map(out.strip().rpartition("/")[2])
 
 
-@pytest.mark.parametrize("count", [1, 7, 91])
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 40, 91])
 def test_a_folder_of_any_size_gives_a_map(newcomer: Newcomer, client: Client, count: int) -> None:
-    """One, laid out by PCA, and by t-SNE with its usual perplexity; jobs/test_small_maps.py has more sizes."""
     out, err = newcomer.run("map", newcomer.folder(count), "--watch")
     view = opened(client, out)
     info = view.info()
@@ -91,7 +90,7 @@ def test_a_folder_of_any_size_gives_a_map(newcomer: Newcomer, client: Client, co
     pictures = next(layer for layer in info.layers if layer.name == "thumbnails")
     assert pictures.drawn[-1] == count
     assert "not computed again" not in err
-    assert newcomer.started == 1, "one service for all three"
+    assert newcomer.started == 1, "one service for all six"
 
 
 def test_the_same_folder_again_is_not_computed_again(newcomer: Newcomer, client: Client) -> None:
