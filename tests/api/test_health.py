@@ -11,6 +11,7 @@ import pytest
 from featurescape.server.embedded import EmbeddedService
 from featurescape_jobs.errors import ConflictError
 from service_fakes import FEATURES_SPEC, RunningService
+from service_process import wait_for
 
 
 def test_it_is_alive(http: httpx.Client) -> None:
@@ -20,6 +21,8 @@ def test_it_is_alive(http: httpx.Client) -> None:
 def test_without_ray_it_is_degraded_and_still_ready(
     http: httpx.Client, service: RunningService
 ) -> None:
+    scheduler = service.embedded.app.state.services.scheduler
+    wait_for(lambda: scheduler.problem is not None, 60)  # the first round has to end
     answer = http.get("/readyz")
     assert answer.status_code == 200
     body = answer.json()
