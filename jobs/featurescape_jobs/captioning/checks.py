@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import FeaturesSpec
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_states(spec: FeaturesSpec) -> None:
