@@ -19,19 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-NAMES = (
-    "black",
-    "gray",
-    "white",
-    "red",
-    "orange",
-    "yellow",
-    "green",
-    "blue",
-    "purple",
-    "pink",
-    "brown",
-)
+from featurescape_jobs.render_captions.grammar import COLORS as NAMES
+
 SYNONYMS = {
     "beige": "brown",
     "cream": "white",

@@ -37,7 +37,7 @@ COLORS = (
     "pink",
     "brown",
 )
-"""As the job `renders` names them."""
+"""The eleven basic color terms, as `color_terms` tells them apart and the job `renders` names them."""
 SIDES = ("front", "left", "back", "right", "side")
 """The first four by azimuth, 90 degrees each."""
 HEIGHTS = ("below", "eye level", "slightly above", "high above")
