@@ -102,7 +102,10 @@ def compare(options: argparse.Namespace, captioner: LoadedCaptioner) -> int:
     steady: list[float] = []
     found.append(harness.compare(end_to_end(options, captioner, files, steady), options))
     if found[1] is not None and not options.controls:
-        print_startup(found[1], statistics.median(steady), len(files))
+        if steady:
+            print_startup(found[1], statistics.median(steady), len(files))
+        else:
+            print("every worker had one shard only: the start is told apart with more images (--n)")
     return harness.finish(found, options)
 
 
@@ -176,8 +179,8 @@ def end_to_end(
 
     def ours() -> Captions:
         job = run_ours(options, options.execution)
-        if not options.controls:  # with few shards a worker may come too late for any
-            steady.append(steady_seconds(options.folder / "storage" / "jobs" / JOB, time.time()))
+        seconds = steady_seconds(options.folder / "storage" / "jobs" / JOB, time.time())
+        steady.extend([] if seconds is None else [seconds])
         print(f"execution: {json.dumps(job.outcome.details['execution'])}")
         words = job.words()
         return [words[name] for name in sorted(words)]

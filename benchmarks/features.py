@@ -200,6 +200,8 @@ def run_ours(files: list[Path], threads: int) -> dict[str, Any]:
         outcome = features.run(spec, context)
         end = time.time()
         seconds = steady_seconds(Path(folder) / "jobs" / context.job_id, end)
+        if seconds is None:
+            raise SystemExit("every worker has one shard only: more images are needed (--n)")
         tables = [
             context.storage.read_table(context.path(file.path))
             for file in context.files

@@ -19,7 +19,7 @@ import json
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from featurescape_jobs import tables
 from featurescape_jobs.artifacts import PassedOverFiles, known_fields
-from featurescape_jobs.datasets.base import Dataset, Entry, Listing
+from featurescape_jobs.datasets.base import Attributes, Dataset, Entry, Listing
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.tree import tree_at
 from featurescape_jobs.engine.code_version import source_sha256
@@ -169,13 +169,14 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed) -> Non
 def _table(entries: Iterator[Entry]) -> pa.Table:
     chunks = []
     while chunk := list(itertools.islice(entries, _CHUNK)):
-        columns: list[list[Any]] = [
-            [entry.example_id for entry in chunk],
-            [entry.label for entry in chunk],
-            [entry.locator for entry in chunk],
-            [entry.size for entry in chunk],
-            [_attributes(entry) for entry in chunk],
-            [entry.captions or None for entry in chunk],
+        ids, locators, labels, sizes, attributes, captions = zip(*chunk, strict=True)
+        columns: list[Sequence[Any]] = [
+            ids,
+            labels,
+            locators,
+            sizes,
+            [_attributes(each) for each in attributes],
+            [each or None for each in captions],
         ]
         arrays = [pa.array(values, f.type) for values, f in zip(columns, tables.INPUT, strict=True)]
         chunks.append(pa.Table.from_arrays(arrays, schema=tables.INPUT))
@@ -187,10 +188,10 @@ def _table(entries: Iterator[Entry]) -> pa.Table:
     return pa.concat_tables(chunks) if chunks else tables.INPUT.empty_table()
 
 
-def _attributes(entry: Entry) -> str | None:
-    if not entry.attributes:
+def _attributes(attributes: Attributes | None) -> str | None:
+    if not attributes:
         return None
-    return json.dumps(dict(entry.attributes), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(dict(attributes), ensure_ascii=False, separators=(",", ":"))
 
 
 def check_unique(table: pa.Table) -> None:

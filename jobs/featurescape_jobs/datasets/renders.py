@@ -153,7 +153,7 @@ def _captioned(entry: Entry, noun: str) -> Entry:
     scene = Scene(noun, _word(known, "color"), side, height_of(elevation))
     said = {name: word for name, word in vars(scene).items() if word is not None}
     texts = captions(scene, _SEED, entry.example_id, CAPTIONS)
-    return replace(entry, attributes={**known, **said}, captions=texts)
+    return entry._replace(attributes={**known, **said}, captions=texts)
 
 
 DATASET = Renders()

@@ -92,6 +92,9 @@ def test_the_steady_state_begins_when_every_worker_has_done_a_shard(
         path.write_text(json.dumps({"worker": worker, "rows": 9, "errors": 1}))
         os.utime(path, (moment, moment))
     assert module.steady_seconds(tmp_path, end=clock[-1]) == seconds
+    for path in sorted(folder.iterdir())[2:]:
+        path.unlink()
+    assert module.steady_seconds(tmp_path, end=clock[-1]) is None  # one shard each: all is start
 
 
 def test_a_late_start_is_made_up_for_by_what_each_example_gains(

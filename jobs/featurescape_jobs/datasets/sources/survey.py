@@ -115,14 +115,13 @@ def _level(tree: Tree, folder: str, folder_id: str, look: _Look) -> _Level:
     found = tree.scan(folder)
     ids = _composed([one.name for one in found])
     prefix, id_prefix = (f"{folder}/", f"{folder_id}/") if folder else ("", "")
-    unknown = [prefix + one.name for one in found if not one.is_folder and not is_picture(one.name)]
+    known = [one.is_folder or is_picture(one.name) for one in found]
+    unknown = [prefix + one.name for one, sure in zip(found, known, strict=True) if not sure]
     answers = ordered_map(look, unknown, tree.threads)
 
     def seen() -> Iterator[tuple[Found, str, str | None, bool]]:
-        for one in found:
-            reason, picture = None, True
-            if not one.is_folder and not is_picture(one.name):
-                reason, picture = next(answers)
+        for one, sure in zip(found, known, strict=True):
+            reason, picture = (None, True) if sure else next(answers)
             yield one, ids.get(one.name, one.name), reason, picture
 
     return _Level(prefix, id_prefix, seen())
