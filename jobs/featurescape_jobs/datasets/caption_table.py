@@ -257,7 +257,7 @@ def _with_captions(
         for place, (cell,) in _columns(tree, path, columns, "dataset.caption_column")
     )
     for one, texts in zip(entries, said, strict=True):
-        yield replace(one, captions=tuple(texts))
+        yield one._replace(captions=tuple(texts))
 
 
 def _texts(said: Any, place: Place) -> list[str]:
