@@ -1,13 +1,16 @@
-"""Pages in Debian's Chromium, on which nothing may be complained of. Fixtures that work by being imported."""
+"""Pages in Debian's Chromium, on which nothing may be complained of, and what is seen of them."""
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -18,6 +21,24 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 READY = "() => document.body.dataset.ready === 'true'"
+"""The page has nothing more to fetch or to draw."""
+
+
+def visit(page: Page, url: str) -> None:
+    """Open an address, and wait until the page is ready."""
+    page.goto(url)
+    page.wait_for_function(READY)
+
+
+def drawn(target: Locator) -> np.ndarray:
+    """Pixels of a part of the page, (H, W, 3)."""
+    image = Image.open(io.BytesIO(target.screenshot())).convert("RGB")
+    return np.asarray(image).astype(int)
+
+
+def map_pixels(page: Page) -> np.ndarray:
+    """What a map page draws."""
+    return drawn(page.get_by_test_id("map"))
 
 
 def wait_until(page: Page, condition: Callable[[], object], seconds: float = 60) -> None:

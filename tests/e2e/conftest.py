@@ -1,4 +1,4 @@
-"""A service with a Ray of its own, and the digits map made on it: shared by the slow lanes."""
+"""A service with a Ray of its own, the digits map made on it, and pages in a browser: shared by the slow lanes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from browser_pages import browser, page
 from featurescape import Client
 from featurescape.handles import Map
 from featurescape.server.embedded import EmbeddedService
 from featurescape.server.settings import Settings
+
+__all__ = ["browser", "page"]  # fixtures that work by being here
 
 expect.set_options(timeout=60_000)  # it only ends a test that fails, on a busy machine too
 

@@ -1,22 +1,18 @@
 """An atlas in Chromium: icons first, pictures a key away, and examples beneath the cursor."""
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
-from browser_pages import READY, browser, page, wait_until
+from browser_pages import READY, map_pixels, visit, wait_until
 from gallery_builders import run_job
 from service_fakes import RunningService, running_service
 
 pytestmark = pytest.mark.browser
-
-__all__ = ["browser", "page"]  # fixtures that work by being here
 
 
 @dataclass(frozen=True)
@@ -46,41 +42,32 @@ def atlas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadeAtlas]:
         yield MadeAtlas(service, run_job(service, spec))
 
 
-def picture_of(page: Page) -> np.ndarray:
-    image = Image.open(io.BytesIO(page.get_by_test_id("map").screenshot())).convert("RGB")
-    return np.asarray(image).astype(int)
-
-
 def test_an_atlas_opens_with_its_icons_and_changes_to_the_pictures(
     page: Page, atlas: MadeAtlas
 ) -> None:
-    page.goto(atlas.url)
-    page.wait_for_function(READY)
+    visit(page, atlas.url)
     expect(page.get_by_test_id("layer-icons")).to_have_attribute("aria-checked", "true")
     expect(page.get_by_test_id("drawn")).to_have_text(
         re.compile(r"\d icons for \d+ of 300 pictures")
     )
     expect(page.get_by_role("heading", name="An <i>atlas</i> of digits")).to_be_visible()
-    icons = picture_of(page)
+    icons = map_pixels(page)
     page.get_by_test_id("layer-thumbnails").click()
     expect(page.get_by_test_id("drawn")).to_have_text(re.compile("of 300 pictures (drawn|at this)"))
-    wait_until(page, lambda: np.abs(icons - picture_of(page)).mean() > 5)
+    wait_until(page, lambda: np.abs(icons - map_pixels(page)).mean() > 5)
 
 
 def test_zoomed_in_the_finer_icons_are_drawn(page: Page, atlas: MadeAtlas) -> None:
-    page.goto(f"{atlas.url}?layer=icons&c=0.5,0.5&z=0")
-    page.wait_for_function(READY)
+    visit(page, f"{atlas.url}?layer=icons&c=0.5,0.5&z=0")
     coarse = page.get_by_test_id("drawn").inner_text()
-    page.goto(f"{atlas.url}?layer=icons&c=0.5,0.5&z=2")
-    page.wait_for_function(READY)
+    visit(page, f"{atlas.url}?layer=icons&c=0.5,0.5&z=2")
     fine = page.get_by_test_id("drawn").inner_text()
     found = [int(re.match(r"\d+", text).group()) for text in (coarse, fine)]  # type: ignore[union-attr]
     assert found[1] > found[0]
 
 
 def test_a_click_on_an_icon_opens_an_example_of_its_cell(page: Page, atlas: MadeAtlas) -> None:
-    page.goto(f"{atlas.url}?layer=icons")
-    page.wait_for_function(READY)
+    visit(page, f"{atlas.url}?layer=icons")
     box = page.get_by_test_id("map").bounding_box()
     assert box is not None
     for right, down in ((0.55, 0.5), (0.5, 0.45), (0.6, 0.6), (0.5, 0.6)):

@@ -13,13 +13,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from browser_pages import READY, browser, page
+from browser_pages import drawn, visit
 from featurescape_jobs.tables.captions import CAPTIONS
 from service_fakes import RunningService, running_service
 
 pytestmark = pytest.mark.browser
-
-__all__ = ["browser", "page"]  # fixtures that work by being here
 
 ROWS, COLUMNS = 14, 20
 WORDS = ["a", "<b>brown</b>", "chair"]
@@ -103,11 +101,6 @@ def described(running: RunningService) -> str:
     return f"{running.url}/jobs/{job_id}/gallery"
 
 
-def visit(page: Page, url: str) -> None:
-    page.goto(url)
-    page.wait_for_function(READY)
-
-
 def open_row(page: Page, url: str) -> Locator:
     """An opened row, with its picture loaded; gives the stage."""
     visit(page, url)
@@ -115,12 +108,6 @@ def open_row(page: Page, url: str) -> Locator:
     loaded = "picture => picture.complete && picture.naturalWidth > 0"
     page.wait_for_function(f"() => ({loaded})(document.querySelector('.easel img'))")
     return stage
-
-
-def drawn(target: Locator) -> np.ndarray:
-    """What is seen of a part of the page, (H, W, 3)."""
-    image = Image.open(io.BytesIO(target.screenshot())).convert("RGB")
-    return np.asarray(image).astype(int)
 
 
 def change_at(before: np.ndarray, after: np.ndarray) -> list[float]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from artifact_builders import solid
+from browser_pages import READY, visit
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.extraction.rows import features_table
 from featurescape_jobs.extraction.words import with_words
@@ -25,8 +25,6 @@ from service_fakes import RunningService, running_service
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-READY = "() => document.body.dataset.ready === 'true'"
 DIGITS = {"name": "digits"}
 PARTS = ["spectra", "powers", "gradients", "jacobians", "gates", "clipping"]
 
@@ -118,35 +116,8 @@ def words(running: RunningService) -> str:
     return run_job(running, {"job": "tiles", "embedding": embedding, "color_layers": layers})
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page; no console error and no CSP violation may come up while it is used."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    opened = context.new_page()
-    complaints: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            complaints.append(f"{message.type}: {message.text}")
-
-    opened.on("console", listen)
-    opened.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
-    yield opened
-    context.close()
-    assert complaints == []
-
-
 def open_page(page: Page, running: RunningService, path: str) -> None:
-    page.goto(f"{running.url}{path}")
-    page.wait_for_function(READY)
+    visit(page, f"{running.url}{path}")
 
 
 def details(running: RunningService, job_id: str) -> dict[str, Any]:

@@ -1,15 +1,13 @@
 """The galleries in Chromium: walls, opened pictures, and what is asked from a point of a map."""
 
-import io
 import re
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from browser_pages import READY, browser, page, wait_until
+from browser_pages import drawn, visit, wait_until
 from featurescape.server.jobstore import JobFilter
 from featurescape_jobs.errors import AllRowsFailedError
 from featurescape_jobs.networks.loading import load_network
@@ -18,18 +16,7 @@ from gallery_builders import DEAD, LENET, Galleries, finish_job, galleries
 
 pytestmark = pytest.mark.browser
 
-__all__ = ["browser", "galleries", "page"]  # fixtures that work by being here
-
-
-def visit(page: Page, url: str) -> None:
-    page.goto(url)
-    page.wait_for_function(READY)
-
-
-def drawn(target: Locator) -> np.ndarray:
-    """What is seen of a part of the page, (H, W, 3)."""
-    image = Image.open(io.BytesIO(target.screenshot())).convert("RGB")
-    return np.asarray(image).astype(int)
+__all__ = ["galleries"]  # a fixture that works by being here
 
 
 def values_of(galleries: Galleries, kind: str, row: int) -> dict[str, Any]:

@@ -1,41 +1,31 @@
 """The viewer in Debian's Chromium: it draws, zooms to single pictures, and opens the right one."""
 
-import io
 import itertools
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from browser_pages import READY, browser, page, wait_until
+from browser_pages import READY, map_pixels, visit, wait_until
 from featurescape import Client
 from featurescape.handles import Map
 
 pytestmark = pytest.mark.browser
 
-__all__ = ["browser", "page"]  # fixtures that work by being here
-
 LAYERS = ["density", "category", "thumbnails"]
 
 
 def open_map(page: Page, view: Map, query: str = "") -> None:
-    page.goto(f"{view.url}{query}")
-    page.wait_for_function(READY)
+    visit(page, f"{view.url}{query}")
 
 
-def picture_of(page: Page) -> np.ndarray:
-    image = Image.open(io.BytesIO(page.get_by_test_id("map").screenshot())).convert("RGB")
-    return np.asarray(image).astype(int)
-
-
-def still_picture_of(page: Page) -> np.ndarray:
+def still_map(page: Page) -> np.ndarray:
     """The map once it no longer changes."""
-    seen = [picture_of(page)]
+    seen = [map_pixels(page)]
 
     def is_still() -> bool:
-        seen.append(picture_of(page))
+        seen.append(map_pixels(page))
         return np.array_equal(seen[-2], seen[-1])
 
     page.wait_for_timeout(200)  # the click that changes it has arrived
@@ -63,7 +53,7 @@ def place_on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_every_layer_draws(page: Page, digits_map: Map, layer: str) -> None:
     open_map(page, digits_map, f"?layer={layer}")
-    pixels = picture_of(page)
+    pixels = map_pixels(page)
     background = pixels[5, 5]
     drawn = np.abs(pixels - background).sum(axis=2) > 60
     assert drawn.mean() > 0.005
@@ -78,7 +68,7 @@ def test_layers_are_chosen_by_hand(page: Page, digits_map: Map) -> None:
         page.get_by_test_id(f"layer-{layer}").click()
         expect(page).to_have_url(re.compile(f"layer={layer}|/maps/[^?]+$"))
         page.wait_for_function(READY)
-        seen.append(picture_of(page))
+        seen.append(map_pixels(page))
     assert all(np.abs(a - b).mean() > 0.5 for a, b in itertools.pairwise(seen))
 
 
@@ -87,9 +77,9 @@ def test_a_map_that_is_small_enough_to_look_at_opens_with_its_pictures(
 ) -> None:
     open_map(page, digits_map)
     expect(page.get_by_test_id("layer-thumbnails")).to_have_attribute("aria-checked", "true")
-    opened = picture_of(page)
+    opened = map_pixels(page)
     open_map(page, digits_map, "?layer=thumbnails")
-    assert np.abs(picture_of(page) - opened).mean() < 1
+    assert np.abs(map_pixels(page) - opened).mean() < 1
     page.get_by_test_id("layer-density").click()
     expect(page).to_have_url(re.compile("layer=density"))
 
@@ -128,14 +118,14 @@ def test_hover_shows_the_picture(page: Page, digits_map: Map) -> None:
 
 def test_a_hidden_class_is_not_drawn_and_the_address_keeps_it(page: Page, digits_map: Map) -> None:
     open_map(page, digits_map, "?layer=category")
-    before = picture_of(page)
+    before = map_pixels(page)
     page.get_by_test_id("class-0").click()
-    wait_until(page, lambda: np.abs(picture_of(page) - before).sum() > 0)
-    after = still_picture_of(page)
+    wait_until(page, lambda: np.abs(map_pixels(page) - before).sum() > 0)
+    after = still_map(page)
     expect(page).to_have_url(re.compile("hide=0"))
     page.reload()
     page.wait_for_function(READY)
-    assert np.abs(picture_of(page) - after).mean() < 1
+    assert np.abs(map_pixels(page) - after).mean() < 1
 
 
 def test_the_map_is_worked_from_the_keyboard(page: Page, digits_map: Map) -> None:
