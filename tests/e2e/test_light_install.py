@@ -1,16 +1,18 @@
 """The base install, in an environment of its own, against a running service."""
 
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from distributions import build, empty_environment, install
 from featurescape.server.embedded import EmbeddedService
 
 pytestmark = pytest.mark.ray
 
 ROOT = Path(__file__).parents[2]
+WITHOUT_US = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 SCRIPT = """
 import sys
 before = set(sys.modules)
@@ -42,16 +44,17 @@ def python_in(folder: Path, *arguments: str) -> str:
         check=False,
         timeout=280,
         cwd=folder,
+        env=WITHOUT_US,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_the_base_install_submits_a_job(service: EmbeddedService, tmp_path: Path) -> None:
-    environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=120)
-    python_in(environment, "-m", "pip", "install", "--quiet", str(ROOT))
-    python_in(environment, "-c", "import featurescape")  # compiles it once, as pip does not always
+    environment = empty_environment(tmp_path / "environment")
+    install(environment, str(build(ROOT, tmp_path / "dist").wheel))
+    printed = python_in(environment, "-m", "featurescape.cli", "--help")
+    assert all(command in printed for command in ("demo", "serve", "map", "submit", "jobs"))
     assert python_in(environment, "-c", SCRIPT, service.url).split() == [
         "SUCCEEDED",
         "20",
@@ -64,6 +67,7 @@ def test_the_base_install_submits_a_job(service: EmbeddedService, tmp_path: Path
         text=True,
         check=False,
         timeout=60,
+        env=WITHOUT_US,
     )
     assert nobody.returncode == 1
     assert "pip install 'featurescape[server]'" in nobody.stderr
