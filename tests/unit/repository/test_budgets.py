@@ -17,6 +17,8 @@ import pytest
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 FOLDERS = ("service", "jobs", "benchmarks", "examples", "docs", "tests")
 LINES, FUNCTION_LINES, PARAMETERS = 400, 40, 5
+VIEWER_TESTS = 0.4
+"""Lines of the viewer's tests to a line of its source, at least."""
 
 
 class Excess(NamedTuple):
@@ -99,6 +101,26 @@ def test_all_code_keeps_its_budgets(found: set[Excess]) -> None:
 
 def test_no_excuse_is_kept_that_nothing_needs(found: set[Excess]) -> None:
     assert EXCUSED.keys() <= found
+
+
+def share_of_tests(web: Path) -> float:
+    """Lines of tests to a line of source, of the viewer in that folder."""
+    tests, source = (
+        sum(len(path.read_text("utf-8").splitlines()) for path in (web / folder).rglob("*.ts"))
+        for folder in ("tests", "src")
+    )
+    return tests / source
+
+
+def test_the_viewer_has_its_share_of_tests() -> None:
+    assert share_of_tests(ROOT / "service" / "web") >= VIEWER_TESTS
+
+
+def test_a_viewer_with_fewer_tests_is_found_out(tmp_path: Path) -> None:
+    for folder, lines in (("src/map", 10), ("tests/helpers", 3)):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.ts").write_text("a;\n" * lines)
+    assert share_of_tests(tmp_path) == pytest.approx(0.3)
 
 
 def _function(lines: int, parameters: str = "") -> str:
