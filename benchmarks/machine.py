@@ -21,11 +21,11 @@ def use_threads(threads: int) -> None:
     from threadpoolctl import threadpool_limits
 
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    if numba := sys.modules.get("numba"):  # first: its pool, when it starts, gives OpenMP all cores
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     threadpool_limits(threads)  # holds until the next call
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
-    if numba := sys.modules.get("numba"):
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     if faiss := sys.modules.get("faiss"):
         faiss.omp_set_num_threads(threads)
 

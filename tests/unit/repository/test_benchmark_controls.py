@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -82,7 +84,6 @@ def test_the_steady_state_begins_when_every_worker_has_done_a_shard(
 ) -> None:
     """Two workers, four shards of ten pictures, done by the clock; two shards are in the steady state."""
     import json
-    import os
 
     module = benchmark("steady", monkeypatch)
     folder = tmp_path / "work/markers"
@@ -396,3 +397,17 @@ def test_a_gradient_must_be_as_near_as_autocasts(monkeypatch: pytest.MonkeyPatch
     assert controls_fail
     monkeypatch.setattr(module, "SLACK", 2.0)
     assert not gate_of(module.judge, controls, outputs)[1]
+
+
+def test_threads_are_those_asked_for_where_numba_is_loaded_too() -> None:
+    """In a process of its own: numba's pool starts once, and gives OpenMP, torch's too, all cores."""
+    code = (
+        "import numba, torch; from machine import use_threads; torch.get_num_threads(); use_threads(1);"
+        "print(torch.get_num_threads(), numba.get_num_threads())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
+    environment.pop("OMP_NUM_THREADS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "1"]
