@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from featurescape.server.jobstore import JobStore
+from featurescape.server.schema import JOBS
 from featurescape_jobs.artifacts import job_dir
 from service_fakes import FEATURES_SPEC
 from service_process import ServiceProcess
@@ -49,7 +51,7 @@ def test_what_an_earlier_version_recorded_is_printed_without_them(service: Servi
     job_id = service.http.post("/v1/jobs", json=FEATURES_SPEC).json()["id"]
     store = JobStore(service.storage / "service" / "jobs.db")
     with store._database.transaction() as db:
-        db.execute("UPDATE jobs SET title = ? WHERE id = ?", (_NAME, job_id))
+        db.execute(update(JOBS).where(JOBS.c.id == job_id).values(title=_NAME))
     store.close()
     log = service.storage / job_dir(job_id) / "job.log"
     log.parent.mkdir(parents=True)

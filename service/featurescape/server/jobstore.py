@@ -1,8 +1,8 @@
-"""The durable record of all jobs: one SQLite file.
+"""The durable record of all jobs, in a database.
 
 Every change is a compare-and-set: a terminal status never changes, and what is said about an
 attempt counts only while the record is at that attempt. Every method may raise what `Database` does,
-where its disk is full or the file cannot be used; nothing has changed then. Memory: the rows of one answer.
+where its disk is full or it cannot be used; nothing has changed then. Memory: the rows of one answer.
 """
 
 from __future__ import annotations
@@ -10,54 +10,41 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import sqlite3
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Update,
+    bindparam,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
+
 from featurescape.server.database import Database
+from featurescape.server.migrations import upgrade
+from featurescape.server.schema import IDEMPOTENCY, JOBS
 from featurescape_jobs.artifacts import TERMINAL, Progress, Status
 from featurescape_jobs.errors import ConflictError, FeaturescapeError, NotFoundError
 from featurescape_jobs.specs import AnyJobSpec, input_jobs
 
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE jobs (
-        sequence          INTEGER PRIMARY KEY AUTOINCREMENT,
-        id                TEXT NOT NULL UNIQUE,
-        job               TEXT NOT NULL,
-        title             TEXT,
-        status            TEXT NOT NULL
-            CHECK (status IN ('PENDING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'STOPPED')),
-        spec              TEXT NOT NULL,
-        inputs            TEXT NOT NULL,
-        attempt           INTEGER NOT NULL DEFAULT 0,
-        losses            INTEGER NOT NULL DEFAULT 0,
-        submitted         INTEGER NOT NULL DEFAULT 0,
-        kill_pending      INTEGER NOT NULL DEFAULT 0,
-        stop_requested_at REAL,
-        reason            TEXT,
-        progress          TEXT,
-        rows              INTEGER,
-        error_rows        INTEGER,
-        created_at        REAL NOT NULL,
-        started_at        REAL,
-        ended_at          REAL
-    );
-    CREATE INDEX jobs_by_status ON jobs (status, sequence);
-    CREATE INDEX jobs_to_kill ON jobs (kill_pending) WHERE kill_pending = 1;
-    CREATE TABLE idempotency (
-        key       TEXT PRIMARY KEY,
-        body_hash TEXT NOT NULL,
-        job_id    TEXT NOT NULL REFERENCES jobs (id)
-    );
-    """,
-    "ALTER TABLE jobs ADD COLUMN reused_from TEXT",
+_JOBS = select(*(column for column in JOBS.c if column.name != "sequence"))
+_BY_ID = _JOBS.where(JOBS.c.id == bindparam("job"))
+_BY_KEY = select(IDEMPOTENCY.c.body_hash, IDEMPOTENCY.c.job_id).where(
+    IDEMPOTENCY.c.key == bindparam("given")
 )
-"""The schema, step by step; ``PRAGMA user_version`` counts the steps a file has had."""
+_NEW_JOB = insert(JOBS)
+_NEW_KEY = insert(IDEMPOTENCY)
+_COUNTS = select(JOBS.c.status, func.count()).group_by(JOBS.c.status)
 
 
 @dataclass(frozen=True)
@@ -127,32 +114,12 @@ class JobStore:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
-        self._migrate()
+        with self._database.transaction() as connection:
+            upgrade(connection)
 
     def close(self) -> None:
         """Close the file; the store is of no use afterwards."""
         self._database.close()
-
-    def _migrate(self) -> None:
-        with self._database.transaction() as db:
-            done = int(db.execute("PRAGMA user_version").fetchone()[0])
-            if done > len(MIGRATIONS):
-                raise FeaturescapeError(
-                    f"the job record has schema {done}, this version knows {len(MIGRATIONS)}: "
-                    "it was written by a newer featurescape"
-                )
-            for step in MIGRATIONS[done:]:
-                for statement in step.split(";"):
-                    if statement.strip():
-                        db.execute(statement)
-            db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-    def _records(self, sql: str, values: Sequence[Any] = ()) -> list[JobRecord]:
-        return [_record(row) for row in self._database.rows(sql, values)]
-
-    def _change(self, sql: str, values: Sequence[Any]) -> bool:
-        with self._database.transaction() as db:
-            return db.execute(sql, values).rowcount == 1
 
     # -- what people ask ---------------------------------------------------------------------
 
@@ -164,162 +131,190 @@ class JobStore:
         """
         body = spec.model_dump_json()
         job_id = f"{spec.job}-{secrets.token_hex(6)}"
-        with self._database.transaction() as db:
-            known = self._by_key(key, body)
+        values = {
+            "id": job_id,
+            "job": spec.job,
+            "title": spec.title,
+            "status": "PENDING",
+            "spec": body,
+            "inputs": json.dumps(input_jobs(spec)),
+            "created_at": time.time(),
+        }
+        with self._database.transaction() as connection:
+            known = None if key is None else _by_key(connection, key, body)
             if known is not None:
                 return known
-            db.execute(
-                "INSERT INTO jobs (id, job, title, status, spec, inputs, created_at)"
-                " VALUES (?, ?, ?, 'PENDING', ?, ?, ?)",
-                (job_id, spec.job, spec.title, body, json.dumps(input_jobs(spec)), time.time()),
-            )
+            connection.execute(_NEW_JOB, values)
             if key is not None:
-                db.execute("INSERT INTO idempotency VALUES (?, ?, ?)", (key, _hash(body), job_id))
-            return self.get(job_id)
+                hashed = {"key": key, "body_hash": _hash(body), "job_id": job_id}
+                connection.execute(_NEW_KEY, hashed)
+            return _by_id(connection, job_id)
 
     def find_by_key(self, spec: AnyJobSpec, key: str | None) -> JobRecord | None:
         """The job that came with this key before, or None; raises `ConflictError`."""
-        return self._by_key(key, spec.model_dump_json())
-
-    def _by_key(self, key: str | None, body: str) -> JobRecord | None:
         if key is None:
             return None
-        found = self._database.rows("SELECT * FROM idempotency WHERE key = ?", (key,))
-        if not found:
-            return None
-        row = found[0]
-        if row["body_hash"] != _hash(body):
-            raise ConflictError(
-                "this Idempotency-Key came before with another spec: take a new key for a new job",
-                job_id=row["job_id"],
-            )
-        return self.get(row["job_id"])
+        with self._database.snapshot() as connection:
+            return _by_key(connection, key, spec.model_dump_json())
 
     def get(self, job_id: str) -> JobRecord:
         """The job; raises `NotFoundError`."""
-        found = self._records("SELECT * FROM jobs WHERE id = ?", (job_id,))
-        if not found:
-            raise NotFoundError(f"there is no job {job_id[:80]}", job_id=job_id[:80])
-        return found[0]
+        with self._database.snapshot() as connection:
+            return _by_id(connection, job_id)
 
     def search(self, which: JobFilter) -> tuple[list[JobRecord], int]:
         """The newest jobs that match, and how many match in all."""
         named = {"status": which.status, "job": which.job}
-        wanted = {name: value for name, value in named.items() if value is not None}
-        where = " AND ".join(f"{name} = ?" for name in wanted) or "1"
-        values = [*wanted.values()]
-        with self._database.lock:
-            count = f"SELECT count(*) FROM jobs WHERE {where}"
-            total = int(self._database.rows(count, values)[0][0])
-            sql = f"SELECT * FROM jobs WHERE {where} ORDER BY sequence DESC LIMIT ?"
-            return self._records(sql, [*values, which.limit]), total
+        matches = [JOBS.c[name] == value for name, value in named.items() if value is not None]
+        newest = _JOBS.where(*matches).order_by(JOBS.c.sequence.desc()).limit(which.limit)
+        with self._database.snapshot() as connection:
+            total = connection.scalar(select(func.count()).select_from(JOBS).where(*matches))
+            return _records(connection, newest), int(total or 0)
 
     def counts(self) -> dict[str, int]:
         """Jobs per status, zeros included."""
-        rows = self._database.rows("SELECT status, count(*) FROM jobs GROUP BY status")
         zero = dict.fromkeys(("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"), 0)
-        return {**zero, **{row[0]: int(row[1]) for row in rows}}
+        with self._database.snapshot() as connection:
+            return zero | {status: int(jobs) for status, jobs in connection.execute(_COUNTS)}
 
     def queue_age_seconds(self) -> float:
         """How long the oldest waiting job has waited; 0 where none does."""
-        rows = self._database.rows(
-            "SELECT created_at FROM jobs WHERE status = 'PENDING' ORDER BY sequence LIMIT 1"
-        )
-        return max(0.0, time.time() - float(rows[0][0])) if rows else 0.0
+        waiting = select(JOBS.c.created_at).where(JOBS.c.status == "PENDING")
+        with self._database.snapshot() as connection:
+            since = connection.scalar(waiting.order_by(JOBS.c.sequence).limit(1))
+        return 0.0 if since is None else max(0.0, time.time() - float(since))
 
     def request_stop(self, job_id: str) -> JobRecord:
         """Stop a waiting job at once, mark a running one to be stopped; raises `NotFoundError`."""
-        self.get(job_id)
         now = time.time()
-        reason = json.dumps(_stopped_reason())
-        with self._database.transaction() as db:
-            db.execute(
-                "UPDATE jobs SET status = 'STOPPED', ended_at = ?, reason = ?,"
-                " stop_requested_at = ? WHERE id = ? AND status = 'PENDING'",
-                (now, reason, now, job_id),
+        stopped = {"status": "STOPPED", "ended_at": now, "reason": json.dumps(_stopped_reason())}
+        job = update(JOBS).where(JOBS.c.id == job_id)
+        with self._database.transaction() as connection:
+            connection.execute(
+                job.where(JOBS.c.status == "PENDING").values(stop_requested_at=now, **stopped)
             )
-            db.execute(
-                "UPDATE jobs SET stop_requested_at = ?"
-                " WHERE id = ? AND status = 'RUNNING' AND stop_requested_at IS NULL",
-                (now, job_id),
+            connection.execute(
+                job.where(JOBS.c.status == "RUNNING", JOBS.c.stop_requested_at.is_(None)).values(
+                    stop_requested_at=now
+                )
             )
-            return self.get(job_id)
+            return _by_id(connection, job_id)
 
     # -- what the scheduler does -------------------------------------------------------------
 
     def waiting(self) -> list[JobRecord]:
         """PENDING jobs, oldest first."""
-        return self._records("SELECT * FROM jobs WHERE status = 'PENDING' ORDER BY sequence")
+        return self._oldest_first(JOBS.c.status == "PENDING")
 
     def running(self) -> list[JobRecord]:
         """RUNNING jobs, oldest first."""
-        return self._records("SELECT * FROM jobs WHERE status = 'RUNNING' ORDER BY sequence")
+        return self._oldest_first(JOBS.c.status == "RUNNING")
 
     def to_kill(self) -> list[JobRecord]:
         """Terminal jobs of which a process may still be alive."""
-        return self._records("SELECT * FROM jobs WHERE kill_pending = 1 AND status <> 'RUNNING'")
+        return self._oldest_first(JOBS.c.kill_pending == true(), JOBS.c.status != "RUNNING")
 
     def claim(self, record: JobRecord) -> JobRecord | None:
         """PENDING → RUNNING with the next attempt; None where somebody was faster."""
         claimed = self._change(
-            "UPDATE jobs SET status = 'RUNNING', attempt = attempt + 1, submitted = 0,"
-            " started_at = coalesce(started_at, ?)"
-            " WHERE id = ? AND attempt = ? AND status = 'PENDING'",
-            (time.time(), record.id, record.attempt),
+            _attempt(record, "PENDING"),
+            status="RUNNING",
+            attempt=JOBS.c.attempt + 1,
+            submitted=False,
+            started_at=func.coalesce(JOBS.c.started_at, time.time()),
         )
         return self.get(record.id) if claimed else None
 
     def set_submitted(self, record: JobRecord) -> bool:
         """Remember that Ray has this attempt."""
-        return self._of_attempt("submitted = 1", (), record)
+        return self._change(_attempt(record, "RUNNING"), submitted=True)
 
     def set_progress(self, record: JobRecord, progress: Progress) -> bool:
         """Keep the last progress of this attempt."""
-        return self._of_attempt("progress = ?", (progress.model_dump_json(),), record)
+        return self._change(_attempt(record, "RUNNING"), progress=progress.model_dump_json())
 
     def requeue(self, record: JobRecord, losses: int) -> bool:
         """RUNNING → PENDING, to be started again as the next attempt; not if it is to stop."""
-        return self._change(
-            "UPDATE jobs SET status = 'PENDING', losses = ?"
-            " WHERE id = ? AND attempt = ? AND status = 'RUNNING' AND stop_requested_at IS NULL",
-            (losses, record.id, record.attempt),
-        )
+        going_on = _attempt(record, "RUNNING").where(JOBS.c.stop_requested_at.is_(None))
+        return self._change(going_on, status="PENDING", losses=losses)
 
     def succeed(
         self, record: JobRecord, rows: int, error_rows: int, reused_from: str | None = None
     ) -> bool:
         """RUNNING → SUCCEEDED: the commit point of a job."""
-        return self._of_attempt(
-            "status = 'SUCCEEDED', ended_at = ?, rows = ?, error_rows = ?, reused_from = ?,"
-            " reason = NULL, kill_pending = submitted",
-            (time.time(), rows, error_rows, reused_from),
-            record,
+        return self._change(
+            _attempt(record, "RUNNING"),
+            status="SUCCEEDED",
+            ended_at=time.time(),
+            rows=rows,
+            error_rows=error_rows,
+            reused_from=reused_from,
+            reason=None,
+            kill_pending=JOBS.c.submitted,
         )
 
     def fail(self, record: JobRecord, error: FeaturescapeError) -> bool:
         """PENDING or RUNNING → FAILED, with the error as the reason."""
-        sql = (
-            "UPDATE jobs SET status = 'FAILED', ended_at = ?, reason = ?, kill_pending = submitted"
-            " WHERE id = ? AND attempt = ? AND status IN ('PENDING', 'RUNNING')"
+        return self._change(
+            _attempt(record, "PENDING", "RUNNING"),
+            status="FAILED",
+            ended_at=time.time(),
+            reason=json.dumps(error.to_json()["error"]),
+            kill_pending=JOBS.c.submitted,
         )
-        reason = json.dumps(error.to_json()["error"])
-        return self._change(sql, (time.time(), reason, record.id, record.attempt))
 
     def stop(self, record: JobRecord) -> bool:
         """RUNNING → STOPPED; what is left of it is to be killed."""
-        return self._of_attempt(
-            "status = 'STOPPED', ended_at = ?, reason = ?, kill_pending = 1",
-            (time.time(), json.dumps(_stopped_reason())),
-            record,
+        return self._change(
+            _attempt(record, "RUNNING"),
+            status="STOPPED",
+            ended_at=time.time(),
+            reason=json.dumps(_stopped_reason()),
+            kill_pending=True,
         )
 
     def set_killed(self, record: JobRecord) -> None:
         """Nothing of the job is left to kill."""
-        self._change("UPDATE jobs SET kill_pending = 0 WHERE id = ?", (record.id,))
+        self._change(update(JOBS).where(JOBS.c.id == record.id), kill_pending=False)
 
-    def _of_attempt(self, change: str, values: Sequence[Any], record: JobRecord) -> bool:
-        sql = f"UPDATE jobs SET {change} WHERE id = ? AND attempt = ? AND status = 'RUNNING'"
-        return self._change(sql, (*values, record.id, record.attempt))
+    def _oldest_first(self, *conditions: ColumnElement[bool]) -> list[JobRecord]:
+        with self._database.snapshot() as connection:
+            return _records(connection, _JOBS.where(*conditions).order_by(JOBS.c.sequence))
+
+    def _change(self, jobs: Update, **values: Any) -> bool:
+        """Whether one job was what it had to be, and is changed."""
+        with self._database.transaction() as connection:
+            return connection.execute(jobs.values(**values)).rowcount == 1
+
+
+def _attempt(record: JobRecord, *statuses: Status) -> Update:
+    """A change that is made only while the record is at this attempt and has one of the statuses."""
+    return update(JOBS).where(
+        JOBS.c.id == record.id, JOBS.c.attempt == record.attempt, JOBS.c.status.in_(statuses)
+    )
+
+
+def _records(connection: Connection, query: Select[Any], **values: Any) -> list[JobRecord]:
+    return [_record(row) for row in connection.execute(query, values).mappings()]
+
+
+def _by_id(connection: Connection, job_id: str) -> JobRecord:
+    found = _records(connection, _BY_ID, job=job_id)
+    if not found:
+        raise NotFoundError(f"there is no job {job_id[:80]}", job_id=job_id[:80])
+    return found[0]
+
+
+def _by_key(connection: Connection, key: str, body: str) -> JobRecord | None:
+    row = connection.execute(_BY_KEY, {"given": key}).first()
+    if row is None:
+        return None
+    if row.body_hash != _hash(body):
+        raise ConflictError(
+            "this Idempotency-Key came before with another spec: take a new key for a new job",
+            job_id=row.job_id,
+        )
+    return _by_id(connection, row.job_id)
 
 
 def _stopped_reason() -> dict[str, Any]:
@@ -334,9 +329,8 @@ def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def _record(row: sqlite3.Row) -> JobRecord:
+def _record(row: RowMapping) -> JobRecord:
     values = dict(row)
-    del values["sequence"]
     for name in ("spec", "inputs", "reason", "progress"):
         values[name] = None if values[name] is None else json.loads(values[name])
     for name in ("submitted", "kill_pending"):

@@ -43,7 +43,8 @@ def serve(overrides: dict[str, Any], console: Console) -> int:
     """Serve until SIGINT or SIGTERM; requests under way get 20 seconds to end."""
     settings = make_settings(overrides)
     log_to_stderr(logging.INFO)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "alembic"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     for name in unknown_variables():
         console.print(
             f"{printable(name)} is no setting of featurescape", style="yellow", markup=False

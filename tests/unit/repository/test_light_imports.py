@@ -12,7 +12,10 @@ import pytest
 
 import featurescape_jobs
 
-HEAVY = ("torch", "ray", "openTSNE", "datashader", "numba", "fastapi", "pyarrow", "sklearn")
+HEAVY = (
+    *("torch", "ray", "openTSNE", "datashader", "numba", "fastapi", "pyarrow", "sklearn"),
+    *("sqlalchemy", "alembic"),
+)
 JOBS_ONLY = ("torch", "torchvision", "ray", "openTSNE", "datashader", "numba", "sklearn", "faiss")
 
 STRANGERS = """

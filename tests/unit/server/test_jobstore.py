@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -13,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from featurescape.server.database import Database
-from featurescape.server.jobstore import MIGRATIONS, JobFilter, JobRecord, JobStore
+from featurescape.server.jobstore import JobFilter, JobRecord, JobStore
 from featurescape_jobs.artifacts import Progress
 from featurescape_jobs.errors import (
     ConflictError,
-    FeaturescapeError,
     NotFoundError,
     ServiceUnavailableError,
     SpecError,
@@ -159,40 +156,26 @@ def test_the_record_survives_a_process_that_never_closed_it(tmp_path: Path) -> N
     assert again.create(SPEC, "k").id == record.id
 
 
-def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.db"
-    JobStore(path).close()
-    with sqlite3.connect(path) as db:
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    db.close()
-    with pytest.raises(FeaturescapeError, match="newer"):
-        JobStore(path)
-
-
 def test_times_are_shown_in_utc(store: JobStore) -> None:
     shown = store.create(SPEC).to_json()
     assert shown["created_at"].endswith("+00:00")
     assert shown["started_at"] is None
 
 
-def test_a_commit_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
-    database = Database(tmp_path / "jobs.db")
-    with database.transaction() as db:
-        db.execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
-        db.execute("CREATE TABLE b (a INTEGER REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED)")
-    with pytest.raises(sqlite3.IntegrityError), database.transaction() as db:
-        db.execute("INSERT INTO b VALUES (1)")  # it is the COMMIT that refuses this
-    with database.transaction() as db:
-        db.execute("INSERT INTO a VALUES (1)")
-    assert [tuple(row) for row in database.rows("SELECT * FROM b")] == []
-    database.close()
+def test_a_closed_record_is_unavailable(store: JobStore) -> None:
+    record = store.create(SPEC)
+    store.close()
+    with pytest.raises(ServiceUnavailableError, match="closed"):
+        store.get(record.id)
+    with pytest.raises(ServiceUnavailableError, match="closed"):
+        store.create(SPEC)
 
 
 def test_a_full_disk_is_named_and_the_record_goes_on_when_there_is_room(store: JobStore) -> None:
     kept = store.create(SPEC)
-    db = store._database._db
-    pages = db.execute("PRAGMA page_count").fetchone()[0]
-    db.execute(f"PRAGMA max_page_count = {pages}")
+    with store._database.snapshot() as db:
+        pages = db.exec_driver_sql("PRAGMA page_count").scalar()
+        db.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     made: list[str] = []
 
     def fill() -> None:
@@ -203,7 +186,8 @@ def test_a_full_disk_is_named_and_the_record_goes_on_when_there_is_room(store: J
         fill()
     assert store.get(kept.id) == kept
     assert store.counts()["PENDING"] == 1 + len(made)
-    db.execute("PRAGMA max_page_count = 1000000")
+    with store._database.snapshot() as db:
+        db.exec_driver_sql("PRAGMA max_page_count = 1000000")
     store.create(SPEC)
     assert store.counts()["PENDING"] == 2 + len(made)
 
@@ -213,7 +197,8 @@ def test_a_record_that_another_process_holds_is_unavailable_and_comes_back(
 ) -> None:
     path = tmp_path / "jobs.db"
     store = JobStore(path)
-    store._database._db.execute("PRAGMA busy_timeout = 100")
+    with store._database.snapshot() as db:
+        db.exec_driver_sql("PRAGMA busy_timeout = 100")
     hold = (
         "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None);"
         "db.execute('BEGIN IMMEDIATE'); print('held', flush=True); sys.stdin.read()"

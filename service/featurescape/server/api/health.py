@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from sqlalchemy.exc import SQLAlchemyError
 
 from featurescape.server.api.bodies import read_json
 from featurescape.server.api.guard import COOKIE, TokenCheck
@@ -41,7 +41,7 @@ def readyz(use: Use) -> JSONResponse:
         return _unready("stopping", age)
     try:
         use.store.counts()
-    except (FeaturescapeError, sqlite3.Error) as error:
+    except (FeaturescapeError, SQLAlchemyError) as error:
         return _unready(f"database: {error}", age)
     if age > use.settings.round_limit_seconds:
         return _unready(_late(use, age), age)
