@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import NoReturn
 
 import httpx
 import pytest
 
 from featurescape.server.embedded import EmbeddedService
+from featurescape.server.runner import RunnerUnavailableError
 from featurescape_jobs.errors import ConflictError
 from service_fakes import FEATURES_SPEC, RunningService
 from service_process import wait_for
@@ -36,10 +38,10 @@ def test_a_scheduler_that_hangs_makes_it_unready_and_at_last_dead(
     limit = service.embedded.app.state.services.settings.round_limit_seconds
     let_go, hangs = threading.Event(), threading.Event()
 
-    def hang() -> bool:
+    def hang() -> NoReturn:
         hangs.set()
         let_go.wait(120)
-        return False
+        raise RunnerUnavailableError("Ray is down")  # as before, so that no round finds it up
 
     rounds = service.embedded.app.state.services.scheduler.rounds
     with monkeypatch.context() as patch:
