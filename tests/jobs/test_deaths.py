@@ -96,6 +96,11 @@ def test_a_row_is_convicted_by_two_deaths_alone(
     deadly = {"deadly": ("0",), "calls": str(noted)}
     result = square(tmp_path / "out", deadly, address=ray_address)
     assert (result.rows, result.error_codes) == (ROWS - 1, {"crash": 1})
+    storage = Storage(str(tmp_path / "out"))
+    files = sorted(storage.list_files(f"jobs/{JOB}/data"))
+    squared = [n for file in files for n in storage.read_table(file)["squared"].to_pylist()]
+    assert len(set(squared)) == len(squared) == ROWS - 1
+    assert 0 not in squared, "the deadly row's"
     assert [len(call) for call in calls(noted) if "0" in call] == [SHARD, SHARD, 1, 1]
     assert deaths(tmp_path / "out") == 2
 
@@ -147,22 +152,23 @@ def test_a_node_that_is_lost_is_not_booked_to_the_shard(
 
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    ("refusing", "word"),
-    [(filled, "full"), (made_read_only, "read-only")],
-    ids=["full", "read-only"],
+    ("refusing", "word", "address"),
+    [(filled, "full", "local"), (made_read_only, "read-only", None)],
+    ids=["full, of a driver and its workers", "read-only, of a driver that does the work itself"],
 )
 def test_a_disk_that_takes_no_writes_is_waited_for_and_costs_no_shard_a_death(
     tmp_path: Path,
     noted: Path,
     refusing: Callable[[int, Path], AbstractContextManager[None]],
     word: str,
+    address: str | None,
 ) -> None:
-    """A driver and its Ray on a disk of 20 MB, which takes no writes for a while after the first shard."""
+    """A driver, with or without Ray, on a disk of 20 MB that takes no writes for a while after the first shard."""
     disk = tmp_path / "disk"
     disk.mkdir()
     log, gate = tmp_path / "log", tmp_path / "gate"
     halted = {"calls": str(noted), "gate": str(gate)}
-    command = [*on_small_disk(disk, 20_000_000), *driver(disk / "out", halted, 1, "local")]
+    command = [*on_small_disk(disk, 20_000_000), *driver(disk / "out", halted, 1, address)]
     with (
         log.open("w") as errors,
         subprocess.Popen(

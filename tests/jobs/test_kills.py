@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -85,43 +85,22 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_photos(tmp_path_factory.mktemp("photos") / "in")
 
 
-@pytest.fixture(scope="module")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, photos: Path
-) -> Callable[[Make], pa.Table]:
-    """The rows of a job that nobody disturbs, in this process; made once."""
-
-    @cache
-    def rows(make: Make) -> pa.Table:
-        return done(*make(photos), tmp_path_factory.mktemp("quiet"), None)[1]
-
-    return rows
-
-
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    ("make", "work"),
-    [
-        (dreams_of, "work"),
-        (units_of, "work"),
-        (units_of, "work/channels"),
-    ],
-    ids=["dreams", "units while it scans", "units while it makes pages"],
+    ("make", "phases"),
+    [(dreams_of, ("work",)), (units_of, ("work", "work/channels"))],
+    ids=["dreams", "units, while it scans and while it makes pages"],
 )
 def test_killed_workers_leave_every_pixel_as_it_is(
-    tmp_path: Path,
-    ray_address: str,
-    photos: Path,
-    undisturbed: Callable[[Make], pa.Table],
-    make: Make,
-    work: str,
+    tmp_path: Path, ray_address: str, photos: Path, make: Make, phases: tuple[str, ...]
 ) -> None:
     run, spec = make(photos)
-    quiet = undisturbed(make)
-    folder = tmp_path / f"out/jobs/{spec.job}-0123456789ab" / work
-    with killing(folder, 3) as killed:
+    _, quiet = done(run, spec, tmp_path / "quiet", None)
+    folder = tmp_path / f"out/jobs/{spec.job}-0123456789ab"
+    with ExitStack() as killers:
+        killed = [killers.enter_context(killing(folder / phase, 2)) for phase in phases]
         outcome, rows = done(run, spec, tmp_path / "out", ray_address)
-    assert len(killed) == 3
+    assert [len(pids) for pids in killed] == [2] * len(phases)
     assert outcome.error_rows == 0
     assert rows.num_rows == quiet.num_rows == outcome.rows
     assert rows.equals(quiet)

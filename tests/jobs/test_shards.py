@@ -268,14 +268,6 @@ def test_a_shard_that_storage_failed_once_is_done_again(tmp_path: Path, ray_addr
 
 
 @pytest.mark.ray
-def test_only_the_deadly_row_becomes_an_error(tmp_path: Path, ray_address: str) -> None:
-    run = context(tmp_path, ray_address=ray_address)
-    result, table = squares(run, SquareSetup(deadly=("17",)))
-    assert result.error_codes == {"crash": 1}
-    assert table["squared"].to_pylist() == [value for value in expected() if value != 17**2]
-
-
-@pytest.mark.ray
 def test_a_row_that_hangs_is_cut_off(tmp_path: Path, ray_address: str) -> None:
     run = context(tmp_path, ray_address=ray_address)
     limits = {"row_timeout_seconds": 4.0, "shard_timeout_seconds": 2.0}
@@ -292,7 +284,7 @@ def test_killed_workers_leave_every_row_exactly_once(tmp_path: Path, ray_address
     stop = threading.Event()
 
     def killer() -> None:
-        while not stop.wait(0.3) and len(killed) < 10:
+        while not stop.wait(0.3) and len(killed) < 4:
             for path in pids.iterdir():
                 pid = int(path.name)
                 if pid not in killed:
