@@ -78,10 +78,10 @@ def test_what_failed_is_printed_whole_and_named_at_the_end(
     assert slow_files.main(["-k", "unknown"]) == 0, "no test was asked for"
 
 
-def test_two_at_a_time_and_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_at_a_time_and_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     running, most, beside_alone = set[Files](), 0, set[Files]()
     alone = ("alone",)
-    lock, two = threading.Lock(), threading.Barrier(2)
+    lock, all_there = threading.Lock(), threading.Barrier(slow_files.AT_ONCE)
 
     def run(files: Files, options: list[str]) -> Done:
         nonlocal most
@@ -91,15 +91,15 @@ def test_two_at_a_time_and_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
             if alone in running:
                 beside_alone.update(running)
         if files != alone:
-            two.wait(60)  # for another, or there is never a second
+            all_there.wait(60)  # or there is never another beside it
         with lock:
             running.remove(files)
         return Done(files, 0, 1.0, "1 passed")
 
     monkeypatch.setattr(slow_files, "run", run)
-    beside = [("a",), ("b", "bb"), ("c",), ("d",)]
+    beside = [("a",), ("b", "bb"), ("c",), ("d",), ("e",), ("f",)]
     done = [each.files for each in slow_files.run_all(beside, [alone], [])]
-    assert sorted(done[:4]) == beside
-    assert done[4:] == [alone]
-    assert most == 2
+    assert sorted(done[:6]) == beside
+    assert done[6:] == [alone]
+    assert most == slow_files.AT_ONCE == 3
     assert beside_alone == {alone}
