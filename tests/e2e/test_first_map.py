@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -30,6 +29,7 @@ class Newcomer:
         self.pictures = home / "Pictures"
         self.started = 0
         """Services that commands have started."""
+        self._first: dict[int, tuple[str, str]] = {}
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("FEATURESCAPE_")},
             "HOME": str(home),
@@ -41,11 +41,19 @@ class Newcomer:
     def folder(self, count: int) -> str:
         rng = np.random.default_rng(count)
         folder = self.pictures / str(count)
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            return str(folder)
+        folder.mkdir(parents=True)
         for number in range(count):
             small = Image.fromarray(rng.integers(0, 255, (4, 5, 3), dtype=np.uint8))
             small.resize((100, 80)).save(folder / f"{number:02d}.jpg")
         return str(folder)
+
+    def first_map(self, count: int) -> tuple[str, str]:
+        """Standard output and error of the first map of so many pictures, which is made once."""
+        if count not in self._first:
+            self._first[count] = self.run("map", self.folder(count), "--watch")
+        return self._first[count]
 
     def run(self, *arguments: str) -> tuple[str, str]:
         """Standard output and error of a command that does what it should."""
@@ -83,9 +91,8 @@ def opened(client: Client, out: str) -> Map:
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 40, 91])
 def test_a_folder_of_any_size_gives_a_map(newcomer: Newcomer, client: Client, count: int) -> None:
-    out, err = newcomer.run("map", newcomer.folder(count), "--watch")
-    view = opened(client, out)
-    info = view.info()
+    out, err = newcomer.first_map(count)
+    info = opened(client, out).info()
     assert info.examples == count
     pictures = next(layer for layer in info.layers if layer.name == "thumbnails")
     assert pictures.drawn[-1] == count
@@ -95,19 +102,18 @@ def test_a_folder_of_any_size_gives_a_map(newcomer: Newcomer, client: Client, co
 
 def test_the_same_folder_again_is_not_computed_again(newcomer: Newcomer, client: Client) -> None:
     """No stage of the first time runs, and the map is one of its own, of jobs of its own."""
-    folder = newcomer.folder(12)
-    first = json.loads(newcomer.run("map", folder, "--watch", "--json")[0])
-    out, err = newcomer.run("map", folder, "--watch")
+    first = opened(client, newcomer.first_map(8)[0])
+    out, err = newcomer.run("map", newcomer.folder(8), "--watch")
     assert err.count("not computed again") == 3
     view = opened(client, out)
-    manifests = [
-        client.job(job_id).manifest()
-        for job_id in (view.info().features, view.info().embedding, view.id)
-    ]
+    manifests = [client.job(job_id).manifest() for job_id in jobs_of(view)]
     assert [manifest.job for manifest in manifests] == JOBS
     assert [set(manifest.timings_seconds) for manifest in manifests] == [{"reuse"}] * 3
-    assert [manifest.rows for manifest in manifests] == [12] * 3
-    assert {job["id"] for job in first["jobs"]}.isdisjoint(m.job_id for m in manifests)
+    assert [manifest.rows for manifest in manifests] == [8] * 3
+    assert set(jobs_of(first)).isdisjoint(jobs_of(view))
     assert view.example(3)["example_id"] == "03.jpg"
-    fresh = json.loads(newcomer.run("map", folder, "--watch", "--json", "--fresh")[0])
-    assert [job["reused_from"] for job in fresh["jobs"]] == [None] * 3
+
+
+def jobs_of(view: Map) -> list[str]:
+    """Ids of the three jobs of a map."""
+    return [view.info().features, view.info().embedding, view.id]
