@@ -164,9 +164,8 @@ def test_a_disk_that_takes_no_writes_is_waited_for_and_costs_no_shard_a_death(
     address: str | None,
 ) -> None:
     """A driver, with or without Ray, on a disk of 20 MB that takes no writes for a while after the first shard."""
-    disk = tmp_path / "disk"
+    disk, log, gate = (tmp_path / name for name in ("disk", "log", "gate"))
     disk.mkdir()
-    log, gate = tmp_path / "log", tmp_path / "gate"
     halted = {"calls": str(noted), "gate": str(gate)}
     command = [*on_small_disk(disk, 20_000_000), *driver(disk / "out", halted, 1, address)]
     with (
