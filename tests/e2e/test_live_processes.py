@@ -128,16 +128,24 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def doomed(tmp_path: Path) -> Iterator[Served]:
-    """A service for one test, and what it may leave of its Ray taken away."""
+def own_storage(tmp_path: Path) -> Iterator[Path]:
+    """A storage for one test, and what its services may leave of their Ray taken away."""
     storage = tmp_path / "storage"
     storage.mkdir()
-    service = Served(storage)
-    yield service
-    service.process.kill()
-    service.http.close()
-    service.process.wait(10)
+    yield storage
     LocalRay(Settings(storage=str(storage))).close()
+
+
+@contextlib.contextmanager
+def doomed(storage: Path) -> Iterator[Served]:
+    """A service that the test ends; it does not outlive a test that fails."""
+    service = Served(storage)
+    try:
+        yield service
+    finally:
+        service.process.kill()
+        service.http.close()
+        service.process.wait(10)
 
 
 def test_the_service_never_loads_torch_or_ray(served: Served) -> None:
@@ -166,20 +174,19 @@ def test_whoever_is_killed_the_next_answer_is_the_same(served: Served) -> None:
     assert served.ask() == before
 
 
-def test_nothing_is_left_of_a_service_that_is_killed(doomed: Served) -> None:
-    doomed.ask()
-    behind = doomed.behind()
-    assert len(behind) == 2
-    doomed.process.kill()
-    doomed.process.wait(10)
+def test_nothing_is_left_of_a_service_that_is_killed_nor_of_the_next_one_that_ends(
+    own_storage: Path,
+) -> None:
+    with doomed(own_storage) as killed:
+        killed.ask()
+        behind = killed.behind()
+        assert len(behind) == 2
     wait_for(lambda: not any(is_live(process) for process in behind), 60)
-
-
-def test_nothing_is_left_of_a_service_that_ends(doomed: Served) -> None:
-    doomed.ask()
-    behind = doomed.behind()
-    assert doomed.end() == 0
-    assert not any(is_live(process) for process in behind)
+    with doomed(own_storage) as ending:
+        ending.ask()
+        behind = ending.behind()
+        assert ending.end() == 0
+        assert not any(is_live(process) for process in behind)
 
 
 def test_a_cluster_is_reached_through_its_client_server(tmp_path: Path) -> None:
