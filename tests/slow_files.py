@@ -48,9 +48,31 @@ TOGETHER = (
         "tests/e2e/test_light_install.py",
     ),
     # The Ray of tests/jobs/conftest.py.
-    ("tests/jobs/test_shards.py", "tests/jobs/test_atlas.py", "tests/jobs/test_kills.py"),
+    (
+        "tests/jobs/test_shards.py",
+        "tests/jobs/test_atlas.py",
+        "tests/jobs/test_kills.py",
+        "tests/jobs/test_renders.py",
+    ),
+    # A browser, and services of their own without Ray.
+    (
+        "tests/e2e/test_galleries.py",
+        "tests/e2e/test_captions_gallery.py",
+        "tests/e2e/test_atlas.py",
+        "tests/e2e/test_dynamics.py",
+    ),
+    # Little more than what they import.
+    (
+        "tests/unit/models/test_models.py",
+        "tests/unit/datasets/test_captioned_datasets.py",
+        "tests/unit/datasets/test_meshes.py",
+        "tests/unit/images/test_pillow_pictures.py",
+        "tests/unit/render_captions/test_grammar.py",
+        "tests/jobs/test_sequences.py",
+        "tests/jobs/test_training.py",
+    ),
 )
-"""Files that have a process together, for what is costly to start and may be shared."""
+"""Files that have a process together, for what is costly to start, or to import, and may be shared."""
 Files = tuple[str, ...]
 _NOTHING_SELECTED = 5
 """pytest's exit status where an option as ``-k`` leaves no test of a file."""
