@@ -97,7 +97,7 @@ class ActivationsSetup:
 
     def start(self) -> ActivationsWorker:
         """Load the network and open the dataset, on the worker."""
-        self.source.settle()
+        self.source.configure_process()
         return ActivationsWorker(self)
 
 

@@ -33,14 +33,14 @@ import torch
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.caption_worker import CaptionSetup
 from featurescape_jobs.captioning.describing import scores_of
-from featurescape_jobs.captioning.loading import LoadedCaptioner
+from featurescape_jobs.captioning.loading import LoadedCaptioner, captioner_of
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.frozen_input import check_reads, freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import freeze
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.job_choice import read_choice
 from featurescape_jobs.engine.shards import Bulk, run_shards
-from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import execution
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.text_metrics import Pair
 from featurescape_jobs.sequences.vocabulary import tokens
 from featurescape_jobs.specs.captions import CaptionsSpec
@@ -57,7 +57,7 @@ def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
         frozen = freeze(spec.dataset, context, spec.shard_size)
     with context.stage("describe", total=frozen.examples):
         bulk = Bulk(
-            replace(setup, examples=frozen.examples),
+            replace(setup, source=setup.source.with_examples(frozen.examples)),
             CAPTIONS,
             "captions",
             spec.resources,
@@ -90,15 +90,12 @@ def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
 
 def _plan(spec: CaptionsSpec, context: RunContext) -> tuple[CaptionSetup, LoadedCaptioner]:
     """Load everything once, to find mistakes early."""
-    dataset = place_dataset(spec.dataset, context)
-    check_reads(dataset, MODELS[spec.model.name].card)
-    DATASETS[dataset.name].check(dataset)
-    root, roots = context.storage.root, context.allowed_roots
-    setup = CaptionSetup(spec, dataset, context.job_id, root, roots)
-    captioner = setup.captioner()
+    source = Source.of(spec, context)
+    DATASETS[source.dataset.name].check(source.dataset)
+    captioner = captioner_of(source)
     if spec.execution != "auto":
         execution.check(captioner.encoder.target(torch.device("cpu")), spec.execution)
-    return setup, captioner
+    return CaptionSetup(spec, source), captioner
 
 
 def _summary(context: RunContext) -> dict[str, Any]:

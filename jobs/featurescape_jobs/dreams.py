@@ -32,7 +32,7 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.datasets.cached_listing import index_dataset
-from featurescape_jobs.datasets.frozen_input import check_reads, freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import freeze, place_dataset
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.job_choice import read_choice
 from featurescape_jobs.engine.shards import Bulk, run_shards
@@ -40,7 +40,8 @@ from featurescape_jobs.engine.storage import Written
 from featurescape_jobs.errors import DatasetError, RowError, SpecError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks.loading import LoadedNetwork, load_network, picture_card
+from featurescape_jobs.networks.loading import LoadedNetwork, picture_card
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.optvis.deepdream import octave_sizes
 from featurescape_jobs.optvis.dream_terms import (
     check_terms,
@@ -74,7 +75,7 @@ def run(spec: DreamsSpec, context: RunContext) -> Outcome:
         frozen = freeze(spec.dataset, context, spec.shard_size)
     with context.stage("dream", total=frozen.examples):
         bulk = Bulk(
-            replace(setup, examples=frozen.examples),
+            replace(setup, source=setup.source.with_examples(frozen.examples)),
             DREAMS,
             "dreams",
             spec.resources,
@@ -110,27 +111,22 @@ def picture_seconds(spec: DreamsSpec) -> float:
 
 def _plan(spec: DreamsSpec, context: RunContext) -> DreamSetup:
     """Fill in the card's choices and find mistakes, by passes of black pictures."""
-    dataset = place_dataset(spec.dataset, context)
-    model = MODELS[spec.model.name]
-    check_reads(dataset, model.card)
-    if is_sequence(dataset):
+    source = Source.of(spec, context)
+    if is_sequence(source.dataset):
         raise SpecError(
             "dataset.example: a dream is of one picture, not of a model with views; ask for view",
             field="dataset.example",
         )
-    DATASETS[dataset.name].check(dataset)
+    DATASETS[source.dataset.name].check(source.dataset)
     if spec.zoom is not None and spec.zoom.video != "none":
         check_video(spec.zoom.video)
-    terms = terms_of(spec, picture_card(model))
-    network = load_network(
-        spec.model, seed=spec.seed, storage=context.storage, allowed_roots=context.allowed_roots
-    )
+    terms = terms_of(spec, picture_card(MODELS[spec.model.name]))
+    network = source.network()
     sizes = check_terms(terms, network)
     _check_fits(spec, network, layers_of(terms), sizes)
     if spec.guide is not None:
         _keep_guide(spec, spec.guide, network, context)
-    root, roots = context.storage.root, context.allowed_roots
-    return DreamSetup(spec, dataset, context.job_id, root, roots, terms, sizes)
+    return DreamSetup(spec, source, terms, sizes)
 
 
 def _check_fits(

@@ -36,9 +36,10 @@ import torch
 from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.checks import check_states
+from featurescape_jobs.captioning.loading import captioner_of
 from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.datasets.features import open_sequences
-from featurescape_jobs.datasets.frozen_input import check_reads, freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import freeze
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.job_choice import read_choice
 from featurescape_jobs.engine.shards import Bulk, run_shards
@@ -48,7 +49,8 @@ from featurescape_jobs.extraction.sequences import SequenceSetup
 from featurescape_jobs.extraction.words import WordSetup, plan_words
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import execution
-from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
+from featurescape_jobs.networks.worker_source import Source
+from featurescape_jobs.specs import FeaturesSpec
 
 Setup = PictureSetup | SequenceSetup | WordSetup
 
@@ -56,13 +58,11 @@ Setup = PictureSetup | SequenceSetup | WordSetup
 def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
     """Extract features of every example; the module says what comes out."""
     with context.stage("check"):
-        dataset = place_dataset(spec.dataset, context)
-        setup = _plan(spec, dataset, context)
+        setup = _plan(spec, Source.of(spec, context))
     with context.stage("freeze input"):
         frozen = freeze(spec.dataset, context, spec.shard_size)
     with context.stage("extract", total=frozen.examples):
-        if not isinstance(setup, SequenceSetup):
-            setup = replace(setup, examples=frozen.examples)
+        setup = replace(setup, source=setup.source.with_examples(frozen.examples))
         schema = tables.features_schema(setup.columns, spec.dtype)
         bulk = Bulk(setup, schema, "features", spec.resources, network=True)
         result = run_shards(bulk, frozen, context)
@@ -85,24 +85,19 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
 
 
 def _pools_views(setup: Setup) -> bool:
-    return isinstance(setup, PictureSetup) and is_sequence(setup.dataset)
+    return isinstance(setup, PictureSetup) and is_sequence(setup.source.dataset)
 
 
-def _plan(spec: FeaturesSpec, dataset: DatasetSpec, context: RunContext) -> Setup:
+def _plan(spec: FeaturesSpec, source: Source) -> Setup:
     """Fill in the card's choices, and run one input of zeros to learn D and find mistakes early."""
     card = MODELS[spec.model.name].card
-    check_reads(dataset, card)
-    root, roots = context.storage.root, context.allowed_roots
     if card.gives == "captions":
-        return _plan_words(WordSetup(spec, dataset, context.job_id, root, roots))
-    setup: PictureSetup | SequenceSetup
+        return _plan_words(WordSetup(spec, source))
+    setup: PictureSetup | SequenceSetup = PictureSetup(spec, source)
     if card.reads == "features":
-        _, dimensions = open_sequences(dataset)
-        setup = SequenceSetup(spec, dataset, dimensions, root, roots)
-    else:
-        setup = PictureSetup(spec, dataset, context.job_id, root, roots)
+        setup = SequenceSetup(spec, source, open_sequences(source.dataset)[1])
     network = setup.network()
-    columns = plan_columns(network, spec, several_views=is_sequence(dataset))
+    columns = plan_columns(network, spec, several_views=is_sequence(source.dataset))
     if spec.execution != "auto" and not card.recurrent:
         execution.check(execution.Target(network, columns, torch.device("cpu")), spec.execution)
     return replace(setup, columns=columns)
@@ -112,7 +107,7 @@ def _plan_words(setup: WordSetup) -> WordSetup:
     """Load the captioner once, to learn H and find mistakes early."""
     spec = setup.spec
     check_states(spec)
-    captioner = setup.captioner()
+    captioner = captioner_of(setup.source)
     if spec.execution != "auto":
         execution.check(captioner.encoder.target(torch.device("cpu")), spec.execution)
     return replace(setup, columns=plan_words(captioner, spec))

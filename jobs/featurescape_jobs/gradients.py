@@ -188,7 +188,7 @@ class GradientsSetup:
 
     def start(self) -> GradientsWorker:
         """Load the network and open the dataset, on the worker."""
-        self.source.settle()
+        self.source.configure_process()
         return GradientsWorker(self)
 
 

@@ -180,7 +180,6 @@ def plan_units(spec: UnitsSpec, context: RunContext) -> Plan:
     pages = PagesSetup(
         spec,
         source,
-        context.job_id,
         layer,
         axes,
         _field(network, layer),

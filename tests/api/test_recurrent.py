@@ -15,8 +15,8 @@ from featurescape.server import maps
 from featurescape_jobs import datasets
 from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
-from featurescape_jobs.extraction import pictures
 from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.networks import worker_source
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import DatasetSpec
 from gallery_builders import run_job
@@ -130,7 +130,7 @@ class Bars:
 def states_id(service: RunningService, monkeypatch: pytest.MonkeyPatch) -> str:
     """A map of all twelve views."""
     registry = Registry("dataset", (*DATASETS.values(), Bars()))
-    for module in (frozen_input, pictures, datasets, maps):
+    for module in (frozen_input, worker_source, datasets, maps):
         monkeypatch.setattr(module, "DATASETS", registry)
     models = {"name": "bars", "example": "model"}
     features = run_job(

@@ -32,7 +32,7 @@ from featurescape_jobs.networks.channel_maps import channel_map
 from featurescape_jobs.networks.loading import LoadedNetwork, load_network, state_sha256
 from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.networks.worker_source import Source
-from featurescape_jobs.specs import DatasetSpec, ModelSpec
+from featurescape_jobs.specs import DatasetSpec, ModelSpec, Resources
 from featurescape_jobs.specs.atlas import AtlasSpec
 from featurescape_jobs.tables.atlas import PLANNED
 from pixel_networks import one_thread
@@ -272,7 +272,7 @@ def test_names_are_those_of_the_weights_and_what_cannot_be_read_again_does_not_c
     for number in range(3):
         Image.new("L", (28, 28), 80 * number).save(tmp_path / f"{number}.png")
     dataset = DatasetSpec(name="images", root=str(tmp_path)).placed(str(tmp_path), None)
-    source = Source(trained, dataset, 0, 1, str(tmp_path), None)
+    source = Source(trained, dataset, 0, Resources(), "atlas-0123456789ab", str(tmp_path), None)
     named = replace(source.network(), trained_classes=tuple("abcdefghij"))
     there = [(f"{number}.png", 1, number) for number in range(3)]
     mean = np.linspace(0, 1, 32).tolist()

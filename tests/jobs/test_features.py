@@ -22,6 +22,7 @@ from featurescape_jobs.errors import (
     SpecError,
     WeightsError,
 )
+from featurescape_jobs.extraction.pictures import PictureFeatures
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import execution
@@ -78,6 +79,25 @@ def test_batch_and_shard_size_change_nothing(tmp_path: Path, change: dict[str, i
     assert one["example_id"].equals(two["example_id"])
     assert np.allclose(matrix(one), matrix(two), atol=1e-5)
     assert one["thumbnail"].combine_chunks().equals(two["thumbnail"].combine_chunks())
+
+
+def test_a_batch_that_does_not_fit_memory_is_done_in_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, whole, _ = extract(tmp_path / "a", spec_of(batch_size=16))
+    extract_pass, sizes = PictureFeatures._pass, list[int]()
+
+    def small(self: PictureFeatures, inputs: np.ndarray) -> object:
+        sizes.append(len(inputs))
+        if len(inputs) > 5:
+            raise MemoryError
+        return extract_pass(self, inputs)
+
+    monkeypatch.setattr(PictureFeatures, "_pass", small)
+    _, halves, _ = extract(tmp_path / "b", spec_of(batch_size=16))
+    assert max(sizes) == 16
+    assert halves["example_id"].equals(whole["example_id"])
+    assert np.allclose(matrix(halves), matrix(whole), atol=1e-5)
 
 
 def test_half_precision_is_stored_as_such(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, LayerError, RowError, SpecError, WeightsError
-from featurescape_jobs.extraction import pictures
 from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.registry import Registry
@@ -70,7 +70,7 @@ class Turned:
 @pytest.fixture(autouse=True)
 def turned(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = Registry("dataset", (*DATASETS.values(), Turned()))
-    for module in (frozen_input, pictures, datasets):
+    for module in (frozen_input, worker_source, datasets):
         monkeypatch.setattr(module, "DATASETS", registry)
 
 
@@ -141,7 +141,7 @@ def test_several_layers_come_from_one_pass(tmp_path: Path) -> None:
 
     registry = Registry("dataset", (*DATASETS.values(), Counted()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "DATASETS", registry)
+        patch.setattr(worker_source, "DATASETS", registry)
         fields = {"dataset": {"name": "turned"}, "model": LENET, "layers": ["fc2", "conv1", "head"]}
         outcome, _, context = run_job(tmp_path, VIEWS_ID, **fields)
     assert len(reads) == N

@@ -21,9 +21,9 @@ from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.engine.context import Outcome, RunContext, open_input, seed_for
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, SpecError
-from featurescape_jobs.extraction import pictures
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.layouts.vectors import choose_states
+from featurescape_jobs.networks import worker_source
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import _commit
 from featurescape_jobs.specs import DatasetSpec, parse_spec
@@ -235,7 +235,7 @@ def test_every_view_of_a_model_can_be_a_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = Registry("dataset", (*DATASETS.values(), Bars()))
-    for module in (frozen_input, pictures, datasets):
+    for module in (frozen_input, worker_source, datasets):
         monkeypatch.setattr(module, "DATASETS", registry)
     lenet = {"name": "lenet", "weights": "random"}
     models = {"name": "bars", "example": "model"}

@@ -10,21 +10,19 @@ Memory: the network, one shard of output, and the batches of `image_batches` wit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.engine.context import seed_for
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.extraction.rows import features_table
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.capture import Capture
 from featurescape_jobs.networks.channel_maps import channel_map
-from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, one_picture
+from featurescape_jobs.networks.image_batches import Batch
 from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.tables import LayerColumn
 from featurescape_jobs.tables.atlas import vectors_schema
@@ -60,7 +58,7 @@ class VectorSetup:
 
     def start(self) -> VectorWorker:
         """Load the network and open the dataset, on the worker."""
-        self.source.settle()
+        self.source.configure_process()
         return VectorWorker(self)
 
 
@@ -72,15 +70,9 @@ class VectorWorker:
         self._setup, self._device = setup, worker_device()
         self._capture = Capture(network.module.to(self._device), [setup.column.layer])
         self._schema = vectors_schema(setup.column)
-        plan = Plan(
-            card=network.picture_card,
-            batch_size=setup.batch_size,
-            thumbnail_px=setup.thumbnail_px,
-            threads=setup.source.threads,
-            read=one_picture,
+        self._batches = setup.source.batches(
+            network.picture_card, setup.batch_size, setup.thumbnail_px
         )
-        dataset = setup.source.dataset
-        self._batches = Batches(partial(DATASETS[dataset.name].open_reader, dataset), plan)
 
     def process(self, examples: pa.Table) -> Processed:
         """Vectors of a shard, in the order of its examples."""

@@ -10,19 +10,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.captioning.describing import Describer
 from featurescape_jobs.captioning.gathering import Gathered, Gathering
-from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
+from featurescape_jobs.captioning.loading import captioner_of
 from featurescape_jobs.engine.shard_worker import Processed
-from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.image_batches import Batch
-from featurescape_jobs.networks.worker_process import keep_freed_memory, worker_device
+from featurescape_jobs.networks.worker_process import worker_device
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis
-from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.specs.captions import CaptionsSpec
 from featurescape_jobs.tables.captions import CAPTIONS
 
@@ -34,30 +32,19 @@ class CaptionSetup:
     """What a worker needs to know; it loads the weights itself."""
 
     spec: CaptionsSpec
-    dataset: DatasetSpec
-    """Placed."""
-    job_id: str
-    storage_root: str
-    allowed_roots: tuple[str, ...] | None
-    examples: int = 0
-    """Of the whole job."""
+    source: Source
 
     def start(self) -> CaptionWorker:
         """Load the captioner and open the dataset, on the worker."""
-        torch.set_num_threads(self.spec.resources.cpus_per_worker)
-        keep_freed_memory()
+        self.source.configure_process()
         return CaptionWorker(self)
-
-    def captioner(self) -> LoadedCaptioner:
-        """Encoder, decoder and words."""
-        return load_captioner(self.spec.model, Storage(self.storage_root), self.allowed_roots)
 
 
 class CaptionWorker:
     """Describes the pictures of a shard; threads decode beside it."""
 
     def __init__(self, setup: CaptionSetup) -> None:
-        spec, captioner = setup.spec, setup.captioner()
+        spec, captioner = setup.spec, captioner_of(setup.source)
         self._encoder, self._grid = captioner.encoder, captioner.grid
         self._gathering = Gathering(setup, self._encoder, None, self._kept)
         self._describer = Describer(captioner.decoder, captioner.vocabulary, worker_device())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -16,16 +15,13 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.describing import batch_size
 from featurescape_jobs.captioning.encoder import Encoder, GridRunner
-from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.engine.job_choice import JobMode
-from featurescape_jobs.engine.worker_pools import expected_workers
-from featurescape_jobs.networks import execution, worker_source
-from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, one_picture
+from featurescape_jobs.networks.image_batches import Batch
 from featurescape_jobs.networks.worker_process import worker_device
-from featurescape_jobs.specs import CaptionsSpec, DatasetSpec, FeaturesSpec
+from featurescape_jobs.networks.worker_source import Source, in_parts
+from featurescape_jobs.networks.worker_source import batch_size as batch_size_at
+from featurescape_jobs.specs import CaptionsSpec, FeaturesSpec
 
 PICTURES = 16
 """Of 224 px that the encoder sees at a time."""
@@ -38,13 +34,7 @@ class Setup(Protocol):
     @property
     def spec(self) -> CaptionsSpec | FeaturesSpec: ...
     @property
-    def dataset(self) -> DatasetSpec: ...
-    @property
-    def job_id(self) -> str: ...
-    @property
-    def storage_root(self) -> str: ...
-    @property
-    def examples(self) -> int: ...
+    def source(self) -> Source: ...
 
 
 @dataclass(frozen=True)
@@ -70,21 +60,14 @@ class Gathering(Generic[T]):
     def __init__(
         self, setup: Setup, encoder: Encoder, thumbnail_px: int | None, keep: Callable[[Batch], T]
     ) -> None:
-        spec, card = setup.spec, encoder.network.picture_card
-        mode = JobMode(setup.storage_root, job_dir(setup.job_id), spec.execution)
-        work = execution.Work(setup.examples, expected_workers(spec.resources))
-        self._runner = GridRunner(encoder, mode, work, worker_device())
+        spec, source, card = setup.spec, setup.source, encoder.network.picture_card
+        mode = source.mode(spec.execution)
+        self._runner = GridRunner(encoder, mode, source.work, worker_device())
         self._keep = keep
         self._size = spec.batch_size or batch_size(encoder.layout.positions)
-        plan = Plan(
-            card=card,
-            batch_size=min(self._size, worker_source.batch_size(card, PICTURES)),
-            thumbnail_px=thumbnail_px,
-            threads=spec.resources.cpus_per_worker,
-            read=one_picture,
+        self._batches = source.batches(
+            card, min(self._size, batch_size_at(card, PICTURES)), thumbnail_px
         )
-        reader = partial(DATASETS[setup.dataset.name].open_reader, setup.dataset)
-        self._batches = Batches(reader, plan)
 
     def of(self, examples: pa.Table, errors: list[dict[str, Any]]) -> Iterator[Gathered[T]]:
         """The pictures of a shard, in its order; error rows of the others are added to ``errors``."""
@@ -93,7 +76,7 @@ class Gathering(Generic[T]):
             errors += batch.errors
             if len(batch.inputs):
                 kept.append(self._keep(batch))
-                grids.append(self._runner.grids(batch.inputs))
+                grids += in_parts(lambda part: self._runner.grids(part.inputs), batch)
             if sum(map(len, grids)) >= self._size:
                 yield Gathered(kept, torch.from_numpy(np.concatenate(grids)))
                 kept, grids = [], []

@@ -17,6 +17,7 @@ from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.models.captioner.entry import Captioner
 from featurescape_jobs.models.weights import load_state
 from featurescape_jobs.networks.loading import state_of
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.vocabulary import Vocabulary
 from featurescape_jobs.specs import CaptionerSpec, ModelSpec
 
@@ -38,6 +39,11 @@ class LoadedCaptioner:
     def grid(self) -> Grid:
         """What the attention of a word lies on."""
         return self.encoder.layout
+
+
+def captioner_of(source: Source) -> LoadedCaptioner:
+    """The captioner of a job's workers, as `load_captioner`."""
+    return load_captioner(source.model, source.storage, source.allowed_roots)
 
 
 def load_captioner(

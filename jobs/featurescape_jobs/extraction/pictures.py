@@ -16,23 +16,19 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs import tables
-from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.datasets.frozen_input import sample_examples
 from featurescape_jobs.engine.frozen_rows import EXAMPLES
-from featurescape_jobs.engine.job_choice import JobMode
 from featurescape_jobs.engine.shard_worker import Processed
-from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.engine.worker_pools import expected_workers
 from featurescape_jobs.extraction.columns import recurrent_runners
 from featurescape_jobs.extraction.rows import Features, features_table, pool_views
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import execution
-from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, all_views, one_picture
-from featurescape_jobs.networks.loading import LoadedNetwork, load_network
-from featurescape_jobs.networks.worker_process import keep_freed_memory, worker_device
-from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
+from featurescape_jobs.networks.image_batches import Batch, all_views, one_picture
+from featurescape_jobs.networks.loading import LoadedNetwork
+from featurescape_jobs.networks.worker_process import worker_device
+from featurescape_jobs.networks.worker_source import Source, in_parts
+from featurescape_jobs.specs import FeaturesSpec
 from featurescape_jobs.tables import LayerColumn
 
 VIEWS_GUESS = 24
@@ -44,29 +40,17 @@ class PictureSetup:
     """What a worker needs to know; it loads the weights itself."""
 
     spec: FeaturesSpec
-    dataset: DatasetSpec
-    """That of the spec, placed."""
-    job_id: str
-    storage_root: str
-    allowed_roots: tuple[str, ...] | None
+    source: Source
     columns: tuple[LayerColumn, ...] = ()
-    examples: int = 0
-    """Of the whole job."""
 
     def start(self) -> PictureFeatures:
         """Load the network and open the dataset, on the worker."""
-        torch.set_num_threads(self.spec.resources.cpus_per_worker)
-        keep_freed_memory()
+        self.source.configure_process()
         return PictureFeatures(self)
 
     def network(self) -> LoadedNetwork:
-        """The network with the weights that the spec asks for."""
-        return load_network(
-            self.spec.model,
-            seed=self.spec.seed,
-            storage=Storage(self.storage_root),
-            allowed_roots=self.allowed_roots,
-        )
+        """That of the source."""
+        return self.source.network()
 
 
 def default_batch_size(card: PictureCard, device: torch.device) -> int:
@@ -86,23 +70,17 @@ class PictureFeatures:
     """Runs the network up to the layers, pools, and keeps a thumbnail; threads decode beside it."""
 
     def __init__(self, setup: PictureSetup) -> None:
-        spec, network = setup.spec, setup.network()
+        spec, source, network = setup.spec, setup.source, setup.network()
         card = network.picture_card
         self._setup = setup
         self._schema = tables.features_schema(setup.columns, spec.dtype)
         self._target = execution.Target(network, setup.columns, worker_device())
         self._run: execution.Runner | None = None
         self._batch_size = spec.batch_size or default_batch_size(card, self._target.device)
-        several = is_sequence(setup.dataset)
-        plan = Plan(
-            card=card,
-            batch_size=max(1, self._batch_size // VIEWS_GUESS) if several else self._batch_size,
-            thumbnail_px=spec.thumbnail_px,
-            threads=spec.resources.cpus_per_worker,
-            read=all_views if several else one_picture,
-        )
-        open_reader = partial(DATASETS[setup.dataset.name].open_reader, setup.dataset)
-        self._batches = Batches(open_reader, plan)
+        several = is_sequence(source.dataset)
+        examples = max(1, self._batch_size // VIEWS_GUESS) if several else self._batch_size
+        read = all_views if several else one_picture
+        self._batches = source.batches(card, examples, spec.thumbnail_px, read)
 
     def process(self, examples: pa.Table) -> Processed:
         """Features of a shard, in the order of its examples."""
@@ -110,7 +88,7 @@ class PictureFeatures:
         for batch in self._batches.of(examples):
             errors += batch.errors
             if len(batch.inputs):
-                parts.append(self._rows(batch))
+                parts += in_parts(self._rows, batch)
         return Processed(pa.concat_tables(parts), errors)
 
     def _rows(self, batch: Batch) -> pa.Table:
@@ -135,7 +113,7 @@ class PictureFeatures:
         starts = range(0, len(batch.inputs), size)
         parts = [self._pass(batch.inputs[at : at + size]) for at in starts]
         layers = [execution.joined(list(of_layer)) for of_layer in zip(*parts, strict=True)]
-        if not is_sequence(self._setup.dataset):
+        if not is_sequence(self._setup.source.dataset):
             return layers
         pooling = self._setup.spec.view_pooling
         return [pool_views(np.asarray(layer), batch.views, pooling) for layer in layers]
@@ -152,8 +130,7 @@ class PictureFeatures:
         if self._target.network.card.recurrent:
             self._target.network.module.to(self._target.device)
             build = self._recurrent
-        work = execution.Work(setup.examples, expected_workers(setup.spec.resources))
-        job = JobMode(setup.storage_root, job_dir(setup.job_id), setup.spec.execution)
+        work, job = setup.source.work, setup.source.mode(setup.spec.execution)
         job = execution.kept_for_equal_jobs(
             job, self._target, setup.spec.state, work, self._batch_size
         )
@@ -161,14 +138,12 @@ class PictureFeatures:
 
     def _sample(self, work: execution.Work, inputs: NDArray[np.float32]) -> execution.Sample:
         """Pictures of the whole job; those at hand where it is not going to be measured."""
-        setup = self._setup
+        source = self._setup.source
         if execution.is_measured(work, self._batch_size):
-            storage = Storage(setup.storage_root)
             count = execution.sample_size(work) // (
-                VIEWS_GUESS if is_sequence(setup.dataset) else 1
+                VIEWS_GUESS if is_sequence(source.dataset) else 1
             )
-            path = f"{job_dir(setup.job_id)}/{EXAMPLES}"
-            examples = sample_examples(storage, path, max(1, count))
+            examples = sample_examples(source.storage, source.path(EXAMPLES), max(1, count))
             found = [batch.inputs for batch in self._batches.of(examples)]
             if any(map(len, found)):
                 inputs = np.concatenate(found)[: execution.MAX_SAMPLE]

@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs import tables
 from featurescape_jobs.datasets.features import SequencesReader, as_matrix
 from featurescape_jobs.engine.shard_worker import Processed, error_row
-from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.extraction.columns import recurrent_runners
 from featurescape_jobs.extraction.rows import features_table
-from featurescape_jobs.networks.loading import LoadedNetwork, load_network
+from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.networks.worker_process import worker_device
-from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
+from featurescape_jobs.networks.worker_source import Source
+from featurescape_jobs.specs import FeaturesSpec
 from featurescape_jobs.tables import LayerColumn
 
 BATCH_SIZE = 64
@@ -34,28 +33,19 @@ class SequenceSetup:
     """What a worker needs to know; it loads the weights itself."""
 
     spec: FeaturesSpec
-    dataset: DatasetSpec
-    """That of the spec, placed."""
+    source: Source
     input_dimensions: int
     """D of each step of the input."""
-    storage_root: str
-    allowed_roots: tuple[str, ...] | None
     columns: tuple[LayerColumn, ...] = ()
 
     def start(self) -> SequenceFeatures:
         """Load the network and open the dataset, on the worker."""
-        torch.set_num_threads(self.spec.resources.cpus_per_worker)
+        self.source.configure_process()
         return SequenceFeatures(self)
 
     def network(self) -> LoadedNetwork:
-        """The network with the weights that the spec asks for."""
-        return load_network(
-            self.spec.model,
-            seed=self.spec.seed,
-            dimensions=self.input_dimensions,
-            storage=Storage(self.storage_root),
-            allowed_roots=self.allowed_roots,
-        )
+        """That of the source, for such input."""
+        return self.source.network(self.input_dimensions)
 
 
 class SequenceFeatures:
@@ -66,7 +56,7 @@ class SequenceFeatures:
         network.module.to(worker_device())
         self._setup = setup
         self._schema = tables.features_schema(setup.columns, setup.spec.dtype)
-        self._reader = SequencesReader(setup.dataset)
+        self._reader = SequencesReader(setup.source.dataset)
         mode = "float32" if setup.spec.execution == "auto" else setup.spec.execution
         self._runners = recurrent_runners(network, setup.spec.state, setup.columns, mode)
 

@@ -15,23 +15,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs import tables
 from featurescape_jobs.captioning.describing import Describer
 from featurescape_jobs.captioning.gathering import Gathered, Gathering
-from featurescape_jobs.captioning.loading import LoadedCaptioner, load_captioner
+from featurescape_jobs.captioning.loading import LoadedCaptioner, captioner_of
 from featurescape_jobs.engine.shard_worker import Processed
-from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError
 from featurescape_jobs.extraction.rows import Features, features_table
 from featurescape_jobs.models.captioner.entry import CARD
 from featurescape_jobs.networks.image_batches import Batch
-from featurescape_jobs.networks.worker_process import keep_freed_memory, worker_device
+from featurescape_jobs.networks.worker_process import worker_device
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.beam_search import BeamOptions
 from featurescape_jobs.sequences.decoder_states import Memory
-from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
+from featurescape_jobs.specs import FeaturesSpec
 from featurescape_jobs.tables import LayerColumn
 from featurescape_jobs.tables.nested import images
 
@@ -41,24 +40,13 @@ class WordSetup:
     """What a worker needs to know; it loads the weights itself."""
 
     spec: FeaturesSpec
-    dataset: DatasetSpec
-    """That of the spec, placed."""
-    job_id: str
-    storage_root: str
-    allowed_roots: tuple[str, ...] | None
+    source: Source
     columns: tuple[LayerColumn, ...] = ()
-    examples: int = 0
-    """Of the whole job."""
 
     def start(self) -> WordFeatures:
         """Load the captioner and open the dataset, on the worker."""
-        torch.set_num_threads(self.spec.resources.cpus_per_worker)
-        keep_freed_memory()
+        self.source.configure_process()
         return WordFeatures(self)
-
-    def captioner(self) -> LoadedCaptioner:
-        """Encoder, decoder and words."""
-        return load_captioner(self.spec.model, Storage(self.storage_root), self.allowed_roots)
 
 
 def plan_words(captioner: LoadedCaptioner, spec: FeaturesSpec) -> tuple[LayerColumn, ...]:
@@ -101,7 +89,7 @@ class WordFeatures:
     """Describes the pictures of a shard, and keeps the states of the words; threads decode beside it."""
 
     def __init__(self, setup: WordSetup) -> None:
-        spec, captioner = setup.spec, setup.captioner()
+        spec, captioner = setup.spec, captioner_of(setup.source)
         self._setup = setup
         self._schema = tables.features_schema(setup.columns, spec.dtype)
         self._gathering = Gathering(setup, captioner.encoder, spec.thumbnail_px, _kept)

@@ -58,7 +58,7 @@ class SanitySetup:
 
     def start(self) -> SanityWorker:
         """Load the network and open the dataset, on the worker."""
-        self.source.settle()
+        self.source.configure_process()
         return SanityWorker(self)
 
 

@@ -114,7 +114,7 @@ class ScanSetup:
 
     def start(self) -> ScanWorker:
         """Load the network and open the dataset, on the worker."""
-        self.source.settle()
+        self.source.configure_process()
         torch.set_num_threads(1)  # threads share the passes, and so never the sums of one
         torch.backends.cudnn.deterministic = True
         return ScanWorker(self)

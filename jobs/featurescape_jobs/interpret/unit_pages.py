@@ -21,11 +21,8 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader
 from featurescape_jobs.engine.context import seed_for
-from featurescape_jobs.engine.job_choice import JobMode
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.engine.worker_pools import expected_workers
@@ -62,7 +59,6 @@ class PagesSetup:
 
     spec: UnitsSpec
     source: worker_source.Source
-    job_id: str
     layer: str
     axes: int
     """Of the layer's activation: 4 for (N, C, H, W), 3 for (N, T, H), 2 for (N, K)."""
@@ -72,7 +68,7 @@ class PagesSetup:
 
     def start(self) -> PagesWorker:
         """Load the network, on the worker."""
-        self.source.settle()
+        self.source.configure_process()
         torch.set_num_threads(1)  # threads share the channels, and so never the sums of one
         torch.backends.cudnn.deterministic = True
         return PagesWorker(self)
@@ -148,7 +144,7 @@ class PagesWorker:
         units = len(setup.preferred_channels) + len(spec.combinations)
         dreams = units * setup.passes / _PASSES_OF_A_DREAM
         dreams_each = dreams / expected_workers(spec.resources)
-        job = JobMode(setup.source.storage_root, job_dir(setup.job_id), spec.execution)
+        job = setup.source.mode(spec.execution)
         facts = ("units", setup.layer, self._probe_px(), device_kind(self._device))
         job = modes.kept_for_equal_jobs(job, self._network, facts, dreams_each)
         return cast(Mode, job.settle(lambda: self._measured(row, dreams_each)))
@@ -171,8 +167,7 @@ class _Desk:
         self._setup, self._network = setup, network
         self._exact, self._device = exact, exact.device
         self._card = network.picture_card
-        dataset = setup.source.dataset
-        self._reader: Reader = DATASETS[dataset.name].open_reader(dataset)
+        self._reader: Reader = setup.source.open_reader()
         self._explainable = self._rewritten()
         self._maker: Maker | None = None
 

@@ -1,4 +1,4 @@
-"""What the bulk jobs that look inside share: where pictures and network come from, and how many at once.
+"""Source of a job's workers: network, dataset, threads and allocator in one, and batches that memory allows.
 
 Memory of a worker: the network, one shard of output of about `SHARD_BYTES` (one example, where that is
 larger), and the batches of `image_batches`.
@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Protocol, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import torch
 
+from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Reader
 from featurescape_jobs.datasets.frozen_input import check_reads, place_dataset
 from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.job_choice import JobMode
 from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.engine.worker_pools import expected_workers
 from featurescape_jobs.images.overlays import encode_picture, seen
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, one_picture
+from featurescape_jobs.networks import execution
+from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, ReadExample, one_picture
 from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.networks.worker_process import keep_freed_memory
 from featurescape_jobs.specs import DatasetSpec, ModelSpec, Resources
@@ -50,15 +55,18 @@ class BulkSpec(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A network and the pictures it looks at; small and picklable."""
+    """What the workers of a job compute with: a network, examples, CPUs; small and picklable."""
 
     model: ModelSpec
     dataset: DatasetSpec
     """Placed."""
     seed: int
-    threads: int
+    resources: Resources
+    job_id: str
     storage_root: str
     allowed_roots: tuple[str, ...] | None
+    examples: int = 0
+    """Of the whole job; 0 until its input is frozen."""
 
     @classmethod
     def of(cls, spec: BulkSpec, context: RunContext) -> Source:
@@ -69,36 +77,78 @@ class Source:
             spec.model,
             dataset,
             spec.seed,
-            spec.resources.cpus_per_worker,
+            spec.resources,
+            context.job_id,
             context.storage.root,
             context.allowed_roots,
         )
 
-    def network(self) -> LoadedNetwork:
-        """With the weights that the spec asks for."""
+    def with_examples(self, count: int) -> Source:
+        """The same for a job whose input is frozen."""
+        return replace(self, examples=count)
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of a worker."""
+        return self.resources.cpus_per_worker
+
+    @property
+    def storage(self) -> Storage:
+        return Storage(self.storage_root)
+
+    @property
+    def work(self) -> execution.Work:
+        """Examples and the workers that share them."""
+        return execution.Work(self.examples, expected_workers(self.resources))
+
+    def path(self, relative: str) -> str:
+        """Storage path of a file in the job's folder."""
+        return f"{job_dir(self.job_id)}/{relative}"
+
+    def mode(self, asked: str) -> JobMode:
+        """Where the job's execution mode is agreed on; ``asked``: a mode, or auto."""
+        return JobMode(self.storage_root, job_dir(self.job_id), asked)
+
+    def network(self, dimensions: int | None = None) -> LoadedNetwork:
+        """The network with the weights that the spec asks for.
+
+        Args:
+            dimensions: D of the features that it is to read; None: it reads images.
+        """
         return load_network(
             self.model,
             seed=self.seed,
-            storage=Storage(self.storage_root),
+            dimensions=dimensions,
+            storage=self.storage,
             allowed_roots=self.allowed_roots,
         )
 
-    def settle(self) -> None:
+    def configure_process(self) -> None:
         """Make this process a worker: its threads and its allocator."""
         torch.set_num_threads(self.threads)
         keep_freed_memory()
 
-    def batches(self, card: PictureCard, batch_size: int) -> Batches:
-        """Batches of the dataset's pictures; of several views the first."""
-        plan = Plan(
-            card=card,
-            batch_size=batch_size,
-            thumbnail_px=None,  # the rows have `picture`, which is what the network saw
-            threads=self.threads,
-            read=one_picture,
-        )
-        open_reader = partial(DATASETS[self.dataset.name].open_reader, self.dataset)
-        return Batches(open_reader, plan)
+    def open_reader(self) -> Reader:
+        """A reader of the dataset, for one thread."""
+        return DATASETS[self.dataset.name].open_reader(self.dataset)
+
+    def batches(
+        self,
+        card: PictureCard,
+        batch_size: int,
+        thumbnail_px: int | None = None,
+        read: ReadExample = one_picture,
+    ) -> Batches:
+        """Batches of the dataset's images.
+
+        Args:
+            card: how they are preprocessed.
+            batch_size: examples.
+            thumbnail_px: longer side; None: thumbnails are not wanted.
+            read: how many images an example has; of several views the first unless `all_views` is given.
+        """
+        plan = Plan(card, batch_size, thumbnail_px, self.threads, read)
+        return Batches(self.open_reader, plan)
 
 
 def shard_size(bytes_per_example: int) -> int:
@@ -132,12 +182,12 @@ def table_of(columns: dict[str, pa.Array], schema: pa.Schema) -> pa.Table:
 def in_parts(compute: Callable[[Batch], T], batch: Batch) -> list[T]:
     """``compute`` of a batch: of the whole, or of halves where memory does not suffice.
 
-    Raises what ``compute`` raises, and of one picture alone what says that memory was out.
+    Raises what ``compute`` raises, and of one example alone what says that memory was out.
     """
     parts, todo = [], [batch]
     while todo:
         part = todo.pop()
-        n = len(part.inputs)
+        n = part.examples.num_rows
         try:
             parts.append(compute(part))
         except (RuntimeError, MemoryError) as error:
@@ -153,11 +203,13 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def taken(batch: Batch, rows: Sequence[int]) -> Batch:
-    """Some pictures of a batch whose examples have one each."""
+    """Some examples of a batch, each with all its views."""
+    ends = np.cumsum(batch.views)
+    views = [np.arange(ends[row] - batch.views[row], ends[row]) for row in rows]
     return replace(
         batch,
         examples=batch.examples.take(pa.array(rows, pa.int64())),
-        inputs=batch.inputs[rows],
+        inputs=batch.inputs[np.concatenate([np.zeros(0, np.int64), *views])],
         views=batch.views[rows],
         thumbnails=[batch.thumbnails[row] for row in rows],
         sizes_px=batch.sizes_px[rows],

@@ -19,29 +19,23 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader
 from featurescape_jobs.engine.context import seed_for
-from featurescape_jobs.engine.job_choice import JobMode
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.engine.shard_worker import Processed, error_row
-from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.engine.worker_pools import expected_workers
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import resize
-from featurescape_jobs.networks.worker_process import device_kind, keep_freed_memory, worker_device
+from featurescape_jobs.networks.worker_process import device_kind, worker_device
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions, Dreamt
 from featurescape_jobs.optvis.dream_terms import Term, layers_of, objective_of
 from featurescape_jobs.optvis.pixels import Mode, build_pixels
 from featurescape_jobs.optvis.sizes import InputSizes
 from featurescape_jobs.optvis.zoom_video import encode_video, zoom_frames
-from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.specs.dreams import DreamsSpec
 from featurescape_jobs.tables.dreams import DREAMS
 
@@ -57,16 +51,10 @@ class DreamSetup:
     """What a worker needs to know; it loads the weights itself."""
 
     spec: DreamsSpec
-    dataset: DatasetSpec
-    """That of the spec, placed."""
-    job_id: str
-    storage_root: str
-    allowed_roots: tuple[str, ...] | None
+    source: Source
     terms: tuple[Term, ...]
     """Of the objective."""
     sizes: InputSizes
-    examples: int = 0
-    """Of the whole job."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -75,9 +63,9 @@ class DreamSetup:
 
     def start(self) -> DreamWorker:
         """Load the network and open the dataset, on the worker."""
-        torch.set_num_threads(1)
+        self.source.configure_process()
+        torch.set_num_threads(1)  # threads share the groups, and so never the sums of one
         torch.backends.cudnn.deterministic = True
-        keep_freed_memory()
         return DreamWorker(self)
 
 
@@ -144,16 +132,11 @@ class DreamWorker:
 
     def __init__(self, setup: DreamSetup) -> None:
         self._setup, self._spec = setup, setup.spec
-        self._network = load_network(
-            setup.spec.model,
-            seed=setup.spec.seed,
-            storage=Storage(setup.storage_root),
-            allowed_roots=setup.allowed_roots,
-        )
+        self._network = setup.source.network()
         self._card = self._network.picture_card
         self._device = worker_device()
-        self._threads = setup.spec.resources.cpus_per_worker
-        self._open_reader = partial(DATASETS[setup.dataset.name].open_reader, setup.dataset)
+        self._threads = setup.source.threads
+        self._open_reader = setup.source.open_reader
         self._idle: list[Reader] = []
         self._dreamer: Dreamer | None = None
 
@@ -248,9 +231,8 @@ class DreamWorker:
         build = cache(partial(build_pixels, self._network, setup.layers, device=self._device))
         objective = objective_of(setup.terms, partial(self._guide_columns, build))
         probe = modes.Probe(objective, [one.values() for one in read], sizes.least_px)
-        job = JobMode(setup.storage_root, job_dir(setup.job_id), spec.execution)
-        dreams = setup.examples * (spec.zoom.frames + 1 if spec.zoom else 1)
-        dreams_each = dreams / expected_workers(spec.resources)
+        job, work = setup.source.mode(spec.execution), setup.source.work
+        dreams_each = work.examples * (spec.zoom.frames + 1 if spec.zoom else 1) / work.workers
         terms = [term.facts for term in setup.terms]
         facts = ("dreams", terms, device_kind(self._device))
         job = modes.kept_for_equal_jobs(job, self._network, facts, dreams_each)
@@ -260,9 +242,8 @@ class DreamWorker:
 
     def _guide_columns(self, build: modes.Build, layer: str) -> torch.Tensor:
         """(C, G), by the network as it is: the same on every worker and in every mode."""
-        setup = self._setup
-        storage = Storage(setup.storage_root)
-        data = storage.read(f"{job_dir(setup.job_id)}/{GUIDE}")
+        source = self._setup.source
+        data = source.storage.read(source.path(GUIDE))
         values = torch.from_numpy(self._fitted(decode(data))).float().to(self._device)
         with torch.no_grad():
             activation = build("float32").activations(values.permute(2, 0, 1)[None])[layer][0]

@@ -32,9 +32,8 @@ from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.extraction import pictures
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import loading
+from featurescape_jobs.networks import loading, worker_source
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import FeaturesSpec, TilesSpec, parse_spec
@@ -237,10 +236,10 @@ def extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
         loaded[name.removeprefix("featurescape_jobs.")] = load(file, name)
     datasets = Registry("dataset", (*DATASETS.values(), loaded["datasets.gradients"].DATASET))
-    for module in (frozen_input, pictures, loaded["brightness"]):
+    for module in (frozen_input, worker_source, loaded["brightness"]):
         monkeypatch.setattr(module, "DATASETS", datasets)
     models = Registry("model", (*MODELS.values(), loaded["models.pocket"].MODEL))
-    for module in (loading, features):
+    for module in (loading, features, worker_source):
         monkeypatch.setattr(module, "MODELS", models)
     layers = Registry(
         "color layer", (*COLOR_LAYERS.values(), loaded["color_layers.labeled"].COLOR_LAYER)
