@@ -2,6 +2,17 @@
 
 export type Status = "PENDING" | "RUNNING" | "SUCCEEDED" | "FAILED" | "STOPPED";
 
+/** How a training has gone: an entry per epoch, or evenly spread ones; null where a figure is no finite number. */
+export interface Curve {
+  /** From 1. */
+  epoch: readonly number[];
+  /** Nats. */
+  loss: readonly (number | null)[];
+  validation_loss: readonly (number | null)[];
+  /** Fraction. */
+  validation_accuracy: readonly (number | null)[];
+}
+
 export interface Progress {
   attempt: number;
   sequence: number;
@@ -10,6 +21,8 @@ export interface Progress {
   total: number;
   errors: number;
   message: string;
+  /** Empty unless the job is a training. */
+  curve?: Curve;
   /** Unix time, seconds. */
   updated_at: number;
 }

@@ -1,5 +1,6 @@
 /** Dynamics: why gradients vanish, explode, and why the cell's path does not; each chart with its numbers said. */
 
+import { tableRows } from "../api/table-rows";
 import type { Page, Route } from "../app/router";
 import { toggleTheme } from "../app/theme";
 import { type Line, LineChart, lineLegend } from "../charts/line-chart";
@@ -15,7 +16,6 @@ import {
   type Saturation,
   type Spectrum,
   series,
-  tableRows,
 } from "../dynamics/data";
 import {
   clippingSentence,

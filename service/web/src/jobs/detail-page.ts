@@ -12,6 +12,7 @@ import { fill, h, setText } from "../lib/dom";
 import { elapsedSeconds, formatAgo, formatDuration, joined, plural } from "../lib/format";
 import { icon } from "../lib/icons";
 import { galleryPath } from "../lib/paths";
+import { CurveBlock } from "./curve";
 import { filesBlock, inputsBlock, passedOverBlock, qualityBlock, specBlock, timingsBlock } from "./detail-parts";
 
 const LOG_BYTES = 16_384;
@@ -25,6 +26,7 @@ class JobView {
   private readonly notes = h("div", { class: "chain-notes" });
   private readonly log = h("pre", { class: "log", tabIndex: 0, label: "End of the log", testid: "job-log" });
   private readonly result = h("div", { class: "result" });
+  private readonly curve = new CurveBlock();
   private readonly head = pageHead([h("a", { href: "/jobs", class: "trail" }, "Jobs")]);
   private shown = "";
 
@@ -56,18 +58,20 @@ class JobView {
           this.bar.element,
           this.notes,
         ),
-        h("div", { class: "columns" }, h("div", { class: "wide" }, this.result, log), side),
+        h("div", { class: "columns" }, h("div", { class: "wide" }, this.curve.element, this.result, log), side),
       ),
     );
   }
 
   destroy(): void {
     this.head.destroy();
+    this.curve.destroy();
   }
 
   update(job: Job, now: number): void {
     this.chip.update(job.status);
     this.bar.update(job, now);
+    if (!isTerminal(job.status)) this.curve.update(job.progress?.curve);
     const seconds = elapsedSeconds(job.started_at, job.ended_at, now);
     const attempt = job.attempt > 1 ? `attempt ${job.attempt}` : "";
     setText(
@@ -131,8 +135,9 @@ class JobView {
     if (follow) this.log.scrollTop = this.log.scrollHeight;
   }
 
-  showManifest(manifest: Manifest): void {
+  async showManifest(manifest: Manifest, signal: AbortSignal): Promise<void> {
     fill(this.result, passedOverBlock(manifest), qualityBlock(manifest), timingsBlock(manifest), filesBlock(manifest));
+    await this.curve.show(manifest, signal);
   }
 
   showOffline(message: string): void {
@@ -164,8 +169,9 @@ export async function jobPage(app: HTMLElement, id: string): Promise<Page> {
         logged = true;
       }
       if (job.status === "SUCCEEDED" && !manifest) {
-        manifest = await getManifest(id, signal);
-        view.showManifest(manifest);
+        const found = await getManifest(id, signal);
+        await view.showManifest(found, signal);
+        manifest = found;
       }
       document.body.dataset.ready = "true";
     } catch (error) {
