@@ -6,11 +6,12 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from featurescape_jobs.engine.shard_worker import Processed, error_row
-from featurescape_jobs.errors import WeightsError
+from featurescape_jobs.errors import SpecError, WeightsError
 
 SCHEMA = pa.schema([("example_id", pa.string()), ("squared", pa.int64())])
 
@@ -84,3 +85,15 @@ class SquareWorker:
 
     def _calls_with(self, locator: str) -> int:
         return len(list(Path(self.setup.calls).glob(f"*_{locator}_*"))) if self.setup.calls else 0
+
+
+@dataclass(frozen=True)
+class RefusedTraining:
+    """A training whose processes all find that the job is wrong; each leaves a file that says that it began."""
+
+    folder: str
+
+    def __call__(self, group: Any, report: Any) -> None:
+        with Path(self.folder, f"begun-{group.rank}").open("x"):
+            (count,) = group.all_reduce_sum([1.0])
+        raise SpecError(f"model: {count:.0f} processes found it wrong", field="model")

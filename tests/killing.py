@@ -1,4 +1,4 @@
-"""Kills workers of the bulk engine in the middle of a shard, never between two."""
+"""Kills workers of the bulk engine in the middle of a shard, never between two, and processes of a training."""
 
 from __future__ import annotations
 
@@ -77,6 +77,35 @@ def killing(folder: Path, count: int, choose: Victim = any_at_work) -> Iterator[
             with contextlib.suppress(psutil.NoSuchProcess):
                 if kill_at_work(work, victim):
                     killed.append(victim.pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        killer.join()
+
+
+@contextmanager
+def killing_a_trainer(checkpoints: Path) -> Iterator[list[int]]:
+    """While the block runs, kill one of this test's Ray Train workers, once a checkpoint lies in the folder.
+
+    Yields:
+        The process id of the one that was killed, when it was.
+    """
+    killed, stop = list[int](), threading.Event()
+
+    def kill() -> None:
+        while not stop.wait(POLL_SECONDS) and not killed:
+            if not list(checkpoints.glob("*.safetensors")):
+                continue
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if "RayTrainWorker" in " ".join(process.cmdline()):
+                        process.kill()
+                        killed.append(process.pid)
+                        break
 
     killer = threading.Thread(target=kill)
     killer.start()

@@ -216,6 +216,21 @@ class Manifest(_Record):
         return [file for file in self.files if file.kind == kind]
 
 
+class Curve(_Record):
+    """How a training has gone so far: an entry per epoch, or evenly spread ones where it has many."""
+
+    epoch: tuple[int, ...] = Field(default=(), description="From 1.")
+    loss: tuple[float | None, ...] = Field(
+        default=(), description="Mean cross entropy of a target over the epoch, nats."
+    )
+    validation_loss: tuple[float | None, ...] = Field(
+        default=(), description="The same of the validation part, after the epoch."
+    )
+    validation_accuracy: tuple[float | None, ...] = Field(
+        default=(), description="Share of targets of the validation part that are right."
+    )
+
+
 class Progress(_Record):
     """How far a job is. A hint: markers and the manifest are the truth."""
 
@@ -226,6 +241,7 @@ class Progress(_Record):
     total: int = 0
     errors: int = 0
     message: str = ""
+    curve: Curve = Field(default=Curve(), description="Of a training; empty for other jobs.")
     updated_at: float = Field(default=0.0, description="Unix time, seconds.")
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -21,6 +18,7 @@ from pydantic import ValidationError
 from caption_scenes import CELLS, Scene, scenes, write_scenes
 from featurescape_jobs import activations, captions, tables
 from featurescape_jobs.artifacts import Manifest
+from featurescape_jobs.captioning.encoder import PLACE
 from featurescape_jobs.engine.context import Outcome, RunContext, seed_for
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import (
@@ -42,7 +40,7 @@ from featurescape_jobs.specs import (
 )
 from featurescape_jobs.tables.captions import CAPTIONS
 from featurescape_jobs.trainers import loop, tensor_cache
-from killing import killing
+from killing import killing, killing_a_trainer
 from pixel_networks import one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
@@ -196,7 +194,10 @@ def test_the_manifest_of_a_training_says_how_well_the_test_part_is_described(
     tables.check_schema(history.schema, tables.HISTORY, "history")
     losses = history["validation_loss"].to_pylist()
     assert details["best_epoch"] == int(np.argmin(losses)) + 1
-    assert not storage.list_files(f"jobs/{TRAINING}/work/pictures"), "they went with the job"
+    left = storage.list_files(f"jobs/{TRAINING}/work") + storage.list_files(
+        f"jobs/{TRAINING}/input/grids_training"
+    )
+    assert left == [f"jobs/{TRAINING}/work/execution.json"], "the cache went with the job"
 
 
 def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
@@ -303,11 +304,11 @@ class _Killed(BaseException):
 
 def _killed_and_resumed(
     storage: Storage, spec: dict[str, Any], fatal: int
-) -> tuple[Manifest | None, list[str]]:
-    """Train until the epoch that is ``fatal``, then once more; also the folders of pictures seen by the second."""
-    epoch, make = loop.TrainingLoop._epoch, tensor_cache.Extractor._make
+) -> tuple[Manifest | None, list[tuple[int, ...]]]:
+    """Train until the epoch that is ``fatal``, then once more; also the shapes of what the second caches."""
+    epoch, start = loop.TrainingLoop._epoch, tensor_cache.CacheSetup.start
     begun: list[int] = []
-    seen: list[str] = []
+    cached: list[tuple[int, ...]] = []
 
     def dies(self: Any, module: Any, number: int, *rest: Any) -> float:
         begun.append(number)
@@ -315,17 +316,17 @@ def _killed_and_resumed(
             raise _Killed
         return epoch(self, module, number, *rest)
 
-    def counts(self: Any, examples: pa.Table, piece: Any) -> None:
-        seen.append(self.folder.path)
-        make(self, examples, piece)
+    def notes(self: tensor_cache.CacheSetup) -> tensor_cache.CacheWorker:
+        cached.append(self.shape)
+        return start(self)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.TrainingLoop, "_epoch", dies)
         with pytest.raises(_Killed):
             train(storage, spec)
         patch.setattr(loop.TrainingLoop, "_epoch", epoch)
-        patch.setattr(tensor_cache.Extractor, "_make", counts)
-        return execute(storage, TRAINING, 2), seen
+        patch.setattr(tensor_cache.CacheSetup, "start", notes)
+        return execute(storage, TRAINING, 2), cached
 
 
 @pytest.mark.parametrize(("fine_tuned", "fatal"), [(False, 3), (True, 3), (True, 6)])
@@ -340,12 +341,12 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
     train(Storage(str(tmp_path / "whole")), spec)
     storage = Storage(str(tmp_path / "killed"))
 
-    manifest, seen = _killed_and_resumed(storage, spec, fatal)
+    manifest, cached = _killed_and_resumed(storage, spec, fatal)
     assert manifest is not None
     assert manifest.details["epochs"] == 4
-    assert not any(path.endswith("pictures/training") for path in seen)
     learned = not fine_tuned or fatal > 3
-    assert bool(seen) is not learned, "grids wait for the encoder, and are kept then"
+    grids = (8 * 8, 40 + PLACE)  # of blocks.4 at 64 px
+    assert cached == ([] if learned else [grids]), "grids wait for the encoder, inputs are there"
     for kind in ("weights", "encoder")[: 1 + fine_tuned]:
         found = [
             Storage(str(tmp_path / name)).read(f"jobs/{TRAINING}/data/{kind}{suffix}.safetensors")
@@ -564,30 +565,30 @@ def test_a_worker_that_is_killed_while_training_is_replaced(
     tmp_path: Path, ray_address: str, by_two: tuple[Path, Any]
 ) -> None:
     folder, _ = by_two
-    killed, stop = list[int](), threading.Event()
     checkpoints = tmp_path / f"killed/jobs/{TRAINING}/work/checkpoints"
-
-    def kill_one() -> None:
-        """A worker of this test's Ray, once there is something to go on from."""
-        while not stop.wait(0.02) and not killed:
-            if not checkpoints.exists() or not list(checkpoints.glob("*.safetensors")):
-                continue
-            for process in psutil.Process().children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    if "RayTrainWorker" in " ".join(process.cmdline()):
-                        process.kill()
-                        killed.append(process.pid)
-                        break
-
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    try:
+    with killing_a_trainer(checkpoints) as killed:
         together(folder / "scenes", tmp_path / "killed", ray_address, resources={"workers": 2})
-    finally:
-        stop.set()
-        killer.join()
     assert len(killed) == 1
     assert losses(tmp_path / "killed") == losses(folder / "two")
+
+
+@pytest.mark.ray
+@ray_data_warns
+def test_a_worker_that_is_killed_while_it_encodes_leaves_no_trace(
+    tmp_path: Path, ray_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensor_cache, "CHUNK_BYTES", 1 << 17)  # of 32 kB each: four in a chunk
+    root = write_scenes(tmp_path / "scenes", scenes(36))
+    together(root, tmp_path / "quiet", ray_address, resources={"workers": 2})
+    with killing(tmp_path / f"killed/jobs/{TRAINING}/work/grids_training", 1) as killed:
+        manifest = together(root, tmp_path / "killed", ray_address, resources={"workers": 2})
+    assert len(killed) == 1
+    assert manifest.error_rows == 0
+    found = [
+        Storage(str(tmp_path / name)).read(f"jobs/{TRAINING}/data/weights.safetensors")
+        for name in ("quiet", "killed")
+    ]
+    assert found[0] == found[1]
 
 
 @pytest.mark.ray

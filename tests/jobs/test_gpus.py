@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bulk_fakes import SCHEMA, SquareSetup
-from featurescape_jobs.engine.shard_worker import Desk
+from featurescape_jobs.engine.shard_worker import ShardOutput
 from featurescape_jobs.engine.worker_pools import PoolSize, fitting_workers, open_pool, worker_gpus
 from featurescape_jobs.specs import Resources
 
@@ -49,16 +49,16 @@ def test_a_worker_with_a_network_takes_a_gpu_where_there_is_one(tmp_path: Path) 
     options = {"include_dashboard": False, "log_to_driver": False, "runtime_env": tests}
     ray.init(num_cpus=2, num_gpus=1, **options)
     try:
-        desk = Desk(str(tmp_path), "jobs/features-0123456789ab", "squares", SCHEMA)
+        output = ShardOutput(str(tmp_path), "jobs/features-0123456789ab", "squares", SCHEMA)
         for network, free in ((True, 0), (False, 1)):
             size = PoolSize(Resources(workers=1), shards=1, network=network)
-            with open_pool(SquareSetup(), desk, size, "auto") as pool:
+            with open_pool(SquareSetup(), output, size, "auto") as pool:
                 deadline = time.monotonic() + 60
                 while pool.problem and time.monotonic() < deadline:
                     pool.wait()
                 assert ray.available_resources().get("GPU", 0) == free
         too_many = PoolSize(Resources(gpus_per_worker=3), shards=1, network=True)
-        with open_pool(SquareSetup(), desk, too_many, "auto") as pool:
+        with open_pool(SquareSetup(), output, too_many, "auto") as pool:
             assert "resources.gpus_per_worker" in pool.problem
     finally:
         ray.shutdown()

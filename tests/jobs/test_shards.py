@@ -16,7 +16,7 @@ from bulk_fakes import SCHEMA, SquareSetup
 from featurescape_jobs.datasets.frozen_input import FROZEN, freeze
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, freeze_rows
-from featurescape_jobs.engine.shard_worker import Desk
+from featurescape_jobs.engine.shard_worker import ShardOutput
 from featurescape_jobs.engine.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.engine.worker_pools import PoolSize, open_pool
@@ -242,9 +242,9 @@ def test_ray_workers_give_the_same_rows(tmp_path: Path, ray_address: str) -> Non
 
 @pytest.mark.ray
 def test_workers_that_fit_on_no_node_are_told_of(tmp_path: Path, ray_address: str) -> None:
-    desk = Desk(str(tmp_path), "jobs/features-0123456789ab", "squares", SCHEMA)
+    output = ShardOutput(str(tmp_path), "jobs/features-0123456789ab", "squares", SCHEMA)
     size = PoolSize(Resources(workers=2, cpus_per_worker=99), shards=4, network=False)
-    with open_pool(SquareSetup(), desk, size, ray_address) as pool:
+    with open_pool(SquareSetup(), output, size, ray_address) as pool:
         assert pool.problem.startswith("no node has the 99 CPUs of a worker (the largest has 2)")
         assert "resources.cpus_per_worker" in pool.problem
 

@@ -26,12 +26,15 @@ from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks.loading import build_random, load_network
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import ModelSpec, TrainingSpec, parse_spec
-from featurescape_jobs.trainers import classifier
 from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress
-from featurescape_jobs.trainers.classifier import Classifying
 from featurescape_jobs.trainers.classifier_data import TrainingData, read_examples
-from featurescape_jobs.trainers.inputs import PictureInputs, Source
-from featurescape_jobs.trainers.loop import Alone, Batch, TrainingLoop
+from featurescape_jobs.trainers.classifier_task import (
+    ClassifierTask,
+    default_epochs,
+    evaluate,
+)
+from featurescape_jobs.trainers.inputs import LabeledExamples, PictureInputs
+from featurescape_jobs.trainers.loop import Batch, SingleProcess, TrainingLoop
 from featurescape_jobs.trainers.split import Split
 
 JOB = "training-0123456789ab"
@@ -77,8 +80,12 @@ def shapes_folder(root: Path, per_class: int = 20) -> Path:
     return root
 
 
-def loop_of(task: Classifying) -> TrainingLoop:
-    return TrainingLoop(task, task.options, Alone(torch.device("cpu")))
+def unreported(done: int, errors: int) -> None:
+    """Nobody watches."""
+
+
+def loop_of(task: ClassifierTask) -> TrainingLoop:
+    return TrainingLoop(task, task.options, SingleProcess(torch.device("cpu")))
 
 
 @pytest.mark.parametrize("name", ["lenet", "row_lstm"])
@@ -90,10 +97,11 @@ def test_the_loss_of_one_batch_falls_in_five_steps(name: str) -> None:
         labels=random.integers(0, 10, 32),
         split=Split(np.arange(32), np.arange(0), np.arange(0)),
         errors=[],
+        rows=np.arange(32),
     )
     module = build_random(model, 10, seed=0)
     spec = spec_of(epochs=6, batch_size=32, learning_rate=5e-2)  # its first step: a 25th of that
-    loop = loop_of(Classifying(module, data, spec))
+    loop = loop_of(ClassifierTask(module, data, spec))
     losses = [loop._step(module, Batch(np.arange(32))).nats / 32 for _ in range(6)]
     assert losses[0] == pytest.approx(np.log(10), abs=0.15), "fresh weights know nothing"
     assert losses[5] < losses[0] - 0.05
@@ -114,7 +122,7 @@ def test_a_run_repeats_exactly_and_another_seed_does_not(tmp_path: Path) -> None
     ("steps", "epochs"), [(10_000, 3), (422, 5), (71, 16), (13, 16), (5, 40), (1, 200)]
 )
 def test_the_fewer_examples_the_more_epochs(steps: int, epochs: int) -> None:
-    assert classifier.default_epochs(steps) == epochs
+    assert default_epochs(steps) == epochs
 
 
 @pytest.mark.data
@@ -158,12 +166,11 @@ def test_the_written_weights_are_the_network_that_was_measured(tmp_path: Path) -
     assert manifest is not None
     network = load_network(ModelSpec(name="lenet", training=JOB), seed=9, storage=storage)
     assert network.classes == tuple(manifest.details["classes"])
-    context = RunContext(storage, JOB, 1, spec.seed, {})
     listing = storage.read_table(f"jobs/{JOB}/input/examples.parquet")
-    source = Source(listing, spec.dataset, 10)
-    with read_examples(source, network.card, spec, context) as data:
-        chose = classifier.evaluate(network.module, data, data.split.validation)
-        test = classifier.evaluate(network.module, data, data.split.test)
+    examples = LabeledExamples(listing, spec.dataset, 10)
+    with read_examples(examples, network.card, spec, 1, unreported) as data:
+        chose = evaluate(network.module, data, data.split.validation)
+        test = evaluate(network.module, data, data.split.test)
     assert chose is not None
     assert test is not None
     assert test.confusion.tolist() == manifest.details["confusion"]
@@ -187,8 +194,8 @@ def test_the_part_of_an_example_depends_on_seed_and_id_only(tmp_path: Path) -> N
         context = RunContext(storage, f"training-{limit or 0:012x}", 1, 0, {})
         freeze(spec.dataset, context)
         listing = storage.read_table(context.path("input/examples.parquet"))
-        source = Source(listing, spec.dataset, 10)
-        with read_examples(source, MODELS["lenet"].card, spec, context) as data:
+        examples = LabeledExamples(listing, spec.dataset, 10)
+        with read_examples(examples, MODELS["lenet"].card, spec, 1, unreported) as data:
             found.append(parts_of(listing, data.split))
     whole, some = found
     assert len(some) == 100
@@ -206,7 +213,7 @@ def guessed(seed: int, n_test: int = 1000) -> tuple[TrainingData, nn.Module]:
     pixels = random.integers(0, 256, (n, 4, 4, 1), dtype=np.uint8)
     split = Split(np.arange(20, 60), np.arange(20), np.arange(60, n))
     inputs = PictureInputs(pixels, cast(PictureCard, MODELS["lenet"].card))
-    data = TrainingData(inputs, random.integers(0, 2, n), split, [])
+    data = TrainingData(inputs, random.integers(0, 2, n), split, [], np.arange(n))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return data, nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
@@ -214,9 +221,8 @@ def guessed(seed: int, n_test: int = 1000) -> tuple[TrainingData, nn.Module]:
 
 def fit_guesses(root: Path, data: TrainingData, module: nn.Module, seed: int) -> Progress:
     spec = spec_of(epochs=25, batch_size=8, learning_rate=0.1, seed=seed)
-    context = RunContext(Storage(str(root)), JOB, 1, seed, {})
     checkpoints = Checkpoints(str(root), f"checkpoints-{uuid4()}", "x")
-    return classifier.fit(Classifying(module, data, spec), checkpoints, context)
+    return loop_of(ClassifierTask(module, data, spec)).run(checkpoints, lambda *_: None)
 
 
 def test_what_chose_the_epoch_is_too_good_and_the_test_part_is_not(tmp_path: Path) -> None:
@@ -225,7 +231,7 @@ def test_what_chose_the_epoch_is_too_good_and_the_test_part_is_not(tmp_path: Pat
         data, module = guessed(seed)
         progress = fit_guesses(tmp_path, data, module, seed)
         module.load_state_dict(progress.best)
-        test = classifier.evaluate(module, data, data.split.test)
+        test = evaluate(module, data, data.split.test)
         assert test is not None
         chose.append(progress.best_row.validation_accuracy)
         chose_nothing.append(test.accuracy)
@@ -316,6 +322,10 @@ def test_progress_names_epoch_loss_and_accuracy(tmp_path: Path) -> None:
     assert progress["done"] == progress["total"] > 0
     assert progress["message"].startswith("epoch 2/2  loss ")
     assert "  accuracy 0." in progress["message"]
+    history, curve = table(context, "history"), progress["curve"]
+    assert curve["epoch"] == [1, 2]
+    for name in ("loss", "validation_loss", "validation_accuracy"):
+        assert curve[name] == pytest.approx(history[name].to_pylist(), rel=1e-3)
     assert list(context.timings_seconds) == ["check", "freeze input", "read", "train"]
 
 
@@ -354,9 +364,9 @@ def test_a_loss_that_is_no_longer_finite_ends_the_job() -> None:
     inputs = PictureInputs(
         np.ones((2, 28, 28, 1), np.uint8), cast(PictureCard, MODELS["lenet"].card)
     )
-    data = TrainingData(inputs, np.array([0, 1]), Split(*[np.arange(2)] * 3), [])
+    data = TrainingData(inputs, np.array([0, 1]), Split(*[np.arange(2)] * 3), [], np.arange(2))
     with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
-        loop_of(Classifying(module, data, spec_of()))._step(module, Batch(np.arange(2)))
+        loop_of(ClassifierTask(module, data, spec_of()))._step(module, Batch(np.arange(2)))
 
 
 def test_an_unlabeled_folder_is_refused_before_any_picture_is_read(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.frozen_input import freeze
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.frozen_rows import read_shard
-from featurescape_jobs.engine.shard_worker import Desk, Processed, commit
+from featurescape_jobs.engine.shard_worker import Processed, ShardOutput, commit
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import AllRowsFailedError, LayerError, SpecError
 from featurescape_jobs.images.decode import decode
@@ -157,8 +157,8 @@ def test_examples_tried_one_by_one_are_merged_as_a_whole_shard(tmp_path: Path) -
     source = worker_source.Source.of(spec, context)
     worker = scanning.ScanSetup(source, "conv2", tuple(range(4)), 9, None).start()
     pieces = [worker.process(examples.slice(n, 1)) for n in range(examples.num_rows)]
-    desk = Desk(storage.root, f"jobs/{JOB}", scanning.KIND, SCANNED)
-    commit(desk, shard, examples, Processed.joined(pieces))
+    output = ShardOutput(storage.root, f"jobs/{JOB}", scanning.KIND, SCANNED)
+    commit(output, shard, examples, Processed.joined(pieces))
     _, rows, _ = run(tmp_path, attempt=2, **changes)
     assert rows == quiet
 

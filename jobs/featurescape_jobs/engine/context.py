@@ -14,7 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from featurescape_jobs.artifacts import ArtifactRef, Manifest, PassedOverFiles, Progress, job_dir
+from featurescape_jobs.artifacts import (
+    ArtifactRef,
+    Curve,
+    Manifest,
+    PassedOverFiles,
+    Progress,
+    job_dir,
+)
 from featurescape_jobs.engine.input_files import check_input_file
 from featurescape_jobs.engine.storage import Storage, Written
 from featurescape_jobs.engine.storage_refusals import refusal
@@ -188,6 +195,10 @@ class RunContext:
         self._advance({name: value for name, value in said.items() if value is not None})
         if force or time.monotonic() - self._written_at >= PROGRESS_SECONDS:
             self._show_now()
+
+    def show_curve(self, curve: Curve) -> None:
+        """Show how a training has gone, with the next progress."""
+        self._advance({"curve": curve})
 
     def beat(self) -> None:
         """Write the last progress again, as a sign of life; raises ``OSError``."""

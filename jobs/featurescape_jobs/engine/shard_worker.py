@@ -79,7 +79,7 @@ class Marker:
 
 
 @dataclass(frozen=True)
-class Desk:
+class ShardOutput:
     """Where a job's shards go and what they look like."""
 
     storage_root: str
@@ -90,6 +90,8 @@ class Desk:
     """The frozen rows, relative to the job's folder."""
     work: str = "work"
     """Folder of tries and markers, relative to the job's folder."""
+    folder: str = "data"
+    """Where rows and members are written, relative to the job's folder."""
 
 
 def error_row(example: dict[str, Any], code: str, message: str) -> dict[str, Any]:
@@ -134,21 +136,21 @@ def archive(members: Sequence[tuple[str, bytes]]) -> bytes:
     return sink.getvalue()
 
 
-def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -> Marker:
+def commit(output: ShardOutput, shard: Shard, examples: pa.Table, processed: Processed) -> Marker:
     """Write a shard's rows, its errors and members, and then its marker."""
-    verify(examples, processed, desk.schema)
-    storage, token = Storage(desk.storage_root), secrets.token_hex(4)
+    verify(examples, processed, output.schema)
+    storage, token = Storage(output.storage_root), secrets.token_hex(4)
     errors_path = errors_sha256 = None
     if processed.errors:
-        errors_path = f"{desk.work}/errors/{shard.index:05d}-{token}.parquet"
+        errors_path = f"{output.work}/errors/{shard.index:05d}-{token}.parquet"
         errors = tables.errors_table(processed.errors)
-        errors_sha256 = storage.write_table(f"{desk.job_path}/{errors_path}", errors).sha256
-    stem = f"data/{desk.kind}-{shard.index:05d}-{token}"
+        errors_sha256 = storage.write_table(f"{output.job_path}/{errors_path}", errors).sha256
+    stem = f"{output.folder}/{output.kind}-{shard.index:05d}-{token}"
     members = None
     if processed.members:
-        members = storage.write(f"{desk.job_path}/{stem}.tar", archive(processed.members))
+        members = storage.write(f"{output.job_path}/{stem}.tar", archive(processed.members))
     path = f"{stem}.parquet"
-    written = storage.write_table(f"{desk.job_path}/{path}", processed.table)
+    written = storage.write_table(f"{output.job_path}/{path}", processed.table)
     marker = Marker(
         shard=shard.index,
         path=path,
@@ -164,17 +166,17 @@ def commit(desk: Desk, shard: Shard, examples: pa.Table, processed: Processed) -
         worker=worker_name(),
     )
     body = json.dumps(asdict(marker)).encode()
-    storage.write(f"{desk.job_path}/{desk.work}/markers/{shard.index:05d}-{token}.json", body)
+    storage.write(f"{output.job_path}/{output.work}/markers/{shard.index:05d}-{token}.json", body)
     return marker
 
 
 class ShardRunner:
     """The worker process's side of the engine. Nothing heavy happens before `ready`."""
 
-    def __init__(self, setup: WorkerSetup, desk: Desk) -> None:
+    def __init__(self, setup: WorkerSetup, output: ShardOutput) -> None:
         self._setup = setup
-        self._desk = desk
-        self._storage = Storage(desk.storage_root)
+        self._output = output
+        self._storage = Storage(output.storage_root)
         self._worker: ShardWorker | None = None
 
     def ready(self) -> None:
@@ -190,12 +192,16 @@ class ShardRunner:
     def run(self, shard: Shard) -> Marker:
         """Process and commit one shard. The try is counted before the work, in case it kills us."""
         token = secrets.token_hex(4)
-        path = f"{self._desk.job_path}/{self._desk.work}/tries/{shard.index:05d}-{token}"
+        path = f"{self._output.job_path}/{self._output.work}/tries/{shard.index:05d}-{token}"
         self._storage.write(path, worker_name().encode())
-        examples = read_shard(self._storage, f"{self._desk.job_path}/{self._desk.examples}", shard)
-        return commit(self._desk, shard, examples, self._process(examples))
+        examples = read_shard(
+            self._storage, f"{self._output.job_path}/{self._output.examples}", shard
+        )
+        return commit(self._output, shard, examples, self._process(examples))
 
     def run_row(self, shard: Shard, offset: int) -> Processed:
         """One example of a shard that has killed workers, alone; commits nothing."""
-        examples = read_shard(self._storage, f"{self._desk.job_path}/{self._desk.examples}", shard)
+        examples = read_shard(
+            self._storage, f"{self._output.job_path}/{self._output.examples}", shard
+        )
         return self._process(examples.slice(offset, 1))

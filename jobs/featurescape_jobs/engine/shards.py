@@ -30,9 +30,9 @@ from featurescape_jobs.engine.deaths import read_deaths, write_death
 from featurescape_jobs.engine.frozen_rows import FrozenPhase, FrozenRows, Shard, read_shard
 from featurescape_jobs.engine.row_failures import all_failed
 from featurescape_jobs.engine.shard_worker import (
-    Desk,
     Marker,
     Processed,
+    ShardOutput,
     WorkerSetup,
     commit,
     error_row,
@@ -95,23 +95,62 @@ def run_shards(bulk: Bulk, frozen: FrozenRows, context: RunContext) -> BulkResul
         WorkerLostError: workers die before they can start.
         FeaturescapeError: whatever a worker says is wrong with the job as a whole.
     """
-    desk = Desk(
-        context.storage.root,
-        job_dir(context.job_id),
-        bulk.kind,
-        bulk.schema,
-        frozen.path,
-        frozen.work,
-    )
-    engine = _Engine(bulk, frozen, context, desk)
+    engine = _Engine(bulk, frozen, context, "data")
     engine.resume()
-    engine.work()
+    engine.work(context.ray_address)
     return engine.finish()
 
 
+@dataclass(frozen=True)
+class PhaseFiles:
+    """What a phase left for later ones: files by shard, in order, as paths in the storage."""
+
+    tables: tuple[str, ...]
+    members: tuple[str, ...]
+    """Archives with the rows' members, of those shards that have some."""
+    errors: pa.Table
+
+
+def run_phase(
+    bulk: Bulk, frozen: FrozenPhase, context: RunContext, ray_address: str | None
+) -> PhaseFiles:
+    """Process every row of a phase whose output only the job itself reads; no manifest names it.
+
+    Args:
+        bulk: the work.
+        frozen: the phase.
+        context: of the job.
+        ray_address: where it is done; None: in this process.
+
+    Raises:
+        WorkerLostError, FeaturescapeError: as `run_shards`; a phase may have error rows only.
+    """
+    engine = _Engine(bulk, frozen, context, f"{frozen.work}/rows")
+    engine.resume()
+    engine.work(ray_address)
+    return engine.files()
+
+
+def clear_phase(phase: str, context: RunContext) -> None:
+    """Remove the rows of a phase and what it left."""
+    frozen = FrozenPhase(0, 1, phase)
+    for path in context.storage.list_files(context.path(frozen.work)):
+        context.storage.delete(path)
+    context.storage.delete(context.path(frozen.path))
+
+
 class _Engine:
-    def __init__(self, bulk: Bulk, frozen: FrozenRows, context: RunContext, desk: Desk) -> None:
-        self.bulk, self.frozen, self.context, self.desk = bulk, frozen, context, desk
+    def __init__(self, bulk: Bulk, frozen: FrozenRows, context: RunContext, folder: str) -> None:
+        self.bulk, self.frozen, self.context = bulk, frozen, context
+        self.output = ShardOutput(
+            context.storage.root,
+            job_dir(context.job_id),
+            bulk.kind,
+            bulk.schema,
+            frozen.path,
+            frozen.work,
+            folder,
+        )
         self.shards = {shard.index: shard for shard in frozen.shards()}
         self.markers: dict[int, Marker] = {}
         self.deaths: Counter[int] = Counter()
@@ -148,13 +187,13 @@ class _Engine:
         storage, path = self.context.storage, self.context.path(path)
         return storage.exists(path) and storage.sha256(path) == sha256
 
-    def work(self) -> None:
+    def work(self, ray_address: str | None) -> None:
         """Hand out all shards that have no marker yet; the suspicious ones last, row by row."""
         todo = deque(shard for index, shard in self.shards.items() if index not in self.markers)
         if not todo:
             return
         size = PoolSize(self.bulk.resources, len(todo), self.bulk.network)
-        with open_pool(self.bulk.setup, self.desk, size, self.context.ray_address) as pool:
+        with open_pool(self.bulk.setup, self.output, size, ray_address) as pool:
             self._report(pool.problem)
             suspects = self._hand_out(pool, todo)
             for shard in suspects:
@@ -226,7 +265,7 @@ class _Engine:
         for offset, example in enumerate(examples.to_pylist()):
             pieces.append(self._alone(pool, shard, offset, example))
         whole = Processed.joined(pieces)
-        self._done(self.pause.retrying(lambda: commit(self.desk, shard, examples, whole)))
+        self._done(self.pause.retrying(lambda: commit(self.output, shard, examples, whole)))
         self._report()
 
     def _alone(self, pool: Pool, shard: Shard, offset: int, example: dict[str, Any]) -> Processed:
@@ -253,14 +292,10 @@ class _Engine:
         self.context.progress(done, self.frozen.examples, errors=errors, message=message)
 
     def finish(self) -> BulkResult:
-        """Name every shard's file, gather the error rows, and check that nothing is missing."""
-        markers = [self.markers[index] for index in sorted(self.markers)]
+        """Name every shard's file, and gather the error rows."""
+        markers = self._complete()
         rows = sum(marker.rows for marker in markers)
         error_rows = sum(marker.errors for marker in markers)
-        if len(markers) != len(self.shards) or rows + error_rows != self.frozen.examples:
-            raise ArtifactError(
-                f"{self.frozen.examples} examples went in, {rows} rows and {error_rows} errors came out"
-            )
         for marker in markers:
             written = Written(self.context.path(marker.path), marker.size_bytes, marker.sha256)
             self.context.add(written, self.bulk.kind, marker.rows)
@@ -268,7 +303,8 @@ class _Engine:
                 path = self.context.path(marker.members_path)
                 members = Written(path, marker.members_bytes, marker.members_sha256)
                 self.context.add(members, f"{self.bulk.kind}_tar")
-        errors = self._gather_errors(markers)
+        errors, kind = self._error_rows(markers), self.frozen.errors
+        self.pause.retrying(lambda: self.context.add_table(f"data/{kind}.parquet", errors, kind))
         if rows == 0 and not isinstance(self.frozen, FrozenPhase):
             raise all_failed(errors, self.context.passed_over.summary())
         codes = dict(Counter(errors["code"].to_pylist()))
@@ -276,13 +312,31 @@ class _Engine:
         nodes = {worker.rpartition(":")[0] for worker in workers}
         return BulkResult(rows, error_rows, codes, len(workers), len(nodes))
 
-    def _gather_errors(self, markers: list[Marker]) -> pa.Table:
+    def files(self) -> PhaseFiles:
+        """What is there now."""
+        markers, path = self._complete(), self.context.path
+        members = [marker.members_path for marker in markers if marker.members_path is not None]
+        return PhaseFiles(
+            tuple(path(marker.path) for marker in markers),
+            tuple(path(archive) for archive in members),
+            self._error_rows(markers),
+        )
+
+    def _complete(self) -> list[Marker]:
+        """The markers of all shards, in order; raises `ArtifactError` where a row is missing."""
+        markers = [self.markers[index] for index in sorted(self.markers)]
+        rows = sum(marker.rows for marker in markers)
+        error_rows = sum(marker.errors for marker in markers)
+        if len(markers) != len(self.shards) or rows + error_rows != self.frozen.examples:
+            raise ArtifactError(
+                f"{self.frozen.examples} examples went in, {rows} rows and {error_rows} errors came out"
+            )
+        return markers
+
+    def _error_rows(self, markers: list[Marker]) -> pa.Table:
         paths = [marker.errors_path for marker in markers if marker.errors_path is not None]
         parts = [self.context.storage.read_table(self.context.path(path)) for path in paths]
-        table = pa.concat_tables([tables.ERRORS.empty_table(), *parts])
-        kind = self.frozen.errors
-        self.pause.retrying(lambda: self.context.add_table(f"data/{kind}.parquet", table, kind))
-        return table
+        return pa.concat_tables([tables.ERRORS.empty_table(), *parts])
 
 
 def _read_marker(context: RunContext, path: str) -> Marker | None:

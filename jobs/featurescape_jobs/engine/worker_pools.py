@@ -15,7 +15,13 @@ from typing import Any, Literal, Protocol
 
 from featurescape_jobs.engine.frozen_rows import Shard
 from featurescape_jobs.engine.ray_connection import connect
-from featurescape_jobs.engine.shard_worker import Desk, Marker, Processed, ShardRunner, WorkerSetup
+from featurescape_jobs.engine.shard_worker import (
+    Marker,
+    Processed,
+    ShardOutput,
+    ShardRunner,
+    WorkerSetup,
+)
 from featurescape_jobs.engine.storage_refusals import refusal
 from featurescape_jobs.errors import FeaturescapeError, WorkerLostError
 from featurescape_jobs.specs import Resources
@@ -92,14 +98,14 @@ class Pool(Protocol):
 
 @contextmanager
 def open_pool(
-    setup: WorkerSetup, desk: Desk, size: PoolSize, ray_address: str | None
+    setup: WorkerSetup, output: ShardOutput, size: PoolSize, ray_address: str | None
 ) -> Iterator[Pool]:
     """A pool of workers that ends with the block."""
     if ray_address is None:
-        yield InlinePool(setup, desk)
+        yield InlinePool(setup, output)
         return
     connect(ray_address)
-    pool = RayPool(setup, desk, size)
+    pool = RayPool(setup, output, size)
     try:
         yield pool
     finally:
@@ -109,8 +115,8 @@ def open_pool(
 class InlinePool:
     """One worker in this process."""
 
-    def __init__(self, setup: WorkerSetup, desk: Desk) -> None:
-        self._runner = ShardRunner(setup, desk)
+    def __init__(self, setup: WorkerSetup, output: ShardOutput) -> None:
+        self._runner = ShardRunner(setup, output)
         self._next: Shard | None = None
 
     @property
@@ -177,14 +183,14 @@ def expected_workers(resources: Resources) -> int:
 class RayPool:
     """Ray actors, spread over the nodes; each takes its CPUs and runs one call at a time."""
 
-    def __init__(self, setup: WorkerSetup, desk: Desk, size: PoolSize) -> None:
+    def __init__(self, setup: WorkerSetup, output: ShardOutput, size: PoolSize) -> None:
         import ray
 
         self._ray = ray
         resources = size.resources
         gpus = worker_gpus(resources) if size.network else 0.0
         self._wanted = {"CPU": float(resources.cpus_per_worker), "GPU": gpus}
-        self._setup, self._desk = ray.put(setup), ray.put(desk)
+        self._setup, self._output = ray.put(setup), ray.put(output)
         self._actor_class = ray.remote(ShardRunner).options(
             num_cpus=resources.cpus_per_worker,
             num_gpus=gpus,
@@ -197,7 +203,7 @@ class RayPool:
         self._failed_starts = 0
 
     def _slot(self) -> _Slot:
-        actor = self._actor_class.remote(self._setup, self._desk)
+        actor = self._actor_class.remote(self._setup, self._output)
         return _Slot(actor, actor.ready.remote())
 
     @property

@@ -26,9 +26,9 @@ from featurescape_jobs.rnn_analysis.measures import Sequences
 from featurescape_jobs.rnn_analysis.spec_matrices import MAX_UNITS
 from featurescape_jobs.specs import DatasetSpec, DynamicsSpec, ModelSpec
 from featurescape_jobs.trainers.inputs import (
+    LabeledExamples,
     Read,
     SequenceInputs,
-    Source,
     read_pictures,
     read_sequences,
 )
@@ -121,7 +121,7 @@ def _load(field: str, spec: ModelSpec, dataset: DatasetSpec | None, context: Run
     return Network(kind, field, spec, card, module, network.classes)
 
 
-class _AnyLabel(Source):
+class _AnyLabel(LabeledExamples):
     """Examples that need no label."""
 
     def check_label(self, example: dict[str, Any]) -> None:
@@ -146,11 +146,15 @@ def read_inputs(network: Network, frozen: FrozenInput, context: RunContext) -> I
         DatasetError: none can be read.
     """
     table = context.storage.read_table(context.path(EXAMPLES))
-    source = _AnyLabel(table, frozen.dataset, len(frozen.classes))
+    examples = _AnyLabel(table, frozen.dataset, len(frozen.classes))
+
+    def report(done: int, errors: int) -> None:
+        context.progress(done, errors=errors)
+
     reading = (
-        read_pictures(source, network.card, context)
+        read_pictures(examples, network.card, context.threads, report)
         if isinstance(network.card, PictureCard)
-        else read_sequences(source, context)
+        else read_sequences(examples, report)
     )
     with reading as read:
         if not len(read.rows):

@@ -14,7 +14,8 @@ such a part), training_examples, validation_examples, test_examples, and up to 1
 counts of the test part (rows: true class, columns: predicted); of a recurrent model its shape and D.
 
 Cost: on two cores some 8,000 pictures per second and epoch for either network: five epochs of 60,000
-take under a minute. Examples are read once and kept, see `trainers.inputs`.
+take under a minute. Examples are read once and kept, see `trainers.inputs`; with several workers or GPUs
+(`trainers.distributed`) by each process.
 
 Failure modes: before any work, an unlabeled dataset or one with a single class, a model that is not
 trainable, weights for another number of classes. While training: a loss that is no longer finite
@@ -27,228 +28,162 @@ Topin 2019) and gradients clipped to norm 5 (Pascanu et al. 2013), for the LSTM.
 
 from __future__ import annotations
 
-import math
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
-import numpy as np
 import pyarrow as pa
-import torch
-from numpy.typing import NDArray
 from safetensors import torch as safetensors
 from torch import nn
-from torch.nn import functional
 
 from featurescape_jobs import tables
 from featurescape_jobs.datasets.features import open_sequences
-from featurescape_jobs.datasets.frozen_input import check_reads, freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import FrozenInput, freeze
 from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.frozen_rows import EXAMPLES
 from featurescape_jobs.engine.row_failures import all_failed
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import Model, RecurrentModel, shaped
 from featurescape_jobs.networks.loading import build_random, load_network
 from featurescape_jobs.networks.worker_process import torch_threads
-from featurescape_jobs.specs import DatasetSpec, TrainingSpec
-from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow, Progress
+from featurescape_jobs.networks.worker_source import Source
+from featurescape_jobs.specs import TrainingSpec
+from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress
 from featurescape_jobs.trainers.classifier_data import TrainingData, labeled_examples, read_examples
-from featurescape_jobs.trainers.inputs import Rows, Source
-from featurescape_jobs.trainers.loop import Alone, Batch, Measured, Options, TrainingLoop, Whole
+from featurescape_jobs.trainers.classifier_task import ClassifierTask, Evaluation, evaluate
+from featurescape_jobs.trainers.distributed import ProcessWork, needs_ray, train
+from featurescape_jobs.trainers.inputs import LabeledExamples
+from featurescape_jobs.trainers.inputs import Report as ReadReport
+from featurescape_jobs.trainers.loop import ProcessGroup, Report, TrainingLoop, check_agreement
 from featurescape_jobs.trainers.split import Split
 
-MIN_EPOCHS, MAX_EPOCHS = 3, 16
-ENOUGH_STEPS = 2000
-"""Steps that a default training aims at, within those epochs: Fashion-MNIST then has 5, 10,000 digits 16."""
-MIN_STEPS = 200
-"""Steps that it has at least, however few the examples."""
-BATCH_SIZE = 128
-LEARNING_RATE = 5e-3
-WEIGHT_DECAY = 0.01
 CHECKPOINTS = "work/checkpoints"
 """Folder, in the job's."""
-_EVALUATION_BATCH = 1024
 _CONFUSION_CLASSES = 100
 
 
 def run(spec: TrainingSpec, context: RunContext) -> Outcome:
     """Train, keep the best epoch's weights; the module says what comes out."""
     with context.stage("check"):
-        dataset = place_dataset(spec.dataset, context)
-        model = _shaped(spec, dataset)
+        source = Source.of(spec, context)
+        model = _shaped(source, spec)
+        on_ray = needs_ray(spec.resources, context.ray_address)
     with context.stage("freeze input"):
-        frozen = freeze(spec.dataset, context)
-        source = Source(labeled_examples(context, frozen), frozen.dataset, len(frozen.classes))
-        module = _start(spec, context, model, len(frozen.classes))
-    checkpoints = Checkpoints.of(
-        spec, frozen.sha256, context.storage.root, context.path(CHECKPOINTS)
-    )
+        training = ClassifierTraining(spec, source, model, freeze(spec.dataset, context))
+        examples, module = training.examples(), training.module()
     with ExitStack() as stack:
-        with context.stage("read", total=source.table.num_rows):
-            data = stack.enter_context(read_examples(source, model.card, spec, context))
+        with context.stage("read", total=examples.table.num_rows):
+            data = stack.enter_context(training.read(examples, context.threads, _shown(context)))
         if not len(data.labels):
             raise all_failed(tables.errors_table(data.errors), context.passed_over.summary())
         data.split.check(spec, "examples")
-        with context.stage("train"), torch_threads(context.threads):
-            progress = fit(Classifying(module, data, spec), checkpoints, context)
+        with context.stage("train"):
+            # Workers read for themselves; this process has the examples already.
+            work: ProcessWork = training if on_ray else partial(training.fit, module, data)
+            train(work, spec.resources, context, on_ray)
+            progress = training.checkpoints.newest()
             module.load_state_dict(progress.best)
-            test = evaluate(module, data, data.split.test)
+            with torch_threads(context.threads):
+                test = evaluate(module, data, data.split.test)
     _write(progress, data.errors, spec, context)
-    checkpoints.clear()
+    training.checkpoints.clear()
     details = {
-        "model": model.name,
-        "card": model.card.model_dump(mode="json"),
-        "classes": list(frozen.classes),
-        "labels": frozen.labels,
-        "n_classes": len(frozen.classes),
+        **training.describe(),
         "epochs": len(progress.history),
         **_measures(progress, test, data.split),
     }
-    if model.card.recurrent:
-        recurrent = cast(RecurrentModel, model)
-        details["recurrent"] = recurrent.recurrent.model_dump(mode="json")
-        details["dimensions"] = recurrent.dimensions
     return Outcome(len(data.labels), len(data.errors), details)
 
 
-def _shaped(spec: TrainingSpec, dataset: DatasetSpec) -> Model:
-    """The model in the shape to train it in, if it can be, on such a dataset."""
+def _shaped(source: Source, spec: TrainingSpec) -> Model:
+    """The model in the shape to train it in, if it can be, on the source's dataset."""
     model = MODELS[spec.model.name]
-    check_reads(dataset, model.card)
-    dimensions = open_sequences(dataset)[1] if model.card.reads == "features" else None
+    reads_features = model.card.reads == "features"
+    dimensions = open_sequences(source.dataset)[1] if reads_features else None
     return shaped(model, spec.model.recurrent, dimensions)
 
 
-def _start(spec: TrainingSpec, context: RunContext, model: Model, n_classes: int) -> nn.Module:
-    """The network to train: from a file, or fresh."""
-    if spec.model.weights == "pretrained" and model.card.weights is None:
-        return build_random(model, n_classes, context.seed)
-    network = load_network(
-        spec.model,
-        seed=context.seed,
-        n_classes=n_classes,
-        dimensions=cast(RecurrentModel, model).dimensions if model.card.recurrent else None,
-        allowed_roots=context.allowed_roots,
-    )
-    return network.module.requires_grad_(True)
+def _shown(context: RunContext) -> ReadReport:
+    def report(done: int, errors: int) -> None:
+        context.progress(done, errors=errors)
+
+    return report
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """How a network does on some examples."""
+class ClassifierTraining:
+    """What each process of a classifier's training does; small and picklable."""
 
-    loss: float
-    """Mean cross entropy, in nats."""
-    confusion: NDArray[np.int64]
-    """(n_classes, n_classes): counts, true class by predicted class."""
-
-    @property
-    def accuracy(self) -> float:
-        """Fraction that is right."""
-        return float(np.trace(self.confusion) / self.confusion.sum())
-
-    @property
-    def majority_rate(self) -> float:
-        """Accuracy of always naming the commonest class."""
-        return float(self.confusion.sum(axis=1).max() / self.confusion.sum())
-
-
-@dataclass(frozen=True)
-class Classifying:
-    """A `trainers.loop.Task`; its examples are labeled, and a target is the class of one."""
-
-    module: nn.Module
-    data: TrainingData
     spec: TrainingSpec
+    source: Source
+    model: Model
+    """In its shape."""
+    frozen: FrozenInput
 
     @property
-    def batch_size(self) -> int:
-        return self.spec.batch_size or BATCH_SIZE
+    def checkpoints(self) -> Checkpoints:
+        """Where what is learned lies."""
+        path, root = self.source.path(CHECKPOINTS), self.source.storage_root
+        return Checkpoints.of(self.spec, self.frozen.sha256, root, path)
 
-    @property
-    def steps(self) -> int:
-        """Batches of an epoch."""
-        return -(-len(self.data.split.training) // self.batch_size)
+    def __call__(self, group: ProcessGroup, report: Report) -> None:
+        """Read all examples and train on this process's part of each batch."""
+        with self.read(self.examples(), self.source.threads, lambda *_: None) as data:
+            check_agreement(group, data.rows, "the examples that could be read")
+            self.fit(self.module(), data, group, report)
 
-    @property
-    def options(self) -> Options:
-        """Hyperparameters, with what the spec leaves open filled in."""
-        epochs = self.spec.epochs or default_epochs(self.steps)
-        rate, decay = self.spec.learning_rate or LEARNING_RATE, WEIGHT_DECAY
-        return Options(epochs, rate, "one_cycle", epochs, self.spec.seed, decay, fused=True)
+    def examples(self) -> LabeledExamples:
+        """The frozen listing; raises `SpecError` where it has no two classes."""
+        table = self.source.storage.read_table(self.source.path(EXAMPLES))
+        return labeled_examples(table, self.frozen)
 
-    def groups(self) -> list[dict[str, Any]]:
-        """All weights."""
-        return [{"params": list(self.module.parameters()), "scale": 1.0}]
+    @contextmanager
+    def read(
+        self, examples: LabeledExamples, threads: int, report: ReadReport
+    ) -> Iterator[TrainingData]:
+        """All examples, as `read_examples`."""
+        with read_examples(examples, self.model.card, self.spec, threads, report) as data:
+            yield data
 
-    def epoch(self, number: int) -> list[Batch]:
-        """Every example once, in an order that follows from seed and number."""
-        random = np.random.default_rng(self.spec.seed)
-        for _ in range(number):
-            order = random.permutation(self.data.split.training)
-        return [Batch(rows) for rows in np.array_split(order, self.steps)]
+    def module(self) -> nn.Module:
+        """The network to train, on the CPU: from a file, or fresh."""
+        spec, n_classes = self.spec, len(self.frozen.classes)
+        if spec.model.weights == "pretrained" and self.model.card.weights is None:
+            return build_random(self.model, n_classes, spec.seed)
+        recurrent = self.model.card.recurrent
+        network = load_network(
+            spec.model,
+            seed=spec.seed,
+            n_classes=n_classes,
+            dimensions=cast(RecurrentModel, self.model).dimensions if recurrent else None,
+            allowed_roots=self.source.allowed_roots,
+        )
+        return network.module.requires_grad_(True)
 
-    def held_out(self) -> list[Batch]:
-        """The validation part, in order."""
-        rows = self.data.split.validation
-        return [
-            Batch(rows[start : start + _EVALUATION_BATCH])
-            for start in range(0, len(rows), _EVALUATION_BATCH)
-        ]
+    def fit(
+        self, module: nn.Module, data: TrainingData, group: ProcessGroup, report: Report
+    ) -> None:
+        """Train a module; raises `SpecError` if it diverges."""
+        task = ClassifierTask(module.to(group.device), data, self.spec)
+        TrainingLoop(task, task.options, group).run(self.checkpoints, report)
 
-    def whole(self, batch: Batch) -> Whole:
-        """Each example has one class."""
-        return Whole(len(batch), len(batch))
-
-    def measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
-        """Cross entropy, and how many are right."""
-        device = next(module.parameters()).device
-        inputs = (one.to(device) for one in self.data.inputs.batch(batch.numbers))
-        labels = torch.from_numpy(self.data.labels[batch.numbers]).to(device)
-        logits = module(*inputs)
-        mean, n = functional.cross_entropy(logits, labels), len(batch)
-        right = int((logits.argmax(1) == labels).sum())
-        return Measured(mean * (n / whole.examples), float(mean.detach()) * n, right, n)
-
-    def score(self, row: EpochRow) -> float:
-        """The highest accuracy on the validation part is the best."""
-        return row.validation_accuracy
-
-
-def fit(task: Classifying, checkpoints: Checkpoints, context: RunContext) -> Progress:
-    """Train the task's module in place; raises `SpecError` if it diverges."""
-
-    def report(done: int, total: int, message: str) -> None:
-        context.progress(done, total, message=message, force=done == total)
-
-    loop = TrainingLoop(task, task.options, Alone(torch.device("cpu")))
-    return loop.run(checkpoints, report)
-
-
-def default_epochs(steps: int) -> int:
-    """Epochs of ``steps`` steps each, where the spec leaves them open."""
-    enough = min(MAX_EPOCHS, -(-ENOUGH_STEPS // steps))
-    return max(MIN_EPOCHS, enough, -(-MIN_STEPS // steps))
-
-
-def evaluate(module: nn.Module, data: TrainingData, rows: Rows) -> Evaluation | None:
-    """Cross entropy and confusion of some of the examples; None of no examples."""
-    total = 0.0
-    counts: NDArray[np.int64] | None = None
-    module.eval()
-    with torch.inference_mode():
-        for start in range(0, len(rows), _EVALUATION_BATCH):
-            part = rows[start : start + _EVALUATION_BATCH]
-            labels = torch.from_numpy(data.labels[part])
-            logits = module(*data.inputs.batch(part))
-            n_classes = logits.shape[1]
-            total += float(functional.cross_entropy(logits, labels, reduction="sum"))
-            pairs = labels * n_classes + logits.argmax(1)
-            found = torch.bincount(pairs, minlength=n_classes**2).numpy()
-            counts = found if counts is None else counts + found
-    if counts is None:
-        return None
-    side = math.isqrt(len(counts))
-    return Evaluation(total / len(rows), counts.reshape(side, side))
+    def describe(self) -> dict[str, Any]:
+        """Facts about model and classes, for the manifest."""
+        model, classes = self.model, self.frozen.classes
+        facts: dict[str, Any] = {
+            "model": model.name,
+            "card": model.card.model_dump(mode="json"),
+            "classes": list(classes),
+            "labels": self.frozen.labels,
+            "n_classes": len(classes),
+        }
+        if model.card.recurrent:
+            recurrent = cast(RecurrentModel, model)
+            facts["recurrent"] = recurrent.recurrent.model_dump(mode="json")
+            facts["dimensions"] = recurrent.dimensions
+        return facts
 
 
 def _measures(progress: Progress, test: Evaluation | None, split: Split) -> dict[str, Any]:

@@ -15,12 +15,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurescape_jobs.datasets.frozen_input import FrozenInput
-from featurescape_jobs.engine.context import RunContext
-from featurescape_jobs.engine.frozen_rows import EXAMPLES
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models.base import ModelCard, PictureCard
 from featurescape_jobs.specs import TrainingSpec
-from featurescape_jobs.trainers.inputs import Inputs, Source, read_pictures, read_sequences
+from featurescape_jobs.trainers.inputs import (
+    Inputs,
+    LabeledExamples,
+    Report,
+    Rows,
+    read_pictures,
+    read_sequences,
+)
 from featurescape_jobs.trainers.split import Split
 
 
@@ -35,11 +40,12 @@ class TrainingData:
     labels: NDArray[np.int64]
     split: Split
     errors: list[dict[str, Any]]
+    rows: Rows
+    """(N,): which rows of the listing they are."""
 
 
-def labeled_examples(context: RunContext, frozen: FrozenInput) -> pa.Table:
+def labeled_examples(table: pa.Table, frozen: FrozenInput) -> LabeledExamples:
     """The frozen listing; raises `SpecError` where it has no two classes to tell apart."""
-    table = context.storage.read_table(context.path(EXAMPLES))
     labels = _labels(table)
     present = np.unique(labels[(labels >= 0) & (labels < len(frozen.classes))])
     if len(present) < 2:
@@ -49,25 +55,25 @@ def labeled_examples(context: RunContext, frozen: FrozenInput) -> pa.Table:
             "give a labeled dataset (images: one folder per class, or label_column)",
             field="dataset",
         )
-    return table
+    return LabeledExamples(table, frozen.dataset, len(frozen.classes))
 
 
 @contextmanager
 def read_examples(
-    source: Source, card: ModelCard, spec: TrainingSpec, context: RunContext
+    examples: LabeledExamples, card: ModelCard, spec: TrainingSpec, threads: int, report: Report
 ) -> Iterator[TrainingData]:
     """Read all examples and divide them as the spec says; temporary files go with the block."""
     reading = (
-        read_pictures(source, card, context)
+        read_pictures(examples, card, threads, report)
         if isinstance(card, PictureCard)
-        else read_sequences(source, context)
+        else read_sequences(examples, report)
     )
     with reading as read:
-        ids = source.table["example_id"].to_pylist()
+        ids = examples.table["example_id"].to_pylist()
         names = [ids[row] for row in read.rows]
-        split = Split.drawn(names, spec.validation_fraction, spec.test_part, context.seed)
-        labels = _labels(source.table)[read.rows]
-        yield TrainingData(read.inputs, labels, split, read.errors)
+        split = Split.drawn(names, spec.validation_fraction, spec.test_part, spec.seed)
+        labels = _labels(examples.table)[read.rows]
+        yield TrainingData(read.inputs, labels, split, read.errors, read.rows)
 
 
 def _labels(table: pa.Table) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What a network is trained on: pictures at its size, or sequences of features; read once, kept for all epochs.
+"""Inputs of a training: images at the network's size, or sequences of features; read once, kept for all epochs.
 
 Memory: pictures as uint8, up to `MAX_MEMORY_BYTES`; beyond that, and for sequences always, they lie in a
 temporary file that is mapped.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader
 from featurescape_jobs.datasets.features import SequencesReader
-from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.engine.shard_worker import error_row
 from featurescape_jobs.errors import RowError
@@ -35,6 +34,8 @@ _CHUNK = 256
 
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
+Report = Callable[[int, int], None]
+"""Takes examples done, and how many of them could not be used."""
 
 
 class Inputs(Protocol):
@@ -55,8 +56,8 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Source:
-    """What is read: the frozen listing of a dataset, for so many classes."""
+class LabeledExamples:
+    """The frozen listing of a dataset, and its number of classes."""
 
     table: pa.Table
     dataset: DatasetSpec
@@ -100,22 +101,22 @@ class SequenceInputs:
 
 
 @contextmanager
-def read_pictures(source: Source, card: PictureCard, context: RunContext) -> Iterator[Read]:
+def read_pictures(
+    examples: LabeledExamples, card: PictureCard, threads: int, report: Report
+) -> Iterator[Read]:
     """Decode and resize all pictures; the temporary file, if there is one, goes with the block."""
-    n = source.table.num_rows
+    n = examples.table.num_rows
     errors: list[dict[str, Any]] = []
     with _array((n, card.input_px, card.input_px, card.channels)) as pixels:
         kept, used = np.zeros(n, np.int64), 0
-        pictures = _Pictures(source, card)
-        chunks = [source.table.slice(start, _CHUNK) for start in range(0, n, _CHUNK)]
-        for number, (found, rows, bad) in enumerate(
-            ordered_map(pictures.read, chunks, context.threads)
-        ):
+        pictures = _Pictures(examples, card)
+        chunks = [examples.table.slice(start, _CHUNK) for start in range(0, n, _CHUNK)]
+        for number, (found, rows, bad) in enumerate(ordered_map(pictures.read, chunks, threads)):
             pixels[used : used + len(rows)] = found
             kept[used : used + len(rows)] = np.asarray(rows, np.int64) + number * _CHUNK
             used += len(rows)
             errors += bad
-            context.progress(min((number + 1) * _CHUNK, n), errors=len(errors))
+            report(min((number + 1) * _CHUNK, n), len(errors))
         yield Read(PictureInputs(pixels[:used], card), kept[:used], errors)
 
 
@@ -132,13 +133,13 @@ def _array(shape: tuple[int, ...]) -> Iterator[Pixels]:
 class _Pictures:
     """Reads pictures on several threads, each with a reader of its own."""
 
-    def __init__(self, source: Source, card: PictureCard) -> None:
-        self._source, self._card = source, card
+    def __init__(self, examples: LabeledExamples, card: PictureCard) -> None:
+        self._examples, self._card = examples, card
         self._local = threading.local()
 
     def _reader(self) -> Reader:
         if not hasattr(self._local, "reader"):
-            spec = self._source.dataset
+            spec = self._examples.dataset
             self._local.reader = DATASETS[spec.name].open_reader(spec)
         reader: Reader = self._local.reader
         return reader
@@ -151,7 +152,7 @@ class _Pictures:
         errors: list[dict[str, Any]] = []
         for row, example in enumerate(chunk.to_pylist()):
             try:
-                self._source.check_label(example)
+                self._examples.check_label(example)
                 picture = self._reader().read(example["locator"])
                 pictures[len(rows)] = resize(picture, self._card)
                 rows.append(row)
@@ -161,18 +162,18 @@ class _Pictures:
 
 
 @contextmanager
-def read_sequences(source: Source, context: RunContext) -> Iterator[Read]:
+def read_sequences(examples: LabeledExamples, report: Report) -> Iterator[Read]:
     """Copy all sequences to a temporary file, which goes with the block."""
-    reader = SequencesReader(source.dataset)
+    reader = SequencesReader(examples.dataset)
     rows, lengths = list[int](), list[int]()
     errors: list[dict[str, Any]] = []
     dimensions = 0
     with tempfile.TemporaryDirectory(prefix="featurescape-") as folder:
         path = Path(folder, "steps")
         with path.open("wb") as file:
-            for row, example in enumerate(source.table.to_pylist()):
+            for row, example in enumerate(examples.table.to_pylist()):
                 try:
-                    source.check_label(example)
+                    examples.check_label(example)
                     steps = reader.read_features(example["locator"])
                 except RowError as error:
                     errors.append(error_row(example, error.code, error.message))
@@ -181,7 +182,7 @@ def read_sequences(source: Source, context: RunContext) -> Iterator[Read]:
                 rows.append(row)
                 lengths.append(len(steps))
                 dimensions = steps.shape[1]
-                context.progress(row + 1, errors=len(errors))
+                report(row + 1, len(errors))
         counts = np.array(lengths, np.int64)
         steps = np.zeros((0, 1), np.float32)
         if len(rows):

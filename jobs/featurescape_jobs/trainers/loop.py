@@ -1,6 +1,6 @@
 """The loop of every training: epochs, on one process or on several that share each batch.
 
-What is learned is a `Task`: a classifier (`trainers.classifier`), a decoder that tells captions
+What is learned is a `TrainingTask`: a classifier (`trainers.classifier`), a decoder that tells captions
 (`captioner.decoder_objective`), or an encoder that learns which words are said of a picture
 (`captioner.word_objective`). AdamW, gradients clipped to a norm of 5, one of torch's schedules of the learning
 rate, and no more epochs once the best one is some epochs ago. What an epoch reads, in which order and what it
@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -29,23 +30,26 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from featurescape_jobs.artifacts import Curve
 from featurescape_jobs.engine.context import seed_for
-from featurescape_jobs.errors import SpecError
+from featurescape_jobs.errors import ArtifactError, SpecError
 from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow, Progress, Trained
 
 CLIP_NORM = 5.0
 _RISE = 0.1
 """Part of a training in which a learning rate that is to fall along a cosine rises first."""
-Report = Callable[[int, int, str], None]
-"""Takes examples done, examples in all, and a message for people."""
+Report = Callable[[int, int, str, Curve], None]
+"""Takes examples done, examples in all, a message for people, and the curve of the epochs that ended."""
+MOST_POINTS = 200
+"""Epochs of a curve that is shown while a training runs; the history has all."""
 Indices = NDArray[np.int64]
 """Which examples."""
 Drawn = NDArray[np.float64]
 """(N, K) of [0, 1): how each of N examples is to be seen."""
 
 
-class Team(Protocol):
-    """The processes that train together."""
+class ProcessGroup(Protocol):
+    """The processes that train one module."""
 
     @property
     def rank(self) -> int: ...
@@ -54,17 +58,17 @@ class Team(Protocol):
     @property
     def device(self) -> torch.device: ...
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module such that a backward pass averages the gradients of all."""
+        """The module, whose backward pass averages the gradients of all."""
         ...
 
-    def sums(self, values: list[float]) -> list[float]:
-        """The values, summed over all."""
+    def all_reduce_sum(self, values: list[float]) -> list[float]:
+        """The values, summed over all processes; returns when all have called it."""
         ...
 
 
 @dataclass(frozen=True)
-class Alone:
-    """This process."""
+class SingleProcess:
+    """A group of this process alone."""
 
     device: torch.device
     rank: int = 0
@@ -73,8 +77,22 @@ class Alone:
     def wrap(self, module: nn.Module) -> nn.Module:
         return module
 
-    def sums(self, values: list[float]) -> list[float]:
+    def all_reduce_sum(self, values: list[float]) -> list[float]:
         return values
+
+
+def check_agreement(group: ProcessGroup, values: NDArray[np.int64], name: str) -> None:
+    """Raise `ArtifactError` in every process unless all have the same values.
+
+    Equal checksums have no variance: size · Σ x² = (Σ x)², exactly, as a checksum has 24 bits.
+    """
+    digest = float(zlib.crc32(np.ascontiguousarray(values).tobytes()) & 0xFFFFFF)
+    total, squares = group.all_reduce_sum([digest, digest * digest])
+    if group.size * squares != total * total:
+        raise ArtifactError(
+            f"{name} differ between the {group.size} processes of the training; check that all machines "
+            "see the same files, and run it again"
+        )
 
 
 @dataclass(frozen=True)
@@ -115,12 +133,12 @@ class Measured:
     targets: int
 
 
-class Task(Protocol):
-    """What is learned."""
+class TrainingTask(Protocol):
+    """A module with its examples and its loss."""
 
     @property
     def module(self) -> nn.Module:
-        """What learns, on the team's device."""
+        """What learns, on the group's device."""
         ...
 
     def groups(self) -> list[dict[str, Any]]:
@@ -149,8 +167,8 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class Options:
-    """Hyperparameters of a training."""
+class Hyperparameters:
+    """Training hyperparameters."""
 
     epochs: int
     """At most."""
@@ -164,7 +182,7 @@ class Options:
     """Whether torch's fused kernel of AdamW is used: quicker, and rounded otherwise."""
 
 
-def optimizer_of(task: Task, options: Options) -> torch.optim.AdamW:
+def optimizer_of(task: TrainingTask, options: Hyperparameters) -> torch.optim.AdamW:
     """AdamW over the weights that learn."""
     rate = options.learning_rate
     groups = [{"params": group["params"], "lr": rate * group["scale"]} for group in task.groups()]
@@ -172,20 +190,25 @@ def optimizer_of(task: Task, options: Options) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, rate, weight_decay=decay, fused=options.fused or None)
 
 
-def schedule(optimizer: torch.optim.Optimizer, options: Options, steps: int) -> LRScheduler:
+def schedule(optimizer: torch.optim.Optimizer, options: Hyperparameters, steps: int) -> LRScheduler:
     """The learning rate over ``steps`` steps.
 
-    ``one_cycle``: L. Smith and N. Topin, "Super-convergence", 2019. ``cosine``: `falling`.
+    ``one_cycle``: L. Smith and N. Topin, "Super-convergence", 2019. ``cosine``: `warmup_cosine`.
     """
     if options.schedule == "one_cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
         return OneCycleLR(optimizer, peaks, total_steps=steps + 1)
     if options.schedule == "cosine":
-        return LambdaLR(optimizer, lambda step: falling((step + 0.5) / steps))
+        return LambdaLR(optimizer, lambda step: warmup_cosine((step + 0.5) / steps))
     return LambdaLR(optimizer, lambda _: 1.0)
 
 
-def falling(part: float) -> float:
+def batched(indices: Indices, size: int) -> list[Indices]:
+    """In order, so many at a time; the last ones may be fewer."""
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
+
+
+def warmup_cosine(part: float) -> float:
     """Factor of a learning rate after this part of the training, 0 to 1: it rises, and falls along a cosine.
 
     Source: I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, without
@@ -202,21 +225,22 @@ class TrainingLoop:
     Args:
         task: the same for all processes.
         options: hyperparameters.
-        team: the processes.
+        group: the processes.
     """
 
-    def __init__(self, task: Task, options: Options, team: Team) -> None:
-        self._task, self._options, self._team = task, options, team
+    def __init__(self, task: TrainingTask, options: Hyperparameters, group: ProcessGroup) -> None:
+        self._task, self._options, self._group = task, options, group
         self._optimizer = optimizer_of(task, options)
-        steps = len(task.epoch(1)) * options.epochs
-        self._scheduler = schedule(self._optimizer, options, steps)
+        batches = task.epoch(1)
+        self._examples = sum(len(batch) for batch in batches)
+        self._scheduler = schedule(self._optimizer, options, len(batches) * options.epochs)
 
     def run(self, checkpoints: Checkpoints, report: Report) -> Progress:
         """Go on from the newest checkpoint to the end; raises `SpecError` if the loss is not finite."""
         options, learning = self._options, self._task.module
         trained = Trained(learning, self._optimizer, self._scheduler)
         progress = checkpoints.resume(trained)
-        module = self._team.wrap(learning)
+        module = self._group.wrap(learning)
         while (number := len(progress.history) + 1) <= options.epochs:
             if progress.epochs_without_gain >= options.patience:
                 break
@@ -226,39 +250,47 @@ class TrainingLoop:
             seconds = time.monotonic() - started
             row = EpochRow(number, loss, validation_loss, accuracy, seconds)
             progress.add(row, learning.state_dict(), self._task.score)
-            if self._team.rank == 0:
+            if self._group.rank == 0:
                 checkpoints.save(progress, trained)
-            self._team.sums([0.0])  # nobody goes on before the checkpoint is there
+            self._group.all_reduce_sum([0.0])  # nobody goes on before the checkpoint is there
+        self._report_end(report, progress)
         return progress
+
+    def _report_end(self, report: Report, progress: Progress) -> None:
+        """All is done, be it by patience."""
+        history, total = progress.history, self._examples * self._options.epochs
+        message = _message(len(history), self._options.epochs, history[-1].loss, progress)
+        report(total, total, message, curve_of(history))
 
     def _epoch(self, module: nn.Module, number: int, report: Report, progress: Progress) -> float:
         """Mean cross entropy of a target over the epoch."""
         epochs, seed = self._options.epochs, seed_for(self._options.seed, f"epoch {number}")
+        curve = curve_of(progress.history)
         order = self._task.epoch(number)
         examples = sum(len(batch) for batch in order)
         done, nats, targets = (number - 1) * examples, 0.0, 0
         module.train()
-        with _seeded(seed_for(seed, f"worker {self._team.rank}"), self._team.device):
+        with _seeded(seed_for(seed, f"worker {self._group.rank}"), self._group.device):
             for batch in order:
                 measured = self._step(module, batch)
                 self._scheduler.step()
                 nats, targets = nats + measured.nats, targets + measured.targets
                 done += len(batch)
                 message = _message(number, epochs, nats / max(1, targets), progress)
-                report(done, epochs * examples, message)
-        nats, count = self._team.sums([nats, targets])
+                report(done, epochs * examples, message, curve)
+        nats, count = self._group.all_reduce_sum([nats, targets])
         return nats / count
 
     def _step(self, module: nn.Module, batch: Batch) -> Measured:
         """One step of gradient descent; what was found before it."""
         whole = self._task.whole(batch)
-        mine = batch.of(self._team.rank, self._team.size)
+        mine = batch.of(self._group.rank, self._group.size)
         part = mine if len(mine) else batch.of(0, len(batch))
         measured = self._task.measure(module, part, whole)
         # Each has its part of the loss, and the mean over the processes is what is taken.
-        loss = measured.loss * (self._team.size if len(mine) else 0)
-        (finite,) = self._team.sums([float(math.isfinite(float(loss.detach())))])
-        if finite < self._team.size:
+        loss = measured.loss * (self._group.size if len(mine) else 0)
+        (finite,) = self._group.all_reduce_sum([float(math.isfinite(float(loss.detach())))])
+        if finite < self._group.size:
             raise SpecError(
                 "learning_rate: the loss is no longer finite; use a smaller one",
                 field="learning_rate",
@@ -275,11 +307,25 @@ class TrainingLoop:
         sums = [0.0, 0.0, 0.0]
         module.eval()
         with torch.inference_mode():
-            for batch in batches[self._team.rank :: self._team.size]:
+            for batch in batches[self._group.rank :: self._group.size]:
                 found = self._task.measure(module, batch, Whole(1, 1))
                 sums = [sums[0] + found.nats, sums[1] + found.right, sums[2] + found.targets]
-        nats, right, targets = self._team.sums(sums)
+        nats, right, targets = self._group.all_reduce_sum(sums)
         return nats / targets, right / targets
+
+
+def curve_of(history: Sequence[EpochRow]) -> Curve:
+    """The history's figures to four digits, of `MOST_POINTS` epochs at most: the first, the last, and between."""
+    count = min(len(history), MOST_POINTS)
+    rows = [history[index] for index in np.linspace(0, len(history) - 1, count).round().astype(int)]
+    names = ("loss", "validation_loss", "validation_accuracy")
+    figures = {name: tuple(_rounded(getattr(row, name)) for row in rows) for name in names}
+    return Curve(epoch=tuple(row.epoch for row in rows), **figures)
+
+
+def _rounded(value: float) -> float | None:
+    """To four digits; None where it is no finite number, which JSON has not."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 def _message(number: int, epochs: int, loss: float, progress: Progress) -> str:

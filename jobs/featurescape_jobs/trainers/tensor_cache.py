@@ -1,22 +1,22 @@
-"""What a training keeps of its pictures: their grids, or of an encoder that learns what it reads; made once.
+"""Cache of a tensor per image, made once by a phase of the engine: network inputs, or an encoder's outputs.
 
-They lie in the job's folder in pieces of some `PIECE_BYTES`, float16; a piece is there if and only if its note is,
-which says which pictures could not be read. So an attempt goes on where the last one was, and several
-workers share the work. `PictureStore` maps the pieces into memory (from a bucket they are copied to a temporary
-folder first): an epoch holds one batch of them.
+A shard has the rows of a chunk of about `CHUNK_BYTES`, and its tensors, float16, as an array in its archive of
+members. So a chunk is there once and whole, an attempt goes on with those of the last one, and several workers
+share the work. `open_tensors` maps the arrays into memory (from a bucket they are copied to a temporary folder
+first): an epoch holds one batch of them.
 
-Memory: one piece while it is made, beside the batches of `image_batches`.
+Memory of a worker: a chunk three times, beside the batches of `image_batches`.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import math
+import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,147 +25,163 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.frozen_rows import freeze_rows
+from featurescape_jobs.engine.shard_worker import Processed
+from featurescape_jobs.engine.shards import Bulk, run_phase
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.networks.image_batches import Batches
+from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.networks.worker_source import Source, in_parts
 
-PIECE_BYTES = 32 << 20
+CHUNK_BYTES = 32 << 20
 Shape = tuple[int, ...]
-Look = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Normalized pictures (N, C, H, W) to what is kept of them, (N, …)."""
+Transform = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Normalized images (N, C, H, W) to what is cached of them, (N, …)."""
+CACHED = pa.schema([("example_id", pa.string()), ("row", pa.int64())])
+"""Rows of a chunk; ``row``: which of the training's examples it is."""
+_ARRAY = "tensors.npy"
 _LARGEST = 65504.0
 """Of a float16; larger values are cut."""
 
 
 @dataclass(frozen=True)
-class Folder:
-    """Where the pieces lie."""
+class CacheSetup:
+    """What a worker of the phase needs to know."""
 
-    storage_root: str
-    path: str
-    """Relative to the storage's root."""
+    source: Source
+    card: PictureCard
+    """How images are preprocessed."""
+    batch_size: int
+    shape: Shape
+    """Of what is cached of an image."""
+    open_transform: Callable[[], Transform]
+    """Loads what the transform needs, on the worker; picklable."""
+
+    def start(self) -> CacheWorker:
+        """Load the transform and open the dataset, on the worker."""
+        self.source.configure_process()
+        return CacheWorker(self)
 
     @property
-    def storage(self) -> Storage:
-        return Storage(self.storage_root)
-
-    def values(self, piece: int) -> str:
-        return f"{self.path}/{piece:05d}.npy"
-
-    def note(self, piece: int) -> str:
-        return f"{self.path}/{piece:05d}.json"
-
-    def clear(self) -> None:
-        """Remove everything."""
-        storage = self.storage
-        for path in storage.list_files(self.path):
-            storage.delete(path)
+    def chunk_rows(self) -> int:
+        """Images of a chunk."""
+        return max(1, CHUNK_BYTES // (2 * math.prod(self.shape)))
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Examples ``start`` to ``stop`` of a listing."""
+class CacheWorker:
+    """Transforms the images of a chunk; threads decode beside it."""
 
-    number: int
-    start: int
-    stop: int
+    def __init__(self, setup: CacheSetup) -> None:
+        self._transform, self._shape = setup.open_transform(), setup.shape
+        self._batches = setup.source.batches(setup.card, setup.batch_size)
 
-
-def pieces(rows: int, shape: Shape) -> list[Piece]:
-    """How a listing is cut, of whose pictures arrays of such a shape are kept."""
-    size = max(1, PIECE_BYTES // (2 * math.prod(shape)))
-    starts = range(0, rows, size)
-    return [Piece(number, at, min(at + size, rows)) for number, at in enumerate(starts)]
-
-
-@dataclass(frozen=True)
-class Extractor:
-    """Makes pieces."""
-
-    look: Look
-    shape: Shape
-    """Of what it gives for a picture."""
-    batches: Batches
-    folder: Folder
-
-    def make(self, table: pa.Table, wanted: Sequence[Piece]) -> Iterator[Piece]:
-        """Compute those pieces that are not there yet; yields each of ``wanted`` when it is done."""
-        storage = self.folder.storage
-        for piece in wanted:
-            if not storage.exists(self.folder.note(piece.number)):
-                self._make(table.slice(piece.start, piece.stop - piece.start), piece)
-            yield piece
-
-    def _make(self, examples: pa.Table, piece: Piece) -> None:
-        found, errors = [np.zeros((0, *self.shape), np.float16)], list[dict[str, Any]]()
-        read = set[str]()
-        for batch in self.batches.of(examples):
+    def process(self, examples: pa.Table) -> Processed:
+        """Rows and tensors of a chunk, in the order of its examples."""
+        rows, errors = [CACHED.empty_table()], list[dict[str, Any]]()
+        arrays = [np.zeros((0, *self._shape), np.float16)]
+        for batch in self._batches.of(examples):
             errors += batch.errors
             if len(batch.inputs):
-                found.append(_cut(self.look(batch.inputs)))
-                read.update(batch.examples["example_id"].to_pylist())
+                arrays += in_parts(lambda part: _as_float16(self._transform(part.inputs)), batch)
+                rows.append(batch.examples.select(CACHED.names))
         sink = io.BytesIO()
-        np.save(sink, np.concatenate(found))
-        storage = self.folder.storage
-        storage.write(self.folder.values(piece.number), sink.getbuffer())
-        ids = examples["example_id"].to_pylist()
-        rows = [piece.start + row for row, example_id in enumerate(ids) if example_id in read]
-        note = json.dumps({"rows": rows, "errors": errors}).encode()
-        storage.write(self.folder.note(piece.number), note)
+        np.save(sink, np.concatenate(arrays))
+        return Processed(pa.concat_tables(rows), errors, [(_ARRAY, sink.getvalue())])
 
 
-def _cut(values: NDArray[np.float32]) -> NDArray[np.float16]:
+def _as_float16(values: NDArray[np.float32]) -> NDArray[np.float16]:
     return np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
 
 
 @dataclass(frozen=True)
-class PictureStore:
-    """Of N pictures that could be read, the grids (L, D) or what the encoder reads (C, H, W)."""
+class TensorCache:
+    """Where cached tensors lie; small and picklable."""
 
-    pieces: list[NDArray[np.float16]]
+    storage_root: str
+    tables: tuple[str, ...]
+    """Rows of `CACHED`, by chunk; paths in the storage."""
+    archives: tuple[str, ...]
+    """Arrays, in the order of the rows."""
+
+    def rows(self) -> NDArray[np.int64]:
+        """Which of the training's examples have a tensor; only they are read."""
+        storage = Storage(self.storage_root)
+        tables = [CACHED.empty_table(), *(storage.read_table(path) for path in self.tables)]
+        rows: NDArray[np.int64] = pa.concat_tables(tables)["row"].to_numpy()
+        return rows
+
+    def __add__(self, other: TensorCache) -> TensorCache:
+        """One after the other."""
+        tables, archives = self.tables + other.tables, self.archives + other.archives
+        return TensorCache(self.storage_root, tables, archives)
+
+
+def cache_tensors(
+    phase: str,
+    rows: pa.Table,
+    setup: CacheSetup,
+    context: RunContext,
+    ray_address: str | None,
+) -> tuple[TensorCache, pa.Table]:
+    """Compute what is not cached yet; the cache, and error rows of the images that could not be read.
+
+    Args:
+        phase: of the engine; a word that is a folder's name.
+        rows: example_id, locator and row of each image.
+        setup: of the workers.
+        context: of the job.
+        ray_address: where it is done; None: in this process.
+    """
+    frozen = freeze_rows(phase, lambda: rows, context, setup.chunk_rows)
+    bulk = Bulk(setup, CACHED, "tensors", setup.source.resources, network=True)
+    done = run_phase(bulk, frozen, context, ray_address)
+    return TensorCache(context.storage.root, done.tables, done.members), done.errors
+
+
+@dataclass(frozen=True)
+class CachedTensors:
+    """The tensors of N images that could be read."""
+
+    chunks: list[NDArray[np.float16]]
+    """(n, …) each, N in all."""
     rows: NDArray[np.int64]
-    """(N,): which row of the listing each is of, ascending."""
-    errors: list[dict[str, Any]]
-    """Rows of `tables.ERRORS` for the others."""
+    """(N,): which of the training's examples each is of, ascending."""
 
-    @classmethod
-    def joined(cls, stores: Sequence[PictureStore]) -> PictureStore:
-        """Several stores, in order, as one."""
-        return cls(
-            [piece for store in stores for piece in store.pieces],
-            np.concatenate([store.rows for store in stores]),
-            [row for store in stores for row in store.errors],
-        )
-
-    def moved(self, start: int) -> PictureStore:
-        """The same for a listing in which its own begins at row ``start``."""
-        return replace(self, rows=self.rows + start)
-
-    def batch(self, numbers: NDArray[np.int64]) -> torch.Tensor:
-        """(B, …) float32 of some of the N pictures."""
-        starts = np.cumsum([0, *(len(piece) for piece in self.pieces)])
-        which = np.searchsorted(starts, numbers, side="right") - 1
-        found = [self.pieces[p][n - starts[p]] for p, n in zip(which, numbers, strict=True)]
+    def batch(self, indices: NDArray[np.int64]) -> torch.Tensor:
+        """(B, …) float32 of some of the N images."""
+        starts = np.cumsum([0, *(len(chunk) for chunk in self.chunks)])
+        which = np.searchsorted(starts, indices, side="right") - 1
+        found = [self.chunks[c][n - starts[c]] for c, n in zip(which, indices, strict=True)]
         return torch.from_numpy(np.stack(found)).float()
 
 
 @contextmanager
-def open_pictures(folder: Folder, count: int) -> Iterator[PictureStore]:
-    """All ``count`` pieces, which must be there."""
-    storage = folder.storage
-    notes = [json.loads(storage.read(folder.note(piece))) for piece in range(count)]
-    rows = np.array([row for note in notes for row in note["rows"]], np.int64)
-    errors = [row for note in notes for row in note["errors"]]
-    with tempfile.TemporaryDirectory(prefix="featurescape-pictures-") as temporary:
-        arrays = [_mapped(folder, piece, Path(temporary)) for piece in range(count)]
-        yield PictureStore(arrays, rows, errors)
+def open_tensors(cache: TensorCache) -> Iterator[CachedTensors]:
+    """The tensors of a cache, mapped."""
+    storage = Storage(cache.storage_root)
+    with tempfile.TemporaryDirectory(prefix="featurescape-tensors-") as temporary:
+        chunks = [
+            chunk
+            for number, path in enumerate(cache.archives)
+            for chunk in _mapped(_local(storage, path, Path(temporary, f"{number}.tar")))
+        ]
+        yield CachedTensors(chunks, cache.rows())
 
 
-def _mapped(folder: Folder, piece: int, temporary: Path) -> NDArray[np.float16]:
-    storage, path = folder.storage, folder.values(piece)
+def _local(storage: Storage, path: str, copy: Path) -> Path:
+    """The file itself, or a copy of what lies in a bucket."""
     if storage.is_local:
-        local = storage.local_path(path)
-    else:
-        local = temporary / f"{piece}.npy"
-        local.write_bytes(storage.read(path))
-    mapped: NDArray[np.float16] = np.load(local, mmap_mode="r")
-    return mapped
+        return storage.local_path(path)
+    copy.write_bytes(storage.read(path))
+    return copy
+
+
+def _mapped(path: Path) -> Iterator[NDArray[np.float16]]:
+    """The arrays of an archive that have rows."""
+    with tarfile.open(path) as archive, path.open("rb") as file:
+        for member in archive:
+            file.seek(member.offset_data)
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            if shape[0]:
+                yield np.memmap(path, dtype, "r", file.tell(), shape)

@@ -22,6 +22,7 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models.captioner.attention import Grid
 from featurescape_jobs.models.captioner.decoder import Decoder, Told
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.beam_search import BeamOptions
 from featurescape_jobs.sequences.text_metrics import Pair, score
 from featurescape_jobs.sequences.vocabulary import END, Vocabulary, tokens
@@ -39,17 +40,17 @@ from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.captioner.task import Listing, Task
 from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow, Progress
 from featurescape_jobs.trainers.loop import (
-    Alone,
     Batch,
-    Options,
+    Hyperparameters,
+    SingleProcess,
     TrainingLoop,
     Whole,
-    falling,
     optimizer_of,
     schedule,
+    warmup_cosine,
 )
 from featurescape_jobs.trainers.split import TEST, TRAINING, VALIDATION
-from featurescape_jobs.trainers.tensor_cache import PictureStore
+from featurescape_jobs.trainers.tensor_cache import CachedTensors
 
 CPU = torch.device("cpu")
 DIMENSIONS = 12
@@ -159,12 +160,12 @@ def material_of(drawn: list[Scene], held_out: int) -> tuple[Material, Vocabulary
     pairs = Pairs.of(captions, vocabulary, 20)
     split = np.arange(len(drawn))
     half = len(grids) // 2
-    store = PictureStore([grids[:half], grids[half:]], np.arange(len(grids)), [])
+    store = CachedTensors([grids[:half], grids[half:]], np.arange(len(grids)))
     return Material(store, pairs, split[held_out:], split[:held_out]), vocabulary
 
 
-def options_of(epochs: int, patience: int = 100, seed: int = 3) -> Options:
-    return Options(epochs, 1e-2, "constant", patience, seed=seed)
+def options_of(epochs: int, patience: int = 100, seed: int = 3) -> Hyperparameters:
+    return Hyperparameters(epochs, 1e-2, "constant", patience, seed=seed)
 
 
 def telling(decoder: Decoder, material: Material, batch_size: int = 32) -> Telling:
@@ -176,16 +177,16 @@ def fresh(vocabulary: Vocabulary, dropout: float = 0.1, seed: int = 0) -> Decode
     return Decoder(DIMENSIONS, SmallShape(16, 16, 32, 1, dropout), vocabulary.size)
 
 
-def unsaid(done: int, total: int, message: str) -> None:
+def unsaid(*_: Any) -> None:
     pass
 
 
 def fit(
-    root: Path, decoder: Decoder, material: Material, options: Options, batch_size: int = 32
+    root: Path, decoder: Decoder, material: Material, options: Hyperparameters, batch_size: int = 32
 ) -> Progress:
     checkpoints = Checkpoints(str(root), "checkpoints", "x")
     lesson = telling(decoder, material, batch_size)
-    return TrainingLoop(lesson, options, Alone(CPU)).run(checkpoints, unsaid)
+    return TrainingLoop(lesson, options, SingleProcess(CPU)).run(checkpoints, unsaid)
 
 
 @dataclass
@@ -297,14 +298,14 @@ def test_training_ends_when_the_held_out_loss_does_not_fall() -> None:
 
 def test_patience_ends_a_training(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(40), held_out=20)
-    options = Options(200, 3e-2, "constant", patience=2, seed=0)
+    options = Hyperparameters(200, 3e-2, "constant", patience=2, seed=0)
     progress = fit(tmp_path, fresh(vocabulary, 0.0), material, options, batch_size=4)
     assert progress.epochs_without_gain == 2
     assert len(progress.history) < 200
 
 
 def test_a_falling_rate_rises_first_and_ends_at_nothing() -> None:
-    rates = [falling(part / 100) for part in range(101)]
+    rates = [warmup_cosine(part / 100) for part in range(101)]
     assert rates[0] == 0
     assert rates[5] == pytest.approx(0.5)
     assert rates[10] == 1
@@ -323,7 +324,7 @@ def test_the_learning_rate_of_a_step_is_that_in_its_middle() -> None:
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
-    expected = [1e-2 * falling((step + 0.5) / 16) for step in range(16)]
+    expected = [1e-2 * warmup_cosine((step + 0.5) / 16) for step in range(16)]
     assert rates == pytest.approx(expected, rel=1e-9)
 
 
@@ -333,7 +334,7 @@ def test_with_a_falling_rate_the_last_steps_change_next_to_nothing(tmp_path: Pat
     for name in ("constant", "cosine"):
         decoder, options = fresh(vocabulary, 0.0), replace(options_of(8), schedule=name)
         states: list[torch.Tensor] = []
-        fitting = TrainingLoop(telling(decoder, material), options, Alone(CPU))
+        fitting = TrainingLoop(telling(decoder, material), options, SingleProcess(CPU))
 
         def noted(*_: Any, decoder: Decoder = decoder, states: Any = states) -> None:
             states.append(decoder.output.weight.detach().clone())
@@ -357,8 +358,8 @@ def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path)
     row, column = np.divmod(np.arange(CELLS * CELLS), CELLS)
     place = np.stack([row, column], 1) * 2 / (CELLS - 1) - 1
     places = np.broadcast_to(place.astype(np.float16), (len(drawn), *place.shape))
-    seen = np.concatenate([*(piece for piece in material.store.pieces)])
-    store = PictureStore([np.concatenate([seen, places], 2)], np.arange(len(drawn)), [])
+    seen = np.concatenate([*(piece for piece in material.store.chunks)])
+    store = CachedTensors([np.concatenate([seen, places], 2)], np.arange(len(drawn)))
     everything = np.arange(len(drawn))
     mirror = Mirror.of(grid, vocabulary)
     material = Material(store, pairs, everything, everything[:20], mirror)
@@ -380,7 +381,7 @@ def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path)
 
 def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path) -> None:
     material, vocabulary = material_of(scenes(40), held_out=8)
-    options = Options(3, 1e36, "constant", patience=9, seed=0)
+    options = Hyperparameters(3, 1e36, "constant", patience=9, seed=0)
     with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
         fit(tmp_path, fresh(vocabulary), material, options)
 
@@ -396,7 +397,7 @@ class Twins:
     def wrap(self, module: torch.nn.Module) -> torch.nn.Module:
         return module
 
-    def sums(self, values: list[float]) -> list[float]:
+    def all_reduce_sum(self, values: list[float]) -> list[float]:
         return [2 * value for value in values]
 
 
@@ -404,9 +405,9 @@ def test_the_gradients_of_two_processes_average_to_those_of_one() -> None:
     material, vocabulary = material_of(scenes(41), held_out=8)
     batch = Batch(np.arange(9, 18), np.ones((9, 1)))
 
-    def gradients(team: Alone | Twins) -> list[torch.Tensor]:
+    def gradients(group: SingleProcess | Twins) -> list[torch.Tensor]:
         decoder = fresh(vocabulary, dropout=0.0)
-        fitting = TrainingLoop(telling(decoder, material), options_of(1), team)
+        fitting = TrainingLoop(telling(decoder, material), options_of(1), group)
         found: list[torch.Tensor] = []
         clip = torch.nn.utils.clip_grad_norm_
         torch.nn.utils.clip_grad_norm_ = lambda *_: found.extend(  # type: ignore[assignment]
@@ -418,7 +419,7 @@ def test_the_gradients_of_two_processes_average_to_those_of_one() -> None:
             torch.nn.utils.clip_grad_norm_ = clip
         return found
 
-    alone, first, second = (gradients(team) for team in (Alone(CPU), Twins(0), Twins(1)))
+    alone, first, second = (gradients(group) for group in (SingleProcess(CPU), Twins(0), Twins(1)))
     assert len(alone) > 10
     for one, a, b in zip(alone, first, second, strict=True):
         torch.testing.assert_close((a + b) / 2, one, atol=1e-6, rtol=1e-4)
@@ -437,7 +438,8 @@ def test_a_split_to_validate_on_is_shared_with_the_test_part(tmp_path: Path) -> 
     def parts_of(files: str, **fields: Any) -> list[dict[int, int]]:
         spec = TrainingSpec.model_validate({**body, **fields})
         listings = tuple(Listing(file, file, spec.dataset) for file in files)
-        found = Task(spec, listings, JOB, str(tmp_path), None, 1, "").captioned()
+        source = Source(spec.model, spec.dataset, 0, spec.resources, JOB, str(tmp_path), None)
+        found = Task(spec, listings, source, "").captioned()
         return [dict(Counter(one.parts.tolist())) for one in found]
 
     (one,) = parts_of("a")

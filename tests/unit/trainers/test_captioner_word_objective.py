@@ -17,8 +17,8 @@ from featurescape_jobs.trainers.captioner.examples import Pairs
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.captioner.word_objective import Tagger, Tagging, shares_of, tags_of
 from featurescape_jobs.trainers.checkpoints import Checkpoints
-from featurescape_jobs.trainers.loop import Alone, Batch, Options, TrainingLoop
-from featurescape_jobs.trainers.tensor_cache import PictureStore
+from featurescape_jobs.trainers.loop import Batch, Hyperparameters, SingleProcess, TrainingLoop
+from featurescape_jobs.trainers.tensor_cache import CachedTensors
 
 PX = 32
 FINE_TUNED = EncoderSpec(layers=("blocks.1", "blocks.2"), input_px=PX, fine_tuned=True)
@@ -154,7 +154,7 @@ def lesson_of(folder: Path, n: int, mirrored: bool = False) -> Tagging:
     pairs = Pairs.of(captions, WORDS, 9)
     torch.manual_seed(0)
     tagger = Tagger(encoder, shares_of(pairs, np.arange(n), WORDS.size), 0.0, CPU)
-    store = PictureStore([shown.astype(np.float16)], np.arange(n), [])
+    store = CachedTensors([shown.astype(np.float16)], np.arange(n))
     parts = np.arange(n - n // 4), np.arange(n - n // 4, n)
     mirror = Mirror.of(encoder.layout, WORDS) if mirrored else None
     return Tagging(tagger, store, pairs, WORDS.size, *parts, EVENLY, EVENLY, 8, CPU, mirror)
@@ -163,9 +163,9 @@ def lesson_of(folder: Path, n: int, mirrored: bool = False) -> Tagging:
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_it_learns_what_is_said_of_pictures(tmp_path: Path, mirrored: bool) -> None:
     lesson = lesson_of(tmp_path, 96, mirrored)
-    options = Options(4, 1e-3, "cosine", 9, 0, weight_decay=0.02)
+    options = Hyperparameters(4, 1e-3, "cosine", 9, 0, weight_decay=0.02)
     checkpoints = Checkpoints(str(tmp_path), "checkpoints", "x")
-    progress = TrainingLoop(lesson, options, Alone(CPU)).run(checkpoints, lambda *_: None)
+    progress = TrainingLoop(lesson, options, SingleProcess(CPU)).run(checkpoints, lambda *_: None)
     assert progress.best_row.validation_accuracy == 1.0
     assert progress.history[0].validation_loss > 2 * progress.best_row.validation_loss
 

@@ -14,19 +14,19 @@ from torch import nn
 
 from featurescape_jobs.engine.context import seed_for
 from featurescape_jobs.models.captioner.decoder import Decoder
-from featurescape_jobs.trainers.captioner.examples import Pairs, cut, epoch_order, one_of_each
+from featurescape_jobs.trainers.captioner.examples import Pairs, epoch_order, one_of_each
 from featurescape_jobs.trainers.captioner.losses import Objective
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.checkpoints import EpochRow
-from featurescape_jobs.trainers.loop import Batch, Indices, Measured, Whole
-from featurescape_jobs.trainers.tensor_cache import PictureStore
+from featurescape_jobs.trainers.loop import Batch, Indices, Measured, Whole, batched
+from featurescape_jobs.trainers.tensor_cache import CachedTensors
 
 
 @dataclass(frozen=True)
 class Material:
     """What is learned from."""
 
-    store: PictureStore
+    store: CachedTensors
     """Of grids."""
     pairs: Pairs
     training: Indices
@@ -38,7 +38,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Telling:
-    """A `trainers.loop.Task`; its examples are captions."""
+    """A `trainers.loop.TrainingTask`; its examples are captions."""
 
     module: Decoder
     """On ``device``."""
@@ -70,7 +70,7 @@ class Telling:
         """Those of like length together, so that little is padded."""
         chosen, lengths = self.material.validation, self.material.pairs.lengths
         in_order = chosen[np.argsort(lengths[chosen], kind="stable")]
-        return [Batch(part) for part in cut(in_order, self.batch_size)]
+        return [Batch(part) for part in batched(in_order, self.batch_size)]
 
     def whole(self, batch: Batch) -> Whole:
         """Captions and words."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.sequences.vocabulary import Vocabulary, tokens
-from featurescape_jobs.trainers.loop import Indices
+from featurescape_jobs.trainers.loop import Indices, batched
 from featurescape_jobs.trainers.split import TRAINING, Parts, draw_parts
 
 IGNORED = -100
@@ -109,11 +109,6 @@ class Pairs:
         return read, targets
 
 
-def cut(numbers: Indices, size: int) -> list[Indices]:
-    """In order, so many at a time; the last ones may be fewer."""
-    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
-
-
 def epoch_order(pairs: Pairs, chosen: Indices, batch_size: int, seed: int) -> list[Indices]:
     """Batches of an epoch: shuffled, those of like length together so that little is padded.
 
@@ -126,9 +121,9 @@ def epoch_order(pairs: Pairs, chosen: Indices, batch_size: int, seed: int) -> li
     random = np.random.default_rng(seed)
     mixed = random.permutation(chosen)
     batches = list[Indices]()
-    for part in cut(mixed, 16 * batch_size):
+    for part in batched(mixed, 16 * batch_size):
         in_order = part[np.argsort(pairs.lengths[part], kind="stable")]
-        batches += cut(in_order, batch_size)
+        batches += batched(in_order, batch_size)
     return [batches[number] for number in random.permutation(len(batches))]
 
 

@@ -1,32 +1,31 @@
-"""What each process of a captioner's training does: let the encoder learn where it is to, look once, then learn.
+"""Stages of a captioner's training: fine-tune the encoder where it learns, cache its outputs, train the decoder.
 
-Memory: the listing with its captions, a batch of pictures, what a task holds of it (`word_objective`,
-`decoder_objective`), and once the grids of `SAMPLED` pictures.
+A cache is made by a phase of the engine, whose workers are the job's; the trainings run where
+`trainers.distributed` puts them. Both leave files from which the next attempt goes on.
+
+Memory: the listing with its captions, a batch of images, what a task holds of it (`word_objective`,
+`decoder_objective`), and once the grids of `SAMPLED` images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 
 from featurescape_jobs import tables
-from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.encoder import Encoder, GridRunner
 from featurescape_jobs.captioning.gathering import PICTURES
-from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.engine.context import seed_for
-from featurescape_jobs.engine.job_choice import JobMode
+from featurescape_jobs.engine.context import RunContext, seed_for
 from featurescape_jobs.engine.row_failures import all_failed
-from featurescape_jobs.networks import execution
-from featurescape_jobs.networks.image_batches import Batches, Plan, one_picture
-from featurescape_jobs.networks.worker_source import batch_size
+from featurescape_jobs.engine.shards import clear_phase
+from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.networks.worker_process import torch_threads, worker_device
+from featurescape_jobs.networks.worker_source import Source, batch_size
+from featurescape_jobs.specs import Resources
 from featurescape_jobs.trainers.captioner.decoder_objective import Material, Telling
 from featurescape_jobs.trainers.captioner.examples import Pairs
 from featurescape_jobs.trainers.captioner.losses import Objective
@@ -39,15 +38,22 @@ from featurescape_jobs.trainers.captioner.word_objective import (
     shares_of,
 )
 from featurescape_jobs.trainers.checkpoints import Progress
-from featurescape_jobs.trainers.loop import Options, Report, Team, TrainingLoop
+from featurescape_jobs.trainers.loop import (
+    Hyperparameters,
+    Indices,
+    ProcessGroup,
+    Report,
+    TrainingLoop,
+)
 from featurescape_jobs.trainers.split import TRAINING, VALIDATION, Parts, Split
 from featurescape_jobs.trainers.tensor_cache import (
-    Extractor,
-    Look,
-    PictureStore,
+    CachedTensors,
+    CacheSetup,
     Shape,
-    open_pictures,
-    pieces,
+    TensorCache,
+    Transform,
+    cache_tensors,
+    open_tensors,
 )
 
 MAX_EPOCHS = 50
@@ -61,110 +67,153 @@ SAMPLED = 256
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is kept of a picture."""
+class Cached:
+    """A tensor of each image of all listings, and error rows of those that could not be read."""
 
-    name: str
-    shape: Shape
-    look: Callable[[Task, Encoder, Team, int], Look]
-    """What makes it, for so many pictures in all."""
-    message: str
-    """For people, while it is made."""
+    tensors: TensorCache
+    errors: pa.Table
 
 
-def grids_of(encoder: Encoder) -> Kept:
-    """What a decoder learns from."""
-    shape = encoder.layout.positions, encoder.layout.dimensions
-    return Kept("grids", shape, _run, "looking at the pictures")
-
-
-def pictures_of(encoder: Encoder) -> Kept:
-    """What an encoder learns from."""
+def cache_inputs(task: Task, encoder: Encoder, context: RunContext, on_ray: bool) -> Cached:
+    """Cache what an encoder reads, to fine-tune it on."""
     card = encoder.network.picture_card
     shape = card.channels, card.input_px, card.input_px
-    return Kept("pictures", shape, lambda *_: _as_they_are, "reading the pictures")
+    return _cache(task, "inputs", _Layout(card, shape, Unchanged()), context, on_ray)
 
 
-def _run(task: Task, encoder: Encoder, team: Team, total: int) -> Look:
-    mode = JobMode(task.storage_root, job_dir(task.job_id), "auto")
-    return GridRunner(encoder, mode, execution.Work(total, team.size), team.device).grids
-
-
-def _as_they_are(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    return inputs
-
-
-def see(task: Task, encoder: Encoder, kept: Kept, team: Team, report: Report) -> None:
-    """Keep that of the pictures of which it is not yet kept; of several processes each does its share."""
-    found = task.captioned()
-    total = sum(captioned.table.num_rows for captioned in found)
-    look = kept.look(task, encoder, team, total)
-    card = encoder.network.picture_card
-    plan = Plan(card, batch_size(card, PICTURES), None, task.threads, one_picture)
-    done = 0
-    for listing, captioned in zip(task.listings, found, strict=True):
-        reader = partial(DATASETS[listing.dataset.name].open_reader, listing.dataset)
-        folder = task.folder(listing, kept.name)
-        extractor = Extractor(look, kept.shape, Batches(reader, plan), folder)
-        wanted = pieces(captioned.table.num_rows, kept.shape)[team.rank :: team.size]
-        for piece in extractor.make(captioned.table, wanted):
-            done += (piece.stop - piece.start) * team.size
-            report(min(done, total), total, kept.message)
-    team.sums([0.0])  # until all have done theirs
-
-
-@contextmanager
-def seen(task: Task, kept: Kept) -> Iterator[PictureStore]:
-    """What is kept of the pictures of all listings, as one store."""
-    with ExitStack() as stack:
-        stores, start = list[PictureStore](), 0
-        for listing, captioned in zip(task.listings, task.captioned(), strict=True):
-            n = captioned.table.num_rows
-            count = len(pieces(n, kept.shape))
-            opened = open_pictures(task.folder(listing, kept.name), count)
-            stores.append(stack.enter_context(opened).moved(start))
-            start += n
-        yield PictureStore.joined(stores)
-
-
-def tune(task: Task, encoder: Encoder, team: Team, report: Report) -> None:
-    """Let the encoder learn, in place; raises `SpecError` where a part has no captions.
-
-    Kept is the last epoch: of words that name things a network is soon too sure, so that the held-out loss rises,
-    while it still learns how things stand.
-    """
-    kept = pictures_of(encoder)
-    see(task, encoder, kept, team, report)
-    epochs = task.how.encoder_epochs or ENCODER_EPOCHS
-    options = Options(
-        epochs=epochs,
-        learning_rate=task.how.encoder_learning_rate or ENCODER_LEARNING_RATE,
-        schedule="cosine",
-        patience=epochs,
-        seed=seed_for(task.spec.seed, "encoder"),
-        weight_decay=WEIGHT_DECAY,
+def cache_encoder_outputs(
+    task: Task, encoder: Encoder, context: RunContext, on_ray: bool
+) -> Cached:
+    """Cache the encoder's feature grids, which a decoder learns from."""
+    shape = encoder.layout.positions, encoder.layout.dimensions
+    source = _source(task, context, on_ray)
+    layout = _Layout(
+        encoder.network.picture_card, shape, EncoderOutputs(replace(task, source=source))
     )
-    with seen(task, kept) as store:
-        words = _word_objective(task, encoder, store, team, options.seed)
-        TrainingLoop(words, options, team).run(task.encoder_checkpoints, report)
-        encoder.network.module.to("cpu").requires_grad_(False)
+    return _cache(task, "grids", layout, context, on_ray)
+
+
+def clear_caches(task: Task, context: RunContext) -> None:
+    """Remove all that was cached."""
+    for listing in task.listings:
+        for kind in ("inputs", "grids"):
+            clear_phase(f"{kind}_{listing.name}", context)
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The transform that caches images as a network reads them."""
+
+    def __call__(self) -> Transform:
+        return lambda inputs: inputs
+
+
+@dataclass(frozen=True)
+class EncoderOutputs:
+    """The transform of images to an encoder's feature grids."""
+
+    task: Task
+
+    def __call__(self) -> Transform:
+        """Load the encoder, with what it has learned."""
+        source, encoder = self.task.source, self.task.encoder()
+        if encoder.fine_tuned:
+            self.task.load_fine_tuned(encoder)
+        return GridRunner(encoder, source.mode("auto"), source.work, worker_device()).grids
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How images are read, and what is cached of each."""
+
+    card: PictureCard
+    shape: Shape
+    transform: Callable[[], Transform]
+
+
+def _source(task: Task, context: RunContext, on_ray: bool) -> Source:
+    """Of the workers of a phase: those of the job, or this process with the driver's threads."""
+    resources = task.spec.resources
+    if not on_ray:
+        resources = Resources(workers=1, cpus_per_worker=context.threads)
+    examples = sum(captioned.table.num_rows for captioned in task.captioned())
+    return replace(task.source, resources=resources, examples=examples)
+
+
+def _cache(task: Task, kind: str, layout: _Layout, context: RunContext, on_ray: bool) -> Cached:
+    """A phase for each listing, as each has a reader of its own."""
+    source, start = _source(task, context, on_ray), 0
+    tensors, errors = TensorCache(source.storage_root, (), ()), [tables.ERRORS.empty_table()]
+    for listing, captioned in zip(task.listings, task.captioned(), strict=True):
+        setup = CacheSetup(
+            replace(source, dataset=listing.dataset),
+            layout.card,
+            batch_size(layout.card, PICTURES),
+            layout.shape,
+            layout.transform,
+        )
+        rows = pa.array(range(start, start + captioned.table.num_rows), pa.int64())
+        table = captioned.table.select(["example_id", "locator"]).append_column("row", rows)
+        address = context.ray_address if on_ray else None
+        with torch_threads(context.threads):
+            more, bad = cache_tensors(f"{kind}_{listing.name}", table, setup, context, address)
+        tensors, start = tensors + more, start + captioned.table.num_rows
+        errors.append(bad)
+    return Cached(tensors, pa.concat_tables(errors))
+
+
+def check_examples(task: Task, cached: Cached) -> None:
+    """Raise what says that images or captions do not suffice for every part."""
+    rows = cached.tensors.rows()
+    if not len(rows):
+        raise all_failed(cached.errors)
+    pairs, parts = _pairs(task, rows)
+    Split.of(parts[pairs.pictures]).check(task.spec, "captions")
+
+
+@dataclass(frozen=True)
+class EncoderTraining:
+    """What each process that fine-tunes an encoder does."""
+
+    task: Task
+    inputs: TensorCache
+
+    def __call__(self, group: ProcessGroup, report: Report) -> Progress:
+        """Train the encoder for the words of the captions.
+
+        The last epoch is kept: of words that name things a network is soon too sure, so that the held-out loss
+        rises, while it still learns how things stand.
+        """
+        task, encoder = self.task, self.task.encoder()
+        epochs = task.hyperparameters.encoder_epochs or ENCODER_EPOCHS
+        options = Hyperparameters(
+            epochs=epochs,
+            learning_rate=task.hyperparameters.encoder_learning_rate or ENCODER_LEARNING_RATE,
+            schedule="cosine",
+            patience=epochs,
+            seed=seed_for(task.spec.seed, "encoder"),
+            weight_decay=WEIGHT_DECAY,
+        )
+        with open_tensors(self.inputs) as images:
+            words = _word_objective(task, encoder, images, group, options.seed)
+            return TrainingLoop(words, options, group).run(task.encoder_checkpoints, report)
 
 
 def _word_objective(
-    task: Task, encoder: Encoder, store: PictureStore, team: Team, seed: int
+    task: Task, encoder: Encoder, images: CachedTensors, group: ProcessGroup, seed: int
 ) -> Tagging:
     """Word prediction by the encoder, with a head whose fresh weights follow from the seed."""
-    pairs, parts = _pairs(task, store)
+    pairs, parts = _pairs(task, images.rows)
     words, card = task.vocabulary.size, encoder.network.picture_card
     captioned = np.unique(pairs.pictures)
     learned, measured = (captioned[parts[captioned] == one] for one in (TRAINING, VALIDATION))
     shares = shares_of(pairs, learned, words)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tagger = Tagger(encoder, shares, task.shape.dropout, team.device)
+        tagger = Tagger(encoder, shares, task.shape.dropout, group.device)
     return Tagging(
         tagger,
-        store,
+        images,
         pairs,
         words,
         learned,
@@ -172,47 +221,54 @@ def _word_objective(
         card.mean,
         card.std,
         ENCODER_BATCH_SIZE,
-        team.device,
+        group.device,
         _mirror(task, encoder),
         seed,
     )
 
 
-def learn(task: Task, encoder: Encoder, team: Team, report: Report) -> Progress:
-    """Train the decoder on what was seen; raises `SpecError` where a part has no captions."""
-    how, spec = task.how, task.spec
-    with seen(task, grids_of(encoder)) as store:
-        pairs, parts = _pairs(task, store)
-        split = Split.of(parts[pairs.pictures])
-        material = Material(store, pairs, split.training, split.validation, _mirror(task, encoder))
-        options = Options(
-            epochs=spec.epochs or MAX_EPOCHS,
-            learning_rate=spec.learning_rate or LEARNING_RATE,
-            schedule=how.learning_rate_schedule,
-            patience=how.patience,
-            seed=spec.seed,
-        )
-        objective = Objective(how.attention_penalty)
-        decoder = task.decoder(encoder)
-        sample = np.linspace(0, len(store.rows), min(SAMPLED, len(store.rows)), endpoint=False)
-        decoder.standardize(store.batch(sample.astype(np.int64)))
-        decoder.to(team.device)
-        size, one = spec.batch_size or BATCH_SIZE, how.captions_per_example == "one"
-        lesson = Telling(decoder, material, objective, size, one, team.device, spec.seed)
-        return TrainingLoop(lesson, options, team).run(task.checkpoints, report)
+@dataclass(frozen=True)
+class DecoderTraining:
+    """What each process that trains a decoder does."""
+
+    task: Task
+    grids: TensorCache
+
+    def __call__(self, group: ProcessGroup, report: Report) -> Progress:
+        """Train the decoder on the encoder's outputs."""
+        task, how, spec = self.task, self.task.hyperparameters, self.task.spec
+        encoder = task.encoder()
+        with open_tensors(self.grids) as grids:
+            pairs, parts = _pairs(task, grids.rows)
+            split = Split.of(parts[pairs.pictures])
+            mirror = _mirror(task, encoder)
+            material = Material(grids, pairs, split.training, split.validation, mirror)
+            options = Hyperparameters(
+                epochs=spec.epochs or MAX_EPOCHS,
+                learning_rate=spec.learning_rate or LEARNING_RATE,
+                schedule=how.learning_rate_schedule,
+                patience=how.patience,
+                seed=spec.seed,
+            )
+            objective = Objective(how.attention_penalty)
+            decoder = task.decoder(encoder)
+            n = len(grids.rows)
+            sample = np.linspace(0, n, min(SAMPLED, n), endpoint=False)
+            decoder.standardize(grids.batch(sample.astype(np.int64)))
+            decoder.to(group.device)
+            size, one = spec.batch_size or BATCH_SIZE, how.captions_per_example == "one"
+            lesson = Telling(decoder, material, objective, size, one, group.device, spec.seed)
+            return TrainingLoop(lesson, options, group).run(task.checkpoints, report)
 
 
 def _mirror(task: Task, encoder: Encoder) -> Mirror | None:
-    return Mirror.of(encoder.layout, task.vocabulary) if task.how.mirrored else None
+    return Mirror.of(encoder.layout, task.vocabulary) if task.hyperparameters.mirrored else None
 
 
-def _pairs(task: Task, store: PictureStore) -> tuple[Pairs, Parts]:
-    """Captions of all pictures, and the part of each picture; raises `SpecError` if a part has none."""
-    if not len(store.rows):
-        raise all_failed(tables.errors_table(store.errors))
+def _pairs(task: Task, rows: Indices) -> tuple[Pairs, Parts]:
+    """Captions of the images that have a tensor, and the part of each."""
     listing = joined(task.captioned())
-    captions = listing.table["captions"].take(pa.array(store.rows)).to_pylist()
-    pairs = Pairs.of(captions, task.vocabulary, task.how.max_words)
-    parts = listing.parts[store.rows]
-    Split.of(parts[pairs.pictures]).check(task.spec, "captions")
+    captions = listing.table["captions"].take(pa.array(rows)).to_pylist()
+    pairs = Pairs.of(captions, task.vocabulary, task.hyperparameters.max_words)
+    parts = listing.parts[rows]
     return pairs, parts

@@ -1,4 +1,4 @@
-"""What the training of a captioner is about: its spec, its listings, its words, and where it keeps what.
+"""Task of a captioner's training: its spec, its listings, its words, and where its checkpoints lie.
 
 Everything that a process needs lies in the storage; between the driver and its workers only a `Task` goes.
 
@@ -13,19 +13,17 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 
-from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
-from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.models.captioner.entry import Captioner
 from featurescape_jobs.networks.loading import build_random
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.vocabulary import Vocabulary
 from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, DatasetSpec, TrainingSpec
 from featurescape_jobs.trainers.captioner.examples import Captioned
-from featurescape_jobs.trainers.captioner.word_objective import HEAD
-from featurescape_jobs.trainers.checkpoints import Checkpoints, starting_with
-from featurescape_jobs.trainers.tensor_cache import Folder
+from featurescape_jobs.trainers.captioner.word_objective import HEAD, NETWORK
+from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress, starting_with
 
 _NO_WORDS = Vocabulary(())
 
@@ -48,10 +46,8 @@ class Task:
     spec: TrainingSpec
     listings: tuple[Listing, ...]
     """With a second one, validation and test part are drawn from that."""
-    job_id: str
-    storage_root: str
-    allowed_roots: tuple[str, ...] | None
-    threads: int
+    source: Source
+    """Of the first listing."""
     input_sha256: str
     vocabulary: Vocabulary = _NO_WORDS
 
@@ -60,7 +56,7 @@ class Task:
         return self.spec.model.captioner or CaptionerSpec()
 
     @property
-    def how(self) -> CaptionTrainingSpec:
+    def hyperparameters(self) -> CaptionTrainingSpec:
         return self.spec.captions or CaptionTrainingSpec()
 
     @property
@@ -74,20 +70,21 @@ class Task:
         return self._checkpoints("work/encoder_checkpoints")
 
     def _checkpoints(self, folder: str) -> Checkpoints:
-        return Checkpoints.of(self.spec, self.input_sha256, self.storage_root, self.path(folder))
-
-    def path(self, relative: str) -> str:
-        """Of a file in the job's folder."""
-        return f"{job_dir(self.job_id)}/{relative}"
-
-    def folder(self, listing: Listing, kept: str) -> Folder:
-        """Where what is kept of its pictures lies."""
-        return Folder(self.storage_root, self.path(f"work/{kept}/{listing.name}"))
+        source = self.source
+        root, path = source.storage_root, source.path(folder)
+        return Checkpoints.of(self.spec, self.input_sha256, root, path)
 
     def encoder(self) -> Encoder:
-        """What the pictures are seen with."""
-        place = Place(self.storage_root, self.spec.seed, self.allowed_roots)
+        """The image encoder, as it is before it learns."""
+        source = self.source
+        place = Place(source.storage_root, source.seed, source.allowed_roots)
         return open_encoder(self.shape.encoder, place)
+
+    def load_fine_tuned(self, encoder: Encoder) -> Progress:
+        """Put what an encoder has learned into it; how it learned."""
+        progress = self.encoder_checkpoints.newest()
+        encoder.network.module.load_state_dict(starting_with(NETWORK, progress.last))
+        return progress
 
     def decoder(self, encoder: Encoder) -> Decoder:
         """The network with fresh weights, which follow from the seed; what an encoder learned with stays."""
@@ -104,19 +101,19 @@ class Task:
 
         Where there are two, all of the first is learned from, and nothing of the second.
         """
-        spec, storage = self.spec, Storage(self.storage_root)
+        spec, source = self.spec, self.source
         test = spec.test_part
         shares = [(spec.validation_fraction, test)]
         if len(self.listings) == 2:
             shares = [(0.0, 0.0), (1 - test, np.inf)]
         return [
-            Captioned.drawn(storage.read_table(self.path(one.examples)), *share, spec.seed)
+            Captioned.drawn(source.storage.read_table(source.path(one.examples)), *share, spec.seed)
             for one, share in zip(self.listings, shares, strict=True)
         ]
 
 
 def joined(captioned: list[Captioned]) -> Captioned:
-    """All listings as one, which `PictureStore.rows` counts through."""
+    """All listings as one, whose rows `CachedTensors.rows` are."""
     return Captioned(
         pa.concat_tables([one.table for one in captioned]),
         np.concatenate([one.parts for one in captioned]),

@@ -16,10 +16,10 @@ it, evenly spread; null without such a part), execution.
 
 Cost: the encoder once over all pictures; then per caption and epoch three times what the decoder's forward pass
 costs, on two cores some 200 captions a second with 7 × 7 × 1280 positions and 512 units. On disk, while it
-runs, the grids as float16 (125 kB a picture there) and two checkpoints, in the job's folder; an attempt
-goes on with both. A fine-tuned encoder learns first (`word_objective`), from pictures as it reads them, also
-float16, which takes three forward passes a picture and epoch. The driver trains itself, or Ray Train where
-there are several workers or GPUs.
+runs, the grids as float16 (125 kB a picture there, `trainers.tensor_cache`) and two checkpoints, in the job's
+folder; an attempt goes on with both. A fine-tuned encoder learns first (`word_objective`), from pictures as it
+reads them, also float16, which takes three forward passes a picture and epoch. The driver trains itself, or Ray
+Train where there are several workers or GPUs.
 
 Failure modes: before any work, a dataset without captions, an encoder without a grid, no word that is frequent
 enough. While training: a loss that is no longer finite (`SpecError` naming learning_rate). Examples that
@@ -46,7 +46,7 @@ from featurescape_jobs.captioning.encoder import Encoder
 from featurescape_jobs.captioning.loading import ENCODER_HISTORY, ENCODER_WEIGHTS
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.cached_listing import index_dataset
-from featurescape_jobs.datasets.frozen_input import asked_for, check_reads, freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import asked_for, freeze, place_dataset
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, PHASE_EXAMPLES, freeze_rows
 from featurescape_jobs.engine.job_choice import read_choice
@@ -54,17 +54,24 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.networks.worker_process import torch_threads
+from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.beam_search import BeamOptions
 from featurescape_jobs.sequences.text_metrics import Pair
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
-from featurescape_jobs.trainers.captioner.distributed import needs_ray, train_alone, train_together
-from featurescape_jobs.trainers.captioner.stages import grids_of, pictures_of, seen
+from featurescape_jobs.trainers.captioner.stages import (
+    DecoderTraining,
+    EncoderTraining,
+    cache_encoder_outputs,
+    cache_inputs,
+    check_examples,
+    clear_caches,
+)
 from featurescape_jobs.trainers.captioner.task import Listing, Task, joined
-from featurescape_jobs.trainers.captioner.word_objective import NETWORK
-from featurescape_jobs.trainers.checkpoints import Progress, starting_with
+from featurescape_jobs.trainers.checkpoints import Progress
+from featurescape_jobs.trainers.distributed import needs_ray, train
 from featurescape_jobs.trainers.loop import Indices
 from featurescape_jobs.trainers.split import TEST, Split
-from featurescape_jobs.trainers.tensor_cache import PictureStore
+from featurescape_jobs.trainers.tensor_cache import CachedTensors, open_tensors
 
 SCORED = 2000
 """Examples of the test part that are described and scored, at most."""
@@ -75,41 +82,41 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
     """Train, keep the best epoch's decoder; the module says what comes out."""
     with context.stage("check"):
         task, encoder = _plan(spec, context)
+        on_ray = needs_ray(spec.resources, context.ray_address)
     with context.stage("freeze input"):
         task = _freeze(task, context)
-    if needs_ray(spec.resources, context.ray_address):
-        with context.stage("train"):
-            train_together(task, context)
-    else:
-        train_alone(task, context)
-    tuned = _tuned(task, encoder) if encoder.fine_tuned else None
+    tuned = _fine_tune(task, encoder, context, on_ray) if encoder.fine_tuned else None
+    with context.stage("encode"):
+        cached = cache_encoder_outputs(task, encoder, context, on_ray)
+    check_examples(task, cached)
+    with context.stage("train"):
+        train(DecoderTraining(task, cached.tensors), spec.resources, context, on_ray)
     decoder = task.decoder(encoder)
     progress = task.checkpoints.newest()
-    decoder.load_state_dict(progress.best if task.how.keep == "best" else progress.last)
-    with context.stage("score"), seen(task, grids_of(encoder)) as store:
-        scores = _score(task, decoder, store, context)
-        rows, errors = store.rows, store.errors
-    _write(task, decoder, progress, errors, context)
+    decoder.load_state_dict(progress.best if task.hyperparameters.keep == "best" else progress.last)
+    with context.stage("score"), open_tensors(cached.tensors) as grids:
+        scores, rows = _score(task, decoder, grids, context), grids.rows
+    _write(task, decoder, progress, cached.errors, context)
     if tuned is not None:
         _write_encoder(task, encoder, tuned, context)
     chosen = read_choice(context.storage, job_dir(context.job_id))
     details = _details(task, encoder, progress, rows)
     details |= {"execution": chosen, "scores": scores}
-    _clear(task, encoder)
-    return Outcome(len(rows), len(errors), details)
+    clear_caches(task, context)
+    task.checkpoints.clear()
+    task.encoder_checkpoints.clear()
+    return Outcome(len(rows), cached.errors.num_rows, details)
 
 
 def _plan(spec: TrainingSpec, context: RunContext) -> tuple[Task, Encoder]:
-    dataset = place_dataset(spec.dataset, context)
-    check_reads(dataset, MODELS[spec.model.name].card)
-    DATASETS[dataset.name].check(dataset)
-    listings = [Listing("training", EXAMPLES, dataset)]
+    source = Source.of(spec, context)
+    DATASETS[source.dataset.name].check(source.dataset)
+    listings = [Listing("training", EXAMPLES, source.dataset)]
     if (held_out := _held_out(spec)) is not None:
         placed = place_dataset(held_out, context)
         DATASETS[placed.name].check(placed)
         listings.append(Listing("held_out", PHASE_EXAMPLES.format(phase="held_out"), placed))
-    root, roots = context.storage.root, context.allowed_roots
-    task = Task(spec, tuple(listings), context.job_id, root, roots, context.threads, "")
+    task = Task(spec, tuple(listings), source, "")
     return task, task.encoder()
 
 
@@ -138,31 +145,36 @@ def _freeze(task: Task, context: RunContext) -> Task:
             "dataset: none of its examples has a caption; take a split that has some",
             field="dataset",
         )
-    return replace(task, input_sha256=digest, vocabulary=whole.vocabulary(task.how.min_count))
+    return replace(
+        task, input_sha256=digest, vocabulary=whole.vocabulary(task.hyperparameters.min_count)
+    )
 
 
-def _tuned(task: Task, encoder: Encoder) -> Progress:
-    """How the encoder learned; puts what it learned into it."""
-    progress = task.encoder_checkpoints.newest()
-    encoder.network.module.load_state_dict(starting_with(NETWORK, progress.last))
-    return progress
+def _fine_tune(task: Task, encoder: Encoder, context: RunContext, on_ray: bool) -> Progress:
+    """Let the encoder learn, and put what it learned into it; how it learned."""
+    with context.stage("read"):
+        cached = cache_inputs(task, encoder, context, on_ray)
+    check_examples(task, cached)
+    with context.stage("fine-tune"):
+        train(EncoderTraining(task, cached.tensors), task.spec.resources, context, on_ray)
+    return task.load_fine_tuned(encoder)
 
 
 def _score(
-    task: Task, decoder: Decoder, store: PictureStore, context: RunContext
+    task: Task, decoder: Decoder, grids: CachedTensors, context: RunContext
 ) -> dict[str, Any] | None:
     """Scores of what the decoder says of the test part."""
     listing = joined(task.captioned())
-    test = np.flatnonzero(listing.parts[store.rows] == TEST)
+    test = np.flatnonzero(listing.parts[grids.rows] == TEST)
     spread = np.linspace(0, len(test), min(SCORED, len(test)), endpoint=False)
     chosen = test[spread.astype(np.int64)]
-    references = listing.references(store.rows[chosen])
-    options = BeamOptions(_BEAM, task.how.max_words)
+    references = listing.references(grids.rows[chosen])
+    options = BeamOptions(_BEAM, task.hyperparameters.max_words)
     describer = Describer(decoder, task.vocabulary, torch.device("cpu"))
-    size, pairs = batch_size(store.pieces[0].shape[1]), list[Pair]()
+    size, pairs = batch_size(grids.chunks[0].shape[1]), list[Pair]()
     with torch_threads(context.threads):
         for start in range(0, len(chosen), size):
-            part = store.batch(chosen[start : start + size])
+            part = grids.batch(chosen[start : start + size])
             said = [describer.words(best) for (best,) in describer.describe(part, options)]
             of = references[start : start + size]
             pairs += [Pair(words, texts) for words, texts in zip(said, of, strict=True)]
@@ -174,14 +186,14 @@ def _write(
     task: Task,
     decoder: Decoder,
     progress: Progress,
-    errors: list[dict[str, Any]],
+    errors: pa.Table,
     context: RunContext,
 ) -> None:
     weights = safetensors.save(decoder.state_dict(), metadata={"model": task.spec.model.name})
     context.add_bytes("data/weights.safetensors", weights, "weights")
     context.add_bytes("data/vocabulary.json", task.vocabulary.to_json(), "vocabulary")
     context.add_table("data/history.parquet", _history(progress), "history")
-    context.add_table("data/errors.parquet", tables.errors_table(errors), "errors")
+    context.add_table("data/errors.parquet", errors, "errors")
 
 
 def _write_encoder(task: Task, encoder: Encoder, progress: Progress, context: RunContext) -> None:
@@ -199,7 +211,7 @@ def _history(progress: Progress) -> pa.Table:
 
 def _details(task: Task, encoder: Encoder, progress: Progress, rows: Indices) -> dict[str, Any]:
     """Facts about the training, for the manifest; ``rows`` are those of the listing that were read."""
-    kept = progress.history[-1] if task.how.keep == "last" else progress.best_row
+    kept = progress.history[-1] if task.hyperparameters.keep == "last" else progress.best_row
     split = Split.of(joined(task.captioned()).parts[rows])
     return {
         "model": task.spec.model.name,
@@ -216,12 +228,3 @@ def _details(task: Task, encoder: Encoder, progress: Progress, rows: Indices) ->
         "validation_examples": len(split.validation),
         "test_examples": len(split.test),
     }
-
-
-def _clear(task: Task, encoder: Encoder) -> None:
-    """What the next attempt would have gone on with is not needed any more."""
-    for listing in task.listings:
-        for kept in (pictures_of(encoder), grids_of(encoder)):
-            task.folder(listing, kept.name).clear()
-    task.checkpoints.clear()
-    task.encoder_checkpoints.clear()

@@ -36,11 +36,11 @@ from featurescape_jobs.kernels.fused_conv import can_fuse
 from featurescape_jobs.models.captioner.tag_head import TagHead
 from featurescape_jobs.networks.capture import Capture
 from featurescape_jobs.trainers.augmentation import DRAWS, seen_otherwise
-from featurescape_jobs.trainers.captioner.examples import Pairs, cut
+from featurescape_jobs.trainers.captioner.examples import Pairs
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.checkpoints import EpochRow
-from featurescape_jobs.trainers.loop import Batch, Indices, Measured, Whole
-from featurescape_jobs.trainers.tensor_cache import PictureStore
+from featurescape_jobs.trainers.loop import Batch, Indices, Measured, Whole, batched
+from featurescape_jobs.trainers.tensor_cache import CachedTensors
 
 WEIGHT_DECAY = 0.02
 NETWORK, HEAD = "network.", "head."
@@ -68,7 +68,7 @@ def tags_of(pairs: Pairs, pictures: Indices, vocabulary_size: int) -> Tags:
 def shares_of(pairs: Pairs, pictures: Indices, vocabulary_size: int) -> torch.Tensor:
     """(V,): of how many of some pictures each word is said, 0 to 1."""
     counts = np.zeros(vocabulary_size, np.int64)
-    for part in cut(pictures, _COUNTED):
+    for part in batched(pictures, _COUNTED):
         counts += tags_of(pairs, part, vocabulary_size).sum(0)
     return torch.from_numpy(counts / len(pictures)).float()
 
@@ -140,10 +140,10 @@ def has_bfloat16(device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class Tagging:
-    """A `trainers.loop.Task`; its examples are pictures."""
+    """A `trainers.loop.TrainingTask`; its examples are pictures."""
 
     module: Tagger
-    store: PictureStore
+    store: CachedTensors
     """Of what the encoder reads."""
     pairs: Pairs
     vocabulary_size: int
@@ -173,12 +173,12 @@ class Tagging:
         """Every picture once."""
         drawn = np.random.default_rng(seed_for(self.seed, f"epoch {number}"))
         mixed = drawn.permutation(self.training)
-        parts = cut(mixed, self.batch_size)
+        parts = batched(mixed, self.batch_size)
         return [Batch(part, drawn.random((len(part), DRAWS))) for part in parts]
 
     def held_out(self) -> list[Batch]:
         """In order, as they are."""
-        return [Batch(part) for part in cut(self.validation, self.batch_size)]
+        return [Batch(part) for part in batched(self.validation, self.batch_size)]
 
     def whole(self, batch: Batch) -> Whole:
         """Pictures, and words of their captions."""
