@@ -1,12 +1,16 @@
-"""Scores of captions: against nltk, against numbers worked out by hand, and their limits."""
+"""Scores of captions: against pycocoevalcap, against numbers worked out by hand, and their limits."""
 
 from __future__ import annotations
 
 import math
 import random
+from dataclasses import asdict
+from itertools import pairwise
 
 import pytest
-from nltk.translate.bleu_score import corpus_bleu
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.rouge.rouge import Rouge
 
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.sequences.text_metrics import (
@@ -40,22 +44,32 @@ def corpus(seed: int, pictures: int = 40) -> list[Pair]:
             + caption(rng.randint(0, 3))
             for _ in range(rng.randint(1, 5))
         ]
-        # Of shorter ones, nltk counts an n-gram that is not there.
         pairs.append(Pair(base[: rng.randint(4, len(base))], references))
     return pairs
 
 
+def by_pycocoevalcap(pairs: list[Pair]) -> Scores:
+    """Scores of the reference implementation, on tokens that its tokenizer would leave alone."""
+    said = {number: [" ".join(each.hypothesis)] for number, each in enumerate(pairs)}
+    meant = {
+        number: [" ".join(one) for one in each.references] for number, each in enumerate(pairs)
+    }
+    bleus, _ = Bleu(4).compute_score(meant, said, verbose=0)
+    cider, _ = Cider().compute_score(meant, said)
+    rouge, _ = Rouge().compute_score(meant, said)
+    return Scores(*bleus, cider=cider, rouge_l=rouge)
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_bleu_is_that_of_nltk_on_the_same_tokens(seed: int) -> None:
+def test_scores_are_those_of_pycocoevalcap(seed: int) -> None:
     pairs = corpus(seed)
-    references = [list(map(list, one.references)) for one in pairs]
-    hypotheses = [list(one.hypothesis) for one in pairs]
-    found = bleu(pairs)
-    for order in range(1, 5):
-        weights = tuple(1 / order for _ in range(order))
-        assert found[order - 1] == pytest.approx(
-            corpus_bleu(references, hypotheses, weights=weights), abs=1e-9
-        )
+    found, reference = asdict(score(pairs)), asdict(by_pycocoevalcap(pairs))
+    assert found == pytest.approx(reference, abs=1e-6)
+    assert min(found.values()) > 0.1
+    # Captions of other pictures have other scores.
+    turned = [Pair(a.hypothesis, b.references) for a, b in pairwise([*pairs, pairs[0]])]
+    wrong = asdict(by_pycocoevalcap(turned))
+    assert not any(found[name] == pytest.approx(wrong[name], abs=1e-3) for name in found)
 
 
 def test_bleu_by_hand() -> None:
