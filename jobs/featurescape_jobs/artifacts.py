@@ -145,6 +145,14 @@ class PassedOverReason(_Record):
             return f"{self.count:,} of {kind}"
         return f"{self.count:,} {noun if self.count == 1 else _plural(noun)}"
 
+    @property
+    def remedy(self) -> str:
+        """What can be done, in the number of the files: ``convert them to JPEG or PNG``; empty: not known."""
+        remedy = self.reason.partition(": ")[2]
+        if self.count == 1:
+            return remedy
+        return _SINGULAR.sub(lambda word: _PLURALS[word[0]], remedy)
+
 
 class PassedOverFiles(_Record):
     """Files below a dataset's root that are no examples; they are no error rows either."""
@@ -166,11 +174,13 @@ class PassedOverFiles(_Record):
         """What there is and what can be done, for a message; empty where nothing was passed over."""
         said = []
         for each in self.reasons[:most]:
-            remedy = each.reason.partition(": ")[2]
-            said.append(f"{each.counted} ({remedy})" if remedy else each.counted)
+            said.append(f"{each.counted} ({each.remedy})" if each.remedy else each.counted)
         return ", ".join(said) + (", …" if len(self.reasons) > most else "")
 
 
+_PLURALS = {"it": "them", "its": "their", "the file itself": "the files themselves"}
+_SINGULAR = re.compile(rf"\b(?:{'|'.join(_PLURALS)})\b")
+"""Words of a remedy for one file."""
 _QUALIFIER = re.compile(r" (?:of|that|without|outside|inside|with|in|to|back|no|beside)\b|$")
 
 

@@ -350,13 +350,13 @@ class Map:
 
 def _passed_over_row(reason: PassedOverReason) -> dict[str, Any]:
     names = ", ".join(reason.names)
-    remedy = reason.reason.partition(":")[2]
+    remedy = f" {reason.remedy}:" if reason.remedy else ""
     more = ", …" if reason.count > len(reason.names) else ""
     return {
         "example_id": None,
         "locator": reason.names[0],
         "code": "passed_over",
-        "message": f"{reason.counted}:{remedy and remedy + ':'} {names}{more}",
+        "message": f"{reason.counted}:{remedy} {names}{more}",
     }
 
 

@@ -84,9 +84,9 @@ def job(state: dict[str, Any], manifest: Manifest | None, url: str) -> Table:
         if manifest.passed_over.files:
             table.add_row("passed over", f"{manifest.passed_over.files:,} files are no examples")
         for each in manifest.passed_over.reasons:
-            remedy = each.reason.partition(":")[2]
+            remedy = f" – {each.remedy}" if each.remedy else ""
             names = ", ".join(each.names) + (", …" if each.count > len(each.names) else "")
-            table.add_row("", _text(f"{each.counted}{remedy and ' –' + remedy}: {names}"))
+            table.add_row("", _text(f"{each.counted}{remedy}: {names}"))
         for stage, spent in manifest.timings_seconds.items():
             table.add_row("", _text(f"{stage}: {spent:.1f} s"))
         for name, value in highlights(manifest):

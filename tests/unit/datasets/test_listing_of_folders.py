@@ -164,7 +164,7 @@ def test_a_class_whose_pictures_are_not_read_stays_a_class(mixed: Path) -> None:
 
 def test_a_folder_without_pictures_says_what_is_there(tmp_path: Path) -> None:
     write(tmp_path, {"a.heic": HEIC, "b.heic": HEIC, "c.htm": HTML})
-    said = r"it has 2 HEIC pictures \(convert it to JPEG or PNG\), 1 HTML page \(download the file"
+    said = r"it has 2 HEIC pictures \(convert them to JPEG or PNG\), 1 HTML page \(download the"
     with pytest.raises(DatasetError, match=said):
         listed(tmp_path)
 

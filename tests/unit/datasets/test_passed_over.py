@@ -59,6 +59,24 @@ def test_a_reason_has_a_plural(reason: str, said: str) -> None:
     assert counted(reason, reason).record().reasons[0].counted == said
 
 
+@pytest.mark.parametrize(
+    ("remedy", "of_two"),
+    [
+        ("convert it to JPEG or PNG", "convert them to JPEG or PNG"),
+        ("export its pictures as JPEG or PNG", "export their pictures as JPEG or PNG"),
+        ("download the file itself again", "download the files themselves again"),
+        ("run git lfs pull", "run git lfs pull"),
+        ("", ""),
+    ],
+)
+def test_a_remedy_has_a_plural(remedy: str, of_two: str) -> None:
+    reason = f"a file: {remedy}" if remedy else "a file"
+    assert counted(reason).record().reasons[0].remedy == remedy
+    two = counted(reason, reason).record()
+    assert two.reasons[0].remedy == of_two
+    assert two.explained() == (f"2 files ({of_two})" if of_two else "2 files")
+
+
 def test_names_and_reasons_are_bounded_and_the_counts_are_not() -> None:
     found = PassedOver()
     for number in range(100):
@@ -182,7 +200,7 @@ def test_the_client_tells_what_was_passed_over(
             "example_id": None,
             "locator": "0.x",
             "code": "passed_over",
-            "message": "2 HEIC pictures: convert it to JPEG or PNG: 0.x, 1.x",
+            "message": "2 HEIC pictures: convert them to JPEG or PNG: 0.x, 1.x",
         }
         assert rows[1]["message"] == "1 HTML page: 2.x"
         assert cli.main(["show", job.id]) == 0
