@@ -84,13 +84,12 @@ describe("asking about an example", () => {
     expect(keys()[3]!.startsWith(`${keys()[0]}-`)).toBe(true);
   });
 
-  it("says the one error row where no example came out", async () => {
-    service
-      .on(/POST \/v1\/jobs$/, job({ id: "dreams-1", rows: 0 }))
-      .on(/rows\/errors/, { total: 1, offset: 0, columns: [], rows: [{ row: 0, values: { message: "cut off" } }] });
+  it("says why its job failed", async () => {
+    const reason = { code: "all_rows_failed", message: "1 decode_failed: cut off", detail: {} };
+    service.on(/POST \/v1\/jobs$/, job({ id: "dreams-1", status: "FAILED", reason }));
     await asking.ask("dream");
     await settle();
-    expect(at(asking.element, "asking-problem").textContent).toBe("cut off");
+    expect(at(asking.element, "job-error").textContent).toBe("all_rows_failed 1 decode_failed: cut off");
     expect(buttons().every((button) => !button.disabled)).toBe(true);
   });
 

@@ -1,6 +1,6 @@
 /** The buttons under an opened example: dream it, explain it, which units. Each is a job, watched here. */
 
-import { getCatalog, getJob, getRows, submitJob } from "../api/client";
+import { getCatalog, getJob, submitJob } from "../api/client";
 import { type Catalog, type Example, isTerminal, type Job } from "../api/types";
 import { navigate } from "../app/router";
 import { ProgressBar, reasonLine } from "../job-parts/parts";
@@ -123,20 +123,16 @@ export class Asking {
       if (!isTerminal(job.status)) job = await getJob(job.id, signal);
       if (turn !== this.turn) return false;
       bar.update(job, Date.now());
-      if (isTerminal(job.status)) void this.ended(job, turn);
+      if (isTerminal(job.status)) this.ended(job);
       return !isTerminal(job.status);
     });
   }
 
-  private async ended(job: Job, turn: number): Promise<void> {
+  /** One example went in: a job that gave no row of it has FAILED, with the reason. */
+  private ended(job: Job): void {
     this.endPoll?.();
-    if (job.status === "SUCCEEDED" && job.rows !== 0) return navigate(galleryPath(job.id, 0));
-    // One example went in: where none came out, the one error row says why.
-    const bad =
-      job.status === "SUCCEEDED"
-        ? await getRows<{ message: string }>(job.id, "errors", { limit: 1 }).catch(() => null)
-        : null;
-    if (turn === this.turn) this.failed(bad?.rows[0]?.values.message ?? "", job);
+    if (job.status === "SUCCEEDED") navigate(galleryPath(job.id, 0));
+    else this.failed("", job);
   }
 
   private failed(message: string, job?: Job): void {
