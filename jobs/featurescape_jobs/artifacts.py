@@ -41,7 +41,12 @@ def known_fields(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
 class _Record(BaseModel):
     """Base of what is written by one version and read by others: fields that are not known are left out."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        protected_namespaces=(),
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class ArtifactRef(_Record):

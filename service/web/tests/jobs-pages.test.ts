@@ -79,8 +79,8 @@ describe("a row of the list", () => {
   });
 
   it("says the first stage's reason once, and what could not be read", () => {
-    const reason = { code: "weights", message: "no file" };
-    const later = { code: "input_failed", message: "features-1 failed" };
+    const reason = { code: "weights", message: "no file", detail: {} };
+    const later = { code: "input_failed", message: "features-1 failed", detail: {} };
     const found = row(
       { ...tiles, status: "FAILED", reason: later },
       { ...features, status: "FAILED", reason, error_rows: 2 },

@@ -5,6 +5,7 @@ import { EtaTracker, fraction } from "../src/job-parts/eta";
 import { progressText } from "../src/job-parts/parts";
 import { figures, layoutNote, passedOverRows, specRows } from "../src/jobs/detail-parts";
 import { anyActive, chainStatus, groupChains } from "../src/jobs/group";
+import { progress as anyProgress } from "./helpers/builders";
 
 function job(id: string, change: Partial<Job> = {}): Job {
   return {
@@ -19,6 +20,7 @@ function job(id: string, change: Partial<Job> = {}): Job {
     progress: null,
     rows: null,
     error_rows: null,
+    reused_from: null,
     created_at: "2026-11-22T12:00:00Z",
     started_at: null,
     ended_at: null,
@@ -77,17 +79,7 @@ describe("chains", () => {
 });
 
 describe("time left", () => {
-  const progress = (change: Partial<Progress>): Progress => ({
-    attempt: 1,
-    sequence: 0,
-    stage: "extract",
-    done: 0,
-    total: 100,
-    errors: 0,
-    message: "",
-    updated_at: 0,
-    ...change,
-  });
+  const progress = (change: Partial<Progress>) => anyProgress({ sequence: 0, total: 100, ...change });
 
   it("follows the pace of the stage", () => {
     const eta = new EtaTracker();

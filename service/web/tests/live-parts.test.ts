@@ -1,9 +1,9 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Activations, NetworkInfo, UnitAnswer } from "../src/api/types";
 import { channelText, GridView } from "../src/live/grid-view";
 import { NetworkBar } from "../src/live/network-bar";
 import { PictureCard } from "../src/live/picture-card";
-import type { Activations, NetworkInfo, UnitAnswer } from "../src/live/types";
 import { UnitCard } from "../src/live/unit-card";
 import { job } from "./helpers/builders";
 import { at, choose, shown, texts } from "./helpers/page";
@@ -21,7 +21,7 @@ function activations(change: Partial<Activations> = {}): Activations {
     high: 5,
     grid: { ...encoded(23, 23), columns: 2, padding_px: 1, tile: [10, 10] },
     largest: [1.5, null, 5.314, 0],
-    strongest: [{ channel: 2, largest: 5.314 }],
+    strongest: [{ channel: 2, largest: 5.314, mean: 1, y: 3, x: 4 }],
     outputs: [
       { index: 3, name: "<b>cat</b>", probability: 0.5 },
       { index: 7, name: null, probability: 0.034 },

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { Catalog, Job, ModelCard } from "../src/api/types";
+import type { Catalog, Job, ModelCard, NetworkInfo, UnitAnswer } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
 import { formatLiveState, type LiveState, livePath, parseLiveState, sourceUrl } from "../src/lib/live-path";
 import { tileShare } from "../src/live/grid-view";
 import { modelOptions, neighborLayer, shapeText } from "../src/live/network-bar";
 import { boxShare, spread } from "../src/live/picture-card";
 import { isGivenUp, Session } from "../src/live/session";
-import type { NetworkInfo, UnitAnswer } from "../src/live/types";
 import { unitFacts } from "../src/live/unit-card";
+import { modelCard, weights } from "./helpers/builders";
 
 const open: LiveState = { model: null, layer: null, channel: null, method: "saliency", source: null };
 
@@ -44,16 +44,9 @@ describe("the address of the live page", () => {
   });
 });
 
-const card = (name: string, source: string | null, reads = "pictures"): ModelCard => ({
-  name,
-  reads,
-  gives: "classes",
-  sequence: false,
-  recurrent: false,
-  layers: [],
-  default_layer: "",
-  weights: source === null ? null : { source },
-});
+type Source = Parameters<typeof weights>[0];
+const card = (name: string, source: Source | null, reads: ModelCard["reads"] = "pictures") =>
+  modelCard({ name, reads, weights: source && weights(source) });
 
 describe("networks to choose from", () => {
   it("are shipped ones, trained ones, and those that are downloaded", () => {

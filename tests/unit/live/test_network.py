@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from featurescape.server.api import answers as described
 from featurescape_jobs.errors import LayerError, PictureError, SpecError
 from featurescape_jobs.live import answers, network
 from featurescape_jobs.live.network import LiveNetwork
@@ -72,6 +73,13 @@ def test_it_says_which_layers_there_are(live: LiveNetwork) -> None:
         {"layer": "3", "shape": [2, 1, 1]},
     ]
     assert (said["input"], said["suggested"]) == ([1, 3, 3], [])
+
+
+def test_the_answers_are_as_the_api_describes_them(live: LiveNetwork) -> None:
+    described.NetworkInfo.model_validate(live.describe())
+    described.Activations.model_validate(live.activations(PICTURE, "1"))
+    described.UnitAnswer.model_validate(live.unit(PICTURE, Unit("1", 0)))
+    described.UnitAnswer.model_validate(live.unit(PICTURE, Unit("0", 0, "guided_backprop")))
 
 
 def test_a_layer_is_drawn_on_one_scale(live: LiveNetwork) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from featurescape.server.api import answers
 from featurescape.server.api.errors import error_response
 from featurescape.server.api.services import CheckedId, Use
 from featurescape_jobs.artifacts import ArtifactRef, job_dir
@@ -29,7 +30,7 @@ _MEDIA_TYPES = {
 }
 
 
-@router.get("/manifest")
+@router.get("/manifest", responses={200: {"model": answers.Manifest}})
 def manifest(job_id: CheckedId, use: Use) -> Response:
     """The description of the job's artifact."""
     body = use.maps.manifest(job_id).model_dump_json()

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from featurescape import __version__
+from featurescape.server.api import answers
 from featurescape.server.colormaps import COLORMAPS
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
@@ -18,7 +19,7 @@ from featurescape_jobs.specs import JOB_SPECS
 router = APIRouter(prefix="/v1", tags=["catalog"])
 
 
-@router.get("/catalog")
+@router.get("/catalog", response_model=answers.Catalog, response_model_exclude_unset=True)
 def catalog() -> dict[str, Any]:
     """Datasets, models, jobs with the JSON schema of their spec, and color layers."""
     return _catalog()

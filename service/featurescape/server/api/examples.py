@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from featurescape.server.api import answers
 from featurescape.server.api.artifacts import IMMUTABLE
 from featurescape.server.api.services import CheckedId, Use
 
@@ -15,7 +16,7 @@ _FOUND_AT_MOST = 50
 _SIGNATURES = ((b"\x89PNG", "image/png"), (b"RIFF", "image/webp"), (b"\xff\xd8", "image/jpeg"))
 
 
-@router.get("")
+@router.get("", response_model=answers.ExamplePage, response_model_exclude_unset=True)
 def search(
     job_id: CheckedId, example_id: Annotated[str, Query(min_length=1, max_length=1000)], use: Use
 ) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def search(
     return {"examples": use.maps.search(use.maps.open(job_id), example_id, _FOUND_AT_MOST)}
 
 
-@router.get("/{row}")
+@router.get("/{row}", response_model=answers.Example)
 def show(job_id: CheckedId, row: int, use: Use) -> dict[str, Any]:
     """One example with its place, label and nearest neighbors."""
     return use.maps.example(use.maps.open(job_id), row)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 
+from featurescape.server.api import answers
 from featurescape.server.api.bodies import read_json
 from featurescape.server.api.services import CheckedId, Services, Use
 from featurescape.server.jobstore import JobFilter
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, response_model=answers.Job)
 async def submit(
     request: Request, use: Use, idempotency_key: Annotated[str | None, Header()] = None
 ) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def _submit(use: Services, body: Any, key: str | None) -> dict[str, Any]:
     return record.to_json()
 
 
-@router.get("")
+@router.get("", response_model=answers.JobPage)
 def search(
     use: Use,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -54,13 +55,13 @@ def search(
     return {"jobs": [record.to_json() for record in records], "total": total}
 
 
-@router.get("/{job_id}")
+@router.get("/{job_id}", response_model=answers.Job)
 def show(job_id: CheckedId, use: Use) -> dict[str, Any]:
     """One job."""
     return use.store.get(job_id).to_json()
 
 
-@router.post("/{job_id}/stop", status_code=202)
+@router.post("/{job_id}/stop", status_code=202, response_model=answers.Job)
 def stop(job_id: CheckedId, use: Use) -> dict[str, Any]:
     """Stop a job: at once if it waits, within seconds if it runs; no change if it has ended."""
     record = use.store.request_stop(job_id)

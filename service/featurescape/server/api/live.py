@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from featurescape.server.api import answers
 from featurescape.server.api.bodies import read_bytes, read_json
 from featurescape.server.api.services import Services, Use
 from featurescape_jobs.live.requests import (
@@ -22,27 +23,27 @@ router = APIRouter(prefix="/v1/live", tags=["live"])
 _PICTURE_TYPES = ("application/octet-stream", "image/*")
 
 
-@router.post("/pictures")
+@router.post("/pictures", response_model=answers.LivePicture)
 async def picture(request: Request, use: Use) -> dict[str, str]:
     """Keep an encoded picture (the body) for a while; its id."""
     data = await read_bytes(request, use.settings.live_picture_bytes, _PICTURE_TYPES)
     return {"picture": use.live.keep(data)}
 
 
-@router.post("/networks")
+@router.post("/networks", responses={200: {"model": answers.NetworkInfo}})
 async def network(request: Request, use: Use) -> Response:
     """Start a network, or find it started; its layers and input."""
     asked = await _question(NetworkQuestion, request, use)
     return await _answer(request, use.live.describe(asked.model))
 
 
-@router.post("/activations")
+@router.post("/activations", responses={200: {"model": answers.Activations}})
 async def activations(request: Request, use: Use) -> Response:
     """What a layer gives for a picture: all channels as a grid, the strongest, the outputs."""
     return await _answer(request, use.live.ask(await _question(ActivationsQuestion, request, use)))
 
 
-@router.post("/unit")
+@router.post("/unit", responses={200: {"model": answers.UnitAnswer}})
 async def unit(request: Request, use: Use) -> Response:
     """One channel of a layer for a picture, and what its strongest cell owes to the pixels."""
     return await _answer(request, use.live.ask(await _question(UnitQuestion, request, use)))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from featurescape.server.api import answers
 from featurescape.server.api.artifacts import IMMUTABLE, parse_range
 from featurescape.server.api.errors import error_response
 from featurescape.server.api.services import CheckedId, Use
@@ -41,7 +42,7 @@ def _query(
     return RowQuery(offset, limit, columns, order, example_id, channel)
 
 
-@router.get("")
+@router.get("", response_model=answers.RowPage)
 def search(
     job_id: CheckedId, kind: str, query: Annotated[RowQuery, Depends(_query)], use: Use
 ) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def search(
     return use.rows.page(job_id, kind, query)
 
 
-@router.get("/{row}")
+@router.get("/{row}", response_model=answers.Row)
 def show(job_id: CheckedId, kind: str, row: int, columns: _Columns, use: Use) -> dict[str, Any]:
     """One row."""
     return use.rows.one(job_id, kind, row, columns)

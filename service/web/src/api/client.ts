@@ -1,6 +1,18 @@
 /** Calls of the HTTP API. Every failure arrives as an `ApiError` with the service's own code. */
 
-import type { Catalog, Example, ExampleMatch, Job, JobPage, Manifest, MapInfo, Row, RowPage } from "./types";
+import type {
+  Catalog,
+  Encoded,
+  Example,
+  ExampleMatch,
+  ExamplePage,
+  Job,
+  JobPage,
+  Manifest,
+  MapInfo,
+  Row,
+  RowPage,
+} from "./types";
 
 export class ApiError extends Error {
   constructor(
@@ -73,6 +85,11 @@ export function imageUrl(map: string, row: number): string {
   return `/v1/maps/${id(map)}/examples/${row}/image`;
 }
 
+/** Address of a picture that is inside an answer. */
+export function dataUrl(picture: Encoded): string {
+  return `data:${picture.media_type};base64,${picture.data}`;
+}
+
 /** Trades the service's token for a session cookie. */
 export async function login(token: string): Promise<void> {
   const headers = { "Content-Type": "application/json" };
@@ -106,7 +123,7 @@ export function getExample(map: string, row: number, signal?: AbortSignal): Prom
 
 export async function findExamples(map: string, text: string, signal?: AbortSignal): Promise<ExampleMatch[]> {
   const path = `/v1/maps/${id(map)}/examples?example_id=${id(text)}`;
-  return (await getJson<{ examples: ExampleMatch[] }>(path, signal)).examples;
+  return (await getJson<ExamplePage>(path, signal)).examples;
 }
 
 /** Which rows of an artifact, and what of them. */
@@ -155,7 +172,7 @@ export async function submitJob(spec: Record<string, unknown>, key: string): Pro
 
 /** What a tiles job says of its map; an `ApiError` where the artifact is not a map. */
 export function mapInfo(manifest: Manifest): MapInfo {
-  const info = manifest.details["map"] as MapInfo | undefined;
+  const info = manifest.details.map;
   if (info && Array.isArray(info.layers) && info.layers.length > 0) return info;
   throw new ApiError("not_a_map", `${manifest.job_id} is a ${manifest.job} job, not a map.`, 200);
 }

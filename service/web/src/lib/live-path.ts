@@ -1,6 +1,9 @@
 /** What the address bar keeps of the live page. An uploaded picture stays in the browser: it is not in it. */
 
-import { METHODS, type Method, type ModelChoice } from "../live/types";
+import type { Method, ModelChoice } from "../api/types";
+
+/** How a unit can be explained; the first is the default. */
+export const METHODS = ["saliency", "guided_backprop", "deconvolution"] as const satisfies readonly Method[];
 
 /** A picture that the service has: an example of a map, or a picture in a row of an artifact. */
 export type Source = { map: string; row: number } | { job: string; kind: string; row: number; at: string };

@@ -1,9 +1,10 @@
 /** All channels of a layer as a grid: one is chosen, by click or arrow keys; the pointer names another. */
 
+import { dataUrl } from "../api/client";
+import type { Activations } from "../api/types";
 import { h, setText } from "../lib/dom";
 import { formatFigure, joined } from "../lib/format";
 import { columnsOf, gridSize, type TileGrid, tileAt, tileCorner } from "../lib/tile-grid";
-import { type Activations, dataUrl } from "./types";
 
 export interface GridActions {
   onSelect(channel: number): void;

@@ -1,11 +1,10 @@
 /** Which network, and which of its layers. */
 
 import { getCatalog, listJobs } from "../api/client";
-import type { Catalog, Job } from "../api/types";
+import type { Catalog, Job, ModelChoice, NetworkInfo, Shape } from "../api/types";
 import { describeJob } from "../job-parts/describe";
 import { fill, h } from "../lib/dom";
 import { joined } from "../lib/format";
-import type { ModelChoice, NetworkInfo, Shape } from "./types";
 
 export interface NetworkActions {
   onModel(model: ModelChoice): void;

@@ -1,17 +1,17 @@
 /** The live page: a picture, a network, a layer, and its units one after the other. */
 
 import { ApiError, getBlob, getManifest, listJobs, mapInfo } from "../api/client";
+import type { Activations, Cell, Method, ModelChoice, NetworkInfo } from "../api/types";
 import type { Page } from "../app/router";
 import { pageHead } from "../job-parts/parts";
 import { fill, h, setText } from "../lib/dom";
-import { formatLiveState, type LiveState, parseLiveState, type Source, sourceUrl } from "../lib/live-path";
+import { formatLiveState, type LiveState, METHODS, parseLiveState, type Source, sourceUrl } from "../lib/live-path";
 import { unitLinks } from "../lib/unit-links";
 import { GridView } from "./grid-view";
 import { bindLiveKeys } from "./keys";
 import { NetworkBar, neighborLayer } from "./network-bar";
 import { PictureCard, spread } from "./picture-card";
 import { isGivenUp, Session } from "./session";
-import { type Activations, type Cell, METHODS, type Method, type ModelChoice, type NetworkInfo } from "./types";
 import { UnitCard } from "./unit-card";
 
 const SAMPLES = 8;

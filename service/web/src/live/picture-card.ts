@@ -1,11 +1,11 @@
 /** The picture as the network sees it, what the network says it is, and where another one comes from. */
 
-import { thumbnailUrl } from "../api/client";
+import { dataUrl, thumbnailUrl } from "../api/client";
+import type { Activations, Output, Shape, UnitAnswer } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatCount } from "../lib/format";
 import { icon } from "../lib/icons";
 import type { Source } from "../lib/live-path";
-import { type Activations, dataUrl, type Output, type Shape, type UnitAnswer } from "./types";
 
 export interface PictureActions {
   onFile(file: Blob): void;

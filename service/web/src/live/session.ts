@@ -4,7 +4,7 @@
  */
 
 import { ApiError, postBytes, postJson } from "../api/client";
-import type { Activations, Cell, Method, ModelChoice, NetworkInfo, UnitAnswer } from "./types";
+import type { Activations, Cell, Method, ModelChoice, NetworkInfo, UnitAnswer } from "../api/types";
 
 export interface UnitQuestion {
   layer: string;

@@ -1,11 +1,12 @@
 /** One channel: its map, large, and what its cell owes to the pixels of the picture. */
 
+import { dataUrl } from "../api/client";
+import type { Cell, Encoded, Method, UnitAnswer } from "../api/types";
 import { segments } from "../galleries/parts";
 import { fill, h, setText } from "../lib/dom";
 import { formatFigure, joined } from "../lib/format";
 import { icon } from "../lib/icons";
 import type { RadioGroup } from "../lib/radio";
-import { type Cell, dataUrl, type Encoded, type Method, type UnitAnswer } from "./types";
 
 export interface UnitActions {
   onMethod(method: Method): void;

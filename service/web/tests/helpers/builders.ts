@@ -1,6 +1,16 @@
 /** Jobs, manifests, maps and examples as the API gives them; a test names only what it is about. */
 
-import type { ColorLayer, Example, Job, LayerKind, Manifest, MapInfo, Neighbor, Progress } from "../../src/api/types";
+import type {
+  ColorLayer,
+  Example,
+  Job,
+  LayerKind,
+  Manifest,
+  MapInfo,
+  ModelCard,
+  Neighbor,
+  Progress,
+} from "../../src/api/types";
 
 export function job(change: Partial<Job> = {}): Job {
   const id = change.id ?? "features-0123456789ab";
@@ -16,6 +26,7 @@ export function job(change: Partial<Job> = {}): Job {
     progress: null,
     rows: null,
     error_rows: null,
+    reused_from: null,
     created_at: "2026-11-22T12:00:00Z",
     started_at: null,
     ended_at: null,
@@ -32,6 +43,7 @@ export function progress(change: Partial<Progress> = {}): Progress {
     total: 0,
     errors: 0,
     message: "",
+    curve: { epoch: [], loss: [], validation_loss: [], validation_accuracy: [] },
     updated_at: 0,
     ...change,
   };
@@ -39,6 +51,7 @@ export function progress(change: Partial<Progress> = {}): Progress {
 
 export function manifest(change: Partial<Manifest> = {}): Manifest {
   return {
+    schema_version: 1,
     job_id: "features-0123456789ab",
     job: "features",
     attempt: 1,
@@ -53,6 +66,7 @@ export function manifest(change: Partial<Manifest> = {}): Manifest {
     passed_over: { files: 0, reasons: [] },
     timings_seconds: {},
     details: {},
+    reused_from: null,
     ...change,
   };
 }
@@ -71,7 +85,7 @@ export function layer(kind: LayerKind, names: readonly string[] = [], change: Pa
     media_type: "image/png",
     min_zoom: 0,
     max_zoom: 3,
-    legend: { kind, classes, count_max: [100, 50, 20, 5] },
+    legend: { kind, classes, count_max: [100, 50, 20, 5], icons: [], grids: [] },
     drawn: [100, 100, 100, 100],
     ...change,
   };
@@ -90,8 +104,37 @@ export function map(change: Partial<MapInfo> = {}): MapInfo {
     points_zoom: 0,
     embedding: "embedding-1",
     features: "features-1",
+    step_unit: null,
+    captions: null,
     ...change,
   };
+}
+
+/** A network that classifies pictures. */
+export function modelCard(change: Partial<ModelCard> = {}): ModelCard {
+  return {
+    name: "lenet",
+    title: "LeNet-5",
+    summary: "",
+    paper: "",
+    reads: "pictures",
+    gives: "classes",
+    sequence: false,
+    recurrent: false,
+    layers: [],
+    default_layer: "fc",
+    default_pooling: "mean",
+    weights: null,
+    n_classes: 10,
+    trainer: null,
+    dream_layer: null,
+    ...change,
+  };
+}
+
+/** Weights, wherever they are from. */
+export function weights(source: "package" | "download"): NonNullable<ModelCard["weights"]> {
+  return { name: "ImageNet-1k", source, license: "Apache-2.0", sha256: null, url: null };
 }
 
 export function neighbor(row: number, change: Partial<Neighbor> = {}): Neighbor {

@@ -1,0 +1,296 @@
+"""The JSON that the routes answer with, as the OpenAPI description has it.
+
+The viewer's types are made of it (``service/web/scripts/api_types.py``). Where a route builds its answer, the
+answer is checked against the class; where it passes on bytes (manifests, the live networks) tests do that.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from featurescape_jobs import artifacts
+from featurescape_jobs.artifacts import MapInfo, Progress, Status
+from featurescape_jobs.datasets.base import DatasetCard
+from featurescape_jobs.models.base import ModelCard
+
+
+class _Answer(BaseModel):
+    """Base of what the service itself puts together: no other fields than those named."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+# -- jobs --------------------------------------------------------------------------------------
+
+
+class Reason(_Answer):
+    """Why a job ended without an artifact."""
+
+    code: str = Field(description="Stable, as docs/errors.md lists them.")
+    message: str = Field(description="For people; it may quote hostile text.")
+    detail: dict[str, Any]
+
+
+class Job(_Answer):
+    """One job."""
+
+    id: str
+    job: str = Field(description="Its type.")
+    title: str | None
+    status: Status
+    spec: dict[str, Any] = Field(description="The request, whole.")
+    inputs: dict[str, str] = Field(description="Field of the spec → id of the input job.")
+    attempt: int
+    reason: Reason | None
+    progress: Progress | None
+    rows: int | None
+    error_rows: int | None
+    reused_from: str | None = Field(
+        description="The job that computed the artifact, where it was an earlier one."
+    )
+    created_at: str = Field(description="ISO 8601, UTC.")
+    started_at: str | None
+    ended_at: str | None
+
+
+class JobPage(_Answer):
+    """The newest jobs that match."""
+
+    jobs: list[Job]
+    total: int = Field(description="How many match in all.")
+
+
+class Details(BaseModel):
+    """What is special to the job type."""
+
+    model_config = ConfigDict(extra="allow")
+
+    map: MapInfo | None = Field(default=None, description="Where the artifact is a map.")
+
+
+class Manifest(artifacts.Manifest):
+    """The description of a committed artifact."""
+
+    details: Details  # type: ignore[assignment]  # it describes, and never validates what is read
+
+
+# -- rows --------------------------------------------------------------------------------------
+
+
+class ColumnInfo(_Answer):
+    """A column of an artifact's tables, or a field of the records in one."""
+
+    name: str
+    type: str
+    unit: str
+    description: str
+    given: bool = Field(description="Whether the rows have it.")
+
+
+class Row(_Answer):
+    """A row of an artifact's tables."""
+
+    row: int = Field(description="Its number over all files of the kind.")
+    values: dict[str, Any] = Field(description="By column.")
+
+
+class RowPage(_Answer):
+    """Rows, how many match, and what the columns mean."""
+
+    total: int
+    offset: int
+    columns: list[ColumnInfo]
+    rows: list[Row]
+
+
+# -- maps --------------------------------------------------------------------------------------
+
+Attributes = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "number"},
+                    {"type": "array", "items": {"type": "string"}},
+                ]
+            },
+        }
+    ),
+]
+
+
+class _Point(_Answer):
+    row: int
+    example_id: str
+    label: int | None
+    class_name: str | None
+    x: float = Field(description="In the unit square.")
+    y: float = Field(description="In the unit square, downwards.")
+
+
+class Neighbor(_Point):
+    """An example that is close in feature space."""
+
+    distance: float
+
+
+class Example(_Point):
+    """An example of a map, with its nearest neighbors."""
+
+    width: int = Field(description="Pixels of the picture as it was read.")
+    height: int = Field(description="Pixels of the picture as it was read.")
+    attributes: Attributes = Field(
+        description="What is known of the example beside its label; of a described picture also the "
+        "words. Hostile text."
+    )
+    neighbors: list[Neighbor]
+
+
+class ExampleMatch(_Answer):
+    """An example that a search found."""
+
+    row: int
+    example_id: str
+    class_name: str | None
+    caption: str = Field(
+        default="", description="Where the example was found by what is said of it."
+    )
+
+
+class ExamplePage(_Answer):
+    """Examples that a search found."""
+
+    examples: list[ExampleMatch]
+
+
+# -- the catalog -------------------------------------------------------------------------------
+
+
+class CatalogModel(ModelCard):
+    """A model; of those that read pictures also what `PictureCard` has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    dream_layer: str | None = Field(
+        default=None, description="Where dreams are made; none: no good place is known."
+    )
+
+
+class Catalog(BaseModel):
+    """What can be asked for."""
+
+    model_config = ConfigDict(extra="allow")
+
+    datasets: list[DatasetCard]
+    models: list[CatalogModel]
+
+
+# -- live networks -----------------------------------------------------------------------------
+
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
+
+
+class LivePicture(_Answer):
+    """A picture that is kept for a while."""
+
+    picture: str = Field(description="Its id.")
+
+
+class EncodedPicture(_Answer):
+    """A picture inside an answer."""
+
+    media_type: str
+    width: int
+    height: int
+    data: str = Field(description="Base64.")
+
+
+class Grid(EncodedPicture):
+    """The maps of a layer side by side."""
+
+    columns: int
+    padding_px: int
+    tile: tuple[int, int] = Field(description="Height and width of a map.")
+
+
+class SeenPicture(EncodedPicture):
+    """The picture as the network sees it."""
+
+    size_px: tuple[int, int] = Field(description="Height and width of the picture as it came.")
+
+
+class LiveLayer(_Answer):
+    """A layer that can be asked about."""
+
+    layer: str
+    shape: Shape
+
+
+class NetworkInfo(_Answer):
+    """What can be asked of a live network."""
+
+    model: str
+    title: str
+    layers: list[LiveLayer] = Field(description="In the order in which they run.")
+    suggested: list[str]
+    default_layer: str | None
+    input: Shape
+    methods: list[str]
+    device: str
+
+
+class StrongChannel(_Answer):
+    """One of the channels with the largest activations."""
+
+    channel: int
+    largest: float | None
+    mean: float | None
+    y: int
+    x: int
+
+
+class Output(_Answer):
+    """One of the most probable outputs."""
+
+    index: int
+    name: str | None
+    probability: float | None
+
+
+class Activations(_Answer):
+    """Every channel of a layer, for one picture."""
+
+    layer: str
+    shape: Shape
+    low: float | None
+    high: float | None
+    grid: Grid
+    largest: list[float | None] = Field(description="Of each channel.")
+    strongest: list[StrongChannel]
+    outputs: list[Output]
+    picture: SeenPicture
+
+
+class UnitAnswer(_Answer):
+    """One channel, and what its cell owes to the pixels."""
+
+    layer: str
+    channel: int
+    method: Literal["saliency", "guided_backprop", "deconvolution"]
+    map: EncodedPicture
+    low: float | None
+    high: float | None
+    cell: tuple[int, int] = Field(description="Row and column.")
+    activation: float | None
+    name: str | None = Field(description="Of a class, where the layer is the output.")
+    box: tuple[int, int, int, int] | None = Field(
+        description="Top, left, bottom, right: what the cell sees, in pixels of the input; may leave it."
+    )
+    explanation: EncodedPicture | None
+    problem: str | None
