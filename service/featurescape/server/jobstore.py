@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
+    Row,
     Select,
     Update,
     bindparam,
@@ -37,7 +37,8 @@ from featurescape_jobs.artifacts import TERMINAL, Progress, Status
 from featurescape_jobs.errors import ConflictError, FeaturescapeError, NotFoundError
 from featurescape_jobs.specs import AnyJobSpec, input_jobs
 
-_JOBS = select(*(column for column in JOBS.c if column.name != "sequence"))
+_FIELDS = tuple(column.name for column in JOBS.c if column.name != "sequence")
+_JOBS = select(*(JOBS.c[name] for name in _FIELDS))
 _BY_ID = _JOBS.where(JOBS.c.id == bindparam("job"))
 _BY_KEY = select(IDEMPOTENCY.c.body_hash, IDEMPOTENCY.c.job_id).where(
     IDEMPOTENCY.c.key == bindparam("given")
@@ -295,7 +296,7 @@ def _attempt(record: JobRecord, *statuses: Status) -> Update:
 
 
 def _records(connection: Connection, query: Select[Any], **values: Any) -> list[JobRecord]:
-    return [_record(row) for row in connection.execute(query, values).mappings()]
+    return [_record(row) for row in connection.execute(query, values)]
 
 
 def _by_id(connection: Connection, job_id: str) -> JobRecord:
@@ -329,8 +330,8 @@ def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def _record(row: RowMapping) -> JobRecord:
-    values = dict(row)
+def _record(row: Row[Any]) -> JobRecord:
+    values = dict(zip(_FIELDS, row, strict=True))
     for name in ("spec", "inputs", "reason", "progress"):
         values[name] = None if values[name] is None else json.loads(values[name])
     for name in ("submitted", "kill_pending"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
-from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from featurescape import __version__
 from featurescape.server.api import answers
@@ -19,15 +19,15 @@ from featurescape_jobs.specs import JOB_SPECS
 router = APIRouter(prefix="/v1", tags=["catalog"])
 
 
-@router.get("/catalog", response_model=answers.Catalog, response_model_exclude_unset=True)
-def catalog() -> dict[str, Any]:
+@router.get("/catalog", responses={200: {"model": answers.Catalog}})
+def catalog() -> Response:
     """Datasets, models, jobs with the JSON schema of their spec, and color layers."""
-    return _catalog()
+    return Response(_catalog(), media_type="application/json")
 
 
 @cache
-def _catalog() -> dict[str, Any]:
-    return {
+def _catalog() -> bytes:
+    found = {
         "version": __version__,
         "datasets": [dataset.card.model_dump(mode="json") for dataset in DATASETS.values()],
         "models": [model.card.model_dump(mode="json") for model in MODELS.values()],
@@ -43,3 +43,4 @@ def _catalog() -> dict[str, Any]:
         "color_layers": [layer.card.model_dump(mode="json") for layer in COLOR_LAYERS.values()],
         "colormaps": list(COLORMAPS),
     }
+    return json.dumps(found).encode()
