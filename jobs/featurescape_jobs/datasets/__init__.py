@@ -1,40 +1,51 @@
-"""The datasets there are. A new one is one file here and one entry in the tuple."""
+"""Datasets: what is read, as a card, a listing that is frozen once, and a reader of single examples.
+
+The public names are what a dataset module and a job module need; each is imported when first asked for.
+"""
 
 from __future__ import annotations
 
-from featurescape_jobs.datasets import (
-    caption_table,
-    coco_captions,
-    digits,
-    features,
-    flickr8k,
-    imagenet,
-    images,
-    meshes,
-    mnist,
-    renders,
-    shapenet,
-    stamps,
-    webdataset,
-)
-from featurescape_jobs.datasets.base import Dataset
-from featurescape_jobs.registry import Registry
+from typing import TYPE_CHECKING
 
-DATASETS: Registry[Dataset] = Registry(
-    "dataset",
-    (
-        digits.DATASET,
-        mnist.DATASET,
-        images.DATASET,
-        imagenet.DATASET,
-        webdataset.DATASET,
-        shapenet.DATASET,
-        meshes.DATASET,
-        features.DATASET,
-        coco_captions.DATASET,
-        flickr8k.DATASET,
-        caption_table.DATASET,
-        stamps.DATASET,
-        renders.DATASET,
-    ),
-)
+if TYPE_CHECKING:
+    from featurescape_jobs.datasets.base import BatchReader as BatchReader
+    from featurescape_jobs.datasets.base import Dataset as Dataset
+    from featurescape_jobs.datasets.base import DatasetCard as DatasetCard
+    from featurescape_jobs.datasets.base import Entry as Entry
+    from featurescape_jobs.datasets.base import Listing as Listing
+    from featurescape_jobs.datasets.base import Picture as Picture
+    from featurescape_jobs.datasets.base import Reader as Reader
+    from featurescape_jobs.datasets.base import SequenceReader as SequenceReader
+    from featurescape_jobs.datasets.base import check_split as check_split
+    from featurescape_jobs.datasets.base import local_root as local_root
+    from featurescape_jobs.datasets.frozen_input import FrozenInput as FrozenInput
+    from featurescape_jobs.datasets.frozen_input import check_reads as check_reads
+    from featurescape_jobs.datasets.frozen_input import freeze as freeze
+    from featurescape_jobs.datasets.frozen_input import place_dataset as place_dataset
+    from featurescape_jobs.datasets.registered import DATASETS as DATASETS
+else:
+    from featurescape_jobs.registry.lazy_names import lazy_names
+
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "featurescape_jobs.datasets.base": (
+                *(
+                    "BatchReader",
+                    "Dataset",
+                    "DatasetCard",
+                    "Entry",
+                    "Listing",
+                    "Picture",
+                    "Reader",
+                    "SequenceReader",
+                    "check_split",
+                    "local_root",
+                ),
+            ),
+            "featurescape_jobs.datasets.frozen_input": (
+                *("FrozenInput", "check_reads", "freeze", "place_dataset"),
+            ),
+            "featurescape_jobs.datasets.registered": ("DATASETS",),
+        },
+    )

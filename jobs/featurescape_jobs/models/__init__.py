@@ -1,44 +1,29 @@
-"""The models there are. A new one is one file here and one entry in the tuple."""
+"""Models: architectures, and cards that say what they are fed with and what they give.
+
+The public names are what a model module and a job module need; each is imported when first asked for.
+"""
 
 from __future__ import annotations
 
-from featurescape_jobs.errors import SpecError
-from featurescape_jobs.models import (
-    alexnet,
-    efficientnet_lite0,
-    googlenet,
-    lenet,
-    resnet18,
-    resnet50,
-    row_lstm,
-    vgg16,
-    view_lstm,
-)
-from featurescape_jobs.models.base import Model
-from featurescape_jobs.models.captioner import entry as captioner
-from featurescape_jobs.registry import Registry
+from typing import TYPE_CHECKING
 
-MODELS: Registry[Model] = Registry(
-    "model",
-    (
-        lenet.MODEL,
-        row_lstm.MODEL,
-        view_lstm.MODEL,
-        captioner.MODEL,
-        efficientnet_lite0.MODEL,
-        alexnet.MODEL,
-        vgg16.MODEL,
-        googlenet.MODEL,
-        resnet18.MODEL,
-        resnet50.MODEL,
-    ),
-)
+if TYPE_CHECKING:
+    from featurescape_jobs.models.base import Model as Model
+    from featurescape_jobs.models.base import ModelCard as ModelCard
+    from featurescape_jobs.models.base import PictureCard as PictureCard
+    from featurescape_jobs.models.base import WeightsCard as WeightsCard
+    from featurescape_jobs.models.base import untrained as untrained
+    from featurescape_jobs.models.registered import MODELS as MODELS
+    from featurescape_jobs.models.registered import check_recurrent as check_recurrent
+else:
+    from featurescape_jobs.registry.lazy_names import lazy_names
 
-
-def check_recurrent(name: str) -> None:
-    """Raise `SpecError` unless the model is recurrent, or `UnknownNameError` where there is none."""
-    if not MODELS[name].card.recurrent:
-        known = ", ".join(name for name, model in MODELS.items() if model.card.recurrent)
-        raise SpecError(
-            f"model.name: {name} is no recurrent model; these are: {known}", field="model.name"
-        )
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "featurescape_jobs.models.base": (
+                *("Model", "ModelCard", "PictureCard", "WeightsCard", "untrained"),
+            ),
+            "featurescape_jobs.models.registered": ("MODELS", "check_recurrent"),
+        },
+    )

@@ -312,6 +312,21 @@ def test_the_page_names_files_that_the_tree_would_have() -> None:
     ]
 
 
+PUBLIC = {"engine", "datasets", "models", "color_layers", "specs", "tables", "errors"}
+
+
+def test_the_page_imports_public_names_only() -> None:
+    own = {path.removesuffix(".py").replace("/", ".") for path in extending()}
+    public = {f"featurescape_jobs.{name}" for name in PUBLIC}
+    used = {
+        node.module
+        for text in extending().values()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("featurescape_jobs")
+    }
+    assert used - own == public
+
+
 def test_what_the_page_shows_for_points_reads_point_tiles() -> None:
     space: dict[str, Any] = {}
     exec(blocks(DOCS / "artifacts.md", "python")[0], space)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -17,6 +19,10 @@ HEAVY = (
     *("sqlalchemy", "alembic"),
 )
 JOBS_ONLY = ("torch", "torchvision", "ray", "openTSNE", "datashader", "numba", "sklearn", "faiss")
+
+FACES = tuple(
+    f"featurescape_jobs.{room}" for room in ("engine", "datasets", "models", "color_layers")
+)
 
 STRANGERS = """
 print(*{name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names - before)
@@ -64,6 +70,25 @@ def test_importing_featurescape_costs_next_to_nothing() -> None:
 )
 def test_client_and_command_line_load_nothing_heavy(statement: str) -> None:
     assert loaded(statement, HEAVY) == []
+
+
+@pytest.mark.parametrize("room", FACES)
+def test_a_room_with_public_names_loads_none_of_them_by_itself(room: str) -> None:
+    assert strangers(f"import {room}; dir({room})") == {"featurescape_jobs"}
+
+
+@pytest.mark.parametrize("room", FACES)
+def test_the_public_names_of_a_room_are_those_that_type_checkers_see(room: str) -> None:
+    module = importlib.import_module(room)
+    source = ast.parse(Path(str(module.__file__)).read_text())
+    guarded = next(node for node in source.body if isinstance(node, ast.If))
+    imports = (node for node in guarded.body if isinstance(node, ast.ImportFrom))
+    seen = {(node.module, alias.name) for node in imports for alias in node.names}
+    assert {name for _, name in seen} <= set(dir(module))
+    for home, name in seen:
+        assert getattr(module, name) is getattr(importlib.import_module(str(home)), name)
+    with pytest.raises(AttributeError, match=f"'{room}' has no attribute 'nothing'"):
+        module.nothing
 
 
 def test_the_service_loads_nothing_that_only_jobs_need() -> None:

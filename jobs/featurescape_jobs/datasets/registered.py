@@ -1,0 +1,40 @@
+"""The datasets there are. A new one is one file beside this one, and one entry in the tuple."""
+
+from __future__ import annotations
+
+from featurescape_jobs.datasets import (
+    caption_table,
+    coco_captions,
+    digits,
+    features,
+    flickr8k,
+    imagenet,
+    images,
+    meshes,
+    mnist,
+    renders,
+    shapenet,
+    stamps,
+    webdataset,
+)
+from featurescape_jobs.datasets.base import Dataset
+from featurescape_jobs.registry import Registry
+
+DATASETS: Registry[Dataset] = Registry(
+    "dataset",
+    (
+        digits.DATASET,
+        mnist.DATASET,
+        images.DATASET,
+        imagenet.DATASET,
+        webdataset.DATASET,
+        shapenet.DATASET,
+        meshes.DATASET,
+        features.DATASET,
+        coco_captions.DATASET,
+        flickr8k.DATASET,
+        caption_table.DATASET,
+        stamps.DATASET,
+        renders.DATASET,
+    ),
+)
