@@ -173,7 +173,9 @@ def _row_errors(_: str) -> str:
 
 
 def _jobs(_: str) -> str:
-    rows = ((f"[`{e.name}`](jobs/{e.name}.md)", e.title, e.summary) for e in JOBS.values())
+    rows = (
+        (f"[`{e.name}`](jobs/{e.name}.md)", e.card.title, e.card.summary) for e in JOBS.values()
+    )
     return _table(("job", "title", "what it does"), rows)
 
 

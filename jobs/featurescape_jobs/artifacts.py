@@ -28,8 +28,6 @@ SCHEMA_VERSION = 1
 Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
 StepUnit = Literal["row", "view", "word"]
 TERMINAL: frozenset[str] = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
-MAP_JOBS: frozenset[str] = frozenset({"tiles", "atlas"})
-"""Job types whose artifact is a map: ``details["map"]`` is a `MapInfo`."""
 
 
 def known_fields(kind: Any, record: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,6 @@ import torch
 
 from featurescape_jobs import tables
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.captioning.checks import check_states
 from featurescape_jobs.captioning.loading import captioner_of
 from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.datasets.features import open_sequences
@@ -106,7 +105,7 @@ def _plan(spec: FeaturesSpec, source: Source) -> Setup:
 def _plan_words(setup: WordSetup) -> WordSetup:
     """Load the captioner once, to learn H and find mistakes early."""
     spec = setup.spec
-    check_states(spec)
+    spec.check_network("model", "captions")
     captioner = captioner_of(setup.source)
     if spec.execution != "auto":
         execution.check(captioner.encoder.target(torch.device("cpu")), spec.execution)

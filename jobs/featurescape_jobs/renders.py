@@ -36,12 +36,12 @@ import pyarrow as pa
 
 from featurescape_jobs import tables
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.frozen_input import freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import check_meant_for, freeze, place_dataset
 from featurescape_jobs.datasets.meshes import MeshReader
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.engine.shards import Bulk, run_shards
-from featurescape_jobs.errors import RowError, SpecError
+from featurescape_jobs.errors import RowError
 from featurescape_jobs.images.thumbnails import encode_thumbnail
 from featurescape_jobs.render_captions import color_terms, symmetry
 from featurescape_jobs.rendering import cameras
@@ -60,11 +60,7 @@ def run(spec: RendersSpec, context: RunContext) -> Outcome:
     """Render every mesh; the module says what comes out."""
     with context.stage("check"):
         dataset = place_dataset(spec.dataset, context)
-        gives = DATASETS[dataset.name].card.gives
-        if gives != "meshes":
-            raise SpecError(
-                f"dataset: {dataset.name} gives {gives}, renders reads meshes", field="dataset"
-            )
+        check_meant_for(dataset, "meshes", "renders")
     with context.stage("freeze input"):
         frozen = freeze(spec.dataset, context, spec.shard_size or default_shard_size(spec))
     with context.stage("render", total=frozen.examples):

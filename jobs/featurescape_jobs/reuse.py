@@ -30,7 +30,7 @@ from featurescape_jobs.engine.context import RunContext, read_manifest
 from featurescape_jobs.engine.fingerprints import fingerprint
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import PASSING_ROW_ERRORS, FeaturescapeError, NotFoundError
-from featurescape_jobs.specs import JOB_ID_PATTERN, AnyJobSpec, installed_datasets, places
+from featurescape_jobs.specs import JOB_ID_PATTERN, BaseJobSpec, installed_datasets, places
 
 FOLDER = "reuse"
 FORMAT = 1
@@ -40,7 +40,7 @@ _UNTOLD = frozenset({"title", "reuse"})
 log = logging.getLogger(__name__)
 
 
-def key_of(spec: AnyJobSpec, context: RunContext) -> str | None:
+def key_of(spec: BaseJobSpec, context: RunContext) -> str | None:
     """The key of the artifact that the job makes, as things are now.
 
     None where it cannot be known: an input without an artifact, or a place that cannot be looked at.
@@ -112,7 +112,7 @@ def remember(storage: Storage, key: str, manifest: Manifest) -> None:
 
 def take_over(
     found: Manifest,
-    spec: AnyJobSpec,
+    spec: BaseJobSpec,
     context: RunContext,
     transfer: Callable[[str, str], None],
 ) -> Manifest | None:
@@ -186,7 +186,7 @@ def _renamed(storage: Storage, then: dict[str, str], now: dict[str, str]) -> dic
     return names
 
 
-def _installed(spec: AnyJobSpec) -> list[str]:
+def _installed(spec: BaseJobSpec) -> list[str]:
     names = installed_datasets(spec)
     if not names:
         return []

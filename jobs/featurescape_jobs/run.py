@@ -35,7 +35,13 @@ from featurescape_jobs.errors import (
 )
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.reuse import find, first_key, key_of, remember, take_over
-from featurescape_jobs.specs import JOB_ID_PATTERN, AnyJobSpec, parse_spec
+from featurescape_jobs.specs import (
+    JOB_ID_PATTERN,
+    JOB_SPECS,
+    BaseJobSpec,
+    JobCard,
+    parse_spec,
+)
 
 BEAT_SECONDS = 2.0
 LEASE_SECONDS = 60.0
@@ -46,45 +52,20 @@ log = logging.getLogger("featurescape_jobs.run")
 
 @dataclass(frozen=True)
 class JobEntry:
-    """One job type. ``module`` has ``run(spec, context) -> Outcome`` and is imported when it runs."""
+    """One job type: a module with ``run(spec, context) -> Outcome``, imported when it runs."""
 
     name: str
-    title: str
-    summary: str
-    driver_cpus: int
-    """CPUs that the driver itself uses, at most; 0: it only directs workers (a bulk job)."""
+    card: JobCard
 
     @property
     def run(self) -> Callable[[Any, RunContext], Outcome]:
-        module = importlib.import_module(f"featurescape_jobs.{self.name}")
+        module = importlib.import_module(self.card.module or f"featurescape_jobs.{self.name}")
         run: Callable[[Any, RunContext], Outcome] = module.run
         return run
 
 
 JOBS: Registry[JobEntry] = Registry(
-    "job type",
-    (
-        JobEntry("renders", "Render meshes", "Pictures of 3D models from many sides.", 0),
-        JobEntry("training", "Train a network", "Learn weights on a labeled dataset.", 8),
-        JobEntry("features", "Extract features", "One vector and thumbnail per example.", 0),
-        JobEntry("embedding", "Embed features", "t-SNE: two coordinates per example.", 16),
-        JobEntry("tiles", "Draw tiles", "A zoomable map of an embedding.", 16),
-        JobEntry("dreams", "Dream pictures", "DeepDream: pictures as a layer would like them.", 0),
-        JobEntry("filters", "Draw filters", "The weights of a convolution as pictures.", 1),
-        JobEntry("activations", "Draw activations", "What layers give for every picture.", 0),
-        JobEntry("gradients", "Explain pictures", "Which pixels an output depends on.", 0),
-        JobEntry("units", "Explain units", "What excites each unit of a layer most.", 0),
-        JobEntry(
-            "atlas",
-            "Map activations",
-            "A map of a layer, drawn by the network: an icon per cell.",
-            4,
-        ),
-        JobEntry(
-            "dynamics", "Measure dynamics", "Why a recurrent network remembers or forgets.", 4
-        ),
-        JobEntry("captions", "Describe pictures", "Captions, with what each word looked at.", 0),
-    ),
+    "job type", tuple(JobEntry(spec.name, spec.card) for spec in JOB_SPECS.values())
 )
 
 
@@ -92,7 +73,7 @@ JOBS: Registry[JobEntry] = Registry(
 class Assignment:
     """``spec.json``: what the service hands to a driver."""
 
-    spec: AnyJobSpec
+    spec: BaseJobSpec
     inputs: dict[str, str]
     threads: int
     allowed_roots: tuple[str, ...] | None
@@ -145,7 +126,7 @@ def execute(
         raise
 
 
-def _reuse(spec: AnyJobSpec, context: RunContext, key: str | None) -> Manifest | None:
+def _reuse(spec: BaseJobSpec, context: RunContext, key: str | None) -> Manifest | None:
     """The same artifact of an earlier job, made this job's own; None where it is to be computed.
 
     What a job needs is imported by the job: an artifact that is there already is found without that.
@@ -164,7 +145,7 @@ def _reuse(spec: AnyJobSpec, context: RunContext, key: str | None) -> Manifest |
     return manifest
 
 
-def _compute(spec: AnyJobSpec, context: RunContext, key: str | None) -> Manifest | None:
+def _compute(spec: BaseJobSpec, context: RunContext, key: str | None) -> Manifest | None:
     began = first_key(context, key)
     outcome = JOBS[spec.job].run(spec, context)
     manifest = _commit(spec, context, outcome)
@@ -174,7 +155,7 @@ def _compute(spec: AnyJobSpec, context: RunContext, key: str | None) -> Manifest
     return manifest
 
 
-def _commit(spec: AnyJobSpec, context: RunContext, outcome: Outcome) -> Manifest | None:
+def _commit(spec: BaseJobSpec, context: RunContext, outcome: Outcome) -> Manifest | None:
     """Check every file and write the manifest last. The first attempt to get here wins."""
     if _is_superseded(context.storage, context.job_id, context.attempt):
         return None

@@ -16,9 +16,8 @@ from typing import Any, Literal, cast
 from featurescape.dataset_at import dataset_at, is_word
 from featurescape.handles import Job, Map
 from featurescape.transport import Transport
-from featurescape_jobs.artifacts import MAP_JOBS
 from featurescape_jobs.errors import DatasetError, NotFoundError
-from featurescape_jobs.specs import AnyJobSpec, DatasetSpec, ModelSpec, parse_spec
+from featurescape_jobs.specs import BaseJobSpec, DatasetSpec, ModelSpec, draws_map, parse_spec
 
 _DEFAULT_MODEL = "efficientnet_lite0"
 _SOME_JOB = "0123456789ab"
@@ -54,7 +53,7 @@ class Client:
         """Close the connections; jobs go on."""
         self._transport.close()
 
-    def submit(self, spec: AnyJobSpec | Mapping[str, Any], key: str | None = None) -> Job:
+    def submit(self, spec: BaseJobSpec | Mapping[str, Any], key: str | None = None) -> Job:
         """Submit a job; returns at once.
 
         Args:
@@ -92,7 +91,7 @@ class Client:
     def open_map(self, job_id: str) -> Map:
         """A map by the id of its tiles or atlas job; raises `NotFoundError`."""
         job = self.job(job_id)
-        if job.job not in MAP_JOBS:
+        if not draws_map(job.job):
             raise NotFoundError(f"{job_id} is a {job.job} job, not a map (tiles, atlas)")
         return Map(self._transport, [job])
 

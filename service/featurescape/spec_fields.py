@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import JOB_SPECS
-from featurescape_jobs.specs.base import BaseJobSpec
 
 _COMMON = ("title", "seed", "resources", "reuse")
 
@@ -23,17 +21,9 @@ class Field(NamedTuple):
     meaning: str
 
 
-class _Named(NamedTuple):
-    name: str
-    spec: type[BaseJobSpec]
-
-
-_SPECS = Registry("job", tuple(_Named(*item) for item in JOB_SPECS.items()))
-
-
 def schema(job: str) -> dict[str, Any]:
     """JSON schema of a job's spec; raises `UnknownNameError`, which names the nearest."""
-    return _SPECS[job].spec.model_json_schema()
+    return JOB_SPECS[job].model_json_schema()
 
 
 def fields(job: str) -> list[Field]:

@@ -17,7 +17,7 @@ from featurescape_jobs.engine.job_log import JobLog
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, NotFoundError, UnknownNameError
 from featurescape_jobs.run import JOBS, execute, main
-from featurescape_jobs.specs import JOB_SPECS, AnyJobSpec, parse_spec
+from featurescape_jobs.specs import JOB_SPECS, BaseJobSpec, parse_spec
 
 JOB = "features-0123456789ab"
 SPEC = {
@@ -28,7 +28,7 @@ SPEC = {
 }
 
 
-def assign(storage: Storage, **changes: object) -> AnyJobSpec:
+def assign(storage: Storage, **changes: object) -> BaseJobSpec:
     spec = parse_spec({**SPEC, **changes})
     body = {"spec": spec.model_dump(mode="json"), "inputs": {}, "threads": 1}
     storage.write(f"jobs/{JOB}/spec.json", json.dumps(body).encode())
@@ -84,7 +84,7 @@ def test_of_two_drivers_one_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assign(storage)
     real = JOBS["features"].run
 
-    def slow(spec: AnyJobSpec, context: RunContext) -> Outcome:
+    def slow(spec: BaseJobSpec, context: RunContext) -> Outcome:
         outcome = real(spec, context)
         if context.attempt == 1:
             assert execute(storage, JOB, attempt=2) is not None
@@ -195,7 +195,7 @@ def test_an_attempt_that_was_given_up_neither_commits_nor_complains(
     assign(storage)
     real = JOBS["features"].run
 
-    def overtaken(spec: AnyJobSpec, context: RunContext) -> Outcome:
+    def overtaken(spec: BaseJobSpec, context: RunContext) -> Outcome:
         give_to(storage, 2)
         return real(spec, context)
 
@@ -204,7 +204,7 @@ def test_an_attempt_that_was_given_up_neither_commits_nor_complains(
     assert execute(storage, JOB, attempt=1) is None
     assert read_manifest(storage, JOB) is None
 
-    def fails(spec: AnyJobSpec, context: RunContext) -> Outcome:
+    def fails(spec: BaseJobSpec, context: RunContext) -> Outcome:
         raise RuntimeError("late trouble")
 
     monkeypatch.setattr("featurescape_jobs.features.run", fails)
@@ -220,7 +220,7 @@ def test_an_attempt_that_was_given_up_ends_its_process(
     assign(storage)
     ended = threading.Event()
 
-    def waits(spec: AnyJobSpec, context: RunContext) -> Outcome:
+    def waits(spec: BaseJobSpec, context: RunContext) -> Outcome:
         give_to(storage, 2)
         assert ended.wait(20)
         return Outcome(rows=0)

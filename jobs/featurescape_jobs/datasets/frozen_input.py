@@ -68,19 +68,23 @@ def check_job(card: DatasetCard, job_id: str) -> None:
         raise DatasetError(f"dataset.job: {card.name} takes {takes}", field="dataset.job")
 
 
-def check_reads(spec: DatasetSpec, card: ModelCard) -> None:
-    """Raise `SpecError` where the dataset does not give what the model reads."""
+def check_meant_for(spec: DatasetSpec, reads: str, reader: str) -> None:
+    """Raise `SpecError` where the dataset does not give what its reader, a job or a model, reads."""
     gives = DATASETS[spec.name].card.gives
-    if gives != card.reads:
+    if gives != reads:
         raise SpecError(
-            f"dataset: {spec.name} gives {gives}, and {card.name} reads {card.reads}; "
-            f"{_REMEDIES[gives]}",
+            f"dataset: {spec.name} gives {gives}, and {reader} reads {reads}; {_REMEDIES[gives]}",
             field="dataset",
         )
 
 
+def check_reads(spec: DatasetSpec, card: ModelCard) -> None:
+    """Raise `SpecError` where the dataset does not give what the model reads."""
+    check_meant_for(spec, card.reads, card.name)
+
+
 _REMEDIES = {
-    "pictures": "choose a model that reads pictures, or give it the dataset features of a job",
+    "pictures": "choose a model that reads pictures, or a dataset that gives what is read",
     "meshes": "render them first with a `renders` job, and name it in dataset.job of shapenet",
     "features": "choose a model that reads features (view_lstm)",
 }

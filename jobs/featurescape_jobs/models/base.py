@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from featurescape_jobs.errors import SpecError, WeightsError
-from featurescape_jobs.specs import CaptionerSpec, RecurrentSpec
+from featurescape_jobs.specs import CaptionerSpec, ModelSpec, RecurrentSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -180,6 +180,13 @@ def check_captioner(card: ModelCard, captioner: CaptionerSpec | None) -> None:
         raise SpecError(
             f"model.captioner: {card.name} is no captioner; leave it out", field="model.captioner"
         )
+
+
+def check_shape(model: Model, spec: ModelSpec) -> None:
+    """Raise `SpecError` where a shape is asked for that the model does not have."""
+    check_captioner(model.card, spec.captioner)
+    if spec.recurrent is not None:
+        shaped(model, spec.recurrent, None)
 
 
 def untrained(name: str) -> WeightsError:

@@ -1,187 +1,94 @@
-"""The requests: one pydantic model per job type, one union discriminated by ``job``.
+"""The requests: one pydantic model per job type, told apart by ``job``.
 
 Unknown fields are refused. Every field says its unit and range. A spec names earlier jobs by id;
-`input_jobs` lists them, so that the service can wait for them. What needs the machine that runs the
-job (does the root exist, has the model such a layer) is checked there, before any work.
+`input_jobs` lists them, so that the service can wait for them. Every class declares what it reads (`needs`), which
+the service checks at submit; what needs the machine that runs the job (has the model such a layer) is checked
+there, before any work.
+
+A new job type is a file beside this one, and two lines here: its import, and its place in `JOB_SPECS`.
 """
 
 from __future__ import annotations
 
-import difflib
-from typing import Annotated, Any, get_args
+from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from featurescape_jobs.errors import RequestError, SpecError
-from featurescape_jobs.specs.activations import ActivationsSpec
-from featurescape_jobs.specs.atlas import AtlasSpec
-from featurescape_jobs.specs.base import (
-    JOB_ID_PATTERN,
-    SHA256_PATTERN,
-    BaseJobSpec,
-    JobId,
-    Name,
-    Resources,
-    Spec,
+from featurescape_jobs.registry import Registry
+from featurescape_jobs.specs.activations import ActivationsSpec as ActivationsSpec
+from featurescape_jobs.specs.atlas import AtlasSpec as AtlasSpec
+from featurescape_jobs.specs.base import JOB_ID_PATTERN as JOB_ID_PATTERN
+from featurescape_jobs.specs.base import SHA256_PATTERN as SHA256_PATTERN
+from featurescape_jobs.specs.base import BaseJobSpec as BaseJobSpec
+from featurescape_jobs.specs.base import JobCard as JobCard
+from featurescape_jobs.specs.base import JobId as JobId
+from featurescape_jobs.specs.base import LayerName as LayerName
+from featurescape_jobs.specs.base import LayerNames as LayerNames
+from featurescape_jobs.specs.base import Name as Name
+from featurescape_jobs.specs.base import Resources as Resources
+from featurescape_jobs.specs.base import Spec as Spec
+from featurescape_jobs.specs.captions import CaptionsSpec as CaptionsSpec
+from featurescape_jobs.specs.dataset import DatasetSpec as DatasetSpec
+from featurescape_jobs.specs.declarations import check_declared
+from featurescape_jobs.specs.dreams import DreamsSpec as DreamsSpec
+from featurescape_jobs.specs.dynamics import DynamicsSpec as DynamicsSpec
+from featurescape_jobs.specs.dynamics import MatrixSpec as MatrixSpec
+from featurescape_jobs.specs.embedding import EmbeddingSpec as EmbeddingSpec
+from featurescape_jobs.specs.features import FeaturesSpec as FeaturesSpec
+from featurescape_jobs.specs.filters import FiltersSpec as FiltersSpec
+from featurescape_jobs.specs.gradients import GradientsSpec as GradientsSpec
+from featurescape_jobs.specs.model import CaptionerSpec as CaptionerSpec
+from featurescape_jobs.specs.model import EncoderSpec as EncoderSpec
+from featurescape_jobs.specs.model import ModelSpec as ModelSpec
+from featurescape_jobs.specs.model import RecurrentSpec as RecurrentSpec
+from featurescape_jobs.specs.needs import Artifact as Artifact
+from featurescape_jobs.specs.needs import ColorLayers as ColorLayers
+from featurescape_jobs.specs.needs import Examples as Examples
+from featurescape_jobs.specs.needs import Files as Files
+from featurescape_jobs.specs.needs import Network as Network
+from featurescape_jobs.specs.needs import Trainee as Trainee
+from featurescape_jobs.specs.parsing import explained, read_job
+from featurescape_jobs.specs.places import input_jobs as input_jobs
+from featurescape_jobs.specs.places import input_kinds as input_kinds
+from featurescape_jobs.specs.places import installed_datasets as installed_datasets
+from featurescape_jobs.specs.places import places as places
+from featurescape_jobs.specs.renders import RendersSpec as RendersSpec
+from featurescape_jobs.specs.tiles import TilesSpec as TilesSpec
+from featurescape_jobs.specs.training import CaptionTrainingSpec as CaptionTrainingSpec
+from featurescape_jobs.specs.training import TrainingSpec as TrainingSpec
+from featurescape_jobs.specs.units import UnitsSpec as UnitsSpec
+
+JOB_SPECS: Registry[type[BaseJobSpec]] = Registry(
+    "job type",
+    (
+        RendersSpec,
+        TrainingSpec,
+        FeaturesSpec,
+        EmbeddingSpec,
+        TilesSpec,
+        DreamsSpec,
+        FiltersSpec,
+        ActivationsSpec,
+        GradientsSpec,
+        UnitsSpec,
+        AtlasSpec,
+        DynamicsSpec,
+        CaptionsSpec,
+    ),
 )
-from featurescape_jobs.specs.captions import CaptionsSpec
-from featurescape_jobs.specs.dataset import DatasetSpec
-from featurescape_jobs.specs.dreams import DreamsSpec
-from featurescape_jobs.specs.dynamics import DynamicsSpec, MatrixSpec
-from featurescape_jobs.specs.embedding import EmbeddingSpec
-from featurescape_jobs.specs.features import FeaturesSpec
-from featurescape_jobs.specs.filters import FiltersSpec
-from featurescape_jobs.specs.gradients import GradientsSpec
-from featurescape_jobs.specs.model import CaptionerSpec, EncoderSpec, ModelSpec, RecurrentSpec
-from featurescape_jobs.specs.places import installed_datasets, places
-from featurescape_jobs.specs.renders import RendersSpec
-from featurescape_jobs.specs.tiles import TilesSpec
-from featurescape_jobs.specs.training import CaptionTrainingSpec, TrainingSpec
-from featurescape_jobs.specs.units import UnitsSpec
-
-__all__ = [
-    "JOB_ID_PATTERN",
-    "JOB_SPECS",
-    "SHA256_PATTERN",
-    "ActivationsSpec",
-    "AnyJobSpec",
-    "AtlasSpec",
-    "BaseJobSpec",
-    "CaptionTrainingSpec",
-    "CaptionerSpec",
-    "CaptionsSpec",
-    "DatasetSpec",
-    "DreamsSpec",
-    "DynamicsSpec",
-    "EmbeddingSpec",
-    "EncoderSpec",
-    "FeaturesSpec",
-    "FiltersSpec",
-    "GradientsSpec",
-    "JobId",
-    "JobSpec",
-    "MatrixSpec",
-    "ModelSpec",
-    "Name",
-    "RecurrentSpec",
-    "RendersSpec",
-    "Resources",
-    "Spec",
-    "TilesSpec",
-    "TrainingSpec",
-    "UnitsSpec",
-    "input_jobs",
-    "input_kinds",
-    "installed_datasets",
-    "parse_spec",
-    "places",
-]
-
-AnyJobSpec = (
-    RendersSpec
-    | TrainingSpec
-    | FeaturesSpec
-    | EmbeddingSpec
-    | TilesSpec
-    | DreamsSpec
-    | FiltersSpec
-    | ActivationsSpec
-    | GradientsSpec
-    | UnitsSpec
-    | AtlasSpec
-    | DynamicsSpec
-    | CaptionsSpec
-)
-JobSpec = Annotated[AnyJobSpec, Field(discriminator="job")]
-JOB_SPECS: dict[str, type[BaseJobSpec]] = {
-    spec.model_fields["job"].default: spec for spec in get_args(AnyJobSpec)
-}
-_ADAPTER: TypeAdapter[AnyJobSpec] = TypeAdapter(JobSpec)
-_ENCODER = "model.captioner.encoder.training"
-_MAX_SPEC_BYTES = 1_000_000
+for _spec in JOB_SPECS.values():
+    check_declared(_spec)
 
 
-def _explain(error: ValidationError) -> SpecError:
-    """The first problem in one sentence; all of them in the detail."""
-    problems = list[dict[str, str]]()
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
-        job, *path = [str(part) for part in item["loc"]] or [""]
-        if job not in JOB_SPECS:
-            job, path = "", [job, *path]
-        message = item["msg"]
-        if item["type"] == "extra_forbidden":
-            message = _no_such_field(job, path)
-        field = ".".join(part for part in path if part.isidentifier() or part.isdecimal())
-        if problems and problems[-1]["field"] == field:  # the ways to be right of one value
-            message = f"{problems.pop()['problem']}, or {message[:1].lower()}{message[1:]}"
-        problems.append({"field": field, "problem": message})
-    first = problems[0]
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    field = first["field"] or "job"
-    return SpecError(f"{field}: {first['problem']}{more}", field=field, problems=problems)
+def draws_map(job: str) -> bool:
+    """Whether the artifact of such a job is a map; False where there is no such job type."""
+    return job in JOB_SPECS and JOB_SPECS[job].card.draws_map
 
 
-def _no_such_field(job: str, path: list[str]) -> str:
-    """What to say of an unknown field: the fields there are beside it, the nearest first."""
-    spec: Any = JOB_SPECS.get(job)
-    for part in path[:-1]:
-        if not part.isdecimal():  # the place in a list: its items were found with it
-            spec = (
-                _spec_within(spec.model_fields[part].annotation) if part in _fields(spec) else None
-            )
-    fields = _fields(spec)
-    near = difflib.get_close_matches(path[-1], fields, n=1)
-    if near:
-        return f"there is no such field; did you mean {near[0]}?"
-    return f"there is no such field; there are {', '.join(fields)}"
-
-
-def _spec_within(annotation: Any) -> Any:
-    """The spec of a field that has one, however deep it lies in lists and unions."""
-    if _fields(annotation):
-        return annotation
-    return next(filter(None, map(_spec_within, get_args(annotation))), None)
-
-
-def _fields(spec: Any) -> list[str]:
-    return list(getattr(spec, "model_fields", {}))
-
-
-def parse_spec(data: Any) -> AnyJobSpec:
+def parse_spec(data: Any) -> BaseJobSpec:
     """A validated spec from a mapping or JSON text; raises `SpecError` that names the field."""
+    given, kind = read_job(data, JOB_SPECS)
     try:
-        if isinstance(data, str | bytes):
-            if len(data) > _MAX_SPEC_BYTES:
-                raise RequestError(f"a spec has at most {_MAX_SPEC_BYTES} bytes, this {len(data)}")
-            return _ADAPTER.validate_json(data)
-        return _ADAPTER.validate_python(data)
+        return kind.model_validate(given)
     except ValidationError as error:
-        raise _explain(error) from None
-
-
-def input_jobs(spec: AnyJobSpec) -> dict[str, str]:
-    """Field path → id of the job it names, as ``{"features": "features-…"}``."""
-    inputs = {field: str(getattr(spec, field)) for field in type(spec).needs}
-    dataset = getattr(spec, "dataset", None)
-    if isinstance(dataset, DatasetSpec) and dataset.job is not None:
-        inputs["dataset.job"] = dataset.job
-    if isinstance(spec, TilesSpec) and spec.captions is not None:
-        inputs["captions"] = spec.captions
-    for field in ("model", "compare"):
-        model = getattr(spec, field, None)
-        if isinstance(model, ModelSpec) and model.training is not None:
-            inputs[f"{field}.training"] = model.training
-        if isinstance(model, ModelSpec) and model.captioner is not None:
-            encoder = model.captioner.encoder.training
-            inputs |= {_ENCODER: encoder} if encoder is not None else {}
-    return inputs
-
-
-def input_kinds(spec: AnyJobSpec) -> dict[str, str]:
-    """Field path → the job type that the job it names must be."""
-    kinds = {**type(spec).needs, "model.training": "training", "compare.training": "training"}
-    kinds |= {_ENCODER: "training", "captions": "captions"}
-    dataset = getattr(spec, "dataset", None)
-    if isinstance(dataset, DatasetSpec) and dataset.job is not None:
-        kinds["dataset.job"] = dataset.job.partition("-")[0]  # whether it takes such: its card says
-    return kinds
+        raise explained(error, kind) from None

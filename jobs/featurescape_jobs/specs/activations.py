@@ -6,15 +6,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from featurescape_jobs.specs.base import BaseJobSpec, LayerNames
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, LayerNames
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
+from featurescape_jobs.specs.needs import Examples, Network
 
 
 class ActivationsSpec(BaseJobSpec):
     """Keep and draw what layers give for every picture."""
 
     job: Literal["activations"] = "activations"
+    card = JobCard("Draw activations", "What layers give for every picture.", 0)
+    needs = (Examples(), Network())
     dataset: DatasetSpec = Field(description="The pictures.")
     model: ModelSpec = Field(description="The network.")
     layers: LayerNames = Field(

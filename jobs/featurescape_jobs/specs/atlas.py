@@ -7,9 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.specs.base import BaseJobSpec, LayerName
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, LayerName
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
+from featurescape_jobs.specs.needs import Examples, Network
 from featurescape_jobs.specs.perplexity import Perplexity, perplexity_for
 
 EARLY_ITERATIONS = 250
@@ -21,6 +22,13 @@ class AtlasSpec(BaseJobSpec):
     """Map the activations of a layer, with a picture made by the network for each part of the map."""
 
     job: Literal["atlas"] = "atlas"
+    card = JobCard(
+        "Map activations",
+        "A map of a layer, drawn by the network: an icon per cell.",
+        4,
+        draws_map=True,
+    )
+    needs = (Examples(), Network())
     dataset: DatasetSpec = Field(description="The pictures.")
     model: ModelSpec = Field(description="The network.")
     layer: LayerName | None = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -15,6 +16,7 @@ from pydantic import (
 )
 
 from featurescape_jobs.printable import find_unprintable
+from featurescape_jobs.specs.needs import Need
 
 JOB_ID_PATTERN = r"^[a-z]{3,16}-[0-9a-f]{12}$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
@@ -74,6 +76,8 @@ class Spec(BaseModel):
 
     places: ClassVar[tuple[str, ...]] = ()
     """Fields that name a folder, file or address outside of the storage."""
+    inputs: ClassVar[Mapping[str, str | None]] = {}
+    """Fields with the id of an input job → the type that it must be; None: any, as the id has it."""
 
     @classmethod
     def stored(cls, data: Mapping[str, Any]) -> Self:
@@ -109,11 +113,28 @@ class Resources(Spec):
         return value
 
 
+@dataclass(frozen=True)
+class JobCard:
+    """What the catalog says of a job type, and how it is run."""
+
+    title: str
+    summary: str
+    driver_cpus: int
+    """CPUs that the driver itself uses, at most; 0: it only directs workers (a bulk job)."""
+    draws_map: bool = False
+    """Whether its artifact is a map: ``details["map"]`` is a `artifacts.MapInfo`."""
+    module: str | None = None
+    """That has ``run(spec, context) -> Outcome``, imported when it runs; None: that of the library, by name."""
+
+
 class BaseJobSpec(Spec):
     """Fields that every job has."""
 
-    needs: ClassVar[dict[str, str]] = {}
-    """Field with an input job id → the job type that it must be."""
+    card: ClassVar[JobCard]
+    needs: ClassVar[tuple[Need, ...]]
+    """All that the job reads; see `specs.needs`."""
+    name: ClassVar[str]
+    """Of the job type: the one value of ``job``."""
 
     title: Annotated[str, AfterValidator(_printable)] | None = Field(
         default=None,
@@ -135,6 +156,11 @@ class BaseJobSpec(Spec):
         description="Whether an artifact of the same spec, input and code, where there is one, is taken "
         "instead of computing it again.",
     )
+    job: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls.name = cls.model_fields["job"].default
 
     def check_input(self, field: str, examples: int) -> None:
         """Raise `SpecError` where an input of at most so many examples cannot be enough.
@@ -144,4 +170,12 @@ class BaseJobSpec(Spec):
         Args:
             field: that names the input job.
             examples: that it has, or at most will have.
+        """
+
+    def check_network(self, field: str, gives: str) -> None:
+        """Raise `SpecError` where the spec asks a network for what one of its kind does not have.
+
+        Args:
+            field: that names the model.
+            gives: what the model gives, as its card says.
         """

@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
+from featurescape_jobs.specs.needs import Examples, Network
 
 MAX_BEAM = 64
 
@@ -17,6 +18,8 @@ class CaptionsSpec(BaseJobSpec):
     """Describe pictures in words, with a trained captioner."""
 
     job: Literal["captions"] = "captions"
+    card = JobCard("Describe pictures", "Captions, with what each word looked at.", 0)
+    needs = (Examples(), Network(gives=("captions",)))
     dataset: DatasetSpec = Field(description="The pictures; their own captions are references.")
     model: ModelSpec = Field(description="The model captioner and, in `training`, who trained it.")
     beam: int = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
@@ -18,6 +19,7 @@ class DatasetSpec(Spec):
     """Which examples: a dataset of the catalog and where it lies."""
 
     places: ClassVar[tuple[str, ...]] = ("root",)
+    inputs: ClassVar[Mapping[str, str | None]] = {"job": None}
 
     name: Name = Field(description="A dataset of the catalog: digits, mnist, images, …")
     root: str | None = Field(

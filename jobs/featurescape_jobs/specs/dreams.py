@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, LayerName, Spec, Weight
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, LayerName, Spec, Weight
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
+from featurescape_jobs.specs.needs import Examples, Network
 
 
 class GuideSpec(Spec):
@@ -79,6 +80,8 @@ class DreamsSpec(BaseJobSpec):
     """Dream pictures: change them step by step until a layer responds more."""
 
     job: Literal["dreams"] = "dreams"
+    card = JobCard("Dream pictures", "DeepDream: pictures as a layer would like them.", 0)
+    needs = (Examples(), Network(), Examples("guide.dataset"))
     dataset: DatasetSpec = Field(description="The pictures.")
     model: ModelSpec = Field(description="The network.")
     layer: LayerName | None = Field(

@@ -6,9 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, Name, Spec
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, Name, Spec
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
+from featurescape_jobs.specs.needs import Examples, Files, Network
 
 MAX_SIDE = 256
 """Rows and columns that a matrix may have that is written out in a spec."""
@@ -58,6 +59,13 @@ class DynamicsSpec(BaseJobSpec):
     """Measure what a recurrent network does with its past: eigenvalues, gradients, gates."""
 
     job: Literal["dynamics"] = "dynamics"
+    card = JobCard("Measure dynamics", "Why a recurrent network remembers or forgets.", 4)
+    needs = (
+        Examples(read_by=("model", "compare")),
+        Network(recurrent=True),
+        Network("compare", recurrent=True),
+        Files("matrices"),
+    )
     model: ModelSpec | None = Field(
         default=None, description="A recurrent model; none: only `matrices`."
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, JobId, LayerName
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, JobId, LayerName
+from featurescape_jobs.specs.needs import Artifact
 from featurescape_jobs.specs.perplexity import MIN_TSNE_EXAMPLES, Perplexity, perplexity_for
 
 
@@ -14,7 +15,8 @@ class EmbeddingSpec(BaseJobSpec):
     """Lay features out in two dimensions with t-SNE."""
 
     job: Literal["embedding"] = "embedding"
-    needs: ClassVar[dict[str, str]] = {"features": "features"}
+    card = JobCard("Embed features", "t-SNE: two coordinates per example.", 16)
+    needs = (Artifact("features", "features"),)
     features: JobId = Field(description="The `features` job to lay out.")
     layer: LayerName | None = Field(
         default=None, description="Which layer of the features job; none: its first."

@@ -6,15 +6,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from featurescape_jobs.specs.base import BaseJobSpec, LayerNames
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, LayerNames
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
+from featurescape_jobs.specs.needs import Examples, Network
 
 
 class FeaturesSpec(BaseJobSpec):
     """Extract one feature vector per example from a layer of a network."""
 
     job: Literal["features"] = "features"
+    card = JobCard("Extract features", "One vector and thumbnail per example.", 0)
+    needs = (Examples(), Network(gives=("classes", "captions")))
     dataset: DatasetSpec = Field(description="The examples.")
     model: ModelSpec = Field(description="The network.")
     layers: LayerNames | None = Field(
@@ -63,3 +67,29 @@ class FeaturesSpec(BaseJobSpec):
     thumbnail_px: int = Field(
         default=64, ge=8, le=256, description="Longer side of the thumbnail, in pixels."
     )
+
+    def check_network(self, field: str, gives: str) -> None:
+        """The states of a captioner are those of a trained one, at each word of its own captions."""
+        if gives != "captions":
+            return
+        flat = self.pooling == "flatten"
+        for name, is_so, why in (
+            (
+                f"{field}.training",
+                self.model.training is None,
+                "name the `training` job of the captioner",
+            ),
+            (
+                "state",
+                self.state == "gates",
+                "a captioner's gates are not kept; take hidden or cell",
+            ),
+            ("pooling", flat, "captions are of different lengths; use steps, last, mean or max"),
+            (
+                "view_pooling",
+                self.view_pooling != "max",
+                "of several views a captioner describes the first; leave it out",
+            ),
+        ):
+            if is_so:
+                raise SpecError(f"{name}: {why}", field=name)

@@ -6,14 +6,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from featurescape_jobs.specs.base import BaseJobSpec, LayerName
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, LayerName
 from featurescape_jobs.specs.model import ModelSpec
+from featurescape_jobs.specs.needs import Network
 
 
 class FiltersSpec(BaseJobSpec):
     """Draw the weights of a convolution."""
 
     job: Literal["filters"] = "filters"
+    card = JobCard("Draw filters", "The weights of a convolution as pictures.", 1)
+    needs = (Network(),)
     model: ModelSpec = Field(description="The network.")
     layer: LayerName | None = Field(
         default=None,

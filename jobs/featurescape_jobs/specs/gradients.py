@@ -6,9 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, LayerName, Spec
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, LayerName, Spec
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
+from featurescape_jobs.specs.needs import Examples, Network
 
 Method = Literal[
     "saliency",
@@ -58,6 +59,8 @@ class GradientsSpec(BaseJobSpec):
     """Say which pixels of every picture an output of the network depends on."""
 
     job: Literal["gradients"] = "gradients"
+    card = JobCard("Explain pictures", "Which pixels an output depends on.", 0)
+    needs = (Examples(), Network())
     dataset: DatasetSpec = Field(description="The pictures.")
     model: ModelSpec = Field(description="The network.")
     methods: tuple[Method, ...] = Field(

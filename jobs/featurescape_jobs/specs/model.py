@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import (
@@ -33,6 +34,7 @@ class EncoderSpec(Spec):
     """The network whose activations a captioner looks at."""
 
     places: ClassVar[tuple[str, ...]] = ("weights",)
+    inputs: ClassVar[Mapping[str, str | None]] = {"training": "training"}
 
     name: Name = Field(
         default="efficientnet_lite0", description="A model of the catalog that reads pictures."
@@ -105,6 +107,7 @@ class ModelSpec(Spec):
     """Which network, and with which weights."""
 
     places: ClassVar[tuple[str, ...]] = ("weights",)
+    inputs: ClassVar[Mapping[str, str | None]] = {"training": "training"}
 
     name: Name = Field(description="A model of the catalog: lenet, row_lstm, efficientnet_lite0, …")
     weights: str = Field(

@@ -1,31 +1,62 @@
-"""What a spec names that lies outside of the storage: roots of datasets, and files."""
+"""What a spec names: earlier jobs, roots of datasets, and files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from featurescape_jobs.specs.base import Spec
+from featurescape_jobs.specs.base import BaseJobSpec, Spec
 from featurescape_jobs.specs.dataset import DatasetSpec
+from featurescape_jobs.specs.needs import Artifact
 
 
-def parts(spec: Spec) -> Iterator[Spec]:
-    """The spec and every spec inside it."""
-    yield spec
+def parts(spec: Spec, path: str = "") -> Iterator[tuple[str, Spec]]:
+    """The spec and every spec inside it, with its path, as ``model.captioner``; that of a list is its items'."""
+    yield path, spec
     for name in type(spec).model_fields:
         value: Any = getattr(spec, name)
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, Spec):
-                yield from parts(part)
+                yield from parts(part, f"{path}.{name}".lstrip("."))
+
+
+def at(spec: Spec, path: str) -> Any:
+    """The value of a field, as ``guide.dataset``; None where there is none on the way."""
+    value: Any = spec
+    for name in path.split("."):
+        value = None if value is None else getattr(value, name)
+    return value
 
 
 def places(spec: Spec) -> list[str]:
     """Folders, files and addresses that the spec names; see `Spec.places`."""
-    found = [getattr(part, name) for part in parts(spec) for name in type(part).places]
+    found = [getattr(part, name) for _, part in parts(spec) for name in type(part).places]
     return [value for value in found if value is not None and value not in ("pretrained", "random")]
 
 
 def installed_datasets(spec: Spec) -> list[str]:
     """Names of the datasets that the spec takes from where they are installed."""
-    datasets = (part for part in parts(spec) if isinstance(part, DatasetSpec))
+    datasets = (part for _, part in parts(spec) if isinstance(part, DatasetSpec))
     return [dataset.name for dataset in datasets if dataset.root is None and dataset.job is None]
+
+
+def input_jobs(spec: BaseJobSpec) -> dict[str, str]:
+    """Field path → id of the job it names, as ``{"features": "features-…"}``."""
+    return {field: job_id for field, job_id, _ in _inputs(spec)}
+
+
+def input_kinds(spec: BaseJobSpec) -> dict[str, str]:
+    """Field path → the job type that the job it names must be."""
+    return {field: kind for field, _, kind in _inputs(spec)}
+
+
+def _inputs(spec: BaseJobSpec) -> Iterator[tuple[str, str, str]]:
+    """Field path, job id and job type of every job that the spec names."""
+    for need in type(spec).needs:
+        if isinstance(need, Artifact) and (job_id := at(spec, need.field)) is not None:
+            yield need.field, job_id, need.job
+    for path, part in parts(spec):
+        for field, kind in type(part).inputs.items():
+            if (job_id := getattr(part, field)) is not None:
+                # Of a dataset any: which one it can be read from, its card says.
+                yield f"{path}.{field}", job_id, kind or job_id.partition("-")[0]

@@ -6,14 +6,17 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard
 from featurescape_jobs.specs.dataset import DatasetSpec
+from featurescape_jobs.specs.needs import Examples
 
 
 class RendersSpec(BaseJobSpec):
     """Render meshes from many sides, in the layout of ShapeNetRendering."""
 
     job: Literal["renders"] = "renders"
+    card = JobCard("Render meshes", "Pictures of 3D models from many sides.", 0)
+    needs = (Examples(gives="meshes", read_by=()),)
     dataset: DatasetSpec = Field(description="The meshes.")
     views: int = Field(default=24, ge=1, le=100, description="Pictures of one mesh.")
     image_px: int = Field(default=137, ge=16, le=1024, description="Side of a picture, in pixels.")

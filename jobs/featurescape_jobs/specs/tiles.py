@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from featurescape_jobs.specs.base import BaseJobSpec, JobId, Name
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, JobId, Name
+from featurescape_jobs.specs.needs import Artifact, ColorLayers
 
 
 class TilesSpec(BaseJobSpec):
     """Draw an embedding as a tile pyramid: density, category and thumbnails."""
 
     job: Literal["tiles"] = "tiles"
-    needs: ClassVar[dict[str, str]] = {"embedding": "embedding"}
+    card = JobCard("Draw tiles", "A zoomable map of an embedding.", 16, draws_map=True)
+    needs = (Artifact("embedding", "embedding"), Artifact("captions", "captions"), ColorLayers())
     embedding: JobId = Field(description="The `embedding` job to draw.")
     color_layers: tuple[Name, ...] = Field(
         default=("density", "category", "thumbnails"),

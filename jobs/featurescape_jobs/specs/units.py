@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, LayerName, Spec, Weight
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, LayerName, Spec, Weight
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
+from featurescape_jobs.specs.needs import Examples, Network
 
 MAX_TERMS = 16
 Recipe = Literal["smooth", "sparse", "decayed", "contributing", "lucid"]
@@ -54,6 +55,8 @@ class UnitsSpec(BaseJobSpec):
     """Say what each unit of a layer looks for: what excites it in a dataset, and what would most."""
 
     job: Literal["units"] = "units"
+    card = JobCard("Explain units", "What excites each unit of a layer most.", 0)
+    needs = (Examples(), Network())
     dataset: DatasetSpec = Field(description="The pictures.")
     model: ModelSpec = Field(description="The network.")
     layer: LayerName | None = Field(

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from featurescape.server.jobstore import JobStore
 from featurescape.server.settings import Settings
-from featurescape_jobs.captioning.checks import check_states
 from featurescape_jobs.color_layers import COLOR_LAYERS
-from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import check_split
-from featurescape_jobs.datasets.frozen_input import check_job, check_reads
+from featurescape_jobs.datasets import DATASETS, check_reads, check_split
+from featurescape_jobs.datasets.frozen_input import check_job, check_meant_for
 from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.errors import (
     DatasetError,
@@ -29,43 +27,29 @@ from featurescape_jobs.errors import (
     under_field,
 )
 from featurescape_jobs.models import MODELS, check_recurrent
-from featurescape_jobs.models.base import check_captioner, check_gives, shaped, untrained
-from featurescape_jobs.models.captioner.entry import CARD as CAPTIONER_CARD
+from featurescape_jobs.models.base import check_gives, check_shape, untrained
 from featurescape_jobs.models.downloads import check_download
 from featurescape_jobs.registry import Named, Registry
 from featurescape_jobs.specs import (
-    ActivationsSpec,
-    AnyJobSpec,
-    AtlasSpec,
+    Artifact,
+    BaseJobSpec,
     CaptionerSpec,
-    CaptionsSpec,
+    ColorLayers,
     DatasetSpec,
-    DreamsSpec,
-    DynamicsSpec,
-    FeaturesSpec,
-    FiltersSpec,
-    GradientsSpec,
+    Examples,
+    Files,
     ModelSpec,
-    RendersSpec,
-    TilesSpec,
-    TrainingSpec,
-    UnitsSpec,
+    Network,
+    Trainee,
     input_jobs,
     input_kinds,
 )
+from featurescape_jobs.specs.needs import Need
+from featurescape_jobs.specs.places import at, parts
 from featurescape_jobs.trainers import trainer_of
 
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
 _WEIGHTS = "model.weights"
-_OnPictures = (
-    TrainingSpec
-    | FeaturesSpec
-    | DreamsSpec
-    | ActivationsSpec
-    | GradientsSpec
-    | UnitsSpec
-    | AtlasSpec
-)
 
 
 @dataclass(frozen=True)
@@ -75,63 +59,51 @@ class Admission:
     settings: Settings
     store: JobStore
 
-    def check(self, spec: AnyJobSpec) -> None:
+    def check(self, spec: BaseJobSpec) -> None:
         """Raise the error that a user should see now rather than in an hour.
+
+        What is checked follows from what the spec's class declares (`specs.needs`): it names no job type.
 
         Raises:
             InputJobError: an input job is missing, of the wrong type, or ended without a result.
             SpecError: a field is wrong; or a `DatasetError`, `WeightsError`, `UnknownNameError`.
         """
         self._check_inputs(spec)
-        if isinstance(spec, _OnPictures):
-            self._check_on_pictures(spec)
-        elif isinstance(spec, RendersSpec):
-            self._check_dataset(spec.dataset)
-        elif isinstance(spec, FiltersSpec):
-            self._check_model(spec.model, training=False)
-        elif isinstance(spec, TilesSpec):
-            for name in spec.color_layers:
-                _known(COLOR_LAYERS, name, "color_layers")
-        elif isinstance(spec, DynamicsSpec):
-            self._check_dynamics(spec)
-        elif isinstance(spec, CaptionsSpec):
-            self._check_dataset(spec.dataset)
-            self._check_model(spec.model, training=False, gives="captions")
-            check_reads(spec.dataset, MODELS[spec.model.name].card)
+        for need in type(spec).needs:
+            if at(spec, need.field) is not None:
+                self._check(need, spec)
+        for need in type(spec).needs:
+            if isinstance(need, Examples):
+                _check_examples(need, spec)
 
-    def _check_on_pictures(self, spec: _OnPictures) -> None:
-        self._check_dataset(spec.dataset)
-        gives = "classes"
-        if isinstance(spec, FeaturesSpec) and spec.model.name == CAPTIONER_CARD.name:
-            check_states(spec)
-            gives = CAPTIONER_CARD.gives
-        self._check_model(spec.model, isinstance(spec, TrainingSpec), gives)
-        check_reads(spec.dataset, MODELS[spec.model.name].card)
-        if isinstance(spec, TrainingSpec):
-            trainer_of(spec.model.name).check(spec)
-        if isinstance(spec, DreamsSpec) and spec.guide is not None:
-            self._check_dataset(spec.guide.dataset)
-
-    def _check_dynamics(self, spec: DynamicsSpec) -> None:
-        if spec.dataset is not None:
-            self._check_dataset(spec.dataset)
-        for field, model in (("model", spec.model), ("compare", spec.compare)):
-            if model is not None:
-                with under_field("model", field):
-                    self._check_model(model, training=False)
-                    check_recurrent(model.name)
-                if spec.dataset is not None:
-                    check_reads(spec.dataset, MODELS[model.name].card)
-        for matrix in spec.matrices:
-            if matrix.file is not None:
-                check_root(matrix.file, self.settings.roots, WeightsError, "matrices.file")
+    def _check(self, need: Need, spec: BaseJobSpec) -> None:
+        """Check one thing that the spec names, by itself."""
+        match need:
+            case Artifact():
+                pass  # with all the jobs that the spec names
+            case Examples():
+                with under_field("dataset", need.field):
+                    self._check_dataset(at(spec, need.field))
+            case Network():
+                with under_field("model", need.field):
+                    self._check_network(need, spec)
+            case Trainee():
+                self._check_trainee(need, spec)
+            case ColorLayers():
+                for name in at(spec, need.field):
+                    _known(COLOR_LAYERS, name, need.field)
+            case Files():
+                self._check_files(need, spec)
+            case _:
+                assert_never(need)
 
     def check_network(self, model: ModelSpec) -> None:
         """As `check`, for a network that is to look at pictures now, outside of any job."""
         if model.training is not None:
             self._check_finished(model.training)
-        self._check_model(model, training=False)
-        card = MODELS[model.name].card
+        card = _known(MODELS, model.name, "model.name").card
+        check_gives(card, "classes")
+        self._check_weights(model)
         if card.reads != "pictures":
             raise SpecError(
                 f"model.name: {model.name} reads {card.reads}; choose a model that reads pictures",
@@ -153,7 +125,7 @@ class Admission:
                 **detail,
             )
 
-    def _check_inputs(self, spec: AnyJobSpec) -> None:
+    def _check_inputs(self, spec: BaseJobSpec) -> None:
         kinds = input_kinds(spec)
         for field, job_id in input_jobs(spec).items():
             detail = {"field": field, "job_id": job_id}
@@ -192,29 +164,43 @@ class Admission:
         if self.settings.embedded or root.startswith("s3://"):
             dataset.check(spec.placed(spec.root, self.settings.roots))
 
-    def _check_model(self, spec: ModelSpec, training: bool, gives: str = "classes") -> None:
-        card = _known(MODELS, spec.name, "model.name").card
-        check_captioner(card, spec.captioner)
-        if not training:
-            check_gives(card, gives)
-        if training and card.gives == "captions":
-            encoder = (spec.captioner or CaptionerSpec()).encoder
+    def _check_network(self, need: Network, spec: BaseJobSpec) -> None:
+        model: ModelSpec = at(spec, need.field)
+        card = _known(MODELS, model.name, "model.name").card
+        if card.gives not in need.gives:
+            check_gives(card, need.gives[0])
+        spec.check_network(need.field, card.gives)
+        if need.recurrent:
+            check_recurrent(model.name)
+        self._check_weights(model)
+
+    def _check_trainee(self, need: Trainee, spec: BaseJobSpec) -> None:
+        model: ModelSpec = at(spec, need.field)
+        card = _known(MODELS, model.name, f"{need.field}.name").card
+        check_shape(MODELS[model.name], model)
+        if card.gives == "captions":
+            encoder = (model.captioner or CaptionerSpec()).encoder.as_model()
             with under_field("model", "model.captioner.encoder"):
-                self._check_model(encoder.as_model(), training=False)
-        if training:
-            trainer_of(spec.name)  # says so where there is none
-        if spec.recurrent is not None and not card.recurrent:
-            shaped(MODELS[spec.name], spec.recurrent, None)  # says so
-        if spec.training is not None:
-            self._check_trained(spec, spec.training)
-        elif spec.weights == "pretrained":
-            if card.weights is None and not training:
-                raise untrained(spec.name)
+                check_gives(_known(MODELS, encoder.name, "model.name").card, "classes")
+                self._check_weights(encoder)
+        trainer_of(model.name).check(spec)
+        if model.weights != "pretrained" or card.weights is not None:
+            self._check_weights(model)
+
+    def _check_weights(self, model: ModelSpec) -> None:
+        """Whether weights of the model's shape can be had."""
+        check_shape(MODELS[model.name], model)
+        card = MODELS[model.name].card
+        if model.training is not None:
+            self._check_trained(model, model.training)
+        elif model.weights == "pretrained":
+            if card.weights is None:
+                raise untrained(model.name)
             # What the machines of a cluster can reach is not known here: there, the job looks.
             if self.settings.embedded:
                 check_download(card)
-        elif spec.weights != "random":
-            self._check_weights_file(spec)
+        elif model.weights != "random":
+            self._check_weights_file(model)
 
     def _check_trained(self, spec: ModelSpec, job_id: str) -> None:
         trained = self.store.get(job_id).spec["model"]["name"]
@@ -241,6 +227,12 @@ class Admission:
         if self.settings.embedded and not path.is_file():
             raise WeightsError(f"{_WEIGHTS}: there is no file {path}", field=_WEIGHTS)
 
+    def _check_files(self, need: Files, spec: BaseJobSpec) -> None:
+        for path, part in parts(spec):
+            for name in type(part).places if path == need.field else ():
+                if (place := getattr(part, name)) is not None:
+                    check_root(place, self.settings.roots, WeightsError, f"{path}.{name}")
+
 
 T = TypeVar("T", bound=Named)
 
@@ -251,3 +243,16 @@ def _known(registry: Registry[T], name: str, field: str) -> T:
         return registry[name]
     except UnknownNameError as error:
         raise UnknownNameError(f"{field}: {error.message}", **error.detail, field=field) from None
+
+
+def _check_examples(need: Examples, spec: BaseJobSpec) -> None:
+    """Whether what reads the examples reads what the dataset gives."""
+    dataset: DatasetSpec | None = at(spec, need.field)
+    if dataset is None:
+        return
+    with under_field("dataset", need.field):
+        if need.gives is not None:
+            check_meant_for(dataset, need.gives, spec.name)
+        for field in need.read_by:
+            if (model := at(spec, field)) is not None:
+                check_reads(dataset, MODELS[model.name].card)

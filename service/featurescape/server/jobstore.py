@@ -35,7 +35,7 @@ from featurescape.server.migrations import upgrade
 from featurescape.server.schema import IDEMPOTENCY, JOBS
 from featurescape_jobs.artifacts import TERMINAL, Progress, Status
 from featurescape_jobs.errors import ConflictError, FeaturescapeError, NotFoundError
-from featurescape_jobs.specs import AnyJobSpec, input_jobs
+from featurescape_jobs.specs import BaseJobSpec, input_jobs
 
 _FIELDS = tuple(column.name for column in JOBS.c if column.name != "sequence")
 _JOBS = select(*(JOBS.c[name] for name in _FIELDS))
@@ -124,7 +124,7 @@ class JobStore:
 
     # -- what people ask ---------------------------------------------------------------------
 
-    def create(self, spec: AnyJobSpec, key: str | None = None) -> JobRecord:
+    def create(self, spec: BaseJobSpec, key: str | None = None) -> JobRecord:
         """Record a new PENDING job, or return the one that came with this key before.
 
         Raises:
@@ -151,7 +151,7 @@ class JobStore:
                 connection.execute(_NEW_KEY, hashed)
             return _by_id(connection, job_id)
 
-    def find_by_key(self, spec: AnyJobSpec, key: str | None) -> JobRecord | None:
+    def find_by_key(self, spec: BaseJobSpec, key: str | None) -> JobRecord | None:
         """The job that came with this key before, or None; raises `ConflictError`."""
         if key is None:
             return None

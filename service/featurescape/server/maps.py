@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from featurescape.server.jobstore import JobStore
 from featurescape.server.row_files import RowFiles
 from featurescape.server.settings import Settings
-from featurescape_jobs.artifacts import MAP_JOBS, ColorLayerInfo, Manifest, MapInfo, job_dir
+from featurescape_jobs.artifacts import ColorLayerInfo, Manifest, MapInfo, job_dir
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader, SequenceReader
 from featurescape_jobs.engine.allowed_roots import check_root
@@ -29,7 +29,7 @@ from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, RowError
 from featurescape_jobs.images.picture import Picture
-from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs import DatasetSpec, draws_map
 from featurescape_jobs.tiling.archive import ArchiveReader
 
 _PICTURE_BYTES = 64 << 20
@@ -94,7 +94,7 @@ class Maps:
     def open(self, job_id: str) -> OpenMap:
         """A map by the id of the job that drew it; raises `NotFoundError`."""
         manifest = self.manifest(job_id)
-        if manifest.job not in MAP_JOBS:
+        if not draws_map(manifest.job):
             raise NotFoundError(f"{job_id} is a {manifest.job} job, not a map (tiles, atlas)")
         info = MapInfo.model_validate(manifest.details["map"])
         return OpenMap(manifest, info, self.manifest(info.embedding), self.manifest(info.features))

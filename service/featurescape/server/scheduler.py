@@ -368,7 +368,7 @@ class Scheduler:
 
     def _assign(self, record: JobRecord, attempt: int) -> int:
         """Write the request for an attempt, which ends drivers of earlier ones; the CPUs it gets."""
-        cpus = min(JOBS[record.job].driver_cpus, self._settings.driver_cap)
+        cpus = min(JOBS[record.job].card.driver_cpus, self._settings.driver_cap)
         assign(self._storage, record, attempt, self._settings.roots, max(1, cpus))
         return cpus
 

@@ -83,9 +83,14 @@ def test_an_unknown_field_is_answered_with_the_nearest() -> None:
         parse_spec({**FEATURES, "dataset": {"name": "images", "rot": "/x"}})
 
 
-def test_an_unknown_job_lists_the_job_types() -> None:
-    with pytest.raises(SpecError, match="'training', 'features', 'embedding', 'tiles'"):
+def test_an_unknown_job_is_answered_with_the_nearest() -> None:
+    with pytest.raises(SpecError, match=r"job: there is no job type called 'featurs'.*features"):
         parse_spec({"job": "featurs"})
+    with pytest.raises(SpecError, match=r"job: name a job type: .*training, features, embedding"):
+        parse_spec({"dataset": {"name": "digits"}})
+    for nonsense in ("[1]", b"null", 7, "{"):
+        with pytest.raises(SpecError, match="job: "):
+            parse_spec(nonsense)
 
 
 def test_weights_have_one_source() -> None:

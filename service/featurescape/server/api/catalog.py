@@ -13,7 +13,6 @@ from featurescape.server.colormaps import COLORMAPS
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import JOB_SPECS
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
@@ -33,12 +32,12 @@ def _catalog() -> bytes:
         "models": [model.card.model_dump(mode="json") for model in MODELS.values()],
         "jobs": [
             {
-                "name": entry.name,
-                "title": entry.title,
-                "summary": entry.summary,
-                "schema": JOB_SPECS[entry.name].model_json_schema(),
+                "name": spec.name,
+                "title": spec.card.title,
+                "summary": spec.card.summary,
+                "schema": spec.model_json_schema(),
             }
-            for entry in JOBS.values()
+            for spec in JOB_SPECS.values()
         ],
         "color_layers": [layer.card.model_dump(mode="json") for layer in COLOR_LAYERS.values()],
         "colormaps": list(COLORMAPS),
