@@ -56,7 +56,7 @@ def key_of(spec: BaseJobSpec, context: RunContext) -> str | None:
     if None in prints:
         return None
     said = replaced(spec.model_dump(mode="json", exclude=set(_UNTOLD)), inputs)
-    body = [FORMAT, said, prints, package_versions(), source_sha256()]
+    body = [FORMAT, said, prints, package_versions(), source_sha256(_texts(said))]
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
@@ -171,6 +171,14 @@ def replaced(tree: Any, names: dict[str, str]) -> Any:
     if isinstance(tree, list):
         return [replaced(value, names) for value in tree]
     return names.get(tree, tree) if isinstance(tree, str) else tree
+
+
+def _texts(tree: Any) -> frozenset[str]:
+    """Every text in JSON that is a value: among them the names of all datasets, models and color layers."""
+    if isinstance(tree, dict | list):
+        values = tree.values() if isinstance(tree, dict) else tree
+        return frozenset().union(*map(_texts, values))
+    return frozenset({tree} if isinstance(tree, str) else ())
 
 
 def _renamed(storage: Storage, then: dict[str, str], now: dict[str, str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ from featurescape_jobs.errors import (
     NotFoundError,
     StorageFullError,
 )
-from featurescape_jobs.registry import Registry
+from featurescape_jobs.registry import Registry, plugins
 from featurescape_jobs.reuse import find, first_key, key_of, remember, take_over
 from featurescape_jobs.specs import (
     JOB_ID_PATTERN,
@@ -65,7 +65,7 @@ class JobEntry:
 
 
 JOBS: Registry[JobEntry] = Registry(
-    "job type", tuple(JobEntry(spec.name, spec.card) for spec in JOB_SPECS.values())
+    "job type", tuple(JobEntry(name, spec.card) for name, spec in JOB_SPECS.items())
 )
 
 
@@ -171,7 +171,7 @@ def _commit(spec: BaseJobSpec, context: RunContext, outcome: Outcome) -> Manifes
         seed=context.seed,
         inputs=context.inputs,
         created_at=datetime.now(UTC),
-        versions=package_versions(),
+        versions=package_versions() | plugins.versions(),
         files=context.files,
         rows=outcome.rows,
         error_rows=outcome.error_rows,

@@ -157,6 +157,14 @@ def catalog(found: dict[str, Any]) -> Iterator[Table]:
         for card in found[key]:
             table.add_row(_text(card["name"]), _text(card["title"]), _text(card["summary"]))
         yield table
+    plugins = found.get("plugins")
+    if plugins:
+        table = _table("package", "entry point", "state", title="Plug-ins")
+        for plugin in plugins:
+            point = " ".join(filter(None, (plugin["group"], plugin["name"])))
+            state = f"left out: {plugin['reason']}" if plugin["reason"] else "loaded"
+            table.add_row(_text(plugin["distribution"]), _text(point), _text(state))
+        yield table
 
 
 def spec(job: str, found: Iterable[Field]) -> Table:

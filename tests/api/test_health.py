@@ -12,6 +12,7 @@ import pytest
 from featurescape.server.embedded import EmbeddedService
 from featurescape.server.runner import RunnerUnavailableError
 from featurescape_jobs.errors import ConflictError
+from featurescape_jobs.registry import plugins
 from service_fakes import FEATURES_SPEC, RunningService
 from service_process import wait_for
 
@@ -30,6 +31,17 @@ def test_without_ray_it_is_degraded_and_still_ready(
     body = answer.json()
     assert 0 <= body.pop("last_round_seconds") < 60
     assert body == {"status": "degraded", "reason": "Ray: Ray is down"}
+
+
+def test_how_many_plugins_are_left_out_is_told_to_all_and_which_by_the_catalog(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "plugins_left_out" not in http.get("/readyz").json()
+    broken = plugins.Plugin("my-maps 1.0", "featurescape.jobs", "counts", "ImportError: no tape")
+    monkeypatch.setattr(plugins, "left_out", lambda: (broken,))
+    answer = http.get("/readyz")
+    assert answer.json()["plugins_left_out"] == 1
+    assert "my-maps" not in answer.text
 
 
 def test_a_scheduler_that_hangs_makes_it_unready_and_at_last_dead(

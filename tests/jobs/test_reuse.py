@@ -180,7 +180,7 @@ def test_what_an_earlier_attempt_began_counts_from_then(
 
 def test_other_code_is_another_artifact(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run()
-    monkeypatch.setattr(reuse, "source_sha256", lambda: "edited")
+    monkeypatch.setattr(reuse, "source_sha256", lambda _: "edited")
     assert run().reused_from is None
     monkeypatch.setattr(reuse, "package_versions", lambda: {"torch": "99"})
     assert run().reused_from is None

@@ -93,7 +93,7 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
     passed_over = _passed_over(listing)
     indexed = Indexed(table, tuple(listing.classes), False, passed_over, listing.labels)
     if table.num_rows >= MIN_EXAMPLES:
-        _keep(storage, key, listing, indexed)
+        _keep(storage, key, listing, indexed, spec.name)
     return indexed
 
 
@@ -121,7 +121,7 @@ def _find(storage: Storage, key: str, spec: DatasetSpec) -> Indexed | None:
         return None
     try:
         kept = _Kept(**known_fields(_Kept, json.loads(storage.read(f"{FOLDER}/{key}.json"))))
-        if kept.code != source_sha256() or not _holds(spec.root, kept.stamps):
+        if kept.code != source_sha256(frozenset({spec.name})) or not _holds(spec.root, kept.stamps):
             return None
         if storage.sha256(kept.path) != kept.sha256:
             log.warning("%s is damaged; the dataset is listed anew", kept.path)
@@ -140,7 +140,7 @@ def _holds(root: str, stamps: dict[str, str]) -> bool:
     return all(now == then for now, then in zip(found, stamps.values(), strict=True))
 
 
-def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed) -> None:
+def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed, dataset: str) -> None:
     """Keep the listing if a change would show. That it cannot be written does not stop the job."""
     source = listing.source
     if source is None or not source.settled or not 0 < len(source.stamps) <= _MAX_STAMPS:
@@ -152,7 +152,7 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed) -> Non
         written = storage.write_table(path, indexed.table, _ROW_GROUP_ROWS)
         passed_over = indexed.passed_over.record().model_dump()
         classes, stamps = list(indexed.classes), dict(source.stamps)
-        code = source_sha256()
+        code = source_sha256(frozenset({dataset}))
         kept = _Kept(path, written.sha256, code, classes, stamps, passed_over, indexed.labels)
         storage.write(name, json.dumps(asdict(kept)).encode())
         # Who still reads an earlier one, or has just written one, finds it gone and lists anew.

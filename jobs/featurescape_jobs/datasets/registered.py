@@ -17,8 +17,8 @@ from featurescape_jobs.datasets import (
     stamps,
     webdataset,
 )
-from featurescape_jobs.datasets.base import Dataset
-from featurescape_jobs.registry import Registry
+from featurescape_jobs.datasets.base import Dataset, DatasetCard
+from featurescape_jobs.registry import Group, Registry, entry_with
 
 DATASETS: Registry[Dataset] = Registry(
     "dataset",
@@ -37,4 +37,5 @@ DATASETS: Registry[Dataset] = Registry(
         stamps.DATASET,
         renders.DATASET,
     ),
+    Group("featurescape.datasets", entry_with(DatasetCard, "check", "freeze", "open_reader")),
 )

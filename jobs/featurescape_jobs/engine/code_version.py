@@ -7,6 +7,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from featurescape_jobs.registry import plugins
+
 _PACKAGES = (
     *("featurescape", "torch", "torchvision", "captum", "ray", "pyarrow", "openTSNE", "datashader"),
     *("vtk", "trimesh", "numpy", "pillow", "scikit-learn", "faiss-cpu"),
@@ -25,14 +27,18 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def source_sha256() -> str:
-    """Checksum of the names and bytes of all modules of `featurescape_jobs`, some 2 MB.
+def source_sha256(names: frozenset[str] = frozenset()) -> str:
+    """Checksum of the names and bytes of all modules of `featurescape_jobs`, some 2 MB, and of plug-ins.
 
     The version alone does not change while the library is worked on.
+
+    Args:
+        names: of entries of registries; the code of the plug-ins that add them counts too.
     """
     digest = hashlib.sha256()
-    for path in sorted(_SOURCES.rglob("*.py")):
-        data = path.read_bytes()
-        digest.update(f"{path.relative_to(_SOURCES)}\0{len(data)}\0".encode())
-        digest.update(data)
+    for source in (_SOURCES, *map(Path, plugins.sources(names))):
+        for path in sorted(source.rglob("*.py")) if source.is_dir() else (source,):
+            data = path.read_bytes()
+            digest.update(f"{path.relative_to(source.parent)}\0{len(data)}\0".encode())
+            digest.update(data)
     return digest.hexdigest()

@@ -25,11 +25,16 @@ from typing import Any
 from featurescape_jobs.errors import FeaturescapeError
 from featurescape_jobs.live.actor import NetworkActor
 from featurescape_jobs.live.frames import Frame, FrameSocket
+from featurescape_jobs.registry import plugins
 
 READY_ID = 0
 """Of the frame that says that the cluster answers."""
-_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads that wait by spinning make an answer ten times slower beside other work."""
+_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    plugins.VARIABLE: os.environ.get(plugins.VARIABLE, ""),
+}
+"""Of a network's process: threads that wait by spinning make an answer ten times slower beside other work, and
+the plug-ins are those of the service."""
 _CLOSE_SECONDS = 3.0
 _CONNECT_TRIES = 3
 

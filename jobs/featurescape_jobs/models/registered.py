@@ -14,9 +14,9 @@ from featurescape_jobs.models import (
     vgg16,
     view_lstm,
 )
-from featurescape_jobs.models.base import Model
+from featurescape_jobs.models.base import Model, ModelCard
 from featurescape_jobs.models.captioner import entry as captioner
-from featurescape_jobs.registry import Registry
+from featurescape_jobs.registry import Group, Registry, entry_with
 
 MODELS: Registry[Model] = Registry(
     "model",
@@ -32,6 +32,7 @@ MODELS: Registry[Model] = Registry(
         resnet18.MODEL,
         resnet50.MODEL,
     ),
+    Group("featurescape.models", entry_with(ModelCard, "build", "pretrained", "classes")),
 )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from featurescape_jobs.registry import Registry
+from featurescape_jobs.registry import Group, Registry
 from featurescape_jobs.specs.activations import ActivationsSpec as ActivationsSpec
 from featurescape_jobs.specs.atlas import AtlasSpec as AtlasSpec
 from featurescape_jobs.specs.base import JOB_ID_PATTERN as JOB_ID_PATTERN
@@ -75,9 +75,8 @@ JOB_SPECS: Registry[type[BaseJobSpec]] = Registry(
         DynamicsSpec,
         CaptionsSpec,
     ),
+    Group("featurescape.jobs", check_declared),
 )
-for _spec in JOB_SPECS.values():
-    check_declared(_spec)
 
 
 def draws_map(job: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints
 
@@ -10,6 +11,8 @@ from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
 from featurescape_jobs.specs.needs import Artifact, Examples, Files, Need, Network, Trainee
 
+_NAME = r"[a-z]{3,16}"
+"""It is the beginning of the job's ids."""
 _KINDS: dict[str, tuple[type[Need], ...]] = {
     "a dataset": (Examples,),
     "a model": (Network, Trainee),
@@ -18,8 +21,10 @@ _KINDS: dict[str, tuple[type[Need], ...]] = {
 }
 
 
-def check_declared(spec: type[BaseJobSpec]) -> None:
-    """Raise ``TypeError`` unless the class says of everything that it reads what it is checked for."""
+def check_declared(spec: Any) -> type[BaseJobSpec]:
+    """The class of a spec; raises ``TypeError`` unless it declares a need for everything that it reads."""
+    if not isinstance(spec, type) or not issubclass(spec, BaseJobSpec):
+        raise TypeError(f"{str(spec)[:80]} is no class of a job's spec")
     needs = vars(spec).get("needs", ())
     if not needs:
         raise TypeError(
@@ -27,12 +32,15 @@ def check_declared(spec: type[BaseJobSpec]) -> None:
         )
     if not all(isinstance(need, Need) for need in needs):
         raise TypeError(f"{spec.__name__}.needs: members of `specs.needs` only")
+    if not re.fullmatch(_NAME, spec.name):
+        raise TypeError(f"a job type has 3 to 16 small letters, not {spec.name!r}")
     if "card" not in vars(spec):
         raise TypeError(f"{spec.__name__} has no card")
     for path, kind in _read(spec, ""):
         if not any(need.field == path and isinstance(need, _KINDS[kind]) for need in needs):
             names = " or ".join(known.__name__ for known in _KINDS[kind])
             raise TypeError(f"{spec.__name__}.{path} is {kind}: declare {names} of it in `needs`")
+    return spec
 
 
 def _read(spec: type[Spec], path: str) -> Iterator[tuple[str, str]]:

@@ -36,6 +36,7 @@ from featurescape_jobs.errors import (
     StorageFullError,
     WorkerLostError,
 )
+from featurescape_jobs.registry import plugins
 from featurescape_jobs.run import JOBS
 
 log = logging.getLogger("featurescape.server.scheduler")
@@ -357,7 +358,10 @@ class Scheduler:
             attempt=record.attempt,
             # A local Ray has one node: to reserve its CPUs would only starve the job's workers.
             driver_cpus=0 if self._settings.embedded else cpus,
-            environment={"FEATURESCAPE_STORAGE": self._storage.root},
+            environment={
+                "FEATURESCAPE_STORAGE": self._storage.root,
+                plugins.VARIABLE: ",".join(plugins.named()),
+            },
         )
         try:
             self._runner.submit(submission)

@@ -16,6 +16,8 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from featurescape_jobs.registry import plugins
+
 _CLIENT_VARIABLES = {"FEATURESCAPE_URL"}
 _SHARED_DATA = ("/usr/share/datasets", "/usr/share/tuxpaint")
 _MIN_TOKEN_CHARACTERS = 16
@@ -84,6 +86,12 @@ class Settings(BaseSettings):
         description="Folders and `s3://bucket/prefix` below which datasets and weights may lie. "
         "None given: on a service for this machine alone, the home and the working folder, the "
         "temporary folder and /usr/share/datasets, /usr/share/tuxpaint; else nothing.",
+    )
+    plugins: Names = Field(
+        default=(),
+        description="Installed packages whose datasets, models, color layers and jobs are added, as "
+        "`furniture-captions`, or one entry point, `furniture-captions:furniture`. No other package is loaded. "
+        "Only in the environment; every machine of a cluster must have them.",
     )
     frame_ancestors: Names = Field(
         default=("'self'", "http://localhost:*", "http://127.0.0.1:*"),
@@ -193,7 +201,7 @@ class Settings(BaseSettings):
         description="Largest picture that the live page takes, in bytes.",
     )
 
-    @field_validator("allowed_hosts", "allowed_roots", "frame_ancestors", mode="before")
+    @field_validator("allowed_hosts", "allowed_roots", "plugins", "frame_ancestors", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -213,6 +221,15 @@ class Settings(BaseSettings):
         if value is not None and ":/" in str(value):
             raise ValueError("the path of an SQLite file, not a URL")
         return None if value is None else value.expanduser().resolve()
+
+    @field_validator("plugins")
+    @classmethod
+    def _as_in_the_environment(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if tuple(dict.fromkeys(value)) != plugins.named():
+            raise ValueError(
+                f"set {plugins.VARIABLE} before the process starts; it is for all of it"
+            )
+        return value
 
     @model_validator(mode="after")
     def _guarded(self) -> Settings:

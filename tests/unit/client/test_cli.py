@@ -7,10 +7,11 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from featurescape import cli
+from featurescape import cli, tables
 from featurescape.client import Client
 from featurescape.reach import Answer
 from featurescape.server import background
@@ -165,6 +166,22 @@ def test_the_catalog_is_listed(service: RunningService, capsys: pytest.CaptureFi
         assert word in shown
     assert run("catalog", "--json") == 0
     assert "models" in json.loads(capsys.readouterr().out)
+
+
+def test_plugins_are_listed_with_why_one_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OUT, "width", 200)
+    kinds: dict[str, Any] = {"datasets": [], "models": [], "jobs": [], "color_layers": []}
+    assert len(list(tables.catalog({**kinds, "plugins": []}))) == len(kinds)
+    group = "featurescape.jobs"
+    plugins = [
+        {"distribution": "a-maps 1.0", "group": group, "name": "counts", "reason": ""},
+        {"distribution": "b-maps", "group": "", "name": "", "reason": "gone [red]\x1b[2J"},
+    ]
+    with OUT.capture() as captured:
+        OUT.print(list(tables.catalog({**kinds, "plugins": plugins}))[-1])
+    rows = [line.split() for line in captured.get().splitlines()]
+    assert ["a-maps", "1.0", "featurescape.jobs", "counts", "loaded"] in rows
+    assert ["b-maps", "left", "out:", "gone", "[red]\\x1b[2J"] in rows
 
 
 def test_the_fields_of_a_job_are_listed_without_a_service(

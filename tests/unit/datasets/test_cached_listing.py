@@ -168,7 +168,7 @@ def test_a_listing_by_other_code_is_made_anew_in_its_place(
 ) -> None:
     index(pictures, storage)
     assert index(pictures, storage).reused
-    monkeypatch.setattr(cached_listing, "source_sha256", lambda: "of another version")
+    monkeypatch.setattr(cached_listing, "source_sha256", lambda _: "of another version")
     assert not index(pictures, storage).reused
     assert index(pictures, storage).reused
     assert len(storage.list_names("index")) == 2

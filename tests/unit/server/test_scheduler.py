@@ -75,7 +75,10 @@ def test_a_waiting_job_is_submitted_with_its_assignment(bench: Bench) -> None:
     assert bench.job(job_id).status == "RUNNING"
     submission = bench.runner.submissions[0]
     assert submission.submission_id == f"{job_id}-a1"
-    assert submission.environment == {"FEATURESCAPE_STORAGE": bench.storage.root}
+    assert submission.environment == {
+        "FEATURESCAPE_STORAGE": bench.storage.root,
+        "FEATURESCAPE_PLUGINS": "",
+    }
     body = json.loads(bench.storage.read(f"{job_dir(job_id)}/spec.json"))
     assert body["job_id"] == job_id
     assert parse_spec(body["spec"]) == parse_spec(FEATURES_SPEC)

@@ -13,6 +13,7 @@ from featurescape.server.colormaps import COLORMAPS
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.models import MODELS
+from featurescape_jobs.registry import plugins
 from featurescape_jobs.specs import JOB_SPECS
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/v1", tags=["catalog"])
 
 @router.get("/catalog", responses={200: {"model": answers.Catalog}})
 def catalog() -> Response:
-    """Datasets, models, jobs with the JSON schema of their spec, and color layers."""
+    """Datasets, models, jobs with the JSON schema of their spec, color layers, and plug-ins."""
     return Response(_catalog(), media_type="application/json")
 
 
@@ -41,5 +42,6 @@ def _catalog() -> bytes:
         ],
         "color_layers": [layer.card.model_dump(mode="json") for layer in COLOR_LAYERS.values()],
         "colormaps": list(COLORMAPS),
+        "plugins": [vars(plugin) for plugin in (*plugins.loaded(), *plugins.left_out())],
     }
     return json.dumps(found).encode()

@@ -13,6 +13,7 @@ from featurescape.server.api.bodies import read_json
 from featurescape.server.api.guard import COOKIE, TokenCheck
 from featurescape.server.api.services import Services, Use
 from featurescape_jobs.errors import AuthenticationError, FeaturescapeError
+from featurescape_jobs.registry import plugins
 
 router = APIRouter(tags=["health"])
 
@@ -52,7 +53,11 @@ def readyz(use: Use) -> JSONResponse:
     if scheduler.rounds.error is not None:
         reasons.append(f"scheduler: {scheduler.rounds.error}")
     status = {"status": "degraded", "reason": "; ".join(reasons)} if reasons else _READY
-    return JSONResponse({**status, "last_round_seconds": round(age, 1)})
+    left_out = len(plugins.left_out())
+    missing = (
+        {"plugins_left_out": left_out} if left_out else {}
+    )  # which: the catalog says, behind the token
+    return JSONResponse({**status, **missing, "last_round_seconds": round(age, 1)})
 
 
 def _unready(reason: str, age: float) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,15 @@ from featurescape.server.rows import Rows
 from featurescape.server.runner import JobRunner
 from featurescape.server.scheduler import Scheduler
 from featurescape.server.settings import Settings
+from featurescape_jobs.color_layers import COLOR_LAYERS
+from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import NotFoundError
-from featurescape_jobs.specs import JOB_ID_PATTERN
+from featurescape_jobs.models import MODELS
+from featurescape_jobs.registry import plugins
+from featurescape_jobs.specs import JOB_ID_PATTERN, JOB_SPECS
+
+log = logging.getLogger("featurescape.server")
 
 
 @dataclass
@@ -49,6 +56,7 @@ class Services:
         Raises:
             ConflictError: another service works on the same record.
         """
+        _load_plugins()
         storage = Storage(settings.storage)
         if storage.is_local:
             Path(storage.root).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,6 +88,14 @@ class Services:
         self.scheduler.close()
         self.store.close()
         self.lock.close()
+
+
+def _load_plugins() -> None:
+    """Load them now, so that the log says at the start what there is and what is left out."""
+    for registry in (DATASETS, MODELS, COLOR_LAYERS, JOB_SPECS):
+        len(registry)
+    for plugin in plugins.loaded():
+        log.info("plug-in %s: %s %s", plugin.distribution, plugin.group, plugin.name)
 
 
 def _services(request: Request) -> Services:
