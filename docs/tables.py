@@ -188,6 +188,15 @@ def _datasets(_: str) -> str:
     return _table(("dataset", "what", "root", "splits"), rows())
 
 
+def _dataset_options(_: str) -> str:
+    def rows() -> Iterable[Row]:
+        for card in (dataset.card for dataset in DATASETS.values()):
+            for field in spec_fields.of(card.options):
+                yield (f"`{card.name}`", f"`{field.name}`", *field[1:])
+
+    return _table(("dataset", "field", "values", "default", "meaning"), rows())
+
+
 def _models(_: str) -> str:
     def rows() -> Iterable[Row]:
         for card in (model.card for model in MODELS.values()):
@@ -291,6 +300,7 @@ _TABLES: dict[str, Callable[[str], str]] = {
     "row_errors": _row_errors,
     "jobs": _jobs,
     "datasets": _datasets,
+    "dataset_options": _dataset_options,
     "models": _models,
     "color_layers": _color_layers,
     "color_names": _color_names,

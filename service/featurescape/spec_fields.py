@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from featurescape_jobs.specs import JOB_SPECS
 
 _COMMON = ("title", "seed", "resources", "reuse")
@@ -32,6 +34,13 @@ def fields(job: str) -> list[Field]:
     names = list(found["properties"])
     own = [name for name in names if name not in ("job", *_COMMON)]
     found["properties"] = {n: found["properties"][n] for n in ("job", *own, *_COMMON)}
+    return list(_fields(found, found.get("$defs", {}), ""))
+
+
+def of(kind: type[BaseModel]) -> list[Field]:
+    """Fields of a pydantic model, as of options of a dataset."""
+    found = kind.model_json_schema()
+    found.setdefault("properties", {})
     return list(_fields(found, found.get("$defs", {}), ""))
 
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images.picture import Picture
-from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs import DatasetOptions, DatasetSpec
 
 Attributes = Mapping[str, str | int | float]
 """What is known of an example beside its label, for people and for captions."""
@@ -38,7 +38,8 @@ class DatasetCard(BaseModel):
     root_hint: str = ""
     gives: Literal["pictures", "meshes", "features"] = "pictures"
     sequences: bool = Field(
-        default=False, description="Whether an example can be a model with all its views."
+        default=False,
+        description="Whether an example can be a model with all its views (option `example`).",
     )
     captions: bool = Field(default=False, description="Whether its examples have captions.")
     job: str | None = Field(
@@ -47,11 +48,19 @@ class DatasetCard(BaseModel):
     default_model: str = Field(
         default="efficientnet_lite0", description="What a map is made with if nobody says."
     )
+    options: type[DatasetOptions] = Field(
+        default=DatasetOptions,
+        description="Fields of its own in `dataset`: their JSON schema, by name.",
+    )
     places: tuple[str, ...] = Field(
         default=(),
         exclude=True,
         description="Where it is installed, if it takes no root: there its files are looked at.",
     )
+
+    @field_serializer("options")
+    def _schema(self, options: type[DatasetOptions]) -> dict[str, Any]:
+        return dict(options.model_json_schema().get("properties", {}))
 
 
 class Entry(NamedTuple):
@@ -144,22 +153,18 @@ class Dataset(Protocol):
 
 
 def check_split(card: DatasetCard, spec: DatasetSpec) -> None:
-    """Raise `DatasetError` unless the dataset has the split."""
+    """Raise `DatasetError` unless the dataset has the split, and the options."""
     if spec.split not in card.splits:
         raise DatasetError(
             f"dataset.split: {card.name} has {', '.join(card.splits)}, not {spec.split!r}",
             field="dataset.split",
         )
-    if spec.example == "model" and not card.sequences:
-        raise DatasetError(
-            f"dataset.example: an example of {card.name} is no model with views; leave it out",
-            field="dataset.example",
-        )
+    card.options.of(spec)
 
 
 def is_sequence(spec: DatasetSpec) -> bool:
-    """Whether the examples are read by `SequenceReader.read_sequence`."""
-    return spec.example == "model"
+    """Whether the examples are read by `SequenceReader.read_sequence`: the option ``example`` says so."""
+    return spec.options.get("example") == "model"
 
 
 def local_root(card: DatasetCard, spec: DatasetSpec) -> Path:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from featurescape_jobs.datasets.base import (
     DatasetCard,
@@ -45,12 +46,23 @@ from featurescape_jobs.datasets.sources.caption_text import (
 from featurescape_jobs.datasets.sources.image_files import PictureReader, archive_path
 from featurescape_jobs.datasets.sources.parquet_images import (
     ParquetImages,
+    ParquetOptions,
     find_parquet,
     open_parquet,
 )
 from featurescape_jobs.datasets.sources.tree import Tree, note, open_tree
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs import Column, DatasetSpec
+
+
+class CaptionTableOptions(ParquetOptions):
+    """Columns of a table of captions."""
+
+    caption_column: Column = Field(
+        default="caption",
+        description="The column with the captions: text, or in Parquet a list of texts.",
+    )
+
 
 CARD = DatasetCard(
     name="caption_table",
@@ -60,6 +72,7 @@ CARD = DatasetCard(
     needs_root=True,
     root_hint="the folder with the table and the pictures, a .parquet file; or s3://bucket/prefix",
     captions=True,
+    options=CaptionTableOptions,
 )
 _MAX_COLUMN_BYTES = 1 << 30
 _BATCH_ROWS = 1024
@@ -77,7 +90,7 @@ class CaptionTable:
         tree = open_tree(CARD, spec)
         table = _find(tree, spec)
         if table.is_parquet and not _is_by_path(tree, table, spec):
-            ParquetImages(tree, table.files, spec).check()
+            _images(tree, table, spec).check()
 
     def freeze(self, spec: DatasetSpec) -> Listing:
         """Pictures in the order in which the tables first name them."""
@@ -86,7 +99,7 @@ class CaptionTable:
         table = _find(tree, spec)
         if not table.is_parquet or _is_by_path(tree, table, spec):
             return Listing(_by_path(tree, table, spec), source=tree)
-        listing = ParquetImages(tree, table.files, spec).freeze()
+        listing = _images(tree, table, spec).freeze()
         return replace(listing, entries=_with_captions(listing.entries, tree, table, spec))
 
     def open_reader(self, spec: DatasetSpec) -> Reader:
@@ -94,7 +107,7 @@ class CaptionTable:
         tree = open_tree(CARD, spec)
         table = _find(tree, spec)
         if table.is_parquet and not _is_by_path(tree, table, spec):
-            return ParquetImages(tree, table.files, spec)
+            return _images(tree, table, spec)
         return PictureReader(tree)
 
 
@@ -117,21 +130,25 @@ def _find(tree: Tree, spec: DatasetSpec) -> _Table:
     return _Table(parquet or csvs, bool(parquet))
 
 
+def _images(tree: Tree, table: _Table, spec: DatasetSpec) -> ParquetImages:
+    return ParquetImages(tree, table.files, spec.root, CaptionTableOptions.of(spec))
+
+
 # -- Parquet -----------------------------------------------------------------------------------
 
 
 def _is_by_path(tree: Tree, table: _Table, spec: DatasetSpec) -> bool:
     """Whether the pictures are named by path; raises `DatasetError` unless all columns will do."""
-    kinds = set()
+    kinds, options = set(), CaptionTableOptions.of(spec)
     for path in table.files:
         schema = open_parquet(tree, path).schema_arrow
         for field in ("image_column", "caption_column"):
-            _check_column(schema, path, field, getattr(spec, field))
-        said = schema.field(spec.caption_column).type
+            _check_column(schema, path, field, getattr(options, field))
+        said = schema.field(options.caption_column).type
         if not _is_text(said.value_type if _is_list(said) else said):
-            problem = f"column {spec.caption_column!r} is {said}, not text or a list of texts"
+            problem = f"column {options.caption_column!r} is {said}, not text or a list of texts"
             raise Place(path).wrong(problem, "dataset.caption_column")
-        kinds.add(_is_text(schema.field(spec.image_column).type))
+        kinds.add(_is_text(schema.field(options.image_column).type))
     if len(kinds) > 1:
         raise Place(table.files[0]).wrong(
             "has pictures as paths, another file not; write both alike"
@@ -210,10 +227,10 @@ def _by_path(tree: Tree, table: _Table, spec: DatasetSpec) -> Iterator[Entry]:
             f"dataset.root: {spec.root} names pictures by path; give the folder that they lie in",
             field="dataset.root",
         )
-    captions = Captions()
+    captions, options = Captions(), CaptionTableOptions.of(spec)
     read = _parquet_rows if table.is_parquet else _csv_rows
     for path in table.files:
-        for place, name, said in read(tree, path, spec):
+        for place, name, said in read(tree, path, options):
             picture = picture_path(name, place)
             if isinstance(said, list) and picture in captions.by_path:
                 raise place.wrong(f"lists {picture[:200]!r} twice; put its captions into one list")
@@ -226,20 +243,22 @@ def _by_path(tree: Tree, table: _Table, spec: DatasetSpec) -> Iterator[Entry]:
         yield entry(files, picture, texts)
 
 
-def _csv_rows(tree: Tree, path: str, spec: DatasetSpec) -> Iterator[tuple[Place, str, Any]]:
+def _csv_rows(
+    tree: Tree, path: str, options: CaptionTableOptions
+) -> Iterator[tuple[Place, str, Any]]:
     rows = read_csv(read_text(tree, path), path)
     for place, row in rows:
         for field in ("image_column", "caption_column"):
-            if getattr(spec, field) not in row:
-                problem = (
-                    f"has no column {getattr(spec, field)!r}; its columns: {', '.join(row)[:300]}"
-                )
+            if getattr(options, field) not in row:
+                problem = f"has no column {getattr(options, field)!r}; its columns: {', '.join(row)[:300]}"
                 raise Place(path).wrong(problem, f"dataset.{field}")
-        yield place, row[spec.image_column].strip(), row[spec.caption_column]
+        yield place, row[options.image_column].strip(), row[options.caption_column]
 
 
-def _parquet_rows(tree: Tree, path: str, spec: DatasetSpec) -> Iterator[tuple[Place, str, Any]]:
-    columns = [spec.image_column, spec.caption_column]
+def _parquet_rows(
+    tree: Tree, path: str, options: CaptionTableOptions
+) -> Iterator[tuple[Place, str, Any]]:
+    columns = [options.image_column, options.caption_column]
     for place, (name, said) in _columns(tree, path, columns, "dataset.root"):
         if name is None:
             raise place.wrong("names no picture; give its path, or take the row out")
@@ -250,7 +269,7 @@ def _with_captions(
     entries: Iterator[Entry], tree: Tree, table: _Table, spec: DatasetSpec
 ) -> Iterator[Entry]:
     """The rows of Parquet with pictures in it, each with its captions."""
-    columns = [spec.caption_column]
+    columns = [CaptionTableOptions.of(spec).caption_column]
     said = (
         _texts(cell, place)
         for path in table.files

@@ -166,7 +166,7 @@ class SequencesReader:
     def _source(self) -> Reader:
         """The reader of the dataset whose features these are."""
         if self._pictures is None:
-            spec = DatasetSpec.stored(_manifest(self._tree).spec["dataset"])
+            spec = datasets.stored_dataset(_manifest(self._tree).spec["dataset"])
             if spec.job is not None:
                 spec = spec.placed(f"{self._root.rpartition('/')[0]}/{spec.job}")
             spec = spec.placed(spec.root, self._allowed_roots)

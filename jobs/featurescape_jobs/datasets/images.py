@@ -20,7 +20,11 @@ from featurescape_jobs.datasets.base import (
 )
 from featurescape_jobs.datasets.sources.beside import READ, Beside, is_shard_folder
 from featurescape_jobs.datasets.sources.image_files import PictureReader, file_locator
-from featurescape_jobs.datasets.sources.parquet_images import ParquetImages, find_parquet
+from featurescape_jobs.datasets.sources.parquet_images import (
+    ParquetImages,
+    ParquetOptions,
+    find_parquet,
+)
 from featurescape_jobs.datasets.sources.survey import survey, walk
 from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
@@ -32,6 +36,7 @@ CARD = DatasetCard(
     summary="Subfolders are classes, or a flat folder; or Parquet with an image column.",
     needs_root=True,
     root_hint="a folder of pictures, a .parquet file or a folder of them; or s3://bucket/prefix",
+    options=ParquetOptions,
 )
 
 
@@ -61,7 +66,7 @@ def _parquet(tree: Tree, spec: DatasetSpec) -> ParquetImages | None:
     files = find_parquet(tree)
     if not files:
         return None
-    images = ParquetImages(tree, files, spec)
+    images = ParquetImages(tree, files, spec.root, ParquetOptions.of(spec))
     return images if images.has_images() or next(walk(tree), None) is None else None
 
 

@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.datasets.base import (
@@ -28,6 +29,7 @@ from featurescape_jobs.datasets.base import (
     Listing,
     SequenceReader,
     check_split,
+    is_sequence,
 )
 from featurescape_jobs.datasets.sources.image_files import text
 from featurescape_jobs.datasets.sources.job_artifacts import open_checked_tree, read_artifact
@@ -48,7 +50,16 @@ from featurescape_jobs.datasets.sources.shapenet_views import Model, ModelReader
 from featurescape_jobs.datasets.sources.tree import Tree, note, open_tree
 from featurescape_jobs.engine.storage import check_path
 from featurescape_jobs.errors import DatasetError, RequestError
-from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs import DatasetOptions, DatasetSpec
+
+
+class ShapenetOptions(DatasetOptions):
+    """What one example is."""
+
+    example: Literal["view", "model"] = Field(
+        default="view", description="What one example is: a view, or a model with all its views."
+    )
+
 
 CARD = DatasetCard(
     name="shapenet",
@@ -61,6 +72,7 @@ CARD = DatasetCard(
     "s3://bucket/prefix",
     sequences=True,
     job="renders",
+    options=ShapenetOptions,
 )
 _BASES = ("ShapeNetRendering", "")
 _PACKED = (".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
@@ -115,7 +127,7 @@ class Shapenet:
     def open_reader(self, spec: DatasetSpec) -> SequenceReader:
         """A reader of views, or of models."""
         tree = open_checked_tree(CARD, spec)
-        return ModelReader(tree) if spec.example == "model" else ViewReader(tree)
+        return ModelReader(tree) if is_sequence(spec) else ViewReader(tree)
 
 
 # -- where the models are ----------------------------------------------------------------------
@@ -123,7 +135,7 @@ class Shapenet:
 
 def _find(tree: Tree, spec: DatasetSpec) -> Found:
     """The artifact, the folders or the archives; raises `DatasetError` where there are none."""
-    with_cameras = spec.example == "view"
+    with_cameras = not is_sequence(spec)
     manifest = read_artifact(tree)
     if manifest is not None:
         return _artifact(tree, manifest, with_cameras)
@@ -214,7 +226,7 @@ def _entries(
     def wanted(category: str, model: str) -> bool:
         return spec.split == "all" or splits.of(category, model) == spec.split
 
-    make = _whole if spec.example == "model" else _views
+    make = _whole if is_sequence(spec) else _views
     is_empty = True
     for label, category in enumerate(categories):
         for model in found.source.models(category, wanted):

@@ -19,6 +19,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from pydantic import Field
+
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
 from featurescape_jobs.datasets.sources.image_files import (
     PictureReader,
@@ -39,7 +41,21 @@ from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images.signatures import SNIFF_BYTES
-from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs import Column, DatasetOptions, DatasetSpec
+
+_ANY_PICTURE = "image"
+
+
+class WebdatasetOptions(DatasetOptions):
+    """Endings of the entries of a key."""
+
+    image_column: Column = Field(
+        default=_ANY_PICTURE, description="The ending of the picture, as left.png; image: any."
+    )
+    label_column: Column | None = Field(
+        default=None, description="Ending, or field of the json, with the label; none: cls."
+    )
+
 
 CARD = DatasetCard(
     name="webdataset",
@@ -47,8 +63,8 @@ CARD = DatasetCard(
     summary="Tar files with a picture and its label per key, as large collections are kept.",
     needs_root=True,
     root_hint="a folder of .tar files, or one of them; or s3://bucket/prefix",
+    options=WebdatasetOptions,
 )
-_ANY_PICTURE = "image"
 _CLASS_ENDING = "cls"
 _JSON_ENDING = "json"
 _MAX_CLASSES = 4096
@@ -109,9 +125,11 @@ def _shards(tree: Tree, spec: DatasetSpec) -> Iterator[str]:
 
 
 def _entries(tree: Tree, spec: DatasetSpec, classes: _Classes) -> Iterator[Entry]:
+    options = WebdatasetOptions.of(spec)
+
     def read(shard: str) -> tuple[str, Iterable[_Sample], PassedOver]:
         passed_over = PassedOver()
-        found = _samples(open_archive(tree, shard), spec, passed_over)
+        found = _samples(open_archive(tree, shard), options, passed_over)
         return shard, found if tree.threads == 1 else list(found), passed_over
 
     for shard, samples, passed_over in ordered_map(read, _shards(tree, spec), tree.threads):
@@ -129,7 +147,9 @@ def _folder(shard: str) -> str:
     return shard[: -len(_SHARD)]
 
 
-def _samples(archive: Archive, spec: DatasetSpec, passed_over: PassedOver) -> Iterator[_Sample]:
+def _samples(
+    archive: Archive, options: WebdatasetOptions, passed_over: PassedOver
+) -> Iterator[_Sample]:
     """The examples of a shard, in the order in which their keys first come; raises `DatasetError`."""
     joining = Joining(archive)
     for member in members(archive):
@@ -139,20 +159,22 @@ def _samples(archive: Archive, spec: DatasetSpec, passed_over: PassedOver) -> It
             continue
         key, ending = split(member.name)
         ending = sys.intern(ending)
-        _put(archive, spec, joining.group(member, key, ending), ending, member)
+        _put(archive, options, joining.group(member, key, ending), ending, member)
         for group in joining.full():
-            yield from _sample(archive, spec, group, passed_over)
+            yield from _sample(archive, options, group, passed_over)
     for group in joining.rest():
-        yield from _sample(archive, spec, group, passed_over)
+        yield from _sample(archive, options, group, passed_over)
 
 
-def _put(archive: Archive, spec: DatasetSpec, group: Group, ending: str, member: Member) -> None:
+def _put(
+    archive: Archive, options: WebdatasetOptions, group: Group, ending: str, member: Member
+) -> None:
     """Put an entry where it belongs: what it says is read while its window is there."""
-    column = spec.label_column
+    column = options.label_column
     wanted = (_CLASS_ENDING,) if column is None else (column.lower(), _JSON_ENDING)
     name = f"x.{ending}"
     located = Member("", member.offset, member.size, member.problem)
-    if is_picture(name) or ending == spec.image_column.lower():
+    if is_picture(name) or ending == options.image_column.lower():
         group.pictures[ending] = located
     elif member.problem:
         group.others[ending] = f"a {member.problem} in a tar archive"
@@ -171,10 +193,10 @@ def _put(archive: Archive, spec: DatasetSpec, group: Group, ending: str, member:
 
 
 def _sample(
-    archive: Archive, spec: DatasetSpec, group: Group, passed_over: PassedOver
+    archive: Archive, options: WebdatasetOptions, group: Group, passed_over: PassedOver
 ) -> Iterator[_Sample]:
     """The example that a group is, if it has a picture; what else there is of it is counted."""
-    folder, chosen = _folder(archive.path), _chosen(archive, spec, group)
+    folder, chosen = _folder(archive.path), _chosen(archive, options, group)
     if not group.pictures and not group.is_unread:
         passed_over.add(_NO_PICTURE, f"{folder}/{group.key}")
         return
@@ -187,15 +209,15 @@ def _sample(
         return
     labels = list(group.labels)
     # An ending goes before a field of the JSON.
-    labels.sort(key=lambda ending: ending != (spec.label_column or _CLASS_ENDING).lower())
+    labels.sort(key=lambda ending: ending != (options.label_column or _CLASS_ENDING).lower())
     label = group.labels[labels[0]] if labels else None
     yield _Sample(group.key, group.pictures[chosen], label)
 
 
-def _chosen(archive: Archive, spec: DatasetSpec, group: Group) -> str | None:
+def _chosen(archive: Archive, options: WebdatasetOptions, group: Group) -> str | None:
     """The ending of the picture, None where there is none; raises `DatasetError` where it may be two."""
-    if spec.image_column != _ANY_PICTURE:
-        ending = spec.image_column.lower()
+    if options.image_column != _ANY_PICTURE:
+        ending = options.image_column.lower()
         return ending if ending in group.pictures else None
     named = [ending for ending in group.pictures if is_picture(f"x.{ending}")]
     found = [e for e in named if "." not in e] or named or list(group.pictures)

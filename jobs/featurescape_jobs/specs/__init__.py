@@ -28,6 +28,8 @@ from featurescape_jobs.specs.base import Name as Name
 from featurescape_jobs.specs.base import Resources as Resources
 from featurescape_jobs.specs.base import Spec as Spec
 from featurescape_jobs.specs.captions import CaptionsSpec as CaptionsSpec
+from featurescape_jobs.specs.dataset import Column as Column
+from featurescape_jobs.specs.dataset import DatasetOptions as DatasetOptions
 from featurescape_jobs.specs.dataset import DatasetSpec as DatasetSpec
 from featurescape_jobs.specs.declarations import check_declared
 from featurescape_jobs.specs.dreams import DreamsSpec as DreamsSpec

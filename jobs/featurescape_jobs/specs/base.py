@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -78,11 +78,6 @@ class Spec(BaseModel):
     """Fields that name a folder, file or address outside of the storage."""
     inputs: ClassVar[Mapping[str, str | None]] = {}
     """Fields with the id of an input job → the type that it must be; None: any, as the id has it."""
-
-    @classmethod
-    def stored(cls, data: Mapping[str, Any]) -> Self:
-        """A spec out of a manifest: fields of a later version are left out, where a request refuses them."""
-        return cls.model_validate({name: data[name] for name in cls.model_fields if name in data})
 
 
 class Resources(Spec):

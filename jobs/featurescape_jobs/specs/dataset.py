@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
+    ConfigDict,
     Field,
     PrivateAttr,
+    ValidationError,
     field_validator,
     model_validator,
 )
 
+from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs.base import ExampleId, JobId, Name, Spec
+
+Column = Annotated[str, Field(min_length=1, max_length=200)]
+"""Name of a column, or the ending of an entry."""
 
 
 class DatasetSpec(Spec):
-    """Which examples: a dataset of the catalog and where it lies."""
+    """Which examples: a dataset of the catalog and where it lies.
+
+    Options of the dataset's own, as ``label_column``, stand beside these fields. What they are, its card says
+    (`DatasetOptions`); here they are kept as they come.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     places: ClassVar[tuple[str, ...]] = ("root",)
     inputs: ClassVar[Mapping[str, str | None]] = {"job": None}
 
-    name: Name = Field(description="A dataset of the catalog: digits, mnist, images, …")
+    name: Name = Field(
+        description="A dataset of the catalog: digits, mnist, images, …; its own options stand beside "
+        "these fields."
+    )
     root: str | None = Field(
         default=None,
         min_length=1,
@@ -34,13 +50,9 @@ class DatasetSpec(Spec):
         description="A job whose artifact is the dataset, in place of a root: a `renders` job for "
         "shapenet and renders, a `features` job for features.",
     )
-    example: Literal["view", "model"] = Field(
-        default="view",
-        description="shapenet: what one example is, a view, or a model with all its views.",
-    )
     split: Name = Field(
         default="all",
-        description="train, val, test or all, where the dataset has them; renders: also final and combinations.",
+        description="One of the dataset's splits, as train, val or test; all: no choice.",
     )
     limit: int | None = Field(
         default=None,
@@ -52,19 +64,6 @@ class DatasetSpec(Spec):
         min_length=1,
         max_length=1000,
         description="Only these examples, in the order of the listing; none: all.",
-    )
-    image_column: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        default="image",
-        description="Parquet: the struct column {bytes, path}; caption_table: also paths. "
-        "WebDataset: the ending of the picture; image: any.",
-    )
-    label_column: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
-        default=None,
-        description="Parquet: the column with the label; none: the column label, where every file has one. "
-        "WebDataset: ending, or field of the json, with the label; none: cls.",
-    )
-    caption_column: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        default="caption", description="caption_table: the column with the captions."
     )
     _allowed_roots: tuple[str, ...] | None = PrivateAttr(default=None)
 
@@ -82,6 +81,11 @@ class DatasetSpec(Spec):
         return self
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The dataset's own options as they were given, unchecked."""
+        return dict(self.model_extra or {})
+
+    @property
     def allowed_roots(self) -> tuple[str, ...] | None:
         """Roots that links in the dataset may lead below; None: any. Never part of a request."""
         return self._allowed_roots
@@ -91,3 +95,26 @@ class DatasetSpec(Spec):
         found = self.model_copy(update={"root": root})
         found._allowed_roots = allowed_roots
         return found
+
+
+class DatasetOptions(Spec):
+    """What only one dataset can be asked for; this one has nothing. Named on the dataset's card."""
+
+    @classmethod
+    def of(cls, spec: DatasetSpec) -> Self:
+        """The options of a spec; raises `DatasetError` that names the first wrong one."""
+        try:
+            return cls.model_validate(spec.options)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            field = str(first["loc"][0]) if first["loc"] else "name"
+            problem = first["msg"]
+            if first["type"] == "extra_forbidden":
+                problem = f"{spec.name} has no such option; {cls._nearest(field)}"
+            raise DatasetError(f"dataset.{field}: {problem}", field=f"dataset.{field}") from None
+
+    @classmethod
+    def _nearest(cls, field: str) -> str:
+        known = [*cls.model_fields, *DatasetSpec.model_fields]
+        near = difflib.get_close_matches(field, known, n=1)
+        return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"

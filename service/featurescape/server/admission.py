@@ -150,9 +150,9 @@ class Admission:
     def _check_dataset(self, spec: DatasetSpec) -> None:
         field = "dataset.root"
         dataset = _known(DATASETS, spec.name, "dataset.name")
+        check_split(dataset.card, spec)
         if spec.job is not None:
             check_job(dataset.card, spec.job)
-            check_split(dataset.card, spec)
             return  # the artifact need not be there yet
         if spec.root is None or not dataset.card.needs_root:
             dataset.check(spec)  # says which of the two it is

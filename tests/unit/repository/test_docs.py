@@ -32,6 +32,7 @@ from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import loading, worker_source
 from featurescape_jobs.registry import Registry
@@ -93,7 +94,7 @@ def test_every_table_that_follows_from_code_is_in_a_page() -> None:
     schemas = {name for name, value in vars(tables).items() if isinstance(value, pa.Schema)}
     assert {f"spec {job}" for job in JOBS} <= marked
     assert {f"columns {name.lower()}" for name in schemas} | {"columns features"} <= marked
-    everything_else = {"settings", "errors", "row_errors", "routes", "commands"}
+    everything_else = {"dataset_options", "settings", "errors", "row_errors", "routes", "commands"}
     assert everything_else | {"jobs", "datasets", "models", "color_layers"} <= marked
 
 
@@ -298,6 +299,14 @@ def test_the_job_of_the_page_measures_every_example(
     found = dict(zip(table["example_id"].to_pylist(), table["brightness"].to_pylist(), strict=True))
     assert found["gradient-up-00"] == pytest.approx(0.5, abs=0.01)
     assert found["gradient-up-00"] > found["gradient-up-15"]
+
+
+def test_the_options_of_the_page_are_refused_where_they_are_wrong() -> None:
+    space: dict[str, Any] = {"__name__": "extending"}
+    (code,) = (code for code in blocks(DOCS / "extending.md", "python") if "steps=4" in code)
+    exec(code, space)
+    with pytest.raises(DatasetError, match=r"steps: .*31"):
+        space["GradientsOptions"].of(space["DatasetSpec"](name="gradients", steps=99))
 
 
 def test_the_page_names_files_that_the_tree_would_have() -> None:

@@ -79,8 +79,8 @@ def test_numbers_that_are_none_are_refused(number: str) -> None:
 def test_an_unknown_field_is_answered_with_the_nearest() -> None:
     with pytest.raises(SpecError, match=r"batchsize: there is no such field; did you mean batch_s"):
         parse_spec({**FEATURES, "batchsize": 3})
-    with pytest.raises(SpecError, match=r"dataset.rot: .* did you mean root\?"):
-        parse_spec({**FEATURES, "dataset": {"name": "images", "rot": "/x"}})
+    with pytest.raises(SpecError, match=r"model.weihgts: .* did you mean weights\?"):
+        parse_spec({**FEATURES, "model": {"name": "lenet", "weihgts": "/x"}})
 
 
 def test_an_unknown_job_is_answered_with_the_nearest() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from featurescape_jobs.datasets.base import Entry, Listing
 from featurescape_jobs.datasets.sources.image_files import PictureReader, archive_path, is_picture
@@ -27,7 +28,7 @@ from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.images.signatures import PARQUET, SNIFF_BYTES, instead_of
-from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs import Column, DatasetOptions
 
 _MAX_CLASSES = 4096
 _MAX_LABEL_CHARACTERS = 200
@@ -81,16 +82,32 @@ def open_parquet(tree: Tree, path: str) -> pq.ParquetFile:
         ) from None
 
 
+class ParquetOptions(DatasetOptions):
+    """Columns of Parquet files."""
+
+    image_column: Column = Field(
+        default="image",
+        description="Parquet: the column with the picture, a struct {bytes, path}, or paths.",
+    )
+    label_column: Column | None = Field(
+        default=None,
+        description="Parquet: the column with the label; none: the column label, where every file has one.",
+    )
+
+
 class ParquetImages:
     """Listing and reader of a set of Parquet files with the same columns."""
 
-    def __init__(self, tree: Tree, files: tuple[str, ...], spec: DatasetSpec) -> None:
+    def __init__(
+        self, tree: Tree, files: tuple[str, ...], root: str | None, options: ParquetOptions
+    ) -> None:
         self._tree = tree
         self.files = files
-        self._spec = spec
+        self._root = root or ""
+        self._options = options
         self._row_group = lru_cache(maxsize=1)(self._read_row_group)
         self._pictures = PictureReader(tree)
-        self._column = spec.label_column
+        self._column = options.label_column
         """Where the labels are; None: there are none."""
         self._labels = ""
         self._key: Callable[[object], object] = lambda value: value
@@ -98,7 +115,7 @@ class ParquetImages:
 
     def has_images(self) -> bool:
         """Whether one of the first files has the column; else they may say more of pictures beside them."""
-        column = self._spec.image_column
+        column = self._options.image_column
         return any(column in self._open(p).schema_arrow.names for p in self.files[:_LOOKED_AT])
 
     def named(self) -> NamedFiles:
@@ -106,7 +123,7 @@ class ParquetImages:
         return NamedFiles(self._names())
 
     def _names(self) -> Iterator[str]:
-        column = self._spec.image_column
+        column = self._options.image_column
         for path in self.files:
             kind = self._open(path).schema_arrow.field(column).type
             if _is_binary(kind) or (pa.types.is_struct(kind) and "path" not in _fields(kind)):
@@ -126,14 +143,14 @@ class ParquetImages:
             schema = file.schema_arrow
             self._check_image(path, schema)
             _check_row_groups(path, file.metadata)
-            label = self._spec.label_column
+            label = self._options.label_column
             if label is not None:
                 self._check_label(path, schema, label)
         if sum(self._open(path).metadata.num_rows for path in self.files) == 0:
             raise DatasetError("dataset.root: the Parquet files have no rows", field="dataset.root")
 
     def _check_image(self, path: str, schema: pa.Schema) -> None:
-        column = self._spec.image_column
+        column = self._options.image_column
         if column not in schema.names:
             raise self._wrong("image_column", path, f"has no column {column!r}", schema)
         kind = schema.field(column).type
@@ -272,7 +289,7 @@ class ParquetImages:
 
     def _read_row_group(self, path: str, group: int) -> pa.ChunkedArray:
         file = self._open(path)
-        return file.read_row_group(group, columns=[self._spec.image_column]).column(0)
+        return file.read_row_group(group, columns=[self._options.image_column]).column(0)
 
     def read(self, locator: str) -> Picture:
         """The picture of a row; raises `RowError`."""
@@ -292,7 +309,7 @@ class ParquetImages:
 
     def _places(self, parquet: str, name: str) -> list[str]:
         """Where a picture that a row names may lie: below the root, or below its file's folder."""
-        below_root = name.removeprefix(f"{(self._spec.root or '').rstrip('/')}/")
+        below_root = name.removeprefix(f"{self._root.rstrip('/')}/")
         parts = [part for part in below_root.replace("\\", "/").split("/") if part not in ("", ".")]
         leads_out = below_root.startswith("/") or ".." in parts or "\0" in name
         if leads_out or not parts or ":" in parts[0]:
