@@ -265,7 +265,10 @@ def train(options: argparse.Namespace) -> LoadedCaptioner:
     storage = Storage(str(options.folder / "storage"))
     weights = "pretrained" if options.model == "efficientnet_lite0" else "random"
     encoder = {"name": options.model, "weights": weights, "layers": LAYERS[options.model]}
-    model = {"name": "captioner", "captioner": {"encoder": encoder, "dropout": 0.1}}
+    model = {
+        "name": "captioner",
+        "shape": {"family": "captioner", "encoder": encoder, "dropout": 0.1},
+    }
     spec = parse_spec(
         {
             "job": "training",

@@ -110,11 +110,13 @@ def training_spec(renders: str, epochs: int) -> dict[str, Any]:
     return {
         "job": "training",
         "dataset": {"name": "renders", "job": renders, "split": "train"},
-        "validation_split": "val",
-        "model": {"name": "captioner", "captioner": {"encoder": ENCODER, **SHAPE}},
+        "model": {
+            "name": "captioner",
+            "shape": {"family": "captioner", "encoder": ENCODER, **SHAPE},
+        },
         "epochs": epochs,
         "learning_rate": 2e-3,
-        "captions": HOW,
+        "options": {"family": "captioner", "validation_split": "val", **HOW},
     }
 
 

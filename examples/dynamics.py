@@ -34,7 +34,9 @@ def main() -> None:
     learned = {"name": "mnist", "root": options.root, "split": "train", "limit": options.limit}
     trained = [client.submit(training_spec(learned, cell, options.epochs)) for cell in CELLS]
     models = {
-        "fresh": [{"weights": "random", "recurrent": {"cell": cell}} for cell in CELLS],
+        "fresh": [
+            {"weights": "random", "shape": {"family": "recurrent", "cell": cell}} for cell in CELLS
+        ],
         "trained": [{"training": job.id} for job in trained],
     }
     seen = {"name": "mnist", "root": options.root, "split": "test", "limit": 512}
@@ -50,7 +52,7 @@ def training_spec(dataset: Details, cell: str, epochs: int) -> Details:
     return {
         "job": "training",
         "dataset": dataset,
-        "model": {"name": "row_lstm", "recurrent": {"cell": cell}},
+        "model": {"name": "row_lstm", "shape": {"family": "recurrent", "cell": cell}},
         "epochs": epochs,
         "title": f"Dynamics, {cell}",
     }

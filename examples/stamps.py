@@ -44,12 +44,12 @@ def training_spec(epochs: int) -> dict[str, Any]:
     return {
         "job": "training",
         "dataset": STAMPS,
-        "model": {"name": "captioner", "captioner": {"dropout": 0.0}},
+        "model": {"name": "captioner", "shape": {"family": "captioner", "dropout": 0.0}},
         "epochs": epochs,
         "seed": SEED,
         "validation_fraction": HELD_OUT,
         "test_fraction": 0,
-        "captions": {"keep": "last", "patience": 1000},
+        "options": {"family": "captioner", "keep": "last", "patience": 1000},
     }
 
 

@@ -21,11 +21,9 @@ from __future__ import annotations
 
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.specs import TrainingSpec
-from featurescape_jobs.trainers import trainer_of
+from featurescape_jobs.trainers import check_training
 
 
 def run(spec: TrainingSpec, context: RunContext) -> Outcome:
     """Train the model as its trainer does."""
-    trainer = trainer_of(spec.model.name)
-    trainer.check(spec)
-    return trainer.run(spec, context)
+    return check_training(spec).run(spec, context)

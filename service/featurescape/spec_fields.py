@@ -49,17 +49,22 @@ def _fields(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> Iterat
         node = _resolved(raw, defs)
         parts = [_resolved(part, defs) for part in node.get("anyOf", ())]
         shapes = [node, *parts]
+        families = [_resolved(one, defs) for part in shapes for one in part.get("oneOf", ())]
         nested = next((part for part in shapes if part.get("type") == "object"), None)
         items = [_resolved(part["items"], defs) for part in shapes if "items" in part]
         listed = next((part for part in items if part.get("type") == "object"), None)
         if "const" in node:
-            default, meaning = "required", "Which job type this is."
+            default, meaning = "required", raw.get("description", "Which job type this is.")
         else:
             default = _default(
                 raw, required=name in schema.get("required", ()), nested=nested is not None
             )
             meaning = raw.get("description", "")
         yield Field(f"{prefix}{name}", values(raw, defs), default, null(meaning))
+        for family in families:
+            which = family["properties"]["family"]["const"]
+            for field in _fields(family, defs, f"{prefix}{name}."):
+                yield field._replace(meaning=f"`{which}`: {field.meaning}")
         if nested is not None:
             yield from _fields(nested, defs, f"{prefix}{name}.")
         elif listed is not None:
@@ -81,6 +86,8 @@ def _resolved(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
 def values(raw: dict[str, Any], defs: dict[str, Any]) -> str:
     """Values that a node of a JSON schema allows, in words."""
     node = _resolved(raw, defs)
+    if "oneOf" in node:
+        return "object of a family"
     if "anyOf" in node:
         return " or ".join(values(part, defs) for part in node["anyOf"])
     if "const" in node:

@@ -30,8 +30,8 @@ PARTS = ["spectra", "powers", "gradients", "jacobians", "gates", "clipping"]
 
 
 def row_model(cell: str) -> dict[str, Any]:
-    recurrent = {"cell": cell, "hidden_units": 12}
-    return {"name": "row_lstm", "weights": "random", "recurrent": recurrent}
+    shape = {"family": "recurrent", "cell": cell, "hidden_units": 12}
+    return {"name": "row_lstm", "weights": "random", "shape": shape}
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ RECURRENT = {"layers": 2, "bidirectional": True, "hidden_units": 8}
         ({"name": "lenet"}, "conv1"),
         ({"name": "lenet"}, "relu2"),
         ({"name": "lenet"}, "head"),
-        ({"name": "row_lstm", "recurrent": RECURRENT}, "recurrent.0"),
+        ({"name": "row_lstm", "shape": {"family": "recurrent", **RECURRENT}}, "recurrent.0"),
         ({"name": "efficientnet_lite0"}, "blocks.10"),
         (
             {"name": "resnet18"},

@@ -58,12 +58,12 @@ def training_spec(root: Path, **changes: Any) -> dict[str, Any]:
         "dataset": {"name": "caption_table", "root": str(root)},
         "model": {
             "name": "captioner",
-            "captioner": {"encoder": {"layers": "blocks.7"}, **shape},
+            "shape": {"family": "captioner", "encoder": {"layers": "blocks.7"}, **shape},
         },
         "epochs": 40,
         "batch_size": 32,
         "learning_rate": 4e-3,
-        "captions": {"patience": 40},
+        "options": {"family": "captioner", "patience": 40},
     }
     return {**base, **changes}
 
@@ -203,9 +203,9 @@ def test_the_manifest_of_a_training_says_how_well_the_test_part_is_described(
 def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
     drawn = scenes(50, seed=5)
     root = write_scenes(tmp_path / "scenes", drawn)
-    how = {"keep": "last", "patience": 100}
+    how = {"family": "captioner", "keep": "last", "patience": 100}
     changes = {"epochs": 60, "batch_size": 8, "learning_rate": 2e-3, "test_fraction": 0}
-    spec = training_spec(root, captions=how, **changes)
+    spec = training_spec(root, options=how, **changes)
     manifest = train(Storage(str(tmp_path)), spec)
     assert manifest.details["kept_epoch"] == 60
     assert manifest.details["test_examples"] == 0
@@ -229,10 +229,10 @@ def fine_tuned_spec(root: Path, **changes: Any) -> dict[str, Any]:
     """A training with an encoder that learns, on small pictures."""
     encoder = {"layers": "blocks.4", "input_px": 64, "fine_tuned": True}
     shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
-    captioner = {"encoder": encoder, **shape}
-    model = {"name": "captioner", "captioner": captioner}
-    how = {"encoder_epochs": 2, "mirrored": True}
-    base = {"model": model, "epochs": 3, "batch_size": 8, "captions": how}
+    shape = {"family": "captioner", "encoder": encoder, **shape}
+    model = {"name": "captioner", "shape": shape}
+    how = {"family": "captioner", "encoder_epochs": 2, "mirrored": True}
+    base = {"model": model, "epochs": 3, "batch_size": 8, "options": how}
     return training_spec(root, **{**base, **changes})
 
 
@@ -337,7 +337,8 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
     root = write_scenes(tmp_path / "scenes", scenes(40))
     spec = training_spec(root, epochs=4)
     if fine_tuned:
-        spec = fine_tuned_spec(root, epochs=4, captions={"encoder_epochs": 3, "mirrored": True})
+        how = {"family": "captioner", "encoder_epochs": 3, "mirrored": True}
+        spec = fine_tuned_spec(root, epochs=4, options=how)
     train(Storage(str(tmp_path / "whole")), spec)
     storage = Storage(str(tmp_path / "killed"))
 
@@ -371,7 +372,7 @@ def test_captions_of_the_test_part_change_the_scores_and_nothing_else(tmp_path: 
         (root / "captions.csv").write_text("\n".join(lines))
         shape = {"layers": "blocks.4", "input_px": 64}
         spec = training_spec(root, epochs=4, batch_size=8)
-        spec["model"]["captioner"] |= {"encoder": shape, "dropout": 0}
+        spec["model"]["shape"] |= {"encoder": shape, "dropout": 0}
         storage = Storage(str(tmp_path / f"store-{changed}"))
         manifest = train(storage, spec)
         files = {file.kind: f"jobs/{TRAINING}/{file.path}" for file in manifest.files}
@@ -384,24 +385,33 @@ def test_captions_of_the_test_part_change_the_scores_and_nothing_else(tmp_path: 
     assert control[1] != whole[1]
 
 
+def captioner(**options: Any) -> dict[str, Any]:
+    return {"options": {"family": "captioner", **options}}
+
+
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"dataset": {"name": "digits"}}, SpecError, "dataset: digits has no captions"),
-    ({"validation_split": "all"}, SpecError, "validation_split: all is what is learned from"),
+    (captioner(validation_split="all"), SpecError, "validation_split: all is what is learned from"),
     (
-        {"captions": {"encoder_epochs": 3}},
+        captioner(encoder_epochs=3),
         SpecError,
-        r"captions\.encoder_epochs: the encoder does not learn",
+        r"options\.encoder_epochs: the encoder does not learn",
     ),
     (
-        {"captions": {"encoder_learning_rate": 1e-3}},
+        captioner(encoder_learning_rate=1e-3),
         SpecError,
-        r"captions\.encoder_learning_rate: the encoder does not learn",
+        r"options\.encoder_learning_rate: the encoder does not learn",
     ),
-    ({"captions": {"min_count": 10_000}}, SpecError, "captions.min_count: no word"),
+    (captioner(min_count=10_000), SpecError, "options.min_count: no word"),
     (
         {"validation_fraction": 1e-9},
         SpecError,
         "validation_fraction: of 4 captions 0 choose the epoch",
+    ),
+    (
+        {"options": {"family": "classifier"}},
+        SpecError,
+        r"options\.family: captioner is trained as a captioner, not as a classifier",
     ),
 ]
 
@@ -421,7 +431,7 @@ def test_a_training_whose_every_picture_fails_says_why(tmp_path: Path, fine_tune
     for picture in root.glob("*.png"):
         picture.write_bytes(b"no picture")
     spec = training_spec(root)
-    spec["model"]["captioner"]["encoder"]["fine_tuned"] = fine_tuned
+    spec["model"]["shape"]["encoder"]["fine_tuned"] = fine_tuned
     with pytest.raises(
         AllRowsFailedError, match="none of 4 examples could be used: 4 not_an_image"
     ):
@@ -431,7 +441,7 @@ def test_a_training_whose_every_picture_fails_says_why(tmp_path: Path, fine_tune
 @pytest.mark.parametrize(
     ("encoder", "message"),
     [
-        ({"layers": ["blocks.7", "pool"]}, "model.captioner.encoder.layers: pool gives no grid"),
+        ({"layers": ["blocks.7", "pool"]}, "model.shape.encoder.layers: pool gives no grid"),
         ({"name": "lenet"}, "lenet has no pretrained weights"),
         ({"name": "captioner"}, "captioner writes captions"),
     ],
@@ -440,10 +450,10 @@ def test_an_encoder_without_a_grid_or_weights_is_named(
     tmp_path: Path, encoder: dict[str, str], message: str
 ) -> None:
     root = write_scenes(tmp_path / "scenes", scenes(4))
-    model = {"name": "captioner", "captioner": {"encoder": encoder}}
+    model = {"name": "captioner", "shape": {"family": "captioner", "encoder": encoder}}
     with pytest.raises(SpecError, match=message) as caught:
         train(Storage(str(tmp_path)), training_spec(root, model=model))
-    assert str(caught.value.detail["field"]).startswith("model.captioner.encoder")
+    assert str(caught.value.detail["field"]).startswith("model.shape.encoder")
 
 
 def test_a_captioner_is_for_words_only_and_captions_for_a_captioner(trained: Path) -> None:
@@ -468,8 +478,12 @@ def test_what_is_wrong_with_the_captioner_is_found_before_any_work(
     spec, missing = spec_of(trained), {"name": "captioner", "training": "training-999999999999"}
     with pytest.raises(InputJobError, match="no artifact"):
         describe(tmp_path, spec_of(trained, model=missing))
-    other = {"name": "captioner", "training": TRAINING, "captioner": {"hidden_units": 5}}
-    with pytest.raises(SpecError, match=r"model\.captioner: training-.* trained another shape"):
+    other = {
+        "name": "captioner",
+        "training": TRAINING,
+        "shape": {"family": "captioner", "hidden_units": 5},
+    }
+    with pytest.raises(SpecError, match=r"model\.shape: training-.* trained another shape"):
         describe(tmp_path, spec_of(trained, model=other))
     manifest_path = f"jobs/{TRAINING}/manifest.json"
     manifest = json.loads(storage.read(manifest_path))
@@ -516,7 +530,10 @@ ray_data_warns = pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationW
 def together(root: Path, storage: Path, ray_address: str | None, **changes: Any) -> Any:
     """Train on scenes without dropout, so that how many share the work makes no difference."""
     shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
-    model = {"name": "captioner", "captioner": {"encoder": {"layers": "blocks.7"}, **shape}}
+    model = {
+        "name": "captioner",
+        "shape": {"family": "captioner", "encoder": {"layers": "blocks.7"}, **shape},
+    }
     spec = training_spec(root, **{"model": model, "epochs": 4, "batch_size": 7, **changes})
     return train(Storage(str(storage)), spec, ray_address=ray_address)
 

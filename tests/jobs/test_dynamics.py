@@ -31,8 +31,8 @@ FEW = {"examples": 40, "gradient_examples": 6, "jacobian_examples": 2, "powers":
 
 
 def row_model(cell: str, **shape: Any) -> dict[str, Any]:
-    recurrent = {"cell": cell, "hidden_units": 8, **shape}
-    return {"name": "row_lstm", "weights": "random", "recurrent": recurrent}
+    shape = {"family": "recurrent", "cell": cell, "hidden_units": 8, **shape}
+    return {"name": "row_lstm", "weights": "random", "shape": shape}
 
 
 def run_job(root: Path, job_id: str = JOB_ID, **fields: Any) -> tuple[Outcome, RunContext]:
@@ -110,7 +110,7 @@ def test_without_a_dataset_the_weights_alone_are_looked_at(tmp_path: Path) -> No
 
 
 def test_two_networks_of_one_kind_have_two_names(tmp_path: Path) -> None:
-    wide = {**row_model("rnn"), "recurrent": {"cell": "rnn", "hidden_units": 12}}
+    wide = {**row_model("rnn"), "shape": {"family": "recurrent", "cell": "rnn", "hidden_units": 12}}
     outcome, _ = run_job(tmp_path, model=row_model("rnn"), compare=wide)
     assert [n["network"] for n in outcome.details["networks"]] == ["rnn", "rnn compare"]
     assert [n["hidden_units"] for n in outcome.details["networks"]] == [8, 12]
@@ -119,7 +119,7 @@ def test_two_networks_of_one_kind_have_two_names(tmp_path: Path) -> None:
 def test_a_trained_network_is_measured_with_its_weights(tmp_path: Path) -> None:
     shape = {"cell": "rnn", "hidden_units": 8}
     trained = "training-00000000000a"
-    model = {"name": "row_lstm", "recurrent": shape}
+    model = {"name": "row_lstm", "shape": {"family": "recurrent", **shape}}
     few = {"dataset": {"name": "digits", "limit": 200}, "epochs": 1}
     run_job(tmp_path, trained, **few, model=model, batch_size=64, learning_rate=0.01)
     fields = {"model": {"name": "row_lstm", "training": trained}, "dataset": DIGITS, **FEW}

@@ -171,7 +171,7 @@ def test_a_view_lstm_is_trained_on_views_and_gives_features_of_models(tmp_path: 
         tmp_path,
         TRAINING_ID,
         dataset=sequences,
-        model={"name": "view_lstm", "recurrent": shape},
+        model={"name": "view_lstm", "shape": {"family": "recurrent", **shape}},
         batch_size=16,
         validation_fraction=0.3,
     )
@@ -183,8 +183,8 @@ def test_a_view_lstm_is_trained_on_views_and_gives_features_of_models(tmp_path: 
     assert outcome.details["dimensions"] == 2 * 12
     assert table["example_id"].equals(views["example_id"])
     assert table["thumbnail"].to_pylist() == views["thumbnail"].to_pylist()
-    gates = {**model, "recurrent": {**shape, "layers": 2}}
-    with pytest.raises(SpecError, match=r"model\.recurrent"):
+    gates = {**model, "shape": {"family": "recurrent", **shape, "layers": 2}}
+    with pytest.raises(SpecError, match=r"model\.shape"):
         run_job(tmp_path, "features-00000000000f", dataset=sequences, model=gates)
 
 
@@ -211,7 +211,11 @@ def test_the_picture_of_a_sequence_is_that_of_its_first_view(tmp_path: Path) -> 
 def test_gates_of_every_step_of_a_row_lstm(tmp_path: Path) -> None:
     fields = {
         "dataset": {"name": "digits", "limit": 9},
-        "model": {"name": "row_lstm", "weights": "random", "recurrent": {"hidden_units": 5}},
+        "model": {
+            "name": "row_lstm",
+            "weights": "random",
+            "shape": {"family": "recurrent", "hidden_units": 5},
+        },
         "pooling": "steps",
         "state": "gates",
     }
@@ -228,7 +232,7 @@ def test_gates_of_every_step_of_a_row_lstm(tmp_path: Path) -> None:
     ("fields", "error", "reason"),
     [
         ({"model": {"name": "view_lstm", "weights": "random"}}, SpecError, "reads features"),
-        ({"model": {**LENET, "recurrent": {}}}, SpecError, r"model\.recurrent: lenet"),
+        ({"model": {**LENET, "shape": {"family": "recurrent"}}}, SpecError, r"model\.shape: lenet"),
         ({"state": "cell"}, SpecError, "state: lenet is no recurrent model"),
         ({"pooling": "steps"}, SpecError, "pooling: steps is for sequences"),
         ({"dataset": {"name": "digits", "example": "model"}}, DatasetError, r"dataset\.example"),

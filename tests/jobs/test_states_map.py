@@ -34,7 +34,11 @@ from featurescape_jobs.tiling.inputs import read_map_inputs
 FEATURES_ID = "features-00000000000a"
 EMBEDDING_ID = "embedding-00000000000b"
 TILES_ID = "tiles-00000000000c"
-MODEL = {"name": "row_lstm", "weights": "random", "recurrent": {"hidden_units": 6}}
+MODEL = {
+    "name": "row_lstm",
+    "weights": "random",
+    "shape": {"family": "recurrent", "hidden_units": 6},
+}
 STEPS = {"dataset": {"name": "digits", "limit": 20}, "model": MODEL, "pooling": "steps"}
 LAID_OUT = {"features": FEATURES_ID, "perplexity": 10, "iterations": 50, "max_states": 300}
 MODULES = {"features": features, "embedding": embedding, "tiles": tiles}

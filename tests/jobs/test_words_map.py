@@ -64,7 +64,10 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     training = {
         "job": "training",
         "dataset": dataset(root),
-        "model": {"name": "captioner", "captioner": {"encoder": ENCODER, **SHAPE}},
+        "model": {
+            "name": "captioner",
+            "shape": {"family": "captioner", "encoder": ENCODER, **SHAPE},
+        },
         "epochs": 12,
         "batch_size": 4,
         "learning_rate": 2e-2,
@@ -150,7 +153,11 @@ def test_a_search_finds_the_states_of_a_caption(storage: Path) -> None:
 
 
 def test_words_are_not_drawn_where_there_are_none(storage: Path, tmp_path: Path) -> None:
-    model = {"name": "row_lstm", "weights": "random", "recurrent": {"hidden_units": 4}}
+    model = {
+        "name": "row_lstm",
+        "weights": "random",
+        "shape": {"family": "recurrent", "hidden_units": 4},
+    }
     digits = {"name": "digits", "limit": 10}
     run_job(tmp_path, FEATURES_ID, dataset=digits, model=model, pooling="steps")
     run_job(

@@ -32,7 +32,7 @@ from featurescape_jobs.models.weights import State
 from featurescape_jobs.networks import execution
 from featurescape_jobs.networks.capture import Capture, layer_names, zero_input
 from featurescape_jobs.networks.loading import LoadedNetwork, load_network, state_sha256
-from featurescape_jobs.specs import EncoderSpec
+from featurescape_jobs.specs import EncoderSpec, encoder_model
 from featurescape_jobs.tables import LayerColumn
 
 
@@ -119,9 +119,9 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
         SpecError: the network reads no pictures, or gives no classes.
         WeightsError: the weights cannot be had or do not fit.
     """
-    with under_field("model", "model.captioner.encoder"):
+    with under_field("model", "model.shape.encoder"):
         network = load_network(
-            spec.as_model(),
+            encoder_model(spec),
             seed=place.seed,
             storage=Storage(place.storage_root),
             allowed_roots=place.allowed_roots,
@@ -136,9 +136,9 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
     if wrong or not grids:
         gives = f"{wrong[0]} gives no" if wrong else "no layer of the card gives a"
         raise LayerError(
-            f"model.captioner.encoder.layers: {gives} grid (N, C, rows, columns) of several positions; "
+            f"model.shape.encoder.layers: {gives} grid (N, C, rows, columns) of several positions; "
             "choose layers before the pooling",
-            field="model.captioner.encoder.layers",
+            field="model.shape.encoder.layers",
             layers=layer_names(network.module),
         )
     chosen = grids if spec.layers else grids[-1:]
@@ -156,9 +156,9 @@ def _activations(
         if spec.input_px is None:
             raise
         raise SpecError(
-            f"model.captioner.encoder.input_px: {spec.name} cannot read pictures of {spec.input_px} px; "
+            f"model.shape.encoder.input_px: {spec.name} cannot read pictures of {spec.input_px} px; "
             f"leave it out ({str(error)[:200]})",
-            field="model.captioner.encoder.input_px",
+            field="model.shape.encoder.input_px",
         ) from None
 
 
@@ -182,16 +182,16 @@ def reopen_encoder(
             encoder.network.module.load_state_dict(tuned)
         except RuntimeError as error:
             raise WeightsError(
-                f"model.captioner.encoder: what was learned does not fit {spec.name} as it is here "
+                f"model.shape.encoder: what was learned does not fit {spec.name} as it is here "
                 f"({str(error)[:300]}); train again",
-                field="model.captioner.encoder",
+                field="model.shape.encoder",
             ) from None
     found = state_sha256(encoder.network.module)
     if found != said["sha256"]:
         raise WeightsError(
-            f"model.captioner.encoder: {spec.name} has other weights here than the captioner was "
+            f"model.shape.encoder: {spec.name} has other weights here than the captioner was "
             f"trained with (sha256 {found}, not {said['sha256']}); restore them, or train again",
-            field="model.captioner.encoder",
+            field="model.shape.encoder",
         )
     return encoder
 

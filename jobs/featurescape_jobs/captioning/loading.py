@@ -88,9 +88,9 @@ def _trained_shape(spec: ModelSpec, trained: InputArtifact) -> CaptionerSpec:
             field="model.training",
         )
     shape = CaptionerSpec.model_validate(details["captioner"])
-    if spec.captioner not in (None, shape):
+    if spec.shape not in (None, shape):
         raise SpecError(
-            f"model.captioner: {job_id} trained another shape or encoder; leave it out",
-            field="model.captioner",
+            f"model.shape: {job_id} trained another shape or encoder; leave it out",
+            field="model.shape",
         )
     return shape

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from featurescape_jobs.errors import SpecError, WeightsError
-from featurescape_jobs.specs import CaptionerSpec, ModelSpec, RecurrentSpec
+from featurescape_jobs.specs import ModelSpec, RecurrentSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,8 +49,8 @@ class ModelCard(BaseModel):
         description="A score per class, or words, for the jobs `captions` and `features` only.",
     )
     sequence: bool = Field(default=False, description="Activations are (N, T, H), a row per step.")
-    recurrent: bool = Field(
-        default=False, description="Whether `model.recurrent` chooses cell, layers and directions."
+    family: Literal["recurrent", "captioner"] | None = Field(
+        default=None, description="Whose `model.shape` it takes; none: it has one shape."
     )
     layers: tuple[str, ...] = Field(description="Layers people ask for; any module path works.")
     default_layer: str
@@ -62,6 +62,11 @@ class ModelCard(BaseModel):
     trainer: Literal["classifier", "captioner"] | None = Field(
         default=None, description="How the job `training` trains it; none: it does not."
     )
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it is a `RecurrentModel`."""
+        return self.family == "recurrent"
 
 
 class PictureCard(ModelCard):
@@ -148,17 +153,23 @@ class RecurrentModel(Model, Protocol):
         ...
 
 
-def shaped(model: Model, recurrent: RecurrentSpec | None, dimensions: int | None) -> Model:
-    """The model in the shape asked for; raises `SpecError` where it has no such choice."""
-    if model.card.recurrent:
-        recurrent_model = cast(RecurrentModel, model)
-        return recurrent_model.configured(recurrent or recurrent_model.recurrent, dimensions)
-    if recurrent is not None:
-        raise SpecError(
-            f"model.recurrent: {model.name} is no recurrent model; leave it out",
-            field="model.recurrent",
-        )
-    return model
+def shaped(model: Model, shape: RecurrentSpec | None, dimensions: int | None) -> Model:
+    """A recurrent model in the shape asked for; any other as it is."""
+    if not model.card.recurrent:
+        return model
+    recurrent = cast(RecurrentModel, model)
+    return recurrent.configured(shape or recurrent.recurrent, dimensions)
+
+
+def check_shape(card: ModelCard, spec: ModelSpec) -> None:
+    """Raise `SpecError` where a shape of another family is asked for than the model's."""
+    if spec.shape is None or spec.shape.family == card.family:
+        return
+    remedy = f"it takes one of the family {card.family}" if card.family else "leave it out"
+    raise SpecError(
+        f"model.shape: {card.name} has no shape of the family {spec.shape.family}; {remedy}",
+        field="model.shape",
+    )
 
 
 def check_gives(card: ModelCard, gives: str) -> None:
@@ -172,21 +183,6 @@ def check_gives(card: ModelCard, gives: str) -> None:
         else "writes no captions; name the model captioner"
     )
     raise SpecError(f"model.name: {card.name} {problem}", field="model.name")
-
-
-def check_captioner(card: ModelCard, captioner: CaptionerSpec | None) -> None:
-    """Raise `SpecError` where a captioner's shape is given for another model."""
-    if captioner is not None and card.gives != "captions":
-        raise SpecError(
-            f"model.captioner: {card.name} is no captioner; leave it out", field="model.captioner"
-        )
-
-
-def check_shape(model: Model, spec: ModelSpec) -> None:
-    """Raise `SpecError` where a shape is asked for that the model does not have."""
-    check_captioner(model.card, spec.captioner)
-    if spec.recurrent is not None:
-        shaped(model, spec.recurrent, None)
 
 
 def untrained(name: str) -> WeightsError:

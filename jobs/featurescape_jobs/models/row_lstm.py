@@ -1,6 +1,6 @@
 """A picture read row by row: a recurrent network over its 28 rows, classified from the last state.
 
-Long short-term memory after Hochreiter and Schmidhuber (1997) unless ``model.recurrent`` says otherwise: a
+Long short-term memory after Hochreiter and Schmidhuber (1997) unless ``model.shape`` says otherwise: a
 tanh RNN, a GRU, several layers, both directions.
 """
 
@@ -33,7 +33,7 @@ def _card(recurrent: RecurrentSpec) -> PictureCard:
         mean=(0.5,),
         std=(0.5,),
         sequence=True,
-        recurrent=True,
+        family="recurrent",
         layers=layer_paths(recurrent),
         default_layer=top_layer(recurrent),
         default_pooling="last",

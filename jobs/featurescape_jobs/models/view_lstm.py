@@ -32,7 +32,7 @@ def _card(recurrent: RecurrentSpec) -> ModelCard:
         paper="Hochreiter and Schmidhuber 1997, Long short-term memory",
         reads="features",
         sequence=True,
-        recurrent=True,
+        family="recurrent",
         layers=layer_paths(recurrent),
         default_layer=top_layer(recurrent),
         default_pooling="last",

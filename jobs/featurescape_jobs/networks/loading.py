@@ -20,8 +20,8 @@ from featurescape_jobs.models.base import (
     ModelCard,
     PictureCard,
     RecurrentModel,
-    check_captioner,
     check_gives,
+    check_shape,
     shaped,
 )
 from featurescape_jobs.models.weights import (
@@ -94,7 +94,7 @@ def load_network(
 
     Raises:
         UnknownNameError: no such model.
-        SpecError: `model.recurrent` is given for a model that is not, or not as it was trained; or
+        SpecError: a shape is given that the model does not have, or not as it was trained; or
             the model writes captions.
         WeightsError: the weights cannot be had or do not fit.
         InputJobError, ArtifactError: the training job has no artifact, or a damaged one.
@@ -119,8 +119,8 @@ def _classifier(spec: ModelSpec, dimensions: int | None) -> Model:
     """The model of the catalog in the shape that the spec asks for; raises `SpecError`."""
     entry = MODELS[spec.name]
     check_gives(entry.card, "classes")
-    check_captioner(entry.card, spec.captioner)
-    return shaped(entry, spec.recurrent, dimensions)
+    check_shape(entry.card, spec)
+    return shaped(entry, spec.shape_as(RecurrentSpec), dimensions)
 
 
 def _freeze(network: LoadedNetwork) -> None:
@@ -168,10 +168,10 @@ def _as_trained(model: Model, spec: ModelSpec, trained: InputArtifact) -> Model:
         return model
     details = trained.manifest.details
     recurrent = RecurrentSpec.model_validate(details["recurrent"])
-    if spec.recurrent not in (None, recurrent):
+    if spec.shape not in (None, recurrent):
         raise SpecError(
-            f"model.recurrent: {spec.training} trained {recurrent}; leave it out",
-            field="model.recurrent",
+            f"model.shape: {spec.training} trained {recurrent}; leave it out",
+            field="model.shape",
         )
     dimensions = cast(RecurrentModel, model).dimensions
     if dimensions != details["dimensions"]:

@@ -113,9 +113,9 @@ def _load(field: str, spec: ModelSpec, dataset: DatasetSpec | None, context: Run
     units = module.layers[0].ahead.cell.hidden_size
     if units > MAX_UNITS:
         raise SpecError(
-            f"model.recurrent: {units} hidden units; matrices of at most {MAX_UNITS} rows are "
+            f"model.shape: {units} hidden units; matrices of at most {MAX_UNITS} rows are "
             "decomposed, choose a smaller network",
-            field="model.recurrent",
+            field="model.shape",
         )
     kind = module.layers[0].ahead.kind
     return Network(kind, field, spec, card, module, network.classes)

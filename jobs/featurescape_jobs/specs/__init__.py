@@ -39,10 +39,8 @@ from featurescape_jobs.specs.embedding import EmbeddingSpec as EmbeddingSpec
 from featurescape_jobs.specs.features import FeaturesSpec as FeaturesSpec
 from featurescape_jobs.specs.filters import FiltersSpec as FiltersSpec
 from featurescape_jobs.specs.gradients import GradientsSpec as GradientsSpec
-from featurescape_jobs.specs.model import CaptionerSpec as CaptionerSpec
-from featurescape_jobs.specs.model import EncoderSpec as EncoderSpec
 from featurescape_jobs.specs.model import ModelSpec as ModelSpec
-from featurescape_jobs.specs.model import RecurrentSpec as RecurrentSpec
+from featurescape_jobs.specs.model import encoder_model as encoder_model
 from featurescape_jobs.specs.needs import Artifact as Artifact
 from featurescape_jobs.specs.needs import ColorLayers as ColorLayers
 from featurescape_jobs.specs.needs import Examples as Examples
@@ -55,9 +53,13 @@ from featurescape_jobs.specs.places import input_kinds as input_kinds
 from featurescape_jobs.specs.places import installed_datasets as installed_datasets
 from featurescape_jobs.specs.places import places as places
 from featurescape_jobs.specs.renders import RendersSpec as RendersSpec
+from featurescape_jobs.specs.shapes import Shape as Shape
+from featurescape_jobs.specs.shapes.captioner import CaptionerSpec as CaptionerSpec
+from featurescape_jobs.specs.shapes.captioner import EncoderSpec as EncoderSpec
+from featurescape_jobs.specs.shapes.recurrent import RecurrentSpec as RecurrentSpec
 from featurescape_jobs.specs.tiles import TilesSpec as TilesSpec
-from featurescape_jobs.specs.training import CaptionTrainingSpec as CaptionTrainingSpec
 from featurescape_jobs.specs.training import TrainingSpec as TrainingSpec
+from featurescape_jobs.specs.training_options import CaptionTrainingSpec as CaptionTrainingSpec
 from featurescape_jobs.specs.units import UnitsSpec as UnitsSpec
 
 JOB_SPECS: Registry[type[BaseJobSpec]] = Registry(

@@ -10,6 +10,7 @@ from featurescape_jobs.specs.base import BaseJobSpec, JobId, Spec
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
 from featurescape_jobs.specs.needs import Artifact, Examples, Files, Need, Network, Trainee
+from featurescape_jobs.specs.training import TrainingSpec
 
 _NAME = r"[a-z]{3,16}"
 """It is the beginning of the job's ids."""
@@ -32,6 +33,8 @@ def check_declared(spec: Any) -> type[BaseJobSpec]:
         )
     if not all(isinstance(need, Need) for need in needs):
         raise TypeError(f"{spec.__name__}.needs: members of `specs.needs` only")
+    if any(isinstance(need, Trainee) for need in needs) and not issubclass(spec, TrainingSpec):
+        raise TypeError(f"{spec.__name__} has a Trainee: declare a Network, or be a TrainingSpec")
     if not re.fullmatch(_NAME, spec.name):
         raise TypeError(f"a job type has 3 to 16 small letters, not {spec.name!r}")
     if "card" not in vars(spec):

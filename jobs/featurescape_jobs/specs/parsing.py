@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from featurescape_jobs.errors import RequestError, SpecError, UnknownNameError
 from featurescape_jobs.registry import Registry
-from featurescape_jobs.specs.base import BaseJobSpec
+from featurescape_jobs.specs.base import BaseJobSpec, Spec
 
 _MAX_SPEC_BYTES = 1_000_000
 
@@ -47,10 +47,10 @@ def explained(error: ValidationError, kind: type[BaseJobSpec]) -> SpecError:
     """The first problem in one sentence; all of them in the detail."""
     problems = list[dict[str, str]]()
     for item in error.errors(include_url=False, include_context=False, include_input=False):
-        path = [str(part) for part in item["loc"]]
+        path, within = _located(kind, item["loc"])
         message = item["msg"]
         if item["type"] == "extra_forbidden":
-            message = _no_such_field(kind, path)
+            message = _no_such_field(within, path[-1])
         field = ".".join(part for part in path if part.isidentifier() or part.isdecimal())
         if problems and problems[-1]["field"] == field:  # the ways to be right of one value
             message = f"{problems.pop()['problem']}, or {message[:1].lower()}{message[1:]}"
@@ -61,27 +61,44 @@ def explained(error: ValidationError, kind: type[BaseJobSpec]) -> SpecError:
     return SpecError(f"{field}: {first['problem']}{more}", field=field, problems=problems)
 
 
-def _no_such_field(kind: type[BaseJobSpec], path: list[str]) -> str:
+def _located(kind: type[Spec], loc: Iterable[int | str]) -> tuple[list[str], type[Spec]]:
+    """The path that a user knows of a place that pydantic names, and the spec that its last field is of.
+
+    Pydantic also names which member of a union it tried: a family, or a type of plain values.
+    """
+    path, candidates, within = list[str](), [kind], kind
+    for part in loc:
+        if isinstance(part, int):
+            path.append(str(part))
+            continue
+        families = [one for one in candidates if len(candidates) > 1 and _family(one) == part]
+        if families:
+            candidates = families
+        elif candidates:
+            within = candidates[0]
+            path.append(part)
+            field = within.model_fields.get(part)
+            candidates = [] if field is None else list(_specs(field.annotation))
+    return path, within
+
+
+def _specs(annotation: Any) -> Iterator[type[Spec]]:
+    """The specs of a field, however deep they lie in lists and unions."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _specs(part)
+
+
+def _family(spec: type[Spec]) -> Any:
+    field = spec.model_fields.get("family")
+    return None if field is None else field.default
+
+
+def _no_such_field(spec: type[Spec], name: str) -> str:
     """What to say of an unknown field: the fields there are beside it, the nearest first."""
-    spec: Any = kind
-    for part in path[:-1]:
-        if not part.isdecimal():  # the place in a list: its items were found with it
-            spec = (
-                _spec_within(spec.model_fields[part].annotation) if part in _fields(spec) else None
-            )
-    fields = _fields(spec)
-    near = difflib.get_close_matches(path[-1], fields, n=1)
+    fields = list(spec.model_fields)
+    near = difflib.get_close_matches(name, fields, n=1)
     if near:
         return f"there is no such field; did you mean {near[0]}?"
     return f"there is no such field; there are {', '.join(fields)}"
-
-
-def _spec_within(annotation: Any) -> Any:
-    """The spec of a field that has one, however deep it lies in lists and unions."""
-    if _fields(annotation):
-        return annotation
-    return next(filter(None, map(_spec_within, get_args(annotation))), None)
-
-
-def _fields(spec: Any) -> list[str]:
-    return list(getattr(spec, "model_fields", {}))

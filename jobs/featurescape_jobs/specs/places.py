@@ -11,7 +11,7 @@ from featurescape_jobs.specs.needs import Artifact
 
 
 def parts(spec: Spec, path: str = "") -> Iterator[tuple[str, Spec]]:
-    """The spec and every spec inside it, with its path, as ``model.captioner``; that of a list is its items'."""
+    """The spec and every spec inside it, with its path, as ``model.shape``; that of a list is its items'."""
     yield path, spec
     for name in type(spec).model_fields:
         value: Any = getattr(spec, name)

@@ -6,74 +6,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, JobCard, Name, Spec
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
 from featurescape_jobs.specs.needs import Examples, Trainee
+from featurescape_jobs.specs.training_options import CaptionTrainingSpec, TrainingOptions
 
 TEST_FRACTION, TEST_FRACTION_OF_SPLIT = 0.1, 0.5
 """Of the examples, or of those of ``validation_split``, where `TrainingSpec.test_fraction` leaves it open."""
-
-
-class CaptionTrainingSpec(Spec):
-    """How a captioner learns."""
-
-    max_words: int = Field(
-        default=30,
-        ge=1,
-        le=200,
-        description="Words of a caption that are learned; the rest is cut.",
-    )
-    min_count: int = Field(
-        default=1,
-        ge=1,
-        le=1_000_000,
-        description="Words that the training part has less often become the unknown word.",
-    )
-    attention_penalty: float = Field(
-        default=1.0,
-        ge=0,
-        le=1000,
-        description="Weight of the doubly stochastic term, the mean over positions l of (1 - Σ_t α_tl)², "
-        "beside the mean cross entropy of a word.",
-    )
-    patience: int = Field(
-        default=3,
-        ge=1,
-        le=1000,
-        description="Epochs without a lower held-out loss after which training ends.",
-    )
-    keep: Literal["best", "last"] = Field(
-        default="best",
-        description="Which epoch's weights are kept: that with the lowest held-out loss, or the last.",
-    )
-    captions_per_example: Literal["all", "one"] = Field(
-        default="all",
-        description="What an epoch reads of an example: all its captions, or one of them, another one "
-        "in each epoch.",
-    )
-    learning_rate_schedule: Literal["constant", "cosine"] = Field(
-        default="constant",
-        description="Whether the learning rate stays as it is, or rises to it over the first tenth of "
-        "`epochs` and falls along a cosine to nothing at their end.",
-    )
-    encoder_epochs: int | None = Field(
-        default=None,
-        ge=1,
-        le=1000,
-        description="Passes over the training part in which a fine-tuned encoder learns; none: 10.",
-    )
-    encoder_learning_rate: float | None = Field(
-        default=None,
-        gt=0,
-        le=10,
-        description="Peak of what a fine-tuned encoder learns with (AdamW); none: 0.0005.",
-    )
-    mirrored: bool = Field(
-        default=False,
-        description="Whether half of the pictures, others in each epoch, are seen in a mirror, and left "
-        "and right change places in their captions.",
-    )
 
 
 class TrainingSpec(BaseJobSpec):
@@ -117,15 +57,12 @@ class TrainingSpec(BaseJobSpec):
         lt=1,
         description="Part that is neither learned from nor chooses anything, drawn by example id: what "
         "the weights are reported on. 0: no such part; none: a tenth, or half of what "
-        "`validation_fraction` leaves where that is less; of `validation_split` half.",
+        "`validation_fraction` leaves where that is less; of `options.validation_split` half.",
     )
-    validation_split: Name | None = Field(
+    options: TrainingOptions | None = Field(
         default=None,
-        description="Captioner: the split of the dataset that validation and test part are drawn from, in "
-        "place of `dataset.split`, all of which is learned from then.",
-    )
-    captions: CaptionTrainingSpec | None = Field(
-        default=None, description="How a captioner learns; none: with the defaults below."
+        description="What only one kind of training has, by the trainer that the model's card names; none: the "
+        "defaults below.",
     )
 
     @model_validator(mode="after")
@@ -144,6 +81,12 @@ class TrainingSpec(BaseJobSpec):
                 f"{self.validation_fraction} leave nothing to learn from; together below 1"
             )
         return self
+
+    @property
+    def validation_split(self) -> str | None:
+        """Where validation and test part are drawn from, if not from the dataset's own split."""
+        options = self.options
+        return options.validation_split if isinstance(options, CaptionTrainingSpec) else None
 
     @property
     def test_part(self) -> float:

@@ -7,17 +7,22 @@ check of specs that reads nothing.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.base import check_shape
 from featurescape_jobs.registry import Registry
-from featurescape_jobs.specs import TrainingSpec
-from featurescape_jobs.trainers.checks import check_captioner_training, check_classifier_training
+from featurescape_jobs.specs import ModelSpec, TrainingSpec
+from featurescape_jobs.trainers.checks import (
+    check_captioner_training,
+    check_classifier_training,
+    encoder_of,
+)
 
-__all__ = ["TRAINERS", "Trainer", "trainer_of"]
+__all__ = ["TRAINERS", "Trainer", "check_training", "trainer_of"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Trainer:
     name: str
     check: Callable[[TrainingSpec], None]
     """Raises `SpecError` where a model cannot be trained so; reads nothing."""
+    networks: Callable[[TrainingSpec], Mapping[str, ModelSpec]] = lambda _: {}
+    """Networks with weights that it takes beside the model, by the field that names each."""
 
     def run(self, spec: TrainingSpec, context: RunContext) -> Outcome:
         """Train; the trainer's module says what comes out."""
@@ -39,7 +46,7 @@ TRAINERS: Registry[Trainer] = Registry(
     "trainer",
     (
         Trainer("classifier", check_classifier_training),
-        Trainer("captioner", check_captioner_training),
+        Trainer("captioner", check_captioner_training, encoder_of),
     ),
 )
 
@@ -53,3 +60,16 @@ def trainer_of(model: str) -> Trainer:
             f"model.name: {model} is not trained here; these are: {trained}", field="model.name"
         )
     return TRAINERS[card.trainer]
+
+
+def check_training(spec: TrainingSpec) -> Trainer:
+    """The trainer of a spec; raises `SpecError` where it cannot train so. Reads nothing."""
+    trainer, card = trainer_of(spec.model.name), MODELS[spec.model.name].card
+    check_shape(card, spec.model)
+    if spec.options is not None and spec.options.family != trainer.name:
+        raise SpecError(
+            f"options.family: {card.name} is trained as a {trainer.name}, not as a {spec.options.family}",
+            field="options.family",
+        )
+    trainer.check(spec)
+    return trainer

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import check_captioner
-from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, TrainingSpec
+from featurescape_jobs.specs import CaptionerSpec, ModelSpec, TrainingSpec, encoder_model
 
 
 def check_classifier_training(spec: TrainingSpec) -> None:
-    """Raise `SpecError` for what only a captioner has."""
-    name = spec.model.name
-    check_captioner(MODELS[name].card, spec.model.captioner)
-    for field in ("captions", "validation_split"):
-        if getattr(spec, field) is not None:
-            raise SpecError(f"{field}: {name} is no captioner; leave it out", field=field)
+    """Accept: a classifier is trained on any labeled dataset that its network reads."""
+
+
+def encoder_of(spec: TrainingSpec) -> dict[str, ModelSpec]:
+    """The encoder that a captioner looks through, by the field that names it."""
+    shape = spec.model.shape_as(CaptionerSpec) or CaptionerSpec()
+    return {"model.shape.encoder": encoder_model(shape.encoder)}
 
 
 def check_captioner_training(spec: TrainingSpec) -> None:
@@ -30,19 +29,19 @@ def check_captioner_training(spec: TrainingSpec) -> None:
     if spec.model.weights != "pretrained":
         raise SpecError(
             "model.weights: a captioner starts fresh; leave it out, and name the weights of its encoder "
-            "in model.captioner.encoder.weights",
+            "in model.shape.encoder.weights",
             field="model.weights",
         )
-    shape, how = spec.model.captioner or CaptionerSpec(), spec.captions or CaptionTrainingSpec()
+    shape, options = spec.model.shape_as(CaptionerSpec) or CaptionerSpec(), spec.options
     for name in ("encoder_epochs", "encoder_learning_rate"):
-        if not shape.encoder.fine_tuned and getattr(how, name) is not None:
+        if not shape.encoder.fine_tuned and getattr(options, name, None) is not None:
             raise SpecError(
-                f"captions.{name}: the encoder does not learn; leave it out, or set "
-                "model.captioner.encoder.fine_tuned",
-                field=f"captions.{name}",
+                f"options.{name}: the encoder does not learn; leave it out, or set "
+                "model.shape.encoder.fine_tuned",
+                field=f"options.{name}",
             )
     if spec.validation_split == spec.dataset.split:
         raise SpecError(
-            f"validation_split: {spec.validation_split} is what is learned from; name another split",
-            field="validation_split",
+            f"options.validation_split: {spec.validation_split} is what is learned from; name another split",
+            field="options.validation_split",
         )

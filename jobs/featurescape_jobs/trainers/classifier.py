@@ -49,7 +49,7 @@ from featurescape_jobs.models.base import Model, RecurrentModel, shaped
 from featurescape_jobs.networks.loading import build_random, load_network
 from featurescape_jobs.networks.worker_process import torch_threads
 from featurescape_jobs.networks.worker_source import Source
-from featurescape_jobs.specs import TrainingSpec
+from featurescape_jobs.specs import RecurrentSpec, TrainingSpec
 from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress
 from featurescape_jobs.trainers.classifier_data import TrainingData, labeled_examples, read_examples
 from featurescape_jobs.trainers.classifier_task import ClassifierTask, Evaluation, evaluate
@@ -102,7 +102,7 @@ def _shaped(source: Source, spec: TrainingSpec) -> Model:
     model = MODELS[spec.model.name]
     reads_features = model.card.reads == "features"
     dimensions = open_sequences(source.dataset)[1] if reads_features else None
-    return shaped(model, spec.model.recurrent, dimensions)
+    return shaped(model, spec.model.shape_as(RecurrentSpec), dimensions)
 
 
 def _shown(context: RunContext) -> ReadReport:

@@ -55,7 +55,8 @@ class Split:
             spec: of the training.
             unit: what the rows are, for people.
         """
-        choosing = "validation_fraction" if spec.validation_split is None else "validation_split"
+        splits = spec.validation_split is not None
+        choosing = "options.validation_split" if splits else "validation_fraction"
         needed = {choosing: (self.validation, "choose the epoch")}
         if spec.test_part:
             needed["test_fraction"] = (self.test, "measure it")

@@ -33,7 +33,6 @@ from featurescape_jobs.registry import Named, Registry
 from featurescape_jobs.specs import (
     Artifact,
     BaseJobSpec,
-    CaptionerSpec,
     ColorLayers,
     DatasetSpec,
     Examples,
@@ -41,12 +40,13 @@ from featurescape_jobs.specs import (
     ModelSpec,
     Network,
     Trainee,
+    TrainingSpec,
     input_jobs,
     input_kinds,
 )
 from featurescape_jobs.specs.needs import Need
 from featurescape_jobs.specs.places import at, parts
-from featurescape_jobs.trainers import trainer_of
+from featurescape_jobs.trainers import check_training
 
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
 _WEIGHTS = "model.weights"
@@ -177,19 +177,17 @@ class Admission:
     def _check_trainee(self, need: Trainee, spec: BaseJobSpec) -> None:
         model: ModelSpec = at(spec, need.field)
         card = _known(MODELS, model.name, f"{need.field}.name").card
-        check_shape(MODELS[model.name], model)
-        if card.gives == "captions":
-            encoder = (model.captioner or CaptionerSpec()).encoder.as_model()
-            with under_field("model", "model.captioner.encoder"):
-                check_gives(_known(MODELS, encoder.name, "model.name").card, "classes")
-                self._check_weights(encoder)
-        trainer_of(model.name).check(spec)
+        assert isinstance(spec, TrainingSpec)
+        for field, network in check_training(spec).networks(spec).items():
+            with under_field("model", field):
+                check_gives(_known(MODELS, network.name, "model.name").card, "classes")
+                self._check_weights(network)
         if model.weights != "pretrained" or card.weights is not None:
             self._check_weights(model)
 
     def _check_weights(self, model: ModelSpec) -> None:
         """Whether weights of the model's shape can be had."""
-        check_shape(MODELS[model.name], model)
+        check_shape(MODELS[model.name].card, model)
         card = MODELS[model.name].card
         if model.training is not None:
             self._check_trained(model, model.training)

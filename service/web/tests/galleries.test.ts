@@ -323,9 +323,9 @@ describe("asking about an example", () => {
     datasets: [],
     models: [
       modelCard({ name: "lenet", dream_layer: "relu2" }),
-      modelCard({ name: "row_lstm", recurrent: true }),
+      modelCard({ name: "row_lstm", family: "recurrent" }),
       modelCard({ name: "view_lstm", reads: "features" }),
-      modelCard({ name: "captioner", gives: "captions" }),
+      modelCard({ name: "captioner", gives: "captions", family: "captioner" }),
       modelCard({ name: "alexnet", dream_layer: "features.11", weights: weights("download") }),
       modelCard({ name: "efficientnet_lite0", dream_layer: "blocks.10", weights: weights("package") }),
     ],

@@ -77,7 +77,7 @@ def test_without_layers_the_deepest_with_positions_is_taken_and_several_are_foun
 def test_a_layer_without_positions_is_named(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match=r"encoder\.layers: fc1 gives no grid") as raised:
         opened(tmp_path, "conv1", "fc1")
-    assert raised.value.detail["field"] == "model.captioner.encoder.layers"
+    assert raised.value.detail["field"] == "model.shape.encoder.layers"
 
 
 def test_weights_that_do_not_fit_any_more_say_so(tmp_path: Path) -> None:

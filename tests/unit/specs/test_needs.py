@@ -144,19 +144,19 @@ def test_inputs_are_found_however_deep_they_lie() -> None:
         "model": {
             "name": "captioner",
             "training": training,
-            "captioner": {"encoder": {"name": "lenet", "training": other}},
+            "shape": {"family": "captioner", "encoder": {"name": "lenet", "training": other}},
         },
     }
     found = parse_spec(spec)
     assert input_jobs(found) == {
         "dataset.job": "features-0123456789ab",
         "model.training": training,
-        "model.captioner.encoder.training": other,
+        "model.shape.encoder.training": other,
     }
     assert input_kinds(found) == {
         "dataset.job": "features",
         "model.training": "training",
-        "model.captioner.encoder.training": "training",
+        "model.shape.encoder.training": "training",
     }
     tiles = TilesSpec(embedding="embedding-0123456789ab")
     assert input_kinds(tiles) == {"embedding": "embedding"}

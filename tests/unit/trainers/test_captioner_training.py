@@ -444,10 +444,11 @@ def test_a_split_to_validate_on_is_shared_with_the_test_part(tmp_path: Path) -> 
 
     (one,) = parts_of("a")
     assert one == pytest.approx({VALIDATION: 100, TEST: 100, TRAINING: 800}, abs=30)
-    first, second = parts_of("ab", validation_split="val")
+    options = {"family": "captioner", "validation_split": "val"}
+    first, second = parts_of("ab", options=options)
     assert first == {TRAINING: 1000}
     assert second == pytest.approx({VALIDATION: 500, TEST: 500}, abs=50)
-    assert parts_of("ab", validation_split="val", test_fraction=0)[1] == {VALIDATION: 1000}
+    assert parts_of("ab", options=options, test_fraction=0)[1] == {VALIDATION: 1000}
 
 
 def test_examples_without_captions_are_left_out() -> None:

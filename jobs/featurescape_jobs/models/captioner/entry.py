@@ -23,6 +23,7 @@ CARD = ModelCard(
     summary="Describes pictures: a network's grid, soft attention over it, an LSTM over words.",
     paper="Xu et al. 2015, Show, attend and tell",
     gives="captions",
+    family="captioner",
     layers=("cells.0",),
     default_layer="cells.0",
     default_pooling="steps",

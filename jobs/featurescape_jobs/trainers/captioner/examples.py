@@ -45,9 +45,9 @@ class Captioned:
         vocabulary = Vocabulary.of(known, min_count)
         if not vocabulary.words:
             raise SpecError(
-                f"captions.min_count: no word of the training part is there {min_count} times; "
+                f"options.min_count: no word of the training part is there {min_count} times; "
                 "take a smaller one",
-                field="captions.min_count",
+                field="options.min_count",
             )
         return vocabulary
 

@@ -53,11 +53,12 @@ class Task:
 
     @property
     def shape(self) -> CaptionerSpec:
-        return self.spec.model.captioner or CaptionerSpec()
+        return self.spec.model.shape_as(CaptionerSpec) or CaptionerSpec()
 
     @property
     def hyperparameters(self) -> CaptionTrainingSpec:
-        return self.spec.captions or CaptionTrainingSpec()
+        options = self.spec.options
+        return options if isinstance(options, CaptionTrainingSpec) else CaptionTrainingSpec()
 
     @property
     def checkpoints(self) -> Checkpoints:

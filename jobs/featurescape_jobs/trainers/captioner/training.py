@@ -1,6 +1,6 @@
 """The job `training` for a captioner: pictures and their captions in, words and weights out.
 
-Input: a dataset with captions, and ``model.captioner``: an encoder of the catalog, whose weights stay as they
+Input: a dataset with captions, and ``model.shape``: an encoder of the catalog, whose weights stay as they
 are unless it is fine-tuned, and the shape of the decoder. The examples are in three parts (`trainers.split`): one
 is learned from, one chooses the epoch (validation), one does neither (test). With ``validation_split`` the last
 two are drawn from that split of the dataset, and all of ``dataset.split`` is learned from.
