@@ -101,6 +101,12 @@ def test_odd_keys_are_refused(http: httpx.Client, key: str) -> None:
         ({"dataset": {"name": "images"}}, "dataset_error", "dataset.root"),
         ({"model": {"name": "lanet"}}, "unknown_name", "lenet"),
         ({"model": {"name": "lenet"}}, "weights_error", "model.weights"),
+        ({"dataset": {"name": "digits", "example": "model"}}, "dataset_error", "dataset.example"),
+        (
+            {"model": {"name": "lenet", "weights": "random", "shape": {"family": "recurrent"}}},
+            "invalid_spec",
+            "model.shape",
+        ),
     ],
 )
 def test_a_wrong_spec_is_refused_with_the_field(
@@ -225,6 +231,24 @@ def test_an_unknown_color_layer_is_refused(http: httpx.Client, service: RunningS
     error = refused(http, spec)
     assert (error["status"], error["code"]) == (422, "unknown_name")
     assert "density" in error["message"]
+
+
+def test_what_a_job_reads_is_what_its_dataset_gives(http: httpx.Client, data: Path) -> None:
+    error = refused(http, {"job": "renders", "dataset": {"name": "digits"}})
+    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "dataset")
+    assert "digits gives pictures, and renders reads meshes" in error["message"]
+    (data / "chair.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    guide = {"dataset": {"name": "meshes", "root": str(data)}}
+    dreams = {**FEATURES_SPEC, "job": "dreams", "objective": "guided", "guide": guide}
+    error = refused(http, dreams)
+    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "guide.dataset")
+
+
+def test_options_of_another_kind_of_training_are_refused(http: httpx.Client) -> None:
+    spec = {"job": "training", "dataset": {"name": "digits"}, "model": {"name": "lenet"}}
+    error = refused(http, {**spec, "options": {"family": "captioner"}})
+    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "options.family")
+    assert http.post("/v1/jobs", json={**spec, "options": {"family": "classifier"}}).is_success
 
 
 def test_a_waiting_job_stops_at_once(http: httpx.Client) -> None:
