@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plugin_builders import SHINY, distribution, extending_distribution
+from plugin_builders import EXTENDING, SHINY, distribution, extending_distribution
 
 SOURCES = [str(Path(__file__).parents[2] / source) for source in ("jobs", "service")]
 CATALOG = """
@@ -134,6 +136,13 @@ def test_a_plugin_may_import_the_registry_that_loads_it(tmp_path: Path) -> None:
         tmp_path, "curious", "curious", text=text + DATASET.format(name="curious", card="curious")
     )
     assert catalog(tmp_path, "curious")["datasets"][-1] == "curious"
+
+
+def test_the_page_names_the_entry_points_of_its_own_package() -> None:
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", EXTENDING.read_text(), re.DOTALL | re.MULTILINE)
+    project = tomllib.loads(block)["project"]
+    assert (project["name"], project["version"]) == ("shiny-maps", "1.0")
+    assert project["entry-points"] == SHINY
 
 
 # -- what is left out --------------------------------------------------------------------------
