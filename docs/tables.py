@@ -30,7 +30,7 @@ from featurescape_jobs.images import signatures
 from featurescape_jobs.images.suffixes import SUFFIXES
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
-from featurescape_jobs.render_captions.color_terms import agreement, read_survey
+from featurescape_jobs.rendering.color_terms import agreement, read_survey
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.tables import atlas as atlas
 from featurescape_jobs.tables import dynamics as dynamics

@@ -1,7 +1,9 @@
 """From 820 meshes to captions: render furniture, learn to describe it, and measure what is said of other models.
 
     apt-get install sweethome3d-furniture
-    FEATURESCAPE_ALLOWED_ROOTS=/usr/share/sweethome3d featurescape serve &
+    pip install ./examples/furniture_captions
+    export FEATURESCAPE_PLUGINS=furniture-captions FEATURESCAPE_ALLOWED_ROOTS=/usr/share/sweethome3d
+    featurescape serve &
     python examples/captions.py [--limit 820] [--epochs 8] [--url http://127.0.0.1:8090]
 
 Each model is rendered from its four sides, at eye level, slightly above and high above. A captioner learns the
@@ -30,8 +32,8 @@ from PIL import Image
 
 from featurescape import Client, Job
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.render_captions.grammar import Scene, parse
-from featurescape_jobs.render_captions.nouns import noun_of
+from furniture_captions.grammar import Scene, parse
+from furniture_captions.nouns import noun_of
 
 FURNITURE = "/usr/share/sweethome3d/furniture"
 ENCODER = {

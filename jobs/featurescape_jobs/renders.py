@@ -43,8 +43,7 @@ from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.images.thumbnails import encode_thumbnail
-from featurescape_jobs.render_captions import color_terms, symmetry
-from featurescape_jobs.rendering import cameras
+from featurescape_jobs.rendering import cameras, color_terms, symmetry
 from featurescape_jobs.rendering.mesh import Mesh, normalized
 from featurescape_jobs.rendering.renderer import Renderer, Rgba, over_white, png
 from featurescape_jobs.specs import DatasetSpec, RendersSpec

@@ -15,7 +15,6 @@ from featurescape_jobs.datasets import (
     images,
     meshes,
     mnist,
-    renders,
     shapenet,
     stamps,
     webdataset,
@@ -39,7 +38,6 @@ DATASETS: Registry[Dataset] = Registry(
         flickr8k.DATASET,
         caption_table.DATASET,
         stamps.DATASET,
-        renders.DATASET,
     ),
     Group("featurescape.datasets", entry_with(DatasetCard, "check", "freeze", "open_reader")),
 )

@@ -48,7 +48,7 @@ class DatasetSpec(Spec):
     job: JobId | None = Field(
         default=None,
         description="A job whose artifact is the dataset, in place of a root: a `renders` job for "
-        "shapenet and renders, a `features` job for features.",
+        "shapenet, a `features` job for features.",
     )
     split: Name = Field(
         default="all",

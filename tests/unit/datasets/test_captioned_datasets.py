@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from featurescape_jobs.artifacts import ArtifactRef, Manifest
 from featurescape_jobs.datasets import DATASETS, cached_listing, stamps
 from featurescape_jobs.datasets.base import Entry
 from featurescape_jobs.datasets.frozen_input import freeze
@@ -29,11 +26,10 @@ from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, read_shard
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.render_captions.grammar import Scene, parse
 from featurescape_jobs.specs import DatasetSpec
-from tar_builders import bucket, png, tar_bytes, upload, write
+from tar_builders import bucket, png, upload, write
 
-CAPTIONED = ("coco_captions", "flickr8k", "caption_table", "stamps", "renders")
+CAPTIONED = ("coco_captions", "flickr8k", "caption_table", "stamps")
 TRAIN = "annotations/captions_train2017.json"
 TOKENS = "Flickr8k.token.txt"
 
@@ -534,139 +530,6 @@ def test_785_of_the_stamps_have_a_caption() -> None:
     assert said(found)["animals/marsupials/koala.png"] == ("A koala.",)
     reader = DATASETS["stamps"].open_reader(spec)
     assert all(reader.read(entry.locator).ndim in (2, 3) for entry in found[::40])
-
-
-# -- renderings --------------------------------------------------------------------------------
-
-
-WHOLE = {"symmetry": 1, "footprint": 1.0}
-SHAPES = {
-    "table/long": {"symmetry": 2, "footprint": 0.5},
-    "table/deep": {"symmetry": 2, "footprint": 2.0},
-    "table/square": {"symmetry": 2, "footprint": 1.05},
-    "cabinet/block": {"symmetry": 4, "footprint": 1.0},
-}
-"""Of models whose sides are not all different."""
-
-
-def rendered(root: Path, models: list[tuple[str, str | None, str, str | None]]) -> Path:
-    """The artifact of a `renders` job: id, name, category and color of models with two views each."""
-    members: dict[str, bytes] = {}
-    for key, *_ in models:
-        folder = f"{key}/rendering"
-        members[f"{folder}/00.png"] = png(1)
-        members[f"{folder}/01.png"] = png(2)
-        members[f"{folder}/rendering_metadata.txt"] = b"5 20 0 1.5 25\n95 -30 0 1.5 25\n"
-    keys = ("example_id", "name", "category", "color")
-    rows = [{**dict(zip(keys, m, strict=True)), **SHAPES.get(m[0], WHOLE)} for m in models]
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), sink)
-    files = {
-        "data/renders-0.parquet": sink.getvalue(),
-        "data/renders_tar-0.tar": tar_bytes(members),
-    }
-    kinds = ("renders", "renders_tar")
-    refs = [
-        ArtifactRef(
-            path=path, kind=kind, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
-        )
-        for (path, data), kind in zip(files.items(), kinds, strict=True)
-    ]
-    manifest = Manifest(
-        job_id="renders-0123456789ab",
-        job="renders",
-        attempt=1,
-        spec={},
-        seed=0,
-        inputs={},
-        created_at=datetime.now(UTC),
-        versions={},
-        files=refs,
-        rows=len(models),
-        error_rows=0,
-        timings_seconds={},
-        details={},
-    )
-    return write(root, {**files, "manifest.json": manifest.model_dump_json().encode()})
-
-
-ROOM = [
-    ("Living-room/a", "Winchester armchair", "Living room", "brown"),
-    ("Living-room/v", "Vase", "Living room", "white"),
-    ("chair/x", None, "chair", None),
-]
-
-
-def test_every_view_of_a_rendering_says_noun_color_side_and_height(tmp_path: Path) -> None:
-    found = entries("renders", rendered(tmp_path, ROOM))
-    assert [entry.example_id for entry in found] == [
-        f"{key}/{view}" for key, *_ in ROOM for view in ("00", "01")
-    ]
-    scenes = [
-        Scene("armchair", "brown", "front", "slightly above"),
-        Scene("armchair", "brown", "left", "below"),
-        Scene("vase", "white", None, "slightly above"),
-        Scene("vase", "white", None, "below"),
-        Scene("chair", None, "front", "slightly above"),
-        Scene("chair", None, "left", "below"),
-    ]
-    for entry, scene in zip(found, scenes, strict=True):
-        assert len(set(entry.captions)) == 3
-        assert {parse(text) for text in entry.captions} == {scene}
-        known = entry.attributes or {}
-        assert {name: known.get(name) for name in vars(scene)} == vars(scene)
-        assert known["azimuth_degrees"] in (5.0, 95.0)
-
-
-def test_sides_that_look_alike_are_not_told_apart(tmp_path: Path) -> None:
-    models = [(key, key.partition("/")[0], "x", "brown") for key in SHAPES]
-    found = entries("renders", rendered(tmp_path, cast("list[Any]", models)))
-    sides = {entry.example_id: (entry.attributes or {}).get("side") for entry in found}
-    assert sides == {
-        "table/long/00": "front",
-        "table/long/01": "side",
-        "table/deep/00": "side",  # the wider side is the front
-        "table/deep/01": "front",
-        "table/square/00": None,
-        "table/square/01": None,
-        "cabinet/block/00": None,
-        "cabinet/block/01": None,
-    }
-
-
-def test_no_model_is_in_two_splits_and_held_out_pairs_are_in_one_of_their_own(
-    tmp_path: Path,
-) -> None:
-    colors = ("red", "blue", "green", "black")
-    things = ("Chair", "Table", "Lamp", "Door")
-    models = [(f"x/{n:03d}", things[n // 4 % 4], "x", colors[n % 4]) for n in range(160)]
-    root = rendered(tmp_path, models)
-    splits = {
-        split: entries("renders", root, split=split)
-        for split in ("train", "val", "test", "final", "combinations")
-    }
-    ids = {split: [entry.example_id for entry in found] for split, found in splits.items()}
-    listed = [one for part in ids.values() for one in part]
-    assert sorted(listed) == sorted(entry.example_id for entry in entries("renders", root))
-    pairs = {
-        split: {((e.attributes or {})["color"], (e.attributes or {})["noun"]) for e in found}
-        for split, found in splits.items()
-    }
-    assert len(pairs["combinations"]) == 1, "a tenth of 160 models is one pair of ten models"
-    assert not pairs["combinations"] & (pairs["train"] | pairs["val"] | pairs["test"])
-    for color, noun in pairs["combinations"]:
-        assert color in {one for one, _ in pairs["train"]}
-        assert noun in {one for _, one in pairs["train"]}
-    assert len(ids["train"]) > 5 * len(ids["val"]) > 0
-    assert len(ids["test"]) > 0
-
-
-def test_renders_reads_the_artifact_of_such_a_job_only(tmp_path: Path) -> None:
-    bare = write(tmp_path / "bare", {"x/m/rendering/00.png": png(1)})
-    assert "no artifact; name a `renders` job" in refused("renders", bare).message
-    error = refused("renders", rendered(tmp_path / "one", ROOM[:1]), split="combinations")
-    assert error.detail["field"] == "dataset.split"
-    assert "none of the models is in 'combinations'" in error.message
 
 
 # -- the frozen input --------------------------------------------------------------------------

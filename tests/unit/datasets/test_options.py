@@ -59,7 +59,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ({"name": "images", "image_column": ""}, "image_column", "at least 1 character"),
         ({"name": "images", "image_column": ["a"]}, "image_column", "valid string"),
         ({"name": "shapenet", "example": "mesh"}, "example", "'view' or 'model'"),
-        ({"name": "renders", "example": "model"}, "example", "renders has no such option"),
+        ({"name": "stamps", "example": "model"}, "example", "stamps has no such option"),
         ({"name": "digits", "_allowed_roots": None}, "_allowed_roots", "no such option"),
         ({"name": "digits", "placed": {"a": []}}, "placed", "no such option"),
     ],
@@ -72,9 +72,9 @@ def test_a_wrong_one_is_named(given: dict[str, Any], field: str, said: str) -> N
 
 
 def test_the_way_to_ask_for_a_split_stays() -> None:
-    spec = DatasetSpec.model_validate({"name": "renders", "split": "combinations"})
-    check_split(DATASETS["renders"].card, spec)
-    with pytest.raises(DatasetError, match=r"dataset\.split: digits has all, not 'combinations'"):
+    spec = DatasetSpec.model_validate({"name": "shapenet", "split": "test"})
+    check_split(DATASETS["shapenet"].card, spec)
+    with pytest.raises(DatasetError, match=r"dataset\.split: digits has all, not 'test'"):
         check_split(DATASETS["digits"].card, spec.model_copy(update={"name": "digits"}))
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from featurescape_jobs.render_captions import color_terms, symmetry
-from featurescape_jobs.rendering import cameras
+from featurescape_jobs.rendering import cameras, color_terms, symmetry
 from featurescape_jobs.rendering.cameras import Camera
 from featurescape_jobs.rendering.mesh import Mesh, Part, Texture, normalized
 from featurescape_jobs.rendering.renderer import Renderer, over_white, png

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from featurescape_jobs.render_captions.nouns import PEOPLE, Sides, sides_of
+from furniture_captions.nouns import PEOPLE, Sides, sides_of
 
 COLORS = (
     "black",
@@ -37,7 +37,7 @@ COLORS = (
     "pink",
     "brown",
 )
-"""The eleven basic color terms, as `color_terms` tells them apart and the job `renders` names them."""
+"""The eleven basic color terms, as the job `renders` names them."""
 SIDES = ("front", "left", "back", "right", "side")
 """The first four by azimuth, 90 degrees each."""
 HEIGHTS = ("below", "eye level", "slightly above", "high above")

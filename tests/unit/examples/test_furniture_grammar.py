@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.render_captions import color_terms
-from featurescape_jobs.render_captions.grammar import (
+from featurescape_jobs.rendering import color_terms
+from featurescape_jobs.rendering.cameras import Camera
+from featurescape_jobs.sequences.vocabulary import tokens
+from featurescape_jobs.specs import DatasetSpec
+from furniture_captions.grammar import (
     COLORS,
     HEIGHTS,
     Scene,
@@ -23,10 +26,7 @@ from featurescape_jobs.render_captions.grammar import (
     side_of,
     with_article,
 )
-from featurescape_jobs.render_captions.nouns import noun_of, sides_of
-from featurescape_jobs.rendering.cameras import Camera
-from featurescape_jobs.sequences.vocabulary import tokens
-from featurescape_jobs.specs import DatasetSpec
+from furniture_captions.nouns import noun_of, sides_of
 
 ARMCHAIR = Scene("armchair", "brown", "left", "slightly above")
 

@@ -19,7 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from featurescape_jobs.render_captions.grammar import COLORS as NAMES
+NAMES = (
+    "black",
+    "gray",
+    "white",
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+)
+"""The eleven basic color terms."""
 
 SYNONYMS = {
     "beige": "brown",

@@ -1,15 +1,16 @@
 """The views of a `renders` job, each with captions by a grammar: what a captioner can be measured on.
 
 Pictures, ids and cameras are those of the dataset `shapenet` with the same job. Three captions per view say noun,
-color, side and height in different phrasings (`render_captions.grammar`), chosen by the example's id; the words
+color, side and height in different phrasings (`grammar`), chosen by the example's id; the words
 that they use are attributes, too.
 
 Splits are by model, so that no model is in two. ``combinations`` has the models whose pair of color and noun is
 held out (`grammar.held_out`, by the names and colors of all models of the job); the others are divided by the
-hash of their name into 70 % ``train``, 10 % ``val``, 10 % ``test`` and 10 % ``final``. Who compares captioners
-looks at ``test``, and so chooses by it; ``final`` is for the one that was chosen, once.
+hash of their name, as `shapenet` does, into 70 % ``train``, 10 % ``val``, 10 % ``test`` and 10 % ``final``. Who
+compares captioners looks at ``test``, and so chooses by it; ``final`` is for the one that was chosen, once.
 
-What was rendered is listed twice, first for the pairs. Holds what `shapenet` holds, and two words per model.
+What was rendered is listed five times, first for the pairs and the splits. Holds what `shapenet` holds, and two
+words per model.
 """
 
 from __future__ import annotations
@@ -17,20 +18,26 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from featurescape_jobs.datasets.base import Attributes, DatasetCard, Entry, Listing, check_split
-from featurescape_jobs.datasets.shapenet import DATASET as SHAPENET
-from featurescape_jobs.datasets.sources.job_artifacts import open_checked_tree, read_artifact
-from featurescape_jobs.datasets.sources.shapenet_names import SPLITS, Splits
-from featurescape_jobs.datasets.sources.shapenet_views import ViewReader
-from featurescape_jobs.datasets.sources.tree import open_tree
+from featurescape_jobs.datasets import (
+    DATASETS,
+    DatasetCard,
+    DatasetSpec,
+    Entry,
+    Listing,
+    Reader,
+    check_split,
+)
+from featurescape_jobs.engine import Storage
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.render_captions.grammar import Scene, captions, height_of, held_out, side_of
-from featurescape_jobs.render_captions.nouns import noun_of
-from featurescape_jobs.specs import DatasetSpec
+from furniture_captions.grammar import Scene, captions, height_of, held_out, side_of
+from furniture_captions.nouns import noun_of
 
+Attributes = Mapping[str, str | int | float]
+SPLITS = ("train", "val", "test")
+"""Of `shapenet`."""
 COMBINATIONS = "combinations"
 FINAL = "final"
 CARD = DatasetCard(
@@ -65,34 +72,34 @@ class Renders:
     def check(self, spec: DatasetSpec) -> None:
         """Whether the root is the artifact of a `renders` job."""
         check_split(CARD, spec)
-        if read_artifact(open_tree(CARD, spec)) is None:
+        if spec.root is None or not Storage(spec.root).exists("manifest.json"):
             raise DatasetError(
                 f"dataset.root: {spec.root} is no artifact; name a `renders` job in dataset.job (other "
                 "renderings are read by the dataset shapenet)",
                 field="dataset.root",
             )
-        SHAPENET.check(_as_shapenet(spec))
+        DATASETS["shapenet"].check(_as_shapenet(spec))
 
     def freeze(self, spec: DatasetSpec) -> Listing:
         """The views of the models of the split, by category and model."""
         self.check(spec)
         models = _models(spec)
-        views = SHAPENET.freeze(_as_shapenet(spec))
+        views = DATASETS["shapenet"].freeze(_as_shapenet(spec))
         return replace(views, entries=_entries(views.entries, models, spec))
 
-    def open_reader(self, spec: DatasetSpec) -> ViewReader:
+    def open_reader(self, spec: DatasetSpec) -> Reader:
         """A reader of views."""
-        return ViewReader(open_checked_tree(CARD, spec))
+        return DATASETS["shapenet"].open_reader(_as_shapenet(spec))
 
 
-def _as_shapenet(spec: DatasetSpec, example: str = "view") -> DatasetSpec:
-    """All views, or models, as `shapenet` lists them."""
-    return spec.model_copy(update={"name": SHAPENET.name, "split": "all", "example": example})
+def _as_shapenet(spec: DatasetSpec, split: str = "all", example: str = "view") -> DatasetSpec:
+    """Views, or models, as `shapenet` lists them."""
+    return spec.model_copy(update={"name": "shapenet", "split": split, "example": example})
 
 
 def _models(spec: DatasetSpec) -> _Models:
     """Noun and split of every model."""
-    listing = SHAPENET.freeze(_as_shapenet(spec, "model"))
+    listing = DATASETS["shapenet"].freeze(_as_shapenet(spec, example="model"))
     nouns: dict[str, str] = {}
     pairs: dict[str, tuple[str, str]] = {}
     for entry in listing.entries:
@@ -102,15 +109,24 @@ def _models(spec: DatasetSpec) -> _Models:
         if color := _word(known, "color"):
             pairs[entry.example_id] = (color, noun)
     apart = held_out(Counter(pairs.values()))
-    by_hash = Splits(None)
-    split = {}
+    split = {model: name for name in SPLITS for model in _of_split(spec, name)}
     for model in nouns:
-        category, _, name = model.rpartition("/")
-        found = by_hash.of(category, name) or SPLITS[0]
-        if found == SPLITS[0] and _is_final(name):
-            found = FINAL
-        split[model] = COMBINATIONS if pairs.get(model) in apart else found
+        if pairs.get(model) in apart:
+            split[model] = COMBINATIONS
+        elif split[model] == SPLITS[0] and _is_final(model.rpartition("/")[2]):
+            split[model] = FINAL
     return _Models(nouns, split)
+
+
+def _of_split(spec: DatasetSpec, name: str) -> list[str]:
+    """The models that `shapenet` has in a split, which may be empty."""
+    try:
+        listing = DATASETS["shapenet"].freeze(_as_shapenet(spec, name, "model"))
+        return [entry.example_id for entry in listing.entries]
+    except DatasetError as error:
+        if error.detail.get("field") == "dataset.split":
+            return []
+        raise
 
 
 def _is_final(model: str) -> bool:

@@ -1,1 +1,0 @@
-"""Captions of rendered objects: nouns, color terms, sides, grammar."""
