@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from featurescape_jobs.datasets.base import DatasetCard as DatasetCard
     from featurescape_jobs.datasets.base import Entry as Entry
     from featurescape_jobs.datasets.base import Listing as Listing
-    from featurescape_jobs.datasets.base import Picture as Picture
     from featurescape_jobs.datasets.base import Reader as Reader
     from featurescape_jobs.datasets.base import SequenceReader as SequenceReader
     from featurescape_jobs.datasets.base import check_split as check_split
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.datasets.frozen_input import place_dataset as place_dataset
     from featurescape_jobs.datasets.registered import DATASETS as DATASETS
     from featurescape_jobs.datasets.registered import stored_dataset as stored_dataset
+    from featurescape_jobs.images.picture import Picture as Picture
     from featurescape_jobs.specs import Column as Column
     from featurescape_jobs.specs import DatasetOptions as DatasetOptions
     from featurescape_jobs.specs import DatasetSpec as DatasetSpec
@@ -40,7 +40,6 @@ else:
                     "DatasetCard",
                     "Entry",
                     "Listing",
-                    "Picture",
                     "Reader",
                     "SequenceReader",
                     "check_split",
@@ -51,6 +50,7 @@ else:
                 *("FrozenInput", "check_reads", "freeze", "place_dataset"),
             ),
             "featurescape_jobs.datasets.registered": ("DATASETS", "stored_dataset"),
+            "featurescape_jobs.images.picture": ("Picture",),
             "featurescape_jobs.specs": ("Column", "DatasetOptions", "DatasetSpec"),
         },
     )

@@ -5,93 +5,103 @@ Unknown fields are refused. Every field says its unit and range. A spec names ea
 the service checks at submit; what needs the machine that runs the job (has the model such a layer) is checked
 there, before any work.
 
-A new job type is a file beside this one, and two lines here: its import, and its place in `JOB_SPECS`.
+The public names are imported when first asked for; the job types are listed in `registered`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+if TYPE_CHECKING:
+    from featurescape_jobs.specs.activations import ActivationsSpec as ActivationsSpec
+    from featurescape_jobs.specs.atlas import AtlasSpec as AtlasSpec
+    from featurescape_jobs.specs.base import JOB_ID_PATTERN as JOB_ID_PATTERN
+    from featurescape_jobs.specs.base import SHA256_PATTERN as SHA256_PATTERN
+    from featurescape_jobs.specs.base import BaseJobSpec as BaseJobSpec
+    from featurescape_jobs.specs.base import JobCard as JobCard
+    from featurescape_jobs.specs.base import JobId as JobId
+    from featurescape_jobs.specs.base import LayerName as LayerName
+    from featurescape_jobs.specs.base import LayerNames as LayerNames
+    from featurescape_jobs.specs.base import Name as Name
+    from featurescape_jobs.specs.base import Resources as Resources
+    from featurescape_jobs.specs.base import Spec as Spec
+    from featurescape_jobs.specs.captions import CaptionsSpec as CaptionsSpec
+    from featurescape_jobs.specs.dataset import Column as Column
+    from featurescape_jobs.specs.dataset import DatasetOptions as DatasetOptions
+    from featurescape_jobs.specs.dataset import DatasetSpec as DatasetSpec
+    from featurescape_jobs.specs.dreams import DreamsSpec as DreamsSpec
+    from featurescape_jobs.specs.dynamics import DynamicsSpec as DynamicsSpec
+    from featurescape_jobs.specs.dynamics import MatrixSpec as MatrixSpec
+    from featurescape_jobs.specs.embedding import EmbeddingSpec as EmbeddingSpec
+    from featurescape_jobs.specs.features import FeaturesSpec as FeaturesSpec
+    from featurescape_jobs.specs.filters import FiltersSpec as FiltersSpec
+    from featurescape_jobs.specs.gradients import GradientsSpec as GradientsSpec
+    from featurescape_jobs.specs.model import ModelSpec as ModelSpec
+    from featurescape_jobs.specs.model import encoder_model as encoder_model
+    from featurescape_jobs.specs.needs import Artifact as Artifact
+    from featurescape_jobs.specs.needs import ColorLayers as ColorLayers
+    from featurescape_jobs.specs.needs import Examples as Examples
+    from featurescape_jobs.specs.needs import Files as Files
+    from featurescape_jobs.specs.needs import Network as Network
+    from featurescape_jobs.specs.needs import Trainee as Trainee
+    from featurescape_jobs.specs.references import input_jobs as input_jobs
+    from featurescape_jobs.specs.references import input_kinds as input_kinds
+    from featurescape_jobs.specs.references import installed_datasets as installed_datasets
+    from featurescape_jobs.specs.references import places as places
+    from featurescape_jobs.specs.registered import JOB_SPECS as JOB_SPECS
+    from featurescape_jobs.specs.registered import draws_map as draws_map
+    from featurescape_jobs.specs.registered import parse_spec as parse_spec
+    from featurescape_jobs.specs.renders import RendersSpec as RendersSpec
+    from featurescape_jobs.specs.shapes import Shape as Shape
+    from featurescape_jobs.specs.shapes.captioner import CaptionerSpec as CaptionerSpec
+    from featurescape_jobs.specs.shapes.captioner import EncoderSpec as EncoderSpec
+    from featurescape_jobs.specs.shapes.recurrent import RecurrentSpec as RecurrentSpec
+    from featurescape_jobs.specs.tiles import TilesSpec as TilesSpec
+    from featurescape_jobs.specs.training import TrainingSpec as TrainingSpec
+    from featurescape_jobs.specs.training_options import CaptionTrainingSpec as CaptionTrainingSpec
+    from featurescape_jobs.specs.units import UnitsSpec as UnitsSpec
+else:
+    from featurescape_jobs.registry.lazy_names import lazy_names
 
-from featurescape_jobs.registry import Group, Registry
-from featurescape_jobs.specs.activations import ActivationsSpec as ActivationsSpec
-from featurescape_jobs.specs.atlas import AtlasSpec as AtlasSpec
-from featurescape_jobs.specs.base import JOB_ID_PATTERN as JOB_ID_PATTERN
-from featurescape_jobs.specs.base import SHA256_PATTERN as SHA256_PATTERN
-from featurescape_jobs.specs.base import BaseJobSpec as BaseJobSpec
-from featurescape_jobs.specs.base import JobCard as JobCard
-from featurescape_jobs.specs.base import JobId as JobId
-from featurescape_jobs.specs.base import LayerName as LayerName
-from featurescape_jobs.specs.base import LayerNames as LayerNames
-from featurescape_jobs.specs.base import Name as Name
-from featurescape_jobs.specs.base import Resources as Resources
-from featurescape_jobs.specs.base import Spec as Spec
-from featurescape_jobs.specs.captions import CaptionsSpec as CaptionsSpec
-from featurescape_jobs.specs.dataset import Column as Column
-from featurescape_jobs.specs.dataset import DatasetOptions as DatasetOptions
-from featurescape_jobs.specs.dataset import DatasetSpec as DatasetSpec
-from featurescape_jobs.specs.declarations import check_declared
-from featurescape_jobs.specs.dreams import DreamsSpec as DreamsSpec
-from featurescape_jobs.specs.dynamics import DynamicsSpec as DynamicsSpec
-from featurescape_jobs.specs.dynamics import MatrixSpec as MatrixSpec
-from featurescape_jobs.specs.embedding import EmbeddingSpec as EmbeddingSpec
-from featurescape_jobs.specs.features import FeaturesSpec as FeaturesSpec
-from featurescape_jobs.specs.filters import FiltersSpec as FiltersSpec
-from featurescape_jobs.specs.gradients import GradientsSpec as GradientsSpec
-from featurescape_jobs.specs.model import ModelSpec as ModelSpec
-from featurescape_jobs.specs.model import encoder_model as encoder_model
-from featurescape_jobs.specs.needs import Artifact as Artifact
-from featurescape_jobs.specs.needs import ColorLayers as ColorLayers
-from featurescape_jobs.specs.needs import Examples as Examples
-from featurescape_jobs.specs.needs import Files as Files
-from featurescape_jobs.specs.needs import Network as Network
-from featurescape_jobs.specs.needs import Trainee as Trainee
-from featurescape_jobs.specs.parsing import explained, read_job
-from featurescape_jobs.specs.places import input_jobs as input_jobs
-from featurescape_jobs.specs.places import input_kinds as input_kinds
-from featurescape_jobs.specs.places import installed_datasets as installed_datasets
-from featurescape_jobs.specs.places import places as places
-from featurescape_jobs.specs.renders import RendersSpec as RendersSpec
-from featurescape_jobs.specs.shapes import Shape as Shape
-from featurescape_jobs.specs.shapes.captioner import CaptionerSpec as CaptionerSpec
-from featurescape_jobs.specs.shapes.captioner import EncoderSpec as EncoderSpec
-from featurescape_jobs.specs.shapes.recurrent import RecurrentSpec as RecurrentSpec
-from featurescape_jobs.specs.tiles import TilesSpec as TilesSpec
-from featurescape_jobs.specs.training import TrainingSpec as TrainingSpec
-from featurescape_jobs.specs.training_options import CaptionTrainingSpec as CaptionTrainingSpec
-from featurescape_jobs.specs.units import UnitsSpec as UnitsSpec
-
-JOB_SPECS: Registry[type[BaseJobSpec]] = Registry(
-    "job type",
-    (
-        RendersSpec,
-        TrainingSpec,
-        FeaturesSpec,
-        EmbeddingSpec,
-        TilesSpec,
-        DreamsSpec,
-        FiltersSpec,
-        ActivationsSpec,
-        GradientsSpec,
-        UnitsSpec,
-        AtlasSpec,
-        DynamicsSpec,
-        CaptionsSpec,
-    ),
-    Group("featurescape.jobs", check_declared),
-)
-
-
-def draws_map(job: str) -> bool:
-    """Whether the artifact of such a job is a map; False where there is no such job type."""
-    return job in JOB_SPECS and JOB_SPECS[job].card.draws_map
-
-
-def parse_spec(data: Any) -> BaseJobSpec:
-    """A validated spec from a mapping or JSON text; raises `SpecError` that names the field."""
-    given, kind = read_job(data, JOB_SPECS)
-    try:
-        return kind.model_validate(given)
-    except ValidationError as error:
-        raise explained(error, kind) from None
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "featurescape_jobs.specs.activations": ("ActivationsSpec",),
+            "featurescape_jobs.specs.atlas": ("AtlasSpec",),
+            "featurescape_jobs.specs.base": (
+                *(
+                    "JOB_ID_PATTERN",
+                    "SHA256_PATTERN",
+                    "BaseJobSpec",
+                    "JobCard",
+                    "JobId",
+                    "LayerName",
+                ),
+                *("LayerNames", "Name", "Resources", "Spec"),
+            ),
+            "featurescape_jobs.specs.captions": ("CaptionsSpec",),
+            "featurescape_jobs.specs.dataset": ("Column", "DatasetOptions", "DatasetSpec"),
+            "featurescape_jobs.specs.dreams": ("DreamsSpec",),
+            "featurescape_jobs.specs.dynamics": ("DynamicsSpec", "MatrixSpec"),
+            "featurescape_jobs.specs.embedding": ("EmbeddingSpec",),
+            "featurescape_jobs.specs.features": ("FeaturesSpec",),
+            "featurescape_jobs.specs.filters": ("FiltersSpec",),
+            "featurescape_jobs.specs.gradients": ("GradientsSpec",),
+            "featurescape_jobs.specs.model": ("ModelSpec", "encoder_model"),
+            "featurescape_jobs.specs.needs": (
+                *("Artifact", "ColorLayers", "Examples", "Files", "Network", "Trainee"),
+            ),
+            "featurescape_jobs.specs.references": (
+                *("input_jobs", "input_kinds", "installed_datasets", "places"),
+            ),
+            "featurescape_jobs.specs.registered": ("JOB_SPECS", "draws_map", "parse_spec"),
+            "featurescape_jobs.specs.renders": ("RendersSpec",),
+            "featurescape_jobs.specs.shapes": ("Shape",),
+            "featurescape_jobs.specs.shapes.captioner": ("CaptionerSpec", "EncoderSpec"),
+            "featurescape_jobs.specs.shapes.recurrent": ("RecurrentSpec",),
+            "featurescape_jobs.specs.tiles": ("TilesSpec",),
+            "featurescape_jobs.specs.training": ("TrainingSpec",),
+            "featurescape_jobs.specs.training_options": ("CaptionTrainingSpec",),
+            "featurescape_jobs.specs.units": ("UnitsSpec",),
+        },
+    )

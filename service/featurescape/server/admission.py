@@ -45,7 +45,7 @@ from featurescape_jobs.specs import (
     input_kinds,
 )
 from featurescape_jobs.specs.needs import Need
-from featurescape_jobs.specs.places import at, parts
+from featurescape_jobs.specs.references import at, parts
 from featurescape_jobs.trainers import check_training
 
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")

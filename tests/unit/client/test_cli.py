@@ -100,12 +100,23 @@ def test_a_map_is_submitted_and_its_address_printed(
     assert [job["job"] for job in made["jobs"]] == ["features", "embedding", "tiles"]
     assert made["jobs"][0]["spec"]["dataset"]["limit"] == 9
     assert made["jobs"][1]["spec"]["perplexity"] == "auto"
-    more = ("--perplexity", "2.5", "--label-column", "kind", "--image-column", "left.png")
-    assert run(*arguments, "--json", *more) == 0
+    assert run(*arguments, "--json", "--perplexity", "2.5") == 0
     made = json.loads(capsys.readouterr().out)
     assert made["jobs"][1]["spec"]["perplexity"] == 2.5
+
+
+def test_columns_are_options_of_the_dataset(
+    service: RunningService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cat.jpg").write_bytes(JPEG)
+    model = ("--model", "lenet", "--weights", "random", "--json")
+    columns = ("--label-column", "kind", "--image-column", "left.png")
+    assert run("map", str(tmp_path), *model, *columns) == 0
+    made = json.loads(capsys.readouterr().out)
     dataset = made["jobs"][0]["spec"]["dataset"]
     assert (dataset["label_column"], dataset["image_column"]) == ("kind", "left.png")
+    assert run("map", "digits", *model, *columns) == 2
+    assert "dataset.label_column: digits has no such option" in capsys.readouterr().err
 
 
 def test_a_folder_is_read_as_the_dataset_that_is_named(

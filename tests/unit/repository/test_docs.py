@@ -147,7 +147,7 @@ def test_the_spec_in_the_python_example_is_valid(job: str) -> None:
         if depth == 0:
             break
     build = source[start:end].replace("features.id", "'features-0123456789ab'")
-    assert eval(build, vars(specs).copy()).job == job
+    assert eval(build, {name: getattr(specs, name) for name in dir(specs)}).job == job
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

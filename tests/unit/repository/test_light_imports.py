@@ -21,7 +21,8 @@ HEAVY = (
 JOBS_ONLY = ("torch", "torchvision", "ray", "openTSNE", "datashader", "numba", "sklearn", "faiss")
 
 FACES = tuple(
-    f"featurescape_jobs.{room}" for room in ("engine", "datasets", "models", "color_layers")
+    f"featurescape_jobs.{room}"
+    for room in ("engine", "datasets", "models", "color_layers", "specs")
 )
 
 STRANGERS = """

@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[3]
 MOST_PLACES = 3
 FILE = re.compile(r"^```python\n# (jobs/\S+brightness\.py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-IMPORT = "from featurescape_jobs.specs.brightness import BrightnessSpec as BrightnessSpec\n"
+IMPORT = "from featurescape_jobs.specs.brightness import BrightnessSpec\n"
 EDITS = (
-    ("jobs/featurescape_jobs/specs/__init__.py", "from featurescape_jobs.specs.captions", IMPORT),
-    ("jobs/featurescape_jobs/specs/__init__.py", "        RendersSpec,\n", "BrightnessSpec,\n"),
+    ("jobs/featurescape_jobs/specs/registered.py", "from featurescape_jobs.specs.captions", IMPORT),
+    ("jobs/featurescape_jobs/specs/registered.py", "        RendersSpec,\n", "BrightnessSpec,\n"),
     ("pyproject.toml", "activations | atlas", "brightness | "),
 )
 """File, what stands before, and what is put there: the lines that the page names."""
@@ -38,7 +38,7 @@ for wrong in ({"name": "digit"}, {"name": "meshes", "root": "/nowhere"}, {"name"
         print(error.code)
 print(JOBS["brightness"].run.__module__)
 print(*(job["title"] for job in catalog()["jobs"] if job["name"] == "brightness"))
-print(*(field.name for field in fields("brightness"))[:1])
+print(*[field.name for field in fields("brightness")][:2])
 """
 
 
@@ -89,7 +89,7 @@ def test_the_new_job_type_is_checked_listed_and_found(tree: Path) -> None:
         *("unknown_name", "dataset_error", "dataset_error"),
         "featurescape_jobs.brightness",
         "Measure brightness",
-        "dataset",
+        "job dataset",
         "",
     ], done.stderr
 

@@ -9,8 +9,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from featurescape_jobs.specs.training_options.captioner import CaptionTrainingSpec
-from featurescape_jobs.specs.training_options.classifier import ClassifierTrainingSpec
+from featurescape_jobs.specs.training_options.captioner import (
+    CaptionTrainingSpec as CaptionTrainingSpec,
+)
+from featurescape_jobs.specs.training_options.classifier import (
+    ClassifierTrainingSpec as ClassifierTrainingSpec,
+)
 
 TrainingOptions = Annotated[
     ClassifierTrainingSpec | CaptionTrainingSpec, Field(discriminator="family")
