@@ -13,7 +13,8 @@ import pytest
 
 from featurescape import Client
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.datasets import stored_dataset
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import stored_dataset
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import DatasetSpec, parse_spec
 from service_fakes import FEATURES_SPEC, RunningService, running_service
@@ -114,4 +115,4 @@ def test_a_request_is_still_refused_for_a_field_that_is_not_known() -> None:
     with pytest.raises(SpecError, match="later"):
         parse_spec({**FEATURES_SPEC, "later": 1})
     stored = {"name": "digits", "limit": 4, "later": 1}
-    assert stored_dataset(stored) == DatasetSpec(name="digits", limit=4)
+    assert stored_dataset(DATASETS["digits"].card, stored) == DatasetSpec(name="digits", limit=4)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from featurescape_jobs.datasets.frozen_input import freeze as freeze
     from featurescape_jobs.datasets.frozen_input import place_dataset as place_dataset
     from featurescape_jobs.datasets.registered import DATASETS as DATASETS
-    from featurescape_jobs.datasets.registered import stored_dataset as stored_dataset
     from featurescape_jobs.images.picture import Picture as Picture
     from featurescape_jobs.specs import Column as Column
     from featurescape_jobs.specs import DatasetOptions as DatasetOptions
@@ -49,7 +48,7 @@ else:
             "featurescape_jobs.datasets.frozen_input": (
                 *("FrozenInput", "check_reads", "freeze", "place_dataset"),
             ),
-            "featurescape_jobs.datasets.registered": ("DATASETS", "stored_dataset"),
+            "featurescape_jobs.datasets.registered": ("DATASETS",),
             "featurescape_jobs.images.picture": ("Picture",),
             "featurescape_jobs.specs": ("Column", "DatasetOptions", "DatasetSpec"),
         },

@@ -162,6 +162,12 @@ def check_split(card: DatasetCard, spec: DatasetSpec) -> None:
     card.options.of(spec)
 
 
+def stored_dataset(card: DatasetCard, data: Mapping[str, Any]) -> DatasetSpec:
+    """The dataset of a manifest; fields and options of a later version are left out."""
+    kept = {*DatasetSpec.model_fields, *card.options.model_fields}
+    return DatasetSpec.model_validate({name: data[name] for name in data if name in kept})
+
+
 def is_sequence(spec: DatasetSpec) -> bool:
     """Whether the examples are read by `SequenceReader.read_sequence`: the option ``example`` says so."""
     return spec.options.get("example") == "model"

@@ -24,6 +24,7 @@ from featurescape_jobs.datasets.base import (
     Reader,
     SequenceReader,
     check_split,
+    stored_dataset,
 )
 from featurescape_jobs.datasets.sources.job_artifacts import open_checked_tree, read_artifact
 from featurescape_jobs.datasets.sources.tree import Tree, open_tree
@@ -166,7 +167,8 @@ class SequencesReader:
     def _source(self) -> Reader:
         """The reader of the dataset whose features these are."""
         if self._pictures is None:
-            spec = datasets.stored_dataset(_manifest(self._tree).spec["dataset"])
+            said = _manifest(self._tree).spec["dataset"]
+            spec = stored_dataset(datasets.DATASETS[said["name"]].card, said)
             if spec.job is not None:
                 spec = spec.placed(f"{self._root.rpartition('/')[0]}/{spec.job}")
             spec = spec.placed(spec.root, self._allowed_roots)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from featurescape_jobs.datasets import (
     caption_table,
     coco_captions,
@@ -21,7 +18,6 @@ from featurescape_jobs.datasets import (
 )
 from featurescape_jobs.datasets.base import Dataset, DatasetCard
 from featurescape_jobs.registry import Group, Registry, entry_with
-from featurescape_jobs.specs import DatasetSpec
 
 DATASETS: Registry[Dataset] = Registry(
     "dataset",
@@ -41,10 +37,3 @@ DATASETS: Registry[Dataset] = Registry(
     ),
     Group("featurescape.datasets", entry_with(DatasetCard, "check", "freeze", "open_reader")),
 )
-
-
-def stored_dataset(data: Mapping[str, Any]) -> DatasetSpec:
-    """The dataset of a manifest; fields and options of a later version are left out."""
-    options = DATASETS[data["name"]].card.options
-    kept = {*DatasetSpec.model_fields, *options.model_fields}
-    return DatasetSpec.model_validate({name: data[name] for name in data if name in kept})

@@ -21,8 +21,8 @@ from featurescape.server.jobstore import JobStore
 from featurescape.server.row_files import RowFiles
 from featurescape.server.settings import Settings
 from featurescape_jobs.artifacts import ColorLayerInfo, Manifest, MapInfo, job_dir
-from featurescape_jobs.datasets import DATASETS, stored_dataset
-from featurescape_jobs.datasets.base import Reader, SequenceReader
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.base import Reader, SequenceReader, stored_dataset
 from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.engine.context import read_manifest
 from featurescape_jobs.engine.lru import LRUCache
@@ -200,7 +200,8 @@ class Maps:
     def _encoded(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
         point = self._point(opened, row, ("locator", "attributes"))
         job_id = opened.features.job_id
-        spec = stored_dataset(opened.features.spec["dataset"])
+        said = opened.features.spec["dataset"]
+        spec = stored_dataset(DATASETS[said["name"]].card, said)
         try:
             reader, lock = self._readers.get_or_make(
                 job_id, lambda: (self._reader(spec), threading.Lock())

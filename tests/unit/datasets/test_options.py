@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from featurescape_jobs.datasets import DATASETS, DatasetOptions, check_split, stored_dataset
-from featurescape_jobs.datasets.base import is_sequence
+from featurescape_jobs.datasets import DATASETS, DatasetOptions, check_split
+from featurescape_jobs.datasets.base import is_sequence, stored_dataset
 from featurescape_jobs.datasets.caption_table import CaptionTableOptions
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec, parse_spec
@@ -87,9 +87,9 @@ def test_only_a_model_with_all_its_views_is_a_sequence() -> None:
 def test_a_dataset_of_a_manifest_loses_what_is_not_known_now() -> None:
     kept = {"name": "images", "root": "/data", "label_column": "kind"}
     assert (
-        stored_dataset({**kept, "later": 1, "caption_column": "x"}).model_dump(
-            exclude_defaults=True
-        )
+        stored_dataset(
+            DATASETS["images"].card, {**kept, "later": 1, "caption_column": "x"}
+        ).model_dump(exclude_defaults=True)
         == kept
     )
 
