@@ -67,7 +67,7 @@ TOGETHER = (
         "tests/unit/datasets/test_captioned_datasets.py",
         "tests/unit/datasets/test_meshes.py",
         "tests/unit/images/test_pillow_pictures.py",
-        "tests/unit/render_captions/test_grammar.py",
+        "tests/unit/examples/test_furniture_grammar.py",
         "tests/jobs/test_sequences.py",
         "tests/jobs/test_training.py",
     ),
