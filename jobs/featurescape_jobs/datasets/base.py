@@ -25,8 +25,8 @@ Attributes = Mapping[str, str | int | float]
 """What is known of an example beside its label, for people and for captions."""
 
 
-class DatasetCard(BaseModel):
-    """What the catalog says of a dataset."""
+class DatasetFacts(BaseModel):
+    """What the catalog says of a dataset, beside its options."""
 
     model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
@@ -48,14 +48,19 @@ class DatasetCard(BaseModel):
     default_model: str = Field(
         default="efficientnet_lite0", description="What a map is made with if nobody says."
     )
-    options: type[DatasetOptions] = Field(
-        default=DatasetOptions,
-        description="Fields of its own in `dataset`: their JSON schema, by name.",
-    )
     places: tuple[str, ...] = Field(
         default=(),
         exclude=True,
         description="Where it is installed, if it takes no root: there its files are looked at.",
+    )
+
+
+class DatasetCard(DatasetFacts):
+    """A dataset as its module declares it."""
+
+    options: type[DatasetOptions] = Field(
+        default=DatasetOptions,
+        description="Fields of its own in `dataset`: their JSON schema, by name.",
     )
 
     @field_serializer("options")

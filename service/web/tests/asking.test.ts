@@ -21,7 +21,7 @@ describe("asking about an example", () => {
     reads: "pictures",
     gives: "classes",
     sequence: false,
-    recurrent: false,
+    family: null,
     layers: [],
     default_layer: "pool",
     dream_layer: "blocks.10",

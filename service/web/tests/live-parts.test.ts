@@ -233,7 +233,7 @@ describe("the choice of a network", () => {
     reads: "pictures",
     gives: "classes",
     sequence: false,
-    recurrent: false,
+    family: null,
     layers: [],
     default_layer: "",
     weights: { source },

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from featurescape_jobs import artifacts
 from featurescape_jobs.artifacts import MapInfo, Progress, Status
-from featurescape_jobs.datasets.base import DatasetCard
+from featurescape_jobs.datasets.base import DatasetFacts
 from featurescape_jobs.models.base import ModelCard
 
 
@@ -171,6 +171,12 @@ class ExamplePage(_Answer):
 # -- the catalog -------------------------------------------------------------------------------
 
 
+class CatalogDataset(DatasetFacts):
+    """A dataset."""
+
+    options: dict[str, Any] = Field(description="JSON schema of its own fields in a spec, by name.")
+
+
 class CatalogModel(ModelCard):
     """A model; of those that read pictures also what `PictureCard` has."""
 
@@ -186,7 +192,7 @@ class Catalog(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    datasets: list[DatasetCard]
+    datasets: list[CatalogDataset]
     models: list[CatalogModel]
 
 

@@ -120,7 +120,7 @@ export function modelCard(change: Partial<ModelCard> = {}): ModelCard {
     reads: "pictures",
     gives: "classes",
     sequence: false,
-    recurrent: false,
+    family: null,
     layers: [],
     default_layer: "fc",
     default_pooling: "mean",
