@@ -13,7 +13,7 @@ SOURCES = [str(Path(__file__).parents[1] / source) for source in ("jobs", "servi
 CATALOG = """
 import json
 from featurescape.server.api.catalog import catalog
-found = catalog()
+found = json.loads(catalog().body)
 names = {kind: [card["name"] for card in found[kind]] for kind in ("datasets", "models", "jobs", "color_layers")}
 print(json.dumps({**names, "plugins": found["plugins"]}))
 """

@@ -22,6 +22,7 @@ EDITS = (
 """File, what stands before, and what is put there: the lines that the page names."""
 
 ASKED = """
+import json
 from featurescape.server.admission import Admission
 from featurescape.server.api.catalog import catalog
 from featurescape.server.settings import Settings
@@ -37,7 +38,7 @@ for wrong in ({"name": "digit"}, {"name": "meshes", "root": "/nowhere"}, {"name"
     except SpecError as error:
         print(error.code)
 print(JOBS["brightness"].run.__module__)
-print(*(job["title"] for job in catalog()["jobs"] if job["name"] == "brightness"))
+print(*(job["title"] for job in json.loads(catalog().body)["jobs"] if job["name"] == "brightness"))
 print(*[field.name for field in fields("brightness")][:2])
 """
 
