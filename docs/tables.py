@@ -236,7 +236,8 @@ def _color_names(_: str) -> str:
 
 def _routes(_: str) -> str:
     parts = (catalog, jobs, artifact_routes, row_routes, tiles, examples, live, health)
-    found = [route for part in parts for route in part.router.routes if isinstance(route, APIRoute)]
+    routes = [route for part in parts for route in part.router.routes]
+    found = [each for each in routes if isinstance(each, APIRoute) and each.include_in_schema]
 
     def rows() -> Iterable[Row]:
         for route in found:
