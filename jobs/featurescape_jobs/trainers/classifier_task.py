@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from featurescape_jobs.specs import TrainingSpec
+from featurescape_jobs.specs.training_options.classifier import ClassifierTrainingSpec
 from featurescape_jobs.trainers.checkpoints import EpochRow
 from featurescape_jobs.trainers.classifier_data import TrainingData
 from featurescape_jobs.trainers.inputs import Rows
@@ -103,9 +104,13 @@ class ClassifierTask:
     @property
     def options(self) -> Hyperparameters:
         """Hyperparameters, with what the spec leaves open filled in."""
-        epochs = self.spec.epochs or default_epochs(self.steps)
-        rate, decay = self.spec.learning_rate or LEARNING_RATE, WEIGHT_DECAY
-        return Hyperparameters(epochs, rate, "one_cycle", epochs, self.spec.seed, decay, fused=True)
+        spec, epochs = self.spec, self.spec.epochs or default_epochs(self.steps)
+        rate, decay = spec.learning_rate or LEARNING_RATE, WEIGHT_DECAY
+        own = spec.options
+        patience = own.patience if isinstance(own, ClassifierTrainingSpec) else None
+        return Hyperparameters(
+            epochs, rate, "one_cycle", patience or epochs, spec.seed, decay, fused=True
+        )
 
     def groups(self) -> list[dict[str, Any]]:
         """All weights."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks.loading import build_random
 from featurescape_jobs.specs import TrainingSpec
-from featurescape_jobs.trainers.checkpoints import EpochRow
+from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow
 from featurescape_jobs.trainers.classifier_data import TrainingData
 from featurescape_jobs.trainers.classifier_task import ClassifierTask, EpochOrders
 from featurescape_jobs.trainers.inputs import PictureInputs
@@ -127,6 +128,44 @@ def test_a_curve_of_many_epochs_is_thinned_evenly_with_the_first_and_the_last() 
     assert (curve.epoch[0], curve.epoch[-1]) == (1, 1000)
     steps = np.diff(curve.epoch)
     assert set(steps.tolist()) == {5, 6}, "999 steps in 199"
+
+
+def coin_flips(patience: int | None) -> ClassifierTask:
+    """Noise with labels by a coin, of which nothing can be learned."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (60, 28, 28, 1), dtype=np.uint8)
+    inputs = PictureInputs(pixels, cast(PictureCard, MODELS["lenet"].card))
+    split = Split(np.arange(20, 60), np.arange(20), np.arange(0))
+    data = TrainingData(inputs, random.integers(0, 2, 60), split, [], np.arange(60))
+    options = {"family": "classifier", "patience": patience}
+    body = {"dataset": {"name": "digits"}, "model": {"name": "lenet"}, "epochs": 30}
+    spec = TrainingSpec.model_validate({**body, "options": options})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 2))
+    return ClassifierTask(module, data, spec)
+
+
+@pytest.mark.parametrize("patience", [1, 4, None])
+def test_patience_ends_a_classifiers_training_and_none_does_not(
+    tmp_path: Path, patience: int | None
+) -> None:
+    task = coin_flips(patience)
+    shown: list[tuple[int, int, Curve]] = []
+    checkpoints = Checkpoints(str(tmp_path), "checkpoints", "x")
+
+    def report(done: int, total: int, message: str, curve: Curve) -> None:
+        shown.append((done, total, curve))
+
+    progress = TrainingLoop(task, task.options, SingleProcess(CPU)).run(checkpoints, report)
+    accuracies = [row.validation_accuracy for row in progress.history]
+    best = accuracies.index(max(accuracies)) + 1
+    assert progress.best_epoch == best
+    assert len(accuracies) == (30 if patience is None else min(30, best + patience))
+    assert patience != 1 or len(accuracies) < 30, "of 20 examples no 30 figures in a row are higher"
+    done, total, curve = shown[-1]
+    assert done == total == 30 * 40, "it is done, however early"
+    assert curve.epoch == tuple(range(1, len(accuracies) + 1))
 
 
 def test_processes_that_read_other_examples_do_not_train() -> None:

@@ -10,8 +10,15 @@ from featurescape_jobs.specs.base import Spec
 
 
 class ClassifierTrainingSpec(Spec):
-    """How a classifier learns: it has no options but those of all trainings."""
+    """How a classifier learns."""
 
     family: Literal["classifier"] = Field(
         default="classifier", description="Of models whose card says that they are trained so."
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Epochs without a higher accuracy on the validation part after which training ends; none: "
+        "it goes through all epochs.",
     )
