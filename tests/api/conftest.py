@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service_fakes import RunningService, running_service
+from helpers.service_fakes import RunningService, running_service
 
 
 @pytest.fixture(scope="module")

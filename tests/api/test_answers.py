@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from featurescape.server.api import answers
-from service_fakes import FEATURES_SPEC, RunningService
+from helpers.service_fakes import FEATURES_SPEC, RunningService
 
 WEB = Path(__file__).parents[2] / "service/web"
 NO_JSON = {

@@ -10,7 +10,7 @@ import pytest
 from featurescape.server.api.artifacts import Span, parse_range
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.errors import RangeError
-from service_fakes import FEATURES_SPEC, RunningService
+from helpers.service_fakes import FEATURES_SPEC, RunningService
 
 FILE = "data/points.parquet"
 

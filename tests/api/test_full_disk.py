@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service_fakes import FEATURES_SPEC
-from service_process import ServiceProcess, wait_for
-from small_disk import fill, on_small_disk, seen_by
+from helpers.service_fakes import FEATURES_SPEC
+from helpers.service_process import ServiceProcess, wait_for
+from helpers.small_disk import fill, on_small_disk, seen_by
 
 _DISK_BYTES = 2_000_000
 

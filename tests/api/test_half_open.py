@@ -20,10 +20,10 @@ import httpx
 import psutil
 import pytest
 
-import half_open
+import helpers.half_open as half_open
 from featurescape.server import connections
-from service_fakes import FEATURES_SPEC, running_service
-from service_process import ServiceProcess, wait_for
+from helpers.service_fakes import FEATURES_SPEC, running_service
+from helpers.service_process import ServiceProcess, wait_for
 
 _DESCRIPTORS = 1024
 _HEAD_SECONDS, _BODY_SECONDS = 4.0, 4.0

@@ -13,8 +13,8 @@ from featurescape.server.embedded import EmbeddedService
 from featurescape.server.runner import RunnerUnavailableError
 from featurescape_jobs.errors import ConflictError
 from featurescape_jobs.registry import plugins
-from service_fakes import FEATURES_SPEC, RunningService
-from service_process import wait_for
+from helpers.service_fakes import FEATURES_SPEC, RunningService
+from helpers.service_process import wait_for
 
 
 def test_it_is_alive(http: httpx.Client) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from service_fakes import FEATURES_SPEC, RunningService, running_service
+from helpers.service_fakes import FEATURES_SPEC, RunningService, running_service
 
 TOKEN = "canary-token-9c1f6ab2"
 JSON = {"Content-Type": "application/json"}

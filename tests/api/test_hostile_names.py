@@ -13,8 +13,8 @@ from sqlalchemy import update
 from featurescape.server.jobstore import JobStore
 from featurescape.server.schema import JOBS
 from featurescape_jobs.artifacts import job_dir
-from service_fakes import FEATURES_SPEC
-from service_process import ServiceProcess
+from helpers.service_fakes import FEATURES_SPEC
+from helpers.service_process import ServiceProcess
 
 _NAME = "cat\x1b[2J\u202egnp\nroot"
 _RAW = (b"\x1b", "\u202e".encode())

@@ -16,7 +16,7 @@ from featurescape.server.settings import Settings
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.models import downloads
 from featurescape_jobs.specs import parse_spec
-from service_fakes import FEATURES_SPEC, RunningService
+from helpers.service_fakes import FEATURES_SPEC, RunningService
 
 MISSING = "features-000000000000"
 

@@ -17,8 +17,8 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import stored_dataset
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import DatasetSpec, parse_spec
-from service_fakes import FEATURES_SPEC, RunningService, running_service
-from service_process import ServiceProcess
+from helpers.service_fakes import FEATURES_SPEC, RunningService, running_service
+from helpers.service_process import ServiceProcess
 
 
 def _with_one_more(value: Any) -> Any:

@@ -14,9 +14,9 @@ import pytest
 
 from featurescape.server import live as live_module
 from featurescape_jobs.errors import LayerError
-from live_fakes import FakeBridges
-from service_fakes import RunningService, running_service
-from service_process import wait_for
+from helpers.live_fakes import FakeBridges
+from helpers.service_fakes import RunningService, running_service
+from helpers.service_process import wait_for
 
 LENET = {"name": "lenet", "weights": "random"}
 BYTES = {"Content-Type": "application/octet-stream"}

@@ -13,8 +13,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from featurescape.server.colormaps import COLORMAPS, lookup_table
-from gallery_builders import run_job
-from service_fakes import FEATURES_SPEC, RunningService, png
+from helpers.gallery_builders import run_job
+from helpers.service_fakes import FEATURES_SPEC, RunningService, png
 
 WEB = Path(__file__).parents[2] / "service/web"
 

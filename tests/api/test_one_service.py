@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service_process import ServiceProcess
+from helpers.service_process import ServiceProcess
 
 
 def test_a_second_service_on_a_record_is_told_who_has_it(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import DatasetSpec
-from gallery_builders import run_job
-from service_fakes import FEATURES_SPEC, RunningService
+from helpers.gallery_builders import run_job
+from helpers.service_fakes import FEATURES_SPEC, RunningService
 
 LSTM = {"name": "row_lstm", "weights": "random"}
 LENET = {"name": "lenet", "weights": "random"}

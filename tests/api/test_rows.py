@@ -14,7 +14,7 @@ from featurescape.server import row_files
 from featurescape.server.row_files import RowFiles
 from featurescape.server.rows import media_type
 from featurescape_jobs.tables import IMAGE
-from service_fakes import FEATURES_SPEC, RunningService, png, webp
+from helpers.service_fakes import FEATURES_SPEC, RunningService, png, webp
 
 MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(100)
 WEBM = b"\x1aE\xdf\xa3" + bytes(100)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from browser_pages import browser, page
 from featurescape import Client
 from featurescape.handles import Map
 from featurescape.server.embedded import EmbeddedService
 from featurescape.server.settings import Settings
+from helpers.browser_pages import browser, page
 
 __all__ = ["browser", "page"]  # fixtures that work by being here
 

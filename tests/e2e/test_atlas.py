@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser_pages import READY, map_pixels, visit, wait_until
-from gallery_builders import run_job
-from service_fakes import RunningService, running_service
+from helpers.browser_pages import READY, map_pixels, visit, wait_until
+from helpers.gallery_builders import run_job
+from helpers.service_fakes import RunningService, running_service
 
 pytestmark = pytest.mark.browser
 

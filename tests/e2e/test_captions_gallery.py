@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from browser_pages import drawn, visit
 from featurescape_jobs.tables.captions import CAPTIONS
-from service_fakes import RunningService, running_service
+from helpers.browser_pages import drawn, visit
+from helpers.service_fakes import RunningService, running_service
 
 pytestmark = pytest.mark.browser
 

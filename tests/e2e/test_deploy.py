@@ -23,7 +23,7 @@ import yaml
 from featurescape.client import Client
 from featurescape.server.settings import Settings
 from featurescape_jobs.errors import AuthenticationError
-from free_ports import free_port
+from helpers.free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"

@@ -12,16 +12,16 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import Page, expect
 
-from artifact_builders import solid
-from browser_pages import READY, visit
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.extraction.rows import features_table
 from featurescape_jobs.extraction.words import with_words
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.tables import LayerColumn
 from featurescape_jobs.tables.nested import images
-from gallery_builders import run_job
-from service_fakes import RunningService, running_service
+from helpers.artifact_builders import solid
+from helpers.browser_pages import READY, visit
+from helpers.gallery_builders import run_job
+from helpers.service_fakes import RunningService, running_service
 
 pytestmark = pytest.mark.browser
 

@@ -6,7 +6,7 @@ import pytest
 
 from featurescape import Client
 from featurescape_jobs.engine.storage import Storage
-from tile_sums import counts_by_level
+from helpers.tile_sums import counts_by_level
 
 pytestmark = [pytest.mark.data, pytest.mark.timeout(3600)]
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from featurescape import Client
 from featurescape.handles import Map
-from free_ports import free_port
+from helpers.free_ports import free_port
 
 pytestmark = pytest.mark.ray
 

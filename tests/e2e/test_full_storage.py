@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from featurescape import Client
-from service_process import ServiceProcess, wait_for
-from small_disk import fill, on_small_disk, seen_by
+from helpers.service_process import ServiceProcess, wait_for
+from helpers.small_disk import fill, on_small_disk, seen_by
 
 pytestmark = pytest.mark.ray
 

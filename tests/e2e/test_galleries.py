@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from browser_pages import drawn, visit, wait_until
 from featurescape.server.jobstore import JobFilter
 from featurescape_jobs.errors import AllRowsFailedError
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.specs import ModelSpec
-from gallery_builders import DEAD, LENET, Galleries, finish_job, galleries
+from helpers.browser_pages import drawn, visit, wait_until
+from helpers.gallery_builders import DEAD, LENET, Galleries, finish_job, galleries
 
 pytestmark = pytest.mark.browser
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from distributions import build, empty_environment, install
 from featurescape.server.embedded import EmbeddedService
+from helpers.distributions import build, empty_environment, install
 
 pytestmark = pytest.mark.ray
 

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from browser_pages import READY
 from featurescape import Client
 from featurescape.handles import Map
 from featurescape.server.embedded import EmbeddedService
-from service_fakes import running_service
+from helpers.browser_pages import READY
+from helpers.service_fakes import running_service
 
 pytestmark = pytest.mark.browser
 

@@ -28,7 +28,7 @@ from featurescape.server.settings import Settings
 from featurescape_jobs.errors import WeightsError
 from featurescape_jobs.live.requests import ActivationsQuestion
 from featurescape_jobs.specs import ModelSpec
-from free_ports import free_port
+from helpers.free_ports import free_port
 
 pytestmark = pytest.mark.ray
 

@@ -10,7 +10,7 @@ from featurescape import Client
 from featurescape.handles import Map
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import JobFailedError, SpecError
-from tile_sums import counts_by_level
+from helpers.tile_sums import counts_by_level
 
 pytestmark = pytest.mark.ray
 

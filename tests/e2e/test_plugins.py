@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from featurescape import Client
-from plugin_builders import extending_distribution
-from service_process import ServiceProcess
+from helpers.plugin_builders import extending_distribution
+from helpers.service_process import ServiceProcess
 
 pytestmark = pytest.mark.ray
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from distributions import Distributions, build, empty_environment, install
-from free_ports import free_port
+from helpers.distributions import Distributions, build, empty_environment, install
+from helpers.free_ports import free_port
 
 pytestmark = [pytest.mark.release, pytest.mark.timeout(900)]
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from featurescape import Client, Job, ServiceUnavailableError
-from free_ports import free_port
+from helpers.free_ports import free_port
 
 pytestmark = pytest.mark.ray
 

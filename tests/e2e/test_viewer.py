@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browser_pages import READY, map_pixels, visit, wait_until
 from featurescape import Client
 from featurescape.handles import Map
+from helpers.browser_pages import READY, map_pixels, visit, wait_until
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from digit_networks import trained_lenet
 from featurescape_jobs import atlas
 from featurescape_jobs.activation_atlas.icon_tiles import edges
 from featurescape_jobs.activation_atlas.vectors import position
@@ -34,7 +33,8 @@ from featurescape_jobs.tables import EMBEDDING, NEIGHBORS, POINTS
 from featurescape_jobs.tables.atlas import CELLS
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.geometry import bins
-from pixel_networks import CPU, one_thread
+from helpers.digit_networks import trained_lenet
+from helpers.pixel_networks import CPU, one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

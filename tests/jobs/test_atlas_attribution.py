@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from digit_networks import trained_lenet
 from featurescape_jobs import atlas
 from featurescape_jobs.activation_atlas import attribution
 from featurescape_jobs.activation_atlas.attribution import (
@@ -35,7 +34,8 @@ from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.specs import DatasetSpec, ModelSpec, Resources
 from featurescape_jobs.specs.atlas import AtlasSpec
 from featurescape_jobs.tables.atlas import PLANNED
-from pixel_networks import one_thread
+from helpers.digit_networks import trained_lenet
+from helpers.pixel_networks import one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

@@ -9,7 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from artifact_builders import (
+from featurescape.server.maps import Maps, OpenMap
+from featurescape.server.row_files import RowFiles
+from featurescape_jobs import tiles
+from featurescape_jobs.artifacts import MapInfo
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.errors import SpecError
+from featurescape_jobs.specs import TilesSpec, input_jobs, input_kinds
+from helpers.artifact_builders import (
     EMBEDDING_ID,
     TILES_ID,
     commit,
@@ -20,13 +27,6 @@ from artifact_builders import (
     tiles_context,
     write_table,
 )
-from featurescape.server.maps import Maps, OpenMap
-from featurescape.server.row_files import RowFiles
-from featurescape_jobs import tiles
-from featurescape_jobs.artifacts import MapInfo
-from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.errors import SpecError
-from featurescape_jobs.specs import TilesSpec, input_jobs, input_kinds
 
 CAPTIONS_ID = "captions-000000000004"
 SAID = {

@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from caption_scenes import CELLS, Scene, scenes, write_scenes
 from featurescape_jobs import activations, captions, tables
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.captioning.encoder import PLACE
@@ -40,8 +39,9 @@ from featurescape_jobs.specs import (
 )
 from featurescape_jobs.tables.captions import CAPTIONS
 from featurescape_jobs.trainers import loop, tensor_cache
-from killing import killing, killing_a_trainer
-from pixel_networks import one_thread
+from helpers.caption_scenes import CELLS, Scene, scenes, write_scenes
+from helpers.killing import killing, killing_a_trainer
+from helpers.pixel_networks import one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

@@ -13,7 +13,7 @@ from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import parse_spec
-from killing import Try, Work, killing
+from helpers.killing import Try, Work, killing
 
 # Ray's Cluster leaves the socket that it chose a port with to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from artifact_builders import commit_features, random_examples
 from featurescape_jobs.engine.context import read_manifest
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import parse_spec
+from helpers.artifact_builders import commit_features, random_examples
 
 JOB = "embedding-0123456789ab"
 

@@ -15,13 +15,13 @@ from typing import Any
 import psutil
 import pytest
 
-from bulk_fakes import SCHEMA, SquareSetup
 from featurescape_jobs.datasets.frozen_input import freeze
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import DatasetSpec, Resources
-from small_disk import filled, made_read_only, on_small_disk, seen_by
+from helpers.bulk_fakes import SCHEMA, SquareSetup
+from helpers.small_disk import filled, made_read_only, on_small_disk, seen_by
 
 # Ray's Cluster leaves the socket that it chose a port with to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

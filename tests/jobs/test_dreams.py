@@ -30,7 +30,7 @@ from featurescape_jobs.optvis.pixels import build_pixels
 from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.specs.dreams import DreamsSpec
 from featurescape_jobs.tables.dreams import DREAMS
-from pixel_networks import CPU, one_thread
+from helpers.pixel_networks import CPU, one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

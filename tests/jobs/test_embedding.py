@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import load
 
-from artifact_builders import EMBEDDING_ID, FEATURES_ID, commit_features, random_examples
 from featurescape_jobs import embedding
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import EmbeddingSpec
+from helpers.artifact_builders import EMBEDDING_ID, FEATURES_ID, commit_features, random_examples
 
 
 def clusters(n: int = 300, dimensions: int = 12) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bulk_fakes import SCHEMA, SquareSetup
 from featurescape_jobs.engine.shard_worker import ShardOutput
 from featurescape_jobs.engine.worker_pools import PoolSize, fitting_workers, open_pool, worker_gpus
 from featurescape_jobs.specs import Resources
+from helpers.bulk_fakes import SCHEMA, SquareSetup
 
 
 @pytest.fixture

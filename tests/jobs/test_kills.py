@@ -17,7 +17,7 @@ from featurescape_jobs import dreams, units
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import DreamsSpec, UnitsSpec
-from killing import killing
+from helpers.killing import killing
 
 Run = Callable[[Any, RunContext], Outcome]
 Make = Callable[[Path], tuple[Run, Any]]

@@ -19,7 +19,7 @@ from featurescape_jobs.images.decode import decode
 from featurescape_jobs.rendering import cameras
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import DatasetSpec, RendersSpec
-from mesh_builders import COLORS_MTL, SIDES, box_obj, triangle_glb, write
+from helpers.mesh_builders import COLORS_MTL, SIDES, box_obj, triangle_glb, write
 
 JOB = "renders-0123456789ab"
 TWO_COLORS = {**dict.fromkeys(SIDES, "blue"), "top": "green"}

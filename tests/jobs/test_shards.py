@@ -12,7 +12,6 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from bulk_fakes import SCHEMA, SquareSetup
 from featurescape_jobs.datasets.frozen_input import FROZEN, freeze
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, freeze_rows
@@ -22,6 +21,7 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.engine.worker_pools import PoolSize, open_pool
 from featurescape_jobs.errors import ArtifactError, DatasetError, WeightsError
 from featurescape_jobs.specs import DatasetSpec, Resources
+from helpers.bulk_fakes import SCHEMA, SquareSetup
 
 DIGITS = DatasetSpec(name="digits", limit=100)
 

@@ -8,14 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from artifact_builders import (
-    EMBEDDING_ID,
-    FEATURES_ID,
-    TILES_ID,
-    Examples,
-    commit_features,
-    random_examples,
-)
 from featurescape_jobs import embedding, tiles
 from featurescape_jobs.artifacts import MapInfo, job_dir
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
@@ -26,6 +18,14 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.run import _commit
 from featurescape_jobs.specs import parse_spec
 from featurescape_jobs.tiling.archive import ArchiveReader
+from helpers.artifact_builders import (
+    EMBEDDING_ID,
+    FEATURES_ID,
+    TILES_ID,
+    Examples,
+    commit_features,
+    random_examples,
+)
 
 MODULES: dict[str, Any] = {"embedding": embedding, "tiles": tiles}
 

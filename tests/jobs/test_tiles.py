@@ -9,17 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact_builders import (
-    EMBEDDING_ID,
-    FEATURES_ID,
-    TILES_ID,
-    Examples,
-    commit_embedding,
-    commit_features,
-    random_examples,
-    solid,
-    tiles_context,
-)
 from featurescape_jobs import tiles
 from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo, job_dir
 from featurescape_jobs.color_layers.category import decode_categories
@@ -33,6 +22,17 @@ from featurescape_jobs.specs import TilesSpec
 from featurescape_jobs.tables import POINTS
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection
+from helpers.artifact_builders import (
+    EMBEDDING_ID,
+    FEATURES_ID,
+    TILES_ID,
+    Examples,
+    commit_embedding,
+    commit_features,
+    random_examples,
+    solid,
+    tiles_context,
+)
 
 
 def draw(storage: Storage, **spec: object) -> tuple[Outcome, MapInfo, RunContext]:

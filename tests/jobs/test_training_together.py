@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load as load_safetensors
 
-from bulk_fakes import RefusedTraining
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
@@ -21,7 +20,8 @@ from featurescape_jobs.run import execute
 from featurescape_jobs.specs import Resources, TrainingSpec
 from featurescape_jobs.trainers import classifier
 from featurescape_jobs.trainers.distributed import train_on_ray
-from killing import killing_a_trainer
+from helpers.bulk_fakes import RefusedTraining
+from helpers.killing import killing_a_trainer
 
 JOB = "training-0123456789ab"
 State = dict[str, torch.Tensor]

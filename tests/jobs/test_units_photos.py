@@ -19,7 +19,7 @@ from featurescape_jobs.networks.capture import Capture
 from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import ModelSpec, UnitsSpec
-from pixel_networks import one_thread, photo_crops
+from helpers.pixel_networks import one_thread, photo_crops
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

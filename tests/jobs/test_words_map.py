@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from caption_scenes import scenes, write_scenes
 from featurescape.server.maps import Maps, OpenMap
 from featurescape.server.row_files import RowFiles
 from featurescape_jobs import captions, embedding, features, tiles
@@ -21,7 +20,8 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.run import _commit, execute
 from featurescape_jobs.specs import parse_spec
-from pixel_networks import one_thread
+from helpers.caption_scenes import scenes, write_scenes
+from helpers.pixel_networks import one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from plugin_builders import EXTENDING, SHINY, distribution, extending_distribution
-from plugin_processes import catalog, python
+from helpers.plugin_builders import EXTENDING, SHINY, distribution, extending_distribution
+from helpers.plugin_processes import catalog, python
 
 DATASET = """
 from featurescape_jobs.datasets import DatasetCard

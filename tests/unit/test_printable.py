@@ -22,7 +22,7 @@ from featurescape_jobs.printable import (
     printable_lines,
 )
 from featurescape_jobs.specs import parse_spec
-from service_fakes import FEATURES_SPEC
+from helpers.service_fakes import FEATURES_SPEC
 
 HOSTILE = "cat\x1b[2J\u202egnp.exe\nroot"
 SHOWN = "cat\\x1b[2J\\u202egnp.exe\\nroot"

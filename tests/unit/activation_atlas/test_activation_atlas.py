@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from artifact_builders import solid
 from featurescape_jobs.activation_atlas.cells import (
     Placed,
     automatic_grid,
@@ -34,6 +33,7 @@ from featurescape_jobs.tables.atlas import CELLS, PLAN
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.geometry import bins
 from featurescape_jobs.tiling.scene import Drawn, MapScene
+from helpers.artifact_builders import solid
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 

@@ -17,7 +17,7 @@ from featurescape.reach import Answer
 from featurescape.server import background
 from featurescape.terminal import OUT
 from featurescape_jobs.artifacts import job_dir
-from service_fakes import FEATURES_SPEC, RunningService, running_service
+from helpers.service_fakes import FEATURES_SPEC, RunningService, running_service
 
 JPEG = b"\xff\xd8\xff\xe0"
 

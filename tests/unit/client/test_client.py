@@ -26,8 +26,8 @@ from featurescape_jobs.errors import (
     UnknownNameError,
     WeightsError,
 )
-from service_fakes import FEATURES_SPEC, RunningService, running_service
-from service_process import wait_for
+from helpers.service_fakes import FEATURES_SPEC, RunningService, running_service
+from helpers.service_process import wait_for
 
 RANDOM = ModelSpec(name="lenet", weights="random")
 

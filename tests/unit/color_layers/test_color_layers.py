@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact_builders import png, solid
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.color_layers.category import (
     MAX_CLASSES,
@@ -32,6 +31,7 @@ from featurescape_jobs.errors import ArtifactError, UnknownNameError
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.picture_choice import choose_pictures
 from featurescape_jobs.tiling.scene import NO_LABEL, MapScene
+from helpers.artifact_builders import png, solid
 
 
 class HeldPictures:

@@ -24,7 +24,7 @@ from featurescape_jobs.engine.frozen_rows import EXAMPLES
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
-from tar_builders import bucket, png, tar_bytes, upload, write
+from helpers.tar_builders import bucket, png, tar_bytes, upload, write
 
 
 @pytest.fixture(autouse=True)

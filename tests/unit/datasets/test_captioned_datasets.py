@@ -27,7 +27,7 @@ from featurescape_jobs.engine.frozen_rows import EXAMPLES, read_shard
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
-from tar_builders import bucket, png, upload, write
+from helpers.tar_builders import bucket, png, upload, write
 
 CAPTIONED = ("coco_captions", "flickr8k", "caption_table", "stamps")
 TRAIN = "annotations/captions_train2017.json"

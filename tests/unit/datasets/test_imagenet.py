@@ -18,7 +18,7 @@ from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.picture import Picture
 from featurescape_jobs.models.torchvision_shim import imagenet_classes
 from featurescape_jobs.specs import DatasetSpec
-from tar_builders import bucket, jpeg, tar_bytes, upload, write
+from helpers.tar_builders import bucket, jpeg, tar_bytes, upload, write
 
 IMAGENET = DATASETS["imagenet"]
 WNIDS = [f"n{1440764 + 977 * k:08d}" for k in range(12)]

@@ -13,7 +13,7 @@ from featurescape_jobs.datasets.meshes import MeshReader, slug
 from featurescape_jobs.datasets.sources.mesh_files import inside_path
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
-from mesh_builders import (
+from helpers.mesh_builders import (
     COLORS_MTL,
     LIBRARY,
     LIBRARY_FILES,
@@ -25,7 +25,7 @@ from mesh_builders import (
     triangle_glb,
     write,
 )
-from tar_builders import bucket, upload
+from helpers.tar_builders import bucket, upload
 
 MESHES = DATASETS["meshes"]
 BOX = {"box.mtl": COLORS_MTL}

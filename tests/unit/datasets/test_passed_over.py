@@ -19,7 +19,7 @@ from featurescape_jobs.datasets.sources.passed_over import MAX_REASONS, OTHER_RE
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import DatasetSpec
-from service_fakes import FEATURES_SPEC, RunningService, running_service
+from helpers.service_fakes import FEATURES_SPEC, RunningService, running_service
 
 
 def counted(*reasons: str) -> PassedOver:

@@ -38,7 +38,7 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
 from featurescape_jobs.specs import DatasetSpec
-from tar_builders import bucket, entry, png, tar_bytes, upload, write
+from helpers.tar_builders import bucket, entry, png, tar_bytes, upload, write
 
 SHAPENET = DATASETS["shapenet"]
 VIEWS = 3

@@ -13,7 +13,7 @@ from featurescape_jobs.datasets.meshes import MeshReader
 from featurescape_jobs.datasets.sources.sweethome3d import properties
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
-from mesh_builders import LIBRARY, LIBRARY_FILES, box_obj, sh3f, write
+from helpers.mesh_builders import LIBRARY, LIBRARY_FILES, box_obj, sh3f, write
 
 MESHES = DATASETS["meshes"]
 

@@ -14,7 +14,7 @@ from featurescape_jobs.datasets.base import Entry, Listing
 from featurescape_jobs.datasets.sources import beside
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
-from tar_builders import png, write
+from helpers.tar_builders import png, write
 
 IMAGES = DATASETS["images"]
 NO_PICTURE = {"bytes": None, "path": None}

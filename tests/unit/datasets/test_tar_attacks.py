@@ -18,7 +18,7 @@ from featurescape_jobs.datasets.sources.tar_index import (
 )
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.specs import DatasetSpec
-from tar_builders import entry, png, tar_bytes, write
+from helpers.tar_builders import entry, png, tar_bytes, write
 
 _END = bytes(1024)
 

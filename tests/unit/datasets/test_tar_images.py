@@ -18,7 +18,7 @@ from featurescape_jobs.datasets.sources.tar_index import Member, archive_in_memo
 from featurescape_jobs.errors import ROW_ERROR_CODES, DatasetError, RowError
 from featurescape_jobs.images import decode
 from featurescape_jobs.specs import DatasetSpec
-from tar_builders import entry, jpeg, png, tar_bytes, write
+from helpers.tar_builders import entry, jpeg, png, tar_bytes, write
 
 WEBDATASET = DATASETS["webdataset"]
 

@@ -10,7 +10,7 @@ import pytest
 from featurescape_jobs.engine.fingerprints import fingerprint
 from featurescape_jobs.engine.storage import Storage, check_path
 from featurescape_jobs.errors import NotFoundError, RequestError
-from tar_builders import bucket
+from helpers.tar_builders import bucket
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 from furniture_captions.grammar import Scene, parse
 from furniture_captions.renders import DATASET
-from plugin_builders import distribution
-from plugin_processes import catalog
-from tar_builders import png, tar_bytes, write
+from helpers.plugin_builders import distribution
+from helpers.plugin_processes import catalog
+from helpers.tar_builders import png, tar_bytes, write
 
 PACKAGE = Path(__file__).parents[3] / "examples" / "furniture_captions"
 

@@ -17,8 +17,18 @@ from PIL import Image
 from featurescape_jobs.images.byte_budget import ByteBudget
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.footprint import BUDGET
-from image_builders import GRAY, PALETTE, RGB, SWAPPED, blank_png, chunk, encoded, exif, with_exif
-from service_process import wait_for
+from helpers.image_builders import (
+    GRAY,
+    PALETTE,
+    RGB,
+    SWAPPED,
+    blank_png,
+    chunk,
+    encoded,
+    exif,
+    with_exif,
+)
+from helpers.service_process import wait_for
 
 LIMIT_BYTES = 700_000_000
 SIDE = 10_000

@@ -12,7 +12,7 @@ from featurescape_jobs.errors import RowError
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.jpeg import has_all_scans
 from featurescape_jobs.images.signatures import READABLE
-from image_builders import (
+from helpers.image_builders import (
     GRAY,
     PALETTE,
     RGB,

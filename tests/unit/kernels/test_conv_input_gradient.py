@@ -15,7 +15,7 @@ from featurescape_jobs.kernels.conv_input_gradient import (
     freeze_convolutions,
 )
 from featurescape_jobs.kernels.fused_conv import can_fuse
-from pixel_networks import CPU, one_thread
+from helpers.pixel_networks import CPU, one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from artifact_builders import EMBEDDING_ID, FEATURES_ID, make_manifest
 from featurescape.tables import highlights
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.layouts.few import principal_plane
 from featurescape_jobs.layouts.quality import quality
 from featurescape_jobs.layouts.tsne import LayoutOptions, layout
 from featurescape_jobs.specs import AtlasSpec, EmbeddingSpec, parse_spec
+from helpers.artifact_builders import EMBEDDING_ID, FEATURES_ID, make_manifest
 
 ATLAS = {"job": "atlas", "dataset": {"name": "digits"}, "model": {"name": "lenet"}}
 

@@ -23,7 +23,7 @@ from featurescape_jobs.live.requests import (
     UnitQuestion,
     parse_question,
 )
-from pixel_networks import loaded
+from helpers.pixel_networks import loaded
 
 PIXELS = np.arange(1, 10, dtype=np.uint8).reshape(3, 3)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from caption_fakes import SmallShape, grids, small_decoder, steps_of
 from featurescape_jobs.models.captioner.attention import Attention
 from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.sequences.batched_attention import CompiledLooks, PaddedLooks
+from helpers.caption_fakes import SmallShape, grids, small_decoder, steps_of
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])

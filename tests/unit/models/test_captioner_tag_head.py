@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from caption_fakes import SmallShape, chances_of, steps_of
 from featurescape_jobs.models.captioner.attention import Grid
 from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.models.captioner.tag_head import TagHead
+from helpers.caption_fakes import SmallShape, chances_of, steps_of
 
 GRID = Grid(6, 5, 7)
 WORDS = 9

@@ -23,7 +23,7 @@ from featurescape_jobs.optvis.laplacian import merge, normalize_scales, split
 from featurescape_jobs.optvis.objectives import Channel, Energy, Objective
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 from featurescape_jobs.specs import ModelSpec
-from pixel_networks import CPU, loaded, one_thread, photo_crops, pixels_of, random_pictures
+from helpers.pixel_networks import CPU, loaded, one_thread, photo_crops, pixels_of, random_pictures
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

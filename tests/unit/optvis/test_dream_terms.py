@@ -11,7 +11,7 @@ from featurescape import spec_fields
 from featurescape_jobs.optvis.dream_terms import check_terms, description_of, terms_of
 from featurescape_jobs.optvis.sizes import InputSizes
 from featurescape_jobs.specs.dreams import DreamsSpec
-from pixel_networks import loaded
+from helpers.pixel_networks import loaded
 
 
 def spec_of(**changes: Any) -> DreamsSpec:

@@ -21,7 +21,7 @@ from featurescape_jobs.optvis.objectives import Energy
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 from featurescape_jobs.optvis.zoom_video import encode_video, move_in, zoom_frames
 from featurescape_jobs.specs import ModelSpec
-from pixel_networks import CPU, loaded, one_thread, photo_crops, pixels_of, random_pictures
+from helpers.pixel_networks import CPU, loaded, one_thread, photo_crops, pixels_of, random_pictures
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

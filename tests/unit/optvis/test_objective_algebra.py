@@ -20,7 +20,7 @@ from featurescape_jobs.optvis.objectives import (
     values_of,
 )
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
-from pixel_networks import CPU, loaded, one_thread
+from helpers.pixel_networks import CPU, loaded, one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

@@ -10,7 +10,6 @@ import torch
 from scipy import ndimage
 from torch import fx, nn
 
-from digit_networks import digit_reader
 from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.optvis.objectives import Channel, Direction, LayerObjective, Neuron
 from featurescape_jobs.optvis.optimize import LucidOptions, Preferred, Task, ascend, optimize
@@ -38,7 +37,8 @@ from featurescape_jobs.optvis.transforms import (
     transform,
 )
 from featurescape_jobs.specs import ModelSpec
-from pixel_networks import CPU, loaded, one_thread
+from helpers.digit_networks import digit_reader
+from helpers.pixel_networks import CPU, loaded, one_thread
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

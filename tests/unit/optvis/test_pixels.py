@@ -15,7 +15,7 @@ from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.optvis.pixels import build_pixels, check_mode
 from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
 from featurescape_jobs.specs import ModelSpec
-from pixel_networks import CPU, loaded, one_thread, photo_crops
+from helpers.pixel_networks import CPU, loaded, one_thread, photo_crops
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

@@ -19,7 +19,7 @@ from featurescape_jobs.optvis.preferred import FIRST_STEPS, LUCID, Maker, OfMap,
 from featurescape_jobs.optvis.rectifiers import Gate
 from featurescape_jobs.optvis.regularizers import TOOLBOX, Recipe
 from featurescape_jobs.optvis.transforms import Jitter, Pad, lucid
-from pixel_networks import CPU, loaded, one_thread, random_pictures
+from helpers.pixel_networks import CPU, loaded, one_thread, random_pictures
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 

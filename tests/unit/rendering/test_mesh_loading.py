@@ -12,8 +12,8 @@ from featurescape_jobs.errors import RowError
 from featurescape_jobs.rendering import materials, polygons
 from featurescape_jobs.rendering.mesh import UPRIGHT, normalized
 from featurescape_jobs.rendering.textures import NoFiles, Textures
-from mesh_builders import COLORS_MTL, box_obj, glb, halves, load, square_obj, triangle_glb
-from mesh_builders import png as file_of
+from helpers.mesh_builders import COLORS_MTL, box_obj, glb, halves, load, square_obj, triangle_glb
+from helpers.mesh_builders import png as file_of
 
 
 def code_of(text: str | bytes, ending: str = ".obj") -> str:

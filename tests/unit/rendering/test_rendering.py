@@ -11,8 +11,8 @@ from featurescape_jobs.rendering import cameras, color_terms, symmetry
 from featurescape_jobs.rendering.cameras import Camera
 from featurescape_jobs.rendering.mesh import Mesh, Part, Texture, normalized
 from featurescape_jobs.rendering.renderer import Renderer, over_white, png
-from mesh_builders import COLORS_MTL, SIDES, box_obj, halves, load, square_obj
-from mesh_builders import png as file_of
+from helpers.mesh_builders import COLORS_MTL, SIDES, box_obj, halves, load, square_obj
+from helpers.mesh_builders import png as file_of
 
 SIX = dict(zip(SIDES, ("red", "blue") * 3, strict=True))
 

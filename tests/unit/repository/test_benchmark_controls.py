@@ -15,7 +15,7 @@ from torch import nn
 
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions
 from featurescape_jobs.optvis.objectives import Energy
-from pixel_networks import loaded, pixels_of
+from helpers.pixel_networks import loaded, pixels_of
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 OURS = "featurescape"

@@ -17,13 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from artifact_builders import (
-    TILES_ID,
-    commit_embedding,
-    commit_features,
-    random_examples,
-    tiles_context,
-)
 from featurescape import client, handles
 from featurescape_jobs import features, specs, tables, tiles
 from featurescape_jobs.artifacts import MapInfo, job_dir
@@ -40,6 +33,13 @@ from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import FeaturesSpec, TilesSpec, parse_spec
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.trainers import TRAINERS
+from helpers.artifact_builders import (
+    TILES_ID,
+    commit_embedding,
+    commit_features,
+    random_examples,
+    tiles_context,
+)
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from caption_fakes import (
+from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis, search
+from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
+from helpers.caption_fakes import (
     Chances,
     best_of_all,
     chances_of,
@@ -19,9 +22,6 @@ from caption_fakes import (
     small_decoder,
     steps_of,
 )
-from featurescape_jobs.models.captioner.decoder import Decoder
-from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis, search
-from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 
 
 def found(decoder: Decoder, pictures: torch.Tensor, **options: Any) -> list[list[Hypothesis]]:

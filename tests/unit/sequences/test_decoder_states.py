@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from caption_fakes import grids, small_decoder, steps_of
 from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.sequences.beam_search import BeamOptions, search
 from featurescape_jobs.sequences.decoder_states import Memory, replay
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
+from helpers.caption_fakes import grids, small_decoder, steps_of
 
 Told = tuple[Memory, list[torch.Tensor]]
 

@@ -19,8 +19,8 @@ from featurescape.reach import is_local, look, wait_for
 from featurescape.server import background
 from featurescape.server.settings import Settings
 from featurescape_jobs.errors import FeaturescapeError, ServiceUnavailableError
-from free_ports import free_port
-from service_process import NO_CLUSTER
+from helpers.free_ports import free_port
+from helpers.service_process import NO_CLUSTER
 
 
 class Home:

@@ -22,7 +22,7 @@ from featurescape_jobs.errors import (
     StorageFullError,
 )
 from featurescape_jobs.specs import JOB_ID_PATTERN, parse_spec
-from service_fakes import FEATURES_SPEC
+from helpers.service_fakes import FEATURES_SPEC
 
 SPEC = parse_spec(FEATURES_SPEC)
 OTHER = parse_spec({**FEATURES_SPEC, "seed": 1})

@@ -25,7 +25,7 @@ from featurescape_jobs.errors import (
 from featurescape_jobs.live.frames import Frame
 from featurescape_jobs.live.requests import ActivationsQuestion, UnitQuestion
 from featurescape_jobs.specs import ModelSpec
-from live_fakes import ACCESS, FakeBridges
+from helpers.live_fakes import ACCESS, FakeBridges
 
 LENET = ModelSpec(name="lenet", weights="random")
 OTHERS = [ModelSpec(name=name) for name in ("alexnet", "vgg16", "googlenet")]

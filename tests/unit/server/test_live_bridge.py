@@ -25,8 +25,8 @@ HEAD = {"seconds": 60}
 
 @pytest.fixture(autouse=True)
 def stub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`bridge_stub` in place of the real module; what is late is so at once."""
-    monkeypatch.setattr(live_bridge, "_MODULE", "bridge_stub")
+    """`helpers.bridge_stub` in place of the real module; what is late is so at once."""
+    monkeypatch.setattr(live_bridge, "_MODULE", "helpers.bridge_stub")
     monkeypatch.setattr(live_bridge, "_GRACE_SECONDS", 0.0)
 
 

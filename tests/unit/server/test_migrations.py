@@ -17,7 +17,7 @@ from featurescape.server.migrations import upgrade
 from featurescape.server.schema import METADATA
 from featurescape_jobs.errors import FeaturescapeError
 from featurescape_jobs.specs import parse_spec
-from service_fakes import FEATURES_SPEC
+from helpers.service_fakes import FEATURES_SPEC
 
 SPEC = parse_spec(FEATURES_SPEC)
 NEWEST = "0002"

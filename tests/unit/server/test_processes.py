@@ -17,7 +17,7 @@ import pytest
 from featurescape.server import processes
 from featurescape.server.processes import KnownProcess, birth_of, end_tree, known
 from featurescape.server.ray_cluster import RayNote
-from service_process import wait_for
+from helpers.service_process import wait_for
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 _STEP_SECONDS = 3600

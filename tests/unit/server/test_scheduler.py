@@ -19,7 +19,7 @@ from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.reuse import key_of, remember
 from featurescape_jobs.specs import parse_spec
-from service_fakes import FEATURES_SPEC, Committer, FakeRunner
+from helpers.service_fakes import FEATURES_SPEC, Committer, FakeRunner
 
 
 class Disk(NamedTuple):

@@ -12,7 +12,7 @@ from featurescape.server.waiting import WaitingInputs
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import parse_spec
-from service_fakes import FEATURES_SPEC, Committer
+from helpers.service_fakes import FEATURES_SPEC, Committer
 
 
 class Chain:

@@ -14,8 +14,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from caption_fakes import SmallShape
-from caption_scenes import CELLS, COLORS, SHAPES, Scene, scenes
 from featurescape_jobs.captioning.describing import Describer
 from featurescape_jobs.captioning.encoder import PLACE
 from featurescape_jobs.engine.storage import Storage
@@ -51,6 +49,8 @@ from featurescape_jobs.trainers.loop import (
 )
 from featurescape_jobs.trainers.split import TEST, TRAINING, VALIDATION
 from featurescape_jobs.trainers.tensor_cache import CachedTensors
+from helpers.caption_fakes import SmallShape
+from helpers.caption_scenes import CELLS, COLORS, SHAPES, Scene, scenes
 
 CPU = torch.device("cpu")
 DIMENSIONS = 12

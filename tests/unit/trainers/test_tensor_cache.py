@@ -30,7 +30,7 @@ from featurescape_jobs.trainers.tensor_cache import (
     cache_tensors,
     open_tensors,
 )
-from tar_builders import bucket
+from helpers.tar_builders import bucket
 
 JOB, PHASE = "training-0123456789ab", "brightness"
 BRIGHTNESS = [0, 51, 102, 153, 204, 255, 25]

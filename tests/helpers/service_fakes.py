@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from artifact_builders import features_column, features_details
 from featurescape.server.embedded import EmbeddedService
 from featurescape.server.jobstore import JobStore
 from featurescape.server.runner import RayAccess, RunnerStatus, RunnerUnavailableError, Submission
@@ -30,6 +29,7 @@ from featurescape_jobs.tables import (
     features_schema,
 )
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
+from helpers.artifact_builders import features_column, features_details
 
 FEATURES_SPEC: dict[str, Any] = {
     "job": "features",

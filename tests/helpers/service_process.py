@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from free_ports import free_port
+from helpers.free_ports import free_port
 
 NO_CLUSTER = "http://127.0.0.1:1"
 

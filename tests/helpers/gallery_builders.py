@@ -16,7 +16,7 @@ from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import ModelSpec, parse_spec
-from service_fakes import RunningService, running_service
+from helpers.service_fakes import RunningService, running_service
 
 LENET = {"name": "lenet", "weights": "random"}
 DIGITS = {"name": "digits", "limit": 3}
