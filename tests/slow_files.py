@@ -30,7 +30,7 @@ AT_ONCE = 3
 LONGEST = (
     "tests/e2e/test_first_map.py",
     "tests/e2e/test_pipeline.py",
-    "tests/jobs/test_captions.py",
+    "tests/jobs/test_captions_on_ray.py",
     "tests/e2e/test_fashion_mnist.py",
     "tests/unit/repository/test_benchmark_gates.py",
     "tests/e2e/test_release.py",
@@ -65,7 +65,7 @@ TOGETHER = (
     # Little more than what they import.
     (
         "tests/unit/models/test_models.py",
-        "tests/unit/datasets/test_captioned_datasets.py",
+        "tests/unit/datasets/test_stamps.py",
         "tests/unit/datasets/test_meshes.py",
         "tests/unit/images/test_pillow_pictures.py",
         "tests/unit/examples/test_furniture_grammar.py",

@@ -1,33 +1,27 @@
-"""Pictures are described, each word with what it looked at, once each whatever dies on the way."""
+"""Captions: pictures are described, each word with what it looked at."""
 
 from __future__ import annotations
 
 import io
 import json
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from featurescape_jobs import activations, captions, tables
-from featurescape_jobs.artifacts import Manifest
-from featurescape_jobs.captioning.encoder import PLACE
-from featurescape_jobs.engine.context import Outcome, RunContext, seed_for
+from featurescape_jobs import activations, tables
+from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import (
-    AllRowsFailedError,
     ArtifactError,
     InputJobError,
     SpecError,
     WeightsError,
 )
-from featurescape_jobs.run import execute
 from featurescape_jobs.sequences.text_metrics import Pair, score
 from featurescape_jobs.sequences.vocabulary import tokens
 from featurescape_jobs.specs import (
@@ -35,44 +29,27 @@ from featurescape_jobs.specs import (
     CaptionsSpec,
     DatasetSpec,
     ModelSpec,
-    parse_spec,
 )
-from featurescape_jobs.tables.captions import CAPTIONS
-from featurescape_jobs.trainers import loop, tensor_cache
+from featurescape_jobs.trainers import tensor_cache
+from helpers.caption_runs import (
+    DRAWN,
+    TEST,
+    TRAINING,
+    Rows,
+    describe,
+    fine_tuned_spec,
+    ids_of,
+    ray_data_warns,
+    spec_of,
+    together,
+    train,
+    training_spec,
+)
 from helpers.caption_scenes import CELLS, Scene, scenes, write_scenes
-from helpers.killing import killing, killing_a_trainer
+from helpers.killing import killing
 from helpers.pixel_networks import one_thread
 
-__all__ = ["one_thread"]  # a fixture that works by being here
-
-TRAINING, JOB = "training-0123456789ab", "captions-0123456789ab"
-DRAWN = scenes(260)
-TEST = scenes(30, seed=9)
-Rows = dict[str, dict[str, Any]]
-
-
-def training_spec(root: Path, **changes: Any) -> dict[str, Any]:
-    shape = {"embedding_units": 32, "attention_units": 64, "hidden_units": 64, "dropout": 0.1}
-    base = {
-        "job": "training",
-        "dataset": {"name": "caption_table", "root": str(root)},
-        "model": {
-            "name": "captioner",
-            "shape": {"family": "captioner", "encoder": {"layers": "blocks.7"}, **shape},
-        },
-        "epochs": 40,
-        "batch_size": 32,
-        "learning_rate": 4e-3,
-        "options": {"family": "captioner", "patience": 40},
-    }
-    return {**base, **changes}
-
-
-def train(storage: Storage, spec: dict[str, Any], ray_address: str | None = None) -> Any:
-    """Run a training as the service would; its manifest."""
-    body = {"spec": parse_spec(spec).model_dump(mode="json"), "inputs": {}, "threads": 1}
-    storage.write(f"jobs/{TRAINING}/spec.json", json.dumps(body).encode())
-    return execute(storage, TRAINING, 1, ray_address)
+__all__ = ["one_thread"]  # fixtures that work by being here
 
 
 @pytest.fixture(scope="module")
@@ -84,28 +61,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = train(Storage(str(root)), training_spec(root / "scenes"))
     assert manifest is not None
     return root
-
-
-def spec_of(root: Path, **changes: Any) -> CaptionsSpec:
-    base = {
-        "dataset": {"name": "caption_table", "root": str(root / "test")},
-        "model": {"name": "captioner", "training": TRAINING},
-        "execution": "float32",
-    }
-    return CaptionsSpec.model_validate({**base, **changes})
-
-
-def describe(
-    root: Path, spec: CaptionsSpec, job_id: str = JOB, **of_context: Any
-) -> tuple[Outcome, Rows, RunContext]:
-    context = RunContext(Storage(str(root)), job_id, 1, spec.seed, {}, **of_context)
-    outcome = captions.run(spec, context)
-    files = [file.path for file in context.files if file.kind == "captions"]
-    table = pa.concat_tables([context.storage.read_table(context.path(path)) for path in files])
-    assert table.schema.equals(CAPTIONS)
-    rows = {row["example_id"]: row for row in table.to_pylist()}
-    assert len(rows) == table.num_rows
-    return outcome, rows, context
 
 
 def scene_of(row: dict[str, Any], drawn: list[Scene]) -> Scene:
@@ -168,12 +123,6 @@ def test_words_look_at_the_shape(trained: Path, tmp_path: Path) -> None:
     assert any(there >= 0.8 and elsewhere < 0.6 for there, elsewhere in found)
 
 
-def ids_of(part: str, ids: Iterable[str]) -> list[str]:
-    """Of a training with the default fractions and seed 0: a tenth validates, another tenth tests."""
-    low, high = {"validation": (0.0, 0.1), "test": (0.1, 0.2), "training": (0.2, 1.0)}[part]
-    return [name for name in ids if low <= seed_for(0, name) / 2**64 < high]
-
-
 def test_the_manifest_of_a_training_says_how_well_the_test_part_is_described(
     trained: Path,
 ) -> None:
@@ -198,42 +147,6 @@ def test_the_manifest_of_a_training_says_how_well_the_test_part_is_described(
         f"jobs/{TRAINING}/input/grids_training"
     )
     assert left == [f"jobs/{TRAINING}/work/execution.json"], "the cache went with the job"
-
-
-def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
-    drawn = scenes(50, seed=5)
-    root = write_scenes(tmp_path / "scenes", drawn)
-    how = {"family": "captioner", "keep": "last", "patience": 100}
-    changes = {"epochs": 60, "batch_size": 8, "learning_rate": 2e-3, "test_fraction": 0}
-    spec = training_spec(root, options=how, **changes)
-    manifest = train(Storage(str(tmp_path)), spec)
-    assert manifest.details["kept_epoch"] == 60
-    assert manifest.details["test_examples"] == 0
-    assert manifest.details["scores"] is None, "nothing is left that chose nothing"
-    dataset = {"name": "caption_table", "root": str(root)}
-    outcome, rows, _ = describe(tmp_path, spec_of(tmp_path, dataset=dataset))
-    assert outcome.details["grid"] == [14, 14]
-    for row in rows.values():
-        assert row["grid"] == [14, 14]
-        assert {len(weights) for weights in row["attention"]} == {196}
-    learned = [
-        Pair(row["words"], [tokens(row["references"][0])])
-        for row in rows.values()
-        if seed_for(0, row["example_id"]) >= 0.1 * 2**64
-    ]
-    assert len(learned) == manifest.details["training_examples"] >= 40
-    assert score(learned).bleu_4 > 0.9
-
-
-def fine_tuned_spec(root: Path, **changes: Any) -> dict[str, Any]:
-    """A training with an encoder that learns, on small pictures."""
-    encoder = {"layers": "blocks.4", "input_px": 64, "fine_tuned": True}
-    shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
-    shape = {"family": "captioner", "encoder": encoder, **shape}
-    model = {"name": "captioner", "shape": shape}
-    how = {"family": "captioner", "encoder_epochs": 2, "mirrored": True}
-    base = {"model": model, "epochs": 3, "batch_size": 8, "options": how}
-    return training_spec(root, **{**base, **changes})
 
 
 def test_a_fine_tuned_encoder_is_kept_with_the_captioner(tmp_path: Path, trained: Path) -> None:
@@ -298,164 +211,6 @@ def test_an_unreadable_picture_is_an_error_row(trained: Path, tmp_path: Path) ->
     assert all(row["references"] is None for row in rows.values())
 
 
-class _Killed(BaseException):
-    pass
-
-
-def _killed_and_resumed(
-    storage: Storage, spec: dict[str, Any], fatal: int
-) -> tuple[Manifest | None, list[tuple[int, ...]]]:
-    """Train until the epoch that is ``fatal``, then once more; also the shapes of what the second caches."""
-    epoch, start = loop.TrainingLoop._epoch, tensor_cache.CacheSetup.start
-    begun: list[int] = []
-    cached: list[tuple[int, ...]] = []
-
-    def dies(self: Any, module: Any, number: int, *rest: Any) -> float:
-        begun.append(number)
-        if len(begun) == fatal:
-            raise _Killed
-        return epoch(self, module, number, *rest)
-
-    def notes(self: tensor_cache.CacheSetup) -> tensor_cache.CacheWorker:
-        cached.append(self.shape)
-        return start(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.TrainingLoop, "_epoch", dies)
-        with pytest.raises(_Killed):
-            train(storage, spec)
-        patch.setattr(loop.TrainingLoop, "_epoch", epoch)
-        patch.setattr(tensor_cache.CacheSetup, "start", notes)
-        return execute(storage, TRAINING, 2), cached
-
-
-@pytest.mark.parametrize(("fine_tuned", "fatal"), [(False, 3), (True, 3), (True, 6)])
-def test_a_training_that_was_killed_goes_on_with_what_it_has(
-    tmp_path: Path, fine_tuned: bool, fatal: int
-) -> None:
-    """Its last attempt keeps no picture again, and ends with the weights of an uninterrupted one."""
-    root = write_scenes(tmp_path / "scenes", scenes(40))
-    spec = training_spec(root, epochs=4)
-    if fine_tuned:
-        how = {"family": "captioner", "encoder_epochs": 3, "mirrored": True}
-        spec = fine_tuned_spec(root, epochs=4, options=how)
-    train(Storage(str(tmp_path / "whole")), spec)
-    storage = Storage(str(tmp_path / "killed"))
-
-    manifest, cached = _killed_and_resumed(storage, spec, fatal)
-    assert manifest is not None
-    assert manifest.details["epochs"] == 4
-    learned = not fine_tuned or fatal > 3
-    grids = (8 * 8, 40 + PLACE)  # of blocks.4 at 64 px
-    assert cached == ([] if learned else [grids]), "grids wait for the encoder, inputs are there"
-    for kind in ("weights", "encoder")[: 1 + fine_tuned]:
-        found = [
-            Storage(str(tmp_path / name)).read(f"jobs/{TRAINING}/data/{kind}{suffix}.safetensors")
-            for name, suffix in (("whole", ""), ("killed", "-attempt2"))
-        ]
-        assert found[0] == found[1], kind
-
-
-def test_captions_of_the_test_part_change_the_scores_and_nothing_else(tmp_path: Path) -> None:
-    """Those of the validation part, the control, change what is measured after each epoch."""
-    drawn = scenes(80)
-    names = [f"{number:04d}.png" for number in range(80)]
-
-    def run(changed: str) -> tuple[bytes, list[float], dict[str, Any]]:
-        root = write_scenes(tmp_path / "scenes" / changed, drawn)
-        others = ids_of(changed, names) if changed else []
-        captions = [
-            "something else" if n in others else d.caption
-            for n, d in zip(names, drawn, strict=True)
-        ]
-        lines = ["image,caption", *(f"{n},{text}" for n, text in zip(names, captions, strict=True))]
-        (root / "captions.csv").write_text("\n".join(lines))
-        shape = {"layers": "blocks.4", "input_px": 64}
-        spec = training_spec(root, epochs=4, batch_size=8)
-        spec["model"]["shape"] |= {"encoder": shape, "dropout": 0}
-        storage = Storage(str(tmp_path / f"store-{changed}"))
-        manifest = train(storage, spec)
-        files = {file.kind: f"jobs/{TRAINING}/{file.path}" for file in manifest.files}
-        losses = storage.read_table(files["history"])["validation_loss"].to_pylist()
-        return storage.read(files["weights"]), losses, manifest.details["scores"]
-
-    whole, other, control = (run(part) for part in ("", "test", "validation"))
-    assert other[:2] == whole[:2]
-    assert other[2]["bleu_1"] == 0 < whole[2]["bleu_1"]
-    assert control[1] != whole[1]
-
-
-def captioner(**options: Any) -> dict[str, Any]:
-    return {"options": {"family": "captioner", **options}}
-
-
-WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"dataset": {"name": "digits"}}, SpecError, "dataset: digits has no captions"),
-    (captioner(validation_split="all"), SpecError, "validation_split: all is what is learned from"),
-    (
-        captioner(encoder_epochs=3),
-        SpecError,
-        r"options\.encoder_epochs: the encoder does not learn",
-    ),
-    (
-        captioner(encoder_learning_rate=1e-3),
-        SpecError,
-        r"options\.encoder_learning_rate: the encoder does not learn",
-    ),
-    (captioner(min_count=10_000), SpecError, "options.min_count: no word"),
-    (
-        {"validation_fraction": 1e-9},
-        SpecError,
-        "validation_fraction: of 4 captions 0 choose the epoch",
-    ),
-    (
-        {"options": {"family": "classifier"}},
-        SpecError,
-        r"options\.family: captioner is trained as a captioner, not as a classifier",
-    ),
-]
-
-
-@pytest.mark.parametrize(("change", "error", "message"), WRONG)
-def test_what_is_wrong_with_a_training_is_named(
-    tmp_path: Path, change: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    root = write_scenes(tmp_path / "scenes", scenes(4))
-    with pytest.raises(error, match=message):
-        train(Storage(str(tmp_path)), training_spec(root, **change))
-
-
-@pytest.mark.parametrize("fine_tuned", [False, True])
-def test_a_training_whose_every_picture_fails_says_why(tmp_path: Path, fine_tuned: bool) -> None:
-    root = write_scenes(tmp_path / "scenes", scenes(4))
-    for picture in root.glob("*.png"):
-        picture.write_bytes(b"no picture")
-    spec = training_spec(root)
-    spec["model"]["shape"]["encoder"]["fine_tuned"] = fine_tuned
-    with pytest.raises(
-        AllRowsFailedError, match="none of 4 examples could be used: 4 not_an_image"
-    ):
-        train(Storage(str(tmp_path)), spec)
-
-
-@pytest.mark.parametrize(
-    ("encoder", "message"),
-    [
-        ({"layers": ["blocks.7", "pool"]}, "model.shape.encoder.layers: pool gives no grid"),
-        ({"name": "lenet"}, "lenet has no pretrained weights"),
-        ({"name": "captioner"}, "captioner writes captions"),
-    ],
-)
-def test_an_encoder_without_a_grid_or_weights_is_named(
-    tmp_path: Path, encoder: dict[str, str], message: str
-) -> None:
-    root = write_scenes(tmp_path / "scenes", scenes(4))
-    model = {"name": "captioner", "shape": {"family": "captioner", "encoder": encoder}}
-    with pytest.raises(SpecError, match=message) as caught:
-        train(Storage(str(tmp_path)), training_spec(root, model=model))
-    assert str(caught.value.detail["field"]).startswith("model.shape.encoder")
-
-
 def test_a_captioner_is_for_words_only_and_captions_for_a_captioner(trained: Path) -> None:
     spec = ActivationsSpec(
         dataset=DatasetSpec(name="digits"),
@@ -506,90 +261,6 @@ def test_a_spec_needs_a_training_and_a_beam_that_has_the_alternatives() -> None:
 
 
 @pytest.mark.ray
-def test_captions_are_the_same_when_workers_are_killed(tmp_path: Path, ray_address: str) -> None:
-    """Of a captioner that has learned for a moment: what it says is no matter."""
-    write_scenes(tmp_path / "scenes", DRAWN[:60])
-    write_scenes(tmp_path / "test", TEST)
-    train(Storage(str(tmp_path)), training_spec(tmp_path / "scenes", epochs=2))
-    spec = spec_of(tmp_path, shard_size=3, max_words=12)
-    _, quiet, _ = describe(tmp_path, spec, "captions-000000000001")
-    work = tmp_path / "jobs/captions-000000000002/work"
-    with killing(work, 2) as killed:
-        outcome, rows, _ = describe(
-            tmp_path, spec, "captions-000000000002", ray_address=ray_address
-        )
-    assert len(killed) == 2
-    assert (outcome.rows, outcome.error_rows) == (len(TEST), 0)
-    assert rows == quiet
-
-
-ray_data_warns = pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
-"""Ray Train reads the settings of Ray Data, some of which Ray has given up."""
-
-
-def together(root: Path, storage: Path, ray_address: str | None, **changes: Any) -> Any:
-    """Train on scenes without dropout, so that how many share the work makes no difference."""
-    shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
-    model = {
-        "name": "captioner",
-        "shape": {"family": "captioner", "encoder": {"layers": "blocks.7"}, **shape},
-    }
-    spec = training_spec(root, **{"model": model, "epochs": 4, "batch_size": 7, **changes})
-    return train(Storage(str(storage)), spec, ray_address=ray_address)
-
-
-def losses(storage: Path) -> list[float]:
-    table = Storage(str(storage)).read_table(f"jobs/{TRAINING}/data/history.parquet")
-    found: list[float] = table["validation_loss"].to_pylist()
-    return found
-
-
-@pytest.fixture(scope="module")
-def by_two(tmp_path_factory: pytest.TempPathFactory, ray_address: str) -> tuple[Path, Any]:
-    """A folder with scenes and a storage in which two workers trained on them, undisturbed; and the manifest."""
-    folder = tmp_path_factory.mktemp("by-two")
-    root = write_scenes(folder / "scenes", scenes(36))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*is deprecated", DeprecationWarning)
-        return folder, together(root, folder / "two", ray_address, resources={"workers": 2})
-
-
-@pytest.mark.ray
-def test_two_workers_train_as_one_process_does(tmp_path: Path, by_two: tuple[Path, Any]) -> None:
-    folder, two = by_two
-    alone = together(folder / "scenes", tmp_path / "alone", None)
-    assert two.details["epochs"] == alone.details["epochs"] == 4
-    assert losses(folder / "two") == pytest.approx(losses(tmp_path / "alone"), abs=2e-3)
-    assert two.details["training_examples"] == alone.details["training_examples"]
-
-
-@pytest.mark.ray
-@ray_data_warns
-def test_two_workers_tune_an_encoder_as_one_process_does(tmp_path: Path, ray_address: str) -> None:
-    root = write_scenes(tmp_path / "scenes", scenes(36))
-    tuned = fine_tuned_spec(root)
-    changes = {name: tuned[name] for name in ("model", "captions")}
-    alone = together(root, tmp_path / "alone", None, **changes)
-    two = together(root, tmp_path / "two", ray_address, resources={"workers": 2}, **changes)
-    assert two.details["epochs"] == alone.details["epochs"] == 4
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "alone"), abs=2e-3)
-    assert two.details["training_examples"] == alone.details["training_examples"]
-
-
-@pytest.mark.ray
-@ray_data_warns
-def test_a_worker_that_is_killed_while_training_is_replaced(
-    tmp_path: Path, ray_address: str, by_two: tuple[Path, Any]
-) -> None:
-    folder, _ = by_two
-    checkpoints = tmp_path / f"killed/jobs/{TRAINING}/work/checkpoints"
-    with killing_a_trainer(checkpoints) as killed:
-        together(folder / "scenes", tmp_path / "killed", ray_address, resources={"workers": 2})
-    assert len(killed) == 1
-    assert losses(tmp_path / "killed") == losses(folder / "two")
-
-
-@pytest.mark.ray
 @ray_data_warns
 def test_a_worker_that_is_killed_while_it_encodes_leaves_no_trace(
     tmp_path: Path, ray_address: str, monkeypatch: pytest.MonkeyPatch
@@ -606,21 +277,3 @@ def test_a_worker_that_is_killed_while_it_encodes_leaves_no_trace(
         for name in ("quiet", "killed")
     ]
     assert found[0] == found[1]
-
-
-@pytest.mark.ray
-def test_workers_that_do_not_fit_are_named(tmp_path: Path, ray_address: str) -> None:
-    root = write_scenes(tmp_path / "scenes", scenes(8))
-    with pytest.raises(SpecError, match=r"resources\.workers: 9 workers need 9 CPUs"):
-        together(root, tmp_path, ray_address, resources={"workers": 9})
-
-
-@pytest.mark.ray
-@ray_data_warns
-def test_what_is_wrong_while_training_together_ends_the_job_at_once(
-    tmp_path: Path, ray_address: str
-) -> None:
-    root = write_scenes(tmp_path / "scenes", scenes(36))
-    changes = {"resources": {"workers": 2}, "validation_fraction": 1e-9}
-    with pytest.raises(SpecError, match="validation_fraction: of 36 captions 0 choose the epoch"):
-        together(root, tmp_path, ray_address, **changes)

@@ -1,29 +1,19 @@
-"""A unit's page names what excites it most, what of that it sees, and what would please it more."""
+"""Units: the pictures that excite a channel most, and what it sees of them."""
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
-from PIL import Image
-from pydantic import ValidationError
-from safetensors.torch import save_file
 
-from featurescape_jobs import units
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.frozen_input import freeze
-from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.frozen_rows import read_shard
 from featurescape_jobs.engine.shard_worker import Processed, ShardOutput, commit
-from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.errors import AllRowsFailedError, LayerError, SpecError
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.interpret import scanning
 from featurescape_jobs.networks import worker_source
@@ -32,39 +22,9 @@ from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.pixels import build_pixels
-from featurescape_jobs.run import execute
-from featurescape_jobs.specs import DatasetSpec, ModelSpec, UnitsSpec, parse_spec
-from featurescape_jobs.tables.interpret import SCANNED, UNITS
-
-JOB, TRAINING = "units-0123456789ab", "training-0123456789ab"
-LENET = {"name": "lenet", "weights": "random"}
-SCAN_ONLY = {"preferred": (), "channels_per_shard": 64}
-Rows = list[dict[str, Any]]
-
-
-def spec_of(**changes: Any) -> UnitsSpec:
-    base = {
-        "dataset": {"name": "digits", "limit": 120},
-        "model": LENET,
-        "layer": "conv2",
-        "execution": "folded",
-        "preferred_steps": 10,
-    }
-    return UnitsSpec.model_validate({**base, **changes})
-
-
-def run(root: Path, attempt: int = 1, **changes: Any) -> tuple[Outcome, Rows, RunContext]:
-    spec = spec_of(**changes)
-    context = RunContext(Storage(str(root)), JOB, attempt, spec.seed, {})
-    outcome = units.run(spec, context)
-    return outcome, rows_of(context), context
-
-
-def rows_of(context: RunContext) -> Rows:
-    files = [file.path for file in context.files if file.kind == "units"]
-    table = pa.concat_tables([context.storage.read_table(context.path(path)) for path in files])
-    assert table.schema.equals(UNITS)
-    return table.to_pylist()
+from featurescape_jobs.specs import DatasetSpec, ModelSpec
+from featurescape_jobs.tables.interpret import SCANNED
+from helpers.unit_runs import COMBINED, JOB, LENET, SCAN_ONLY, png, run, spec_of
 
 
 def inputs_of(network: LoadedNetwork, dataset: dict[str, Any]) -> tuple[list[str], torch.Tensor]:
@@ -82,13 +42,6 @@ def plain(network: LoadedNetwork, layer: str, inputs: torch.Tensor) -> torch.Ten
     """The activation as a hook sees it, (N, C, H, W)."""
     found = Capture(network.module, [layer]).run(inputs)[layer].clone()
     return found if found.ndim == 4 else found[..., None, None]
-
-
-def png(root: Path, name: str, picture: np.ndarray[Any, Any]) -> None:
-    Image.fromarray(picture.astype(np.uint8)).save(root / name)
-
-
-# -- what excites a unit -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layer", ["conv2", "fc1"])
@@ -171,9 +124,6 @@ def test_only_the_channels_that_are_asked_for_get_a_page(tmp_path: Path) -> None
     assert [row["example_id"] for row in some] == ["channel-00017", "channel-00003"]
 
 
-COMBINED = ({"terms": [{"channel": 3}, {"weight": -0.5, "channel": 5}]},)
-
-
 def test_a_combination_is_ordered_by_its_own_largest_cell(tmp_path: Path) -> None:
     network = load_network(ModelSpec.model_validate(LENET), seed=0)
     ids, inputs = inputs_of(network, {"name": "digits", "limit": 60})
@@ -235,9 +185,6 @@ def test_an_input_made_for_a_difference_reaches_more_of_it_than_one_made_for_the
         for at, (a, b) in enumerate(pairs)
     ]
     assert np.median(gaps) > 0
-
-
-# -- what a unit sees ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layer", ["conv1", "relu2", "fc1"])
@@ -311,229 +258,3 @@ def test_the_mode_that_one_job_measured_holds_for_an_equal_one(
     shutil.rmtree(tmp_path / "jobs")
     with pytest.raises(ZeroDivisionError):  # another layer is another network
         run(tmp_path, layer="conv1", **auto)
-
-
-# -- what a unit prefers -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A storage with a training job: LeNet after four passes over the digits."""
-    root, before = tmp_path_factory.mktemp("trained"), torch.get_num_threads()
-    torch.set_num_threads(1)
-    spec = parse_spec(
-        {
-            "job": "training",
-            "dataset": {"name": "digits"},
-            "model": {"name": "lenet"},
-            "epochs": 4,
-        }
-    )
-    storage = Storage(str(root))
-    body = {"spec": spec.model_dump(mode="json"), "inputs": {}}
-    storage.write(f"jobs/{TRAINING}/spec.json", json.dumps(body).encode())
-    assert execute(storage, TRAINING, 1) is not None
-    yield root
-    torch.set_num_threads(before)
-
-
-TRAINED = {"name": "lenet", "training": TRAINING}
-
-
-@pytest.fixture(scope="module")
-def outputs(trained: Path) -> tuple[Outcome, Rows]:
-    """The pages of the outputs, with preferred inputs of 150 steps."""
-    changes = {"model": TRAINED, "layer": "head", "preferred_steps": 150, "channels_per_shard": 10}
-    return run(trained, **changes)[:2]
-
-
-def outputs_right(logits: torch.Tensor) -> float:
-    """Fraction of ten pictures that make the output of their own number the largest."""
-    return float((logits.argmax(1) == torch.arange(10)).float().mean())
-
-
-def test_the_input_made_for_an_output_makes_it_the_largest(
-    trained: Path, outputs: tuple[Outcome, Rows]
-) -> None:
-    network = load_network(ModelSpec(**TRAINED), seed=0, storage=Storage(str(trained)))
-    rows = outputs[1]
-    for number, recipe in enumerate(("smooth", "lucid")):
-        made = [row["preferred"][number] for row in rows]
-        assert {entry["recipe"] for entry in made} == {recipe}
-        seen = [decode(entry["picture"]["bytes"]) for entry in made]
-        logits = network.module(torch.from_numpy(prepare(seen, network.picture_card)))
-        assert outputs_right(logits) >= 0.8, recipe
-        values = [entry["activation"] for entry in made]
-        assert values == pytest.approx(logits.diagonal().tolist(), abs=1e-3)
-    noise = np.random.default_rng(0).integers(0, 256, (10, *seen[0].shape), dtype=np.uint8)
-    logits = network.module(torch.from_numpy(prepare(list(noise), network.picture_card)))
-    assert outputs_right(logits) < 0.5
-
-
-def test_pages_show_natural_and_made_inputs_and_how_far_these_get(
-    outputs: tuple[Outcome, Rows],
-) -> None:
-    outcome, rows = outputs
-    assert outcome.details["outputs"] == [str(digit) for digit in range(10)]
-    right: list[bool] = []
-    fractions: list[float] = []
-    for digit, row in enumerate(rows):
-        assert row["name"] == str(digit)
-        assert len(row["top"]) == 9
-        assert len(row["preferred"]) == 2
-        right += [entry["label"] == digit for entry in row["top"]]
-        for made in row["preferred"]:
-            assert made["fraction"] == pytest.approx(made["activation"] / row["maximum"])
-            fractions.append(made["fraction"])
-            assert (made["contrasted"] is None) == (made["recipe"] == "lucid")
-    assert np.mean(right) > 0.8
-    assert np.median(fractions) > 0.5
-
-
-def saved(folder: Path, **changes: float) -> dict[str, str]:
-    """LeNet's random weights in a file, which no seed changes; of channel 1 other biases."""
-    network = load_network(ModelSpec.model_validate(LENET), seed=0)
-    state = network.module.state_dict()
-    for layer, bias in changes.items():
-        state[f"{layer}.bias"][1] = bias
-    save_file(state, folder / "weights.safetensors")
-    return {"name": "lenet", "weights": str(folder / "weights.safetensors")}
-
-
-def test_a_preferred_input_depends_on_its_channel_and_the_seed_alone(tmp_path: Path) -> None:
-    changes = {"model": saved(tmp_path), "layer": "relu2", "top": 2, "channels": (3, 4, 5)}
-    _, together, _ = run(tmp_path / "a", **changes)
-    _, shared, _ = run(tmp_path / "b", **changes, resources={"cpus_per_worker": 2})
-    _, apart, _ = run(tmp_path / "c", **changes, channels_per_shard=1)
-    assert together == shared == apart
-    _, alone, _ = run(tmp_path / "d", **{**changes, "channels": (5,)})
-    assert alone == together[2:]
-    _, other, _ = run(tmp_path / "e", **{**changes, "channels": (5,), "seed": 1})
-    assert other[0]["top"] == alone[0]["top"]
-    for made, before in zip(other[0]["preferred"], alone[0]["preferred"], strict=True):
-        assert made["picture"] != before["picture"]
-
-
-def test_by_default_the_first_sixteen_channels_get_preferred_inputs(tmp_path: Path) -> None:
-    outcome, rows, _ = run(tmp_path, preferred=["lucid"], preferred_steps=1, top=1)
-    assert [len(row["preferred"]) for row in rows] == [1] * 16 + [0] * 16
-    assert outcome.details["preferred_channels"] == list(range(16))
-    outcome, rows, _ = run(
-        tmp_path / "b",
-        preferred=["decayed"],
-        preferred_steps=1,
-        preferred_px=20,
-        preferred_channels=[2],
-        top=1,
-    )
-    assert [row["channel"] for row in rows if row["preferred"]] == [2]
-    assert decode(rows[2]["preferred"][0]["picture"]["bytes"]).shape == (20, 20)
-
-
-def test_a_dead_unit_is_told_and_brought_to_life(tmp_path: Path) -> None:
-    model = saved(tmp_path, conv2=-0.4)
-    changes: dict[str, Any] = {"channels": (0, 1), "preferred_steps": 60, "preferred": ["lucid"]}
-    _, (alive, dead), _ = run(tmp_path / "out", model=model, layer="relu2", **changes)
-    assert alive["excited_fraction"] > 0
-    assert (dead["excited_fraction"], dead["maximum"], dead["mean"]) == (0, 0, 0)
-    assert [entry["row"] for entry in dead["top"]] == list(range(9))
-    assert dead["preferred"][0]["fraction"] is None
-    assert dead["preferred"][0]["activation"] > 0
-
-
-# -- what goes wrong -----------------------------------------------------------------------------
-
-
-def test_a_bad_file_is_an_error_row_and_so_is_a_channel_whose_example_is_gone(
-    tmp_path: Path,
-) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    rng = np.random.default_rng(1)
-    for number in range(12):
-        png(folder, f"{number:02d}.png", rng.integers(0, 256, (30 + number, 28)))
-    (folder / "05.png").write_bytes(b"no picture")
-    dataset = {"name": "images", "root": str(folder)}
-    changes = {"dataset": dataset, "shard_size": 5, "top": 2, **SCAN_ONLY}
-    outcome, rows, context = run(tmp_path / "out", **changes)
-    assert (outcome.rows, outcome.error_rows) == (32, 1)
-    assert outcome.details["error_codes"] == {"not_an_image": 1}
-    errors = context.storage.read_table(context.path("data/errors.parquet")).to_pylist()
-    assert [row["example_id"] for row in errors] == ["05.png"]
-    assert 5 not in {entry["row"] for row in rows for entry in row["top"]}
-    gone = rows[0]["top"][0]["example_id"]
-    (folder / gone).unlink()
-    for marker in context.storage.list_files(context.path("work/channels/markers")):
-        context.storage.delete(marker)
-    outcome, left, context = run(tmp_path / "out", attempt=2, **changes)
-    lost = [row for row in rows if gone in {entry["example_id"] for entry in row["top"]}]
-    assert left == [row for row in rows if row not in lost]
-    assert outcome.details["channels_error_codes"] == {"not_found": len(lost)}
-    (file,) = [file for file in context.files if file.kind == "channels_errors"]
-    errors = context.storage.read_table(context.path(file.path)).to_pylist()
-    assert [row["example_id"] for row in errors] == [row["example_id"] for row in lost]
-
-
-def test_where_nothing_can_be_read_the_job_fails_and_says_why(tmp_path: Path) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / "a.png").write_bytes(b"no picture")
-    dataset = {"name": "images", "root": str(folder)}
-    changes: dict[str, Any] = {"channels": (0,), "preferred": ["smooth"], "preferred_steps": 1}
-    with pytest.raises(AllRowsFailedError, match=r"none of 1 examples .* 1 not_an_image"):
-        run(tmp_path / "out", dataset=dataset, execution="auto", **changes)
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "says"),
-    [
-        (
-            {"combinations": (*COMBINED, {"terms": [{"channel": 3}, {"channel": 32}]})},
-            SpecError,
-            r"combinations\.1\.terms\.1\.channel: 32 is not in conv2",
-        ),
-        ({"layer": "conv9"}, LayerError, "no layer 'conv9'"),
-        ({"channels": (3, 32)}, SpecError, "channel: 32 is not in conv2"),
-        ({"preferred_channels": (40,)}, SpecError, "channel: 40 is not in conv2"),
-        ({"layer": "fc1", "preferred_px": 20}, SpecError, "preferred_px: .* takes 28 px only"),
-        ({"preferred_px": 9}, SpecError, "preferred_px: .* pictures from 14 px on"),
-        (
-            {"model": {"name": "row_lstm", "weights": "random"}, "layer": "head"},
-            SpecError,
-            "execution: folded is not possible",
-        ),
-        (
-            {"model": {"name": "row_lstm", "weights": "random"}, "layer": None},
-            LayerError,
-            "layer: the card of row_lstm names no layer with positions",
-        ),
-    ],
-)
-def test_mistakes_are_found_before_any_work(
-    tmp_path: Path, changes: dict[str, Any], error: type[Exception], says: str
-) -> None:
-    with pytest.raises(error, match=says):
-        run(tmp_path, **changes)
-    assert list(tmp_path.rglob("*.parquet")) == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"channels": (1, 1)}, "a channel is named twice"),
-        ({"channels": ()}, "at least 1 item"),
-        ({"combinations": ({"terms": ()},)}, "at least 1 item"),
-        (
-            {"combinations": ({"terms": [{"channel": 1}, {"channel": 1}]},)},
-            "a channel is named twice",
-        ),
-        ({"combinations": ({"terms": [{"channel": 1, "weight": 0}]},)}, "from 0.001 to 1,000"),
-        ({"preferred": ("lucid", "lucid")}, "a recipe is named twice"),
-        ({"preferred": ("deep",)}, "Input should be"),
-        ({"channels": (1,), "preferred_channels": (2,)}, "2 is not among channels"),
-        ({"top": 0}, "greater than or equal to 1"),
-    ],
-)
-def test_specs_that_mean_nothing_are_refused(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
-        spec_of(**changes)

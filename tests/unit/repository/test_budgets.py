@@ -31,7 +31,6 @@ class Excess(NamedTuple):
 
 
 _OPTIONS = "a command: Typer makes each parameter an option, with its help"
-_ONE_SUBJECT = "tests of one subject: a list of facts"
 _SCRIPT = "a script's steps, one after the other"
 EXCUSED = {
     Excess("cli.py", "map_", "lines"): _OPTIONS,
@@ -50,13 +49,6 @@ EXCUSED = {
     Excess("fashion_mnist.py", "run_ours", "lines"): _SCRIPT,
     Excess("furniture.py", "main", "lines"): _SCRIPT,
     Excess("gallery.py", "main", "lines"): _SCRIPT,
-    **{
-        Excess(f"test_{name}.py", "", "lines"): _ONE_SUBJECT
-        for name in (
-            *("atlas", "captions", "dreams", "units", "captioner_training", "captioned_datasets"),
-            *("datasets", "measures", "meshes", "scheduler", "shapenet", "tar_images"),
-        )
-    },
 }
 """With the reason. A file may move: its name counts."""
 

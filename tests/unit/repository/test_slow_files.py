@@ -31,9 +31,13 @@ def test_files_are_found_by_their_marks(tests: Path) -> None:
     with (tests / "test_d.py").open("a") as file:
         file.write("\n\npytestmark = [pytest.mark.alone]\n")
     (tests / "jobs").mkdir()
-    (tests / "jobs/test_captions.py").write_text(MARKED.format(mark="ray", body="pass"))
+    (tests / "jobs/test_captions_on_ray.py").write_text(MARKED.format(mark="ray", body="pass"))
     beside, alone = slow_files.slow_files()
-    assert beside == [("tests/jobs/test_captions.py",), ("tests/test_a.py",), ("tests/test_c.py",)]
+    assert beside == [
+        ("tests/jobs/test_captions_on_ray.py",),
+        ("tests/test_a.py",),
+        ("tests/test_c.py",),
+    ]
     assert alone == [("tests/test_d.py",)]
 
 

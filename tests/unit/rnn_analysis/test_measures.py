@@ -1,22 +1,19 @@
-"""The dynamics of recurrent networks, in closed form: spectra, powers, gradients through time, gates."""
+"""Networks on data: layers, saturation, parameter gradients, and what is told of them."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from safetensors.numpy import save_file
 from torch import nn
 
-from featurescape_jobs.errors import SpecError, WeightsError
-from featurescape_jobs.models.recurrent.cells import CELLS, Parameters, State, unroll
+from featurescape_jobs.models.recurrent.cells import CELLS, Parameters, unroll
 from featurescape_jobs.models.recurrent.network import RecurrentNetwork
-from featurescape_jobs.rnn_analysis import figures, jacobians
+from featurescape_jobs.rnn_analysis import figures
 from featurescape_jobs.rnn_analysis.clipping import batch_gradients
 from featurescape_jobs.rnn_analysis.figures import plots
 from featurescape_jobs.rnn_analysis.jacobians import Recurrence, path_norms
@@ -25,256 +22,13 @@ from featurescape_jobs.rnn_analysis.measures import (
     Plan,
     Sequences,
     layers_of,
-    matrices_of,
     measure,
     recurrence,
 )
 from featurescape_jobs.rnn_analysis.rows import Tables, by_distance, headlines
-from featurescape_jobs.rnn_analysis.spec_matrices import read_matrix
-from featurescape_jobs.rnn_analysis.spectra import log10_powers, spectral_norms, spectrum
-from featurescape_jobs.specs import MatrixSpec, RecurrentSpec, parse_spec
+from featurescape_jobs.specs import RecurrentSpec
 from featurescape_jobs.trainers.inputs import SequenceInputs
-
-MODULES: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-D, H = 5, 7
-
-
-def random_matrix(side: int, seed: int = 0) -> np.ndarray:
-    """Of independent normal values: for a large side the radius is about 1."""
-    return np.random.default_rng(seed).standard_normal((side, side)) / math.sqrt(side)
-
-
-def orthogonal(side: int) -> np.ndarray:
-    return np.linalg.qr(random_matrix(side))[0]
-
-
-def parameters_of(kind: str, scale: float = 1.0) -> Parameters:
-    torch.manual_seed(0)
-    module = MODULES[kind](D, H, batch_first=True).double().requires_grad_(False)
-    values = vars(Parameters.of(module))
-    return Parameters(**{**values, "theta_h": scale * values["theta_h"]})
-
-
-def recurrence_of(kind: str, steps: int, scale: float = 1.0, n: int = 3) -> Recurrence:
-    parameters = parameters_of(kind, scale)
-    trace = unroll(CELLS[kind], parameters, torch.randn(n, steps, D, dtype=torch.float64))
-    return Recurrence(kind, parameters, trace, torch.full((n,), steps))
-
-
-# -- matrices ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", MODULES)
-def test_torchs_initial_weights_have_radius_0_577_and_norm_1_155(kind: str) -> None:
-    """U(±1/√h) has the standard deviation 1/√(3h): Girko's circle has radius 1/√3, the norm is twice that."""
-    torch.manual_seed(0)
-    network = RecurrentNetwork(4, RecurrentSpec(cell=kind, hidden_units=384), 2)
-    [(_, _, direction)] = layers_of(network)
-    found = [spectrum(matrix) for name, _, matrix in matrices_of(direction) if "theta_h" in name]
-    assert len(found) == max(1, len(CELLS[kind].gates))
-    for each in found:
-        assert each.radius == pytest.approx(1 / math.sqrt(3), rel=0.08)
-        assert each.norm == pytest.approx(2 / math.sqrt(3), rel=0.08)
-
-
-def test_an_orthogonal_matrix_keeps_every_length() -> None:
-    theta = orthogonal(64)
-    found = spectrum(theta)
-    assert found.eigenvalues is not None
-    assert np.abs(found.eigenvalues) == pytest.approx(1, abs=1e-12)
-    assert found.singular_values == pytest.approx(1, abs=1e-12)
-    assert found.condition == pytest.approx(1, abs=1e-12)
-    assert log10_powers(theta, 100) == pytest.approx(0, abs=1e-10)
-
-
-def test_powers_are_those_of_the_eigenvalues() -> None:
-    """θ = Q Λ Qᵀ: A_t = Q Λ^t Qᵀ A_0, so the norm is the radius to the t, without end."""
-    q, values = orthogonal(6), np.array([1.2, -1.1, 0.9, 0.5, -0.3, 0.1])
-    theta, start = q @ np.diag(values) @ q.T, np.ones(6)
-    after = np.linalg.matrix_power(theta, 9) @ start
-    assert after == pytest.approx(q @ np.diag(values**9) @ q.T @ start, rel=1e-10)
-    found = spectrum(theta)
-    assert found.eigenvalues is not None
-    assert found.eigenvalues.real == pytest.approx(values, abs=1e-12)
-    exponents = np.arange(5001)
-    assert log10_powers(theta, 5000) == pytest.approx(exponents * math.log10(1.2), rel=1e-9)
-    assert log10_powers(theta / 2, 5000) == pytest.approx(exponents * math.log10(0.6), rel=1e-9)
-
-
-def test_the_slope_of_a_linear_rnn_is_the_logarithm_of_its_radius() -> None:
-    theta = 0.8 * random_matrix(40)
-    radius = spectrum(theta).radius
-    assert radius is not None
-    logs = log10_powers(theta, 2000)
-    assert (logs[2000] - logs[1000]) / 1000 == pytest.approx(math.log10(radius), rel=0.01)
-
-
-def test_a_matrix_that_is_not_normal_grows_before_it_vanishes() -> None:
-    theta = np.array([[0.9, 10.0], [0.0, 0.9]])
-    logs = log10_powers(theta, 400)
-    assert logs[1] > 1
-    assert logs[400] < -14
-    assert logs[1:] == pytest.approx(
-        [math.log10(np.linalg.norm(np.linalg.matrix_power(theta, t), 2)) for t in range(1, 401)],
-        abs=1e-9,
-    )
-
-
-def test_a_nilpotent_matrix_ends() -> None:
-    theta = np.array([[0.0, 1.0], [0.0, 0.0]])
-    assert log10_powers(theta, 3).tolist() == [0.0, 0.0, -math.inf, -math.inf]
-    assert spectrum(theta).condition is None
-    tables = Tables()
-    tables.add_powers({"network": "matrix", "layer": None}, "ends", theta, 3)
-    rows = tables.table("powers").to_pylist()
-    assert [row["log10_norm"] for row in rows] == [0.0, 0.0, None, None]
-    assert [row["log10_largest"] for row in rows] == [0.0, None, None, None]
-
-
-@pytest.mark.parametrize("shape", [(4, 9, 9), (3, 5, 2), (3, 2, 5)])
-def test_spectral_norms_are_the_largest_singular_values(shape: tuple[int, ...]) -> None:
-    torch.manual_seed(0)
-    for scale in (1.0, 1e-200, 1e200):
-        matrices = scale * torch.randn(shape, dtype=torch.float64)
-        expected = torch.linalg.matrix_norm(matrices, 2)
-        torch.testing.assert_close(spectral_norms(matrices), expected, rtol=1e-10, atol=0)
-    assert spectral_norms(torch.zeros(2, 3, 3, dtype=torch.float64)).tolist() == [0, 0]
-
-
-def test_a_matrix_that_is_not_square_has_no_eigenvalues() -> None:
-    found = spectrum(np.array([[3.0, 0.0, 0.0], [0.0, 4.0, 0.0]]))
-    assert (found.eigenvalues, found.radius) == (None, None)
-    assert (found.singular_values.tolist(), found.norm, found.condition) == ([4, 3], 4, 4 / 3)
-
-
-# -- gradients through time --------------------------------------------------------------------
-
-
-def joined(state: State) -> torch.Tensor:
-    return state.hidden if state.cell is None else torch.cat([state.hidden, state.cell], 1)
-
-
-def parted(kind: str, joint: torch.Tensor) -> State:
-    return State(*joint.chunk(2, 1)) if kind == "lstm" else State(joint)
-
-
-@pytest.mark.parametrize("kind", MODULES)
-def test_the_jacobian_of_a_step_is_that_of_autograd(kind: str) -> None:
-    done = recurrence_of(kind, 6, scale=2.0)
-    row, step = torch.tensor([1]), torch.tensor([4])
-    before = done.state(row, step - 1)
-    torch.manual_seed(0)
-    MODULES[kind](
-        D, H
-    )  # draws as `parameters_of` does, so that the inputs that follow are the same
-    inputs = torch.randn(3, 6, D, dtype=torch.float64)
-    from_x = nn.functional.linear(inputs[1:2, 4], done.parameters.theta_x, done.parameters.bias_x)
-
-    def after(joint: torch.Tensor) -> torch.Tensor:
-        return joined(CELLS[kind].step(from_x, parted(kind, joint), done.parameters).state)[0]
-
-    expected = torch.autograd.functional.jacobian(after, joined(before))[:, 0]
-    torch.testing.assert_close(done.jacobian(row, step)[0], expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", MODULES)
-def test_the_product_of_jacobians_is_the_gradient_of_autograd(kind: str) -> None:
-    parameters = parameters_of(kind, 1.5)
-    inputs = torch.randn(1, 20, D, dtype=torch.float64)
-    from_x = nn.functional.linear(inputs, parameters.theta_x, parameters.bias_x)
-    states = [State(torch.zeros(1, H).double(), torch.zeros(1, H).double())]
-    if kind != "lstm":
-        states = [State(states[0].hidden)]
-    for step in range(20):
-        states.append(CELLS[kind].step(from_x[:, step], states[-1], parameters).state)
-    trace = unroll(CELLS[kind], parameters, inputs)
-    found = path_norms(Recurrence(kind, parameters, trace, torch.tensor([20])), 19)
-    for distance in (1, 7, 19):
-
-        def last(joint: torch.Tensor, distance: int = distance) -> torch.Tensor:
-            state = parted(kind, joint)
-            for step in range(20 - distance, 20):
-                state = CELLS[kind].step(from_x[:, step], state, parameters).state
-            return joined(state)[0]
-
-        whole = torch.autograd.functional.jacobian(last, joined(states[20 - distance]))[:, 0]
-        blocks = {"hidden": whole[:H, :H], "cell": whole[H:, H:]}
-        for path in set(blocks) & set(found):
-            expected = torch.linalg.matrix_norm(blocks[path], 2)
-            torch.testing.assert_close(found[path][0, distance], expected, rtol=1e-5, atol=1e-12)
-
-
-def test_at_rest_a_tanh_rnn_is_a_linear_one() -> None:
-    """Without input and bias h stays 0, where tanh has slope 1: the gradient is the matrix's power."""
-    parameters = parameters_of("rnn", 1.5)
-    still = Parameters(
-        parameters.theta_x, parameters.theta_h, 0 * parameters.bias_x, 0 * parameters.bias_h
-    )
-    trace = unroll(CELLS["rnn"], still, torch.zeros(1, 60, D, dtype=torch.float64))
-    found = path_norms(Recurrence("rnn", still, trace, torch.tensor([60])), 59)["hidden"][0]
-    expected = log10_powers(still.theta_h.numpy(), 59)
-    assert found.log10().numpy() == pytest.approx(expected, abs=1e-9)
-
-
-def test_a_tanh_rnn_with_norm_below_1_vanishes_at_least_that_fast() -> None:
-    done = recurrence_of("rnn", 80)
-    sigma = spectrum(done.parameters.theta_h.numpy()).norm
-    done = recurrence_of("rnn", 80, scale=0.95 / sigma)
-    norms = path_norms(done, 79)["hidden"].numpy()
-    assert (norms <= 0.95 ** np.arange(80) * (1 + 1e-12)).all()
-    assert norms[:, 79].max() < 1e-3
-
-
-def test_the_cell_of_an_lstm_carries_a_gradient_over_500_steps_and_an_rnn_does_not() -> None:
-    """f = 1, i = 0: ∂C_T/∂C_t stays exactly 1."""
-    parameters = parameters_of("lstm")
-    bias = torch.zeros(4 * H, dtype=torch.float64)
-    bias[:H], bias[H : 2 * H] = -800.0, 800.0
-    open_gates = Parameters(parameters.theta_x, parameters.theta_h, bias, 0 * bias)
-    inputs = torch.randn(2, 501, D, dtype=torch.float64)
-    trace = unroll(CELLS["lstm"], open_gates, inputs)
-    found = path_norms(Recurrence("lstm", open_gates, trace, torch.tensor([501, 501])), 500)
-    assert found["cell"].shape == (2, 501)
-    assert (found["cell"] == 1).all()
-    assert (found["carousel"] == 1).all()
-    vanished = path_norms(recurrence_of("rnn", 501), 500)["hidden"]
-    assert vanished[:, 500].max() < 1e-50
-
-
-def test_the_carousel_is_the_product_of_the_forget_gates() -> None:
-    done = recurrence_of("lstm", 9)
-    products = done.trace.gates["f"].flip(1).cumprod(1).amax(2)
-    torch.testing.assert_close(path_norms(done, 8)["carousel"][:, 1:], products[:, :8])
-
-
-@pytest.mark.parametrize("kind", MODULES)
-def test_a_sequence_alone_has_the_gradients_it_has_in_a_batch(kind: str) -> None:
-    parameters, lengths = parameters_of(kind), torch.tensor([2, 9, 5, 1])
-    inputs = torch.randn(4, 9, D, dtype=torch.float64)
-    trace = unroll(CELLS[kind], parameters, inputs, lengths)
-    together = path_norms(Recurrence(kind, parameters, trace, lengths), 100)
-    for row, length in enumerate(lengths.tolist()):
-        alone = unroll(CELLS[kind], parameters, inputs[row : row + 1, :length])
-        one = path_norms(Recurrence(kind, parameters, alone, lengths[row : row + 1]), 100)
-        for path, norms in together.items():
-            assert one[path].shape == (1, length)
-            torch.testing.assert_close(norms[row, :length], one[path][0])
-            assert norms[row, length:].isnan().all()
-
-
-def test_products_are_the_same_however_many_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = recurrence_of("lstm", 9, n=5)
-    whole = path_norms(done, 8)
-    monkeypatch.setattr(jacobians, "PRODUCT_BYTES", 2 * 8 * (2 * H) ** 2)
-    for path, norms in path_norms(done, 8).items():
-        torch.testing.assert_close(norms, whole[path])
-
-
-def test_gradients_are_followed_no_further_than_asked() -> None:
-    assert path_norms(recurrence_of("gru", 9), 4)["hidden"].shape == (3, 5)
-
-
-# -- networks on data --------------------------------------------------------------------------
+from helpers.recurrences import D, H, random_matrix
 
 
 def network_of(**shape: Any) -> RecurrentNetwork:
@@ -353,9 +107,6 @@ def test_gates_that_are_held_shut_are_saturated() -> None:
     assert gates["o"].low.sum() < 10 * H
 
 
-# -- parameter gradients -----------------------------------------------------------------------
-
-
 def test_parameter_gradients_with_and_without_clipping() -> None:
     network, labels = network_of(cell="rnn"), torch.tensor([0, 2, 1, 0, 1])
     sequences = sequences_of([4, 6, 3, 5, 5])
@@ -383,9 +134,6 @@ def test_the_norm_of_a_batch_is_that_of_autograd() -> None:
     norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
     assert found.loss == pytest.approx(float(loss.detach()), rel=1e-12)
     assert found.norm == pytest.approx(norm, rel=1e-10)
-
-
-# -- tables, headlines, plots ------------------------------------------------------------------
 
 
 def test_rows_by_distance_are_means_of_logarithms() -> None:
@@ -455,63 +203,3 @@ def test_plots_are_pictures_of_the_tables_that_have_rows() -> None:
     found = plots(tables, 5.0)
     assert set(found) == {"spectra", "powers"}
     assert all(png.startswith(b"\x89PNG\r\n") for png in found.values())
-
-
-# -- given matrices ----------------------------------------------------------------------------
-
-
-def given(**fields: Any) -> MatrixSpec:
-    return MatrixSpec(name="theta", **fields)
-
-
-def test_a_matrix_is_written_out_or_read_from_a_file(tmp_path: Path) -> None:
-    file = str(tmp_path / "a.safetensors")
-    save_file({"one": np.eye(3, dtype=np.float32)}, file)
-    assert read_matrix(given(values=[[1, 2], [3, 4]]), None).tolist() == [[1, 2], [3, 4]]
-    assert read_matrix(given(file=file), (str(tmp_path),)).tolist() == np.eye(3).tolist()
-    assert read_matrix(given(file=file, tensor="one"), None).dtype == np.float64
-
-
-def test_what_is_no_square_matrix_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "a.safetensors"
-    tensors = {"wide": np.zeros((2, 3)), "nan": np.full((2, 2), np.nan), "large": np.eye(1025)}
-    save_file(tensors, str(file))
-    (tmp_path / "junk.safetensors").write_bytes(b"junk")
-    (tmp_path / "a.pt").write_bytes(b"junk")
-    for fields, reason in (
-        ({"file": str(file), "tensor": "wide"}, r"shape \(2, 3\)"),
-        ({"file": str(file), "tensor": "large"}, "at most 1024 rows"),
-        ({"file": str(file), "tensor": "nan"}, "not finite"),
-        ({"file": str(file), "tensor": "none"}, "no tensor 'none'; the file has large, nan, wide"),
-        ({"file": str(file)}, "name one of several"),
-        ({"file": str(tmp_path / "junk.safetensors")}, "cannot be read as safetensors"),
-        ({"file": str(tmp_path / "a.pt")}, "is no .safetensors file"),
-        ({"file": str(tmp_path / "b.safetensors")}, "is no .safetensors file"),
-        ({"file": "/etc/passwd"}, "not below an allowed root"),
-    ):
-        with pytest.raises(WeightsError, match=reason):
-            read_matrix(given(**fields), (str(tmp_path),))
-
-
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({}, "give a recurrent model, or `matrices`"),
-        ({"matrices": [{"name": "a", "values": [[1, 2], [3]]}]}, "2 rows of 1, 2 numbers"),
-        ({"matrices": [{"name": "a"}]}, "give either `values` or `file`"),
-        ({"matrices": [{"name": "a", "values": [[1]], "tensor": "x"}]}, "names a tensor of `file`"),
-        ({"matrices": [{"name": "a", "values": [[1]]}] * 2}, "a name is given twice"),
-        ({"matrices": [{"name": "a", "values": [[math.nan]]}]}, "finite"),
-        (
-            {"matrices": [{"name": "a", "values": [[1]]}], "dataset": {"name": "digits"}},
-            "no model to read it",
-        ),
-        (
-            {"matrices": [{"name": "a", "values": [[1]]}], "compare": {"name": "row_lstm"}},
-            "a second model needs a first",
-        ),
-    ],
-)
-def test_a_spec_without_sense_is_refused(fields: dict[str, Any], reason: str) -> None:
-    with pytest.raises(SpecError, match=reason):
-        parse_spec({"job": "dynamics", **fields})

@@ -1,4 +1,4 @@
-"""The scheduler brings every job to its end, whatever Ray does meanwhile."""
+"""The scheduler: jobs are handed out, followed, and started again."""
 
 from __future__ import annotations
 
@@ -6,67 +6,19 @@ import errno
 import json
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from featurescape.server.jobstore import JobRecord, JobStore
-from featurescape.server.runner import RunnerStatus, RunnerUnavailableError
-from featurescape.server.scheduler import Scheduler
-from featurescape.server.settings import Settings
+from featurescape.server.runner import RunnerStatus
 from featurescape_jobs.artifacts import ArtifactRef, job_dir
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.reuse import key_of, remember
 from featurescape_jobs.specs import parse_spec
-from helpers.service_fakes import FEATURES_SPEC, Committer, FakeRunner
+from helpers.scheduler_bench import Bench, bench
+from helpers.service_fakes import FEATURES_SPEC
 
-
-class Disk(NamedTuple):
-    """What `shutil.disk_usage` gives."""
-
-    total: int
-    used: int
-    free: int
-
-
-class Bench:
-    """A scheduler whose rounds the test does itself."""
-
-    def __init__(self, folder: Path, **settings: object) -> None:
-        values = {"storage": str(folder / "storage"), "stop_seconds": 0.2, **settings}
-        self.settings = Settings(**values)  # type: ignore[arg-type]
-        self.store = JobStore(self.settings.database_path)
-        self.storage = Storage(self.settings.storage)
-        self.runner = FakeRunner()
-        self.commit = Committer(self.storage, self.store)
-        self.now = 1000.0
-        """Of the scheduler's clock."""
-        self.restart()
-
-    def restart(self) -> None:
-        """A new service process on the same record."""
-        self.scheduler = Scheduler(
-            self.settings, self.store, self.storage, self.runner, clock=lambda: self.now
-        )
-
-    def submit(self, **more: object) -> str:
-        return self.store.create(parse_spec({**FEATURES_SPEC, **more})).id
-
-    def round(self) -> None:
-        self.scheduler.run_once()
-
-    def job(self, job_id: str) -> JobRecord:
-        return self.store.get(job_id)
-
-    def end(self, job_id: str, attempt: int = 1) -> None:
-        """The process of an attempt is gone, and Ray says so."""
-        self.runner.states[f"{job_id}-a{attempt}"] = RunnerStatus("FAILED")
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+__all__ = ["bench"]  # fixtures that work by being here
 
 
 def test_a_waiting_job_is_submitted_with_its_assignment(bench: Bench) -> None:
@@ -343,134 +295,6 @@ def test_a_step_of_the_wall_clock_loses_no_job_and_stops_none_early(
     assert bench.job(stopped).attempt in (0, 1)
 
 
-def test_the_lease_stands_still_while_the_storage_takes_no_writes(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job_id = bench.submit()
-    bench.round()
-    bench.commit.progress(job_id, attempt=1, sequence=1)
-    bench.round()
-    write = bench.storage.write
-
-    def full(path: str, data: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(bench.storage, "write", full)
-    for _ in range(3):
-        bench.now += bench.settings.lease_seconds * 1.1
-        bench.round()
-        assert bench.scheduler.storage_problem is not None
-        assert "full" in bench.scheduler.storage_problem
-    assert (bench.job(job_id).status, bench.job(job_id).attempt) == ("RUNNING", 1)
-    monkeypatch.setattr(bench.storage, "write", write)
-    bench.now += bench.settings.lease_seconds * 0.9
-    bench.round()
-    assert bench.scheduler.storage_problem is None
-    assert bench.job(job_id).attempt == 1, "it may need a moment after the disk has room again"
-    bench.now += bench.settings.lease_seconds * 1.1
-    bench.round()
-    assert bench.job(job_id).attempt == 2, "with room again, silence counts again"
-
-
-def test_a_job_whose_request_cannot_be_written_is_started_once_there_is_room(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    job_id = bench.submit()
-    write = bench.storage.write
-
-    def full(path: str, data: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(bench.storage, "write", full)
-    for _ in range(20):
-        bench.round()
-    assert bench.job(job_id).status == "RUNNING"
-    assert bench.runner.submissions == []
-    assert len(caplog.records) == 1, "the log says it once"
-    monkeypatch.setattr(bench.storage, "write", write)
-    bench.round()
-    assert [each.attempt for each in bench.runner.submissions] == [1]
-
-
-def test_a_job_that_ended_for_want_of_room_goes_on_when_there_is_some(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("featurescape.server.room.shutil.disk_usage", lambda _: Disk(1000, 960, 40))
-    job_id = bench.submit()
-    bench.round()
-    bench.commit.failure(job_id, 1, "storage_full", "the storage is full")
-    bench.end(job_id)
-    for _ in range(5):
-        bench.now += 60
-        bench.round()
-    job = bench.job(job_id)
-    assert (job.status, job.attempt, job.reason) == ("RUNNING", 1, None)
-    assert job.progress is not None
-    assert job.progress["stage"] == "storage full"
-    monkeypatch.setattr(
-        "featurescape.server.room.shutil.disk_usage", lambda _: Disk(1000, 900, 100)
-    )
-    bench.round()
-    assert (bench.job(job_id).attempt, bench.job(job_id).losses) == (2, 0)
-
-
-@pytest.mark.parametrize(
-    ("word", "goes_on"),
-    [
-        ("read-only", "the job goes on when it can be written to"),
-        ("over its quota", "the job goes on when there is room"),
-        ("overloaded", "the job goes on when it takes writes again"),
-    ],
-)
-def test_a_job_that_waits_says_what_is_the_matter_with_the_storage(
-    bench: Bench, word: str, goes_on: str
-) -> None:
-    job_id = bench.submit()
-    bench.round()
-    bench.commit.failure(job_id, 1, "storage_full", "no write", storage=word)
-    bench.end(job_id)
-    bench.round()
-    progress = bench.job(job_id).progress
-    assert progress is not None
-    assert (progress["stage"], progress["message"]) == (f"storage {word}", goes_on)
-    bench.now += 60
-    bench.round()
-    assert (bench.job(job_id).attempt, bench.job(job_id).losses) == (2, 0)
-
-
-def test_a_driver_that_dies_while_the_storage_is_full_is_no_loss(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job_id = bench.submit()
-    bench.round()
-    write = bench.storage.write
-
-    def full(path: str, data: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(bench.storage, "write", full)
-    bench.end(job_id)
-    for _ in range(3):
-        bench.now += 60
-        bench.round()
-    assert (bench.job(job_id).status, bench.job(job_id).attempt) == ("RUNNING", 1)
-    monkeypatch.setattr(bench.storage, "write", write)
-    bench.round()
-    assert (bench.job(job_id).attempt, bench.job(job_id).losses) == (2, 0)
-
-
-def test_a_job_that_waits_for_room_can_be_stopped(bench: Bench) -> None:
-    job_id = bench.submit()
-    bench.round()
-    bench.commit.failure(job_id, 1, "storage_full", "the storage is full")
-    bench.end(job_id)
-    bench.round()
-    assert bench.job(job_id).status == "RUNNING"
-    bench.store.request_stop(job_id)
-    bench.round()
-    assert bench.job(job_id).status == "STOPPED"
-
-
 def test_a_round_that_fails_leaves_its_age_and_reason(bench: Bench) -> None:
     bench.round()
     assert bench.scheduler.rounds.age_seconds == 0.0
@@ -483,79 +307,12 @@ def test_a_round_that_fails_leaves_its_age_and_reason(bench: Bench) -> None:
     assert (rounds.error, rounds.age_seconds) == (None, 0.0)
 
 
-def test_a_running_job_stops_once_its_process_is_gone(bench: Bench) -> None:
-    job_id = bench.submit()
-    bench.round()
-    bench.store.request_stop(job_id)
-    bench.round()
-    assert bench.runner.stopped == [f"{job_id}-a1"]
-    bench.round()
-    assert bench.job(job_id).status == "STOPPED"
-    bench.round()
-    assert not bench.job(job_id).kill_pending
-
-
-def test_a_job_that_does_not_end_is_stopped_anyway_and_killed_on(bench: Bench) -> None:
-    job_id = bench.submit()
-    bench.runner.ends_on_stop = False
-    bench.round()
-    bench.store.request_stop(job_id)
-    bench.round()
-    assert bench.job(job_id).status == "RUNNING"
-    bench.now += bench.settings.stop_seconds + 0.01
-    bench.round()
-    assert bench.job(job_id).status == "STOPPED"
-    bench.round()
-    assert len(bench.runner.stopped) >= 3
-    bench.end(job_id)
-    bench.round()
-    assert bench.store.to_kill() == []
-
-
-def test_a_job_is_stopped_in_time_while_ray_is_down(bench: Bench) -> None:
-    job_id = bench.submit()
-    bench.round()
-    bench.runner.up = False
-    bench.store.request_stop(job_id)
-    bench.round()
-    bench.now += bench.settings.stop_seconds + 0.01
-    bench.round()
-    assert bench.job(job_id).status == "STOPPED"
-    assert bench.job(job_id).kill_pending
-
-
-def test_a_result_that_came_before_the_stop_is_kept(bench: Bench) -> None:
-    job_id = bench.submit()
-    bench.round()
-    bench.store.request_stop(job_id)
-    bench.commit.manifest(job_id)
-    bench.round()
-    assert bench.job(job_id).status == "SUCCEEDED"
-
-
 def test_nothing_is_handed_out_while_ray_is_down(bench: Bench) -> None:
     job_id = bench.submit()
     bench.runner.up = False
     bench.round()
     assert bench.job(job_id).status == "PENDING"
     assert bench.job(job_id).attempt == 0
-
-
-def test_a_job_is_stopped_in_time_while_ray_answers_but_does_not_tell(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job_id = bench.submit()
-    bench.round()
-    bench.store.request_stop(job_id)
-
-    def silent(submission_id: str) -> None:
-        raise RunnerUnavailableError("no answer in time")
-
-    monkeypatch.setattr(bench.runner, "status", silent)
-    bench.round()
-    bench.now += bench.settings.stop_seconds + 0.01
-    bench.round()
-    assert bench.job(job_id).status == "STOPPED"
 
 
 def test_a_job_that_ray_refuses_fails_with_its_answer(bench: Bench) -> None:
@@ -566,19 +323,6 @@ def test_a_job_that_ray_refuses_fails_with_its_answer(bench: Bench) -> None:
     assert job.status == "FAILED"
     assert job.reason is not None
     assert "422" in job.reason["message"]
-
-
-def test_a_stopped_job_out_of_reach_is_fenced_off(bench: Bench) -> None:
-    job_id = bench.submit()
-    bench.round()
-    bench.store.request_stop(job_id)
-    bench.runner.up = False
-    bench.round()
-    bench.now += bench.settings.stop_seconds + 0.01
-    bench.round()
-    assert bench.job(job_id).status == "STOPPED"
-    assigned = json.loads(bench.storage.read(f"jobs/{job_id}/spec.json"))
-    assert assigned["attempt"] == 2
 
 
 def embedded_before(bench: Bench) -> tuple[str, str]:
