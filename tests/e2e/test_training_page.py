@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser_pages import visit
 from featurescape_jobs.engine.context import read_manifest
-from gallery_builders import finish_job
-from service_fakes import RunningService, running_service
+from helpers.browser_pages import visit
+from helpers.gallery_builders import finish_job
+from helpers.service_fakes import RunningService, running_service
 
 pytestmark = pytest.mark.browser
 
