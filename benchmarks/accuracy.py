@@ -1,4 +1,4 @@
-"""How near our approximations come: figures that docs/truth.md and docs/jobs name, with nothing timed.
+"""Accuracy of the project's approximations: figures that docs/truth.md and docs/jobs name, with nothing timed.
 
     apt-get install dataset-fashion-mnist
     python benchmarks/accuracy.py [--root FOLDER] [--photos 4] [--only neighbors,features]

@@ -1,4 +1,4 @@
-"""Whether captions are the plain search's: by their words where they ended, by their score where they were cut.
+"""Gate of captions: the plain search's, by their words where they ended, by their score where they were cut.
 
 A caption that ended in time has one best wording, up to ties, and must be it. One that is cut at ``MAX_WORDS`` is
 a prefix of something that the search has not finished, of which the captioner is unsure and many are nearly as
@@ -45,7 +45,7 @@ class Judge:
         worse = [at for at in cut if self._is_worse(at, said[at], expected[at])]
         enough = len(ended) >= MIN_ENDED * len(expected)
         passes = enough and self._few(others, ended) and self._few(worse, cut)
-        return Verdict(passes, self._told(expected, (ended, others), (cut, worse)))
+        return Verdict(passes, self._traced(expected, (ended, others), (cut, worse)))
 
     def _few(self, wrong: list[int], of: list[int]) -> bool:
         return len(wrong) <= (1 - self._least) * len(of)
@@ -58,7 +58,7 @@ class Judge:
             return True
         return self._score(at, said) < self._score(at, expected) - SLACK_NATS
 
-    def _told(
+    def _traced(
         self,
         expected: Captions,
         by_words: tuple[list[int], list[int]],

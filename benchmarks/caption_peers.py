@@ -24,7 +24,7 @@ ENCODED, SEARCHED = 16, 32
 
 
 class Loop:
-    """What tutorials do: encoder and search of one picture, the grid projected anew at every step."""
+    """Tutorial captioner: encoder and search of one image, the grid projected anew at every step."""
 
     def __init__(self, captioner: LoadedCaptioner) -> None:
         self.captioner = captioner
@@ -35,9 +35,9 @@ class Loop:
     def run(self, files: list[Path]) -> list[list[str]]:
         """Captions, picture by picture."""
         decode_words = self.captioner.vocabulary.decode
-        return [decode_words(self.search(self.see(file))) for file in files]
+        return [decode_words(self.search(self.encode(file))) for file in files]
 
-    def see(self, file: Path) -> torch.Tensor:
+    def encode(self, file: Path) -> torch.Tensor:
         """The grid of one picture, (1, L, D)."""
         encoder = self.captioner.encoder
         pixels = prepare([decode(file.read_bytes())], encoder.network.picture_card)
@@ -49,7 +49,7 @@ class Loop:
         """Beam search of one picture; where no caption has ended in time, the best one so far."""
         net: Decoder = self.captioner.decoder
         k = BEAM
-        grid = (grid - net.get_buffer("mean")) / net.get_buffer("deviation")
+        grid = (grid - net.get_buffer("mean")) / net.get_buffer("std")
         h, c = torch.tanh(net.start[0](grid.mean(1))).expand(k, -1).chunk(2, 1)
         grid = grid.expand(k, *grid.shape[1:])
         words = torch.full((k, 1), net.vocabulary_size)
@@ -77,7 +77,7 @@ class Loop:
     def score(self, grid: torch.Tensor, said: Sequence[int]) -> float:
         """Log probability in nats of words, without an end, of one picture."""
         net: Decoder = self.captioner.decoder
-        grid = (grid - net.get_buffer("mean")) / net.get_buffer("deviation")
+        grid = (grid - net.get_buffer("mean")) / net.get_buffer("std")
         h, c = torch.tanh(net.start[0](grid.mean(1))).chunk(2, 1)
         word, total = torch.tensor([net.vocabulary_size]), 0.0
         for following in said:
@@ -110,7 +110,7 @@ class Loop:
 
 
 class Batched:
-    """What a good engineer does: the encoder in batches and channels_last, keys once, all beams in one tensor.
+    """Optimized captioner: the encoder in batches and channels_last, keys once, all beams in one tensor.
 
     Args:
         captioner: whose weights are used.
@@ -127,10 +127,10 @@ class Batched:
         """Captions of all pictures."""
         found: list[list[int]] = []
         for at in range(0, len(files), SEARCHED):
-            found += self.search(self.see(files[at : at + SEARCHED]))
+            found += self.search(self.encode(files[at : at + SEARCHED]))
         return [self.captioner.vocabulary.decode(words) for words in found]
 
-    def see(self, files: list[Path]) -> torch.Tensor:
+    def encode(self, files: list[Path]) -> torch.Tensor:
         """The grids of pictures, (N, L, D)."""
         encoder, grids = self.captioner.encoder, []
         for at in range(0, len(files), ENCODED):
@@ -145,7 +145,7 @@ class Batched:
     def search(self, grids: torch.Tensor) -> list[list[int]]:
         """Beam search of N pictures; those whose beams have all ended leave the batch."""
         net: Decoder = self.captioner.decoder
-        grids = (grids - net.get_buffer("mean")) / net.get_buffer("deviation")
+        grids = (grids - net.get_buffer("mean")) / net.get_buffer("std")
         n, k, v = len(grids), BEAM, net.vocabulary_size
         keys = net.attention.key(grids)[:, None]  # (N, 1, L, A), once
         h, c = torch.tanh(net.start[0](grids.mean(1)))[:, None].expand(n, k, -1).chunk(2, 2)

@@ -110,7 +110,7 @@ def compare(options: argparse.Namespace, captioner: LoadedCaptioner) -> int:
 
 
 def print_startup(timings: Timings, steady: float, n: int) -> None:
-    """What ours pays before its workers are warm, and how many pictures make up for it."""
+    """Print the start-up cost before the workers are warm, and how many images make up for it."""
     startup = timings.seconds("featurescape") - steady
     print(
         f"ours starts for {startup:.1f} s, then {n / steady:.1f} pictures/s: {steady:.1f} s of all"
@@ -127,7 +127,7 @@ def print_startup(timings: Timings, steady: float, n: int) -> None:
 
 
 def weights_of(options: argparse.Namespace) -> str:
-    """What the encoder has."""
+    """The encoder's weights."""
     own = "ImageNet's" if options.model == "efficientnet_lite0" else "random"
     return f"{options.model}, {own}"
 
@@ -137,7 +137,7 @@ def decoder_alone(
 ) -> Comparison:
     """Beam search over grids that are there, of the first ``--peer-n`` pictures."""
     loop, strong = Loop(captioner), Batched(captioner, bfloat16=False)
-    grids = strong.see(files[: options.peer_n])
+    grids = strong.encode(files[: options.peer_n])
     describer = Describer(captioner.decoder, captioner.vocabulary, torch.device("cpu"))
     contenders = [
         Contender(PLAIN, Role.POPULAR, lambda: [loop.search(grid[None]) for grid in grids]),
@@ -165,7 +165,7 @@ def decoder_alone(
 def end_to_end(
     options: argparse.Namespace, captioner: LoadedCaptioner, files: list[Path], steady: list[float]
 ) -> Comparison:
-    """From files to captions; what a run of ours takes without its start goes to ``steady``."""
+    """Caption files end to end; a run of ours without its start goes to ``steady``."""
     loop = Loop(captioner)
 
     def popular() -> Run:
@@ -191,7 +191,7 @@ def end_to_end(
         Contender("batched in float32", Role.STRONG, partial(strong, False)),
         Contender("featurescape", Role.OURS, ours),
     ]
-    grids = Batched(captioner, bfloat16=False).see(files[: options.peer_n])
+    grids = Batched(captioner, bfloat16=False).encode(files[: options.peer_n])
     elsewhere = grids.mean(0, keepdim=True).expand_as(grids)
 
     def controls(outputs: Outputs) -> Mapping[str, Captions]:
@@ -231,7 +231,7 @@ class Ours:
         self.context, self.outcome = context, outcome
 
     def words(self) -> dict[str, list[str]]:
-        """By picture."""
+        """Words by image."""
         found: dict[str, list[str]] = {}
         for file in self.context.files:
             if file.kind == "captions":

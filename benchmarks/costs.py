@@ -1,4 +1,4 @@
-"""What jobs cost per picture, unit, icon, mesh or epoch: the figures in the sections "Cost" of docs/jobs.
+"""Cost of jobs per image, unit, icon, mesh or epoch: the figures in the sections "Cost" of docs/jobs.
 
     apt-get install sweethome3d-furniture
     python benchmarks/costs.py [--only gradients,atlas] [--threads 1]
@@ -72,7 +72,7 @@ class Bench:
         return [row for table in tables for row in table.to_pylist()]
 
     def details(self, job: str, **fields: Any) -> dict[str, Any]:
-        """What the manifest of such a job would say."""
+        """Manifest details that such a job would have."""
         return self._run(job, fields)[1].details
 
     def _context(self, job: str, fields: dict[str, Any]) -> RunContext:

@@ -83,7 +83,7 @@ def comparison(size: tuple[int, int], side_px: int, n: int) -> Comparison:
 
 
 def judge(digests: list[str], outputs: Outputs) -> Verdict:
-    """Whether all pixels are those of Pillow alone."""
+    """True if all pixels are those of Pillow alone."""
     equal = [a == b for a, b in zip(digests, outputs["Pillow alone"], strict=True)]
     return Verdict(all(equal), f"{sum(equal)} of {len(equal)} pictures have Pillow's pixels")
 
@@ -100,7 +100,7 @@ def controls(size: tuple[int, int], outputs: Outputs) -> Mapping[str, list[str]]
 
 
 def digest(pixels: Pixels) -> str:
-    """Of shape and pixels."""
+    """Digest of shape and pixels."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 

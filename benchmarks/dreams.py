@@ -127,7 +127,7 @@ class Judge:
         self._before = objective(photos)
 
     def __call__(self, made: Dreams, outputs: Outputs) -> Verdict:
-        """Of one round or more, which are the last ones."""
+        """Run one round or more; the results are of the last ones."""
         rounds = slice(-len(made), None)
         gains, expected = self._gains(made), self._gains(outputs["popular"][rounds])
         off = self.tolerance(outputs, rounds)
@@ -137,7 +137,7 @@ class Judge:
         return Verdict(abs(by) <= off, f"{words}, {own} ({len(gains)} dreams)")
 
     def tolerance(self, outputs: Outputs, rounds: slice = slice(None)) -> float:
-        """Of the mean gain: what a repetition of the popular peer is off by at most, but for `FALSE_ALARM`."""
+        """Tolerance of the mean gain: a repetition of the popular peer is within it, but for `FALSE_ALARM`."""
         popular, again = (self._gains(outputs[name][rounds]) for name in ("popular", "again"))
         error = float(np.sqrt(np.square(again - popular).mean() / len(popular)))
         return error * float(stats.t.ppf(1 - FALSE_ALARM / 2, len(popular)))
@@ -147,7 +147,7 @@ class Judge:
         return np.concatenate([self._objective(dreamt) - self._before for dreamt in made])
 
     def controls(self, outputs: Outputs) -> Mapping[str, Dreams]:
-        """What was not dreamt, with as little and as much of a change."""
+        """Negative controls: images not dreamt, with as little and as much of a change."""
         photos, rng = self._photos.astype(float), np.random.default_rng(0)
         strength = float(np.sqrt(np.square(outputs["popular"][-1] - photos).mean()))
         noisy = np.clip(photos + rng.normal(0, strength, photos.shape), 0, 255)
@@ -186,12 +186,12 @@ def read_photos(root: Path) -> np.ndarray[Any, Any]:
 
 
 def photo_paths(root: Path) -> list[Path]:
-    """Where they lie."""
+    """Paths of the photos."""
     return sorted((root / "photos").iterdir())
 
 
 def generators(options: argparse.Namespace) -> list[np.random.Generator]:
-    """Of the shifts of each photo: those that the job draws."""
+    """Random generators of each photo's shifts: those that the job draws."""
     seeds = [seed_for(options.seed, path.name) for path in photo_paths(options.root)]
     return [np.random.default_rng(seed) for seed in seeds]
 
@@ -233,7 +233,7 @@ def run_strong(options: argparse.Namespace, name: str, *, bfloat16: bool) -> dic
 
 
 def half_dreamt(options: argparse.Namespace) -> np.ndarray[Any, Any]:
-    """What half the steps make of the photos: a control."""
+    """The photos after half the steps: a control."""
     network = load_network(ModelSpec(name=MODEL), seed=0)
     network.module.requires_grad_(False)
     photos = torch.from_numpy(read_photos(options.root)).permute(0, 3, 1, 2).float()
@@ -291,7 +291,7 @@ ROLES = {
 
 
 def print_roof(options: argparse.Namespace, timings: Timings) -> None:
-    """What part of the roof ours reaches, in either type of numbers."""
+    """Print the part of the roof that ours reaches, in either type of numbers."""
     speed = options.n / timings.seconds("featurescape")
     operations = operations_per_picture()
     for dtype in (torch.float32, torch.bfloat16):
@@ -301,7 +301,7 @@ def print_roof(options: argparse.Namespace, timings: Timings) -> None:
 
 
 def operations_per_picture() -> int:
-    """Of all passes forward and back that a dream takes, by frozen weights."""
+    """Operations of all passes forward and back that a dream takes, by frozen weights."""
     from torch.utils.flop_counter import FlopCounterMode
 
     network = load_network(ModelSpec(name=MODEL), seed=0)
@@ -317,7 +317,7 @@ def operations_per_picture() -> int:
 
 
 def seconds_per_operation(dtype: torch.dtype) -> float:
-    """In a product of two matrices of 2048 × 2048."""
+    """Seconds of an operation in a product of two matrices of 2048 × 2048."""
     matrix = torch.randn(2048, 2048).to(dtype)
     spent = []
     for _ in range(10):

@@ -105,7 +105,7 @@ def comparison_of(features: Floats, labels: Labels, options: argparse.Namespace)
 
 
 def lay_out_by_default(features: Floats, options: argparse.Namespace) -> Floats:
-    """As openTSNE's documentation begins."""
+    """Lay out as openTSNE's documentation begins."""
     tsne = openTSNE.TSNE(n_jobs=options.threads, random_state=options.seed)
     return np.asarray(tsne.fit(features), dtype=np.float32)
 

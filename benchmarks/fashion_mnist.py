@@ -80,7 +80,7 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Map:
-    """What a run leaves behind."""
+    """Results of a run."""
 
     accuracy: float
     """Of the network, on the test pictures."""
@@ -191,7 +191,7 @@ def ray_of(options: argparse.Namespace) -> Iterator[str | None]:
 
 
 def keep_ours(storage: Storage, done: dict[str, Manifest], options: argparse.Namespace) -> None:
-    """What the gate needs of the artifacts."""
+    """Keep the parts of the artifacts that the gate needs."""
     weights = next(file for file in done[TRAINING].files if file.kind == "weights")
     path = options.folder / "storage" / job_dir(TRAINING) / weights.path
     network = load_network(ModelSpec(name="lenet", weights=str(path)), seed=0, n_classes=10).module
@@ -240,7 +240,7 @@ def judge(labels: Labels, made: Map, found: Outputs) -> Verdict:
 
 
 def label_accuracy(made: Map, labels: Labels) -> float:
-    """Of the 10 nearest in the layout."""
+    """Accuracy of the labels of the 10 nearest in the layout."""
     if made.xy.shape != (len(labels), 2):
         return 0.0
     found = quality(made.xy, made.xy, labels, QualityOptions(threads=1))
@@ -248,7 +248,7 @@ def label_accuracy(made: Map, labels: Labels) -> float:
 
 
 def test_accuracy(network: torch.nn.Module, root: Path) -> float:
-    """On the test pictures."""
+    """Accuracy on the test images."""
     return accuracy_of(network, InMemory(*read_images(root, "t10k"), False, 1))
 
 

@@ -78,7 +78,7 @@ class InMemory:
 
 @dataclass(frozen=True)
 class Script:
-    """What differs between the two peers."""
+    """Differences between the two peers."""
 
     batches: Callable[[npt.NDArray[np.uint8], Labels, bool, int], Batches]
     lay_out: Callable[[Floats, argparse.Namespace], Floats]
@@ -86,7 +86,7 @@ class Script:
 
 
 def run_script(script: Script, name: str, options: argparse.Namespace) -> float:
-    """From the files to tiles; the seconds of it. What the gate needs is kept afterwards."""
+    """Run from the files to tiles; the seconds of it. The gate's data is kept afterwards."""
     torch.manual_seed(0)
     start = time.perf_counter()
     images, labels = read_images(options.root, "train")

@@ -1,4 +1,4 @@
-"""How people extract features: a DataLoader and a network, in the popular way and in stronger ones; and Ray Data.
+"""Feature extraction by others: a DataLoader and a network, in the popular way and in stronger ones; and Ray Data.
 
 Each peer has a loader process fewer than threads, which decodes while the network runs on all threads. Loader and
 network are warm before the clock starts: the loader's processes live on (``persistent_workers``), and some batches

@@ -112,7 +112,7 @@ def comparison(
 
 
 def judge(features: Features, outputs: Outputs) -> Verdict:
-    """How far features keep what the loop's say."""
+    """Fidelity of the features to the loop's."""
     plain = outputs["loop"]
     if features.shape != plain.shape:
         return Verdict(False, f"{features.shape} features, the loop has {plain.shape}")
@@ -129,7 +129,7 @@ def controls(outputs: Outputs) -> Mapping[str, Features]:
 
 
 def print_startups(startups: Mapping[str, list[dict[str, Any]]], timings: Timings, n: int) -> None:
-    """What everybody pays once, and how many pictures make up for it."""
+    """Print the fixed cost, and how many images make up for it."""
     print("before the steady state (median s):")
     starts = {
         name: statistics.median(run["startup"] for run in runs) for name, runs in startups.items()

@@ -8,7 +8,7 @@ EfficientNet-Lite0 up to blocks.15 and its ImageNet weights. Input lies in memor
 Popular peer: the network as torch runs it, all weights learn, in float32. Strong peers: channels_last, only the
 gradients of those weights that learn in ours too (what has a part in the layer, without depthwise filters), in
 ``autocast`` to bfloat16 or in float32 (faster where a processor has no matrix units for bfloat16). Ours is
-`word_objective.Tagger`.
+`word_objective.WordDetector`.
 
 Gate: over a batch, the gradient of all weights that learn in all of them must be as near to torch's in float32
 as torch's under autocast is (by cosine, less 0.001). Controls: the gradient for other pictures and words, and
@@ -36,7 +36,7 @@ from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
 from featurescape_jobs.models.captioner.tag_head import TagHead
 from featurescape_jobs.networks.capture import Capture
 from featurescape_jobs.specs import EncoderSpec
-from featurescape_jobs.trainers.captioner.word_objective import Tagger
+from featurescape_jobs.trainers.captioner.word_objective import WordDetector
 
 SLACK = 0.001
 BATCH, WORDS, LAYER = 32, 256, "blocks.15"
@@ -44,13 +44,13 @@ LEARNING_RATE = 1e-6
 """So small that all stay the same network."""
 CPU = torch.device("cpu")
 Gradients = dict[str, torch.Tensor]
-"""Of every weight that learns, by name."""
+"""Gradients of every weight that learns, by name."""
 Examples = tuple[torch.Tensor, torch.Tensor]
 """Pictures (N, 3, H, W) and which words are said of them (N, V)."""
 
 
 class Plain(nn.Module):
-    """What `Tagger` computes, by torch alone."""
+    """`WordDetector` written out in torch alone."""
 
     def __init__(self, encoder: Encoder, dtype: torch.dtype, layout: torch.memory_format) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ def networks(px: int) -> dict[str, nn.Module]:
     with tempfile.TemporaryDirectory() as folder:
         spec = EncoderSpec(layers=(LAYER,), input_px=px, fine_tuned=True)
         opened = partial(open_encoder, spec, Place(folder, 0, None))
-        ours = Tagger(opened(), torch.full((WORDS,), 0.5), 0.0, CPU).train()
+        ours = WordDetector(opened(), torch.full((WORDS,), 0.5), 0.0, CPU).train()
         found: dict[str, nn.Module] = {
             "popular": Plain(opened(), torch.float32, torch.contiguous_format),
             "strong": Plain(opened(), torch.bfloat16, torch.channels_last),
@@ -136,7 +136,7 @@ def examples(px: int) -> Examples:
 
 
 def judge(found: Gradients, outputs: Outputs) -> Verdict:
-    """Whether a gradient is as near to the popular peer's as that under autocast is."""
+    """True if a gradient is as near to the popular peer's as that under autocast is."""
     exact = outputs["popular"]
     near, least = likeness(exact, found), likeness(exact, outputs["strong"]) - SLACK
     return Verdict(near >= least, f"cosine to float32 {near:.5f}, at least {least:.5f}")
@@ -153,7 +153,7 @@ def controls(elsewhere: Gradients, outputs: Outputs) -> Mapping[str, Gradients]:
 
 
 def gradients(module: nn.Module, shown: torch.Tensor, said: torch.Tensor) -> Gradients:
-    """Of every weight that learns, by name."""
+    """Gradients of every weight that learns, by name."""
     module.zero_grad(set_to_none=True)
     loss(module, shown, said).backward()
     named = module.named_parameters()

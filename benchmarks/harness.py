@@ -1,4 +1,4 @@
-"""What every benchmark shares: a gate with negative controls, peers and ours in turn, one form of report.
+"""Common form of the benchmarks: a gate with negative controls, peers and ours in turn, one form of report.
 
 A benchmark compares ours with at least two peers: the popular one, as tutorials have it, and a strong one, as
 a good engineer would write it for the same result. Other work on the machine slows all alike only if they take
@@ -28,7 +28,7 @@ from machine import describe, use_threads
 
 
 class Role(StrEnum):
-    """What a contender is in the comparison."""
+    """Role of a contender in the comparison."""
 
     OURS = "ours"
     POPULAR = "popular"
@@ -63,7 +63,7 @@ Outputs = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an output is good enough, and the figures that say so."""
+    """Verdict on an output, and the figures that say so."""
 
     passes: bool
     words: str

@@ -127,7 +127,7 @@ def limited(run: Callable[[], Run]) -> Callable[[], Run]:
 
 
 def list_with_pathlib(options: argparse.Namespace) -> dict[str, object]:
-    """As one writes it first."""
+    """List the files as one writes it first."""
     import pandas as pd
 
     root, target = options.root / "data", options.root / "pathlib.parquet"
@@ -142,7 +142,7 @@ def list_with_pathlib(options: argparse.Namespace) -> dict[str, object]:
         }
     )
     frame.to_parquet(target)
-    return _said(start, target)
+    return _measured(start, target)
 
 
 def list_with_scandir(options: argparse.Namespace) -> dict[str, object]:
@@ -157,7 +157,7 @@ def list_with_scandir(options: argparse.Namespace) -> dict[str, object]:
         label, last = label + (folder != last), folder
         labels[row] = label
     pq.write_table(pa.table({"example_id": ids, "label": labels}), target)
-    return _said(start, target)
+    return _measured(start, target)
 
 
 def _names(folder: str, prefix: str) -> Iterator[str]:
@@ -201,10 +201,10 @@ def _freeze(options: argparse.Namespace, job: str) -> dict[str, object]:
     context = RunContext(Storage(str(storage)), job, attempt=1, seed=0, inputs={})
     start = time.perf_counter()
     freeze(DatasetSpec(name="images", root=str(options.root / "data")), context)
-    return _said(start, storage / context.path(EXAMPLES))
+    return _measured(start, storage / context.path(EXAMPLES))
 
 
-def _said(start: float, path: Path) -> dict[str, object]:
+def _measured(start: float, path: Path) -> dict[str, object]:
     """For `run_alone`; peak memory is that of this process since it was loaded."""
     seconds = time.perf_counter() - start
     status = Path("/proc/self/status").read_text()
@@ -242,7 +242,7 @@ class Judge:
         self._labels = pa.chunked_array([pa.array(labels, pa.int64())])
 
     def __call__(self, listing: pa.Table, found: Outputs) -> Verdict:
-        """Whether it is the same, row by row."""
+        """True if it is the same, row by row."""
         ids = listing["example_id"].cast(pa.string()).equals(self._ids)
         labels = listing["label"].cast(pa.int64()).equals(self._labels)
         said = f"{len(listing):,} rows, ids {'as made' if ids else 'OTHER'}"

@@ -199,7 +199,7 @@ def run_strong(options: argparse.Namespace, *, bfloat16: bool) -> Features:
 
 
 def takes_bfloat16() -> bool:
-    """Whether oneDNN has an LSTM in bfloat16 for this processor, which needs AVX-512."""
+    """True if oneDNN has an LSTM in bfloat16 for this processor, which needs AVX-512."""
     try:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             _lstm()(torch.zeros(1, 2, 28))

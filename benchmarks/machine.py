@@ -1,4 +1,4 @@
-"""What a figure was measured on: processor, load, threads and versions; and equal threads for all."""
+"""Conditions of a measurement: processor, load, threads and versions; and equal threads for all."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def processor() -> str:
 
 
 def versions() -> list[str]:
-    """Of Python and of what is installed of `PACKAGES`."""
+    """Versions of Python and of the installed `PACKAGES`."""
     found = [f"Python {platform.python_version()}"]
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""What a good engineer does to a network before running it, for the strong peers."""
+"""Optimizations that the strong peers make to a network before running it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left of attribution maps while weights become random: the figures in docs/jobs/gradients.md.
+"""Attribution maps while weights become random: the figures in docs/jobs/gradients.md.
 
     python benchmarks/sanity.py [--pictures 4] [--draws 2] [--stages 4] [--seed 0]
 

@@ -1,4 +1,4 @@
-"""Where the time of `features` goes: processor time of each step for a picture, ours and the peers', and the roof.
+"""Profile of `features`: processor time of each step for an image, ours and the peers', and the roof.
 
     apt-get install tuxpaint-stamps-default sweethome3d-furniture
     python benchmarks/steps.py [--n 96] [--repeats 5]

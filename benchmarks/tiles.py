@@ -71,7 +71,7 @@ Counts = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True)
 class Tiles:
-    """What a contender wrote: how to read a tile (zoom, x, y), None where there is none."""
+    """Tiles of a contender: how to read a tile (zoom, x, y), None where there is none."""
 
     read: Callable[[int, int, int], npt.NDArray[Any] | None]
     shaded: bool = False

@@ -168,7 +168,7 @@ def write_photos(folder: Path, n: int) -> None:
 
 
 def dataset_of(options: argparse.Namespace) -> DatasetSpec:
-    """What all read."""
+    """The dataset that all read."""
     if options.data == "photos":
         return DatasetSpec(name="images", root=str(options.folder / "photos"))
     return DatasetSpec(name="mnist", root=str(options.root), limit=options.n)
@@ -269,7 +269,7 @@ class _Pictures(torch.utils.data.Dataset[torch.Tensor]):
 
 
 def judge(lists: Lists, found: Outputs) -> Verdict:
-    """How far the lists are the loop's."""
+    """Agreement of the lists with the loop's."""
     peer: Lists = found[POPULAR]
     if peer.rows.shape != lists.rows.shape:
         return Verdict(False, f"lists of {lists.rows.shape}, not {peer.rows.shape}")

@@ -60,7 +60,7 @@ def settle(page: Page, click: str | None) -> None:
 
 
 def write(png: bytes, path: Path) -> None:
-    """As WebP."""
+    """Write as WebP."""
     with Image.open(io.BytesIO(png)) as image:
         image.convert("RGB").save(path, quality=QUALITY, method=6)
     print(path)

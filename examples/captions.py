@@ -1,4 +1,4 @@
-"""From 820 meshes to captions: render furniture, learn to describe it, and measure what is said of other models.
+"""Captions of 820 meshes: render furniture, learn to describe it, and measure what is said of other models.
 
     apt-get install sweethome3d-furniture
     pip install ./examples/furniture_captions

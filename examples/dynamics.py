@@ -1,4 +1,4 @@
-"""Why an RNN forgets and an LSTM need not: both fresh and trained, their gradients measured on the same
+"""Memory of an RNN and of an LSTM: both fresh and trained, their gradients measured on the same
 pictures.
 
     apt-get install dataset-fashion-mnist

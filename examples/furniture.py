@@ -1,4 +1,4 @@
-"""From 820 meshes to maps: render furniture, extract features per model in two ways, and look at both maps.
+"""Maps of 820 meshes: render furniture, extract features per model in two ways, and look at both maps.
 
     apt-get install sweethome3d-furniture
     FEATURESCAPE_ALLOWED_ROOTS=/usr/share/sweethome3d featurescape serve &
@@ -109,7 +109,7 @@ def features_of(table: pa.Table) -> NDArray[np.float32]:
 def is_right(
     features: NDArray[np.float32], labels: NDArray[np.int64], split: Split
 ) -> NDArray[np.bool_]:
-    """Of each test model whether most of its nearest training models have its category."""
+    """(N,) bool: whether most of the nearest training models of each test model have its category."""
     known = KNeighborsClassifier(NEIGHBORS).fit(features[split.training], labels[split.training])
     found: NDArray[np.bool_] = known.predict(features[split.test]) == labels[split.test]
     return found

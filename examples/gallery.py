@@ -1,4 +1,4 @@
-"""What a network sees: dreams of ten photos, why it names them so, what its units look for, and an atlas.
+"""A network inspected: dreams of ten photos, why it names them so, what its units look for, and an atlas.
 
     apt-get install tuxpaint-stamps-default
     pip install scikit-image matplotlib

@@ -76,7 +76,7 @@ def run(spec: ActivationsSpec, context: RunContext) -> Outcome:
 
 @dataclass(frozen=True)
 class ActivationsSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     spec: ActivationsSpec
     source: worker_source.Source
@@ -92,7 +92,7 @@ class ActivationsSetup:
         return worker_source.shard_size(5 * self._values)
 
     def batch_size(self, default: int) -> int:
-        """As the spec says, or as many as have 64 MiB of float32 activations."""
+        """Batch size of the spec, or as many as have 64 MiB of float32 activations."""
         return self.spec.batch_size or max(1, min(default, _BATCH_BYTES // (4 * self._values)))
 
     def start(self) -> ActivationsWorker:

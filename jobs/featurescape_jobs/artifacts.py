@@ -1,4 +1,4 @@
-"""What a job leaves behind: the manifest, and what lies where.
+"""Artifacts: the manifest of a job, and the paths of its files.
 
 ::
 
@@ -31,7 +31,7 @@ TERMINAL: frozenset[str] = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 
 
 def known_fields(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
-    """Of a stored record the fields that the dataclass has: a later version may have written more."""
+    """Fields of a stored record that the dataclass has: a later version may have written more."""
     names = {each.name for each in fields(kind)}
     return {name: value for name, value in record.items() if name in names}
 
@@ -58,7 +58,7 @@ class ArtifactRef(_Record):
 
 
 class Legend(_Record):
-    """How one color layer is read."""
+    """Legend of one color layer."""
 
     kind: Literal["density", "category", "pictures"] = Field(
         description="How a tile's pixels are read; a viewer draws from it."
@@ -150,7 +150,7 @@ class PassedOverReason(_Record):
 
     @property
     def remedy(self) -> str:
-        """What can be done, in the number of the files: ``convert them to JPEG or PNG``; empty: not known."""
+        """Remedy, in the number of the files: ``convert them to JPEG or PNG``; empty: not known."""
         remedy = self.reason.partition(": ")[2]
         if self.count == 1:
             return remedy
@@ -174,7 +174,7 @@ class PassedOverFiles(_Record):
         return f"{self.files:,} file{'' if self.files == 1 else 's'} passed over: {said}{more}"
 
     def explained(self, most: int = 6) -> str:
-        """What there is and what can be done, for a message; empty where nothing was passed over."""
+        """Text of what there is and what can be done, for a message; empty where nothing was passed over."""
         said = []
         for each in self.reasons[:most]:
             said.append(f"{each.counted} ({each.remedy})" if each.remedy else each.counted)
@@ -230,7 +230,7 @@ class Manifest(_Record):
 
 
 class Curve(_Record):
-    """How a training has gone so far: an entry per epoch, or evenly spread ones where it has many."""
+    """Learning curve of a training so far: an entry per epoch, or evenly spread ones where it has many."""
 
     epoch: tuple[int, ...] = Field(default=(), description="From 1.")
     loss: tuple[float | None, ...] = Field(
@@ -245,7 +245,7 @@ class Curve(_Record):
 
 
 class Progress(_Record):
-    """How far a job is. A hint: markers and the manifest are the truth."""
+    """Progress of a job. A hint: markers and the manifest are the truth."""
 
     attempt: int = 1
     sequence: int = 0
@@ -259,7 +259,7 @@ class Progress(_Record):
 
 
 class Failure(_Record):
-    """Why a job ended without a manifest (`failure.json`)."""
+    """Reason of a job that ended without a manifest (`failure.json`)."""
 
     attempt: int
     code: str

@@ -71,7 +71,7 @@ from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
 from featurescape_jobs.specs.atlas import AtlasSpec
 from featurescape_jobs.tables import LayerColumn
 from featurescape_jobs.tables.atlas import CELLS, PLANNED, column_of, vectors_schema
-from featurescape_jobs.tiling.drawing import MapPlan, draw_map, why_not
+from featurescape_jobs.tiling.drawing import MapPlan, draw_map, unsupported_reason
 from featurescape_jobs.tiling.inputs import MapInputs, classes_of
 from featurescape_jobs.tiling.scene import ColorLayer
 
@@ -155,7 +155,7 @@ def run(spec: AtlasSpec, context: RunContext) -> Outcome:
 def _beside_icons(inputs: MapInputs) -> tuple[tuple[ColorLayer, ...], dict[str, str]]:
     """The color layers that can be drawn, and by name why others cannot."""
     asked = [COLOR_LAYERS[name] for name in _BESIDE_ICONS]
-    left_out = {layer.name: why for layer in asked if (why := why_not(layer, inputs))}
+    left_out = {layer.name: why for layer in asked if (why := unsupported_reason(layer, inputs))}
     return tuple(layer for layer in asked if layer.name not in left_out), left_out
 
 

@@ -32,13 +32,13 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.datasets.cached_listing import index_dataset
-from featurescape_jobs.datasets.frozen_input import freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import freeze, resolve_dataset
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.job_choice import read_choice
 from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.engine.storage import Written
 from featurescape_jobs.errors import DatasetError, RowError, SpecError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks.loading import LoadedNetwork, picture_card
 from featurescape_jobs.networks.worker_source import Source
@@ -155,25 +155,25 @@ def _keep_guide(
 
 
 def _read_guide(guide: GuideSpec, context: RunContext) -> Picture:
-    placed = place_dataset(guide.dataset, context)
-    dataset = DATASETS[placed.name]
+    resolved = resolve_dataset(guide.dataset, context)
+    dataset = DATASETS[resolved.name]
     if dataset.card.gives != "pictures":
         raise DatasetError(
-            f"guide.dataset: {placed.name} gives {dataset.card.gives}; a guide is a picture",
+            f"guide.dataset: {resolved.name} gives {dataset.card.gives}; a guide is a picture",
             field="guide.dataset",
         )
-    dataset.check(placed)
-    table = index_dataset(dataset, placed, context.storage).table
+    dataset.check(resolved)
+    table = index_dataset(dataset, resolved, context.storage).table
     if guide.example_id is not None:
         table = table.filter(pc.equal(table["example_id"], guide.example_id))
     if table.num_rows == 0:
         raise DatasetError(
-            f"guide.example_id: {placed.name} has no example {(guide.example_id or '')[:200]!r}",
+            f"guide.example_id: {resolved.name} has no example {(guide.example_id or '')[:200]!r}",
             field="guide.example_id",
         )
     locator = table["locator"][0].as_py()
     try:
-        return dataset.open_reader(placed).read(locator)
+        return dataset.open_reader(resolved).read(locator)
     except RowError as error:
         raise DatasetError(
             f"guide: {locator[:200]} cannot be read ({error.code}: {error.message})",

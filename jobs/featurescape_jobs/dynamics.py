@@ -41,8 +41,8 @@ from featurescape_jobs.rnn_analysis.inputs import (
     Inputs,
     Network,
     load_networks,
+    no_loss_reason,
     read_inputs,
-    why_no_loss,
 )
 from featurescape_jobs.rnn_analysis.measures import Plan, layers_of, matrices_of, measure
 from featurescape_jobs.rnn_analysis.rows import Tables, headlines
@@ -118,7 +118,7 @@ def _add_measures(
                 read = stack.enter_context(read_inputs(network, frozen, context))
             with context.stage("states", total=len(read.labels)):
                 _add_states(found, network, read, spec, context)
-            reason = why_no_loss(network, read.labels, frozen.classes)
+            reason = no_loss_reason(network, read.labels, frozen.classes)
             if reason is not None:
                 left_out["clipping"] = reason
                 continue

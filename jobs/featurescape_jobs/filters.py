@@ -91,7 +91,7 @@ def _weights(module: nn.Module, layer: str) -> Weights:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class FilterImages:
     """Filters and their pictures."""
 
     weights: Weights
@@ -108,7 +108,7 @@ class Drawn:
     grid: Pixels
 
 
-def draw(weights: Weights, normalization: str, dead_fraction: float) -> Drawn:
+def draw(weights: Weights, normalization: str, dead_fraction: float) -> FilterImages:
     """Filters as tiles and one grid.
 
     Args:
@@ -128,7 +128,9 @@ def draw(weights: Weights, normalization: str, dead_fraction: float) -> Drawn:
         tiles, marked = pixels.reshape(n * inputs, h, w), np.repeat(dead, inputs)
         parts = [grid(own) for own in pixels] if inputs > 1 else list(tiles)
     whole = grid(tiles, marked)
-    return Drawn(weights, norms.astype(np.float32), dead, low, high, parts, len(tiles), whole)
+    return FilterImages(
+        weights, norms.astype(np.float32), dead, low, high, parts, len(tiles), whole
+    )
 
 
 def _pixels(weights: Weights, normalization: str) -> tuple[Pixels, float | None, float | None]:
@@ -143,7 +145,7 @@ def _pixels(weights: Weights, normalization: str) -> tuple[Pixels, float | None,
     return min_max(weights, low_value, high_value), low_value, high_value
 
 
-def _table(drawn: Drawn, bias: Any) -> pa.Table:
+def _table(drawn: FilterImages, bias: Any) -> pa.Table:
     n, *shape = drawn.weights.shape
     columns = {
         "index": pa.array(range(n)),

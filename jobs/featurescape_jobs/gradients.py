@@ -44,7 +44,7 @@ from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.images import overlays
 from featurescape_jobs.interpret.attribution import (
     METHODS,
-    Explained,
+    AttributionInputs,
     Options,
     attribute,
     check_methods,
@@ -160,7 +160,7 @@ def _count_outputs(network: LoadedNetwork) -> int:
 
 @dataclass(frozen=True)
 class GradientsSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     spec: GradientsSpec
     source: worker_source.Source
@@ -286,7 +286,7 @@ class GradientsWorker:
     def _rows(self, batch: Batch, targets: list[int], logits: torch.Tensor) -> pa.Table:
         seed = self._setup.spec.seed
         ids = batch.examples["example_id"].to_pylist()
-        explained = Explained(
+        explained = AttributionInputs(
             torch.from_numpy(batch.inputs).to(self._device),
             targets,
             [seed_for(seed, example_id) for example_id in ids],
@@ -299,10 +299,10 @@ class GradientsWorker:
         columns["maps"] = self._maps(explained)
         return worker_source.table_of(columns, self._schema)
 
-    def _maps(self, explained: Explained) -> pa.Array:
+    def _maps(self, explained: AttributionInputs) -> pa.Array:
         """The column `maps`: of each example every method."""
         methods = self._setup.spec.methods
-        by_method = [self._drawn(name, explained) for name in methods]
+        by_method = [self._draw_maps(name, explained) for name in methods]
         n = len(explained.inputs)
         rows = [by_method[m][i] for i in range(n) for m in range(len(methods))]
         kind = self._schema.field("maps").type
@@ -321,7 +321,7 @@ class GradientsWorker:
             )
         return entries(kind, columns, len(methods))
 
-    def _drawn(self, name: str, explained: Explained) -> list[_Drawn]:
+    def _draw_maps(self, name: str, explained: AttributionInputs) -> list[_MapImages]:
         """One method's maps and pictures of N examples."""
         method, options = METHODS[name], self._setup.options
         found = attribute(name, self._explainable, explained, options)
@@ -332,13 +332,13 @@ class GradientsWorker:
         raw = found.float().cpu().numpy() if method.relief else [None] * len(maps)
         px = self._setup.card.input_px
         return [
-            _draw(values, gradient, error, signed=method.signed, px=px)
+            _draw_map(values, gradient, error, signed=method.signed, px=px)
             for values, gradient, error in zip(maps, raw, errors, strict=True)
         ]
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _MapImages:
     """One map and its pictures."""
 
     values: NDArray[np.float32]
@@ -349,18 +349,18 @@ class _Drawn:
     completeness_error: float | None
 
 
-def _draw(
+def _draw_map(
     values: NDArray[np.float32],
     gradient: NDArray[np.float32] | None,
     error: float | None,
     *,
     signed: bool,
     px: int,
-) -> _Drawn:
+) -> _MapImages:
     scale = overlays.scale_of(values)
     heat = overlays.heat(overlays.enlarge(values, px, px), scale, signed=signed)
     relief = None
     if gradient is not None:
         pixels = overlays.relief(gradient, overlays.scale_of(gradient))
         relief = overlays.encode_png(pixels)
-    return _Drawn(values, scale, overlays.encode_png(heat), relief, error)
+    return _MapImages(values, scale, overlays.encode_png(heat), relief, error)

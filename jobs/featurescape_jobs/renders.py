@@ -36,7 +36,7 @@ import pyarrow as pa
 
 from featurescape_jobs import tables
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.frozen_input import check_meant_for, freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import check_meant_for, freeze, resolve_dataset
 from featurescape_jobs.datasets.meshes import MeshReader
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.shard_worker import Processed, error_row
@@ -58,7 +58,7 @@ _BYTES_PER_PIXEL = 0.6
 def run(spec: RendersSpec, context: RunContext) -> Outcome:
     """Render every mesh; the module says what comes out."""
     with context.stage("check"):
-        dataset = place_dataset(spec.dataset, context)
+        dataset = resolve_dataset(spec.dataset, context)
         check_meant_for(dataset, "meshes", "renders")
     with context.stage("freeze input"):
         frozen = freeze(spec.dataset, context, spec.shard_size or default_shard_size(spec))
@@ -84,7 +84,7 @@ def default_shard_size(spec: RendersSpec) -> int:
 
 @dataclass(frozen=True)
 class RendersSetup:
-    """What a worker needs to know."""
+    """Configuration of a worker."""
 
     spec: RendersSpec
     dataset: DatasetSpec

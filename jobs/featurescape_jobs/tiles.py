@@ -28,7 +28,7 @@ from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import TilesSpec
 from featurescape_jobs.tiling.captions import with_captions
-from featurescape_jobs.tiling.drawing import MapPlan, draw_map, why_not
+from featurescape_jobs.tiling.drawing import MapPlan, draw_map, unsupported_reason
 from featurescape_jobs.tiling.inputs import read_map_inputs
 
 
@@ -40,7 +40,7 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
         inputs = read_map_inputs(embedding)
         if spec.captions is not None:
             inputs = with_captions(inputs, context.input("captions"))
-    left_out = {layer.name: why for layer in asked if (why := why_not(layer, inputs))}
+    left_out = {layer.name: why for layer in asked if (why := unsupported_reason(layer, inputs))}
     layers = tuple(layer for layer in asked if layer.name not in left_out)
     if not layers:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())

@@ -85,7 +85,7 @@ def run(spec: UnitsSpec, context: RunContext) -> Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the card, the network and the spec say together."""
+    """Plan from the card, the network and the spec."""
 
     shape: MapShape
     outputs: tuple[str, ...] | None
@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """Of the layer's channels, where they have any."""
+        """Names of the layer's channels, where they have any."""
         return self.outputs if self.is_output else None
 
     def name_of(self, terms: Terms) -> str:
@@ -108,7 +108,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Scanned:
-    """What the first phase leaves."""
+    """Result of the first phase."""
 
     examples: FrozenInput
     channels: FrozenPhase

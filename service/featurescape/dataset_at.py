@@ -58,7 +58,7 @@ def dataset_at(given: str | Path) -> dict[str, Any]:
 
 
 def is_word(text: str) -> bool:
-    """Whether the text can be the name of a dataset of the catalog."""
+    """True if the text can be the name of a dataset of the catalog."""
     return _NAME.fullmatch(text) is not None
 
 

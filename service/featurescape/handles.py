@@ -1,4 +1,4 @@
-"""What the client hands out: a job, its artifact, a map. Each asks the service when it is asked.
+"""Handles of the client: a job, its artifact, a map. Each asks the service when it is asked.
 
 ``pyarrow`` is loaded by the methods that return tables, and by nothing else.
 """
@@ -61,7 +61,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether the status is final."""
+        """True if the status is final."""
         return self.status in TERMINAL
 
     @property
@@ -75,7 +75,7 @@ class Job:
 
     @property
     def progress(self) -> Progress | None:
-        """How far the job is; None before its first sign of life."""
+        """Progress of the job; None before its first sign of life."""
         found = self._state["progress"]
         return None if found is None else Progress.model_validate(found)
 
@@ -96,7 +96,7 @@ class Job:
 
     @property
     def reason(self) -> FeaturescapeError | None:
-        """Why it FAILED or was STOPPED, as the exception it would be; None otherwise."""
+        """Reason for which it FAILED or was STOPPED, as the exception it would be; None otherwise."""
         found = self._state["reason"]
         return None if found is None else from_json({"error": found}, "unknown")
 
@@ -144,7 +144,7 @@ class Job:
         return Manifest.model_validate_json(answer.content)
 
     def artifact(self) -> Artifact:
-        """What the job made; `NotFoundError` until it SUCCEEDED."""
+        """Artifact of the job; `NotFoundError` until it SUCCEEDED."""
         return Artifact(self._transport, self.manifest())
 
     @property
@@ -154,7 +154,7 @@ class Job:
 
     @property
     def labels(self) -> str:
-        """Where the labels are from, if the dataset chose that; empty else, and until it SUCCEEDED."""
+        """Source of the labels, if the dataset chose that; empty else, and until it SUCCEEDED."""
         return self.manifest().details.get("labels", "") if self.status == "SUCCEEDED" else ""
 
     def errors(self) -> pa.Table:

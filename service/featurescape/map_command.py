@@ -22,7 +22,7 @@ _PAUSE_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class MapOptions:
-    """What ``featurescape map`` was given."""
+    """Options of ``featurescape map``."""
 
     dataset: str
     fields: dict[str, Any]

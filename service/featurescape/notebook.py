@@ -1,4 +1,4 @@
-"""How jobs and maps look in a notebook. Every text that comes from elsewhere is escaped."""
+"""Notebook views of jobs and maps. Every text that comes from elsewhere is escaped."""
 
 from __future__ import annotations
 

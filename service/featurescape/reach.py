@@ -1,4 +1,4 @@
-"""Whether a service answers at an address: looked at, and waited for while it starts."""
+"""Reachability of a service at an address: looked at, and waited for while it starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True)
 class Answer:
-    """What ``/readyz`` of an address says."""
+    """Answer of ``/readyz`` of an address."""
 
     state: Literal["absent", "waiting", "answers", "foreign"]
     """Nobody listens; not ready yet; jobs can be submitted; another program listens there."""
@@ -28,7 +28,7 @@ class Answer:
 
 
 def is_local(url: str) -> bool:
-    """Whether the address is one of this machine's own, at which a service can be started."""
+    """True if the address is one of this machine's own, at which a service can be started."""
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS and not parts.path.strip("/")
 

@@ -98,12 +98,12 @@ def job(state: dict[str, Any], manifest: Manifest | None, url: str) -> Table:
 
 
 def same_as(job_id: str) -> str:
-    """What is said of a job whose artifact was there already."""
+    """Sentence of a job whose artifact was there already."""
     return f"the same as {job_id}, not computed again"
 
 
 def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """What is most worth knowing of a result, as (name, text)."""
+    """Highlights of a result, as (name, text)."""
     details = manifest.details
     if manifest.job == "training":
         yield from _trained(details)

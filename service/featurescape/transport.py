@@ -60,7 +60,7 @@ class Transport:
     @contextmanager
     def stream(self, path: str) -> Iterator[httpx.Response]:
         """A GET whose body is read in pieces."""
-        with _explained(self.url), self._http.stream("GET", path) as answer:
+        with _http_errors(self.url), self._http.stream("GET", path) as answer:
             if answer.is_error:
                 answer.read()
                 raise _error(answer)
@@ -69,7 +69,7 @@ class Transport:
     def _send(self, request: httpx.Request) -> httpx.Response:
         for pause in (*_PAUSES_SECONDS, None):
             try:
-                with _explained(self.url):
+                with _http_errors(self.url):
                     answer = self._http.send(request)
             except ServiceUnavailableError:
                 if pause is None:
@@ -84,7 +84,7 @@ class Transport:
 
 
 @contextmanager
-def _explained(url: str) -> Iterator[None]:
+def _http_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx.TransportError, httpx.InvalidURL) as error:

@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 60.0
 
 
 class Watched(Protocol):
-    """What is needed of a job."""
+    """Job as the watch needs it."""
 
     @property
     def id(self) -> str: ...

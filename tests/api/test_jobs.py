@@ -202,7 +202,7 @@ def test_weights_that_cannot_be_had_are_found_out_at_submit(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(downloads, "_seen", {})
-    monkeypatch.setattr(downloads, "_ask", lambda url: "no net here")
+    monkeypatch.setattr(downloads, "_problem_of", lambda url: "no net here")
     error = refused(http, with_model(name="resnet50"))
     assert (error["code"], error["detail"]["field"]) == ("weights_error", "model.weights")
     assert "(no net here)" in error["message"]

@@ -15,7 +15,7 @@ from featurescape.server import maps
 from featurescape_jobs import datasets
 from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import DatasetSpec

@@ -123,9 +123,9 @@ def test_the_viewer_is_served_from_the_wheel(environment: Path, tmp_path: Path) 
     )
     assert done.returncode == 0, done.stderr
     answered = json.loads(done.stdout)
-    asked_for = re.findall(r'(?:src|href)="(/assets/[^"]+)"', answered["page"])
-    assert asked_for
-    assert set(asked_for) <= set(assets)
+    select_examples = re.findall(r'(?:src|href)="(/assets/[^"]+)"', answered["page"])
+    assert select_examples
+    assert set(select_examples) <= set(assets)
     assert answered["found"] == dict.fromkeys(assets, 200)
 
 

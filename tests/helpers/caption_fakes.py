@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from featurescape_jobs.models.captioner.decoder import Decoder
-from featurescape_jobs.sequences.incremental_decoder import Hoisted, Steps
+from featurescape_jobs.sequences.incremental_decoder import IncrementalDecoder, PrecomputedWeights
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 
 Chances = Callable[[list[int]], list[float]]
@@ -49,8 +49,8 @@ def grids(n: int, positions: int = 6, dimensions: int = 7, seed: int = 1) -> tor
     )
 
 
-def steps_of(decoder: Decoder, pictures: torch.Tensor) -> Steps:
-    return Steps(decoder, Hoisted(decoder), pictures)
+def steps_of(decoder: Decoder, pictures: torch.Tensor) -> IncrementalDecoder:
+    return IncrementalDecoder(decoder, PrecomputedWeights(decoder), pictures)
 
 
 def chances_of(decoder: Decoder, picture: torch.Tensor) -> Chances:

@@ -85,8 +85,8 @@ def fine_tuned_spec(root: Path, **changes: Any) -> dict[str, Any]:
     shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
     shape = {"family": "captioner", "encoder": encoder, **shape}
     model = {"name": "captioner", "shape": shape}
-    how = {"family": "captioner", "encoder_epochs": 2, "mirrored": True}
-    base = {"model": model, "epochs": 3, "batch_size": 8, "options": how}
+    hyperparameters = {"family": "captioner", "encoder_epochs": 2, "mirrored": True}
+    base = {"model": model, "epochs": 3, "batch_size": 8, "options": hyperparameters}
     return training_spec(root, **{**base, **changes})
 
 

@@ -271,7 +271,7 @@ def test_names_are_those_of_the_weights_and_what_cannot_be_read_again_does_not_c
 ) -> None:
     for number in range(3):
         Image.new("L", (28, 28), 80 * number).save(tmp_path / f"{number}.png")
-    dataset = DatasetSpec(name="images", root=str(tmp_path)).placed(str(tmp_path), None)
+    dataset = DatasetSpec(name="images", root=str(tmp_path)).resolved(str(tmp_path), None)
     source = Source(trained, dataset, 0, Resources(), "atlas-0123456789ab", str(tmp_path), None)
     named = replace(source.network(), trained_classes=tuple("abcdefghij"))
     there = [(f"{number}.png", 1, number) for number in range(3)]

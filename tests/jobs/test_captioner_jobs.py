@@ -38,9 +38,9 @@ __all__ = ["one_thread"]  # fixtures that work by being here
 def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
     drawn = scenes(50, seed=5)
     root = write_scenes(tmp_path / "scenes", drawn)
-    how = {"family": "captioner", "keep": "last", "patience": 100}
+    hyperparameters = {"family": "captioner", "keep": "last", "patience": 100}
     changes = {"epochs": 60, "batch_size": 8, "learning_rate": 2e-3, "test_fraction": 0}
-    spec = training_spec(root, options=how, **changes)
+    spec = training_spec(root, options=hyperparameters, **changes)
     manifest = train(Storage(str(tmp_path)), spec)
     assert manifest.details["kept_epoch"] == 60
     assert manifest.details["test_examples"] == 0
@@ -99,8 +99,8 @@ def test_a_training_that_was_killed_goes_on_with_what_it_has(
     root = write_scenes(tmp_path / "scenes", scenes(40))
     spec = training_spec(root, epochs=4)
     if fine_tuned:
-        how = {"family": "captioner", "encoder_epochs": 3, "mirrored": True}
-        spec = fine_tuned_spec(root, epochs=4, options=how)
+        hyperparameters = {"family": "captioner", "encoder_epochs": 3, "mirrored": True}
+        spec = fine_tuned_spec(root, epochs=4, options=hyperparameters)
     train(Storage(str(tmp_path / "whole")), spec)
     storage = Storage(str(tmp_path / "killed"))
 

@@ -17,7 +17,7 @@ from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, RowError, SpecError, WeightsError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import _commit
 from featurescape_jobs.specs import DatasetSpec, input_jobs, input_kinds, parse_spec

@@ -19,7 +19,7 @@ from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, LayerError, RowError, SpecError, WeightsError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import prepare
@@ -201,7 +201,7 @@ def test_a_sequence_alone_is_the_sequence_in_a_batch(tmp_path: Path) -> None:
 
 def test_the_picture_of_a_sequence_is_that_of_its_first_view(tmp_path: Path) -> None:
     extract_views(tmp_path, view_pooling="steps")
-    spec = DatasetSpec(name="features", job=VIEWS_ID).placed(f"{tmp_path}/jobs/{VIEWS_ID}")
+    spec = DatasetSpec(name="features", job=VIEWS_ID).resolved(f"{tmp_path}/jobs/{VIEWS_ID}")
     dataset = DATASETS["features"]
     entry = list(dataset.freeze(spec).entries)[5]
     assert entry.example_id == "bar-05"

@@ -21,7 +21,7 @@ from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.engine.context import Outcome, RunContext, open_input, seed_for
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, SpecError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.layouts.vectors import choose_states
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.registry import Registry

@@ -66,7 +66,7 @@ _YOU = ("uni", "use", "usu", "uri", "ute", "eu", "one", "once", "ufo")
 
 @dataclass(frozen=True)
 class Scene:
-    """What a caption says of a picture; None: nothing."""
+    """Scene that a caption describes; None: nothing."""
 
     noun: str | None = None
     color: str | None = None
@@ -120,7 +120,7 @@ def captions(scene: Scene, seed: int, key: str, count: int) -> tuple[str, ...]:
         count: from 1 on.
     """
     said = phrases(scene)
-    return tuple(sorted(said, key=lambda phrase: _drawn(f"{seed}\0{key}\0{phrase}"))[:count])
+    return tuple(sorted(said, key=lambda phrase: _hash(f"{seed}\0{key}\0{phrase}"))[:count])
 
 
 def phrases(scene: Scene) -> tuple[str, ...]:
@@ -184,7 +184,7 @@ _MARKS = re.compile(r"[^\w'\s-]")
 
 
 def parse(caption: str) -> Scene:
-    """What a caption says; fields that it does not say, or not in the words of the grammar, are None."""
+    """Parse a caption; fields that it does not say, or not in the words of the grammar, are None."""
     said = " ".join(_MARKS.sub(" ", caption.lower()).split()).removeprefix("a picture of ")
     thing = _THING.search(said)
     behind = _IN_COLOR.search(said)
@@ -216,7 +216,7 @@ def held_out(models: Mapping[tuple[str, str], int]) -> frozenset[tuple[str, str]
         of_noun[noun] += number
     kept_color, kept_noun = Counter(of_color), Counter(of_noun)
     chosen = set()
-    for pair in sorted(models, key=lambda pair: _drawn("\0".join(pair))):
+    for pair in sorted(models, key=lambda pair: _hash("\0".join(pair))):
         (color, noun), number = pair, models[pair]
         stays = kept_noun[noun] - number >= _KEPT_SHARE * of_noun[noun]
         if number <= room and stays and kept_color[color] > number:
@@ -227,5 +227,5 @@ def held_out(models: Mapping[tuple[str, str], int]) -> frozenset[tuple[str, str]
     return frozenset(chosen)
 
 
-def _drawn(text: str) -> bytes:
+def _hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=8).digest()

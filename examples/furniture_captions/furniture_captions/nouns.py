@@ -1,4 +1,4 @@
-"""What things are called: a singular noun for what a catalog calls a model, and the sides that such a thing has.
+"""Nouns: a singular one for what a catalog calls a model, and the sides that such a thing has.
 
 A catalog's name ends in the thing itself (``oak chair``, ``wall lamp``); brands, sizes, counts and what comes
 with it are no part of it. Known words are replaced by the commonest one for the thing; an unknown name ends

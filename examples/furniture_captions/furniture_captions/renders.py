@@ -70,7 +70,7 @@ class Renders:
     card = CARD
 
     def check(self, spec: DatasetSpec) -> None:
-        """Whether the root is the artifact of a `renders` job."""
+        """Check that the root is the artifact of a `renders` job."""
         check_split(CARD, spec)
         if spec.root is None or not Storage(spec.root).exists("manifest.json"):
             raise DatasetError(

@@ -54,7 +54,7 @@ class Placed:
         return np.asarray(self.vectors.mean(0, dtype=np.float64))
 
     @cached_property
-    def deviation(self) -> NDArray[np.float64]:
+    def std(self) -> NDArray[np.float64]:
         """(C,): of all vectors; 1 where a channel never changes."""
         found = np.asarray(self.vectors.std(0, dtype=np.float64))
         return np.where(found > 0, found, 1.0)
@@ -155,6 +155,6 @@ def _nearest(vectors: NDArray[np.float32], to: NDArray[np.float32]) -> int:
 
 def _strongest(mean: NDArray[np.float32], placed: Placed) -> list[dict[str, Any]]:
     """The channels most above their mean over all examples, in deviations."""
-    excess = (mean - placed.mean) / placed.deviation
+    excess = (mean - placed.mean) / placed.std
     order = np.argsort(-excess, kind="stable")[:_STRONGEST]
     return [{"channel": int(c), "mean": float(mean[c]), "excess": float(excess[c])} for c in order]

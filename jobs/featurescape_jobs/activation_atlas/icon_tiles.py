@@ -21,7 +21,7 @@ from featurescape_jobs.color_layers.picture_paint import encode_webp
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.geometry import MAX_ZOOM
-from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.tiling.scene import ColorLayerCard, LayerSummary, MapScene
 
 LEAST_CELL_PX = 40
 """A finer grid is drawn from the zoom on at which its cells are that large, at zoom 1 at the earliest."""
@@ -85,7 +85,7 @@ class IconLayer:
     def __init__(self, grids: Sequence[IconGrid], icon_px: int) -> None:
         self._grids, self._icon_px = tuple(grids), icon_px
 
-    def draw(self, scene: MapScene, path: Path) -> Drawn:
+    def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive."""
         zooms = range(self.max_zoom(scene.tile_px) + 1)
         levels = [self.grid_at(zoom, scene.tile_px) for zoom in zooms]
@@ -101,7 +101,7 @@ class IconLayer:
         sides, icons = ([grid.side for grid in levels], [len(grid.icons) for grid in levels])
         legend = Legend(kind="pictures", icons=icons, grids=sides)
         drawn = [sum(icon.vectors for icon in grid.icons) for grid in levels]
-        return Drawn(zooms[-1], legend, drawn)
+        return LayerSummary(zooms[-1], legend, drawn)
 
     def max_zoom(self, tile_px: int) -> int:
         """The zoom at which the icons of the finest grid are as large as they were made."""

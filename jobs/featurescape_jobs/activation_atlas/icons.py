@@ -46,7 +46,7 @@ from featurescape_jobs.tables.nested import images
 
 @dataclass(frozen=True)
 class Icon:
-    """What was made for a cell."""
+    """Icon of a cell."""
 
     png: bytes
     objective: float
@@ -56,7 +56,7 @@ class Icon:
 
 @dataclass(frozen=True)
 class IconSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     source: Source
     layer: str
@@ -80,7 +80,7 @@ class IconSetup:
 
 
 def mode_for(network: LoadedNetwork, layer: str) -> Mode:
-    """Where nobody asks for one: folded, or as it is where the network cannot be written as a graph."""
+    """Default mode: folded, or as it is where the network cannot be written as a graph."""
     try:
         build_pixels(network, layer, "folded", torch.device("cpu"))
     except NoGraphError:
@@ -89,15 +89,17 @@ def mode_for(network: LoadedNetwork, layer: str) -> Mode:
 
 
 @dataclass
-class Maker:
+class IconNetwork:
     """A network that one thread makes icons with."""
 
     network: PixelNetwork
     gate: Gate
 
     @classmethod
-    def of(cls, network: LoadedNetwork, layer: str, mode: Mode, device: torch.device) -> Maker:
-        """With ReLUs that open where the network can be rewritten so."""
+    def of(
+        cls, network: LoadedNetwork, layer: str, mode: Mode, device: torch.device
+    ) -> IconNetwork:
+        """Open a network with ReLUs that open, where it can be rewritten so."""
         gate = Gate()
         try:
             return cls(build_pixels(network, layer, mode, device, gate), gate)
@@ -117,7 +119,8 @@ class IconWorker:
         network = setup.source.network()
         # All at once: a network is traced through a switch of torch that threads would share.
         self._idle = [
-            Maker.of(network, setup.layer, setup.mode, self._device) for _ in range(self._threads)
+            IconNetwork.of(network, setup.layer, setup.mode, self._device)
+            for _ in range(self._threads)
         ]
         self._attribution = None
         if setup.attribution_batch is not None:
@@ -151,19 +154,21 @@ class IconWorker:
         return [cells[at : at + size] for at in range(0, len(cells), size)]
 
     def _icons(self, cells: Sequence[dict[str, Any]]) -> dict[str, Icon]:
-        maker, px = self._idle.pop(), self._setup.icon_px
+        icon_network, px = self._idle.pop(), self._setup.icon_px
         try:
             while True:
                 try:
-                    return self._grown(maker, cells)
+                    return self._optimized(icon_network, cells)
                 except torch.OutOfMemoryError:
-                    if not maker.network.shrink(px, px):
+                    if not icon_network.network.shrink(px, px):
                         raise
         finally:
-            self._idle.append(maker)
+            self._idle.append(icon_network)
 
-    def _grown(self, maker: Maker, cells: Sequence[dict[str, Any]]) -> dict[str, Icon]:
-        setup, network, seed = self._setup, maker.network, self._setup.source.seed
+    def _optimized(
+        self, icon_network: IconNetwork, cells: Sequence[dict[str, Any]]
+    ) -> dict[str, Icon]:
+        setup, network, seed = self._setup, icon_network.network, self._setup.source.seed
         names = [cell["example_id"] for cell in cells]
         generators = [np.random.default_rng(seed_for(seed, name)) for name in names]
         canvas = Canvas(network.channels, setup.icon_px, setup.icon_px, generators, network.device)
@@ -174,7 +179,9 @@ class IconWorker:
             generators,
             setup.sizes.least_px if setup.sizes.fixed else None,
         )
-        found = optimize(task, Frequencies(canvas), maker.gate, LucidOptions(steps=setup.steps))
+        found = optimize(
+            task, Frequencies(canvas), icon_network.gate, LucidOptions(steps=setup.steps)
+        )
         cosines = self._cosines(task, found.pictures, means)
         return {
             name: Icon(_png(picture), float(value), cosine)

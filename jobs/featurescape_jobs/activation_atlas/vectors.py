@@ -47,7 +47,7 @@ def position(seed: int, height: int, width: int, edge: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class VectorSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     source: worker_source.Source
     column: LayerColumn
@@ -80,10 +80,10 @@ class VectorWorker:
         for batch in self._batches.of(examples):
             pieces.append(Processed(self._schema.empty_table(), batch.errors))
             if len(batch.inputs):
-                pieces += worker_source.in_parts(self._kept, batch)
+                pieces += worker_source.in_parts(self._finite_rows, batch)
         return Processed.joined(pieces)
 
-    def _kept(self, batch: Batch) -> Processed:
+    def _finite_rows(self, batch: Batch) -> Processed:
         """Rows of those whose vector is of finite numbers, error rows of the others."""
         inputs = torch.from_numpy(batch.inputs).to(self._device)
         maps = channel_map(self._capture.run(inputs)[self._setup.column.layer].float())

@@ -29,7 +29,7 @@ _Columns = dict[str, pa.Array]
 
 @dataclass(frozen=True)
 class CaptionSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     spec: CaptionsSpec
     source: Source
@@ -46,7 +46,7 @@ class CaptionWorker:
     def __init__(self, setup: CaptionSetup) -> None:
         spec, captioner = setup.spec, captioner_of(setup.source)
         self._encoder, self._grid = captioner.encoder, captioner.grid
-        self._gathering = Gathering(setup, self._encoder, None, self._kept)
+        self._gathering = Gathering(setup, self._encoder, None, self._example_columns)
         self._describer = Describer(captioner.decoder, captioner.vocabulary, worker_device())
         self._options = BeamOptions(
             spec.beam, spec.max_words, spec.kept_alternatives, spec.length_penalty
@@ -58,7 +58,7 @@ class CaptionWorker:
         parts = [self._describe(gathered) for gathered in self._gathering.of(examples, errors)]
         return Processed(pa.concat_tables([CAPTIONS.empty_table(), *parts]), errors)
 
-    def _kept(self, batch: Batch) -> _Columns:
+    def _example_columns(self, batch: Batch) -> _Columns:
         columns = worker_source.picture_columns(batch, self._encoder.network.picture_card)
         return {**columns, "references": batch.examples["captions"].combine_chunks()}
 

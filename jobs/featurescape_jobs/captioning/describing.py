@@ -10,8 +10,8 @@ import torch
 
 from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis, search
-from featurescape_jobs.sequences.decoder_states import Memory, replay
-from featurescape_jobs.sequences.incremental_decoder import Hoisted, Steps
+from featurescape_jobs.sequences.decoder_states import DecoderStates, forced_decode
+from featurescape_jobs.sequences.incremental_decoder import IncrementalDecoder, PrecomputedWeights
 from featurescape_jobs.sequences.text_metrics import Pair, score
 from featurescape_jobs.sequences.vocabulary import Vocabulary
 
@@ -35,20 +35,22 @@ class Describer:
 
     def __init__(self, decoder: Decoder, vocabulary: Vocabulary, device: torch.device) -> None:
         self._decoder = decoder.eval().requires_grad_(False).to(device)
-        self._hoisted = Hoisted(self._decoder)
+        self._precomputed = PrecomputedWeights(self._decoder)
         self._vocabulary, self._device = vocabulary, device
 
     def describe(self, grids: torch.Tensor, options: BeamOptions) -> list[list[Hypothesis]]:
-        """Of each of N grids (N, L, D) the best caption, then its alternatives."""
+        """Best caption of each of N grids (N, L, D), then its alternatives."""
         with torch.inference_mode():
-            steps = Steps(self._decoder, self._hoisted, grids.to(self._device))
+            steps = IncrementalDecoder(self._decoder, self._precomputed, grids.to(self._device))
         return search(steps, len(grids), options)
 
-    def replay(self, grids: torch.Tensor, captions: Sequence[Hypothesis]) -> list[Memory]:
-        """Of N grids (N, L, D), and a caption of each, the states that its words were chosen from."""
+    def forced_decode(
+        self, grids: torch.Tensor, captions: Sequence[Hypothesis]
+    ) -> list[DecoderStates]:
+        """States that the words of N captions were chosen from, given their grids (N, L, D)."""
         with torch.inference_mode():
-            steps = Steps(self._decoder, self._hoisted, grids.to(self._device))
-            return replay(steps, [caption.words for caption in captions])
+            steps = IncrementalDecoder(self._decoder, self._precomputed, grids.to(self._device))
+            return forced_decode(steps, [caption.words for caption in captions])
 
     def words(self, caption: Hypothesis) -> list[str]:
         """The words of a caption."""

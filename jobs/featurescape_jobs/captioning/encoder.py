@@ -1,4 +1,4 @@
-"""What a captioner sees with: a network of the catalog up to layers with positions.
+"""Image encoder: feature grids of a network of the catalog, cut at layers with positions.
 
 The activations (N, C, rows, columns) become a grid of L = rows × columns positions, those of the last layer that
 is named, row by row; the others are averaged over its positions, or repeated where they are coarser. Each
@@ -38,7 +38,7 @@ from featurescape_jobs.tables import LayerColumn
 
 @dataclass(frozen=True)
 class Place:
-    """Where weights are looked for, and what random ones follow from; small and picklable."""
+    """Location of weights, and the seed of random ones; small and picklable."""
 
     storage_root: str
     seed: int
@@ -76,12 +76,12 @@ class Encoder:
 
     @property
     def layout(self) -> Grid:
-        """Of what it makes of a picture."""
+        """Shape of the grid of an image."""
         channels = sum(channels for channels, _, _ in self.shapes.values())
         return Grid(self.rows, self.columns, channels + PLACE)
 
     def target(self, device: torch.device) -> execution.Target:
-        """What `execution` runs: each whole activation as one vector."""
+        """Target of `execution`: each whole activation as one vector."""
         columns = [
             LayerColumn(layer, layer, "flatten", math.prod(shape))
             for layer, shape in self.shapes.items()
@@ -101,7 +101,7 @@ class Encoder:
         return torch.cat(parts, 1).flatten(2).transpose(1, 2)
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest of a training says: enough to know the same encoder again."""
+        """Description for the manifest of a training: enough to know the same encoder again."""
         return {
             "name": self.network.model.name,
             "layers": list(self.shapes),

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Setup(Protocol):
-    """What a worker that describes pictures knows of its job."""
+    """Configuration of a worker that describes images."""
 
     @property
     def spec(self) -> CaptionsSpec | FeaturesSpec: ...

@@ -37,7 +37,7 @@ class LoadedCaptioner:
 
     @property
     def grid(self) -> Grid:
-        """What the attention of a word lies on."""
+        """Grid that the attention of a word lies on."""
         return self.encoder.layout
 
 

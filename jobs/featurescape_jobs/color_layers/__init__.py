@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.tiling.scene import NO_LABEL as NO_LABEL
     from featurescape_jobs.tiling.scene import ColorLayer as ColorLayer
     from featurescape_jobs.tiling.scene import ColorLayerCard as ColorLayerCard
-    from featurescape_jobs.tiling.scene import Drawn as Drawn
+    from featurescape_jobs.tiling.scene import LayerSummary as LayerSummary
     from featurescape_jobs.tiling.scene import MapScene as MapScene
 else:
     from featurescape_jobs.registry.lazy_names import lazy_names

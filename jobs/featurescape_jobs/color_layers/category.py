@@ -1,4 +1,4 @@
-"""Which class prevails in each pixel, by what share, among how many: data tiles for hide and solo."""
+"""Color layer of classes: the majority class of each pixel, its share and the count, as data tiles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from featurescape_jobs.color_layers.data_tiles import write_data_tiles
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
 from featurescape_jobs.tiling.aggregates import Cells, Points, largest_classes, pyramid
 from featurescape_jobs.tiling.geometry import aggregate_zoom
-from featurescape_jobs.tiling.scene import NO_LABEL, ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.tiling.scene import NO_LABEL, ColorLayerCard, LayerSummary, MapScene
 
 MAX_CLASSES = 4095  # 12 bits, one value of which is "no label"
 NO_LABEL_NAME = "no label"
@@ -49,14 +49,14 @@ def encode_categories(
     return np.stack([classes & 255, green, log_count.astype(np.uint16)], axis=1).astype(np.uint8)
 
 
-def _prevailing(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+def _majority_class(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
     """The occupied pixels of a level, (P,), and their colors (P, 3)."""
     pixels, totals, classes, tops = largest_classes(cells)
     return pixels, encode_categories(classes, tops, totals)
 
 
 def decode_categories(rgb: NDArray[np.uint8]) -> CategoryPixels:
-    """What a decoded category tile (H, W, 3) says."""
+    """Decode a category tile (H, W, 3)."""
     wide = rgb.astype(np.uint16)
     classes = wide[..., 0] | ((wide[..., 1] >> 4) << 8)
     shares = (wide[..., 1] & 15).astype(np.float32) / np.float32(_SHARE_STEPS)
@@ -88,7 +88,7 @@ def legend_classes(classes: NDArray[np.uint16], names: tuple[str, ...]) -> list[
 
 def draw_classes(
     scene: MapScene, path: Path, title: str, kinds: NDArray[np.uint16], legend: list[LegendClass]
-) -> Drawn:
+) -> LayerSummary:
     """Write the archive of a layer that shows which of some kinds prevails; memory as of `aggregates`.
 
     Args:
@@ -101,9 +101,9 @@ def draw_classes(
     max_zoom = aggregate_zoom(scene.max_zoom)
     levels = pyramid(Points(scene.x, scene.y, kinds), max_zoom, scene.threads, scene.tile_px)
     metadata = {"name": title, "encoding": "class12"}
-    write_data_tiles(scene, path, levels, _prevailing, metadata)
+    write_data_tiles(scene, path, levels, _majority_class, metadata)
     drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-    return Drawn(max_zoom, Legend(kind="category", classes=legend), drawn)
+    return LayerSummary(max_zoom, Legend(kind="category", classes=legend), drawn)
 
 
 class Category:
@@ -120,7 +120,7 @@ class Category:
         max_classes=MAX_CLASSES,
     )
 
-    def draw(self, scene: MapScene, path: Path) -> Drawn:
+    def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; memory as of `aggregates`, however many classes there are."""
         # "no label" is counted as one more class, after the others.
         kinds = np.minimum(scene.classes, len(scene.class_names)).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""How many examples lie in each pixel: exact counts as data tiles, colored by whoever shows them."""
+"""Color layer of density: exact counts per pixel as data tiles, colored by whoever shows them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from featurescape_jobs.artifacts import Legend
 from featurescape_jobs.color_layers.data_tiles import write_data_tiles
 from featurescape_jobs.tiling.aggregates import Cells, Points, pyramid
 from featurescape_jobs.tiling.geometry import aggregate_zoom
-from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.tiling.scene import ColorLayerCard, LayerSummary, MapScene
 
 _COUNT_MAX = 2**24 - 1
 _CHANNEL_WEIGHTS = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
@@ -42,7 +42,7 @@ class Density:
         media_type="image/png",
     )
 
-    def draw(self, scene: MapScene, path: Path) -> Drawn:
+    def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; O(N) memory, see `aggregates`."""
         max_zoom = aggregate_zoom(scene.max_zoom)
         points = Points(scene.x, scene.y, np.zeros(scene.n, dtype=np.uint16))
@@ -51,7 +51,7 @@ class Density:
         write_data_tiles(scene, path, levels, _colors, metadata)
         count_max = [int(cells.counts.max()) for cells in levels]
         drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-        return Drawn(max_zoom, Legend(kind="density", count_max=count_max), drawn)
+        return LayerSummary(max_zoom, Legend(kind="density", count_max=count_max), drawn)
 
 
 def _colors(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:

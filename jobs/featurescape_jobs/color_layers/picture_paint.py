@@ -24,7 +24,7 @@ _WEBP_QUALITY = 80
 EMPTY_CELL = 0xFFFFFFFF
 
 
-def fit_picture(data: bytes, box_px: int, row: int) -> NDArray[np.uint32]:
+def fit_image(data: bytes, box_px: int, row: int) -> NDArray[np.uint32]:
     """A thumbnail, scaled so that its longer side fits the box.
 
     Tiny pictures (a quarter of the box or less) are enlarged by a whole factor with sharp pixels, others

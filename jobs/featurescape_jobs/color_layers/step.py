@@ -1,4 +1,4 @@
-"""Which step of its example each state is: early dark, late light; of maps of states."""
+"""Color layer of steps: the step of each state in its example, early dark, late light; of maps of states."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from featurescape_jobs.artifacts import LegendClass
 from featurescape_jobs.color_layers.category import draw_classes
 from featurescape_jobs.color_layers.palette import ramp_colors
-from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.tiling.scene import ColorLayerCard, LayerSummary, MapScene
 
 MAX_BANDS = 64
 """Colors that can be told apart about; longer sequences have several steps to a color."""
@@ -41,7 +41,7 @@ class Step:
         needs=("steps",),
     )
 
-    def draw(self, scene: MapScene, path: Path) -> Drawn:
+    def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; memory as of `aggregates`."""
         assert scene.steps is not None, "the card says what it needs"
         bands, names = bands_of(scene.steps)

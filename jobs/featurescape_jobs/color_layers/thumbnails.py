@@ -28,7 +28,7 @@ from featurescape_jobs.artifacts import Legend
 from featurescape_jobs.color_layers.picture_paint import (
     EMPTY_CELL,
     encode_webp,
-    fit_picture,
+    fit_image,
     paint,
     with_cell_rows,
 )
@@ -36,7 +36,7 @@ from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.geometry import bins
 from featurescape_jobs.tiling.picture_choice import choose_pictures
-from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene, Pictures
+from featurescape_jobs.tiling.scene import ColorLayerCard, LayerSummary, MapScene, Pictures
 
 _BLOCK_ZOOMS = 2
 _CHUNK_PICTURES = 1024
@@ -81,7 +81,7 @@ class Thumbnails:
         needs=("pictures",),
     )
 
-    def draw(self, scene: MapScene, path: Path) -> Drawn:
+    def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; raises `ArtifactError` for a thumbnail that cannot be decoded."""
         if scene.pictures is None:
             raise ValueError("the thumbnails layer needs pictures")
@@ -96,7 +96,7 @@ class Thumbnails:
                     done += n_pictures
                     scene.progress(min(done, total), total)
             archive.finish({"name": self.card.title, "encoding": "picture"}, scene.max_zoom)
-        return Drawn(scene.max_zoom, Legend(kind="pictures"), drawn)
+        return LayerSummary(scene.max_zoom, Legend(kind="pictures"), drawn)
 
 
 def _levels(scene: MapScene, pictures: Pictures) -> list[_Level]:
@@ -171,7 +171,7 @@ def _paint_block(
         for row, data, x, y in zip(
             rows.tolist(), pictures.read(rows), center_x, center_y, strict=True
         ):
-            picture = fit_picture(data, box_px, row)
+            picture = fit_image(data, box_px, row)
             paint(canvas, picture, (x, y), level.frame_px)
     return canvas
 

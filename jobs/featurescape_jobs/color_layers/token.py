@@ -1,4 +1,4 @@
-"""Which word each state is of, on maps of the states of captions; the rarer words are one class."""
+"""Color layer of words, on maps of the states of captions; the rarer words are one class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from featurescape_jobs.artifacts import LegendClass
 from featurescape_jobs.color_layers.category import draw_classes
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
-from featurescape_jobs.tiling.scene import ColorLayerCard, Drawn, MapScene
+from featurescape_jobs.tiling.scene import ColorLayerCard, LayerSummary, MapScene
 from featurescape_jobs.tiling.tokens import Tokens
 
 MAX_NAMED = 40
@@ -44,7 +44,7 @@ class Token:
         needs=("tokens",),
     )
 
-    def draw(self, scene: MapScene, path: Path) -> Drawn:
+    def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; memory as of `aggregates`."""
         assert scene.tokens is not None, "the card says what it needs"
         kinds = np.minimum(scene.tokens.codes, MAX_NAMED).astype(np.uint16)

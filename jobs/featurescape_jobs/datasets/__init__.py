@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from featurescape_jobs.datasets.frozen_input import FrozenInput as FrozenInput
     from featurescape_jobs.datasets.frozen_input import check_reads as check_reads
     from featurescape_jobs.datasets.frozen_input import freeze as freeze
-    from featurescape_jobs.datasets.frozen_input import place_dataset as place_dataset
+    from featurescape_jobs.datasets.frozen_input import resolve_dataset as resolve_dataset
     from featurescape_jobs.datasets.registered import DATASETS as DATASETS
-    from featurescape_jobs.images.picture import Picture as Picture
+    from featurescape_jobs.images.image_array import Picture as Picture
     from featurescape_jobs.specs import Column as Column
     from featurescape_jobs.specs import DatasetOptions as DatasetOptions
     from featurescape_jobs.specs import DatasetSpec as DatasetSpec
@@ -49,7 +49,7 @@ else:
                 *("FrozenInput", "check_reads", "freeze", "place_dataset"),
             ),
             "featurescape_jobs.datasets.registered": ("DATASETS",),
-            "featurescape_jobs.images.picture": ("Picture",),
+            "featurescape_jobs.images.image_array": ("Picture",),
             "featurescape_jobs.specs": ("Column", "DatasetOptions", "DatasetSpec"),
         },
     )

@@ -1,4 +1,4 @@
-"""What a dataset is: a card for the catalog, a frozen listing, and a reader of single examples.
+"""Dataset interface: a card for the catalog, a frozen listing, and a reader of single examples.
 
 A dataset is one file that exports ``DATASET``. ``freeze`` runs once on the driver and yields the
 listing entry by entry; ``open_reader`` runs on every worker and turns a locator into a picture. A locator is
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.specs import DatasetOptions, DatasetSpec
 
 Attributes = Mapping[str, str | int | float]
@@ -26,7 +26,7 @@ Attributes = Mapping[str, str | int | float]
 
 
 class DatasetFacts(BaseModel):
-    """What the catalog says of a dataset, beside its options."""
+    """Catalog facts of a dataset, beside its options."""
 
     model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
@@ -174,7 +174,7 @@ def stored_dataset(card: DatasetCard, data: Mapping[str, Any]) -> DatasetSpec:
 
 
 def is_sequence(spec: DatasetSpec) -> bool:
-    """Whether the examples are read by `SequenceReader.read_sequence`: the option ``example`` says so."""
+    """True if the examples are read by `SequenceReader.read_sequence`: the option ``example`` says so."""
     return spec.options.get("example") == "model"
 
 

@@ -63,7 +63,7 @@ class Indexed:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _IndexRecord:
     """``index/<key>.json``."""
 
     path: str
@@ -120,7 +120,9 @@ def _find(storage: Storage, key: str, spec: DatasetSpec) -> Indexed | None:
     if spec.root is None or not storage.exists(f"{FOLDER}/{key}.json"):
         return None
     try:
-        kept = _Kept(**known_fields(_Kept, json.loads(storage.read(f"{FOLDER}/{key}.json"))))
+        kept = _IndexRecord(
+            **known_fields(_IndexRecord, json.loads(storage.read(f"{FOLDER}/{key}.json")))
+        )
         if kept.code != source_sha256(frozenset({spec.name})) or not _holds(spec.root, kept.stamps):
             return None
         if storage.sha256(kept.path) != kept.sha256:
@@ -153,7 +155,9 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed, datase
         passed_over = indexed.passed_over.record().model_dump()
         classes, stamps = list(indexed.classes), dict(source.stamps)
         code = source_sha256(frozenset({dataset}))
-        kept = _Kept(path, written.sha256, code, classes, stamps, passed_over, indexed.labels)
+        kept = _IndexRecord(
+            path, written.sha256, code, classes, stamps, passed_over, indexed.labels
+        )
         storage.write(name, json.dumps(asdict(kept)).encode())
         # Who still reads an earlier one, or has just written one, finds it gone and lists anew.
         for other in storage.list_names(FOLDER):

@@ -85,7 +85,7 @@ class CaptionTable:
     card = CARD
 
     def check(self, spec: DatasetSpec) -> None:
-        """Whether there is a table with the columns; of Parquet, its schema is read."""
+        """Check that there is a table with the columns; of Parquet, its schema is read."""
         check_split(CARD, spec)
         tree = open_tree(CARD, spec)
         table = _find(tree, spec)
@@ -182,7 +182,7 @@ def _columns(
     file = open_parquet(tree, path)
     _check_size(file, path, columns)
     number = 0
-    with _explained(path, columns, field):
+    with _arrow_errors(path, columns, field):
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
             cells = [batch.column(name).to_pylist() for name in columns]
             for row in zip(*cells, strict=True):
@@ -206,7 +206,7 @@ def _check_size(file: pq.ParquetFile, path: str, columns: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: str, columns: list[str], field: str) -> Iterator[None]:
+def _arrow_errors(path: str, columns: list[str], field: str) -> Iterator[None]:
     """What Arrow says of damaged pages or text that is not UTF-8, as a `DatasetError`."""
     try:
         yield

@@ -81,7 +81,7 @@ class CocoCaptions:
     card = CARD
 
     def check(self, spec: DatasetSpec) -> None:
-        """Whether the files and folders are there; none is read."""
+        """Check that the files and folders are there; none is read."""
         check_split(CARD, spec)
         _parts(Files(open_tree(CARD, spec)), spec)
 

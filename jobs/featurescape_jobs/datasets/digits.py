@@ -20,7 +20,7 @@ from featurescape_jobs.datasets.base import (
     check_split,
 )
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(

@@ -29,7 +29,7 @@ from featurescape_jobs.datasets.base import (
 from featurescape_jobs.datasets.sources.job_artifacts import open_checked_tree, read_artifact
 from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(
@@ -52,7 +52,7 @@ class FeaturesDataset:
     card = CARD
 
     def check(self, spec: DatasetSpec) -> None:
-        """Whether there is such an artifact, with sequences."""
+        """Check that there is such an artifact, with sequences."""
         check_split(CARD, spec)
         open_sequences(spec)
 
@@ -170,8 +170,8 @@ class SequencesReader:
             said = _manifest(self._tree).spec["dataset"]
             spec = stored_dataset(datasets.DATASETS[said["name"]].card, said)
             if spec.job is not None:
-                spec = spec.placed(f"{self._root.rpartition('/')[0]}/{spec.job}")
-            spec = spec.placed(spec.root, self._allowed_roots)
+                spec = spec.resolved(f"{self._root.rpartition('/')[0]}/{spec.job}")
+            spec = spec.resolved(spec.root, self._allowed_roots)
             self._pictures = datasets.DATASETS[spec.name].open_reader(spec)
         return self._pictures
 

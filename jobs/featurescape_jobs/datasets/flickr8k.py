@@ -72,7 +72,7 @@ class Flickr8k:
     card = CARD
 
     def check(self, spec: DatasetSpec) -> None:
-        """Whether the files and the folder are there; none is read."""
+        """Check that the files and the folder are there; none is read."""
         check_split(CARD, spec)
         files = Files(open_tree(CARD, spec))
         path, _ = _find(files, spec)

@@ -45,7 +45,7 @@ class FrozenInput(FrozenRows):
     """Where the labels are from, as `Listing.labels`."""
 
 
-def place_dataset(spec: DatasetSpec, context: RunContext) -> DatasetSpec:
+def resolve_dataset(spec: DatasetSpec, context: RunContext) -> DatasetSpec:
     """The dataset with the place that it is read from: a job's artifact lies in the storage.
 
     Raises:
@@ -55,10 +55,10 @@ def place_dataset(spec: DatasetSpec, context: RunContext) -> DatasetSpec:
     card = DATASETS[spec.name].card
     if spec.job is not None:
         check_job(card, spec.job)
-        return spec.placed(f"{context.storage.root}/{job_dir(spec.job)}", context.allowed_roots)
+        return spec.resolved(f"{context.storage.root}/{job_dir(spec.job)}", context.allowed_roots)
     if spec.root is not None:
         check_root(spec.root, context.allowed_roots, DatasetError, "dataset.root")
-    return spec.placed(spec.root, context.allowed_roots)
+    return spec.resolved(spec.root, context.allowed_roots)
 
 
 def check_job(card: DatasetCard, job_id: str) -> None:
@@ -105,14 +105,14 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         ArtifactError: an earlier attempt froze it for another spec, or the listing is damaged.
     """
     spec_sha256 = hashlib.sha256(f"{spec.model_dump_json()}|{shard_size}".encode()).hexdigest()
-    placed = place_dataset(spec, context)
+    resolved = resolve_dataset(spec, context)
     if context.storage.exists(context.path(FROZEN)):
-        frozen = _read(context, placed)
+        frozen = _read(context, resolved)
         _check_frozen(frozen, spec_sha256, context)
         context.pass_over(frozen.passed_over)
         return frozen
-    indexed = index_dataset(DATASETS[spec.name], placed, context.storage)
-    table = asked_for(indexed.table, spec)
+    indexed = index_dataset(DATASETS[spec.name], resolved, context.storage)
+    table = select_examples(indexed.table, spec)
     if table.num_rows == 0:
         raise DatasetError("dataset: no examples", field="dataset")
     size = shard_size or default_shard_size(table.num_rows)
@@ -120,7 +120,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
     frozen = FrozenInput(
         examples=table.num_rows,
         shard_size=size,
-        dataset=placed,
+        dataset=resolved,
         sha256=written.sha256,
         spec_sha256=spec_sha256,
         classes=indexed.classes,
@@ -147,30 +147,30 @@ def _check_frozen(frozen: FrozenInput, spec_sha256: str, context: RunContext) ->
         raise ArtifactError(f"{context.path(EXAMPLES)} is not what was frozen; submit a new job")
 
 
-def _read(context: RunContext, placed: DatasetSpec) -> FrozenInput:
+def _read(context: RunContext, resolved: DatasetSpec) -> FrozenInput:
     """What an earlier attempt froze."""
     found = json.loads(context.storage.read(context.path(FROZEN)))
     found["classes"] = tuple(found["classes"])
     found["passed_over"] = PassedOverFiles.model_validate(found.get("passed_over", {}))
-    return FrozenInput(**{**known_fields(FrozenInput, found), "dataset": placed})
+    return FrozenInput(**{**known_fields(FrozenInput, found), "dataset": resolved})
 
 
-def asked_for(table: pa.Table, spec: DatasetSpec) -> pa.Table:
-    """Of a dataset's listing the examples that the spec names, at most as many as it says.
+def select_examples(table: pa.Table, spec: DatasetSpec) -> pa.Table:
+    """Select the examples of a listing that the spec names, at most as many as it says.
 
     Raises:
         DatasetError: an example that it names is not there.
     """
-    return _spread(_only(table, spec.example_ids), spec.limit)
+    return _evenly_subsample(_only(table, spec.example_ids), spec.limit)
 
 
 def sample_examples(storage: Storage, path: str, count: int) -> pa.Table:
-    """At most ``count`` of the frozen examples, from evenly spread row groups; holds one of them."""
+    """Sample at most ``count`` of the frozen examples, from evenly spread row groups; holds one of them."""
     with storage.parquet(path) as file:
         groups = np.unique(np.linspace(0, file.num_row_groups - 1, _SAMPLED_GROUPS).astype(int))
         of_each = -(-count // len(groups))
-        parts = [_spread(file.read_row_group(int(group)), of_each) for group in groups]
-    return _spread(pa.concat_tables(parts), count)
+        parts = [_evenly_subsample(file.read_row_group(int(group)), of_each) for group in groups]
+    return _evenly_subsample(pa.concat_tables(parts), count)
 
 
 def _only(table: pa.Table, example_ids: tuple[str, ...] | None) -> pa.Table:
@@ -188,7 +188,7 @@ def _only(table: pa.Table, example_ids: tuple[str, ...] | None) -> pa.Table:
     return found
 
 
-def _spread(table: pa.Table, limit: int | None) -> pa.Table:
+def _evenly_subsample(table: pa.Table, limit: int | None) -> pa.Table:
     """At most ``limit`` rows, evenly over the listing, so that every class keeps its share."""
     if limit is None or limit >= table.num_rows:
         return table

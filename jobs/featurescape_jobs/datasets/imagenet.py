@@ -65,7 +65,7 @@ _SYNSET = re.compile(r"^(n\d{8})(\.tar)?$")
 
 @dataclass(frozen=True)
 class Part:
-    """Where pictures lie: a folder, an archive, or an archive inside one (``start`` to ``stop``)."""
+    """Location of images: a folder, an archive, or an archive inside one (``start`` to ``stop``)."""
 
     path: str
     is_folder: bool
@@ -82,7 +82,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Layout:
-    """What was found: the parts of synsets by wnid, or one part for all of ``val``."""
+    """Layout of a copy of ImageNet: the parts of synsets by wnid, or one part for all of ``val``."""
 
     train: dict[str, Part]
     val: dict[str, Part]

@@ -46,7 +46,7 @@ from featurescape_jobs.datasets.sources.sweethome3d import ENDING as ARCHIVE
 from featurescape_jobs.datasets.sources.sweethome3d import NOT_LISTED, Model, Sh3f
 from featurescape_jobs.datasets.sources.tree import Tree, open_tree, read_small
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.rendering.mesh import UPRIGHT, Mesh
 from featurescape_jobs.specs import DatasetSpec
 
@@ -85,7 +85,7 @@ class Meshes:
     card = CARD
 
     def check(self, spec: DatasetSpec) -> None:
-        """Whether there is a mesh, a catalog or an archive; no archive is read."""
+        """Check that there is a mesh, a catalog or an archive; no archive is read."""
         check_split(CARD, spec)
         tree = open_tree(CARD, spec)
         if Path(spec.root or "").is_file() and not _is_archive(spec.root or ""):
@@ -104,7 +104,7 @@ class Meshes:
         )
 
     def freeze(self, spec: DatasetSpec) -> Listing:
-        """What the catalog lists, or all archives and meshes by path."""
+        """List the models of the catalog, or all archives and meshes by path."""
         self.check(spec)
         tree = open_tree(CARD, spec)
         if any(found.name == CATALOG and not found.is_folder for found in tree.scan()):
@@ -328,7 +328,7 @@ class MeshReader:
             return self._member(member[1], int(member[2]))
         path = inside_path("", locator_path(locator))
         mesh = _load(self._files, path)
-        return mesh if path.lower().endswith(_UP_IS_Y) else mesh.turned(UPRIGHT[up])
+        return mesh if path.lower().endswith(_UP_IS_Y) else mesh.rotated(UPRIGHT[up])
 
     def _member(self, path: str, number: int) -> Mesh:
         archive, models = self._archive(path)
@@ -338,7 +338,7 @@ class MeshReader:
         mesh = _load(archive, inside_path("", model.path))
         if model.rotation is None:
             return mesh
-        return mesh.turned(np.array(model.rotation).reshape(3, 3))
+        return mesh.rotated(np.array(model.rotation).reshape(3, 3))
 
     def _open_archive(self, path: str) -> tuple[Sh3f, dict[int, Model]]:
         self._files.check(inside_path("", path))

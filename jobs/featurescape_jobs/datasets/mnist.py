@@ -31,7 +31,7 @@ from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.survey import survey
 from featurescape_jobs.datasets.sources.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.images.signatures import IDX, SNIFF_BYTES, instead_of
 from featurescape_jobs.specs import DatasetSpec
 

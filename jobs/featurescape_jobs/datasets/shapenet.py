@@ -54,7 +54,7 @@ from featurescape_jobs.specs import DatasetOptions, DatasetSpec
 
 
 class ShapenetOptions(DatasetOptions):
-    """What one example is."""
+    """Options of `shapenet`: what one example is."""
 
     example: Literal["view", "model"] = Field(
         default="view", description="What one example is: a view, or a model with all its views."
@@ -89,7 +89,7 @@ _COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class Found:
-    """Where the models are, and what a `renders` job says of them, by ``<category>/<model>``."""
+    """Locations of the models, and what a `renders` job says of them, by ``<category>/<model>``."""
 
     source: Source
     known: Mapping[str, Attributes]
@@ -104,7 +104,7 @@ class Shapenet:
     card = CARD
 
     def check(self, spec: DatasetSpec) -> None:
-        """Whether there are models or archives; archives are not read."""
+        """Check that there are models or archives; archives are not read."""
         check_split(CARD, spec)
         tree = open_tree(CARD, spec)
         base = _find(tree, spec).source.base

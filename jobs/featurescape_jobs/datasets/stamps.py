@@ -44,7 +44,7 @@ class Stamps:
     card = CARD
 
     def check(self, spec: DatasetSpec) -> None:
-        """Whether the package is installed."""
+        """Check that the package is installed."""
         check_split(CARD, spec)
         if spec.root is not None:
             raise DatasetError(

@@ -1,4 +1,4 @@
-"""Which folders and buckets a request may name: one check for datasets and weight files.
+"""Allowed roots: one check of the folders and buckets that a request names, for datasets and weight files.
 
 A root comes from a user. It is a path of this machine or ``s3://bucket/prefix``, nothing else: no
 other URL, no chained file systems, no credentials, no link-local address (where clouds serve

@@ -1,4 +1,4 @@
-"""What a running job is given: its inputs, its output folder, progress, seed and resources."""
+"""Context of a running job: its inputs, its output folder, progress, seed and resources."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def open_input(storage: Storage, job_id: str) -> InputArtifact:
 
 @dataclass
 class Outcome:
-    """What a job's ``run`` returns: all that goes into the manifest but what the context knows."""
+    """Result of a job's ``run``: all that goes into the manifest but what the context knows."""
 
     rows: int
     error_rows: int = 0
@@ -144,7 +144,7 @@ class RunContext:
         return ref
 
     def output(self, relative: str) -> str:
-        """Where this attempt writes the file: under a name that no other attempt writes to.
+        """Path that this attempt writes the file to, which no other attempt writes to.
 
         An earlier attempt that was given up may still run, and must not overwrite what was committed.
         """

@@ -68,7 +68,7 @@ class FrozenRows:
 
 @dataclass(frozen=True)
 class FrozenPhase(FrozenRows):
-    """What a later phase works on."""
+    """Frozen rows of a later phase."""
 
     phase: str
     """A word, as ``channels``."""

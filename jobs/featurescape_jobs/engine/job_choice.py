@@ -1,4 +1,4 @@
-"""One mode for a whole job: the first worker that has measured decides, and all others follow.
+"""First-writer-wins choice of a job's execution mode: the first worker that has measured decides.
 
 A job must give the same rows whoever makes them, in any attempt (on another kind of processor: within
 rounding); so what was committed first, as ``work/execution.json`` in the job's folder, holds. Equal jobs
@@ -35,7 +35,7 @@ class Choice(Protocol):
 
 @dataclass(frozen=True)
 class JobMode:
-    """Where a job's mode is settled; small and picklable."""
+    """Execution mode shared by a job's workers; small and picklable."""
 
     storage_root: str
     job_path: str
@@ -44,30 +44,30 @@ class JobMode:
     key: str = ""
     """Of what is measured, as `key_of` makes it; empty: what is measured is not kept for other jobs."""
 
-    def settle(self, choose: Callable[[], Choice]) -> str:
+    def agree(self, choose: Callable[[], Choice]) -> str:
         """The mode that holds already, else the one that was asked for, else what ``choose`` finds."""
         storage = Storage(self.storage_root)
         found = read_choice(storage, self.job_path)
         if found is None:
             found = {"mode": self.asked, "measured": []}
             if self.asked == "auto":
-                found = self._kept(storage, choose)
+                found = self._from_equal_job(storage, choose)
             found = commit_choice(storage, self.job_path, found)
         mode: str = found["mode"]
         return mode
 
-    def _kept(self, storage: Storage, choose: Callable[[], Choice]) -> dict[str, Any]:
+    def _from_equal_job(self, storage: Storage, choose: Callable[[], Choice]) -> dict[str, Any]:
         """What an earlier job measured, else what ``choose`` finds, which is kept if it measured anything."""
         if not self.key:
             return choose().to_json()
         path = KEPT.format(key=self.key)
-        known = _read_kept(storage, path)
+        known = _read_choice(storage, path)
         if known is not None:
             return known
         found = choose().to_json()
         if not found["measured"] or storage.write_new(path, json.dumps(found).encode()):
             return found
-        return _read_kept(storage, path) or found
+        return _read_choice(storage, path) or found
 
 
 def key_of(*facts: Any) -> str:
@@ -76,7 +76,7 @@ def key_of(*facts: Any) -> str:
     return hashlib.sha256(body).hexdigest()[:_KEY_CHARACTERS]
 
 
-def _read_kept(storage: Storage, path: str) -> dict[str, Any] | None:
+def _read_choice(storage: Storage, path: str) -> dict[str, Any] | None:
     """None where nothing is kept, or what is kept is damaged: it is then measured again."""
     if not storage.exists(path):
         return None
@@ -92,7 +92,7 @@ def _read_kept(storage: Storage, path: str) -> dict[str, Any] | None:
 
 
 def read_choice(storage: Storage, job_path: str) -> dict[str, Any] | None:
-    """What was chosen for the job, if anything yet; as the manifest has it."""
+    """Committed choice of the job, if there is any yet; as the manifest has it."""
     path = f"{job_path}/{CHOICE}"
     if not storage.exists(path):
         return None

@@ -20,11 +20,11 @@ class LRUCache(Generic[K, V]):
 
     Args:
         capacity: largest total weight.
-        weigh: weight of a value; each counts 1 if it is not given.
+        getsizeof: weight of a value; each counts 1 if it is not given.
     """
 
-    def __init__(self, capacity: int, weigh: Callable[[V], int] | None = None) -> None:
-        self._values: cachetools.LRUCache[K, V] = cachetools.LRUCache(capacity, weigh)
+    def __init__(self, capacity: int, getsizeof: Callable[[V], int] | None = None) -> None:
+        self._values: cachetools.LRUCache[K, V] = cachetools.LRUCache(capacity, getsizeof)
         self._lock = threading.Lock()
 
     def get(self, key: K) -> V | None:

@@ -1,4 +1,4 @@
-"""What happens to one shard on one worker: count the try, do the work, verify, commit, mark.
+"""Processing of one shard on one worker: count the try, do the work, verify, commit, mark.
 
 Files get names unique to the try, so two workers on one shard never meet; the driver picks one marker.
 Holds one shard.
@@ -26,7 +26,7 @@ from featurescape_jobs.errors import ArtifactError
 
 @dataclass(frozen=True)
 class Processed:
-    """What became of some examples: output rows, and error rows as dicts of `tables.ERRORS`."""
+    """Result of some examples: output rows, and error rows as dicts of `tables.ERRORS`."""
 
     table: pa.Table
     errors: list[dict[str, Any]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class ShardWorker(Protocol):
 
 
 class WorkerSetup(Protocol):
-    """What is sent to a worker process; small and picklable, never pixels or weights."""
+    """Configuration sent to a worker process; small and picklable, never pixels or weights."""
 
     def start(self) -> ShardWorker:
         """Load what the work needs, on the worker."""
@@ -80,7 +80,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class ShardOutput:
-    """Where a job's shards go and what they look like."""
+    """Output location and schema of a job's shards."""
 
     storage_root: str
     job_path: str

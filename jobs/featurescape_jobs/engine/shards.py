@@ -60,7 +60,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bulk:
-    """What a bulk job asks of the engine."""
+    """Request of a bulk job to the engine."""
 
     setup: WorkerSetup
     schema: pa.Schema
@@ -103,7 +103,7 @@ def run_shards(bulk: Bulk, frozen: FrozenRows, context: RunContext) -> BulkResul
 
 @dataclass(frozen=True)
 class PhaseFiles:
-    """What a phase left for later ones: files by shard, in order, as paths in the storage."""
+    """Files that a phase left for later ones: by shard, in order, as paths in the storage."""
 
     tables: tuple[str, ...]
     members: tuple[str, ...]

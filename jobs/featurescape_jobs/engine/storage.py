@@ -31,7 +31,7 @@ _STAGED = ".tmp"
 
 @dataclass(frozen=True)
 class Written:
-    """What was committed: the facts a marker or manifest repeats."""
+    """Committed file: the facts that a marker or manifest repeats."""
 
     path: str
     size_bytes: int
@@ -105,7 +105,7 @@ class Storage:
         return Path(self._full(path))
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file of that name."""
+        """True if there is a file of that name."""
         return bool(self._fs.get_file_info(self._full(path)).type == fs.FileType.File)
 
     def size(self, path: str) -> int:

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class StoragePause:
-    """Whether to wait, and what to say meanwhile.
+    """Pause of a storage that takes no writes, and what to say meanwhile.
 
     Args:
         storage: that the job writes to.
@@ -66,7 +66,7 @@ class StoragePause:
 
     @property
     def is_on(self) -> bool:
-        """Whether to wait still: until a pause is over and a small file can be written."""
+        """True if to wait still: until a pause is over and a small file can be written."""
         if not self.message:
             return False
         if time.monotonic() < self._until:
@@ -93,7 +93,7 @@ class StoragePause:
             self.rest()
 
     def retrying(self, write: Callable[[], Value]) -> Value:
-        """What ``write`` returns, when the storage takes it."""
+        """Result of ``write``, called until the storage takes it."""
         while True:
             try:
                 return write()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a storage takes no writes."""
+    """Reason for which a storage takes no writes."""
 
     word: str
     """As in "the storage is full"."""
@@ -28,7 +28,7 @@ class Refusal:
 
     @property
     def message(self) -> str:
-        """What a job that waits shows."""
+        """Message of a job that waits."""
         return f"storage {self.word}: {self.goes_on}"
 
     @property
@@ -66,7 +66,7 @@ _S3 = re.compile(
 
 
 def refusal(error: BaseException) -> Refusal | None:
-    """Why the storage took no write; None: for another reason, which waiting may not mend."""
+    """Reason for which the storage took no write; None: another one, which waiting may not mend."""
     if not isinstance(error, OSError):
         return None
     if error.errno is not None:

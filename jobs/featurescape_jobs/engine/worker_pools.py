@@ -1,4 +1,4 @@
-"""Where shards are worked on: Ray actors, or this process (tests, and people who debug).
+"""Worker pools: Ray actors, or this process (tests, and people who debug).
 
 A pool starts workers, hands each one shard at a time, replaces those that die, and reports what became of
 every shard. It decides nothing about retries.
@@ -68,7 +68,7 @@ Outcome = Done | Lost | StorageFailed
 
 @dataclass(frozen=True)
 class PoolSize:
-    """How many workers at most, and what each takes."""
+    """Number of workers at most, and the resources of each."""
 
     resources: Resources
     shards: int
@@ -83,12 +83,12 @@ class Pool(Protocol):
     def has_room(self) -> bool: ...
     @property
     def problem(self) -> str:
-        """Why nothing is being worked on and what helps, for people; empty while all is well."""
+        """Reason for which nothing is being worked on and what helps, for people; empty while all is well."""
         ...
 
     def start(self, shard: Shard, timeout_seconds: float) -> None: ...
     def wait(self) -> list[Outcome]:
-        """What has happened since, waiting for about a second at most."""
+        """Events since the last call, waiting for about a second at most."""
         ...
 
     def run_row(
@@ -247,13 +247,15 @@ class RayPool:
         if not calls:
             return []
         ready, _ = self._ray.wait(list(calls), num_returns=1, timeout=_POLL_SECONDS)
-        outcomes = [outcome for call in ready if (outcome := self._settle(calls[call])) is not None]
+        outcomes = [
+            outcome for call in ready if (outcome := self._outcome_of(calls[call])) is not None
+        ]
         now = time.monotonic()
         late = [slot for slot in self._slots if slot.shard is not None and now > slot.deadline]
         late_ones = [self._replace(slot, Lost(slot.shard, "timeout", _LATE)) for slot in late]
         return [*outcomes, *late_ones]
 
-    def _settle(self, slot: _Slot) -> Outcome | None:
+    def _outcome_of(self, slot: _Slot) -> Outcome | None:
         """The answer of a finished call; None when a worker has just become ready."""
         answer = self._answer(slot)
         if isinstance(answer, Lost):

@@ -1,1 +1,1 @@
-"""From examples to feature vectors: which layers, on which worker, and how the rows are made."""
+"""Feature extraction: which layers, on which worker, and how the rows are made."""

@@ -1,4 +1,4 @@
-"""Which layers a `features` job takes, how each becomes vectors, and how long these are.
+"""Feature columns: the layers a `features` job takes, their pooling, and the lengths of the vectors.
 
 Found by a pass of one input of zeros, so that mistakes show before any work. Holds one activation
 of each layer.
@@ -26,7 +26,7 @@ RECURRENT_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def recurrent_runners(
     network: LoadedNetwork, state: str, columns: tuple[LayerColumn, ...], mode: str
 ) -> list[RecurrentRunner]:
-    """What gives the features of each column; `NoGraphError` where the mode is none of theirs."""
+    """Runners of the features of each column; `NoGraphError` where the mode is none of theirs."""
     if mode not in RECURRENT_TYPES:
         raise NoGraphError("a recurrent network has nothing to fold, and kernels of its own")
     dtype = RECURRENT_TYPES[mode]

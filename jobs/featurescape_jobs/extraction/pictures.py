@@ -37,7 +37,7 @@ VIEWS_GUESS = 24
 
 @dataclass(frozen=True)
 class PictureSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     spec: FeaturesSpec
     source: Source
@@ -49,12 +49,12 @@ class PictureSetup:
         return PictureFeatures(self)
 
     def network(self) -> LoadedNetwork:
-        """That of the source."""
+        """Network of the source."""
         return self.source.network()
 
 
 def default_batch_size(card: PictureCard, device: torch.device) -> int:
-    """Of 224 px 6 pictures on a CPU, 16 on a GPU; as many values of other sizes, 512 pictures at most.
+    """Default batch size: 6 images of 224 px on a CPU, 16 on a GPU; as many values of other sizes, at most 512.
 
     On a CPU larger batches are slower: their largest activation is a block of more than 32 MiB, which the
     allocator always returns to the system, so that the next batch faults its pages in again, and it leaves the

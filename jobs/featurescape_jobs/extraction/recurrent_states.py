@@ -116,7 +116,7 @@ class RecurrentRunner:
     ) -> list[tuple[Direction, torch.Tensor]]:
         """Each direction with its cell states or gates (N, T, D')."""
         return [
-            (direction, _taken(direction.trace(steps, lengths), self._state))
+            (direction, _state_values(direction.trace(steps, lengths), self._state))
             for direction in _directions(self._part)
         ]
 
@@ -170,7 +170,7 @@ def _number(layer: str) -> int:
     return 0 if layer == _HEAD else int(layer.split(".")[1])
 
 
-def _taken(trace: Trace, state: str) -> torch.Tensor:
+def _state_values(trace: Trace, state: str) -> torch.Tensor:
     if state == "gates":
         return torch.cat(list(trace.gates.values()), 2)
     assert trace.cell is not None

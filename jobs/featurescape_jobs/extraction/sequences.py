@@ -30,7 +30,7 @@ _COPIED = ("thumbnail", "width", "height")
 
 @dataclass(frozen=True)
 class SequenceSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     spec: FeaturesSpec
     source: Source
@@ -44,7 +44,7 @@ class SequenceSetup:
         return SequenceFeatures(self)
 
     def network(self) -> LoadedNetwork:
-        """That of the source, for such input."""
+        """Network of the source, for such input."""
         return self.source.network(self.input_dimensions)
 
 

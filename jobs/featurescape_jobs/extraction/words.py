@@ -29,7 +29,7 @@ from featurescape_jobs.networks.image_batches import Batch
 from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.beam_search import BeamOptions
-from featurescape_jobs.sequences.decoder_states import Memory
+from featurescape_jobs.sequences.decoder_states import DecoderStates
 from featurescape_jobs.specs import FeaturesSpec
 from featurescape_jobs.tables import LayerColumn
 from featurescape_jobs.tables.nested import images
@@ -37,7 +37,7 @@ from featurescape_jobs.tables.nested import images
 
 @dataclass(frozen=True)
 class WordSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     spec: FeaturesSpec
     source: Source
@@ -78,7 +78,7 @@ def plan_words(captioner: LoadedCaptioner, spec: FeaturesSpec) -> tuple[LayerCol
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _ExampleColumns:
     """What is wanted of a batch of pictures."""
 
     examples: pa.Table
@@ -92,7 +92,7 @@ class WordFeatures:
         spec, captioner = setup.spec, captioner_of(setup.source)
         self._setup = setup
         self._schema = tables.features_schema(setup.columns, spec.dtype)
-        self._gathering = Gathering(setup, captioner.encoder, spec.thumbnail_px, _kept)
+        self._gathering = Gathering(setup, captioner.encoder, spec.thumbnail_px, _example_columns)
         self._describer = Describer(captioner.decoder, captioner.vocabulary, worker_device())
 
     def process(self, examples: pa.Table) -> Processed:
@@ -101,37 +101,39 @@ class WordFeatures:
         parts = [self._rows(gathered) for gathered in self._gathering.of(examples, errors)]
         return Processed(pa.concat_tables([self._schema.empty_table(), *parts]), errors)
 
-    def _rows(self, gathered: Gathered[_Kept]) -> pa.Table:
+    def _rows(self, gathered: Gathered[_ExampleColumns]) -> pa.Table:
         grids, kept = gathered.grids, gathered.kept
         best = [of[0] for of in self._describer.describe(grids, BeamOptions())]
-        memories = self._describer.replay(grids, best)
+        caption_states = self._describer.forced_decode(grids, best)
         examples = pa.concat_tables([part.examples for part in kept])
         words = [self._describer.words(caption) for caption in best]
         copied = {
             name: pa.concat_arrays([part.columns[name] for part in kept])
             for name in kept[0].columns
         }
-        found = {column: self._taken(column, memories) for column in self._setup.columns}
+        found = {
+            column: self._state_values(column, caption_states) for column in self._setup.columns
+        }
         dtype = self._setup.spec.dtype
         return features_table(with_words(examples, words), found, copied, dtype)
 
-    def _taken(self, column: LayerColumn, memories: list[Memory]) -> Features:
+    def _state_values(self, column: LayerColumn, caption_states: list[DecoderStates]) -> Features:
         """The states of a layer, pooled."""
         layer = int(column.layer.rpartition(".")[2])
         of_cell = self._setup.spec.state == "cell"
-        states = [(one.cell if of_cell else one.hidden)[:, layer] for one in memories]
+        states = [(one.cell if of_cell else one.hidden)[:, layer] for one in caption_states]
         if column.pooling == "steps":
             return states
         return np.stack([_pooled(of, column.pooling) for of in states])
 
 
-def _kept(batch: Batch) -> _Kept:
+def _example_columns(batch: Batch) -> _ExampleColumns:
     columns = {
         "thumbnail": images(batch.thumbnails),
         "width": pa.array(batch.sizes_px[:, 0].copy()),
         "height": pa.array(batch.sizes_px[:, 1].copy()),
     }
-    return _Kept(batch.examples, columns)
+    return _ExampleColumns(batch.examples, columns)
 
 
 def with_words(examples: pa.Table, words: list[list[str]]) -> pa.Table:

@@ -31,7 +31,7 @@ from featurescape_jobs.images.encoded import (
     row_error,
 )
 from featurescape_jobs.images.footprint import BUDGET, STRIP_PIXELS, Footprint, footprint
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.images.pixels import Reading, to_picture
 
 __all__ = [

@@ -64,7 +64,7 @@ class Encoded:
 
 
 def encoded(data: bytes) -> Encoded:
-    """What the bytes are, checked against the caps that can be known without Pillow.
+    """Identify the bytes, and check them against the caps that can be known without Pillow.
 
     Raises:
         RowError: with the code that says why there is no picture.
@@ -100,7 +100,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def row_error(error: BaseException, name: str = "") -> RowError:
-    """What a parser raised, as the error of this row.
+    """Error of the row for what a parser raised.
 
     Parsers raise nearly anything on crafted bytes (TypeError, IndexError, …); it must not end the job.
     """

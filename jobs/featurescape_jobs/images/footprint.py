@@ -1,4 +1,4 @@
-"""What the decoding of a picture will hold at most, before it starts, and the scale at which that is allowed.
+"""Memory bound of decoding an image, known before it starts, and the scale at which that is allowed.
 
 One budget is shared by all threads of a process (`BUDGET`): it counts the file's bytes, what the decoder and
 Pillow hold, and the pixels that are handed out, until they are; then they are the caller's. Where a picture
@@ -67,7 +67,7 @@ def footprint(source: Encoded, image: Image.Image | None) -> Footprint:
 
 
 def is_gray(mode: str) -> bool:
-    """Whether pixels of this mode become gray ones."""
+    """True if pixels of this mode become gray ones."""
     return mode in _GRAY or mode.startswith("I;16")
 
 

@@ -57,7 +57,7 @@ class Tiff:
         return found
 
     def count_directories(self, limit: int) -> int:
-        """How many directories are chained, at most ``limit``."""
+        """Count the chained directories, at most ``limit``."""
         offset, seen = self.first(), set[int]()
         while offset and offset not in seen and offset < len(self._data) and len(seen) < limit:
             seen.add(offset)

@@ -78,7 +78,7 @@ def needed(data: bytes) -> Jpeg:
 
 
 def has_all_scans(data: bytes) -> bool:
-    """Whether every coefficient of every component has a scan with its last bit."""
+    """True if every coefficient of every component has a scan with its last bit."""
     frame, missing = _Frame(), dict[int, list[bool]]()
     for marker, _, body in _segments(data, 2, scans=True):
         if marker in _FRAMES and not missing:

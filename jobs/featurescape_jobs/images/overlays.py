@@ -74,8 +74,8 @@ def relief(gradient: Values, scale: float) -> Pixels:
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
-def seen(inputs: Values, card: PictureCard) -> Pixels:
-    """The picture as the network sees it: normalized (C, H, W) back to (H, W, 3) or (H, W)."""
+def denormalized(inputs: Values, card: PictureCard) -> Pixels:
+    """Denormalize an input of a network: (C, H, W) back to (H, W, 3) or (H, W)."""
     mean, std = (np.asarray(v, np.float64).reshape(-1, 1, 1) for v in (card.mean, card.std))
     values = np.clip((inputs * std + mean) * 255.0, 0, 255)
     pixels = np.rint(values).astype(np.uint8).transpose(1, 2, 0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurescape_jobs.images.footprint import STRIP_PIXELS, is_gray
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.images.profiles import color_transform, gray_table
 
 Box = tuple[int, int, int, int]
@@ -38,7 +38,7 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How samples are to be read."""
+    """Interpretation of the samples."""
 
     orientation: int = 1
     profile: bytes | None = None

@@ -34,7 +34,7 @@ class Png:
 
     @property
     def has_deep_key(self) -> bool:
-        """Whether all 16 bits of red, green and blue decide what is transparent."""
+        """True if all 16 bits of red, green and blue decide what is transparent."""
         return self.key is not None and self.color_type == _RGB and self.bit_depth == 16
 
 

@@ -23,7 +23,7 @@ _INTENT = ImageCms.Intent.PERCEPTUAL
 
 @lru_cache(_KEPT)
 def color_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Of images in ``mode`` (RGB, RGBA or CMYK) to sRGB in RGB or RGBA; None: as they are."""
+    """Color transform of images in ``mode`` (RGB, RGBA or CMYK) to sRGB in RGB or RGBA; None: as they are."""
     try:
         source = _open(profile)
         if source.profile.xcolor_space.strip() != _SPACES[mode]:

@@ -1,4 +1,4 @@
-"""What bytes are: the signatures of file formats, read from the first `SNIFF_BYTES` of a file.
+"""Signatures of file formats, read from the first `SNIFF_BYTES` of a file.
 
 A suffix is a promise, a signature is a fact: collections hold JPEGs named .png, web pages named .jpg and
 pointers in the place of files. `identify` names what it meets as a person would ("a HEIC picture", "an HTML
@@ -35,7 +35,7 @@ class Signature:
 
     @property
     def is_picture(self) -> bool:
-        """Whether the file is one picture, be it of a kind that is not read."""
+        """True if the file is one picture, be it of a kind that is not read."""
         return self.format is not None or self.remedy in (_CONVERT, _RENDER)
 
     @property
@@ -225,7 +225,7 @@ def identify(head: bytes, suffix: str = "") -> Signature | None:
 
 
 def instead_of(expected: Signature, head: bytes) -> str:
-    """What a file is that should be of a certain kind, with the remedy; empty where nobody knows, or it is."""
+    """Name and remedy of a file that should be of a certain kind; empty where nobody knows, or it is."""
     found = identify(head, ".")
     return "" if found is None or found == expected else found.advice
 
@@ -239,7 +239,7 @@ def kinds() -> list[Signature]:
 
 
 def is_readable_head(head: bytes, suffix: str = "") -> bool:
-    """Whether ``head`` starts a picture of a format that is read."""
+    """True if ``head`` starts a picture of a format that is read."""
     signature = identify(head, suffix)
     return signature is not None and signature.format is not None
 

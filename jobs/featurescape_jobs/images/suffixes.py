@@ -1,4 +1,4 @@
-"""How the names of pictures end; without any library, for the client too."""
+"""Suffixes of image files; without any library, for the client too."""
 
 # fmt: off
 SUFFIXES = frozenset({

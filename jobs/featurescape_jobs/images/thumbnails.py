@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 
 _STORED_PIXELS = 1024
 """Gray pictures up to 32 × 32 are stored in their PNG as they are: Parquet compresses the column."""

@@ -1,4 +1,4 @@
-"""Which pixels an output depends on, by nine methods, with Captum.
+"""Attribution of an output to the pixels, by nine methods, with Captum.
 
 Every method gives one map per picture, for a target per picture. Nothing depends on the batch: the noise
 of SmoothGrad is drawn per picture from its own seed (Captum's ``NoiseTunnel`` draws from torch's global
@@ -53,7 +53,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Explained:
+class AttributionInputs:
     """N pictures and what is asked of each."""
 
     inputs: torch.Tensor
@@ -72,7 +72,7 @@ class Explained:
 
 
 @dataclass(frozen=True)
-class _Work:
+class _MethodInputs:
     """One method's work on one batch, in the form Captum takes."""
 
     explainable: Explainable
@@ -82,7 +82,9 @@ class _Work:
     options: Options
 
     @classmethod
-    def of_all(cls, explainable: Explainable, explained: Explained, options: Options) -> _Work:
+    def of_all(
+        cls, explainable: Explainable, explained: AttributionInputs, options: Options
+    ) -> _MethodInputs:
         targets = [t if isinstance(t, tuple) else (t,) for t in explained.targets]
         inputs = explained.inputs.detach().clone().requires_grad_()
         return cls(explainable, inputs, targets, explained.seeds, options)
@@ -102,7 +104,7 @@ class _Work:
         values = torch.as_tensor(self.options.baseline, dtype=self.inputs.dtype)
         return values.to(self.inputs.device).reshape(1, -1, 1, 1).expand_as(self.inputs)
 
-    def of(self, chosen: torch.Tensor) -> _Work:
+    def of(self, chosen: torch.Tensor) -> _MethodInputs:
         """The work on some of the pictures: (N,) bool."""
         at = [n for n, is_chosen in enumerate(chosen.tolist()) if is_chosen]
         return replace(
@@ -120,15 +122,15 @@ class _Work:
         return (values.sum((1, 2, 3)) - change).abs() / change.abs().clamp_min(1e-12)
 
 
-def _saliency(work: _Work) -> Any:
+def _saliency(work: _MethodInputs) -> Any:
     return attr.Saliency(work.network).attribute(work.inputs, work.targets, abs=False)
 
 
-def _input_x_gradient(work: _Work) -> Any:
+def _input_x_gradient(work: _MethodInputs) -> Any:
     return attr.InputXGradient(work.network).attribute(work.inputs, work.targets)
 
 
-def _integrated_gradients(work: _Work) -> torch.Tensor:
+def _integrated_gradients(work: _MethodInputs) -> torch.Tensor:
     """With more steps for the pictures whose sum is not what it has to be, up to four times as many."""
     steps = work.options.integration_steps
     found = _integral(work, steps)
@@ -141,7 +143,7 @@ def _integrated_gradients(work: _Work) -> torch.Tensor:
     return found
 
 
-def _integral(work: _Work, steps: int) -> torch.Tensor:
+def _integral(work: _MethodInputs, steps: int) -> torch.Tensor:
     """Piece by piece: the output of a deep network changes most just behind the baseline."""
     method = attr.IntegratedGradients(work.network)
     inputs, baseline = work.inputs.detach(), work.baseline()
@@ -157,7 +159,7 @@ def _integral(work: _Work, steps: int) -> torch.Tensor:
     return total
 
 
-def _smoothgrad(work: _Work) -> torch.Tensor:
+def _smoothgrad(work: _MethodInputs) -> torch.Tensor:
     """The mean gradient over noisy copies; copy k of a picture is the same in any batch."""
     clean, options = work.inputs.detach(), work.options
     sigma = options.smoothgrad_noise_fraction * (
@@ -172,27 +174,27 @@ def _smoothgrad(work: _Work) -> torch.Tensor:
     return total / options.smoothgrad_samples
 
 
-def _guided_backprop(work: _Work) -> Any:
+def _guided_backprop(work: _MethodInputs) -> Any:
     return attr.GuidedBackprop(work.network).attribute(work.inputs, work.targets)
 
 
-def _deconvolution(work: _Work) -> Any:
+def _deconvolution(work: _MethodInputs) -> Any:
     return attr.Deconvolution(work.network).attribute(work.inputs, work.targets)
 
 
-def _gradcam(work: _Work) -> Any:
+def _gradcam(work: _MethodInputs) -> Any:
     """(N, 1, h, w), in the layer's own size."""
     gradcam = attr.LayerGradCam(work.network, work.layer)
     return gradcam.attribute(work.inputs, work.targets, relu_attributions=True)
 
 
-def _guided_gradcam(work: _Work) -> Any:
+def _guided_gradcam(work: _MethodInputs) -> Any:
     return attr.GuidedGradCam(work.network, work.layer).attribute(
         work.inputs, work.targets, interpolate_mode="bilinear"
     )
 
 
-def _occlusion(work: _Work) -> Any:
+def _occlusion(work: _MethodInputs) -> Any:
     """How much the output falls where a window covers the pixel, the mean over such windows."""
     n_channels, window = work.inputs.shape[1], work.options.occlusion_px
     stride = work.options.occlusion_stride_px
@@ -221,7 +223,7 @@ def _first(values: torch.Tensor) -> torch.Tensor:
 class Method:
     """One way to explain."""
 
-    compute: Callable[[_Work], Any]
+    compute: Callable[[_MethodInputs], Any]
     reduce: Callable[[torch.Tensor], torch.Tensor]
     """(N, C, h, w) to (N, h, w)."""
     reduction: str
@@ -229,7 +231,7 @@ class Method:
     signed: bool
     """Whether negative values speak against the target."""
     needs_layer: bool = False
-    needs_rectifiers: bool = False
+    needs_relus: bool = False
     relief: bool = False
     """Whether its gradient is looked at as a picture in color."""
 
@@ -242,18 +244,16 @@ METHODS: dict[str, Method] = {
     "integrated_gradients": Method(_integrated_gradients, *_SUM, signed=True),
     "smoothgrad": Method(_smoothgrad, *_LARGEST, signed=False),
     "guided_backprop": Method(
-        _guided_backprop, *_LARGEST, signed=False, needs_rectifiers=True, relief=True
+        _guided_backprop, *_LARGEST, signed=False, needs_relus=True, relief=True
     ),
-    "deconvolution": Method(
-        _deconvolution, *_LARGEST, signed=False, needs_rectifiers=True, relief=True
-    ),
+    "deconvolution": Method(_deconvolution, *_LARGEST, signed=False, needs_relus=True, relief=True),
     "gradcam": Method(_gradcam, _first, "one channel", signed=False, needs_layer=True),
     "guided_gradcam": Method(
         _guided_gradcam,
         *_LARGEST,
         signed=False,
         needs_layer=True,
-        needs_rectifiers=True,
+        needs_relus=True,
         relief=True,
     ),
     "occlusion": Method(_occlusion, _first, "the same in all channels", signed=True),
@@ -263,7 +263,7 @@ METHODS: dict[str, Method] = {
 def check_methods(methods: Sequence[str], explainable: Explainable) -> None:
     """Raise `SpecError` where a method cannot be had of this network."""
     for name in methods:
-        if METHODS[name].needs_rectifiers and explainable.rectifiers == 0:
+        if METHODS[name].needs_relus and explainable.rectifiers == 0:
             raise SpecError(
                 f"methods: {name} changes the gradient of ReLUs, and this network has none, or "
                 "cannot be written as a graph; leave it out",
@@ -272,9 +272,9 @@ def check_methods(methods: Sequence[str], explainable: Explainable) -> None:
 
 
 def attribute(
-    method: str, explainable: Explainable, explained: Explained, options: Options
+    method: str, explainable: Explainable, explained: AttributionInputs, options: Options
 ) -> torch.Tensor:
-    """What the targets owe to each value of the input.
+    """Attribution of the targets to each value of the input.
 
     Args:
         method: one of `METHODS`.
@@ -287,7 +287,7 @@ def attribute(
     """
     # Captum says so on each call; its hooks do end with the call.
     warnings.filterwarnings("ignore", "Setting backward hooks on ReLU activations", UserWarning)
-    work = _Work.of_all(explainable, explained, options)
+    work = _MethodInputs.of_all(explainable, explained, options)
     # cuDNN has no gradient of recurrent layers in evaluation mode.
     recurrent = any(isinstance(part, nn.RNNBase) for part in explainable.network.modules())
     with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled and not recurrent):
@@ -296,10 +296,10 @@ def attribute(
 
 
 def completeness_error(
-    values: torch.Tensor, explainable: Explainable, explained: Explained, options: Options
+    values: torch.Tensor, explainable: Explainable, explained: AttributionInputs, options: Options
 ) -> torch.Tensor:
     """(N,): |sum of the values - (F(x) - F(baseline))| / |F(x) - F(baseline)|, for F the target.
 
     Integrated gradients would have 0 with infinitely many steps; it says how far theirs were enough.
     """
-    return _Work.of_all(explainable, explained, options).completeness_error(values)
+    return _MethodInputs.of_all(explainable, explained, options).completeness_error(values)

@@ -64,7 +64,7 @@ def cascade(module: nn.Module, inputs: torch.Tensor) -> list[str]:
 
 
 def stage_sizes(modules: int, stages: int) -> list[int]:
-    """How many modules are random at each stage: the first alone, all at last, evenly between."""
+    """Number of random modules at each stage: the first alone, all at last, evenly between."""
     return [int(n) for n in np.unique(np.linspace(1, modules, min(stages, modules)).round())]
 
 
@@ -107,7 +107,7 @@ def _copy_own(source: nn.Module, target: nn.Module) -> None:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two maps are; None: not defined, as where a map has no differences."""
+    """Similarity of two maps; None: not defined, as where a map has no differences."""
 
     spearman: float | None
     """Of the magnitudes."""
@@ -175,9 +175,9 @@ def summarize(checks: Sequence[dict[str, Any]], n_stages: int) -> dict[str, Any]
                 "stage": stage,
                 "measured": len(measured),
                 "undefined": len(rows) - len(measured),
-                "spearman": _spread(measured),
-                "spearman_signed": _spread(signed),
-                "ssim": _spread(alike),
+                "spearman": _quartiles(measured),
+                "spearman_signed": _quartiles(signed),
+                "ssim": _quartiles(alike),
             }
         )
     last = [row["spearman"] for row in checks if row["stage"] == n_stages]
@@ -185,7 +185,7 @@ def summarize(checks: Sequence[dict[str, Any]], n_stages: int) -> dict[str, Any]
 
 
 def verdict(correlations: Sequence[float | None]) -> str:
-    """What the correlations with all weights random say, by the quartiles of their magnitudes.
+    """Verdict from the correlations with all weights random, by the quartiles of their magnitudes.
 
     ``passed``: three of four are below `PASSES_BELOW`; ``failed``: three of four are above `FAILS_ABOVE`;
     ``undecided``: neither; ``unmeasured``: fewer than half are defined.
@@ -199,7 +199,7 @@ def verdict(correlations: Sequence[float | None]) -> str:
     return "failed" if low > FAILS_ABOVE else "undecided"
 
 
-def _spread(values: Sequence[float]) -> dict[str, float] | None:
+def _quartiles(values: Sequence[float]) -> dict[str, float] | None:
     """Median, quartiles and extremes; None: there are no values."""
     if not values:
         return None

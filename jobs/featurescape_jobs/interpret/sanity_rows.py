@@ -17,7 +17,7 @@ import torch
 from featurescape_jobs.engine.context import RunContext, seed_for
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.images import overlays
-from featurescape_jobs.interpret.attribution import METHODS, Explained, Options, attribute
+from featurescape_jobs.interpret.attribution import METHODS, AttributionInputs, Options, attribute
 from featurescape_jobs.interpret.sanity import (
     FAILS_ABOVE,
     PASSES_BELOW,
@@ -44,7 +44,7 @@ KIND = "sanity"
 
 @dataclass(frozen=True)
 class SanitySetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     source: worker_source.Source
     card: PictureCard
@@ -96,7 +96,7 @@ class SanityWorker:
             message = "no label to explain; use target: prediction"
             return Processed(SANITY.empty_table(), [error_row(example, "bad_label", message)])
         seed = self._setup.source.seed
-        explained = Explained(inputs, [target], [seed_for(seed, example["example_id"])])
+        explained = AttributionInputs(inputs, [target], [seed_for(seed, example["example_id"])])
         checks = sorted(
             self._checks(explained, example["example_id"], logits.shape[1]),
             key=lambda check: self._setup.methods.index(check["method"]),  # stable
@@ -107,7 +107,7 @@ class SanityWorker:
         return Processed(worker_source.table_of(columns, SANITY))
 
     def _checks(
-        self, explained: Explained, example_id: str, n_outputs: int
+        self, explained: AttributionInputs, example_id: str, n_outputs: int
     ) -> Iterator[dict[str, Any]]:
         """By draw and stage the methods; first the given weights, which all draws have in common."""
         given = self._maps(self._given, explained)
@@ -123,7 +123,7 @@ class SanityWorker:
                         found["overlay"] = None
                     yield found | {"draw": draw, "stage": stage}
 
-    def _maps(self, explainable: Explainable, explained: Explained) -> dict[str, Map]:
+    def _maps(self, explainable: Explainable, explained: AttributionInputs) -> dict[str, Map]:
         found = {}
         for name in self._setup.methods:
             values = attribute(name, explainable, explained, self._setup.options)
@@ -142,7 +142,7 @@ class SanityWorker:
 def describe_check(
     setup: SanitySetup, network: LoadedNetwork, context: RunContext
 ) -> dict[str, Any]:
-    """What the manifest says of a check: stages, and of each method the verdict with its figures."""
+    """Description of a check for the manifest: stages, and of each method the verdict with its figures."""
     order = cascade(network.module, zero_input(network.model))
     sizes = stage_sizes(len(order), setup.stages)
     ids, checks = _read(context)

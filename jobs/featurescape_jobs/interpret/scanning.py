@@ -55,7 +55,7 @@ def exact_network(network: LoadedNetwork, layer: str, device: torch.device) -> P
 
 @dataclass(frozen=True)
 class Responses:
-    """How C channels respond to examples, each by its largest activation."""
+    """Responses of C channels to examples, each by its largest activation."""
 
     examples: int
     sums: NDArray[np.float64]
@@ -65,17 +65,17 @@ class Responses:
 
     @classmethod
     def empty(cls, n_channels: int) -> Responses:
-        """Of no example."""
+        """Responses to no example."""
         return cls(0, np.zeros(n_channels), np.zeros(n_channels, np.int64))
 
     @classmethod
     def of(cls, values: NDArray[np.float32]) -> Responses:
-        """Of N examples whose largest activations are (N, C)."""
+        """Responses to N examples whose largest activations are (N, C)."""
         finite = np.where(np.isfinite(values), values, 0)
         return cls(len(values), finite.sum(0, dtype=np.float64), (values > 0).sum(0))
 
     def plus(self, other: Responses) -> Responses:
-        """Of the examples of both."""
+        """Responses to the examples of both."""
         return Responses(
             self.examples + other.examples, self.sums + other.sums, self.excited + other.excited
         )
@@ -93,7 +93,7 @@ class Responses:
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found in some examples."""
+    """Result of scanning some examples."""
 
     top: TopImages
     responses: Responses
@@ -101,7 +101,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class ScanSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     source: worker_source.Source
     layer: str
@@ -219,7 +219,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def merge_shards(context: RunContext, frozen: FrozenRows, n_channels: int, k: int) -> Scan:
-    """What was found in all shards, after `run_shards` has named their files in the context.
+    """Merge the results of all shards, after `run_shards` has named their files in the context.
 
     Rows are then places in the frozen input. Shards come in its order, whoever did them.
     """

@@ -1,4 +1,4 @@
-"""Which output of the network is explained for each picture: its label, the prediction, or a class.
+"""Targets of attribution: the output explained for each image, its label, the prediction, or a class.
 
 A label is the dataset's; the network's outputs may have another order. Where both have names, a label
 is the output of the same name; otherwise label k is output k, as for weights trained on the dataset.
@@ -20,7 +20,7 @@ TargetChoice = Literal["label", "prediction"] | int
 
 @dataclass(frozen=True)
 class Targets:
-    """How targets are chosen."""
+    """Choice of targets."""
 
     choice: TargetChoice
     outputs_of_labels: tuple[int, ...] = ()
@@ -42,7 +42,7 @@ def plan_targets(
     classes: Sequence[str],
     outputs: Sequence[str] | None,
 ) -> Targets:
-    """What `Targets` needs for a dataset and a network.
+    """Plan `Targets` for a dataset and a network.
 
     Args:
         choice: of the spec.

@@ -28,7 +28,7 @@ from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.engine.worker_pools import expected_workers
 from featurescape_jobs.errors import RowError, SpecError
 from featurescape_jobs.images import overlays
-from featurescape_jobs.interpret.attribution import Explained, Options, Target, attribute
+from featurescape_jobs.interpret.attribution import AttributionInputs, Options, Target, attribute
 from featurescape_jobs.interpret.scanning import exact_network
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.channel_maps import Terms, channel_map, combined_map
@@ -41,7 +41,7 @@ from featurescape_jobs.networks.worker_process import device_kind, worker_device
 from featurescape_jobs.optvis import modes
 from featurescape_jobs.optvis.objectives import Energy
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
-from featurescape_jobs.optvis.preferred import LUCID, Maker, OfMap, PreferredOptions
+from featurescape_jobs.optvis.preferred import LUCID, FeatureVisualizer, OfMap, PreferredOptions
 from featurescape_jobs.optvis.regularizers import contrasted
 from featurescape_jobs.specs.units import UnitsSpec
 from featurescape_jobs.tables.interpret import UNITS
@@ -55,7 +55,7 @@ Page = dict[str, Any]
 
 @dataclass(frozen=True)
 class PagesSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     spec: UnitsSpec
     source: worker_source.Source
@@ -89,7 +89,7 @@ class PagesWorker:
         # One that is no graph has hooks while it runs, and a GPU takes one pass after the other.
         alone = self._exact.alone or self._device.type != "cpu"
         self._threads = 1 if alone else setup.source.threads
-        self._desks: list[_Desk] = []
+        self._page_makers: list[_PageMaker] = []
         self._mode: Mode | None = None
 
     def process(self, examples: pa.Table) -> Processed:
@@ -98,21 +98,21 @@ class PagesWorker:
         size = -(-len(rows) // self._threads)
         groups = [rows[at : at + size] for at in range(0, len(rows), size)]
         self._furnish(len(groups), rows)
-        work = list(zip(self._desks, groups, strict=False))
+        work = list(zip(self._page_makers, groups, strict=False))
         made = [page for group in ordered_map(self._pages, work, self._threads) for page in group]
         table = pa.Table.from_pylist([p for p in made if "code" not in p], schema=UNITS)
         return Processed(table, [page for page in made if "code" in page])
 
-    def _furnish(self, desks: int, rows: list[dict[str, Any]]) -> None:
+    def _furnish(self, count: int, rows: list[dict[str, Any]]) -> None:
         """Desks for the threads, before these start: a network must not run while one is traced."""
-        while len(self._desks) < desks:
-            self._desks.append(_Desk(self._setup, self._network, self._exact))
+        while len(self._page_makers) < count:
+            self._page_makers.append(_PageMaker(self._setup, self._network, self._exact))
         if not self._preferring(rows):
             return
         if self._mode is None:
             self._mode = self._settled(rows[0])
-        for desk in self._desks[:desks]:
-            desk.prepare(self._mode)
+        for page_maker in self._page_makers[:count]:
+            page_maker.prepare(self._mode)
 
     def _preferring(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those units that get preferred inputs."""
@@ -121,14 +121,14 @@ class PagesWorker:
         channels = (None, *self._setup.preferred_channels)
         return [row for row in rows if row["channel"] in channels]
 
-    def _pages(self, work: tuple[_Desk, list[dict[str, Any]]]) -> list[Page]:
-        desk, rows = work
+    def _pages(self, work: tuple[_PageMaker, list[dict[str, Any]]]) -> list[Page]:
+        page_maker, rows = work
         asked = self._preferring(rows)
-        preferred = desk.preferred(asked) if asked else {}
+        preferred = page_maker.preferred(asked) if asked else {}
         pages = []
         for row in rows:
             try:
-                top = desk.top(row)
+                top = page_maker.top(row)
             except RowError as error:
                 pages.append(error_row(row, error.code, error.message))
                 continue
@@ -147,12 +147,12 @@ class PagesWorker:
         job = setup.source.mode(spec.execution)
         facts = ("units", setup.layer, self._probe_px(), device_kind(self._device))
         job = modes.kept_for_equal_jobs(job, self._network, facts, dreams_each)
-        return cast(Mode, job.settle(lambda: self._measured(row, dreams_each)))
+        return cast(Mode, job.agree(lambda: self._measured(row, dreams_each)))
 
     def _measured(self, row: dict[str, Any], dreams_each: float) -> modes.Choice:
         setup = self._setup
         build = cache(partial(build_pixels, self._network, setup.layer, device=self._device))
-        probe = modes.Probe(OfMap(Energy()), self._desks[0].probe(row), self._probe_px())
+        probe = modes.Probe(OfMap(Energy()), self._page_makers[0].probe(row), self._probe_px())
         return modes.choose(build, probe, dreams_each)
 
     def _probe_px(self) -> int:
@@ -160,7 +160,7 @@ class PagesWorker:
         return input_px if options.fixed else min(input_px, options.side_px)
 
 
-class _Desk:
+class _PageMaker:
     """What one thread works with."""
 
     def __init__(self, setup: PagesSetup, network: LoadedNetwork, exact: PixelNetwork) -> None:
@@ -169,7 +169,7 @@ class _Desk:
         self._card = network.picture_card
         self._reader: Reader = setup.source.open_reader()
         self._explainable = self._rewritten()
-        self._maker: Maker | None = None
+        self._visualizer: FeatureVisualizer | None = None
 
     def _rewritten(self) -> Explainable | None:
         """None: no graph, or one without ReLUs, whose gradient both methods would leave as it is."""
@@ -223,7 +223,7 @@ class _Desk:
         batch = torch.from_numpy(inputs).to(self._device)
         drawn = {}
         for field, method in RELIEFS.items():
-            explained = Explained(batch, targets, [0] * len(entries))
+            explained = AttributionInputs(batch, targets, [0] * len(entries))
             found = attribute(method, self._explainable, explained, Options()).float().cpu()
             drawn[field] = [overlays.relief(g, overlays.scale_of(g)) for g in found.numpy()]
         return drawn
@@ -252,17 +252,19 @@ class _Desk:
     def prepare(self, mode: Mode) -> None:
         """Have what makes preferred inputs in the mode of the job."""
         setup = self._setup
-        if self._maker is None:
-            self._maker = Maker(self._network, setup.layer, mode, self._device, setup.options)
+        if self._visualizer is None:
+            self._visualizer = FeatureVisualizer(
+                self._network, setup.layer, mode, self._device, setup.options
+            )
 
     def preferred(self, rows: Sequence[dict[str, Any]]) -> dict[str, list[Page]]:
         """Of each unit, by its id, an entry for each recipe; the units are made together."""
-        assert self._maker is not None
+        assert self._visualizer is not None
         found: dict[str, list[Page]] = {row["example_id"]: [] for row in rows}
         units = [tuple((term["weight"], term["channel"]) for term in row["terms"]) for row in rows]
         for recipe in self._setup.spec.preferred:
             generators = [self._generator(recipe, row) for row in rows]
-            made = self._maker.make(recipe, units, generators)
+            made = self._visualizer.make(recipe, units, generators)
             stored = made.round().to(torch.uint8)
             values = self._activations(stored.float(), units)
             for row, picture, value in zip(rows, stored, values, strict=True):

@@ -94,85 +94,89 @@ class FrozenConvolution(nn.Module):
 
     weight: torch.Tensor
     bias: torch.Tensor | None
-    turned: torch.Tensor
+    flipped: torch.Tensor
 
     def __init__(self, spec: ConvolutionSpec, activation: Activation = NOTHING) -> None:
         super().__init__()
         self.activation = activation
-        spec = spec.even()
+        spec = spec.with_symmetric_padding()
         weight = spec.weight.detach()
         self.stride, self.dilation, self.groups = spec.stride, spec.dilation, spec.groups
-        self.zeros: Pair = spec.before
+        self.padding: Pair = spec.padding_top_left
         self.size: Pair = (int(weight.shape[2]), int(weight.shape[3]))
-        self.register_buffer("weight", _laid_out(weight))
+        self.register_buffer("weight", _channels_last(weight))
         self.register_buffer("bias", None if spec.bias is None else spec.bias.detach())
         self.residues = _residues(self.stride, self.size)
-        turned = _swapped(weight, spec.groups)
+        flipped = _swapped(weight, spec.groups)
         if self.stride == (1, 1):
-            self.register_buffer("turned", _laid_out(turned.flip(2, 3)))
+            self.register_buffer("flipped", _channels_last(flipped.flip(2, 3)))
             return
-        self.in_one = turned.shape[0] < _FEW_CHANNELS and spec.groups == 1
-        parts = [_part(turned, residue, self.stride, self.in_one) for residue in self.residues]
-        self.register_buffer("turned", _laid_out(torch.cat(parts)) if self.in_one else None)
+        self.in_one = flipped.shape[0] < _FEW_CHANNELS and spec.groups == 1
+        parts = [_part(flipped, residue, self.stride, self.in_one) for residue in self.residues]
+        self.register_buffer("flipped", _channels_last(torch.cat(parts)) if self.in_one else None)
         for residue, part in zip(self.residues, parts, strict=True):
             if not self.in_one:
-                self.register_buffer(_part_name(residue), _laid_out(part))
+                self.register_buffer(_part_name(residue), _channels_last(part))
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, K, H', W')."""
         return cast(torch.Tensor, _Apply.apply(batch, self))  # type: ignore[no-untyped-call]
 
-    def gradient(self, grown: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def gradient(self, grad_output: torch.Tensor, height: int, width: int) -> torch.Tensor:
         """The gradient of the input (N, C, H, W) from that of the output (N, K, H', W')."""
         if self.stride == (1, 1):
-            zeros = [
+            padding = [
                 d * (k - 1) - p
-                for d, k, p in zip(self.dilation, self.size, self.zeros, strict=True)
+                for d, k, p in zip(self.dilation, self.size, self.padding, strict=True)
             ]
-            return _convolve(grown, self.turned, None, (1, 1), (zeros[0], zeros[1]), self.dilation,
+            return _convolve(grad_output, self.flipped, None, (1, 1), (padding[0], padding[1]), self.dilation,
                              self.groups)  # fmt: skip
-        return self._strided_gradient(grown, height, width)
+        return self._strided_gradient(grad_output, height, width)
 
-    def _strided_gradient(self, grown: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        n, channels = grown.shape[0], self.weight.shape[1] * self.groups
+    def _strided_gradient(self, grad_output: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        n, channels = grad_output.shape[0], self.weight.shape[1] * self.groups
         whole_grid = len(self.residues) == self.stride[0] * self.stride[1]
-        make = grown.new_empty if whole_grid else grown.new_zeros  # pixels that no tap reaches: 0
+        make = (
+            grad_output.new_empty if whole_grid else grad_output.new_zeros
+        )  # pixels that no tap reaches: 0
         found = make((n, height, width, channels)).permute(0, 3, 1, 2)
-        rows = [self._reach(0, a, height, grown.shape[2]) for a, _ in self.residues]
-        columns = [self._reach(1, b, width, grown.shape[3]) for _, b in self.residues]
-        zeros = (max(r.zeros for r in rows), max(c.zeros for c in columns))
-        whole = self._convolve_turned(grown, self.turned, zeros) if self.in_one else None
+        rows = [self._reach(0, a, height, grad_output.shape[2]) for a, _ in self.residues]
+        columns = [self._reach(1, b, width, grad_output.shape[3]) for _, b in self.residues]
+        padding = (max(r.padding for r in rows), max(c.padding for c in columns))
+        whole = self._convolve_flipped(grad_output, self.flipped, padding) if self.in_one else None
         for number, (residue, r, c) in enumerate(zip(self.residues, rows, columns, strict=True)):
             if r.count == 0 or c.count == 0:
                 continue
             if whole is None:
-                zeros = (r.zeros, c.zeros)
-                part = self._convolve_turned(grown, self.get_buffer(_part_name(residue)), zeros)
+                padding = (r.padding, c.padding)
+                part = self._convolve_flipped(
+                    grad_output, self.get_buffer(_part_name(residue)), padding
+                )
             else:
                 part = whole[:, number * channels : (number + 1) * channels]
-            y, x = r.start + zeros[0], c.start + zeros[1]
+            y, x = r.start + padding[0], c.start + padding[1]
             found[:, :, r.first :: self.stride[0], c.first :: self.stride[1]] = part[
                 :, :, y : y + r.count, x : x + c.count
             ]
         return found
 
-    def _convolve_turned(
-        self, grown: torch.Tensor, turned: torch.Tensor, zeros: Pair
+    def _convolve_flipped(
+        self, grad_output: torch.Tensor, flipped: torch.Tensor, padding: Pair
     ) -> torch.Tensor:
-        return _convolve(grown, turned, None, (1, 1), zeros, (1, 1), self.groups)
+        return _convolve(grad_output, flipped, None, (1, 1), padding, (1, 1), self.groups)
 
-    def _reach(self, axis: int, residue: int, length: int, grown_length: int) -> _Reach:
+    def _reach(self, axis: int, residue: int, length: int, output_length: int) -> _Reach:
         """Which input rows (or columns) have this residue, and where their convolution starts.
 
         Input row ``first + j · stride`` gathers the taps of its residue from output rows
         ``start + j`` on; rows that are not there count as zeros.
         """
-        stride, zeros, size = self.stride[axis], self.zeros[axis], self.size[axis]
+        stride, padding, size = self.stride[axis], self.padding[axis], self.size[axis]
         taps = -(-size // stride) if self.in_one else -(-(size - residue) // stride)
-        first = (residue - zeros) % stride
+        first = (residue - padding) % stride
         count = len(range(first, length, stride))
-        start = (first + zeros - residue) // stride - (taps - 1)
-        missing = max(0, -start, start + count + taps - 1 - grown_length)
+        start = (first + padding - residue) // stride - (taps - 1)
+        missing = max(0, -start, start + count + taps - 1 - output_length)
         return _Reach(first, count, start, missing)
 
 
@@ -181,7 +185,7 @@ class _Reach:
     first: int
     count: int
     start: int
-    zeros: int
+    padding: int
 
 
 class _Apply(torch.autograd.Function):
@@ -190,15 +194,15 @@ class _Apply(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, batch: torch.Tensor, layer: FrozenConvolution) -> torch.Tensor:
         ctx.layer, ctx.size = layer, batch.shape[2:]
-        output = _convolve(batch, layer.weight, layer.bias, layer.stride, layer.zeros, layer.dilation,
+        output = _convolve(batch, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation,
                            layer.groups, layer.activation)  # fmt: skip
         if layer.activation != NOTHING:
             ctx.save_for_backward(output)
         return output
 
     @staticmethod
-    def backward(ctx: Any, *grown: torch.Tensor) -> tuple[torch.Tensor, None]:
-        gradient, layer = grown[0], ctx.layer
+    def backward(ctx: Any, *grad_output: torch.Tensor) -> tuple[torch.Tensor, None]:
+        gradient, layer = grad_output[0], ctx.layer
         if layer.activation == RELU:
             gradient = torch.ops.aten.threshold_backward(gradient, *ctx.saved_tensors, 0)
         elif layer.activation == RELU6:
@@ -211,7 +215,7 @@ def _convolve(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     stride: Pair,
-    zeros: Pair,
+    padding: Pair,
     dilation: Pair,
     groups: int,
     activation: Activation = NOTHING,
@@ -219,17 +223,17 @@ def _convolve(
     batch = batch.contiguous(memory_format=torch.channels_last)
     if can_fuse(batch.device, batch.dtype):
         found = torch.ops.mkldnn._convolution_pointwise(
-            batch, weight, bias, zeros, stride, dilation, groups,
+            batch, weight, bias, padding, stride, dilation, groups,
             activation.name, activation.bounds, "",
         )  # fmt: skip
         return cast(torch.Tensor, found)
-    found = F.conv2d(batch, weight, bias, stride, zeros, dilation, groups)
+    found = F.conv2d(batch, weight, bias, stride, padding, dilation, groups)
     if activation == NOTHING:
         return found
     return found.clamp_(0, activation.bounds[1] if activation.bounds else None)
 
 
-def _laid_out(weight: torch.Tensor) -> torch.Tensor:
+def _channels_last(weight: torch.Tensor) -> torch.Tensor:
     return weight.contiguous(memory_format=torch.channels_last)
 
 
@@ -245,14 +249,14 @@ def _residues(stride: Pair, size: Pair) -> list[Pair]:
     return [(a, b) for a in range(min(stride[0], size[0])) for b in range(min(stride[1], size[1]))]
 
 
-def _part(turned: torch.Tensor, residue: Pair, stride: Pair, same_size: bool) -> torch.Tensor:
+def _part(flipped: torch.Tensor, residue: Pair, stride: Pair, same_size: bool) -> torch.Tensor:
     """The taps of one residue, turned; with ``same_size`` filled up by zeros to the largest."""
-    part = turned[:, :, residue[0] :: stride[0], residue[1] :: stride[1]]
+    part = flipped[:, :, residue[0] :: stride[0], residue[1] :: stride[1]]
     if same_size:
-        largest = [-(-k // s) for k, s in zip(turned.shape[2:], stride, strict=True)]
+        largest = [-(-k // s) for k, s in zip(flipped.shape[2:], stride, strict=True)]
         part = F.pad(part, (0, largest[1] - part.shape[3], 0, largest[0] - part.shape[2]))
     return part.flip(2, 3)
 
 
 def _part_name(residue: Pair) -> str:
-    return f"turned_{residue[0]}_{residue[1]}"
+    return f"flipped_{residue[0]}_{residue[1]}"

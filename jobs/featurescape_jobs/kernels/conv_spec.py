@@ -36,30 +36,45 @@ class ConvolutionSpec:
     weight: torch.Tensor
     bias: torch.Tensor | None
     stride: Pair
-    before: Pair
+    padding_top_left: Pair
     """Zeros above and to the left."""
-    after: Pair
+    padding_bottom_right: Pair
     """Zeros below and to the right."""
     dilation: Pair
     groups: int
 
     @property
     def is_plain(self) -> bool:
-        """Whether it can be done with the same zeros on both sides, see `even`."""
+        """True if it can be done with the same zeros on both sides, see `with_symmetric_padding`."""
         dilated = self.dilation != (1, 1)
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.weight.shape[2:], strict=True)]
-        zeros = [max(pair) for pair in zip(self.before, self.after, strict=True)]
-        padded = any(zero > most for zero, most in zip(zeros, reach, strict=True))
-        uneven = self.before != self.after
+        padding = [
+            max(pair) for pair in zip(self.padding_top_left, self.padding_bottom_right, strict=True)
+        ]
+        padded = any(zero > most for zero, most in zip(padding, reach, strict=True))
+        uneven = self.padding_top_left != self.padding_bottom_right
         return not padded and not (dilated and (self.stride != (1, 1) or uneven))
 
-    def even(self) -> ConvolutionSpec:
-        """The same with as many zeros before as after: zero rows and columns in the filters make it so."""
-        more = [max(0, a - b) for a, b in zip(self.after, self.before, strict=True)]
-        less = [max(0, b - a) for a, b in zip(self.after, self.before, strict=True)]
+    def with_symmetric_padding(self) -> ConvolutionSpec:
+        """Equivalent convolution with symmetric padding: zero rows and columns in the filters make it so."""
+        more = [
+            max(0, a - b)
+            for a, b in zip(self.padding_bottom_right, self.padding_top_left, strict=True)
+        ]
+        less = [
+            max(0, b - a)
+            for a, b in zip(self.padding_bottom_right, self.padding_top_left, strict=True)
+        ]
         weight = F.pad(self.weight.detach(), (more[1], less[1], more[0], less[0]))
-        height, width = (max(a, b) for a, b in zip(self.after, self.before, strict=True))
-        return replace(self, weight=weight, before=(height, width), after=(height, width))
+        height, width = (
+            max(a, b) for a, b in zip(self.padding_bottom_right, self.padding_top_left, strict=True)
+        )
+        return replace(
+            self,
+            weight=weight,
+            padding_top_left=(height, width),
+            padding_bottom_right=(height, width),
+        )
 
 
 def convolution_of(
@@ -70,14 +85,14 @@ def convolution_of(
     if node.op == "call_module":
         module = network.get_submodule(str(node.target))
         if type(module) is nn.Conv2d and module.padding_mode == "zeros":
-            numbers = (module.stride, module.padding, module.dilation)
-            spec = spec_of(module.weight, module.bias, numbers, module.groups)
+            geometry = (module.stride, module.padding, module.dilation)
+            spec = spec_of(module.weight, module.bias, geometry, module.groups)
     elif node.op == "call_function" and node.target is F.conv2d:
         spec = _functional(network, node)
     if spec is None:
         return None
     source = cast(fx.Node, node.args[0])
-    return _with_zeros(network, source, spec)
+    return _with_padding(network, source, spec)
 
 
 def _functional(network: fx.GraphModule, node: fx.Node) -> ConvolutionSpec | None:
@@ -87,8 +102,8 @@ def _functional(network: fx.GraphModule, node: fx.Node) -> ConvolutionSpec | Non
     weight, bias = _owned(network, values["weight"]), _owned(network, values.get("bias"))
     if weight is None or (bias is None and values.get("bias") is not None):
         return None
-    numbers = (values.get("stride", 1), values.get("padding", 0), values.get("dilation", 1))
-    return spec_of(weight, bias, numbers, cast(int, values.get("groups", 1)))
+    geometry = (values.get("stride", 1), values.get("padding", 0), values.get("dilation", 1))
+    return spec_of(weight, bias, geometry, cast(int, values.get("groups", 1)))
 
 
 def _owned(network: fx.GraphModule, node: Any) -> torch.Tensor | None:
@@ -99,23 +114,23 @@ def _owned(network: fx.GraphModule, node: Any) -> torch.Tensor | None:
 
 
 def spec_of(
-    weight: torch.Tensor, bias: torch.Tensor | None, numbers: tuple[Any, ...], groups: int
+    weight: torch.Tensor, bias: torch.Tensor | None, geometry: tuple[Any, ...], groups: int
 ) -> ConvolutionSpec | None:
     """A convolution from stride, padding and dilation as torch takes them; None: padding is "same"."""
-    stride, padding, dilation = numbers
+    stride, padding, dilation = geometry
     if isinstance(padding, str):
         if padding != "valid":
             return None
         padding = 0
-    zeros = _pair(padding)
-    return ConvolutionSpec(weight, bias, _pair(stride), zeros, zeros, _pair(dilation), groups)
+    padding = _pair(padding)
+    return ConvolutionSpec(weight, bias, _pair(stride), padding, padding, _pair(dilation), groups)
 
 
 def _pair(value: Any) -> Pair:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 
-def _with_zeros(
+def _with_padding(
     network: fx.GraphModule, source: fx.Node, spec: ConvolutionSpec
 ) -> tuple[fx.Node, ConvolutionSpec]:
     """Take the zeros of a padding layer into the convolution behind it."""
@@ -127,7 +142,12 @@ def _with_zeros(
     left, right, top, bottom = (int(value) for value in module.padding)
     if min(left, right, top, bottom) < 0:
         return source, spec
-    before = (spec.before[0] + top, spec.before[1] + left)
-    after = (spec.after[0] + bottom, spec.after[1] + right)
-    changed = replace(spec, before=before, after=after)
+    padding_top_left = (spec.padding_top_left[0] + top, spec.padding_top_left[1] + left)
+    padding_bottom_right = (
+        spec.padding_bottom_right[0] + bottom,
+        spec.padding_bottom_right[1] + right,
+    )
+    changed = replace(
+        spec, padding_top_left=padding_top_left, padding_bottom_right=padding_bottom_right
+    )
     return (cast(fx.Node, source.args[0]), changed) if changed.is_plain else (source, spec)

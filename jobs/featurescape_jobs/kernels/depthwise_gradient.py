@@ -28,12 +28,12 @@ _QUICK = (torch.float32, torch.bfloat16)
 
 
 def is_depthwise(module: nn.Module) -> bool:
-    """Whether it is a convolution that has a filter of its own for every channel."""
+    """True if it is a convolution that has a filter of its own for every channel."""
     return isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
 
 
 class QuickDepthwise(TorchFunctionMode):
-    """While it is entered, strided depthwise convolutions whose filters do not learn have quick gradients."""
+    """Mode in which strided depthwise convolutions whose filters do not learn have quick gradients."""
 
     def __torch_function__(
         self,
@@ -42,10 +42,10 @@ class QuickDepthwise(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Of `torch.nn.functional.conv2d` another one, where it fits; all else as it is."""
+        """Replace `torch.nn.functional.conv2d`, where it fits; all else as it is."""
         if func is functional.conv2d and not kwargs and len(args) == 7:
-            x, weight, bias, *numbers, groups = args
-            spec = _spec(weight, bias, tuple(numbers), groups)
+            x, weight, bias, *geometry, groups = args
+            spec = _spec(weight, bias, tuple(geometry), groups)
             if spec is not None and x.requires_grad and spec.groups == x.shape[1]:
                 dtype = x.dtype
                 if dtype != torch.float64 and torch.is_autocast_enabled(x.device.type):
@@ -57,11 +57,11 @@ class QuickDepthwise(TorchFunctionMode):
 
 
 def _spec(
-    weight: torch.Tensor, bias: torch.Tensor | None, numbers: tuple[Any, ...], groups: int
+    weight: torch.Tensor, bias: torch.Tensor | None, geometry: tuple[Any, ...], groups: int
 ) -> ConvolutionSpec | None:
     """A convolution that is depthwise, strided, without bias, and does not learn; None: it is another."""
     depthwise = weight.shape[1] == 1 and groups == weight.shape[0]
     if not depthwise or bias is not None or weight.requires_grad:
         return None
-    spec = spec_of(weight, None, numbers, groups)
+    spec = spec_of(weight, None, geometry, groups)
     return spec if spec is not None and max(spec.stride) > 1 and spec.is_plain else None

@@ -1,8 +1,8 @@
 """Convolutions that do what follows them: an activation, and before it the sum with another branch.
 
 oneDNN applies both while the convolution's output is still in the registers; written apart, each
-reads and writes the whole activation once more. These are the kernels that torch's own compiler puts in, had
-without compiling. Only for CPUs, and without gradients.
+reads and writes the whole activation once more. These are the kernels that torch's own compiler puts in,
+without its compilation. Only for CPUs, and without gradients.
 
 Memory: the filters once more, in the layout that the kernel wants.
 """
@@ -23,7 +23,7 @@ from featurescape_jobs.kernels.conv_spec import ConvolutionSpec, convolution_of,
 
 @dataclass(frozen=True)
 class Activation:
-    """What a kernel can do to its output, in oneDNN's words."""
+    """Post-operation of a kernel, as oneDNN names it."""
 
     name: str
     bounds: tuple[float, ...] = ()
@@ -49,7 +49,7 @@ _SUMS = (operator.add, operator.iadd, torch.add)
 
 
 def can_fuse(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
-    """Whether this machine has the kernels of a type: those of bfloat16 need more than AVX2."""
+    """True if this machine has the kernels of a type: those of bfloat16 need more than AVX2."""
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -84,7 +84,7 @@ def fuse(network: fx.GraphModule) -> fx.GraphModule:
 
 
 def fused_convolutions(network: nn.Module) -> int:
-    """How many there are."""
+    """Number of fused convolutions."""
     return sum(isinstance(module, FusedConvolution) for module in network.modules())
 
 
@@ -153,10 +153,15 @@ class FusedConvolution(nn.Module):
 
     def __init__(self, spec: ConvolutionSpec, activation: Activation) -> None:
         super().__init__()
-        spec = spec.even()
+        spec = spec.with_symmetric_padding()
         self._weight, self._activation = spec.weight.detach(), activation
         self._bias = None if spec.bias is None else spec.bias.detach()
-        self._numbers = (list(spec.before), list(spec.stride), list(spec.dilation), spec.groups)
+        self._geometry = (
+            list(spec.padding_top_left),
+            list(spec.stride),
+            list(spec.dilation),
+            spec.groups,
+        )
         self._packed: torch.Tensor | None = None
 
     def forward(self, batch: torch.Tensor, other: torch.Tensor | None = None) -> torch.Tensor:
@@ -164,7 +169,7 @@ class FusedConvolution(nn.Module):
         batch = batch.contiguous(memory_format=torch.channels_last)
         if self._packed is None:  # the best layout depends on the size of the input
             reorder = torch.ops.mkldnn._reorder_convolution_weight
-            self._packed = reorder(self._weight, *self._numbers, list(batch.shape))
+            self._packed = reorder(self._weight, *self._geometry, list(batch.shape))
         if other is None:
             return self._run(batch, self._activation)
         if other.shape != self._shape(batch):  # it is to be broadcast, which the kernel cannot
@@ -176,7 +181,7 @@ class FusedConvolution(nn.Module):
         return cast(
             torch.Tensor,
             torch.ops.mkldnn._convolution_pointwise.binary(
-                batch, other, self._packed, self._bias, *self._numbers, "add", 1.0, *after
+                batch, other, self._packed, self._bias, *self._geometry, "add", 1.0, *after
             ),
         )
 
@@ -185,15 +190,15 @@ class FusedConvolution(nn.Module):
         return cast(
             torch.Tensor,
             torch.ops.mkldnn._convolution_pointwise(
-                batch, self._packed, self._bias, *self._numbers, activation.name, bounds, ""
+                batch, self._packed, self._bias, *self._geometry, activation.name, bounds, ""
             ),
         )
 
     def _shape(self, batch: torch.Tensor) -> tuple[int, ...]:
         """Of the output."""
         n, (k, _, *size) = len(batch), self._weight.shape
-        zeros, stride, dilation, _ = self._numbers
-        sides = zip(batch.shape[2:], size, zeros, stride, dilation, strict=True)
+        padding, stride, dilation, _ = self._geometry
+        sides = zip(batch.shape[2:], size, padding, stride, dilation, strict=True)
         return (
             n,
             k,

@@ -1,4 +1,4 @@
-"""Products with weights that stay as they are: on a CPU by oneDNN, in the layout that its kernel wants.
+"""Prepacked linear layer: on a CPU by oneDNN, in the layout that its kernel wants.
 
 torch leaves products of single precision to another library. For the larger products of a captioner's decoder, on
 two cores of an AMD EPYC with AVX-512, oneDNN took 0.7 to 0.85 of its time. Without gradients.
@@ -17,7 +17,7 @@ _ROWS = 256
 """For which the layout is chosen; any number of rows can be multiplied."""
 
 
-class Product:
+class PackedLinear:
     """x Wᵀ + b.
 
     Args:

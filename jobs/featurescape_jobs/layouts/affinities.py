@@ -120,23 +120,23 @@ def _transposed(edges: Edges, on_rows: OnRows) -> Edges:
     n = len(edges.offsets) - 1
     offsets = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(edges.targets, minlength=n), out=offsets[1:])
-    turned = Edges(offsets, np.empty_like(edges.targets), np.empty_like(edges.weights))
+    transposed = Edges(offsets, np.empty_like(edges.targets), np.empty_like(edges.weights))
     places = offsets[:-1].copy()
     for start in range(0, n, _CHUNK_ROWS):
         stop = min(start + _CHUNK_ROWS, n)
-        _scatter(Span(0, start, stop), edges, places, turned)
+        _scatter(Span(0, start, stop), edges, places, transposed)
         on_rows(stop)
-    return turned
+    return transposed
 
 
 @compiled
-def _scatter(span: Span, edges: Edges, places: Counts, turned: Edges) -> None:
+def _scatter(span: Span, edges: Edges, places: Counts, transposed: Edges) -> None:
     for row in range(span.start, span.stop):
         for at in range(edges.offsets[row], edges.offsets[row + 1]):
             place = places[edges.targets[at]]
             places[edges.targets[at]] = place + 1
-            turned.targets[place] = row
-            turned.weights[place] = edges.weights[at]
+            transposed.targets[place] = row
+            transposed.weights[place] = edges.weights[at]
 
 
 @compiled

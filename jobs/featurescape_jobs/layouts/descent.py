@@ -39,8 +39,8 @@ class Step(NamedTuple):
     max_step: float
 
 
-class Motion(NamedTuple):
-    """What a step changes, each (N, 2) float64."""
+class DescentState(NamedTuple):
+    """Optimizer state of the descent, each (N, 2) float64."""
 
     positions: Doubles
     velocity: Doubles
@@ -116,10 +116,10 @@ class Descent(gradient_descent):  # type: ignore[misc]
 
     ``callbacks`` are called every ``callbacks_every_iters`` iterations with (iteration, KL divergence,
     embedding); one that returns true ends the run with openTSNE's ``OptimizationInterrupt``.
-    ``glances`` are called with nothing at every iteration, for what must not wait.
+    ``per_iteration_callbacks`` are called with nothing at every iteration, for what must not wait.
     """
 
-    glances: Sequence[Callable[[], None]] = ()
+    per_iteration_callbacks: Sequence[Callable[[], None]] = ()
     update: Doubles | None
     gains: Doubles | None
 
@@ -140,10 +140,10 @@ class Descent(gradient_descent):  # type: ignore[misc]
         exaggeration = float(parameters.get("exaggeration") or 1.0)
         every = int(parameters.get("callbacks_every_iters", 50))
         callbacks = tuple(parameters.get("callbacks") or ())
-        step, motion = _step(parameters), Motion(positions, self.update, self.gains)
+        step, motion = _step(parameters), DescentState(positions, self.update, self.gains)
         for iteration in range(1, n_iter + 1):
-            for glance in self.glances:
-                glance()
+            for each_iteration in self.per_iteration_callbacks:
+                each_iteration()
             due = bool(callbacks) and iteration % every == 0
             divergence, gradient = objective_function(
                 positions, P, exaggeration=exaggeration, should_eval_error=due
@@ -214,7 +214,7 @@ def _divergence_terms(span: Span, edges: Edges, xy: Floats, sums: Doubles) -> No
 
 
 @vectorized
-def advance(span: Span, step: Step, gradient: Floats, motion: Motion) -> None:
+def advance(span: Span, step: Step, gradient: Floats, motion: DescentState) -> None:
     """One step of every point; a gain grows while gradient and velocity disagree in sign."""
     positions, velocity, gains = motion
     for i in range(span.start, span.stop):

@@ -55,7 +55,7 @@ class TooWideError(ValueError):
 
 
 class Mesh(NamedTuple):
-    """Where the mesh lies: first mesh point and mesh points per unit."""
+    """Location of the mesh: first mesh point and mesh points per unit."""
 
     x: float
     y: float
@@ -121,7 +121,7 @@ class Field:
         origin = low - 1.5 * spacing
         self.mesh = Mesh(float(origin[0]), float(origin[1]), 1 / spacing)
         density = np.zeros((self._workers.threads, rows, columns), np.float32)
-        self._workers.run(_spread, len(xy), self.mesh, xy, density)
+        self._workers.run(_scatter, len(xy), self.mesh, xy, density)
         for other in density[1:]:
             density[0] += other
         self._mass = len(xy)
@@ -214,7 +214,7 @@ def _spline_slopes(t: np.float32, slopes: Floats) -> None:
 
 
 @compiled
-def _spread(span: Span, mesh: Mesh, xy: Floats, density: Floats) -> None:
+def _scatter(span: Span, mesh: Mesh, xy: Floats, density: Floats) -> None:
     wx = np.empty(4, np.float32)
     wy = np.empty(4, np.float32)
     own = density[span.part]

@@ -55,7 +55,7 @@ _BLAS_ROWS = 20
 
 @dataclass(frozen=True)
 class NeighborOptions:
-    """How to search. ``threads`` counts CPU threads; ``seed`` fixes cells and samples."""
+    """Options of the neighbor search. ``threads`` counts CPU threads; ``seed`` fixes cells and samples."""
 
     metric: Metric = "euclidean"
     method: Method = "auto"

@@ -24,7 +24,7 @@ _DEFAULTS = NeighborOptions()
 
 
 class OpenTSNEIndex(KNNIndex):  # type: ignore[misc]
-    """What openTSNE takes as ``knn_index=``: our search behind its interface.
+    """Adapter for openTSNE's ``knn_index=``: our search behind its interface.
 
     ``build()`` searches the examples among themselves, ``query(new, k)`` new ones among them; both
     return (indices, distances). Use ``PerplexityBasedNN(knn_index=OpenTSNEIndex.of(features, k))``.

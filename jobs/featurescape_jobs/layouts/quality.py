@@ -1,4 +1,4 @@
-"""How faithful a two-dimensional layout is to the features it was made from.
+"""Faithfulness of a two-dimensional layout to the features it was made from.
 
 Three numbers that are usual for t-SNE (after Kobak and Berens 2019): neighbors kept, the accuracy of a
 classifier that only sees the layout, and the correlation of distances, Pearson's. The first two look at

@@ -23,7 +23,7 @@ outlier can then still be told apart."""
 
 
 class Scale(NamedTuple):
-    """What (D,) is taken off the features, None: nothing; and the power of two they are multiplied by."""
+    """Scaling of features: (D,) that is taken off, None: nothing; and the power of two they are multiplied by."""
 
     offset: Doubles | None = None
     exponent: int = 0

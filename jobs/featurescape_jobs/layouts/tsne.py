@@ -53,7 +53,7 @@ PROGRESS_EVERY = 50
 
 @dataclass(frozen=True)
 class LayoutOptions:
-    """How to lay out; the defaults are openTSNE's.
+    """Options of a layout; the defaults are openTSNE's.
 
     ``perplexity`` None is a layout by PCA, for a handful of examples that are too few for t-SNE.
     ``learning_rate`` "auto" is N / exaggeration in each phase. ``threads`` counts CPU threads.
@@ -157,7 +157,7 @@ def _tells_nothing(neighbors: Neighbors) -> bool:
 
 
 def neighbors_for(perplexity: float, n: int) -> int:
-    """How many neighbors a perplexity needs: 3 x perplexity, or all there are.
+    """Number of neighbors of a perplexity: 3 x perplexity, or all there are.
 
     ``ValueError`` unless 1 <= perplexity <= n - 1: the perplexity of a distribution over the other
     n - 1 examples cannot be more than their number.
@@ -288,7 +288,7 @@ def _descend(
     history: list[tuple[int, float]] = []
     done = count()
 
-    def glance() -> None:
+    def each_iteration() -> None:
         watch.check()
         watch.stages.progress(next(done))
 
@@ -298,7 +298,7 @@ def _descend(
         watch.stages.progress(iteration, message=f"KL divergence {kl:.3f}")
         return False
 
-    embedding.optimizer.glances = (glance,)
+    embedding.optimizer.per_iteration_callbacks = (each_iteration,)
     embedding.optimize(
         n_iter=phase.iterations,
         exaggeration=phase.exaggeration,

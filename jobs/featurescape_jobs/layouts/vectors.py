@@ -1,4 +1,4 @@
-"""What a layout lays out: the features of every example, or of every step of them as a state of its own.
+"""Vectors that a layout lays out: the features of every example, or of every step of them as a state of its own.
 
 A map of states has a place for each step of each example: what a recurrent network held after it, or what a
 network saw in one view. Where there are more states than asked for, a part of them is drawn: each step of
@@ -30,7 +30,7 @@ class Vectors(Protocol):
 
     @property
     def n(self) -> int:
-        """How many there are."""
+        """Number of vectors."""
         ...
 
     def ids(self) -> pa.Table:
@@ -54,7 +54,7 @@ class ExampleVectors:
         return self.features.manifest.rows
 
     def ids(self) -> pa.Table:
-        """Those of the features."""
+        """Ids of the features."""
         return pa.concat_tables(list(self.features.tables("features", ["example_id", "label"])))
 
     def blocks(self) -> Iterator[Floats]:

@@ -38,12 +38,12 @@ class Whitening:
         return (vectors @ self.matrix).astype(np.float32)
 
     def to_bytes(self) -> bytes:
-        """As safetensors: ``matrix`` and ``shrinkage``."""
+        """Encode as safetensors: ``matrix`` and ``shrinkage``."""
         return save({"matrix": self.matrix, "shrinkage": np.array([self.shrinkage])})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Whitening:
-        """What `to_bytes` wrote."""
+        """Decode the bytes of `to_bytes`."""
         found = load(data)
         return cls(found["matrix"], float(found["shrinkage"][0]))
 

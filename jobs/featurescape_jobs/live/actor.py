@@ -35,20 +35,20 @@ class NetworkActor:
         return LiveNetwork(NetworkSetup.model_validate(self._setup))
 
     def describe(self) -> bytes:
-        """As `LiveNetwork.describe`."""
+        """Call `LiveNetwork.describe`."""
         return _json(self._network.describe())
 
     def activations(self, question: dict[str, Any], picture: bytes | None) -> bytes | None:
-        """As `LiveNetwork.activations`; None: the picture is not kept here, ask again with it."""
+        """Call `LiveNetwork.activations`; None: the image is not kept here, ask again with it."""
         asked = parse_question(ActivationsQuestion, question)
-        if not self._network.look_at(asked.picture, picture):
+        if not self._network.load_image(asked.picture, picture):
             return None
         return _json(self._network.activations(asked.picture, asked.layer))
 
     def unit(self, question: dict[str, Any], picture: bytes | None) -> bytes | None:
-        """As `LiveNetwork.unit`; None: the picture is not kept here, ask again with it."""
+        """Call `LiveNetwork.unit`; None: the image is not kept here, ask again with it."""
         asked = parse_question(UnitQuestion, question)
-        if not self._network.look_at(asked.picture, picture):
+        if not self._network.load_image(asked.picture, picture):
             return None
         return _json(self._network.unit(asked.picture, asked.unit))
 

@@ -1,4 +1,4 @@
-"""Which layers of a network give channels, and how many. Holds one pass of one input."""
+"""Layers of a network that give channels, and their shapes. Holds one pass of one input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHANNEL_AXES = (2, 3, 4)
 
 @dataclass(frozen=True)
 class LayerShape:
-    """What one layer gives for one picture."""
+    """Shape of a layer's activation for one image."""
 
     layer: str
     channels: int

@@ -26,7 +26,7 @@ from featurescape_jobs.errors import PictureError, RowError, SpecError
 from featurescape_jobs.images import overlays
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.grids import finite_range
-from featurescape_jobs.interpret.attribution import METHODS, Explained, Options, attribute
+from featurescape_jobs.interpret.attribution import METHODS, AttributionInputs, Options, attribute
 from featurescape_jobs.live import answers
 from featurescape_jobs.live.layers import LayerShape, shapes_of
 from featurescape_jobs.live.requests import NetworkSetup, Unit
@@ -48,7 +48,7 @@ _OUTPUTS = 5
 
 
 @dataclass(frozen=True)
-class Look:
+class PreparedImage:
     """A picture as the network takes it."""
 
     inputs: torch.Tensor
@@ -59,7 +59,7 @@ class Look:
 
 @dataclass(frozen=True)
 class LayerMaps:
-    """What a layer gives for one picture."""
+    """Activation of a layer for one image, as maps."""
 
     values: NDArray[np.float32]
     """(C, H, W)."""
@@ -100,7 +100,7 @@ class LiveNetwork:
 
     @classmethod
     def of(cls, network: LoadedNetwork) -> LiveNetwork:
-        """Around a network that is loaded already."""
+        """Wrap a network that is loaded already."""
         made = cls.__new__(cls)
         made._start(network)
         return made
@@ -111,7 +111,7 @@ class LiveNetwork:
         self._device = worker_device()
         network.module.to(self._device)
         self._shapes = {s.layer: s for s in shapes_of(network.module, self._zeros())}
-        self._looks: LRUCache[str, Look] = LRUCache(KEPT_PICTURES)
+        self._prepared_images: LRUCache[str, PreparedImage] = LRUCache(KEPT_PICTURES)
         self._outputs: LRUCache[str, list[dict[str, Any]]] = LRUCache(KEPT_PICTURES)
         self._maps: LRUCache[tuple[str, str], LayerMaps] = LRUCache(
             KEPT_BYTES, lambda m: m.values.nbytes
@@ -136,7 +136,7 @@ class LiveNetwork:
             "device": self._device.type,
         }
 
-    def look_at(self, picture: str, data: bytes | None) -> bool:
+    def load_image(self, picture: str, data: bytes | None) -> bool:
         """Make sure that a picture is kept; False: it is not, and ``data`` is not given.
 
         Args:
@@ -146,17 +146,17 @@ class LiveNetwork:
         Raises:
             PictureError: ``data`` is no picture that is read, or not the one named.
         """
-        if self._looks.get(picture) is not None:
+        if self._prepared_images.get(picture) is not None:
             return True
         if data is None:
             return False
         if hashlib.sha256(data).hexdigest() != picture:
             raise PictureError("the picture is not the one that was named", reason="mixed_up")
-        self._looks.get_or_make(picture, lambda: self._decode(data))
+        self._prepared_images.get_or_make(picture, lambda: self._decode(data))
         return True
 
     def activations(self, picture: str, layer: str) -> dict[str, Any]:
-        """Every channel of a layer, for a picture that `look_at` took.
+        """Every channel of a layer, for a picture that `load_image` took.
 
         Returns:
             ``shape`` (C, H, W), ``low`` and ``high`` of the layer, ``grid`` (see `answers.layer_grid`),
@@ -166,9 +166,9 @@ class LiveNetwork:
         Raises:
             LayerError: there is no such layer, or it gives no channels.
         """
-        look, maps = self._look(picture), self._layer_maps(picture, layer).values
+        prepared, maps = self._prepared(picture), self._layer_maps(picture, layer).values
         low, high = finite_range(maps)
-        seen = overlays.seen(look.inputs[0].cpu().numpy(), self._card)
+        seen = overlays.denormalized(prepared.inputs[0].cpu().numpy(), self._card)
         return {
             "layer": layer,
             "shape": list(maps.shape),
@@ -184,12 +184,12 @@ class LiveNetwork:
                 }
                 for row in strongest(maps, _STRONGEST)
             ],
-            "outputs": self._outputs.get_or_make(picture, lambda: self._most_probable(look)),
-            "picture": {**answers.photo(seen), "size_px": list(look.size_px)},
+            "outputs": self._outputs.get_or_make(picture, lambda: self._most_probable(prepared)),
+            "picture": {**answers.photo(seen), "size_px": list(prepared.size_px)},
         }
 
     def unit(self, picture: str, asked: Unit) -> dict[str, Any]:
-        """One channel, and what its cell owes to the pixels, for a picture that `look_at` took.
+        """One channel, and what its cell owes to the pixels, for a picture that `load_image` took.
 
         Returns:
             ``map`` (a picture of (H, W)), ``low`` and ``high`` of the channel, ``cell`` (row, column), its
@@ -201,7 +201,7 @@ class LiveNetwork:
             LayerError: there is no such layer, or it gives no channels.
             SpecError: it has no such channel or cell.
         """
-        look, maps = self._look(picture), self._layer_maps(picture, asked.layer)
+        prepared, maps = self._prepared(picture), self._layer_maps(picture, asked.layer)
         values = _channel(maps.values, asked.channel)
         cell = _cell(values, asked.cell)
         low, high = finite_range(values)
@@ -219,7 +219,7 @@ class LiveNetwork:
         try:
             return {
                 **answer,
-                **self._explained(look, asked, maps.target(asked.channel, cell), cell),
+                **self._explanation(prepared, asked, maps.target(asked.channel, cell), cell),
             }
         except SpecError as error:  # the map can be looked at all the same
             return {**answer, "box": None, "explanation": None, "problem": error.message}
@@ -242,11 +242,11 @@ class LiveNetwork:
         Image.new("RGB", (_WARM_PX, _WARM_PX)).save(buffer, "PNG")
         data = buffer.getvalue()
         picture = hashlib.sha256(data).hexdigest()
-        self.look_at(picture, data)
+        self.load_image(picture, data)
         self.activations(picture, layer)
         self.unit(picture, Unit(layer, 0))
 
-    def _decode(self, data: bytes) -> Look:
+    def _decode(self, data: bytes) -> PreparedImage:
         try:
             picture = decode(data)
         except RowError as error:
@@ -255,20 +255,20 @@ class LiveNetwork:
             ) from None
         inputs = torch.from_numpy(prepare([picture], self._card)).to(self._device)
         height, width = picture.shape[:2]
-        return Look(inputs, (height, width))
+        return PreparedImage(inputs, (height, width))
 
-    def _look(self, picture: str) -> Look:
-        look = self._looks.get(picture)
-        if look is None:
+    def _prepared(self, picture: str) -> PreparedImage:
+        prepared = self._prepared_images.get(picture)
+        if prepared is None:
             raise ValueError(f"the picture {picture} was not looked at")
-        return look
+        return prepared
 
     def _layer_maps(self, picture: str, layer: str) -> LayerMaps:
         return self._maps.get_or_make((picture, layer), lambda: self._run(picture, layer))
 
     def _run(self, picture: str, layer: str) -> LayerMaps:
         capture = self._captures.get_or_make(layer, lambda: Capture(self._network.module, (layer,)))
-        found = capture.run(self._look(picture).inputs)[layer]
+        found = capture.run(self._prepared(picture).inputs)[layer]
         LayerShape.of(layer, found, self._network.module)
         return LayerMaps(channel_map(found)[0].float().cpu().numpy(), found.ndim)
 
@@ -282,22 +282,22 @@ class LiveNetwork:
 
     # -- answers -------------------------------------------------------------------------------
 
-    def _explained(
-        self, look: Look, asked: Unit, target: tuple[int, ...], cell: tuple[int, int]
+    def _explanation(
+        self, prepared: PreparedImage, asked: Unit, target: tuple[int, ...], cell: tuple[int, int]
     ) -> dict[str, Any]:
         graph = self._graphs.get_or_make(asked.layer, lambda: self._graph(asked.layer))
         box = graph.field.box(*cell)
-        if METHODS[asked.method].needs_rectifiers and graph.explainable.rectifiers == 0:
+        if METHODS[asked.method].needs_relus and graph.explainable.rectifiers == 0:
             problem = f"There is no ReLU before {asked.layer} that {asked.method} could change."
             return {**_boxed(box), "explanation": None, "problem": problem}
-        explained = Explained(look.inputs, [target], [_SEED])
+        explained = AttributionInputs(prepared.inputs, [target], [_SEED])
         gradient = attribute(asked.method, graph.explainable, explained, Options())[0].cpu().numpy()
         relief = overlays.relief(gradient, overlays.scale_of(gradient))
         return {**_boxed(box), "explanation": answers.photo(relief), "problem": None}
 
-    def _most_probable(self, look: Look) -> list[dict[str, Any]]:
+    def _most_probable(self, prepared: PreparedImage) -> list[dict[str, Any]]:
         with torch.inference_mode():
-            logits = self._network.module(look.inputs)
+            logits = self._network.module(prepared.inputs)
         if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
             return []
         found, at = logits[0].float().softmax(0).topk(min(_OUTPUTS, logits.shape[1]))

@@ -1,4 +1,4 @@
-"""What is asked of a live network. Light: the service checks requests with these, without torch."""
+"""Questions to a live network. Light: the service checks requests with these, without torch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Place = Annotated[int, Field(ge=0, lt=10_000_000)]
 
 
 class NetworkQuestion(Spec):
-    """Which network; the answer says what can be asked of it."""
+    """Question of what can be asked of a network."""
 
     model: ModelSpec
 
 
 class ActivationsQuestion(NetworkQuestion):
-    """What a layer gives for a picture."""
+    """Question of a layer's activation for an image."""
 
     picture: str = Field(pattern=SHA256_PATTERN, description="Id of a picture, its sha256.")
     layer: LayerName
@@ -40,7 +40,7 @@ class Unit:
 
 
 class UnitQuestion(ActivationsQuestion):
-    """What one channel of a layer gives for a picture, and what in the picture it owes that to."""
+    """Question of one channel of a layer for an image, and of the attribution of its strongest cell."""
 
     channel: Place
     method: ExplainMethod = "saliency"
@@ -54,7 +54,7 @@ class UnitQuestion(ActivationsQuestion):
 
 
 class NetworkSetup(Spec):
-    """What an actor needs to know to load its network."""
+    """Configuration of an actor that loads its network."""
 
     model: ModelSpec
     storage_root: str

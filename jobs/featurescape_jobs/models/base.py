@@ -1,4 +1,4 @@
-"""What a model is: a card that declares its input, layers and weights, and how to build it.
+"""Model interface: a card that declares its input, layers and weights, and how to build it.
 
 A model is one file that exports ``MODEL``. Nothing is guessed from class names: what a caller must
 know stands on the card.
@@ -31,7 +31,7 @@ class WeightsCard(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What the catalog says of a model; enough to feed it without loading it."""
+    """Catalog card of a model; enough to feed it without loading it."""
 
     model_config = ConfigDict(
         frozen=True, protected_namespaces=(), json_schema_serialization_defaults_required=True
@@ -65,7 +65,7 @@ class ModelCard(BaseModel):
 
     @property
     def recurrent(self) -> bool:
-        """Whether it is a `RecurrentModel`."""
+        """True if it is a `RecurrentModel`."""
         return self.family == "recurrent"
 
 
@@ -186,7 +186,7 @@ def check_gives(card: ModelCard, gives: str) -> None:
 
 
 def untrained(name: str) -> WeightsError:
-    """What `Model.pretrained` raises where the card names no weights."""
+    """Error of `Model.pretrained` where the card names no weights."""
     return WeightsError(
         f"{name} has no pretrained weights: run a `training` job and name it in model.training, "
         'or ask for weights: "random"',

@@ -1,4 +1,4 @@
-"""Whether weights that are downloaded can be had here, known without loading torch.
+"""Availability of weights that are downloaded, known without loading torch.
 
 They can where torch's cache has the file, or where its address answers. An address is asked by one HEAD request,
 for three seconds at most (names that no server resolves included), and what came of it is remembered for a
@@ -43,7 +43,7 @@ def check_download(card: ModelCard) -> None:
 
 
 def cached_file(url: str) -> Path:
-    """Where torch keeps what it downloaded from the address."""
+    """Path where torch keeps what it downloaded from the address."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
     return home / "hub" / "checkpoints" / url.rpartition("/")[2]
@@ -54,15 +54,15 @@ def _problem(url: str) -> str | None:
     now = time.monotonic()
     until, problem = _seen.get(url, (now, None))
     if until <= now:
-        problem = _ask(url)
+        problem = _problem_of(url)
         _seen[url] = (time.monotonic() + REMEMBER_SECONDS, problem)
     return problem
 
 
-def _ask(url: str) -> str | None:
+def _problem_of(url: str) -> str | None:
     found: list[str | None] = []
 
-    def ask() -> None:
+    def request_head() -> None:
         request = urllib.request.Request(url, method="HEAD")
         try:
             with urllib.request.urlopen(request, timeout=LOOK_SECONDS):
@@ -73,7 +73,7 @@ def _ask(url: str) -> str | None:
             found.append(str(getattr(error, "reason", error))[:200])
 
     # To look a name up has no time limit of its own: then the thread is left to end by itself.
-    thread = threading.Thread(target=ask, name="weights", daemon=True)
+    thread = threading.Thread(target=request_head, name="weights", daemon=True)
     thread.start()
     thread.join(LOOK_SECONDS)
     return found[0] if found else f"no answer within {LOOK_SECONDS:.0f} seconds"

@@ -91,7 +91,7 @@ class EfficientnetLite0:
         )
 
     def pretrained(self) -> nn.Module:
-        """With the package's weights; raises `WeightsError` where package or sha256 are wrong."""
+        """Network with the package's weights; raises `WeightsError` where package or sha256 are wrong."""
         from featurescape_jobs.models.weights import load_state
 
         return load_state(lambda: self.build(self.card.n_classes), _packaged_state(), self.name)

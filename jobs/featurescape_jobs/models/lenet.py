@@ -63,7 +63,7 @@ class Lenet:
         )
 
     def pretrained(self) -> nn.Module:
-        """There are none: raises `WeightsError`."""
+        """Raise `WeightsError`: there are none."""
         raise untrained(self.name)
 
     def classes(self) -> None:

@@ -71,7 +71,7 @@ class RowLstm:
         return RecurrentNetwork(ROWS, self.recurrent, n_classes)
 
     def pretrained(self) -> nn.Module:
-        """There are none: raises `WeightsError`."""
+        """Raise `WeightsError`: there are none."""
         raise untrained(self.name)
 
     def classes(self) -> None:

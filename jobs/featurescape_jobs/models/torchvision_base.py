@@ -1,4 +1,4 @@
-"""What the models of torchvision share: building, ImageNet weights, classes.
+"""Common parts of torchvision's models: building, ImageNet weights, classes.
 
 The weights are IMAGENET1K_V1 throughout: those of the papers' recipes. The newer V2 of some models
 has a higher accuracy but, trained with label smoothing and mixing of pictures, poorer features.
@@ -71,7 +71,7 @@ class TorchvisionModel:
             del state[key]
 
     def pretrained(self) -> nn.Module:
-        """With ImageNet weights from torchvision's cache or download; raises `WeightsError`."""
+        """Network with ImageNet weights from torchvision's cache or download; raises `WeightsError`."""
         from featurescape_jobs.models.weights import load_state
 
         return load_state(lambda: self.build(self.card.n_classes), self._download(), self.name)

@@ -39,7 +39,7 @@ def imagenet_classes() -> tuple[str, ...]:
 
 
 def compiled_part_loads() -> bool:
-    """Whether torchvision's operators can be loaded; loads them as torchvision does."""
+    """True if torchvision's operators can be loaded; loads them as torchvision does."""
     spec = importlib.util.find_spec("torchvision")
     folders = [] if spec is None else spec.submodule_search_locations or []
     for library in [file for folder in folders for file in Path(folder).glob("_C.*")]:

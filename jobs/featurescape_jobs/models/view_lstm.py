@@ -81,7 +81,7 @@ class ViewLstm:
         return RecurrentNetwork(self.dimensions, self.recurrent, n_classes, normalization)
 
     def pretrained(self) -> nn.Module:
-        """There are none: raises `WeightsError`."""
+        """Raise `WeightsError`: there are none."""
         raise untrained(self.name)
 
     def classes(self) -> None:

@@ -78,7 +78,7 @@ class Capture:
             return self.follow(batch)
 
     def follow(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
-        """As `run`, but can be differentiated where the weights can."""
+        """Run, and keep the graph for a gradient where the weights can learn."""
         found: dict[str, torch.Tensor] = {}
         calls: Counter[str] = Counter()
         with self._hooked(found, calls):

@@ -44,7 +44,7 @@ def combined_map(maps: torch.Tensor, terms: Terms) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class MapShape:
-    """What one layer gives for one picture."""
+    """Shape of a layer's maps for one image."""
 
     layer: str
     channels: int

@@ -1,4 +1,4 @@
-"""How a network is run: as it is, folded and fused, that in bfloat16, or compiled; the same for a whole job.
+"""Execution modes of a network: as it is, folded and fused, that in bfloat16, or compiled; one for a whole job.
 
 A worker that finds no choice measures every mode on a sample of the job, and takes the fastest whose features keep
 what those of the plain network say (`fidelity`). That holds for the whole job, and for later ones of the same
@@ -29,7 +29,7 @@ from featurescape_jobs.kernels.fused_conv import can_fuse, fuse, fused_convoluti
 from featurescape_jobs.networks import fidelity
 from featurescape_jobs.networks.capture import Capture, pool
 from featurescape_jobs.networks.fidelity import Features, Fidelity
-from featurescape_jobs.networks.graphs import NoGraphError, cut, first_tensor, fold
+from featurescape_jobs.networks.graphs import NoGraphError, first_tensor, fold, truncated
 from featurescape_jobs.networks.loading import LoadedNetwork, state_sha256
 from featurescape_jobs.networks.worker_process import device_kind
 from featurescape_jobs.tables import LayerColumn
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Target:
-    """What is taken from the network, and where it runs."""
+    """Layers that are taken from the network, and the device it runs on."""
 
     network: LoadedNetwork
     columns: tuple[LayerColumn, ...]
@@ -68,7 +68,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredMode:
     """One mode on a sample of the job."""
 
     mode: Mode
@@ -88,12 +88,12 @@ class Choice:
     """The mode of a job, and what was measured for it; nothing where it was not worth it."""
 
     mode: Mode
-    measured: tuple[Measured, ...] = field(default=())
+    measured: tuple[MeasuredMode, ...] = field(default=())
     sample: int = 0
     """Examples that it was measured on."""
 
     def to_json(self) -> dict[str, Any]:
-        """For the manifest."""
+        """JSON for the manifest."""
         rows = [
             {
                 "mode": row.mode,
@@ -147,7 +147,7 @@ def check(target: Target, mode: Mode) -> None:
 
 def _folded(target: Target) -> tuple[fx.GraphModule, int]:
     """The network up to the layers, and how many of its batch norms were folded."""
-    graph = cut(target.network.module, target.layers)
+    graph = truncated(target.network.module, target.layers)
     with torch.no_grad():
         folded = fold(graph)
     graph.to(target.device)
@@ -207,7 +207,7 @@ def _runner(target: Target, run: Callable[[torch.Tensor], Any], dtype: torch.dty
 
 @dataclass(frozen=True)
 class Sample:
-    """What modes are measured on: pictures of the job, and how many at a time its batches have."""
+    """Sample that modes are measured on: images of the job, and the batch size."""
 
     inputs: NDArray[np.float32]
     """(S, C, H, W), normalized."""
@@ -236,7 +236,7 @@ def joined(parts: Sequence[Features]) -> Features:
 
 @dataclass(frozen=True)
 class Work:
-    """How much there is to do."""
+    """Amount of work."""
 
     examples: int
     """Of the whole job: whether it is measured does not depend on the workers."""
@@ -277,7 +277,7 @@ def sample_size(work: Work) -> int:
 
 
 def is_measured(work: Work, batch_size: int) -> bool:
-    """Whether a job is large enough for measuring to pay; smaller ones are run as they are."""
+    """True if a job is large enough for measuring to pay; smaller ones are run as they are."""
     return work.examples >= MIN_BATCHES * batch_size
 
 
@@ -286,7 +286,7 @@ def runner_of_job(
 ) -> Runner:
     """The network in the job's mode, which is measured on ``sample`` if it is not settled; as `choose`."""
     build = cache(builder)  # the mode that wins is not built again
-    return build(cast(Mode, job.settle(lambda: choose(build, sample(), work))))
+    return build(cast(Mode, job.agree(lambda: choose(build, sample(), work))))
 
 
 def choose(builder: Callable[[Mode], Runner], sample: Sample, work: Work) -> Choice:
@@ -304,14 +304,14 @@ def choose(builder: Callable[[Mode], Runner], sample: Sample, work: Work) -> Cho
         return Choice("float32")
     plain_run = builder("float32")
     plain = sample.run(plain_run)
-    best = Measured("float32", _speed(plain_run, sample.timed), fidelity.worst(plain, plain))
+    best = MeasuredMode("float32", _speed(plain_run, sample.timed), fidelity.worst(plain, plain))
     rows = [best]
     for mode in MODES[1:]:
         if (
             mode == "compiled"
             and work.of_a_worker / best.examples_per_second < COMPILE_WORTH_SECONDS
         ):
-            row = Measured(mode, problem="the job is too small to pay for compiling")
+            row = MeasuredMode(mode, problem="the job is too small to pay for compiling")
         else:
             row = _measure(builder, mode, sample, plain)
         rows.append(row)
@@ -322,18 +322,18 @@ def choose(builder: Callable[[Mode], Runner], sample: Sample, work: Work) -> Cho
 
 def _measure(
     builder: Callable[[Mode], Runner], mode: Mode, sample: Sample, plain: Sequence[Features]
-) -> Measured:
+) -> MeasuredMode:
     try:
         run = builder(mode)
         found = fidelity.worst(sample.run(run), plain)  # warms up as well; compiles
         if not found.passes:
-            return Measured(mode, 0.0, found, "other features than float32's")
-        return Measured(mode, _speed(run, sample.timed), found)
+            return MeasuredMode(mode, 0.0, found, "other features than float32's")
+        return MeasuredMode(mode, _speed(run, sample.timed), found)
     except NoGraphError as error:
-        return Measured(mode, problem=str(error))
+        return MeasuredMode(mode, problem=str(error))
     except Exception as error:  # noqa: BLE001 - compilers and kernels raise nearly anything
         log.warning("%s cannot be used: %s", mode, error)
-        return Measured(mode, problem=f"{type(error).__name__}: {error}".splitlines()[0][:300])
+        return MeasuredMode(mode, problem=f"{type(error).__name__}: {error}".splitlines()[0][:300])
 
 
 def _speed(run: Runner, inputs: NDArray[np.float32]) -> float:

@@ -1,4 +1,4 @@
-"""How far features keep what plain float32 features say: direction, size, and who is next to whom.
+"""Fidelity of features to plain float32 features: direction, size, and who is next to whom.
 
 Features of different pictures are often nearly parallel (with random weights their cosine is 0.999 and more), so
 that the cosine of two rows tells little. Here the mean of the plain features is taken off first, and the error is
@@ -45,7 +45,7 @@ class Fidelity:
 
     @property
     def passes(self) -> bool:
-        """Whether a map of the one shows what a map of the other does."""
+        """True if a map of the one shows what a map of the other does."""
         overlap = self.neighbor_overlap
         return (
             self.centered_cosine >= MIN_CENTERED_COSINE
@@ -54,7 +54,7 @@ class Fidelity:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """For a manifest, rounded."""
+        """JSON for a manifest, rounded."""
         return {
             name: None if value is None else round(value, 6) for name, value in asdict(self).items()
         }
@@ -84,7 +84,7 @@ def fidelity(found: NDArray[np.float32], plain: NDArray[np.float32]) -> Fidelity
 
 
 def worst(found: Sequence[Features], plain: Sequence[Features]) -> Fidelity:
-    """Of several layers the smallest cosine and overlap, and the largest error."""
+    """Worst of several layers: the smallest cosine and overlap, and the largest error."""
     each = [fidelity(_rows(a), _rows(b)) for a, b in zip(found, plain, strict=True)]
     overlaps = [one.neighbor_overlap for one in each if one.neighbor_overlap is not None]
     return Fidelity(

@@ -43,7 +43,7 @@ class _Tracer(fx.Tracer):
         return output
 
 
-def cut(module: nn.Module, layers: Sequence[str]) -> fx.GraphModule:
+def truncated(module: nn.Module, layers: Sequence[str]) -> fx.GraphModule:
     """The part of ``module`` up to ``layers``; it maps (N, C, H, W) to what they give, in a tuple.
 
     Raises:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from featurescape_jobs.datasets.base import BatchReader, Reader, SequenceReader
 from featurescape_jobs.engine.shard_worker import error_row
 from featurescape_jobs.errors import RowError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.images.thumbnails import encode_thumbnails
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks.preprocessing import normalize, resize
@@ -46,7 +46,7 @@ def all_views(reader: SequenceReader, locator: str) -> list[Picture]:
 
 @dataclass(frozen=True)
 class Plan:
-    """How batches are made."""
+    """Options of batches."""
 
     card: PictureCard
     batch_size: int
@@ -59,7 +59,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is kept of some examples: N that could be read, and error rows of the others."""
+    """Batch of examples: N that could be read, and error rows of the others."""
 
     examples: pa.Table
     """N rows of `tables.INPUT`."""

@@ -52,7 +52,7 @@ class LoadedNetwork:
 
     @property
     def picture_card(self) -> PictureCard:
-        """How pictures are fed to it; raises `SpecError` where it reads none."""
+        """Card of a network that reads images; raises `SpecError` where it reads none."""
         return picture_card(self.model)
 
     @property

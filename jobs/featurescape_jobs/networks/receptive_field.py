@@ -29,7 +29,7 @@ from featurescape_jobs.networks.call_tracing import follow
 
 @dataclass(frozen=True)
 class Axis:
-    """What the cells along one axis see, in pixels of the input."""
+    """Receptive fields of the cells along one axis, in pixels of the input."""
 
     size: int = 1
     stride: int = 1
@@ -37,7 +37,7 @@ class Axis:
     """First pixel of cell 0; negative where padding comes first."""
 
     def through(self, kernel: int, stride: int, padding: int, dilation: int = 1) -> Axis:
-        """Behind a window; ``padding`` is what comes before cell 0."""
+        """Axis behind a window; ``padding`` is what comes before cell 0."""
         return Axis(
             self.size + (kernel - 1) * dilation * self.stride,
             self.stride * stride,
@@ -45,7 +45,7 @@ class Axis:
         )
 
     def joined(self, other: Axis) -> Axis | None:
-        """Around both; None where their cells do not lie on each other."""
+        """Axis that covers both; None where their cells do not lie on each other."""
         if self.stride != other.stride:
             return None
         start = min(self.start, other.start)
@@ -65,7 +65,7 @@ class Box:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Where the cells of a layer look."""
+    """Receptive fields of the cells of a layer."""
 
     rows: Axis | None
     """None: all of the picture."""
@@ -83,7 +83,7 @@ class ReceptiveField:
         )
 
     def box(self, y: int, x: int) -> Box:
-        """What the cell at row y and column x sees."""
+        """Receptive field of the cell at row y and column x."""
         (top, bottom), (left, right) = (
             (0, whole) if axis is None else _interval(axis, at)
             for axis, at, whole in zip(
@@ -110,7 +110,7 @@ class ReceptiveField:
         return Box(top, left, bottom, right)
 
     def patch(self, picture: NDArray[Any], y: int, x: int, blank: float = 0) -> NDArray[Any]:
-        """What the cell sees of a picture (H, W) or (H, W, C): `window` large.
+        """Patch of an image (H, W) or (H, W, C) in the cell's receptive field: `window` large.
 
         It is ``blank`` outside the picture, and where the cell does not look.
         """

@@ -63,7 +63,7 @@ def explain_output(module: nn.Module, layer: str | None = None) -> Explainable:
         if layer is not None:
             raise
         return Explainable(module, None, rectifiers=0)
-    return _finished(traced.network, None if layer is None else _mark(traced, layer))
+    return _with_relus_swapped(traced.network, None if layer is None else _mark(traced, layer))
 
 
 def explain_layer(module: nn.Module, layer: str) -> Explainable:
@@ -81,7 +81,7 @@ def explain_layer(module: nn.Module, layer: str) -> Explainable:
         graph.erase_node(node)
     graph.output(end)
     graph.eliminate_dead_code()
-    return _finished(traced.network, None)
+    return _with_relus_swapped(traced.network, None)
 
 
 def _mark(traced: Traced, layer: str) -> nn.Module:
@@ -96,7 +96,7 @@ def _mark(traced: Traced, layer: str) -> nn.Module:
     return mark
 
 
-def _finished(network: fx.GraphModule, mark: nn.Module | None) -> Explainable:
+def _with_relus_swapped(network: fx.GraphModule, mark: nn.Module | None) -> Explainable:
     rectifiers = 0
     for node in list(network.graph.nodes):
         rectifier = _rectifier(network, node)

@@ -1,4 +1,4 @@
-"""Which device a worker computes on: the GPU that Ray has lent it, or its CPUs; and on how many threads."""
+"""Device and threads of a worker: the GPU that Ray has lent it, or its CPUs."""
 
 from __future__ import annotations
 

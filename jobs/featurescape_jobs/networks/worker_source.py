@@ -17,12 +17,12 @@ import torch
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader
-from featurescape_jobs.datasets.frozen_input import check_reads, place_dataset
+from featurescape_jobs.datasets.frozen_input import check_reads, resolve_dataset
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.job_choice import JobMode
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.engine.worker_pools import expected_workers
-from featurescape_jobs.images.overlays import encode_picture, seen
+from featurescape_jobs.images.overlays import denormalized, encode_picture
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks import execution
@@ -55,7 +55,7 @@ class BulkSpec(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """What the workers of a job compute with: a network, examples, CPUs; small and picklable."""
+    """Source of a job's workers: a network, examples, CPUs; small and picklable."""
 
     model: ModelSpec
     dataset: DatasetSpec
@@ -70,8 +70,8 @@ class Source:
 
     @classmethod
     def of(cls, spec: BulkSpec, context: RunContext) -> Source:
-        """Of a job's spec; raises `SpecError` where the model does not read what the dataset gives."""
-        dataset = place_dataset(spec.dataset, context)
+        """Source of a job's spec; raises `SpecError` where the model does not read what the dataset gives."""
+        dataset = resolve_dataset(spec.dataset, context)
         check_reads(dataset, MODELS[spec.model.name].card)
         return cls(
             spec.model,
@@ -106,7 +106,7 @@ class Source:
         return f"{job_dir(self.job_id)}/{relative}"
 
     def mode(self, asked: str) -> JobMode:
-        """Where the job's execution mode is agreed on; ``asked``: a mode, or auto."""
+        """Execution mode that the job's workers agree on; ``asked``: a mode, or auto."""
         return JobMode(self.storage_root, job_dir(self.job_id), asked)
 
     def network(self, dimensions: int | None = None) -> LoadedNetwork:
@@ -157,7 +157,7 @@ def shard_size(bytes_per_example: int) -> int:
 
 
 def batch_size(card: PictureCard, pictures_of_224_px: int) -> int:
-    """As many pictures as have the values of that many of 224 px in color; at most 256."""
+    """Number of images with as many values as that many of 224 px in color; at most 256."""
     values = card.channels * card.input_px**2
     return max(1, min(256, pictures_of_224_px * 3 * 224**2 // values))
 
@@ -165,7 +165,7 @@ def batch_size(card: PictureCard, pictures_of_224_px: int) -> int:
 def picture_columns(batch: Batch, card: PictureCard) -> dict[str, pa.Array]:
     """The columns that say which example a row is and what the network saw of it."""
     found = {name: batch.examples[name].combine_chunks() for name in _COPIED}
-    pictures = [encode_picture(seen(values, card)) for values in batch.inputs]
+    pictures = [encode_picture(denormalized(values, card)) for values in batch.inputs]
     return found | {
         "picture": images(pictures),
         "width": pa.array(batch.sizes_px[:, 0].copy()),

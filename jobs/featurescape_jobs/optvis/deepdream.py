@@ -85,7 +85,7 @@ def zoom(pictures: torch.Tensor, size: Size) -> torch.Tensor:
 
 
 def tile_starts(length: int, tile_px: int) -> list[int]:
-    """Where tiles of equal length start that cover ``length``; they overlap by a few pixels at most."""
+    """Starts of tiles of equal length that cover ``length``; they overlap by a few pixels at most."""
     count = -(-length // tile_px)
     tile = -(-length // count)
     return [round(number * (length - tile) / max(1, count - 1)) for number in range(count)]

@@ -25,7 +25,7 @@ from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks.preprocessing import resize
 from featurescape_jobs.networks.worker_process import device_kind, worker_device
@@ -48,7 +48,7 @@ Encoded = dict[str, Any]
 
 @dataclass(frozen=True)
 class DreamSetup:
-    """What a worker needs to know; it loads the weights itself."""
+    """Configuration of a worker, which loads the weights itself."""
 
     spec: DreamsSpec
     source: Source
@@ -58,7 +58,7 @@ class DreamSetup:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """That the objective reads."""
+        """Layers that the objective reads."""
         return layers_of(self.terms)
 
     def start(self) -> DreamWorker:
@@ -236,7 +236,7 @@ class DreamWorker:
         terms = [term.facts for term in setup.terms]
         facts = ("dreams", terms, device_kind(self._device))
         job = modes.kept_for_equal_jobs(job, self._network, facts, dreams_each)
-        mode = job.settle(lambda: modes.choose(build, probe, dreams_each))
+        mode = job.agree(lambda: modes.choose(build, probe, dreams_each))
         network = build(cast(Mode, mode))
         return Dreamer(network, objective, dream_options(spec), sizes.least_px)
 

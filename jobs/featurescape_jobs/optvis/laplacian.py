@@ -29,7 +29,7 @@ def split(gradient: torch.Tensor, levels: int) -> list[torch.Tensor]:
 
 
 def merge(parts: list[torch.Tensor]) -> torch.Tensor:
-    """What `split` took apart."""
+    """Inverse of `split`."""
     found = parts[-1]
     for detail in reversed(parts[:-1]):
         found = _grow(found, detail.shape) + detail

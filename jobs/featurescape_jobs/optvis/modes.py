@@ -1,7 +1,7 @@
-"""In which mode a job's pictures are made: measured once, the same for all its workers and attempts.
+"""Mode in which a job's images are optimized: measured once, the same for all its workers and attempts.
 
 A worker that finds no choice lets its first pictures dream a few steps folded and in bfloat16. bfloat16
-is taken where the objective gains the same within `GAIN_TOLERANCE`, in the eyes of the folded network, and
+is taken where the objective gains the same within `GAIN_TOLERANCE`, evaluated by the folded network, and
 faster by `MIN_SPEEDUP`. That holds for the whole job, and for later ones of the same network, layer, objective
 and kind of device (`job_choice`). Compiled networks are not offered: a
 compilation per size of picture takes a minute, and gained a seventh with efficientnet_lite0 and nothing
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredMode:
     """One mode on the first pictures."""
 
     mode: Mode
@@ -60,10 +60,10 @@ class Choice:
     """The mode of a job, and what was measured for it; nothing where it was not worth it."""
 
     mode: Mode
-    measured: tuple[Measured, ...] = field(default=())
+    measured: tuple[MeasuredMode, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
-        """For the manifest."""
+        """JSON for the manifest."""
         rows = [
             {
                 **asdict(row),
@@ -80,7 +80,7 @@ Build = Callable[[Mode], PixelNetwork]
 
 @dataclass(frozen=True)
 class Probe:
-    """What the modes are measured on."""
+    """Images that the modes are measured on."""
 
     objective: Objective
     pictures: Sequence[torch.Tensor]
@@ -94,7 +94,7 @@ class Probe:
 
 
 def is_measured(pictures: float) -> bool:
-    """Whether a worker has enough to do for measuring to pay."""
+    """True if a worker has enough to do for measuring to pay."""
     return pictures >= MIN_PICTURES
 
 
@@ -127,25 +127,25 @@ def choose(build: Build, probe: Probe, pictures: float) -> Choice:
     try:
         folded = build("folded")
     except NoGraphError as error:
-        return Choice("float32", (Measured("folded", problem=str(error)),))
+        return Choice("float32", (MeasuredMode("folded", problem=str(error)),))
     if not is_measured(pictures):
         return Choice("folded")
     gain, speed = _dream(folded, folded, probe)
     half = _measure(build, folded, probe, gain)
-    rows = (Measured("folded", speed, 1.0), half)
+    rows = (MeasuredMode("folded", speed, 1.0), half)
     faster = half.steps_per_second > MIN_SPEEDUP * speed
     return Choice("bfloat16" if half.usable and faster else "folded", rows)
 
 
-def _measure(build: Build, folded: PixelNetwork, probe: Probe, folded_gain: float) -> Measured:
+def _measure(build: Build, folded: PixelNetwork, probe: Probe, folded_gain: float) -> MeasuredMode:
     try:
         gain, speed = _dream(build("bfloat16"), folded, probe)
     except RuntimeError as error:  # kernels of bfloat16 are missing for some layers and machines
         log.warning("bfloat16 cannot be used: %s", error)
-        return Measured("bfloat16", problem=f"RuntimeError: {error}".splitlines()[0][:300])
+        return MeasuredMode("bfloat16", problem=f"RuntimeError: {error}".splitlines()[0][:300])
     fraction = gain / folded_gain if folded_gain > 0 else 0.0
     problem = "" if abs(fraction - 1) <= GAIN_TOLERANCE else "the objective gains another amount"
-    return Measured("bfloat16", speed, fraction, problem)
+    return MeasuredMode("bfloat16", speed, fraction, problem)
 
 
 def _dream(network: PixelNetwork, judge: PixelNetwork, probe: Probe) -> tuple[float, float]:

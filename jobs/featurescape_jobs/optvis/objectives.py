@@ -178,7 +178,7 @@ class Neuron(LayerObjective):
 
 @dataclass(frozen=True)
 class Guided(LayerObjective):
-    """For each position the largest dot product with a column of the guide, in the mean.
+    """Largest dot product of each position with a column of the guide, in the mean.
 
     The gradient of a position is the guide's column that it agrees with most, over the number of
     positions.

@@ -1,4 +1,4 @@
-"""Preferred inputs: many pictures at once, each made to please its own objective.
+"""Feature visualization by optimization: many images at once, each by its own objective.
 
 `ascend` follows the Toolbox: plain gradient steps on pixels, a regularizer after each, the best picture
 kept. `optimize` follows Lucid: Adam on frequencies, seen through random transforms. Both start with ReLUs
@@ -29,8 +29,8 @@ OPEN_STEPS = 16
 
 
 @dataclass(frozen=True)
-class Preferred:
-    """N pictures, and how much they please."""
+class Visualizations:
+    """N images, and the value of each one's objective."""
 
     pictures: torch.Tensor
     """(N, C, H, W), 0 to 255."""
@@ -51,7 +51,7 @@ class LucidOptions:
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked: an objective for each picture, of one network."""
+    """Optimization task: an objective for each image, of one network."""
 
     network: PixelNetwork
     objectives: Sequence[Objective]
@@ -68,7 +68,7 @@ class Task:
             yield slice(at, at + fitting)
 
     def activation(self, pictures: torch.Tensor) -> torch.Tensor:
-        """What the first layer gives for pictures of any size, differentiable."""
+        """Activation of the first layer for images of any size, differentiable."""
         return self.network(self._sized(pictures))
 
     def _sized(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -85,7 +85,7 @@ class Task:
 
 def optimize(
     task: Task, parameterization: Parameterization, gate: Gate, options: LucidOptions
-) -> Preferred:
+) -> Visualizations:
     """Lucid's way.
 
     Args:
@@ -106,10 +106,10 @@ def optimize(
             adam.step()
     finally:
         gate.is_open = False
-    return _finished(task, parameterization.pictures().detach())
+    return _evaluated(task, parameterization.pictures().detach())
 
 
-def ascend(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate | None = None) -> Preferred:
+def ascend(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate | None = None) -> Visualizations:
     """The Toolbox's way: the best picture that each objective meets.
 
     Args:
@@ -125,7 +125,7 @@ def ascend(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate | None = None)
         gate.is_open = False
 
 
-def _ascended(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate) -> Preferred:
+def _ascended(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate) -> Visualizations:
     offset, mean = torch.stack(pixels.parameters).detach(), pixels.mean
     best = offset.new_full((len(offset),), -torch.inf)
     kept = offset.clone()
@@ -140,7 +140,7 @@ def _ascended(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate) -> Preferr
         if step == 0 and recipe.first_step is not None:
             rates = recipe.first_step / _sizes(gradient)
         offset = regularized(offset + rates * gradient, gradient, recipe, step)
-    return _finished(task, (kept + mean).clamp(0, 255))
+    return _evaluated(task, (kept + mean).clamp(0, 255))
 
 
 def _sizes(gradient: torch.Tensor) -> torch.Tensor:
@@ -160,7 +160,7 @@ def _gradient(task: Task, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.T
     return torch.cat(values), gradient
 
 
-def _finished(task: Task, pictures: torch.Tensor) -> Preferred:
+def _evaluated(task: Task, pictures: torch.Tensor) -> Visualizations:
     with torch.no_grad():
         values = [task.values(pictures[part], part) for part in task.passes(pictures)]
-    return Preferred(pictures, torch.cat(values))
+    return Visualizations(pictures, torch.cat(values))

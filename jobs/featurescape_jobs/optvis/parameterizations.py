@@ -1,4 +1,4 @@
-"""What is changed to make a picture: pixel values, or spatial frequencies in decorrelated colors.
+"""Parameterizations of an image: pixel values, or spatial frequencies in decorrelated colors.
 
 Pixels as in the Deep Visualization Toolbox (J. Yosinski et al. 2015): an offset to the mean picture.
 Frequencies as in Lucid (C. Olah et al., "Feature visualization", 2017; `optvis/param/spatial.py` and
@@ -33,9 +33,9 @@ class Canvas:
     generators: Sequence[np.random.Generator]
     device: torch.device
 
-    def noise(self, shape: tuple[int, ...], deviation: float) -> list[torch.Tensor]:
+    def noise(self, shape: tuple[int, ...], std: float) -> list[torch.Tensor]:
         """N leaves of normal noise, each from its picture's own generator."""
-        draws = [deviation * g.standard_normal(shape, np.float32) for g in self.generators]
+        draws = [std * g.standard_normal(shape, np.float32) for g in self.generators]
         return [torch.from_numpy(draw).to(self.device).requires_grad_() for draw in draws]
 
 
@@ -58,12 +58,12 @@ class Pixels:
     Args:
         canvas: what is to be made.
         mean: (C,) values 0 to 255.
-        deviation: of the values at the start.
+        std: of the values at the start.
     """
 
-    def __init__(self, canvas: Canvas, mean: Sequence[float], deviation: float = 10.0) -> None:
+    def __init__(self, canvas: Canvas, mean: Sequence[float], std: float = 10.0) -> None:
         shape = (canvas.channels, canvas.height, canvas.width)
-        self.parameters = canvas.noise(shape, deviation)
+        self.parameters = canvas.noise(shape, std)
         self.mean = torch.tensor(mean, device=canvas.device).reshape(1, -1, 1, 1)
 
     def pictures(self) -> torch.Tensor:
@@ -77,15 +77,15 @@ class Frequencies:
     Args:
         canvas: what is to be made; of one channel there are no colors to decorrelate.
         decay_power: how much weaker high frequencies are; 1: as in natural pictures.
-        deviation: of the coefficients at the start.
+        std: of the coefficients at the start.
     """
 
-    def __init__(self, canvas: Canvas, decay_power: float = 1.0, deviation: float = 0.01) -> None:
+    def __init__(self, canvas: Canvas, decay_power: float = 1.0, std: float = 0.01) -> None:
         self._size = (canvas.height, canvas.width)
         scale = frequency_scale(*self._size, decay_power)
         self._scale = torch.from_numpy(scale).to(canvas.device)
         shape = (canvas.channels, *scale.shape, 2)
-        self.parameters = canvas.noise(shape, deviation)
+        self.parameters = canvas.noise(shape, std)
         self._colors = color_matrix() if canvas.channels == 3 else None
 
     def pictures(self) -> torch.Tensor:

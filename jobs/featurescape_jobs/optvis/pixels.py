@@ -23,7 +23,7 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.kernels.conv_input_gradient import freeze_convolutions
 from featurescape_jobs.kernels.fused_conv import can_fuse
 from featurescape_jobs.networks.capture import check_layer
-from featurescape_jobs.networks.graphs import NoGraphError, cut, first_tensor, fold
+from featurescape_jobs.networks.graphs import NoGraphError, first_tensor, fold, truncated
 from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.networks.relu_modules import explain_layer
 from featurescape_jobs.optvis.rectifiers import Gate, open_rectifiers
@@ -74,7 +74,7 @@ class PixelNetwork:
         return self._activations(normalized)[self.layers[0]]
 
     def activations(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Of each layer its activation, from one pass."""
+        """Activation of each layer, from one pass."""
         return self._activations(pixels * self._scale + self._shift)
 
     def _activations(self, normalized: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -129,7 +129,7 @@ def build_pixels(
         plain = _plain(network, paths, device)
         return _alone(PixelNetwork(plain, network, torch.float32, device, paths))
     dtype = torch.bfloat16 if mode == "bfloat16" else torch.float32
-    closed = _ready(cut(network.module, paths), dtype, device)
+    closed = _ready(truncated(network.module, paths), dtype, device)
     run: Callable[[torch.Tensor], Any] = closed
     if gate is not None:
         (path,) = paths
@@ -190,7 +190,7 @@ def _plain(
     """The network as it is: its graph up to the layers, else all of it with a hook at each."""
     module = network.module.to(device)
     try:
-        return cut(module, layers)
+        return truncated(module, layers)
     except NoGraphError:
         return _Hooked(module, layers)
 

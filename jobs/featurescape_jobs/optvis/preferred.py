@@ -1,4 +1,4 @@
-"""Preferred inputs of channels: what each would most like to see, by a recipe.
+"""Feature visualization of channels: the preferred input of each, by a recipe.
 
 The Toolbox's recipes make the middle cell of a channel grow, from pixels; lucid the channel in the mean
 over its cells, from frequencies. A picture depends on its channel and its generator alone, so channels can be
@@ -37,7 +37,7 @@ this, with lenet, whose pictures have 200 times fewer values, with a twentieth, 
 
 @dataclass(frozen=True)
 class PreferredOptions:
-    """What all pictures have in common."""
+    """Options that all images have in common."""
 
     side_px: int
     fixed: bool
@@ -48,7 +48,7 @@ class PreferredOptions:
     """None: each recipe's own."""
 
     def steps_of(self, recipe: str) -> int:
-        """That a recipe takes."""
+        """Steps that a recipe takes."""
         return self.steps or (LucidOptions().steps if recipe == LUCID else TOOLBOX[recipe].steps)
 
 
@@ -66,8 +66,8 @@ class OfMap(LayerObjective):
         return self.objective(channel_map(activation[None])[0])
 
 
-class Maker:
-    """Makes preferred inputs; for one thread, because its ReLUs open and close.
+class FeatureVisualizer:
+    """Feature visualization for one thread, because the network's ReLUs open and close.
 
     Args:
         network: frozen.

@@ -56,8 +56,8 @@ class _Redirected(torch.autograd.Function):
         return values.clamp(0, ceiling)
 
     @staticmethod
-    def backward(ctx: Any, *grown: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (values,), gradient = ctx.saved_tensors, grown[0]
+    def backward(ctx: Any, *grad_output: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (values,), gradient = ctx.saved_tensors, grad_output[0]
         below = values < 0
         closed, outward = below, below & (gradient < 0)
         if ctx.ceiling is not None:

@@ -1,4 +1,4 @@
-"""What keeps a synthesized picture natural: the four regularizers of the Deep Visualization Toolbox.
+"""Regularizers of a synthesized image: the four of the Deep Visualization Toolbox.
 
 They change the offset from the mean picture after a step: decay, blur, and setting pixels to the mean
 whose norm, or whose contribution to the objective, is small (J. Yosinski et al., "Understanding neural

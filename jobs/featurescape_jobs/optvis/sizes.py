@@ -1,4 +1,4 @@
-"""Which sizes of pictures a layer takes, found by passes of black pictures.
+"""Sizes of images that a layer takes, found by passes of black images.
 
 Memory: one such pass, at most twice the size that the network is made for.
 """
@@ -18,7 +18,7 @@ from featurescape_jobs.optvis.pixels import build_pixels
 
 @dataclass(frozen=True)
 class InputSizes:
-    """Which pictures a layer takes, or several that read the same pictures."""
+    """Image sizes that a layer takes, or several that read the same images."""
 
     least_px: int
     """Smallest side of a picture."""
@@ -28,7 +28,7 @@ class InputSizes:
 
 @dataclass(frozen=True)
 class LayerSizes(InputSizes):
-    """What a layer takes and gives."""
+    """Input sizes of a layer, and the shapes it gives."""
 
     channels: int
     """C of its activation (N, C, H, W), or K of a vector (N, K)."""
@@ -65,7 +65,7 @@ def layer_sizes(network: LoadedNetwork, layer: str) -> LayerSizes:
 
 
 def common_sizes(sizes: Sequence[InputSizes]) -> InputSizes:
-    """What all of the layers of one network take."""
+    """Input sizes that all of the layers of one network take."""
     # A layer of a fixed size takes what the network is made for, and that all layers take.
     return InputSizes(max(each.least_px for each in sizes), any(each.fixed for each in sizes))
 

@@ -1,4 +1,4 @@
-"""What happens to a picture before the network sees it, another at each step: it must please in all.
+"""Random transforms of an image before the network sees it, another at each step.
 
 Lucid's transforms (`optvis/transform.py`), with a draw for each picture in place of one for the batch;
 scaling and turning therefore keep the size of the canvas, and what they bring in from outside is the

@@ -57,7 +57,7 @@ _seen: dict[tuple[str, str, str], Plugin] = {}
 
 
 def named() -> tuple[str, ...]:
-    """What the operator names, in that order."""
+    """Plug-ins that the operator names, in that order."""
     given = os.environ.get(VARIABLE, "").split(",")
     return tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
 
@@ -110,7 +110,7 @@ def loaded() -> tuple[Plugin, ...]:
 
 
 def left_out() -> tuple[Plugin, ...]:
-    """What the operator names and is not there, or could not be loaded."""
+    """Plug-ins that the operator names and that are not there, or could not be loaded."""
     return _found(named()).missing + tuple(p for p in _seen.values() if p.reason)
 
 

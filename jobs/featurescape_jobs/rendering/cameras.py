@@ -1,4 +1,4 @@
-"""Where the pictures of a mesh are taken from, and the two text files that say so.
+"""Cameras: where the images of a mesh are taken from, and the two text files that say so.
 
 Azimuths are spread evenly over the circle from a start of the mesh's own; each view has an elevation of its
 own. Both follow from the job's seed and the example's id alone. Or both are given: cameras stand in rings, one

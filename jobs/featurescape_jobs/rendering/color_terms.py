@@ -78,7 +78,7 @@ class Dominant:
 
 
 def dominant(pixels: NDArray[np.uint8]) -> Dominant | None:
-    """Of (P, 3) RGB pixels; None without any."""
+    """Dominant color of (P, 3) RGB pixels; None without any."""
     if len(pixels) == 0:
         return None
     steps = pixels.astype(np.int64) * _STEPS // 256
@@ -139,7 +139,7 @@ def classify(
 
 @dataclass(frozen=True)
 class Agreement:
-    """How many of the survey's colors of one term get it from the others."""
+    """Number of the survey's colors of one term that get it from the others."""
 
     name: str
     colors: int
@@ -147,7 +147,7 @@ class Agreement:
 
 
 def agreement(survey: Survey) -> list[Agreement]:
-    """Of every term, where no color is its own neighbor."""
+    """Agreement of every term, where no color is its own neighbor."""
     found = classify(survey.oklab, survey, leave_one_out=True)
     right = found == survey.terms
     return [

@@ -124,7 +124,10 @@ class _Materials:
         if "baseColorTexture" in metallic:
             number = self._header["textures"][metallic["baseColorTexture"]["index"]]["source"]
             texture = self._texture(int(number), with_alpha=opacity < 1 or "alphaMode" in said)
-        return Material((screen(red), screen(green), screen(blue), min(1.0, opacity)), texture)
+        return Material(
+            (linear_to_srgb(red), linear_to_srgb(green), linear_to_srgb(blue), min(1.0, opacity)),
+            texture,
+        )
 
     def _texture(self, number: int, with_alpha: bool) -> Texture | None:
         if number not in self._decoded:
@@ -148,7 +151,7 @@ class _Materials:
         return self._textures.embedded(self._binary[start : start + length])
 
 
-def screen(linear: float) -> float:
-    """A linear color value as a screen shows it (sRGB), 0 to 1."""
+def linear_to_srgb(linear: float) -> float:
+    """Encode a linear color value in sRGB, 0 to 1."""
     linear = min(1.0, max(0.0, linear))
     return 12.92 * linear if linear <= 0.0031308 else float(1.055 * linear ** (1 / 2.4) - 0.055)

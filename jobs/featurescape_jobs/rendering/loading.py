@@ -325,14 +325,14 @@ def _by_face(part: Part, colors: NDArray[np.uint8]) -> Part:
 def _placed(part: Part, matrix: Floats) -> Part:
     """The part where a (4, 4) matrix puts it; normals follow from the triangles where it is skewed."""
     linear = matrix[:3, :3]
-    turned = Mesh((part,)).turned(linear).parts[0]
+    rotated = Mesh((part,)).rotated(linear).parts[0]
     scales = np.linalg.norm(linear, axis=0)
     rigid = np.allclose(linear.T @ linear, np.eye(3) * scales[0] ** 2, atol=1e-6 * scales[0] ** 2)
     return Part(
-        turned.positions + matrix[:3, 3],
-        turned.triangles,
+        rotated.positions + matrix[:3, 3],
+        rotated.triangles,
         color=part.color,
-        normals=turned.normals if rigid else None,
+        normals=rotated.normals if rigid else None,
         texture=part.texture,
         texture_coordinates=part.texture_coordinates,
         colors=part.colors,

@@ -23,7 +23,7 @@ _NUMBERS = {"-mm", "-o", "-s", "-t"}
 
 @dataclass(frozen=True)
 class Material:
-    """How a part looks."""
+    """Material of a part."""
 
     color: Color = GRAY
     texture: Texture | None = None

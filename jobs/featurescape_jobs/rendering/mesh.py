@@ -1,4 +1,4 @@
-"""What is rendered: triangles with normals, colors and textures, checked, upright and of one size.
+"""Meshes: triangles with normals, colors and textures, checked, upright and of one size.
 
 Holds one mesh; its coordinates are copied twice at most.
 """
@@ -37,7 +37,7 @@ class Texture:
 
     @property
     def is_cutout(self) -> bool:
-        """Whether its alpha says where there is a surface (leaves), not how clear it is (glass)."""
+        """True if its alpha says where there is a surface (leaves), not how clear it is (glass)."""
         if self.pixels.shape[2] == 3:
             return False
         alpha = self.pixels[:, :, 3]
@@ -90,14 +90,14 @@ class Mesh:
     def vertices(self) -> int:
         return sum(len(part.positions) for part in self.parts)
 
-    def turned(self, rotation: Floats) -> Mesh:
+    def rotated(self, rotation: Floats) -> Mesh:
         """The mesh with (3, 3) ``rotation`` applied to positions and normals."""
         if np.array_equal(rotation, np.eye(3)):
             return self
-        return replace(self, parts=tuple(_turned(part, rotation) for part in self.parts))
+        return replace(self, parts=tuple(_rotated(part, rotation) for part in self.parts))
 
 
-def _turned(part: Part, rotation: Floats) -> Part:
+def _rotated(part: Part, rotation: Floats) -> Part:
     normals = None if part.normals is None else part.normals @ rotation.T
     triangles = part.triangles
     if np.linalg.det(rotation) < 0:  # a mirror turns every triangle inside out

@@ -36,7 +36,7 @@ def triangulated(text: str) -> str:
     polygons = [found[1].split() for found in _POLYGON.finditer(text)]
     if not polygons:
         return text
-    triangles_of = _cut(_vertices(text), polygons)
+    triangles_of = _triangulate(_vertices(text), polygons)
     if not any(triangles_of):
         return text
     cut = iter(triangles_of)
@@ -54,7 +54,9 @@ def _vertices(text: str) -> NDArray[np.float64]:
     return np.array(_VERTEX.findall(text), np.float64).reshape(-1, 3)
 
 
-def _cut(vertices: NDArray[np.float64], polygons: Sequence[list[str]]) -> list[list[Triangle]]:
+def _triangulate(
+    vertices: NDArray[np.float64], polygons: Sequence[list[str]]
+) -> list[list[Triangle]]:
     """The triangles of every concave polygon, as numbers of its corners; none of the others."""
     flat = [int(corner.partition("/")[0]) for corners in polygons for corner in corners]
     rows = np.array(flat, np.int64)

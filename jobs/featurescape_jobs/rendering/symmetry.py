@@ -1,4 +1,4 @@
-"""Which sides of a thing differ, found by looking at it from four of them.
+"""Symmetry of a mesh: which of its sides differ, found by looking at it from four of them.
 
 Of most things the front, the back, the left and the right differ. A table looks the same after half a turn,
 a vase after any. How unlike two pictures are is the sum of what their pixels differ by, over the area that
@@ -45,7 +45,7 @@ def footprint(mesh: Mesh) -> float | None:
 
 
 def unlike(one: Rgba, other: Rgba) -> float:
-    """From 0, the same picture, to 1 and a little more; two empty pictures are the same."""
+    """Difference from 0, the same image, to 1 and a little more; two empty images are the same."""
     ones, others = _premultiplied(one), _premultiplied(other)
     covered = np.maximum(ones[..., 3], others[..., 3]).sum()
     different = np.abs(ones - others).max(2).sum()

@@ -26,7 +26,7 @@ MAX_BYTES = 64 << 20
 
 
 class Files(Protocol):
-    """What lies beside a mesh."""
+    """Reader of the files beside a mesh."""
 
     def read(self, reference: str, limit_bytes: int) -> bytes:
         """The file that the mesh names so; raises `RowError` where it is none that may be read."""
@@ -47,14 +47,14 @@ class Textures:
     files: Files
     missing: int = 0
     _count: int = 0
-    _kept: dict[tuple[str, str | None], Texture | None] = field(default_factory=dict)
+    _cache: dict[tuple[str, str | None], Texture | None] = field(default_factory=dict)
 
     def get(self, color: str, alpha: str | None = None) -> Texture | None:
         """The texture of the file ``color``, clear where the file ``alpha`` is black."""
         key = (color, alpha)
-        if key not in self._kept:
-            self._kept[key] = self._read(color, alpha)
-        return self._kept[key]
+        if key not in self._cache:
+            self._cache[key] = self._read(color, alpha)
+        return self._cache[key]
 
     def _read(self, color: str, alpha: str | None) -> Texture | None:
         pixels = self._file(color)

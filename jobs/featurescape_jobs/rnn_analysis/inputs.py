@@ -1,4 +1,4 @@
-"""What `dynamics` looks at: one or two recurrent networks, and the examples that both read.
+"""Inputs of `dynamics`: one or two recurrent networks, and the examples that both read.
 
 Memory: the weights as float64, and what `trainers.inputs` holds.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from featurescape_jobs.datasets.features import open_sequences
-from featurescape_jobs.datasets.frozen_input import FrozenInput, check_reads, place_dataset
+from featurescape_jobs.datasets.frozen_input import FrozenInput, check_reads, resolve_dataset
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES
 from featurescape_jobs.errors import DatasetError, SpecError, under_field
@@ -50,7 +50,7 @@ class Network:
     """Names of its outputs; None: not known."""
 
     def described(self) -> dict[str, Any]:
-        """What the manifest says of it."""
+        """Description for the manifest."""
         layer = self.module.layers[-1]
         return {
             "network": self.name,
@@ -71,7 +71,7 @@ def load_networks(spec: DynamicsSpec, context: RunContext) -> list[Network]:
         SpecError: one is not recurrent, too large, or reads something else than the dataset gives.
         WeightsError: one has no weights.
     """
-    dataset = None if spec.dataset is None else place_dataset(spec.dataset, context)
+    dataset = None if spec.dataset is None else resolve_dataset(spec.dataset, context)
     networks: list[Network] = []
     for field, model in (("model", spec.model), ("compare", spec.compare)):
         if model is not None:
@@ -177,8 +177,8 @@ def _sequences(read: Read, ids: list[str]) -> Sequences:
     return Sequences(ids, read.inputs, steps, int(first.shape[2]))
 
 
-def why_no_loss(network: Network, labels: torch.Tensor, classes: tuple[str, ...]) -> str | None:
-    """Why there is no loss whose gradient could be taken; None: there is one."""
+def no_loss_reason(network: Network, labels: torch.Tensor, classes: tuple[str, ...]) -> str | None:
+    """Reason for which there is no loss whose gradient could be taken; None: there is one."""
     outputs = network.module.head.out_features
     if int(labels.min()) < 0 or int(labels.max()) >= len(classes):
         return "some examples have no label"

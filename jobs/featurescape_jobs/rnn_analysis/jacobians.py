@@ -1,4 +1,4 @@
-"""How the state after a step depends on the state before it, and on states long before.
+"""Jacobians: how the state after a step depends on the state before it, and on states long before.
 
 Written out, with σ' = σ (1 - σ), tanh' = 1 - tanh² and diag(·) left out: v ⊙ M scales the rows of M::
 
@@ -87,7 +87,7 @@ JACOBIANS: dict[str, Callable[[Parameters, State, Step], torch.Tensor]] = {
 
 @dataclass(frozen=True)
 class Recurrence:
-    """What one layer did, in the order in which it read (a layer that reads back: turned)."""
+    """Trajectory of one layer, in the order in which it read (a layer that reads back: reversed)."""
 
     kind: str
     parameters: Parameters
@@ -96,7 +96,7 @@ class Recurrence:
     """Valid steps of each, (N,)."""
 
     def state(self, rows: torch.Tensor, steps: torch.Tensor) -> State:
-        """After step ``steps[k]`` of example ``rows[k]``; zero before the first one (-1)."""
+        """State after step ``steps[k]`` of example ``rows[k]``; zero before the first one (-1)."""
         hidden = self.trace.hidden[rows, steps]
         begun = (steps >= 0)[:, None]
         if self.trace.cell is None:
@@ -110,7 +110,7 @@ class Recurrence:
         return JACOBIANS[self.kind](self.parameters, self.state(rows, steps - 1), step)
 
     def taken(self, rows: torch.Tensor) -> Recurrence:
-        """That of some examples."""
+        """Recurrence of some examples."""
         trace = self.trace
         kept = Trace(
             hidden=trace.hidden[rows],
@@ -122,7 +122,7 @@ class Recurrence:
 
 
 def path_norms(recurrence: Recurrence, max_distance: int) -> dict[str, torch.Tensor]:
-    """How strongly the last state depends on the state some steps before it.
+    """Norms of the last state's dependence on the states some steps before it.
 
     Args:
         recurrence: of N examples, float64.

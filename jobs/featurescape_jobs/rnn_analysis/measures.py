@@ -1,4 +1,4 @@
-"""What a recurrent network does on data: gates, gradients through time, Jacobians of its steps.
+"""Measures of a recurrent network on data: gates, gradients through time, Jacobians of its steps.
 
 Each layer and direction is measured for itself, given what it reads: the gradient of its own last state
 with respect to its own earlier ones. A layer that reads back has its last state at step 0.
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.models.recurrent.cells import CELLS, Parameters, Trace, unroll
-from featurescape_jobs.models.recurrent.network import Direction, RecurrentNetwork, turned
+from featurescape_jobs.models.recurrent.network import Direction, RecurrentNetwork, reversed_steps
 from featurescape_jobs.rnn_analysis.jacobians import Recurrence, path_norms
 from featurescape_jobs.rnn_analysis.spectra import Spectrum, spectrum
 from featurescape_jobs.trainers.inputs import Inputs
@@ -72,7 +72,7 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """Amount of what is measured."""
 
     gradient_examples: int
     jacobian_examples: int
@@ -81,7 +81,7 @@ class Plan:
 
 @dataclass
 class Gate:
-    """Of one gate, how its units are used over all valid steps."""
+    """Use of one gate's units over all valid steps."""
 
     low: NDArray[np.int64]
     """(H,) steps in the lowest tenth of the range."""
@@ -117,7 +117,7 @@ class StepJacobian:
 
 @dataclass
 class LayerMeasures:
-    """Of one layer and direction."""
+    """Measures of one layer and direction."""
 
     kind: str
     gates: dict[str, Gate] = field(default_factory=dict)
@@ -155,8 +155,8 @@ def matrices_of(direction: Direction) -> Iterator[tuple[str, str | None, Floats]
 def recurrence(
     direction: Direction, inputs: torch.Tensor, lengths: torch.Tensor | None
 ) -> Recurrence:
-    """What a direction does with (N, T, D), step by step in the order of its reading."""
-    read = turned(inputs, lengths) if direction.reads_back else inputs
+    """Recurrence of a direction on (N, T, D), step by step in the order of its reading."""
+    read = reversed_steps(inputs, lengths) if direction.reads_back else inputs
     parameters = Parameters.of(direction.cell)
     trace = unroll(CELLS[direction.kind], parameters, read, lengths)
     n, t, _ = inputs.shape
@@ -167,11 +167,11 @@ def recurrence(
 def measure(
     network: RecurrentNetwork, sequences: Sequences, plan: Plan, show: Callable[[int], None]
 ) -> dict[str, LayerMeasures]:
-    """What every layer and direction does, by path; ``show`` is told how many examples are done."""
+    """Measure every layer and direction, by path; ``show`` is told how many examples are done."""
     n = len(sequences.ids)
     found = {path: LayerMeasures(layer.kind) for path, _, layer in layers_of(network)}
-    followed = _spread(n, plan.gradient_examples)
-    looked_at = _spread(n, plan.jacobian_examples)
+    followed = _evenly_spaced(n, plan.gradient_examples)
+    looked_at = _evenly_spaced(n, plan.jacobian_examples)
     for rows, part in sequences.batches(examples_at_once(network, sequences)):
         within = slice(rows.start, rows.stop)
         for path, number, direction in layers_of(network):
@@ -186,13 +186,13 @@ def measure(
 
 
 def examples_at_once(network: RecurrentNetwork, sequences: Sequences) -> int:
-    """How many traces fit into `TRACE_BYTES`; one at least."""
+    """Number of traces that fit into `TRACE_BYTES`; one at least."""
     units = max(Parameters.of(layer.cell).units for _, _, layer in layers_of(network))
     values = sequences.steps * (_TRACED * units + 2 * sequences.values)
     return max(1, TRACE_BYTES // (8 * values))
 
 
-def _spread(n: int, count: int) -> NDArray[np.bool_]:
+def _evenly_spaced(n: int, count: int) -> NDArray[np.bool_]:
     """(n,) True at ``count`` places, evenly spread."""
     chosen = np.zeros(n, np.bool_)
     chosen[np.linspace(0, n, min(n, count), endpoint=False).astype(np.int64)] = True

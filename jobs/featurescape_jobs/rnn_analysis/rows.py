@@ -1,4 +1,4 @@
-"""What `dynamics` found as rows of its tables, and the numbers of each table that say it in short.
+"""Rows of the tables of `dynamics`, and the numbers of each table that say it in short.
 
 Holds all rows: 4 numbers per unit for each gate's matrix, 8 per eigenvalue of each Jacobian.
 """
@@ -29,7 +29,7 @@ class Tables:
         self.rows: dict[str, list[Row]] = {kind: [] for kind in SCHEMAS}
 
     def table(self, kind: str) -> pa.Table:
-        """As it is stored; numbers that are not finite are null."""
+        """Table as it is stored; numbers that are not finite are null."""
         rows = [{name: finite(value) for name, value in row.items()} for row in self.rows[kind]]
         return pa.Table.from_pylist(rows, schema=SCHEMAS[kind])
 

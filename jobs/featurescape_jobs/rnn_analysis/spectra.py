@@ -1,4 +1,4 @@
-"""What a matrix does when it is applied again and again.
+"""Spectra of a matrix that is applied again and again.
 
 A linear recurrence is A_t = θ A_{t-1}, so A_t = θ^t A_0; with θ = Q Λ Q⁻¹, A_t = Q Λ^t Q⁻¹ A_0: along an
 eigenvector the past shrinks with |λ|^t where |λ| < 1 (it vanishes), and grows with it where |λ| > 1 (it
@@ -22,7 +22,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Of a matrix (m, n)."""
+    """Spectrum of a matrix (m, n)."""
 
     eigenvalues: NDArray[np.complex128] | None
     """(n,), the largest magnitude first; None: it is not square."""

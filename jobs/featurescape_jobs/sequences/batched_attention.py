@@ -26,27 +26,29 @@ _LARGEST = 40.0
 """Keys and queries are cut here: exp(2 · 40) and its inverse are normal float32, tanh(±40) is ±1."""
 _KEPT_FRACTION = 0.75
 
-Looked = tuple[torch.Tensor, torch.Tensor]
+WeightsAndContexts = tuple[torch.Tensor, torch.Tensor]
 """α (U, L) and Σ_l α_l a_l (U, D)."""
 
 
-class Looks(Protocol):
+class BatchedAttention(Protocol):
     """The looks of N pictures."""
 
-    def look(self, hidden: torch.Tensor, pictures: torch.Tensor) -> Looked:
-        """What states (U, H) look at, in their pictures (U,), ascending."""
+    def __call__(self, hidden: torch.Tensor, pictures: torch.Tensor) -> WeightsAndContexts:
+        """Attention weights and contexts of states (U, H) over their images (U,), ascending."""
         ...
 
 
-def open_looks(attention: Attention, keys: torch.Tensor, grids: torch.Tensor) -> Looks:
-    """Of pictures with keys (N, L, A) and grids (N, L, D), for the device they are on."""
+def open_attention(
+    attention: Attention, keys: torch.Tensor, grids: torch.Tensor
+) -> BatchedAttention:
+    """Batched attention over images with keys (N, L, A) and grids (N, L, D), for the device they are on."""
     if keys.device.type == "cpu":
-        return CompiledLooks(attention, keys, grids)
-    return PaddedLooks(attention, keys, grids)
+        return CompiledAttention(attention, keys, grids)
+    return PaddedAttention(attention, keys, grids)
 
 
-class CompiledLooks:
-    """On a CPU, on as many threads as torch uses."""
+class CompiledAttention:
+    """Attention on a CPU, on as many threads as torch uses."""
 
     def __init__(self, attention: Attention, keys: torch.Tensor, grids: torch.Tensor) -> None:
         self._attention = attention
@@ -55,20 +57,20 @@ class CompiledLooks:
         self._grids = grids.contiguous().numpy()
         self._score = -2 * attention.score.weight[0].detach().numpy()
 
-    def look(self, hidden: torch.Tensor, pictures: torch.Tensor) -> Looked:
-        """What states (U, H) look at, in their pictures (U,), ascending."""
+    def __call__(self, hidden: torch.Tensor, pictures: torch.Tensor) -> WeightsAndContexts:
+        """Attention weights and contexts of states (U, H) over their images (U,), ascending."""
         queries = _exponential(functional.linear(hidden, self._attention.query.weight)).numpy()
         u, dtype = len(queries), queries.dtype
         attention = np.empty((u, self._grids.shape[1]), dtype)
         contexts = np.empty((u, self._grids.shape[2]), dtype)
         fixed = (self._keys, self._score, self._grids, dtype.type(1))
         with Workers(torch.get_num_threads()) as workers:
-            workers.run(_look, u, pictures.numpy(), queries, *fixed, attention, contexts)
+            workers.run(_attend, u, pictures.numpy(), queries, *fixed, attention, contexts)
         return torch.from_numpy(attention), torch.from_numpy(contexts)
 
 
 @vectorized
-def _look(
+def _attend(
     span: Span,
     pictures: NDArray[np.int64],
     queries: NDArray[Any],
@@ -110,8 +112,8 @@ def _look(
         start = stop
 
 
-class PaddedLooks:
-    """On any device, by torch; pictures that are done are forgotten as soon as they are a quarter."""
+class PaddedAttention:
+    """Attention on any device, by torch; images that are done are forgotten as soon as they are a quarter."""
 
     def __init__(self, attention: Attention, keys: torch.Tensor, grids: torch.Tensor) -> None:
         self._attention = attention
@@ -120,8 +122,8 @@ class PaddedLooks:
         self._keys, self._grids = _exponential(keys), grids
         self._held = torch.arange(len(grids), device=grids.device)
 
-    def look(self, hidden: torch.Tensor, pictures: torch.Tensor) -> Looked:
-        """What states (U, H) look at, in their pictures (U,), ascending."""
+    def __call__(self, hidden: torch.Tensor, pictures: torch.Tensor) -> WeightsAndContexts:
+        """Attention weights and contexts of states (U, H) over their images (U,), ascending."""
         places, slots, counts = self._layout(pictures)
         queries = _exponential(functional.linear(hidden, self._attention.query.weight))
         m, k, a = len(self._held), int(counts.max()), queries.shape[1]

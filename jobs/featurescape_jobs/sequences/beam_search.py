@@ -33,7 +33,7 @@ S_co = TypeVar("S_co", covariant=True)
 
 
 class Stepped(Protocol[S_co]):
-    """What a step gives, as `incremental_decoder.Step`."""
+    """Result of a step, as `incremental_decoder.Step`."""
 
     @property
     def log_probabilities(self) -> torch.Tensor: ...
@@ -46,11 +46,11 @@ class Stepped(Protocol[S_co]):
 
 
 class Stepper(Protocol[S]):
-    """A network of N pictures, as `incremental_decoder.Steps`; the start is the word behind the last."""
+    """A network of N pictures, as `incremental_decoder.IncrementalDecoder`; the start is the word behind the last."""
 
     @property
     def vocabulary_size(self) -> int: ...
-    def begin(self) -> S: ...
+    def init_state(self) -> S: ...
     def step(
         self, words: torch.Tensor, states: S, rows: torch.Tensor, pictures: torch.Tensor
     ) -> Stepped[S]: ...
@@ -58,7 +58,7 @@ class Stepper(Protocol[S]):
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """How captions are looked for."""
+    """Options of beam search."""
 
     beam: int = 5
     """K, captions that are followed at a time."""
@@ -69,7 +69,7 @@ class BeamOptions:
     """α ≥ 0; larger values favor longer captions."""
 
     def rank(self, log_probability: float, length: int) -> float:
-        """What ended captions are compared by; ``length`` is of their words and the end."""
+        """Rank of an ended caption; ``length`` is of its words and the end."""
         return float(log_probability / length**self.length_penalty)
 
     @property
@@ -149,7 +149,7 @@ class _Search(Generic[S]):
         self._to_beat = torch.full((n,), _NEVER, dtype=torch.float64)
 
     def run(self) -> list[list[Hypothesis]]:
-        states, everyone = self._stepper.begin(), torch.arange(self._n)
+        states, everyone = self._stepper.init_state(), torch.arange(self._n)
         start = torch.full_like(everyone, self._stepper.vocabulary_size)
         live = _Live(everyone, start, torch.zeros(self._n, dtype=torch.float64), everyone)
         for number in range(self._options.max_words + 1):
@@ -160,7 +160,7 @@ class _Search(Generic[S]):
                 break
             live, states = after, step.states
         self._truncate(live)
-        return [[self._told(found) for found in self._best(of)] for of in self._found]
+        return [[self._traced(found) for found in self._best(of)] for of in self._found]
 
     def _note(self, live: _Live, step: Stepped[S]) -> None:
         seen = (step.attention.float().cpu().numpy(), step.gates.float().cpu().numpy())
@@ -223,7 +223,7 @@ class _Search(Generic[S]):
             if not of or of[0].truncated:
                 of.append(_Found(step, row, score, score, truncated=True))
 
-    def _told(self, found: _Found) -> Hypothesis:
+    def _traced(self, found: _Found) -> Hypothesis:
         """The caption from its end back to its start."""
         words, rows = list[int](), list[int]()
         row = found.row

@@ -1,4 +1,4 @@
-"""The states that a decoder went through while it chose the words of captions that are known.
+"""Decoder states of known captions, by forced decoding.
 
 State t is h_t and C_t of the decoder's equations: it has read the words before word t, looked at the picture, and
 word t is chosen from it. What a beam search went through on its way to a caption are the same states, so that
@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from featurescape_jobs.sequences.incremental_decoder import Steps
+from featurescape_jobs.sequences.incremental_decoder import IncrementalDecoder
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Of a caption of T words, what every layer held when each word was chosen."""
+class DecoderStates:
+    """States of every layer when each word was chosen, of a caption of T words."""
 
     hidden: NDArray[np.float32]
     """h, (T, layers, H)"""
@@ -29,8 +29,10 @@ class Memory:
     """C, (T, layers, H)"""
 
 
-def replay(steps: Steps, captions: Sequence[Sequence[int]]) -> list[Memory]:
-    """The states that chose the words of one caption of each picture.
+def forced_decode(
+    steps: IncrementalDecoder, captions: Sequence[Sequence[int]]
+) -> list[DecoderStates]:
+    """Decode one known caption of each image, and keep the states that chose its words.
 
     Args:
         steps: of N pictures; used up by this.
@@ -42,7 +44,7 @@ def replay(steps: Steps, captions: Sequence[Sequence[int]]) -> list[Memory]:
     for row, words in zip(read, captions, strict=True):
         row[0] = steps.vocabulary_size
         row[1 : len(words)] = torch.tensor(words[:-1])
-    states, live = steps.begin(), torch.arange(len(captions))
+    states, live = steps.init_state(), torch.arange(len(captions))
     shape = (2, len(captions), most, len(states), states[0].hidden.shape[1])
     kept = np.zeros(shape, np.float32)
     for t in range(most):
@@ -54,4 +56,4 @@ def replay(steps: Steps, captions: Sequence[Sequence[int]]) -> list[Memory]:
             kept[0, live, t, layer] = state.hidden.float().cpu().numpy()
             kept[1, live, t, layer] = state.cell.float().cpu().numpy()
     ends = lengths.tolist()
-    return [Memory(h[:end], c[:end]) for h, c, end in zip(*kept, ends, strict=True)]
+    return [DecoderStates(h[:end], c[:end]) for h, c, end in zip(*kept, ends, strict=True)]

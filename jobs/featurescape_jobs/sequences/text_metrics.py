@@ -1,4 +1,4 @@
-"""How close captions come to what people said of the same pictures: BLEU-1 to 4, CIDEr-D, ROUGE-L.
+"""Scores of captions against what people said of the same images: BLEU-1 to 4, CIDEr-D, ROUGE-L.
 
 All work on tokens, those of the captioner's vocabulary; published scores of COCO are of its server's
 tokenizer (PTB, lower case, no punctuation), which cuts much the same.
@@ -46,7 +46,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Scores:
-    """Of a corpus; BLEU and ROUGE-L are shares, CIDEr-D goes up to 10."""
+    """Scores of a corpus; BLEU and ROUGE-L are shares, CIDEr-D goes up to 10."""
 
     bleu_1: float
     bleu_2: float

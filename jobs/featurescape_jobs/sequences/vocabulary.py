@@ -61,7 +61,7 @@ class Vocabulary:
         return cls(words)
 
     def to_json(self) -> bytes:
-        """For a file beside the weights."""
+        """JSON for a file beside the weights."""
         body = {"tokenizer": TOKENIZER, "end": END, "unknown": UNKNOWN, "words": self.words}
         return json.dumps(body, ensure_ascii=False, indent=0).encode()
 
@@ -85,7 +85,7 @@ class Vocabulary:
         return numbers if len(caption) > max_words else [*numbers, END]
 
     def number(self, word: str) -> int:
-        """Of a word, `UNKNOWN` if it is none."""
+        """Index of a word, `UNKNOWN` if it is none."""
         return self._numbers.get(word, UNKNOWN)
 
     def decode(self, numbers: Sequence[int]) -> list[str]:

@@ -119,7 +119,7 @@ class AtlasSpec(BaseJobSpec):
     )
 
     def perplexity_for(self, examples: int) -> float | None:
-        """As `specs.perplexity.perplexity_for`, with what is asked for here."""
+        """Perplexity of `specs.perplexity.perplexity_for`, with what is asked for here."""
         return perplexity_for(self.perplexity, examples, AUTO_PERPLEXITY)
 
     def check_examples(self, examples: int) -> None:

@@ -1,4 +1,4 @@
-"""What every spec is made of: strict models, ids, and the parts that several jobs share."""
+"""Common parts of all specs: strict models, ids, and the fields that several jobs share."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Spec(BaseModel):
 
 
 class Resources(Spec):
-    """What the job may use. The defaults fit a laptop and a small cluster."""
+    """Resources that the job may use. The defaults fit a laptop and a small cluster."""
 
     workers: int | None = Field(
         default=None,
@@ -110,7 +110,7 @@ class Resources(Spec):
 
 @dataclass(frozen=True)
 class JobCard:
-    """What the catalog says of a job type, and how it is run."""
+    """Catalog card of a job type, and how it is run."""
 
     title: str
     summary: str

@@ -73,5 +73,5 @@ class CaptionsSpec(BaseJobSpec):
 
     @property
     def kept_alternatives(self) -> int:
-        """Those asked for, or as many as the beam has."""
+        """Alternatives asked for, or as many as the beam has."""
         return min(self.alternatives, self.beam - 1)

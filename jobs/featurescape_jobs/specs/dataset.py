@@ -23,7 +23,7 @@ Column = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class DatasetSpec(Spec):
-    """Which examples: a dataset of the catalog and where it lies.
+    """Dataset of the catalog, where it lies, and which of its examples.
 
     Options of the dataset's own, as ``label_column``, stand beside these fields. What they are, its card says
     (`DatasetOptions`); here they are kept as they come.
@@ -90,7 +90,9 @@ class DatasetSpec(Spec):
         """Roots that links in the dataset may lead below; None: any. Never part of a request."""
         return self._allowed_roots
 
-    def placed(self, root: str | None, allowed_roots: tuple[str, ...] | None = None) -> DatasetSpec:
+    def resolved(
+        self, root: str | None, allowed_roots: tuple[str, ...] | None = None
+    ) -> DatasetSpec:
         """The same dataset with the place that it is read from, and where its links may lead."""
         found = self.model_copy(update={"root": root})
         found._allowed_roots = allowed_roots
@@ -98,7 +100,7 @@ class DatasetSpec(Spec):
 
 
 class DatasetOptions(Spec):
-    """What only one dataset can be asked for; this one has nothing. Named on the dataset's card."""
+    """Options of a single dataset; this one has none. Named on the dataset's card."""
 
     @classmethod
     def of(cls, spec: DatasetSpec) -> Self:

@@ -1,4 +1,4 @@
-"""Whether a spec class declares a need for everything that it reads."""
+"""Contract of spec classes: each declares a need for everything that it reads."""
 
 from __future__ import annotations
 

@@ -68,10 +68,10 @@ class EmbeddingSpec(BaseJobSpec):
         return value
 
     def perplexity_for(self, examples: int) -> float | None:
-        """As `specs.perplexity.perplexity_for`, with what is asked for here."""
+        """Perplexity of `specs.perplexity.perplexity_for`, with what is asked for here."""
         return perplexity_for(self.perplexity, examples)
 
     def check_input(self, field: str, examples: int) -> None:
-        """Of whole examples the number is that of the features; of states it is not known from it."""
+        """Check the perplexity of whole examples, which are as many as the features; of states it is unknown."""
         if self.max_states is None:
             self.perplexity_for(examples)

@@ -15,7 +15,7 @@ S = TypeVar("S", bound=Spec)
 
 
 class ModelSpec(Spec):
-    """Which network, and with which weights."""
+    """Network of the catalog, and its weights."""
 
     places: ClassVar[tuple[str, ...]] = ("weights",)
     inputs: ClassVar[Mapping[str, str | None]] = {"training": "training"}

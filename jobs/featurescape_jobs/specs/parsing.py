@@ -19,7 +19,7 @@ _MAX_SPEC_BYTES = 1_000_000
 def read_job(
     data: Any, known: Registry[type[BaseJobSpec]]
 ) -> tuple[Mapping[str, Any], type[BaseJobSpec]]:
-    """What was sent as a mapping, and the class of the job type that it names.
+    """Mapping that was sent, and the class of the job type that it names.
 
     Raises:
         RequestError: it is too long.

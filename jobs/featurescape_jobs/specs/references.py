@@ -1,4 +1,4 @@
-"""What a spec names: earlier jobs, roots of datasets, and files."""
+"""References of a spec: earlier jobs, roots of datasets, and files."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ JOB_SPECS: Registry[type[BaseJobSpec]] = Registry(
 
 
 def draws_map(job: str) -> bool:
-    """Whether the artifact of such a job is a map; False where there is no such job type."""
+    """True if the artifact of such a job is a map; False where there is no such job type."""
     return job in JOB_SPECS and JOB_SPECS[job].card.draws_map
 
 

@@ -84,7 +84,7 @@ class TrainingSpec(BaseJobSpec):
 
     @property
     def validation_split(self) -> str | None:
-        """Where validation and test part are drawn from, if not from the dataset's own split."""
+        """Split that validation and test part are drawn from, if not from the dataset's own."""
         options = self.options
         return options.validation_split if isinstance(options, CaptionTrainingSpec) else None
 

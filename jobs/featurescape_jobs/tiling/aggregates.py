@@ -36,7 +36,7 @@ _CLASS_MASK = np.uint64(0xFFFF)
 
 @dataclass(frozen=True)
 class Points:
-    """What is counted: N points on the unit square, each with a class."""
+    """Points that are counted: N on the unit square, each with a class."""
 
     x: NDArray[np.float32]
     y: NDArray[np.float32]

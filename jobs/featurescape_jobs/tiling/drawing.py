@@ -1,4 +1,4 @@
-"""From N places to the files of a map: the scene, one archive per color layer, and the points.
+"""Drawing of a map from N places: the scene, one archive per color layer, and the points.
 
 Whoever has a layout draws it with `draw_map`; what the archives hold is the color layers' business. Memory:
 about 1 KB per example at the peak, and for each thread at most 256 MiB (see `aggregates` and the layers).
@@ -33,10 +33,10 @@ from featurescape_jobs.tiling.thumbnail_store import SketchProjection, Thumbnail
 
 @dataclass(frozen=True)
 class MapPlan:
-    """What is asked of a map."""
+    """Plan of a map."""
 
     layers: tuple[ColorLayer, ...]
-    """That can be drawn: see `why_not`."""
+    """That can be drawn: see `unsupported_reason`."""
     max_zoom: int | None
     """Deepest zoom level; None: deep enough for every picture to have room."""
     thumbnail_px: int
@@ -57,8 +57,8 @@ class MapPlan:
         return fit_square(x, y, margin_for(self.zoom_for(len(x)), self.thumbnail_px))
 
 
-def why_not(layer: ColorLayer, inputs: MapInputs) -> str | None:
-    """Why a layer cannot be drawn; None if it can."""
+def unsupported_reason(layer: ColorLayer, inputs: MapInputs) -> str | None:
+    """Reason for which a layer cannot be drawn; None if it can."""
     if "labels" in layer.card.needs and not inputs.has_labels:
         return "the examples have no labels"
     if "steps" in layer.card.needs and inputs.states is None:

@@ -1,4 +1,4 @@
-"""Where things lie on a map: the unit square, pixels, cells and zoom levels.
+"""Geometry of a map: the unit square, pixels, cells and zoom levels.
 
 Map coordinates run from 0 to 1, x to the right and y down; zoom level z has 2^z by 2^z tiles. All
 layers bin the same float32 coordinates by half-open pixels, floor(x * pixels), so they agree exactly.
@@ -21,13 +21,13 @@ MAX_ZOOM = 12
 POINTS_PER_TILE = 300
 _MARGIN_FRACTION = 0.02
 _CELLS_PER_EXAMPLE = 3
-_SPREAD = ((16, 0x0000FFFF0000FFFF), (8, 0x00FF00FF00FF00FF), (4, 0x0F0F0F0F0F0F0F0F),
+_MASKS = ((16, 0x0000FFFF0000FFFF), (8, 0x00FF00FF00FF00FF), (4, 0x0F0F0F0F0F0F0F0F),
            (2, 0x3333333333333333), (1, 0x5555555555555555))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class UnitSquare:
-    """Which square of the embedding the map shows."""
+    """Square of the embedding that the map shows."""
 
     bounds: tuple[float, float, float, float]
     """x0, y0, x1, y1 in the units of the embedding; a square."""
@@ -101,7 +101,7 @@ def bins(coordinates: NDArray[np.float32], count: int) -> NDArray[np.int64]:
 
 def morton(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.uint64]:
     """Morton codes: bits of x (even places) and y (odd places) interleaved; below 2^32 each."""
-    return _spread(x) | (_spread(y) << np.uint64(1))
+    return _interleave(x) | (_interleave(y) << np.uint64(1))
 
 
 def unmorton(codes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -109,15 +109,15 @@ def unmorton(codes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.i
     return _gather(codes), _gather(codes >> np.uint64(1))
 
 
-def _spread(values: NDArray[Any]) -> NDArray[np.uint64]:
+def _interleave(values: NDArray[Any]) -> NDArray[np.uint64]:
     bits = values.astype(np.uint64)
-    for shift, mask in _SPREAD:
+    for shift, mask in _MASKS:
         bits = (bits | (bits << np.uint64(shift))) & np.uint64(mask)
     return bits
 
 
 def _gather(codes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    bits = codes & np.uint64(_SPREAD[-1][1])
+    bits = codes & np.uint64(_MASKS[-1][1])
     for shift, mask in ((1, 0x3333333333333333), (2, 0x0F0F0F0F0F0F0F0F), (4, 0x00FF00FF00FF00FF),
                         (8, 0x0000FFFF0000FFFF), (16, 0x00000000FFFFFFFF)):  # fmt: skip
         bits = (bits | (bits >> np.uint64(shift))) & np.uint64(mask)

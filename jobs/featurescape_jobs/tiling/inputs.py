@@ -1,4 +1,4 @@
-"""What the tiles job reads: an embedding, and the features files it was made from, joined by example id.
+"""Inputs of the tiles job: an embedding, and the features files it was made from, joined by example id.
 
 Rows are the rows of the embedding. Features files may hold their examples in any order and may hold more
 than the embedding does; an example of the embedding that none of them has is an `ArtifactError`.
@@ -77,7 +77,7 @@ class MapInputs:
 
     @property
     def has_labels(self) -> bool:
-        """Whether any example has a label."""
+        """True if any example has a label."""
         return bool(self.labels.null_count < self.n)
 
 

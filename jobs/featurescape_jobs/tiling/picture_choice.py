@@ -1,4 +1,4 @@
-"""Which picture stands for each cell: the one nearest to the mean of its cell in feature space.
+"""Choice of the image of each cell: the one nearest to the mean of its cell in feature space.
 
 From the coarsest zoom to the finest: a cell that holds the picture chosen one level above keeps it, so
 that a picture does not vanish while one zooms in; every other cell takes its most central example.

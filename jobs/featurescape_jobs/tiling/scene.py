@@ -1,4 +1,4 @@
-"""What a color layer is: a card for the catalog, and a way to draw one tile archive.
+"""Color layer interface: a card for the catalog, and a way to draw one tile archive.
 
 A color layer is one file that exports ``COLOR_LAYER``. The viewer draws it from the card's kind and the
 legend in the manifest; it knows no layer by name. Cards are read by the service, so a module imports
@@ -27,7 +27,7 @@ Need = Literal["labels", "pictures", "steps", "tokens"]
 
 
 class ColorLayerCard(BaseModel):
-    """What the catalog says of a color layer."""
+    """Catalog card of a color layer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,8 +88,8 @@ class MapScene:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What a layer says of the archive it wrote."""
+class LayerSummary:
+    """Summary of the archive that a layer wrote."""
 
     max_zoom: int
     legend: Legend
@@ -105,6 +105,6 @@ class ColorLayer(Protocol):
     @property
     def card(self) -> ColorLayerCard: ...
 
-    def draw(self, scene: MapScene, path: Path) -> Drawn:
-        """Write the PMTiles archive ``path`` with zoom levels 0 to ``Drawn.max_zoom``."""
+    def draw(self, scene: MapScene, path: Path) -> LayerSummary:
+        """Write the PMTiles archive ``path`` with zoom levels 0 to ``LayerSummary.max_zoom``."""
         ...

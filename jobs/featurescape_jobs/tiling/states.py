@@ -27,7 +27,7 @@ TOKEN = "token"
 
 @dataclass(frozen=True)
 class Described:
-    """What a map says of N states."""
+    """Labels and attributes of N states on a map."""
 
     attributes: pa.ChunkedArray
     """(N,) JSON: what is known of the example, with ``step`` and ``steps``; of words also ``token``."""
@@ -37,7 +37,7 @@ class Described:
 
 @dataclass(frozen=True)
 class States:
-    """Of N states, which step of which example each is."""
+    """Step and example of each of N states."""
 
     file: NDArray[np.int32]
     """(N,) which features file holds the example."""

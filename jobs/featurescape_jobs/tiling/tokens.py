@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Tokens:
-    """Which word each of N states is of."""
+    """Word of each of N states."""
 
     names: tuple[str, ...]
     """The words, the most frequent first, those of equal frequency by the alphabet; hostile text."""
@@ -21,7 +21,7 @@ class Tokens:
 
     @classmethod
     def of(cls, words: Sequence[str]) -> Tokens:
-        """Of N states the word of each."""
+        """Words of N states."""
         counts = Counter(words)
         names = sorted(counts, key=lambda name: (-counts[name], name))
         places = {name: place for place, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""How networks learn: a trainer per kind of model, named on the model's card, and the loop that they share.
+"""Training of networks: a trainer per kind of model, named on the model's card, and the loop that they share.
 
 A trainer is a module of this package with ``run(spec, context) -> Outcome``, which is imported when it runs, and a
 check of specs that reads nothing.

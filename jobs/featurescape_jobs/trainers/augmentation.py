@@ -1,4 +1,4 @@
-"""The same picture, seen a little otherwise: in a mirror, from nearer or further, shifted, turned, in other light.
+"""Random affine and gamma augmentation: mirrored, from nearer or further, shifted, rotated, in other light.
 
 What is said of it stays the same, but for left and right in the mirror. Hues stay, since captions name colors.
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 DRAWS = 7
-"""Numbers per picture: whether it is in the mirror (`mirror.Mirror.chosen`), then what `seen_otherwise` takes."""
+"""Numbers per picture: whether it is in the mirror (`mirror.Mirror.chosen`), then what `augment` takes."""
 _NEARER, _FURTHER = 0.86, 1.28
 """Least and largest scale of what is in view."""
 _STRETCH = 0.14
@@ -28,19 +28,19 @@ _LIGHT = 0.25
 """Natural logarithm of the largest exponent of the brightness."""
 
 
-def seen_otherwise(
+def augment(
     pictures: torch.Tensor,
     drawn: NDArray[np.float64],
     mean: tuple[float, ...],
-    deviation: tuple[float, ...],
+    std: tuple[float, ...],
 ) -> torch.Tensor:
-    """Normalized pictures (N, C, H, W), each otherwise; beyond the edge its last pixels go on.
+    """Augment normalized images (N, C, H, W); beyond the edge its last pixels go on.
 
     Args:
         pictures: as a network reads them.
         drawn: (N, `DRAWS`) of [0, 1).
         mean: per channel, what was taken away from brightnesses of 0 to 1.
-        deviation: per channel, what they were divided by.
+        std: per channel, what they were divided by.
     """
     spread = torch.from_numpy(drawn[:, 1:].T * 2 - 1).float().to(pictures.device)
     size, stretch, turn, right, down, light = spread.unbind(0)
@@ -53,7 +53,7 @@ def seen_otherwise(
     ]
     places = functional.affine_grid(torch.stack(rows, 1), list(pictures.shape), align_corners=False)
     moved = functional.grid_sample(pictures, places, padding_mode="border", align_corners=False)
-    of, by = (torch.tensor(values).to(moved)[:, None, None] for values in (mean, deviation))
+    of, by = (torch.tensor(values).to(moved)[:, None, None] for values in (mean, std))
     bright = (moved * by + of).clamp(1e-4, 1)
     lit = bright ** torch.exp(light * _LIGHT)[:, None, None, None]
     return (lit - of) / by

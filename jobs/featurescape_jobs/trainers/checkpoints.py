@@ -46,7 +46,7 @@ class EpochRow:
 
 @dataclass
 class Progress:
-    """How far a training is."""
+    """Progress of a training."""
 
     history: list[EpochRow] = field(default_factory=list)
     best_epoch: int = 0
@@ -74,7 +74,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training changes."""
+    """State that a training changes."""
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
@@ -100,7 +100,7 @@ class Checkpoints:
 
     @classmethod
     def of(cls, spec: TrainingSpec, input_sha256: str, storage_root: str, path: str) -> Checkpoints:
-        """Those of a training: of its spec, on such a listing."""
+        """Checkpoints of a training: of its spec, on such a listing."""
         known = f"{_FORMAT}|{spec.model_dump_json()}|{input_sha256}"
         return cls(storage_root, path, hashlib.sha256(known.encode()).hexdigest())
 
@@ -126,7 +126,7 @@ class Checkpoints:
             storage.delete(f"{self.path}/{old}")
 
     def newest(self) -> Progress:
-        """How far the training was when the newest checkpoint was written; without one, at its beginning."""
+        """Progress when the newest checkpoint was written; without one, at the beginning."""
         return self._newest()[0]
 
     def resume(self, trained: Trained) -> Progress:
@@ -142,7 +142,7 @@ class Checkpoints:
         for name in reversed(storage.list_names(self.path)):
             try:
                 data = storage.read(f"{self.path}/{name}")
-                said, tensors = _said(data), safetensors.load(data)
+                said, tensors = _header_metadata(data), safetensors.load(data)
                 if said["fingerprint"] != self.fingerprint:
                     continue
                 kept = {field: said[field] for field in ("param_groups", "scheduler")}
@@ -158,7 +158,7 @@ class Checkpoints:
             storage.delete(path)
 
 
-def _said(data: bytes) -> dict[str, Any]:
+def _header_metadata(data: bytes) -> dict[str, Any]:
     """The text of a safetensors file: its header is JSON behind its length."""
     size = int.from_bytes(data[:8], "little")
     said: dict[str, Any] = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["progress"])

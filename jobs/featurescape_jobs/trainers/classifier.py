@@ -114,7 +114,7 @@ def _shown(context: RunContext) -> ReadReport:
 
 @dataclass(frozen=True)
 class ClassifierTraining:
-    """What each process of a classifier's training does; small and picklable."""
+    """Training of a classifier, in each process; small and picklable."""
 
     spec: TrainingSpec
     source: Source
@@ -124,7 +124,7 @@ class ClassifierTraining:
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """Where what is learned lies."""
+        """Checkpoints of the training."""
         path, root = self.source.path(CHECKPOINTS), self.source.storage_root
         return Checkpoints.of(self.spec, self.frozen.sha256, root, path)
 

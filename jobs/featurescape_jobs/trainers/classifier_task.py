@@ -21,7 +21,7 @@ from featurescape_jobs.specs.training_options.classifier import ClassifierTraini
 from featurescape_jobs.trainers.checkpoints import EpochRow
 from featurescape_jobs.trainers.classifier_data import TrainingData
 from featurescape_jobs.trainers.inputs import Rows
-from featurescape_jobs.trainers.loop import Batch, Hyperparameters, Measured, Whole, batched
+from featurescape_jobs.trainers.loop import Batch, BatchLoss, BatchSize, Hyperparameters, batched
 
 MIN_EPOCHS, MAX_EPOCHS = 3, 16
 ENOUGH_STEPS = 2000
@@ -50,7 +50,7 @@ class EpochOrders:
         self._random, self._number, self._order = np.random.default_rng(self._seed), 0, self._rows
 
     def of(self, number: int) -> Rows:
-        """Of an epoch, from 1; those that follow one another cost a permutation each."""
+        """Order of an epoch, from 1; those that follow one another cost a permutation each."""
         if number < self._number:
             self._begin()
         while self._number < number:
@@ -61,7 +61,7 @@ class EpochOrders:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a network does on some examples."""
+    """Evaluation of a network on some examples."""
 
     loss: float
     """Mean cross entropy, in nats."""
@@ -89,7 +89,7 @@ class ClassifierTask:
 
     @cached_property
     def orders(self) -> EpochOrders:
-        """Of the training part."""
+        """Orders of the training part."""
         return EpochOrders(self.data.split.training, self.spec.seed)
 
     @property
@@ -112,7 +112,7 @@ class ClassifierTask:
             epochs, rate, "one_cycle", patience or epochs, spec.seed, decay, fused=True
         )
 
-    def groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[dict[str, Any]]:
         """All weights."""
         return [{"params": list(self.module.parameters()), "scale": 1.0}]
 
@@ -124,19 +124,19 @@ class ClassifierTask:
         """The validation part, in order."""
         return [Batch(rows) for rows in batched(self.data.split.validation, EVALUATION_BATCH)]
 
-    def whole(self, batch: Batch) -> Whole:
+    def size_of(self, batch: Batch) -> BatchSize:
         """Each example has one class."""
-        return Whole(len(batch), len(batch))
+        return BatchSize(len(batch), len(batch))
 
-    def measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
+    def measure(self, module: nn.Module, batch: Batch, total: BatchSize) -> BatchLoss:
         """Cross entropy, and how many are right."""
         device = next(module.parameters()).device
-        inputs = (one.to(device) for one in self.data.inputs.batch(batch.numbers))
-        labels = torch.from_numpy(self.data.labels[batch.numbers]).to(device)
+        inputs = (one.to(device) for one in self.data.inputs.batch(batch.indices))
+        labels = torch.from_numpy(self.data.labels[batch.indices]).to(device)
         logits = module(*inputs)
         mean, n = functional.cross_entropy(logits, labels), len(batch)
-        right = int((logits.argmax(1) == labels).sum())
-        return Measured(mean * (n / whole.examples), float(mean.detach()) * n, right, n)
+        n_correct = int((logits.argmax(1) == labels).sum())
+        return BatchLoss(mean * (n / total.examples), float(mean.detach()) * n, n_correct, n)
 
     def score(self, row: EpochRow) -> float:
         """The highest accuracy on the validation part is the best."""

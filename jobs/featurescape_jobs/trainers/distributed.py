@@ -1,4 +1,4 @@
-"""Where a training runs: in this process, or in several that Ray Train starts and whose gradients torch averages.
+"""Processes of a training: this one, or several that Ray Train starts and whose gradients torch averages.
 
 What a process does is handed in as a callable; the module knows no model and no dataset. What it learns it
 leaves in checkpoints. A worker that dies takes its group with it; the group is started again and goes on from the
@@ -41,7 +41,7 @@ _PROGRESS, _FAILURE = "work/training_progress.json", "work/training_failure.json
 
 
 class ProcessWork(Protocol):
-    """What each process of a training does; small and picklable where several take part."""
+    """Work of each process of a training; small and picklable where several take part."""
 
     def __call__(self, group: ProcessGroup, report: Report) -> Any:
         """Train, leaving checkpoints; what it returns is not used."""
@@ -69,7 +69,7 @@ class Distributed:
 
 
 def needs_ray(resources: Resources, ray_address: str | None) -> bool:
-    """Whether a training is one for Ray Train: with several workers, or with GPUs.
+    """True if a training is one for Ray Train: with several workers, or with GPUs.
 
     Raises:
         SpecError: the cluster has not what the workers need.

@@ -36,7 +36,7 @@ from featurescape_jobs.errors import ArtifactError, SpecError
 from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow, Progress, Trained
 
 CLIP_NORM = 5.0
-_RISE = 0.1
+_WARMUP = 0.1
 """Part of a training in which a learning rate that is to fall along a cosine rises first."""
 Report = Callable[[int, int, str, Curve], None]
 """Takes examples done, examples in all, a message for people, and the curve of the epochs that ended."""
@@ -44,7 +44,7 @@ MOST_POINTS = 200
 """Epochs of a curve that is shown while a training runs; the history has all."""
 Indices = NDArray[np.int64]
 """Which examples."""
-Drawn = NDArray[np.float64]
+Draws = NDArray[np.float64]
 """(N, K) of [0, 1): how each of N examples is to be seen."""
 
 
@@ -99,21 +99,21 @@ def check_agreement(group: ProcessGroup, values: NDArray[np.int64], name: str) -
 class Batch:
     """Some examples, and how each is seen; None: as it is."""
 
-    numbers: Indices
-    drawn: Drawn | None = None
+    indices: Indices
+    draws: Draws | None = None
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indices)
 
     def of(self, rank: int, size: int) -> Batch:
-        """What one of several processes has to do of it."""
-        drawn = None if self.drawn is None else self.drawn[rank::size]
-        return Batch(self.numbers[rank::size], drawn)
+        """Part of the batch for one of several processes."""
+        draws = None if self.draws is None else self.draws[rank::size]
+        return Batch(self.indices[rank::size], draws)
 
 
 @dataclass(frozen=True)
-class Whole:
-    """A batch of which one process may have a part."""
+class BatchSize:
+    """Size of a batch, of which one process may have a part."""
 
     examples: int
     targets: int
@@ -121,14 +121,14 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was found of the examples at hand."""
+class BatchLoss:
+    """Loss of the examples at hand."""
 
     loss: torch.Tensor
     """Their part of the batch's loss, which is the sum of the parts; can be differentiated."""
     nats: float
     """Cross entropy, summed over the targets."""
-    right: int
+    n_correct: int
     """Targets that were the most probable one."""
     targets: int
 
@@ -138,26 +138,26 @@ class TrainingTask(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """What learns, on the group's device."""
+        """Module that learns, on the group's device."""
         ...
 
-    def groups(self) -> list[dict[str, Any]]:
-        """For an optimizer: the weights that learn, with the ``scale`` of their learning rate."""
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameter groups of an optimizer: the weights that learn, with the ``scale`` of their learning rate."""
         ...
 
     def epoch(self, number: int) -> list[Batch]:
-        """What an epoch, from 1, goes through; all have equally many batches."""
+        """Batches of an epoch, from 1; all have equally many."""
         ...
 
     def held_out(self) -> list[Batch]:
         """The validation part, measured after each epoch."""
         ...
 
-    def whole(self, batch: Batch) -> Whole:
+    def size_of(self, batch: Batch) -> BatchSize:
         """Examples and targets of a batch."""
         ...
 
-    def measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
+    def measure(self, module: nn.Module, batch: Batch, total: BatchSize) -> BatchLoss:
         """Loss and accuracy of a part of a batch, by the module (itself, or wrapped)."""
         ...
 
@@ -185,7 +185,10 @@ class Hyperparameters:
 def optimizer_of(task: TrainingTask, options: Hyperparameters) -> torch.optim.AdamW:
     """AdamW over the weights that learn."""
     rate = options.learning_rate
-    groups = [{"params": group["params"], "lr": rate * group["scale"]} for group in task.groups()]
+    groups = [
+        {"params": group["params"], "lr": rate * group["scale"]}
+        for group in task.parameter_groups()
+    ]
     decay = options.weight_decay
     return torch.optim.AdamW(groups, rate, weight_decay=decay, fused=options.fused or None)
 
@@ -204,19 +207,19 @@ def schedule(optimizer: torch.optim.Optimizer, options: Hyperparameters, steps: 
 
 
 def batched(indices: Indices, size: int) -> list[Indices]:
-    """In order, so many at a time; the last ones may be fewer."""
+    """Batches in order; the last one may be smaller."""
     return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
-def warmup_cosine(part: float) -> float:
-    """Factor of a learning rate after this part of the training, 0 to 1: it rises, and falls along a cosine.
+def warmup_cosine(fraction: float) -> float:
+    """Learning rate factor at a fraction of the training, 0 to 1: linear warmup, then cosine decay.
 
     Source: I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, without
     restarts; the rise before it after P. Goyal et al., "Accurate, large minibatch SGD", 2017.
     """
-    if part < _RISE:
-        return part / _RISE
-    return 0.5 + 0.5 * math.cos(math.pi * (part - _RISE) / (1 - _RISE))
+    if fraction < _WARMUP:
+        return fraction / _WARMUP
+    return 0.5 + 0.5 * math.cos(math.pi * (fraction - _WARMUP) / (1 - _WARMUP))
 
 
 class TrainingLoop:
@@ -252,7 +255,7 @@ class TrainingLoop:
             progress.add(row, learning.state_dict(), self._task.score)
             if self._group.rank == 0:
                 checkpoints.save(progress, trained)
-            self._group.all_reduce_sum([0.0])  # nobody goes on before the checkpoint is there
+            self._group.all_reduce_sum([0.0])  # a barrier: the checkpoint is there
         self._report_end(report, progress)
         return progress
 
@@ -281,12 +284,12 @@ class TrainingLoop:
         nats, count = self._group.all_reduce_sum([nats, targets])
         return nats / count
 
-    def _step(self, module: nn.Module, batch: Batch) -> Measured:
+    def _step(self, module: nn.Module, batch: Batch) -> BatchLoss:
         """One step of gradient descent; what was found before it."""
-        whole = self._task.whole(batch)
+        total = self._task.size_of(batch)
         mine = batch.of(self._group.rank, self._group.size)
         part = mine if len(mine) else batch.of(0, len(batch))
-        measured = self._task.measure(module, part, whole)
+        measured = self._task.measure(module, part, total)
         # Each has its part of the loss, and the mean over the processes is what is taken.
         loss = measured.loss * (self._group.size if len(mine) else 0)
         (finite,) = self._group.all_reduce_sum([float(math.isfinite(float(loss.detach())))])
@@ -299,7 +302,7 @@ class TrainingLoop:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._task.module.parameters(), CLIP_NORM)
         self._optimizer.step()
-        return measured if len(mine) else Measured(loss, 0.0, 0, 0)
+        return measured if len(mine) else BatchLoss(loss, 0.0, 0, 0)
 
     def _validate(self) -> tuple[float, float]:
         """Of the validation part: mean cross entropy of a target, and the share that is right."""
@@ -308,10 +311,10 @@ class TrainingLoop:
         module.eval()
         with torch.inference_mode():
             for batch in batches[self._group.rank :: self._group.size]:
-                found = self._task.measure(module, batch, Whole(1, 1))
-                sums = [sums[0] + found.nats, sums[1] + found.right, sums[2] + found.targets]
-        nats, right, targets = self._group.all_reduce_sum(sums)
-        return nats / targets, right / targets
+                found = self._task.measure(module, batch, BatchSize(1, 1))
+                sums = [sums[0] + found.nats, sums[1] + found.n_correct, sums[2] + found.targets]
+        nats, n_correct, targets = self._group.all_reduce_sum(sums)
+        return nats / targets, n_correct / targets
 
 
 def curve_of(history: Sequence[EpochRow]) -> Curve:

@@ -32,7 +32,7 @@ def draw_parts(example_ids: Sequence[str], validation: float, test: float, seed:
 
 @dataclass(frozen=True)
 class Split:
-    """Which examples are learned from, which choose among epochs, and which only measure."""
+    """Split into examples that are learned from, that choose among epochs, and that only measure."""
 
     training: Rows
     validation: Rows
@@ -45,7 +45,7 @@ class Split:
 
     @classmethod
     def drawn(cls, example_ids: Sequence[str], validation: float, test: float, seed: int) -> Split:
-        """As `draw_parts` draws them."""
+        """Split as `draw_parts` draws it."""
         return cls.of(draw_parts(example_ids, validation, test, seed))
 
     def check(self, spec: TrainingSpec, unit: str) -> None:

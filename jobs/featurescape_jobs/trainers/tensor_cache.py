@@ -46,7 +46,7 @@ _LARGEST = 65504.0
 
 @dataclass(frozen=True)
 class CacheSetup:
-    """What a worker of the phase needs to know."""
+    """Configuration of a worker of the phase."""
 
     source: Source
     card: PictureCard
@@ -95,7 +95,7 @@ def _as_float16(values: NDArray[np.float32]) -> NDArray[np.float16]:
 
 @dataclass(frozen=True)
 class TensorCache:
-    """Where cached tensors lie; small and picklable."""
+    """Location of cached tensors; small and picklable."""
 
     storage_root: str
     tables: tuple[str, ...]
@@ -104,7 +104,7 @@ class TensorCache:
     """Arrays, in the order of the rows."""
 
     def rows(self) -> NDArray[np.int64]:
-        """Which of the training's examples have a tensor; only they are read."""
+        """Examples of the training that have a tensor; only they are read."""
         storage = Storage(self.storage_root)
         tables = [CACHED.empty_table(), *(storage.read_table(path) for path in self.tables)]
         rows: NDArray[np.int64] = pa.concat_tables(tables)["row"].to_numpy()

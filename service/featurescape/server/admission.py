@@ -1,4 +1,4 @@
-"""Whether a spec can be run at all: everything that can be known before any work.
+"""Admission of specs: everything that can be known before any work.
 
 The pydantic model has checked types and ranges; here the names are looked up in the registries, the
 inputs in the record, roots and weight files against what this service may read. What only a loaded
@@ -98,7 +98,7 @@ class Admission:
                 assert_never(need)
 
     def check_network(self, model: ModelSpec) -> None:
-        """As `check`, for a network that is to look at pictures now, outside of any job."""
+        """Run `check` for a network that is to look at images now, outside of any job."""
         if model.training is not None:
             self._check_finished(model.training)
         card = _known(MODELS, model.name, "model.name").card
@@ -162,7 +162,7 @@ class Admission:
             raise DatasetError(f"{field}: give an absolute path, not {spec.root!r}", field=field)
         # A folder on the machines of a cluster need not be on this one: there, the job looks.
         if self.settings.embedded or root.startswith("s3://"):
-            dataset.check(spec.placed(spec.root, self.settings.roots))
+            dataset.check(spec.resolved(spec.root, self.settings.roots))
 
     def _check_network(self, need: Network, spec: BaseJobSpec) -> None:
         model: ModelSpec = at(spec, need.field)

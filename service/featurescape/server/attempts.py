@@ -1,4 +1,4 @@
-"""What an attempt at a job finds in storage, and what it has left there: manifest, failure, progress, log.
+"""Files of an attempt at a job in storage: manifest, failure, progress, log.
 
 Nothing it has left is believed before it is checked: files may be damaged, or of an attempt that has been
 given up.
@@ -64,7 +64,7 @@ def manifest_of(storage: Storage, job_id: str) -> Manifest | None:
 
 
 def frozen_examples(storage: Storage, job_id: str) -> int | None:
-    """How many examples a job's listing was frozen with: no result has more; None: it is not frozen yet."""
+    """Number of examples a job's listing was frozen with: no result has more; None: it is not frozen yet."""
     try:
         frozen = json.loads(storage.read(f"{job_dir(job_id)}/{FROZEN}"))
         return int(frozen["examples"])
@@ -85,7 +85,7 @@ def failure_of(storage: Storage, job_id: str, attempt: int) -> FeaturescapeError
 
 
 def progress_of(storage: Storage, job_id: str, attempt: int) -> Progress | None:
-    """How far the attempt is, as it last said."""
+    """Progress of the attempt, as it last said."""
     try:
         progress = Progress.model_validate_json(storage.read(f"{job_dir(job_id)}/progress.json"))
     except (NotFoundError, ValidationError):

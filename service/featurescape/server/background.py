@@ -39,7 +39,7 @@ _PRIVATE_FOLDER = 0o700
 
 @dataclass(frozen=True)
 class Note:
-    """Of a database: where a service answers, and which process it is."""
+    """Note beside a database: where a service answers, and which process it is."""
 
     url: str
     pid: int
@@ -61,7 +61,7 @@ class Started:
 
 @contextmanager
 def noted(settings: Settings, url: str) -> Iterator[None]:
-    """While the block runs, the note says that this process serves the address."""
+    """Note, while the block runs, that this process serves the address."""
     process = known(os.getpid())
     assert process is not None
     path, mine = _note_path(settings), Note(url, process.pid, process.birth)
@@ -126,7 +126,7 @@ def running_note(settings: Settings) -> Note | None:
 
 
 def log_path(settings: Settings) -> Path:
-    """Where a service in the background writes what it has to say."""
+    """Path of the log of a service in the background."""
     return _beside(settings, "service.log")
 
 

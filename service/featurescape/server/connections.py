@@ -63,7 +63,7 @@ def raise_descriptor_limit() -> None:
 
 
 def connection_cap(settings: Settings) -> int:
-    """How many connections may be open: as set, and well below the descriptors of this process."""
+    """Number of connections that may be open: as set, and well below the descriptors of this process."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return settings.max_connections
@@ -284,7 +284,7 @@ class SparingFilter(logging.Filter):
         self._said: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this is news. Memory: one entry per message of the two libraries' code."""
+        """True if this is news. Memory: one entry per message of the two libraries' code."""
         text = str(record.msg).partition("\n")[0]
         if record.levelno != logging.WARNING and not text.startswith(_ACCEPT_FAILED):
             return True

@@ -1,4 +1,4 @@
-"""How long things have been as they are, by a clock that never steps.
+"""Elapsed times of how things are, by a clock that never steps.
 
 The wall clock is set while a service runs, and times in the record were written by another process or
 machine: neither measures a duration. Memory: a few entries per job that is kept.
@@ -24,7 +24,7 @@ class Elapsed:
         self._since: dict[tuple[str, str], tuple[Hashable, float]] = {}
 
     def seconds(self, job_id: str, matter: str, value: Hashable = None) -> float:
-        """For how long this matter of a job has had this value."""
+        """Seconds for which this matter of a job has had this value."""
         now = self._clock()
         known = self._since.get((job_id, matter))
         if known is None or known[0] != value:
@@ -43,7 +43,7 @@ class Elapsed:
 
 
 class Rounds:
-    """What a loop that must go round can say of itself.
+    """State of a loop that must go round, for its health.
 
     Args:
         clock: seconds that only grow.

@@ -103,7 +103,7 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs a listing shows, newest first."""
+    """Filter of a listing of jobs, newest first."""
 
     status: str | None = None
     job: str | None = None
@@ -179,7 +179,7 @@ class JobStore:
             return zero | {status: int(jobs) for status, jobs in connection.execute(_COUNTS)}
 
     def queue_age_seconds(self) -> float:
-        """How long the oldest waiting job has waited; 0 where none does."""
+        """Age of the oldest waiting job; 0 where none waits."""
         waiting = select(JOBS.c.created_at).where(JOBS.c.status == "PENDING")
         with self._database.snapshot() as connection:
             since = connection.scalar(waiting.order_by(JOBS.c.sequence).limit(1))

@@ -119,7 +119,7 @@ class Live:
         return picture
 
     async def describe(self, model: ModelSpec) -> bytes:
-        """What can be asked of a network, as JSON; starts it where it is not there.
+        """Description of what can be asked of a network, as JSON; starts it where it is not there.
 
         Raises:
             LiveUnavailableError: Ray is not there, or the network does not start.
@@ -161,7 +161,7 @@ class Live:
 
     @property
     def networks(self) -> int:
-        """How many there are, or are being started."""
+        """Number of networks that run or are being started."""
         return len(self._networks)
 
     # -- networks ------------------------------------------------------------------------------

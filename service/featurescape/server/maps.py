@@ -28,7 +28,7 @@ from featurescape_jobs.engine.context import read_manifest
 from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, RowError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.specs import DatasetSpec, draws_map
 from featurescape_jobs.tiling.archive import ArchiveReader
 
@@ -177,7 +177,7 @@ class Maps:
                 (exact if entry["example_id"] == text else prefixed).append(entry)
             if has_captions and len(said) < limit:
                 by_id = set(hits)
-                found = _said(table["attributes"], text)
+                found = _captions_with(table["attributes"], text)
                 new = [place for place in found if place not in by_id][: limit - len(said)]
                 said += [
                     _match(opened, table, place, start) | {"caption": found[place]} for place in new
@@ -217,10 +217,10 @@ class Maps:
     def _reader(self, spec: DatasetSpec) -> Reader:
         """A reader, if this service may (still) read from there."""
         if spec.job is not None:
-            spec = spec.placed(f"{self.storage.root}/{job_dir(spec.job)}", self.settings.roots)
+            spec = spec.resolved(f"{self.storage.root}/{job_dir(spec.job)}", self.settings.roots)
         elif spec.root is not None:
             check_root(spec.root, self.settings.roots, DatasetError, "dataset.root")
-            spec = spec.placed(spec.root, self.settings.roots)
+            spec = spec.resolved(spec.root, self.settings.roots)
         return DATASETS[spec.name].open_reader(spec)
 
     def _only(self, manifest: Manifest, kind: str) -> str | None:
@@ -251,7 +251,7 @@ def _match(opened: OpenMap, table: pa.Table, place: int, start: int) -> dict[str
     }
 
 
-def _said(attributes: pa.ChunkedArray, text: str) -> dict[int, str]:
+def _captions_with(attributes: pa.ChunkedArray, text: str) -> dict[int, str]:
     """Captions that have all words of ``text``, by place, in any case."""
     words = text.lower().split()
     hits = pc.match_substring(attributes, pattern=max(words, key=len, default=""), ignore_case=True)

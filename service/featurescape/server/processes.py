@@ -38,7 +38,7 @@ class KnownProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """True if it has not ended."""
         return birth_of(self.pid) == self.birth
 
     def send(self, number: signal.Signals) -> None:
@@ -55,7 +55,7 @@ def known(pid: int) -> KnownProcess | None:
 
 
 def birth_of(pid: int) -> str | None:
-    """What tells the process with this pid from all others that had it; None where it has ended."""
+    """Token that tells the process with this pid from all others that had it; None where it has ended."""
     if not sys.platform.startswith("linux"):
         return _birth_by_psutil(pid)
     fields = _stat(pid)

@@ -69,7 +69,7 @@ def make_runner(settings: Settings) -> JobRunner:
 
 @dataclass(frozen=True)
 class RayNote:
-    """What is needed to find a running local Ray again, and to be sure that it is the same."""
+    """Note to find a running local Ray again, and to be sure that it is the same."""
 
     pid: int
     birth: str

@@ -24,7 +24,7 @@ _ROOM_FRACTION = 0.05
 
 
 class Room:
-    """Who waits for room, and whether there is some."""
+    """Room in storage: who waits for it, and whether there is some."""
 
     def __init__(self, storage: Storage, elapsed: Elapsed) -> None:
         self._storage = storage
@@ -37,7 +37,7 @@ class Room:
         probe(self._storage, f"{job_dir(job_id)}/{_PROBE}")
 
     def was_missing(self, record: JobRecord, failure: FeaturescapeError | None) -> bool:
-        """Whether the attempt ended for want of room; ``failure`` is its last word, if it had one."""
+        """True if the attempt ended for want of room; ``failure`` is its last word, if it had one."""
         if isinstance(failure, StorageFullError):
             said = refusal_called(failure.detail.get("storage"))
             self._waiting[record.id] = record.attempt, said
@@ -51,12 +51,12 @@ class Room:
         return self.awaited_by(record)
 
     def awaited_by(self, record: JobRecord) -> bool:
-        """Whether the job waits for room."""
+        """True if the job waits for room."""
         attempt, _ = self._waiting.get(record.id, (None, None))
         return attempt == record.attempt
 
     def is_back(self, record: JobRecord) -> bool:
-        """Whether a job that waits may be tried again."""
+        """True if a job that waits may be tried again."""
         waited = self._elapsed.seconds(record.id, "room", record.attempt)
         if waited < _PAUSE_SECONDS:
             return False
@@ -72,6 +72,6 @@ class Room:
         self._waiting = {job: why for job, why in self._waiting.items() if job in job_ids}
 
     def progress(self, record: JobRecord) -> Progress:
-        """What a job that waits for room shows."""
+        """Progress of a job that waits for room."""
         _, why = self._waiting[record.id]
         return Progress(attempt=record.attempt, stage=f"storage {why.word}", message=why.goes_on)

@@ -39,12 +39,12 @@ class Column:
 
 
 def is_picture(kind: pa.DataType) -> bool:
-    """Whether values are encoded pictures or videos, `tables.IMAGE`."""
+    """True if values are encoded pictures or videos, `tables.IMAGE`."""
     return bool(pa.types.is_struct(kind)) and {f.name for f in kind} == {"bytes", "path"}
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether values are lists, of any length or of a fixed one."""
+    """True if values are lists, of any length or of a fixed one."""
     return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
@@ -116,7 +116,7 @@ class RowFile:
         return sum(chunk.total_uncompressed_size for chunk in self._chunks(group, columns))
 
     def values_per_row(self, column: str) -> float:
-        """How many values a row of the column has in the mean: of a list, its length."""
+        """Mean number of values of a row of the column: of a list, its length."""
         groups = range(self.groups)
         chunks = (next(iter(self._chunks(group, (column,)))) for group in groups)
         return sum(int(chunk.num_values) for chunk in chunks) / max(1, self.rows)

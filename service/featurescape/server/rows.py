@@ -38,7 +38,7 @@ _INDEX = re.compile(r"\d{1,9}", re.ASCII)
 
 @dataclass(frozen=True)
 class RowQuery:
-    """Which rows, and what of them."""
+    """Query of rows: which, and what of them."""
 
     offset: int = 0
     limit: int = MOST_ROWS
@@ -51,7 +51,7 @@ class RowQuery:
 
 
 def media_type(head: bytes) -> str | None:
-    """What the first 16 bytes of a file say it is: of the types that are served, or None."""
+    """Media type by the first 16 bytes of a file: of the types that are served, or None."""
     for start, kind in _SIGNATURES:
         if head.startswith(start):
             return kind
@@ -93,7 +93,7 @@ class RowTable:
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """By path, with the fields of records in lists."""
+        """Columns by path, with the fields of records in lists."""
         return self.open(0).columns
 
     @cached_property

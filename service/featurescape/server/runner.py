@@ -1,4 +1,4 @@
-"""What the scheduler needs of Ray, and Ray's Job Submission API behind it.
+"""Runner interface of the scheduler, and Ray's Job Submission API behind it.
 
 Ray's own Python client has no timeouts and loads Ray into the service; its REST API is small and
 stable, so it is called here directly. A call that fails or takes too long raises
@@ -52,7 +52,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class RunnerStatus:
-    """What Ray says of a submission."""
+    """Status of a submission at Ray."""
 
     state: RunnerState
     message: str = ""
@@ -64,7 +64,7 @@ class RunnerStatus:
 
 @dataclass(frozen=True)
 class RayAccess:
-    """What a process needs to reach the cluster as a client of Ray's."""
+    """Access to the cluster for a process that is a client of Ray's."""
 
     address: str
     """For ``ray.init``."""
@@ -92,11 +92,11 @@ class JobRunner(Protocol):
         ...
 
     def log(self, submission_id: str) -> str:
-        """What the submission wrote to its terminal; empty if that is not known."""
+        """Terminal output of the submission; empty if that is not known."""
         ...
 
     def access(self) -> RayAccess:
-        """How another process reaches the cluster, for live networks; makes no call itself."""
+        """Access to the cluster for another process, for live networks; makes no call itself."""
         ...
 
     def close(self) -> bool:
@@ -209,7 +209,7 @@ def _read_whole(answer: httpx.Response, deadline: float) -> bytes:
 
 
 def job_environment() -> dict[str, str]:
-    """This process's environment, without what jobs and networks have no business with."""
+    """Environment of this process, without what jobs and networks have no business with."""
     kept = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
     return {**kept, "PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 

@@ -27,7 +27,7 @@ Names = Annotated[tuple[str, ...], NoDecode]
 
 
 def data_home() -> Path:
-    """Where this platform keeps the data of programs, with our name."""
+    """Folder of this platform for the data of programs, with our name."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "featurescape"
     if sys.platform == "win32":
@@ -38,7 +38,7 @@ def data_home() -> Path:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on ``host``."""
+    """True if only this machine can reach a server that listens on ``host``."""
     if host == "localhost":
         return True
     try:
@@ -48,7 +48,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Settings(BaseSettings):
-    """What an operator may set. Every field is also ``FEATURESCAPE_<NAME>`` in the environment."""
+    """Settings of the operator. Every field is also ``FEATURESCAPE_<NAME>`` in the environment."""
 
     model_config = SettingsConfigDict(
         env_prefix="FEATURESCAPE_", env_ignore_empty=True, extra="forbid", frozen=True
@@ -244,7 +244,7 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether jobs run on a local Ray of this service."""
+        """True if jobs run on a local Ray of this service."""
         return self.ray_address is None
 
     @property
@@ -273,7 +273,7 @@ class Settings(BaseSettings):
 
     @property
     def round_limit_seconds(self) -> float:
-        """How long the scheduler may take to look after all jobs once."""
+        """Seconds that the scheduler may take to look after all jobs once."""
         return self.round_seconds + (self.ray_start_seconds if self.embedded else 0.0)
 
     @property

@@ -18,7 +18,7 @@ log = logging.getLogger("featurescape.server.scheduler")
 
 
 def is_taken_over(storage: Storage, record: JobRecord) -> bool:
-    """Whether an earlier artifact was made this job's; by links only, so that it takes no time."""
+    """True if an earlier artifact was made this job's; by links only, so that it takes no time."""
     spec = parse_spec(record.spec)
     if not spec.reuse or not storage.is_local or places(spec) or installed_datasets(spec):
         return False

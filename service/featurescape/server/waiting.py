@@ -32,7 +32,7 @@ class WaitingInputs:
     """Running input → examples that its listing was frozen with."""
 
     def ready(self, record: JobRecord) -> bool:
-        """Whether all inputs of a waiting job are there; it is FAILED where they never will be."""
+        """True if all inputs of a waiting job are there; it is FAILED where they never will be."""
         sources = {name: self.store.get(job_id) for name, job_id in record.inputs.items()}
         ended = next(filter(None, map(self._problem, sources.items())), None)
         problem = ended or self._too_small(record, sources)

@@ -25,7 +25,7 @@ _SUCCESS = ("200", "202")
 
 
 def description() -> dict[str, Any]:
-    """Of the OpenAPI description the schemas of answers, without what differs between versions of FastAPI."""
+    """Schemas of answers of the OpenAPI description, without what differs between versions of FastAPI."""
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(Settings(storage=folder))
         found = app.openapi()

@@ -32,7 +32,7 @@ from featurescape_jobs.optvis.objectives import Direction, Mapped
 from featurescape_jobs.tables.atlas import CELLS, PLAN
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.geometry import bins
-from featurescape_jobs.tiling.scene import Drawn, MapScene
+from featurescape_jobs.tiling.scene import LayerSummary, MapScene
 from helpers.artifact_builders import solid
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
@@ -65,7 +65,7 @@ def test_cells_say_of_their_examples_what_numpy_says() -> None:
     table = plan_cells(examples, whitening, grids)
     assert table.schema.equals(PLAN)
     cells = table.to_pylist()
-    mean, deviation = examples.vectors.mean(0), examples.vectors.std(0)
+    mean, std = examples.vectors.mean(0), examples.vectors.std(0)
     for cell in cells:
         grid = cell["grid"]
         inside = (bins(examples.x, grid) == cell["column"]) & (
@@ -78,7 +78,7 @@ def test_cells_say_of_their_examples_what_numpy_says() -> None:
         assert (cell["x"], cell["y"]) == pytest.approx(
             ((cell["column"] + 0.5) / grid, (cell["row"] + 0.5) / grid)
         )
-        excess = (vectors.mean(0) - mean) / deviation
+        excess = (vectors.mean(0) - mean) / std
         assert [entry["channel"] for entry in cell["strongest"]] == np.argsort(-excess)[:5].tolist()
         assert cell["strongest"][0]["excess"] == pytest.approx(excess.max(), rel=1e-4)
         if len(vectors) > 2:  # of two, both are as near to their mean
@@ -150,7 +150,7 @@ def level(archive: ArchiveReader, zoom: int) -> NDArray[np.uint8]:
     return whole
 
 
-def draw(tmp_path: Path, grids: list[IconGrid], icon_px: int) -> tuple[Drawn, ArchiveReader]:
+def draw(tmp_path: Path, grids: list[IconGrid], icon_px: int) -> tuple[LayerSummary, ArchiveReader]:
     drawn = IconLayer(grids, icon_px).draw(scene(), tmp_path / "icons.pmtiles")
     return drawn, ArchiveReader(Storage(str(tmp_path)), "icons.pmtiles")
 

@@ -25,7 +25,7 @@ from featurescape_jobs.color_layers.category import (
 from featurescape_jobs.color_layers.data_tiles import decode_rgb, encode_png
 from featurescape_jobs.color_layers.density import decode_counts, encode_counts
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors, hex_to_oklab
-from featurescape_jobs.color_layers.picture_paint import fit_picture, paint
+from featurescape_jobs.color_layers.picture_paint import fit_image, paint
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, UnknownNameError
 from featurescape_jobs.tiling.archive import ArchiveReader
@@ -312,12 +312,12 @@ def test_the_number_of_threads_does_not_change_a_byte(tmp_path: Path, name: str)
 def test_a_picture_fits_its_box_and_keeps_its_shape(
     width: int, height: int, expected: tuple[int, int]
 ) -> None:
-    assert fit_picture(solid((1, 2, 3), width, height), 60, 0).shape == expected
+    assert fit_image(solid((1, 2, 3), width, height), 60, 0).shape == expected
 
 
 def test_tiny_pictures_keep_sharp_pixels() -> None:
     checker = np.array([[0, 255], [255, 0]], dtype=np.uint8)
-    fitted = fit_picture(png(checker), 60, 0).view(np.uint8).reshape(60, 60, 4)
+    fitted = fit_image(png(checker), 60, 0).view(np.uint8).reshape(60, 60, 4)
     assert set(np.unique(fitted[..., 0])) == {0, 255}
     assert (fitted[:30, :30, :3] == 0).all()
     assert (fitted[..., 3] == 255).all()
@@ -330,14 +330,14 @@ def test_a_thumbnail_of_any_mode_is_painted_opaque(mode: str) -> None:
         image = Image.fromarray(np.full((30, 30), 65535, dtype=np.uint16))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG" if mode == "CMYK" else "PNG")
-    fitted = fit_picture(buffer.getvalue(), 60, 0).view(np.uint8).reshape(60, 60, 4)
+    fitted = fit_image(buffer.getvalue(), 60, 0).view(np.uint8).reshape(60, 60, 4)
     assert fitted.min() >= 250
 
 
 @pytest.mark.parametrize("bad", [b"", b"GIF89a", solid((1, 1, 1))[:60], solid((0, 0, 0), 2000, 2)])
 def test_a_thumbnail_that_cannot_be_decoded_is_an_artifact_error_with_its_row(bad: bytes) -> None:
     with pytest.raises(ArtifactError, match="row 17"):
-        fit_picture(bad, 60, 17)
+        fit_image(bad, 60, 17)
 
 
 @pytest.mark.parametrize("center", [(-500.0, 5.0), (5.0, -500.0), (500.0, 5.0), (-30.9, -30.9)])

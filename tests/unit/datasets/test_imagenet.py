@@ -15,7 +15,7 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.sources.imagenet_synsets import class_names, ground_truth
 from featurescape_jobs.datasets.sources.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.models.torchvision_shim import imagenet_classes
 from featurescape_jobs.specs import DatasetSpec
 from helpers.tar_builders import bucket, jpeg, tar_bytes, upload, write
@@ -337,7 +337,7 @@ def test_a_training_folder_that_may_not_be_followed_is_said(tmp_path: Path) -> N
     root = tmp_path / "imagenet"
     root.mkdir()
     (root / "train").symlink_to(tmp_path / "private")
-    spec = DatasetSpec(name="imagenet", root=str(root)).placed(str(root), (str(root),))
+    spec = DatasetSpec(name="imagenet", root=str(root)).resolved(str(root), (str(root),))
     with pytest.raises(DatasetError, match="1 link outside the allowed roots"):
         IMAGENET.freeze(spec)
 
@@ -350,7 +350,7 @@ def test_class_folders_that_are_links_keep_their_labels(tmp_path: Path) -> None:
     (root / "train" / WNIDS[1]).symlink_to(elsewhere / "x")
     (root / "train" / WNIDS[2]).symlink_to(outside / "x")
     roots = (str(root), str(elsewhere))
-    spec = DatasetSpec(name="imagenet", root=str(root), split="train").placed(str(root), roots)
+    spec = DatasetSpec(name="imagenet", root=str(root), split="train").resolved(str(root), roots)
     listing = IMAGENET.freeze(spec)
     entries = {entry.example_id: entry for entry in listing.entries}
     refused = f"train/{WNIDS[2]}/{WNIDS[2]}"  # one row for all that may not be looked at

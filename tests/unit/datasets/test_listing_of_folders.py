@@ -12,7 +12,7 @@ from PIL import Image
 
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry, Listing
-from featurescape_jobs.datasets.frozen_input import place_dataset
+from featurescape_jobs.datasets.frozen_input import resolve_dataset
 from featurescape_jobs.datasets.sources import links, survey
 from featurescape_jobs.datasets.sources.tree import LocalTree
 from featurescape_jobs.engine.context import RunContext
@@ -37,7 +37,7 @@ JPEG = encoded("JPEG")
 
 
 def listed(root: Path, allowed: tuple[str, ...] | None = None) -> tuple[Listing, list[Entry]]:
-    listing = IMAGES.freeze(DatasetSpec(name="images", root=str(root)).placed(str(root), allowed))
+    listing = IMAGES.freeze(DatasetSpec(name="images", root=str(root)).resolved(str(root), allowed))
     return listing, list(listing.entries)
 
 
@@ -46,7 +46,7 @@ def reasons(listing: Listing) -> dict[str, list[str]]:
 
 
 def problem(root: Path, entry: Entry, allowed: tuple[str, ...] | None) -> str:
-    spec = DatasetSpec(name="images", root=str(root)).placed(str(root), allowed)
+    spec = DatasetSpec(name="images", root=str(root)).resolved(str(root), allowed)
     with pytest.raises(RowError) as caught:
         IMAGES.open_reader(spec).read(entry.locator)
     return caught.value.code
@@ -224,7 +224,7 @@ def test_links_below_an_allowed_root_are_followed_and_others_are_refused(linked:
     ]
     assert listing.classes == ["a", "b", "c", "d"]
     assert reasons(listing) == {"a link outside the allowed roots": ["d"]}
-    spec = DatasetSpec(name="images", root=str(linked)).placed(str(linked), allowed(linked))
+    spec = DatasetSpec(name="images", root=str(linked)).resolved(str(linked), allowed(linked))
     reader = IMAGES.open_reader(spec)
     for entry in entries:
         if entry.example_id not in ("a/s.jpg", "d"):
@@ -254,11 +254,11 @@ def test_a_job_s_roots_reach_its_workers(linked: Path, tmp_path: Path) -> None:
     storage = Storage(str(tmp_path / "storage"))
     roots = allowed(linked)
     context = RunContext(storage, "features-000000000001", 1, 0, {}, allowed_roots=roots)
-    placed = place_dataset(DatasetSpec(name="images", root=str(linked)), context)
-    assert placed.allowed_roots == roots
-    assert placed.model_dump() == DatasetSpec(name="images", root=str(linked)).model_dump()
+    resolved = resolve_dataset(DatasetSpec(name="images", root=str(linked)), context)
+    assert resolved.allowed_roots == roots
+    assert resolved.model_dump() == DatasetSpec(name="images", root=str(linked)).model_dump()
     with pytest.raises(RowError, match="a link outside the allowed roots"):
-        IMAGES.open_reader(placed).read("a/s.jpg")
+        IMAGES.open_reader(resolved).read("a/s.jpg")
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
@@ -304,7 +304,9 @@ def test_imagenet_keeps_its_labels_whatever_a_synset_links_to(tmp_path: Path) ->
     write(tmp_path, {"secret/c.JPEG": JPEG})
     (root / "train" / "n00000002").symlink_to(tmp_path / "secret")
     for roots, second in ((None, "c"), ((str(root),), "n00000002")):
-        spec = DatasetSpec(name="imagenet", root=str(root), split="train").placed(str(root), roots)
+        spec = DatasetSpec(name="imagenet", root=str(root), split="train").resolved(
+            str(root), roots
+        )
         listing = DATASETS["imagenet"].freeze(spec)
         assert [(entry.example_id, entry.label) for entry in listing.entries] == [
             ("train/n00000001/a", 0),

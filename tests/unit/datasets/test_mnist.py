@@ -61,9 +61,9 @@ def test_mnist_does_not_follow_links_out_of_the_allowed_roots(tmp_path: Path) ->
     for path in (tmp_path / "disk2").iterdir():
         (root / path.name).symlink_to(path)
     spec = DatasetSpec(name="mnist", root=str(root), split="train")
-    both = spec.placed(str(root), (str(root), str(tmp_path / "disk2")))
+    both = spec.resolved(str(root), (str(root), str(tmp_path / "disk2")))
     assert DATASETS["mnist"].open_reader(both).read("train-00000").tolist() == images[0].tolist()
-    alone = spec.placed(str(root), (str(root),))
+    alone = spec.resolved(str(root), (str(root),))
     for read in (
         lambda: DATASETS["mnist"].freeze(alone),
         lambda: DATASETS["mnist"].open_reader(alone).read("train-00000"),

@@ -39,8 +39,8 @@ def test_they_stand_beside_the_common_fields_and_survive_json() -> None:
     again = parse_spec(spec.model_dump_json())
     assert again == spec
     assert again.model_dump()["dataset"]["caption_column"] == "said"
-    placed = again.dataset.placed("/elsewhere")
-    assert CaptionTableOptions.of(placed) == CaptionTableOptions(caption_column="said")
+    resolved = again.dataset.resolved("/elsewhere")
+    assert CaptionTableOptions.of(resolved) == CaptionTableOptions(caption_column="said")
 
 
 def test_what_is_left_out_has_its_default() -> None:

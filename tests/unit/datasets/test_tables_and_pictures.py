@@ -239,7 +239,7 @@ def test_images_that_are_paths_are_read_below_the_root(tmp_path: Path, form: str
     assert reasons(listing) == {
         "a picture that no row of the Parquet files names": ["beside/in/1.png"]
     }
-    reader = IMAGES.open_reader(spec_of(root).placed(str(root), (str(root),)))
+    reader = IMAGES.open_reader(spec_of(root).resolved(str(root), (str(root),)))
     assert int(reader.read(entries[0].locator).flat[0]) == 5
     codes = []
     for entry in entries[1:]:

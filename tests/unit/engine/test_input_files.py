@@ -162,7 +162,7 @@ def test_a_file_is_read_once_for_its_check(tmp_path: Path) -> None:
 def test_a_dataset_that_reads_an_artifact_checks_its_files(tmp_path: Path) -> None:
     _, ref, path = commit(tmp_path)
     whole = path.read_bytes()
-    spec = DatasetSpec(name="features", job=JOB).placed(str(tmp_path / "jobs" / JOB))
+    spec = DatasetSpec(name="features", job=JOB).resolved(str(tmp_path / "jobs" / JOB))
 
     def read() -> None:
         tree = open_checked_tree(CARD, spec)

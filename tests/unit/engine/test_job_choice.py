@@ -6,10 +6,10 @@ from pathlib import Path
 
 from featurescape_jobs.engine.job_choice import JobMode, commit_choice, read_choice
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.networks.execution import Choice, Measured
+from featurescape_jobs.networks.execution import Choice, MeasuredMode
 
 PATH = "jobs/features-0123456789ab"
-FIRST = Choice("folded", (Measured("float32", 1.0),))
+FIRST = Choice("folded", (MeasuredMode("float32", 1.0),))
 
 
 def test_what_is_measured_first_holds_and_nobody_measures_again(tmp_path: Path) -> None:
@@ -20,8 +20,8 @@ def test_what_is_measured_first_holds_and_nobody_measures_again(tmp_path: Path) 
         return choice
 
     assert read_choice(Storage(str(tmp_path)), PATH) is None
-    assert job.settle(lambda: choose(FIRST)) == "folded"
-    assert job.settle(lambda: choose(Choice("bfloat16"))) == "folded"
+    assert job.agree(lambda: choose(FIRST)) == "folded"
+    assert job.agree(lambda: choose(Choice("bfloat16"))) == "folded"
     assert asked == [FIRST]
     assert read_choice(Storage(str(tmp_path)), PATH) == FIRST.to_json()
 
@@ -33,10 +33,10 @@ def test_a_worker_that_measured_beside_the_first_follows_it(tmp_path: Path) -> N
         commit_choice(storage, PATH, FIRST.to_json())
         return Choice("bfloat16")
 
-    assert JobMode(str(tmp_path), PATH, "auto").settle(late) == "folded"
+    assert JobMode(str(tmp_path), PATH, "auto").agree(late) == "folded"
 
 
 def test_a_mode_that_was_asked_for_is_not_measured(tmp_path: Path) -> None:
     job = JobMode(str(tmp_path), PATH, "bfloat16")
-    assert job.settle(lambda: 1 / 0) == "bfloat16"  # type: ignore[arg-type,return-value]
+    assert job.agree(lambda: 1 / 0) == "bfloat16"  # type: ignore[arg-type,return-value]
     assert read_choice(Storage(str(tmp_path)), PATH) == {"mode": "bfloat16", "measured": []}

@@ -91,7 +91,7 @@ def test_a_picture_comes_back_from_its_normalization(name: str) -> None:
     assert isinstance(card, PictureCard)
     source = np.random.default_rng(0)
     pixels = source.integers(0, 256, (1, 6, 5, card.channels), dtype=np.uint8)
-    back = overlays.seen(normalize(pixels, card)[0], card)
+    back = overlays.denormalized(normalize(pixels, card)[0], card)
     assert np.array_equal(back.reshape(pixels.shape[1:]), pixels[0])
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms, ImageOps
 from featurescape_jobs.datasets.images import DATASET
 from featurescape_jobs.errors import ROW_ERROR_CODES, RowError
 from featurescape_jobs.images.decode import FORMATS, decode
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.specs import DatasetSpec
 
 pytestmark = [

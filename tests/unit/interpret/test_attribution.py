@@ -17,7 +17,7 @@ from torch.nn import functional
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.interpret.attribution import (
     METHODS,
-    Explained,
+    AttributionInputs,
     Options,
     Target,
     attribute,
@@ -33,12 +33,12 @@ FEW = Options(integration_steps=12, smoothgrad_samples=5, occlusion_px=4, occlus
 CLASSES = ("vertical", "horizontal", "square")
 
 
-def explained(inputs: torch.Tensor, targets: Sequence[Target]) -> Explained:
-    return Explained(inputs, targets, range(len(inputs)))
+def explained(inputs: torch.Tensor, targets: Sequence[Target]) -> AttributionInputs:
+    return AttributionInputs(inputs, targets, range(len(inputs)))
 
 
 def maps(
-    method: str, network: Explainable, what: Explained, options: Options = FEW
+    method: str, network: Explainable, what: AttributionInputs, options: Options = FEW
 ) -> torch.Tensor:
     """(N, h, w)."""
     return METHODS[method].reduce(attribute(method, network, what, options))
@@ -243,7 +243,7 @@ def test_a_picture_has_the_same_map_alone_and_among_other_targets(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(99)  # of no influence
         before = torch.random.get_rng_state()
-        each = [Explained(pictures[n : n + 1], [targets[n]], [n]) for n in range(5)]
+        each = [AttributionInputs(pictures[n : n + 1], [targets[n]], [n]) for n in range(5)]
         alone = torch.cat([attribute(method, network, one, FEW) for one in each])
         assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.allclose(together, alone, atol=1e-5)
@@ -296,9 +296,9 @@ def test_cells_of_a_layer_can_be_targets(trained: nn.Sequential) -> None:
 
 def test_a_target_and_a_seed_for_every_picture_are_mandatory() -> None:
     with pytest.raises(ValueError, match="2 targets"):
-        Explained(torch.zeros(3, 1, 4, 4), [0, 1], [0, 0, 0])
+        AttributionInputs(torch.zeros(3, 1, 4, 4), [0, 1], [0, 0, 0])
     with pytest.raises(ValueError, match="1 seeds"):
-        Explained(torch.zeros(2, 1, 4, 4), [0, 1], [0])
+        AttributionInputs(torch.zeros(2, 1, 4, 4), [0, 1], [0])
 
 
 def test_a_network_without_relus_is_refused_where_they_are_what_is_changed() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from featurescape_jobs.interpret.attribution import METHODS, Explained, Options, attribute
+from featurescape_jobs.interpret.attribution import METHODS, AttributionInputs, Options, attribute
 from featurescape_jobs.networks.relu_modules import explain_output
 
 OPTIONS = Options(
@@ -153,7 +153,7 @@ REFERENCES = {
 def test_a_method_is_its_definition_written_out(
     network: Network, pictures: torch.Tensor, method: str
 ) -> None:
-    what = Explained(pictures, TARGETS, SEEDS)
+    what = AttributionInputs(pictures, TARGETS, SEEDS)
     found = attribute(method, explain_output(network, "mark"), what, OPTIONS)
     expected = REFERENCES[method](network, pictures)
     # Integrals are two sums with different steps over a function with corners; the rest is equal.

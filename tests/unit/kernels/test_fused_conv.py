@@ -14,7 +14,7 @@ from featurescape_jobs.kernels.fused_conv import (
     fused_convolutions,
 )
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks.graphs import cut, fold
+from featurescape_jobs.networks.graphs import fold, truncated
 
 
 def graph_of(module: nn.Module) -> fx.GraphModule:
@@ -153,7 +153,7 @@ def test_fused_networks_of_the_catalog_are_the_networks(name: str) -> None:
     layer = card.layers[-2] if name == "lenet" else card.default_layer
     channels = card.channels  # type: ignore[attr-defined]
     batch = torch.randn(2, channels, card.input_px, card.input_px)  # type: ignore[attr-defined]
-    graph = cut(module, [layer])
+    graph = truncated(module, [layer])
     with torch.no_grad():
         expected = graph(batch)[0]
         fold(graph)

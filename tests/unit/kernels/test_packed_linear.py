@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from featurescape_jobs.kernels.packed_linear import Product
+from featurescape_jobs.kernels.packed_linear import PackedLinear
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -17,7 +17,7 @@ def test_a_product_is_torchs(dtype: torch.dtype, shape: tuple[int, ...], biased:
     weight = torch.randn(33, 70, dtype=dtype, generator=random)
     bias = torch.randn(33, dtype=dtype, generator=random) if biased else None
     values = torch.randn(*shape, 70, dtype=dtype, generator=random)
-    found = Product(weight, bias)(values)
+    found = PackedLinear(weight, bias)(values)
     assert (found.shape, found.dtype) == ((*shape, 33), dtype)
     torch.testing.assert_close(found, functional.linear(values, weight, bias))
 
@@ -25,4 +25,4 @@ def test_a_product_is_torchs(dtype: torch.dtype, shape: tuple[int, ...], biased:
 def test_a_part_of_other_weights_will_do() -> None:
     whole = torch.randn(8, 12, generator=torch.Generator().manual_seed(0))
     values = torch.eye(5)
-    torch.testing.assert_close(Product(whole[2:6, 3:8])(values), whole[2:6, 3:8].t())
+    torch.testing.assert_close(PackedLinear(whole[2:6, 3:8])(values), whole[2:6, 3:8].t())

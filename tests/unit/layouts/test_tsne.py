@@ -15,7 +15,7 @@ from featurescape_jobs.layouts.affinities import conditional_affinities, joint_a
 from featurescape_jobs.layouts.descent import Objective
 from featurescape_jobs.layouts.field import Field
 from featurescape_jobs.layouts.neighbors import NeighborOptions, kneighbors
-from featurescape_jobs.layouts.place import Reference, place
+from featurescape_jobs.layouts.transform import Reference, transform
 from featurescape_jobs.layouts.tsne import LayoutOptions, layout, neighbors_for
 
 
@@ -191,26 +191,26 @@ def test_neighbors_are_reported_in_the_callers_order(digits, finished):
 def test_placing_puts_a_known_example_near_itself(digits, finished):
     features, _ = digits
     reference = Reference(features, finished.xy, threads=2)
-    placed = place(features[:100], reference)
+    placed = transform(features[:100], reference)
     distance = np.linalg.norm(placed - finished.xy[:100], axis=1)
     assert np.median(distance) < 0.01 * np.ptp(finished.xy)
-    alone = place(features[7:8], reference)
+    alone = transform(features[7:8], reference)
     np.testing.assert_allclose(alone[0], placed[7], atol=1e-3)
 
 
 def test_new_examples_are_placed_among_their_like(digits):
     features, labels = digits
     made = layout(features[:1500], LayoutOptions(threads=2))
-    placed = place(features[1500:], Reference(features[:1500], made.xy))
+    placed = transform(features[1500:], Reference(features[:1500], made.xy))
     votes = KNeighborsClassifier(10).fit(made.xy, labels[:1500])
     assert votes.score(placed, labels[1500:]) > 0.9
 
 
 def test_placing_says_what_does_not_fit(digits, finished):
     with pytest.raises(ValueError, match="64"):
-        place(np.zeros((1, 3)), Reference(digits[0], finished.xy))
+        transform(np.zeros((1, 3)), Reference(digits[0], finished.xy))
     with pytest.raises(ValueError, match="positions of shape"):
-        place(digits[0][:1], Reference(digits[0], finished.xy[:5]))
+        transform(digits[0][:1], Reference(digits[0], finished.xy[:5]))
 
 
 def test_stopping_raises(digits):

@@ -57,7 +57,7 @@ def tiny() -> nn.Sequential:
 def live() -> LiveNetwork:
     """The tiny network, which has looked at the picture 1 to 9."""
     made = LiveNetwork.of(loaded(tiny(), input_px=3))
-    assert made.look_at(name_of(encoded(PIXELS)), encoded(PIXELS))
+    assert made.load_image(name_of(encoded(PIXELS)), encoded(PIXELS))
     return made
 
 
@@ -149,7 +149,7 @@ class Branching(nn.Module):
 
 def test_a_network_that_is_no_graph_shows_its_maps_without_gradients() -> None:
     live = LiveNetwork.of(loaded(Branching(), input_px=3))
-    live.look_at(PICTURE, encoded(PIXELS))
+    live.load_image(PICTURE, encoded(PIXELS))
     found = live.unit(PICTURE, Unit("twice", 0))
     assert (found["activation"], found["explanation"], found["box"]) == (18.0, None, None)
     assert "graph" in found["problem"]
@@ -166,16 +166,16 @@ def test_an_unknown_layer_channel_or_cell_is_named(live: LiveNetwork) -> None:
 
 def test_a_picture_that_is_not_kept_is_asked_for(live: LiveNetwork) -> None:
     other = encoded(PIXELS[::-1].copy())
-    assert not live.look_at(name_of(other), None)
-    assert live.look_at(name_of(other), other)
-    assert live.look_at(name_of(other), None)
+    assert not live.load_image(name_of(other), None)
+    assert live.load_image(name_of(other), other)
+    assert live.load_image(name_of(other), None)
 
 
 def test_only_the_newest_pictures_are_kept(live: LiveNetwork) -> None:
     for value in range(network.KEPT_PICTURES):
         data = encoded(np.full((3, 3), value, np.uint8))
-        live.look_at(name_of(data), data)
-    assert not live.look_at(PICTURE, None)
+        live.load_image(name_of(data), data)
+    assert not live.load_image(PICTURE, None)
 
 
 @pytest.mark.parametrize(
@@ -190,13 +190,13 @@ def test_what_is_no_picture_is_refused_with_the_reason(
     live: LiveNetwork, data: bytes, reason: str
 ) -> None:
     with pytest.raises(PictureError) as caught:
-        live.look_at(name_of(data), data)
+        live.load_image(name_of(data), data)
     assert caught.value.detail["reason"] == reason
 
 
 def test_a_picture_under_another_name_is_refused(live: LiveNetwork) -> None:
     with pytest.raises(PictureError, match="not the one that was named"):
-        live.look_at("0" * 64, encoded(PIXELS))
+        live.load_image("0" * 64, encoded(PIXELS))
 
 
 def test_the_network_is_as_it_was(live: LiveNetwork) -> None:

@@ -8,24 +8,24 @@ import torch
 
 from featurescape_jobs.models.captioner.attention import Attention
 from featurescape_jobs.models.captioner.decoder import Decoder
-from featurescape_jobs.sequences.batched_attention import CompiledLooks, PaddedLooks
+from featurescape_jobs.sequences.batched_attention import CompiledAttention, PaddedAttention
 from helpers.caption_fakes import SmallShape, grids, small_decoder, steps_of
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
 def test_attention_is_never_negative_and_sums_to_one(layers: int) -> None:
-    told = small_decoder(layers=layers)(grids(5), torch.randint(0, 9, (5, 8)))
-    assert told.logits.shape == (5, 8, 9)
-    assert told.attention.shape == (5, 8, 6)
-    assert (told.attention >= 0).all()
-    torch.testing.assert_close(told.attention.sum(2), torch.ones(5, 8, dtype=torch.float64))
-    assert ((told.gates > 0) & (told.gates < 1)).all()
+    output = small_decoder(layers=layers)(grids(5), torch.randint(0, 9, (5, 8)))
+    assert output.logits.shape == (5, 8, 9)
+    assert output.attention.shape == (5, 8, 6)
+    assert (output.attention >= 0).all()
+    torch.testing.assert_close(output.attention.sum(2), torch.ones(5, 8, dtype=torch.float64))
+    assert ((output.gates > 0) & (output.gates < 1)).all()
 
 
 def test_a_word_follows_from_the_equations() -> None:
     decoder, grid = small_decoder(), grids(1)
-    told = decoder(grid, torch.tensor([[9, 4]]))
-    a = (grid[0] - decoder.get_buffer("mean")) / decoder.get_buffer("deviation")
+    output = decoder(grid, torch.tensor([[9, 4]]))
+    a = (grid[0] - decoder.get_buffer("mean")) / decoder.get_buffer("std")
     h, c = torch.tanh(decoder.start[0](a.mean(0))).chunk(2)
     lstm = decoder.cells[0]
     for t, word in enumerate([9, 4]):
@@ -40,16 +40,16 @@ def test_a_word_follows_from_the_equations() -> None:
         _, (h, c) = lstm(torch.cat([embedded, z])[None], (h[None], c[None]))
         h, c = h[0], c[0]
         deep = embedded + decoder.from_hidden(h) + decoder.from_context.weight @ z
-        torch.testing.assert_close(told.logits[0, t], decoder.output(torch.tanh(deep)))
-        torch.testing.assert_close(told.attention[0, t], alpha)
-        torch.testing.assert_close(told.gates[0, t], beta[0])
+        torch.testing.assert_close(output.logits[0, t], decoder.output(torch.tanh(deep)))
+        torch.testing.assert_close(output.attention[0, t], alpha)
+        torch.testing.assert_close(output.gates[0, t], beta[0])
 
 
 def test_each_value_is_measured_by_its_mean_and_deviation_over_all_positions() -> None:
     decoder = Decoder(7, SmallShape(), 9)
     pictures = grids(20).float() * torch.arange(7) + 5
     decoder.standardize(pictures)
-    positions = decoder.see(pictures).positions
+    positions = decoder.encode(pictures).positions
     torch.testing.assert_close(positions.mean((0, 1)), torch.zeros(7), atol=1e-5, rtol=0)
     torch.testing.assert_close(positions[..., 1:].std((0, 1)), torch.ones(6))
     assert torch.isfinite(positions).all(), "the first value is always 5"
@@ -72,27 +72,27 @@ def test_the_forget_gate_starts_open_and_the_word_behind_the_last_is_the_start()
     assert decoder.output.out_features == 9
 
 
-LOOKS = pytest.mark.parametrize("kind", [CompiledLooks, PaddedLooks])
-Kind = type[CompiledLooks] | type[PaddedLooks]
+ATTENTIONS = pytest.mark.parametrize("kind", [CompiledAttention, PaddedAttention])
+Kind = type[CompiledAttention] | type[PaddedAttention]
 
 
-@LOOKS
+@ATTENTIONS
 def test_fast_looks_have_the_weights_of_the_attention(kind: Kind) -> None:
     torch.manual_seed(0)
     attention = Attention(7, 10, 16).requires_grad_(False)
     pictures = torch.tensor([0, 0, 0, 1, 3, 3])
     positions, hidden = torch.randn(5, 12, 7) * 3, torch.randn(6, 10) * 3
     keys = attention.key(positions)
-    looks = kind(attention, keys, positions)
+    attend = kind(attention, keys, positions)
     for rows in (slice(0, 6), slice(0, 6), slice(4, 6)):  # later, other pictures are done
-        found, contexts = looks.look(hidden[rows], pictures[rows])
+        found, contexts = attend(hidden[rows], pictures[rows])
         expected = attention.weights(keys[pictures[rows]], hidden[rows])
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
         mixed = (expected[:, :, None] * positions[pictures[rows]]).sum(1)
         torch.testing.assert_close(contexts, mixed, atol=1e-5, rtol=1e-5)
 
 
-@LOOKS
+@ATTENTIONS
 def test_fast_looks_stand_keys_and_queries_of_any_size(kind: Kind) -> None:
     attention = Attention(2, 2, 2).requires_grad_(False)
     attention.query.weight.copy_(torch.eye(2))
@@ -102,9 +102,9 @@ def test_fast_looks_stand_keys_and_queries_of_any_size(kind: Kind) -> None:
     )
     for hidden in ([-39.0, 39.0], [39.0, 39.0], [-39.0, -39.0], [0.0, 0.0]):
         state = torch.tensor([hidden])
-        found, _ = kind(attention, keys, keys).look(state, picture)
+        found, _ = kind(attention, keys, keys)(state, picture)
         torch.testing.assert_close(found, attention.weights(keys, state), atol=1e-6, rtol=1e-5)
-        far, _ = kind(attention, 99 * keys, keys).look(99 * state, picture)
+        far, _ = kind(attention, 99 * keys, keys)(99 * state, picture)
         assert torch.isfinite(far).all()
 
 
@@ -112,14 +112,14 @@ def test_threads_change_nothing() -> None:
     torch.manual_seed(0)
     attention = Attention(7, 10, 16).requires_grad_(False)
     positions, hidden = torch.randn(3, 12, 7), torch.randn(9, 10)
-    looks = CompiledLooks(attention, attention.key(positions), positions)
+    attend = CompiledAttention(attention, attention.key(positions), positions)
     pictures = torch.arange(3).repeat_interleave(3)
     before = torch.get_num_threads()
     try:
         found = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(looks.look(hidden, pictures))
+            found.append(attend(hidden, pictures))
     finally:
         torch.set_num_threads(before)
     assert torch.equal(found[0][0], found[1][0])
@@ -128,14 +128,14 @@ def test_threads_change_nothing() -> None:
 
 def test_steps_give_what_the_whole_pass_gives() -> None:
     decoder, pictures = small_decoder(layers=2), grids(3)
-    told = decoder(pictures, torch.tensor([[9, 2, 5]] * 3))
+    output = decoder(pictures, torch.tensor([[9, 2, 5]] * 3))
     steps = steps_of(decoder, pictures)
-    states, alone = steps.begin(), torch.arange(3)
+    states, alone = steps.init_state(), torch.arange(3)
     for t, word in enumerate((9, 2, 5)):
         step = steps.step(torch.full((3,), word), states, alone, alone)
-        torch.testing.assert_close(step.log_probabilities, told.logits[:, t].log_softmax(1))
-        torch.testing.assert_close(step.attention, told.attention[:, t])
-        torch.testing.assert_close(step.gates, told.gates[:, t])
+        torch.testing.assert_close(step.log_probabilities, output.logits[:, t].log_softmax(1))
+        torch.testing.assert_close(step.attention, output.attention[:, t])
+        torch.testing.assert_close(step.gates, output.gates[:, t])
         states = step.states
 
 

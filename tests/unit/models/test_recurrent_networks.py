@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from featurescape_jobs.errors import SpecError, WeightsError
-from featurescape_jobs.models.recurrent.network import RecurrentNetwork, as_steps, turned
+from featurescape_jobs.models.recurrent.network import RecurrentNetwork, as_steps, reversed_steps
 from featurescape_jobs.models.row_lstm import RowLstm
 from featurescape_jobs.models.view_lstm import ViewLstm
 from featurescape_jobs.networks.capture import Capture
@@ -110,9 +110,9 @@ def test_the_last_valid_step_by_hand() -> None:
 
 def test_turning_leaves_the_padding_behind() -> None:
     steps = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 0.0]])[:, :, None]
-    found = turned(steps, torch.tensor([3, 2]))
+    found = reversed_steps(steps, torch.tensor([3, 2]))
     assert found[:, :, 0].tolist() == [[3.0, 2.0, 1.0], [5.0, 4.0, 0.0]]
-    assert turned(steps, None)[:, :, 0].tolist() == [[3.0, 2.0, 1.0], [0.0, 5.0, 4.0]]
+    assert reversed_steps(steps, None)[:, :, 0].tolist() == [[3.0, 2.0, 1.0], [0.0, 5.0, 4.0]]
 
 
 def test_rows_of_pictures_are_steps() -> None:

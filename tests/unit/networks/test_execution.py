@@ -14,7 +14,7 @@ from featurescape_jobs.networks import execution
 from featurescape_jobs.networks.capture import Capture
 from featurescape_jobs.networks.execution import Choice, Mode, Runner, Sample, Target, Work, choose
 from featurescape_jobs.networks.fidelity import worst
-from featurescape_jobs.networks.graphs import NoGraphError, cut, fold
+from featurescape_jobs.networks.graphs import NoGraphError, fold, truncated
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.specs import ModelSpec
 from featurescape_jobs.tables import LayerColumn
@@ -147,7 +147,7 @@ def test_a_folded_network_gives_the_layer_as_the_network_does(layer: str, folded
     batch = torch.randn(3, 3, 8, 8)
     expected = Capture(module, [layer]).run(batch)[layer]
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    graph = cut(module, [layer])
+    graph = truncated(module, [layer])
     assert torch.equal(graph(batch)[0], expected)
     assert fold(graph) == folded
     assert torch.allclose(graph(batch)[0], expected, atol=1e-5)
@@ -161,7 +161,7 @@ def test_layers_on_the_way_are_as_they_were_when_they_ran() -> None:
     batch = torch.randn(3, 3, 8, 8)
     layers = ["bn2", "conv1", "head", "bn1"]
     expected = Capture(module, layers).run(batch)
-    graph = cut(module, layers)
+    graph = truncated(module, layers)
     for found, layer in zip(graph(batch), layers, strict=True):
         assert torch.equal(found, expected[layer])
     assert fold(graph) == 1, "conv1 is asked for, and head ends with a norm: those stay"
@@ -182,9 +182,9 @@ class Winding(nn.Module):
 
 def test_a_network_that_is_no_graph_is_run_as_it_is() -> None:
     with pytest.raises(NoGraphError, match="TraceError"):
-        cut(Winding(), ["conv"])
+        truncated(Winding(), ["conv"])
     with pytest.raises(NoGraphError, match="gives no tensor"):
-        cut(nn.Sequential(nn.Identity(), nn.Sequential()), ["1.0"])
+        truncated(nn.Sequential(nn.Identity(), nn.Sequential()), ["1.0"])
 
 
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])

@@ -14,7 +14,7 @@ from featurescape_jobs import tables
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks.image_batches import Batches, Plan, one_picture
 from featurescape_jobs.specs import DatasetSpec

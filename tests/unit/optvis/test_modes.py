@@ -16,7 +16,7 @@ from featurescape_jobs.networks.graphs import NoGraphError
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.optvis import modes, zoom_video
 from featurescape_jobs.optvis.deepdream import Dreamer, DreamOptions
-from featurescape_jobs.optvis.modes import Build, Choice, Measured, Probe, choose
+from featurescape_jobs.optvis.modes import Build, Choice, MeasuredMode, Probe, choose
 from featurescape_jobs.optvis.objectives import Energy
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 from featurescape_jobs.optvis.zoom_video import encode_video, move_in, zoom_frames
@@ -119,7 +119,7 @@ def test_a_few_pictures_are_not_worth_measuring() -> None:
 
 def test_a_network_that_is_no_graph_runs_as_it_is() -> None:
     choice = choose(builder(), PROBE, MANY)
-    assert choice == Choice("float32", (Measured("folded", problem="not in this test"),))
+    assert choice == Choice("float32", (MeasuredMode("folded", problem="not in this test"),))
 
 
 def test_on_photos_bfloat16_gains_what_float32_does() -> None:

@@ -12,7 +12,7 @@ from torch import fx, nn
 
 from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.optvis.objectives import Channel, Direction, LayerObjective, Neuron
-from featurescape_jobs.optvis.optimize import LucidOptions, Preferred, Task, ascend, optimize
+from featurescape_jobs.optvis.optimize import LucidOptions, Task, Visualizations, ascend, optimize
 from featurescape_jobs.optvis.parameterizations import (
     Canvas,
     Frequencies,
@@ -122,11 +122,9 @@ def test_transforms_do_to_a_picture_what_they_do_to_it_alone() -> None:
 
 def test_the_blur_is_that_of_scipy() -> None:
     values = torch.rand(2, 3, 16, 12)
-    for deviation in (0.5, 1.0):
-        found = blur(values, deviation).numpy()
-        expected = ndimage.gaussian_filter(
-            values.numpy(), (0, 0, deviation, deviation), mode="mirror"
-        )
+    for std in (0.5, 1.0):
+        found = blur(values, std).numpy()
+        expected = ndimage.gaussian_filter(values.numpy(), (0, 0, std, std), mode="mirror")
         assert np.allclose(found, expected, atol=1e-5)
 
 
@@ -227,7 +225,7 @@ def reader(one_thread: None) -> LoadedNetwork:
     return digit_reader(epochs=4)
 
 
-def prefer(reader: LoadedNetwork, way: str, digits: list[int], first: int = 0) -> Preferred:
+def prefer(reader: LoadedNetwork, way: str, digits: list[int], first: int = 0) -> Visualizations:
     gate = Gate()
     asked = [Neuron(digit) for digit in digits], generators(len(digits), first)
     if way == "toolbox":

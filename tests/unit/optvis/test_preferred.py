@@ -15,7 +15,13 @@ from featurescape_jobs.optvis.objectives import Channel
 from featurescape_jobs.optvis.optimize import Task, ascend
 from featurescape_jobs.optvis.parameterizations import Canvas, Pixels
 from featurescape_jobs.optvis.pixels import build_pixels
-from featurescape_jobs.optvis.preferred import FIRST_STEPS, LUCID, Maker, OfMap, PreferredOptions
+from featurescape_jobs.optvis.preferred import (
+    FIRST_STEPS,
+    LUCID,
+    FeatureVisualizer,
+    OfMap,
+    PreferredOptions,
+)
 from featurescape_jobs.optvis.rectifiers import Gate
 from featurescape_jobs.optvis.regularizers import TOOLBOX, Recipe
 from featurescape_jobs.optvis.transforms import Jitter, Pad, lucid
@@ -69,13 +75,13 @@ def test_a_network_with_a_gate_is_the_plain_one_while_the_gate_is_closed() -> No
 @pytest.mark.parametrize("recipe", [LUCID, *TOOLBOX])
 def test_every_recipe_brings_a_dead_unit_to_life_and_leaves_the_gate_closed(recipe: str) -> None:
     options = PreferredOptions(side_px=16, fixed=False, mean=(127.5,), steps=60)
-    maker = Maker(dead_network(), "relu", "folded", CPU, options)
-    made = maker.make(recipe, [((1.0, 0),), ((1.0, 1),)], generators(2))
+    visualizer = FeatureVisualizer(dead_network(), "relu", "folded", CPU, options)
+    made = visualizer.make(recipe, [((1.0, 0),), ((1.0, 1),)], generators(2))
     assert made.shape == (2, 1, 16, 16)
     activation = build_pixels(dead_network(), "relu", "folded", CPU)(made)
     assert activation[0, 0].max() > 0
     assert activation[1, 1].max() > 0
-    again = maker.make(recipe, [((1.0, 1),)], [np.random.default_rng(1)])
+    again = visualizer.make(recipe, [((1.0, 1),)], [np.random.default_rng(1)])
     assert torch.equal(again[0], made[1])  # not so, had the gate stayed open
 
 

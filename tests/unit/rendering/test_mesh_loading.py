@@ -218,7 +218,7 @@ def test_colors_of_vertices_and_of_faces_are_kept() -> None:
 
 
 def test_what_points_up_is_turned_up() -> None:
-    (part,) = load("v 0 0 0\nv 0 0 1\nv 1 0 0\nf 1 2 3\n").turned(UPRIGHT["z"]).parts
+    (part,) = load("v 0 0 0\nv 0 0 1\nv 1 0 0\nf 1 2 3\n").rotated(UPRIGHT["z"]).parts
     assert np.allclose(part.positions[1], [0, 1, 0])
 
 

@@ -42,7 +42,7 @@ EXCUSED = {
     Excess("loading.py", "load_network", "parameters"): "keywords, three of them rarely given",
     Excess("conv_input_gradient.py", "_convolve", "parameters"): "those of torch's conv2d",
     Excess(
-        "batched_attention.py", "_look", "parameters"
+        "batched_attention.py", "_attend", "parameters"
     ): "a compiled kernel takes arrays, no objects",
     Excess("caption_peers.py", "search", "lines"): _SCRIPT,
     Excess("captions.py", "end_to_end", "lines"): _SCRIPT,

@@ -66,8 +66,8 @@ def test_a_layer_that_reads_back_is_one_that_reads_the_turned_sequence() -> None
     _, (_, _, back) = layers_of(network)
     found = path_norms(recurrence(back, inputs, lengths), 9)["hidden"]
     for row, length in enumerate(lengths.tolist()):
-        turned = inputs[row : row + 1, :length].flip(1)
-        trace = unroll(CELLS["lstm"], Parameters.of(back.cell), turned)
+        reversed_steps = inputs[row : row + 1, :length].flip(1)
+        trace = unroll(CELLS["lstm"], Parameters.of(back.cell), reversed_steps)
         alone = Recurrence("lstm", Parameters.of(back.cell), trace, torch.tensor([length]))
         torch.testing.assert_close(found[row, :length], path_norms(alone, 9)["hidden"][0])
 

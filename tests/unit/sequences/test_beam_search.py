@@ -132,7 +132,7 @@ def test_the_score_is_the_log_probability_of_the_words_when_they_are_given() -> 
 
 
 @dataclass(frozen=True)
-class Told:
+class FakeStep:
     log_probabilities: torch.Tensor
     attention: torch.Tensor
     gates: torch.Tensor
@@ -147,7 +147,7 @@ class Table:
         self.vocabulary_size = self.chances.shape[1]
         self.rows: list[int] = []
 
-    def begin(self) -> torch.Tensor:
+    def init_state(self) -> torch.Tensor:
         return torch.zeros(2)
 
     def step(
@@ -156,10 +156,10 @@ class Table:
         states: torch.Tensor,
         rows: torch.Tensor,
         pictures: torch.Tensor,
-    ) -> Told:
+    ) -> FakeStep:
         self.rows.append(len(words))
         attention = words[:, None].double()  # so that a map says which word it was looked at from
-        return Told(self.chances[words], attention, torch.ones(len(words)), states)
+        return FakeStep(self.chances[words], attention, torch.ones(len(words)), states)
 
 
 NEVER = 0.0

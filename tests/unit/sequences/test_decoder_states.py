@@ -8,16 +8,16 @@ import torch
 
 from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.sequences.beam_search import BeamOptions, search
-from featurescape_jobs.sequences.decoder_states import Memory, replay
+from featurescape_jobs.sequences.decoder_states import DecoderStates, forced_decode
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 from helpers.caption_fakes import grids, small_decoder, steps_of
 
-Told = tuple[Memory, list[torch.Tensor]]
+Decoded = tuple[DecoderStates, list[torch.Tensor]]
 
 
-def by_hand(decoder: Decoder, grid: torch.Tensor, words: list[int]) -> Told:
+def by_hand(decoder: Decoder, grid: torch.Tensor, words: list[int]) -> Decoded:
     """The decoder's equations for one picture (L, D), word by word: states, and logits of each word."""
-    a = (grid - decoder.get_buffer("mean")) / decoder.get_buffer("deviation")
+    a = (grid - decoder.get_buffer("mean")) / decoder.get_buffer("std")
     starts = [torch.tanh(layer(a.mean(0))).chunk(2) for layer in decoder.start]
     h, c = [start[0] for start in starts], [start[1] for start in starts]
     hidden, cells, logits = [], [], []
@@ -35,7 +35,7 @@ def by_hand(decoder: Decoder, grid: torch.Tensor, words: list[int]) -> Told:
         logits.append(decoder.output(torch.tanh(deep)))
         hidden.append(torch.stack(h).numpy())
         cells.append(torch.stack(c).numpy())
-    return Memory(np.stack(hidden), np.stack(cells)), logits
+    return DecoderStates(np.stack(hidden), np.stack(cells)), logits
 
 
 @pytest.mark.parametrize("layers", [1, 3])
@@ -44,7 +44,7 @@ def test_states_are_those_of_the_equations_and_chose_their_words(layers: int) ->
     best = [of[0].words for of in search(steps_of(decoder, pictures), 20, BeamOptions(1, 9))]
     assert len({len(words) for words in best}) > 2
     for grid, words, memory in zip(
-        pictures, best, replay(steps_of(decoder, pictures), best), strict=True
+        pictures, best, forced_decode(steps_of(decoder, pictures), best), strict=True
     ):
         expected, logits = by_hand(decoder, grid, words)
         assert memory.hidden.shape == memory.cell.shape == (len(words), layers, 10)
@@ -59,8 +59,8 @@ def test_states_are_those_of_the_equations_and_chose_their_words(layers: int) ->
 def test_a_caption_has_the_same_states_alone_and_among_longer_ones() -> None:
     decoder, pictures = small_decoder(layers=2), grids(4)
     captions = [[3], [2, 5, 4, 7, 6], [8, 8], [2, 3, 4]]
-    together = replay(steps_of(decoder, pictures), captions)
+    together = forced_decode(steps_of(decoder, pictures), captions)
     for grid, words, memory in zip(pictures, captions, together, strict=True):
-        [alone] = replay(steps_of(decoder, grid[None]), [words])
+        [alone] = forced_decode(steps_of(decoder, grid[None]), [words])
         np.testing.assert_allclose(memory.hidden, alone.hidden, atol=1e-6)
         np.testing.assert_allclose(memory.cell, alone.cell, atol=1e-6)

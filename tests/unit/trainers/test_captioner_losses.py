@@ -14,13 +14,13 @@ import torch
 
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.models.captioner.decoder import Told
+from featurescape_jobs.models.captioner.decoder import DecoderOutput
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.vocabulary import END, Vocabulary
 from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.trainers.captioner.examples import (
     IGNORED,
-    Captioned,
+    CaptionedExamples,
     Pairs,
     epoch_order,
     one_of_each,
@@ -28,7 +28,7 @@ from featurescape_jobs.trainers.captioner.examples import (
 from featurescape_jobs.trainers.captioner.losses import Objective, doubly_stochastic
 from featurescape_jobs.trainers.captioner.task import Listing, Task
 from featurescape_jobs.trainers.loop import (
-    Whole,
+    BatchSize,
 )
 from featurescape_jobs.trainers.split import TEST, TRAINING, VALIDATION
 
@@ -54,26 +54,26 @@ def test_the_doubly_stochastic_term_by_hand() -> None:
 
 def test_the_parts_of_a_batch_add_up_to_its_loss() -> None:
     torch.manual_seed(0)
-    told = Told(torch.randn(5, 4, 7), torch.rand(5, 4, 6), torch.rand(5, 4))
+    output = DecoderOutput(torch.randn(5, 4, 7), torch.rand(5, 4, 6), torch.rand(5, 4))
     targets = torch.randint(0, 7, (5, 4))
     targets[2, 3] = targets[3, 1:] = IGNORED
     objective = Objective(0.7)
-    whole = Whole(5, int((targets != IGNORED).sum()))
-    together = objective.measure(told, targets, whole)
+    whole = BatchSize(5, int((targets != IGNORED).sum()))
+    together = objective.measure(output, targets, whole)
     parts = [
-        objective.measure(Told(*(one[rows] for one in told)), targets[rows], whole)
+        objective.measure(DecoderOutput(*(one[rows] for one in output)), targets[rows], whole)
         for rows in (slice(0, 3), slice(3, 5))
     ]
     assert float(sum(part.loss for part in parts)) == pytest.approx(float(together.loss), rel=1e-5)
     assert sum(part.targets for part in parts) == together.targets == whole.targets
-    assert sum(part.right for part in parts) == together.right
+    assert sum(part.n_correct for part in parts) == together.n_correct
 
 
 def test_without_penalty_the_loss_is_the_mean_cross_entropy() -> None:
     logits = torch.randn(2, 3, 5)
     targets = torch.tensor([[1, 2, 3], [4, 0, IGNORED]])
-    told = Told(logits, torch.rand(2, 3, 4), torch.rand(2, 3))
-    found = Objective(0.0).measure(told, targets, Whole(2, 5))
+    output = DecoderOutput(logits, torch.rand(2, 3, 4), torch.rand(2, 3))
+    found = Objective(0.0).measure(output, targets, BatchSize(2, 5))
     chances = logits.log_softmax(2)
     places = [(0, 0, 1), (0, 1, 2), (0, 2, 3), (1, 0, 4), (1, 1, 0)]
     expected = -sum(float(chances[place]) for place in places)
@@ -146,7 +146,7 @@ def test_examples_without_captions_are_left_out() -> None:
     table = pa.table(
         {"example_id": ["a", "b", "c"], "captions": [["A cat", "?"], None, ["a dog", "a dog"]]}
     )
-    captioned = Captioned.drawn(table, 0.0, 0.0, seed=0)
+    captioned = CaptionedExamples.drawn(table, 0.0, 0.0, seed=0)
     assert captioned.table["example_id"].to_pylist() == ["a", "c"]
     captioned = replace(captioned, parts=np.array([TRAINING, VALIDATION]))
     assert captioned.vocabulary(1).words == ("a", "cat")

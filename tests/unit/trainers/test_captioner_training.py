@@ -22,7 +22,7 @@ from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.sequences.beam_search import BeamOptions
 from featurescape_jobs.sequences.text_metrics import Pair, score
 from featurescape_jobs.sequences.vocabulary import Vocabulary, tokens
-from featurescape_jobs.trainers.captioner.decoder_objective import Material, Telling
+from featurescape_jobs.trainers.captioner.decoder_objective import CaptionTask, Material
 from featurescape_jobs.trainers.captioner.examples import (
     Pairs,
 )
@@ -77,8 +77,8 @@ def options_of(epochs: int, patience: int = 100, seed: int = 3) -> Hyperparamete
     return Hyperparameters(epochs, 1e-2, "constant", patience, seed=seed)
 
 
-def telling(decoder: Decoder, material: Material, batch_size: int = 32) -> Telling:
-    return Telling(decoder, material, Objective(1.0), batch_size, False, CPU)
+def caption_task_of(decoder: Decoder, material: Material, batch_size: int = 32) -> CaptionTask:
+    return CaptionTask(decoder, material, Objective(1.0), batch_size, False, CPU)
 
 
 def fresh(vocabulary: Vocabulary, dropout: float = 0.1, seed: int = 0) -> Decoder:
@@ -94,12 +94,12 @@ def fit(
     root: Path, decoder: Decoder, material: Material, options: Hyperparameters, batch_size: int = 32
 ) -> Progress:
     checkpoints = Checkpoints(str(root), "checkpoints", "x")
-    lesson = telling(decoder, material, batch_size)
-    return TrainingLoop(lesson, options, SingleProcess(CPU)).run(checkpoints, unsaid)
+    caption_task = caption_task_of(decoder, material, batch_size)
+    return TrainingLoop(caption_task, options, SingleProcess(CPU)).run(checkpoints, unsaid)
 
 
 @dataclass
-class Seen:
+class Evaluation:
     """How well a decoder does on held-out pictures."""
 
     right: float
@@ -110,7 +110,7 @@ class Seen:
     """The same for the shape of the next picture, which they do not see."""
 
 
-def seen_after(root: Path, seed: int, epochs: int) -> Seen:
+def seen_after(root: Path, seed: int, epochs: int) -> Evaluation:
     drawn = scenes(260)
     material, vocabulary = material_of(drawn, held_out=60)
     decoder = fresh(vocabulary, seed=seed)
@@ -128,7 +128,7 @@ def seen_after(root: Path, seed: int, epochs: int) -> Seen:
                 cell = divmod(int(attention.argmax()), CELLS)
                 near.append(is_near(scene, cell))
                 near_another.append(is_near(another, cell))
-    return Seen(right / 60, float(np.mean(near or 0)), float(np.mean(near_another or 0)))
+    return Evaluation(right / 60, float(np.mean(near or 0)), float(np.mean(near_another or 0)))
 
 
 def is_near(scene: Scene, cell: tuple[int, int]) -> bool:
@@ -226,7 +226,7 @@ def test_a_falling_rate_rises_first_and_ends_at_nothing() -> None:
 def test_the_learning_rate_of_a_step_is_that_in_its_middle() -> None:
     material, vocabulary = material_of(scenes(40), held_out=8)
     options = replace(options_of(4), schedule="cosine")
-    task = telling(fresh(vocabulary), material, batch_size=8)
+    task = caption_task_of(fresh(vocabulary), material, batch_size=8)
     optimizer = optimizer_of(task, options)
     scheduler, rates = schedule(optimizer, options, steps=16), []
     for _ in range(16):
@@ -243,7 +243,7 @@ def test_with_a_falling_rate_the_last_steps_change_next_to_nothing(tmp_path: Pat
     for name in ("constant", "cosine"):
         decoder, options = fresh(vocabulary, 0.0), replace(options_of(8), schedule=name)
         states: list[torch.Tensor] = []
-        fitting = TrainingLoop(telling(decoder, material), options, SingleProcess(CPU))
+        fitting = TrainingLoop(caption_task_of(decoder, material), options, SingleProcess(CPU))
 
         def noted(*_: Any, decoder: Decoder = decoder, states: Any = states) -> None:
             states.append(decoder.output.weight.detach().clone())
@@ -267,7 +267,7 @@ def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path)
     row, column = np.divmod(np.arange(CELLS * CELLS), CELLS)
     place = np.stack([row, column], 1) * 2 / (CELLS - 1) - 1
     places = np.broadcast_to(place.astype(np.float16), (len(drawn), *place.shape))
-    seen = np.concatenate([*(piece for piece in material.store.chunks)])
+    seen = np.concatenate([*(chunk for chunk in material.store.chunks)])
     store = CachedTensors([np.concatenate([seen, places], 2)], np.arange(len(drawn)))
     everything = np.arange(len(drawn))
     mirror = Mirror.of(grid, vocabulary)
@@ -316,7 +316,7 @@ def test_the_gradients_of_two_processes_average_to_those_of_one() -> None:
 
     def gradients(group: SingleProcess | Twins) -> list[torch.Tensor]:
         decoder = fresh(vocabulary, dropout=0.0)
-        fitting = TrainingLoop(telling(decoder, material), options_of(1), group)
+        fitting = TrainingLoop(caption_task_of(decoder, material), options_of(1), group)
         found: list[torch.Tensor] = []
         clip = torch.nn.utils.clip_grad_norm_
         torch.nn.utils.clip_grad_norm_ = lambda *_: found.extend(  # type: ignore[assignment]

@@ -12,10 +12,15 @@ from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN, Vocabulary
 from featurescape_jobs.specs import EncoderSpec
-from featurescape_jobs.trainers.augmentation import DRAWS, seen_otherwise
+from featurescape_jobs.trainers.augmentation import DRAWS, augment
 from featurescape_jobs.trainers.captioner.examples import Pairs
 from featurescape_jobs.trainers.captioner.mirror import Mirror
-from featurescape_jobs.trainers.captioner.word_objective import Tagger, Tagging, shares_of, tags_of
+from featurescape_jobs.trainers.captioner.word_objective import (
+    WordDetector,
+    WordDetectorTask,
+    shares_of,
+    tags_of,
+)
 from featurescape_jobs.trainers.checkpoints import Checkpoints
 from featurescape_jobs.trainers.loop import Batch, Hyperparameters, SingleProcess, TrainingLoop
 from featurescape_jobs.trainers.tensor_cache import CachedTensors
@@ -32,9 +37,9 @@ def opened(folder: Path, spec: EncoderSpec = FINE_TUNED) -> Encoder:
     return open_encoder(spec, Place(str(folder), 0, None))
 
 
-def tagger_of(encoder: Encoder, words: int = 9) -> Tagger:
+def tagger_of(encoder: Encoder, words: int = 9) -> WordDetector:
     torch.manual_seed(0)
-    return Tagger(encoder, torch.full((words,), 0.25), 0.3, CPU)
+    return WordDetector(encoder, torch.full((words,), 0.25), 0.3, CPU)
 
 
 def pictures(n: int) -> torch.Tensor:
@@ -68,7 +73,7 @@ def test_it_learns_up_to_the_last_layer_that_is_looked_at(tmp_path: Path) -> Non
 def test_before_it_has_learned_it_says_how_often_words_are_said(tmp_path: Path) -> None:
     encoder = opened(tmp_path)
     shares = torch.tensor([0.0, 0.1, 0.5, 1.0])
-    found = torch.sigmoid(Tagger(encoder, shares, 0.3, CPU).eval()(pictures(2)))
+    found = torch.sigmoid(WordDetector(encoder, shares, 0.3, CPU).eval()(pictures(2)))
     expected = torch.tensor([1e-4, 0.1, 0.5, 1 - 1e-4]).expand(2, 4)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
@@ -116,16 +121,16 @@ def ramp() -> torch.Tensor:
 
 def test_with_the_middle_of_all_numbers_a_picture_stays_as_it_is() -> None:
     assert len(drawn_of()[0]) == DRAWS
-    found = seen_otherwise(ramp(), drawn_of(), EVENLY, EVENLY)
+    found = augment(ramp(), drawn_of(), EVENLY, EVENLY)
     torch.testing.assert_close(found, ramp(), atol=0.02, rtol=0)
 
 
 def test_each_number_changes_one_thing() -> None:
-    plain = seen_otherwise(ramp(), drawn_of(), EVENLY, EVENLY)
+    plain = augment(ramp(), drawn_of(), EVENLY, EVENLY)
     columns = slice(8, 25)
 
     def change(**numbers: float) -> torch.Tensor:
-        found = seen_otherwise(ramp(), drawn_of(**numbers), EVENLY, EVENLY)
+        found = augment(ramp(), drawn_of(**numbers), EVENLY, EVENLY)
         return (found - plain)[0, 0, 16, columns]
 
     shifted = change(right=1.0)  # what is in view moves by 0.12 of half the side
@@ -142,7 +147,7 @@ def test_each_number_changes_one_thing() -> None:
 # -- learning ----------------------------------------------------------------------------------
 
 
-def lesson_of(folder: Path, n: int, mirrored: bool = False) -> Tagging:
+def task_of(folder: Path, n: int, mirrored: bool = False) -> WordDetectorTask:
     """Dark pictures with a bright half, which is to be named; the last quarter is held out."""
     encoder, random = opened(folder), np.random.default_rng(0)
     sides = random.random(n) < 0.5
@@ -153,48 +158,50 @@ def lesson_of(folder: Path, n: int, mirrored: bool = False) -> Tagging:
     captions = [["bright right" if right else "bright left"] for right in sides]
     pairs = Pairs.of(captions, WORDS, 9)
     torch.manual_seed(0)
-    tagger = Tagger(encoder, shares_of(pairs, np.arange(n), WORDS.size), 0.0, CPU)
+    tagger = WordDetector(encoder, shares_of(pairs, np.arange(n), WORDS.size), 0.0, CPU)
     store = CachedTensors([shown.astype(np.float16)], np.arange(n))
     parts = np.arange(n - n // 4), np.arange(n - n // 4, n)
     mirror = Mirror.of(encoder.layout, WORDS) if mirrored else None
-    return Tagging(tagger, store, pairs, WORDS.size, *parts, EVENLY, EVENLY, 8, CPU, mirror)
+    return WordDetectorTask(
+        tagger, store, pairs, WORDS.size, *parts, EVENLY, EVENLY, 8, CPU, mirror
+    )
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_it_learns_what_is_said_of_pictures(tmp_path: Path, mirrored: bool) -> None:
-    lesson = lesson_of(tmp_path, 96, mirrored)
+    task = task_of(tmp_path, 96, mirrored)
     options = Hyperparameters(4, 1e-3, "cosine", 9, 0, weight_decay=0.02)
     checkpoints = Checkpoints(str(tmp_path), "checkpoints", "x")
-    progress = TrainingLoop(lesson, options, SingleProcess(CPU)).run(checkpoints, lambda *_: None)
+    progress = TrainingLoop(task, options, SingleProcess(CPU)).run(checkpoints, lambda *_: None)
     assert progress.best_row.validation_accuracy == 1.0
     assert progress.history[0].validation_loss > 2 * progress.best_row.validation_loss
 
 
 def test_the_parts_of_a_batch_add_up(tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, 16)
+    task = task_of(tmp_path, 16)
     batch = Batch(np.arange(7), np.random.default_rng(0).random((7, DRAWS)))
-    whole = lesson.whole(batch)
+    whole = task.size_of(batch)
     assert (whole.examples, whole.targets) == (7, 21)  # bright, a side, and the end
-    module = lesson.module.eval()
+    module = task.module.eval()
     with torch.no_grad():
-        together = lesson.measure(module, batch, whole)
-        parts = [lesson.measure(module, batch.of(rank, 2), whole) for rank in range(2)]
+        together = task.measure(module, batch, whole)
+        parts = [task.measure(module, batch.of(rank, 2), whole) for rank in range(2)]
     assert float(sum(part.loss for part in parts)) == pytest.approx(float(together.loss), rel=1e-2)
     assert sum(part.targets for part in parts) == together.targets == 21
     assert together.nats == pytest.approx(float(together.loss) * 21, rel=1e-5)
 
 
 def test_every_picture_is_seen_once_an_epoch_and_otherwise_in_another(tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, 32)
-    first, again, other = (lesson.epoch(seed) for seed in (0, 0, 1))
-    assert sorted(np.concatenate([batch.numbers for batch in first])) == list(range(24))
+    task = task_of(tmp_path, 32)
+    first, again, other = (task.epoch(seed) for seed in (0, 0, 1))
+    assert sorted(np.concatenate([batch.indices for batch in first])) == list(range(24))
     for a, b in zip(first, again, strict=True):
-        assert np.array_equal(a.numbers, b.numbers)
-        assert np.array_equal(a.drawn, b.drawn)
-    assert not np.array_equal(first[0].drawn, other[0].drawn)
-    held_out = lesson.held_out()
-    assert np.concatenate([batch.numbers for batch in held_out]).tolist() == list(range(24, 32))
-    assert all(batch.drawn is None for batch in held_out)
+        assert np.array_equal(a.indices, b.indices)
+        assert np.array_equal(a.draws, b.draws)
+    assert not np.array_equal(first[0].draws, other[0].draws)
+    held_out = task.held_out()
+    assert np.concatenate([batch.indices for batch in held_out]).tolist() == list(range(24, 32))
+    assert all(batch.draws is None for batch in held_out)
 
 
 # -- pictures of another size ------------------------------------------------------------------

@@ -76,7 +76,7 @@ def cached(
     """The cache of the folder's images, two in a chunk; their rows begin at 10."""
     monkeypatch.setattr(tensor_cache, "CHUNK_BYTES", 4)
     root = str(folder.parent / "store")
-    dataset = DatasetSpec(name="images", root=str(folder)).placed(str(folder), None)
+    dataset = DatasetSpec(name="images", root=str(folder)).resolved(str(folder), None)
     source = Source(ModelSpec(name="lenet"), dataset, 0, Resources(), JOB, root, None)
     setup = CacheSetup(source, cast(PictureCard, MODELS["lenet"].card), 16, (1,), means)
     assert setup.chunk_rows == 2

@@ -66,7 +66,7 @@ class Beside:
         self._above: list[_Table] = []
 
     def attributes(self, path: str) -> Attributes | None:
-        """What the tables above a picture say of it; the nearest one where several do."""
+        """Attributes of an image from the tables above it; the nearest one where several have it."""
         tables = self._enter(path.rpartition("/")[0])
         if not tables:
             return None
@@ -77,7 +77,7 @@ class Beside:
         return found or None
 
     def reads(self, path: str) -> bool:
-        """Whether a file is one of the tables."""
+        """True if a file is one of the tables."""
         self._enter(path.rpartition("/")[0])
         return path in self._read
 
@@ -131,7 +131,7 @@ class Beside:
 
 
 def is_shard_folder(tree: Tree, picture: str) -> bool:
-    """Whether the folder of a picture at the top is a shard of img2dataset, which numbers what it downloads.
+    """True if the folder of a picture at the top is a shard of img2dataset, which numbers what it downloads.
 
     Its name is the number, of five digits at least; a table or the statistics of the shard lie beside it, or the
     picture's name begins with the number and has a file of JSON beside it.

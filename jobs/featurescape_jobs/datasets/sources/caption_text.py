@@ -1,4 +1,4 @@
-"""What the captioned datasets share: clean captions, safe paths, files that must be there.
+"""Common parts of the captioned datasets: clean captions, safe paths, files that must be there.
 
 A file of captions is one whole: where anything in it is wrong, the listing ends with a `DatasetError` that
 names the file, the place in it and what to do, before any work. A picture that is there but cannot be decoded
@@ -42,7 +42,7 @@ class Place:
         return f"{self.path}: {self.at}" if self.at else self.path
 
     def wrong(self, problem: str, name: str = "dataset.root") -> DatasetError:
-        """What is wrong there; the problem says what to do."""
+        """Error of what is wrong there; the problem says what to do."""
         return DatasetError(f"{name}: {self} {problem}", field=name)
 
 
@@ -147,7 +147,7 @@ class Captions:
 
 
 class Files:
-    """Which files there are, folder by folder; each is listed once, when it is first asked for.
+    """Listing of files, folder by folder; each is listed once, when it is first asked for.
 
     Paths are given in NFC. A file or folder of that name in another form of Unicode is found, too; of two such,
     neither is, and it is an error to ask.
@@ -158,7 +158,7 @@ class Files:
         self._folders: dict[str, dict[tuple[str, bool], list[Found]]] = {}
 
     def folder(self, path: str) -> bool:
-        """Whether there is such a folder."""
+        """True if there is such a folder."""
         return self._spelled_folder(path) is not None
 
     def size(self, path: str) -> int | None:

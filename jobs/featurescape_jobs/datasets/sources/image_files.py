@@ -18,7 +18,7 @@ from featurescape_jobs.datasets.sources.tar_index import Member
 from featurescape_jobs.datasets.sources.tree import Tree
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 
 _RAW = "raw:"
 _REFUSED = "refused"

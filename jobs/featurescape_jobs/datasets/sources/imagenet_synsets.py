@@ -73,7 +73,7 @@ class Ground:
 
     @property
     def there(self) -> bool:
-        """Whether there is any ground truth."""
+        """True if there is any ground truth."""
         has_devkit = _PACKED in self._paths or {_NUMBERS, _META} <= set(self._paths)
         return has_devkit or not self._paths.keys().isdisjoint((_CSV, _SYNSETS, _ANNOTATIONS))
 

@@ -1,4 +1,4 @@
-"""Where the links of a local dataset may lead: below its root or an allowed one, and never in a circle.
+"""Links of a local dataset: allowed below its root or an allowed one, and never in a circle.
 
 A link is judged by its real path, when a folder is listed and again when a file is read: it may have been
 exchanged in between.
@@ -41,17 +41,17 @@ class Links:
         self._followed: set[str] = set()
 
     def allows(self, real: str) -> bool:
-        """Whether a path without links is below an allowed root."""
+        """True if a path without links is below an allowed root."""
         if self._any:
             return True
         return any(real == b or real.startswith(f"{b.rstrip('/')}/") for b in self._bases)
 
     def leads_outside(self, full: str) -> bool:
-        """Whether a path is, with its links followed, below no allowed root."""
+        """True if a path is, with its links followed, below no allowed root."""
         return not self._any and not self.allows(os.path.realpath(full))
 
     def problem(self, folder: str, name: str) -> str | None:
-        """Why the link ``name`` to a folder, in ``folder`` (below the root), is not followed."""
+        """Reason for which the link ``name`` to a folder, in ``folder`` (below the root), is not followed."""
         full = f"{self._root}/{folder}/{name}" if folder else f"{self._root}/{name}"
         if self.leads_outside(full):
             return OUTSIDE

@@ -34,7 +34,7 @@ class Inside(Protocol):
 
 
 def folded(name: str) -> str:
-    """What names that differ by case or by form of Unicode have in common."""
+    """Case-folded, composed form of a name, for comparison."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -100,7 +100,7 @@ class TreeFiles:
 
 @dataclass(frozen=True)
 class Beside:
-    """What lies beside a mesh in ``folder``, as `rendering.textures.Files`."""
+    """Files beside a mesh in ``folder``, as `rendering.textures.Files`."""
 
     files: Inside
     folder: str
@@ -111,7 +111,7 @@ class Beside:
 
 
 def first_of(files: Inside, folder: str, reference: str, limit_bytes: int) -> bytes:
-    """What ``files`` reads for a mesh in ``folder``: the reference, or that file name in the folder.
+    """Read for a mesh in ``folder``: the reference, or that file name in the folder.
 
     Materials name files as they lay on their author's disk, so what is left of ``C:\\work\\wood.jpg`` is
     ``wood.jpg``. Nothing outside of what ``files`` gives is ever asked for. Raises `RowError`.

@@ -26,7 +26,7 @@ from featurescape_jobs.datasets.sources.survey import survey
 from featurescape_jobs.datasets.sources.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 from featurescape_jobs.images.signatures import PARQUET, SNIFF_BYTES, instead_of
 from featurescape_jobs.specs import Column, DatasetOptions
 
@@ -114,7 +114,7 @@ class ParquetImages:
         """What a label is compared by."""
 
     def has_images(self) -> bool:
-        """Whether one of the first files has the column; else they may say more of pictures beside them."""
+        """True if one of the first files has the column; else they may say more of pictures beside them."""
         column = self._options.image_column
         return any(column in self._open(p).schema_arrow.names for p in self.files[:_LOOKED_AT])
 
@@ -129,7 +129,7 @@ class ParquetImages:
             if _is_binary(kind) or (pa.types.is_struct(kind) and "path" not in _fields(kind)):
                 continue
             asked = f"{column}.path" if pa.types.is_struct(kind) else column
-            with _explained(path, column, "image_column"):
+            with _arrow_errors(path, column, "image_column"):
                 for batch in self._open(path).iter_batches(columns=[asked]):
                     for value in batch.column(0).to_pylist():
                         name = value.get("path") if isinstance(value, dict) else value
@@ -223,14 +223,14 @@ class ParquetImages:
     def _pass_over_rest(self) -> None:
         """Count what lies beside the files, but for the pictures that their rows name."""
         named: NamedFiles | None = None
-        for seen in survey(self._tree):
-            if seen.path in self.files:
+        for file in survey(self._tree):
+            if file.path in self.files:
                 continue
-            if seen.reason is None:
+            if file.reason is None:
                 named = named or self.named()  # asked for where there is a picture
-                if seen.path in named:
+                if file.path in named:
                     continue
-            self._tree.passed_over.add(seen.reason or BESIDE, seen.path)
+            self._tree.passed_over.add(file.reason or BESIDE, file.path)
 
     def _class_names(self) -> list[str]:
         """What Hugging Face's datasets library says of an integer column: ``ClassLabel``'s names."""
@@ -247,23 +247,23 @@ class ParquetImages:
         column = self._column
         if column is None:
             return []
-        seen: set[object] = set()
+        labels: set[object] = set()
         for path in self.files:
-            with _explained(path, column):
+            with _arrow_errors(path, column):
                 for batch in self._open(path).iter_batches(columns=[column]):
-                    seen.update(map(_label, pc.unique(batch.column(0)).to_pylist()))
-                    self._check_classes(seen)
-        seen.discard(None)
-        if any(isinstance(value, str) for value in seen):
+                    labels.update(map(_label, pc.unique(batch.column(0)).to_pylist()))
+                    self._check_classes(labels)
+        labels.discard(None)
+        if any(isinstance(value, str) for value in labels):
             # Text in one file and numbers in another: 1 and "1" are one class.
             self._key = str
-            seen = {str(value) for value in seen}
-        return sorted(seen, key=_sort_key)
+            labels = {str(value) for value in labels}
+        return sorted(labels, key=_sort_key)
 
-    def _check_classes(self, seen: set[object]) -> None:
+    def _check_classes(self, labels: set[object]) -> None:
         column = self._column
-        longest = max((len(str(value)) for value in seen), default=0)
-        if len(seen - {None}) > _MAX_CLASSES or longest > _MAX_LABEL_CHARACTERS:
+        longest = max((len(str(value)) for value in labels), default=0)
+        if len(labels - {None}) > _MAX_CLASSES or longest > _MAX_LABEL_CHARACTERS:
             raise DatasetError(
                 f"dataset.label_column: {column!r} has more than {_MAX_CLASSES} values, or one of more "
                 f"than {_MAX_LABEL_CHARACTERS} characters; is it a label?",
@@ -279,7 +279,7 @@ class ParquetImages:
                 rows = file.metadata.row_group(group).num_rows
                 labels: Iterable[object] = itertools.repeat(None, rows)
                 if column is not None:
-                    with _explained(path, column):
+                    with _arrow_errors(path, column):
                         labels = file.read_row_group(group, columns=[column]).column(0).to_pylist()
                 for row, label in enumerate(labels):
                     where = f"{path}#{group}.{row}"
@@ -331,7 +331,7 @@ class NamedFiles:
 
 
 @contextlib.contextmanager
-def _explained(path: str, column: str, field: str = "label_column") -> Iterator[None]:
+def _arrow_errors(path: str, column: str, field: str = "label_column") -> Iterator[None]:
     """What Arrow says of damaged pages or text that is not UTF-8, as a `DatasetError`."""
     try:
         yield

@@ -34,7 +34,7 @@ _APPLE_DOUBLE = "._"
 
 
 def exclusion_reason(name: str, is_folder: bool) -> str | None:
-    """Why a file or folder is left out by its name alone; None where it is not."""
+    """Reason for which a file or folder is left out by its name alone; None where it is not."""
     lower = name.lower()
     if lower in (SYSTEM_FOLDERS if is_folder else SYSTEM_FILES):
         return SYSTEM_FOLDER if is_folder else SYSTEM_FILE
@@ -54,7 +54,7 @@ class PassedOver:
 
     @property
     def files(self) -> int:
-        """How many were passed over; a folder that is not entered counts once."""
+        """Number of files passed over; a folder that is not entered counts once."""
         return sum(self._counts.values())
 
     def add(self, reason: str, name: str) -> None:

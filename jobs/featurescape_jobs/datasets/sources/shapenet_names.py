@@ -97,7 +97,7 @@ class Beside:
     data: bytes
 
     def wrong(self, problem: str) -> DatasetError:
-        """What is wrong with it."""
+        """Error of what is wrong with it."""
         return DatasetError(
             f"dataset.root: {self.path}: {problem}; write it again, or move it out of the dataset",
             field="dataset.root",
@@ -157,7 +157,7 @@ def class_names(categories: list[str], *sources: Mapping[str, str]) -> tuple[str
 
 
 class Splits:
-    """Which split a model is in."""
+    """Splits by model."""
 
     def __init__(self, said: dict[str, str] | None) -> None:
         self._said = said

@@ -1,4 +1,4 @@
-"""Where the models of ShapeNetRendering lie: what folders and archives of them have in common, and the folders.
+"""Sources of ShapeNetRendering's models: what folders and archives of them have in common, and the folders.
 
 Folders are listed one at a time, when their turn comes. What is in them and no view of a model is counted.
 """
@@ -46,7 +46,7 @@ class Source(Protocol):
     """The folder, or the root, that files beside the models lie in; None: nothing else counts."""
 
     def categories(self) -> list[str]:
-        """Those that have a model, sorted."""
+        """Categories that have a model, sorted."""
         ...
 
     def models(self, category: str, wanted: Wanted) -> Iterator[Model]:
@@ -81,7 +81,7 @@ class Folders:
         self._counting = Counting(tree, OUTSIDE_MODELS)
 
     def has_any(self) -> bool:
-        """Whether there is a model; stops at the first."""
+        """True if there is a model; stops at the first."""
         return any(map(self._is_category, self._folders(self._base)))
 
     def categories(self) -> list[str]:

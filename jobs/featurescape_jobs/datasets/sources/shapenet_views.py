@@ -31,7 +31,7 @@ from featurescape_jobs.datasets.sources.tar_index import Member
 from featurescape_jobs.datasets.sources.tree import Tree
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.images import decode
-from featurescape_jobs.images.picture import Picture
+from featurescape_jobs.images.image_array import Picture
 
 ORDER = "renderings.txt"
 CAMERAS = "rendering_metadata.txt"
@@ -61,7 +61,7 @@ class View:
         return self.name.rpartition(".")[0]
 
     def locator(self) -> str:
-        """As `image_files.PictureReader` reads it."""
+        """Locator as `image_files.PictureReader` reads it."""
         if self.member is None:
             return file_locator(f"{self.place}/{self.name}")
         return member_locator(self.place, self.member)
@@ -69,7 +69,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Where a view was taken from, as the file says it."""
+    """Camera of a view, as the file says it."""
 
     azimuth_degrees: float
     elevation_degrees: float
@@ -202,7 +202,7 @@ def _pack_members(members: list[Member]) -> list[int | str]:
 
 
 def unpack(locator: str) -> list[View]:
-    """What `pack` packed."""
+    """Inverse of `pack`."""
     views = []
     for place, names, *entries in json.loads(locator):
         if not entries:

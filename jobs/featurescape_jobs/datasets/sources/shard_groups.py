@@ -60,7 +60,7 @@ def split(name: str) -> tuple[str, str]:
 
 
 def hidden(name: str) -> str | None:
-    """Why an entry is left out by its name alone; None where it is not."""
+    """Reason for which an entry is left out by its name alone; None where it is not."""
     folder, _, last = name.rpartition("/")
     parts = (part for part in folder.split("/") if part not in ("", ".", ".."))
     found = (exclusion_reason(part, is_folder=True) for part in parts)
@@ -107,12 +107,12 @@ class Joining:
                 raise self.archive.error(member.offset, f"{_TOO_FAR} {key[:200]!r}")
             group = self._open[key] = Group(key)
             self._n_bytes += _GROUP_BYTES
-            self._weigh(group, sys.getsizeof(key))
+            self._add_bytes(group, sys.getsizeof(key))
         group.count(self.archive, member, ending)
-        self._weigh(group, _ENTRY_BYTES + sys.getsizeof(ending))
+        self._add_bytes(group, _ENTRY_BYTES + sys.getsizeof(ending))
         return group
 
-    def _weigh(self, group: Group, n_bytes: int) -> None:
+    def _add_bytes(self, group: Group, n_bytes: int) -> None:
         group.n_bytes += n_bytes
         self._n_bytes += n_bytes
 

@@ -35,7 +35,7 @@ _WRITTEN = frozenset({TEXT, JSON, XML, PARQUET})
 _PLAIN_SUFFIX = re.compile(r"\.[a-z0-9_]{1,12}")
 
 
-class Seen(NamedTuple):
+class SurveyedFile(NamedTuple):
     """A file, or a link that is not followed."""
 
     path: str
@@ -56,32 +56,34 @@ class _Level(NamedTuple):
 
     path: str
     id: str
-    seen: Iterator[tuple[Found, str, str | None, bool]]
-    """A file or folder, its name in an id, and `Seen.reason` and `Seen.is_picture`."""
+    entries: Iterator[tuple[Found, str, str | None, bool]]
+    """A file or folder, its name in an id, and `SurveyedFile.reason` and `SurveyedFile.is_picture`."""
 
 
 def is_picture(name: str) -> bool:
-    """Whether the name ends as that of a picture."""
+    """True if the name ends as that of a picture."""
     stem, _, ending = name.rpartition(".")
     return bool(stem) and f".{ending.lower()}" in SUFFIXES
 
 
-def survey(tree: Tree, folder: str = "", known: frozenset[str] = frozenset()) -> Iterator[Seen]:
+def survey(
+    tree: Tree, folder: str = "", known: frozenset[str] = frozenset()
+) -> Iterator[SurveyedFile]:
     """Every file below ``folder`` that is not left out by its name, in the order of names; any depth.
 
     A link to a folder outside the allowed roots is an example: its row is an error, `refused`. Files with the
     endings ``known`` are not opened.
     """
-    look = _Look(tree, known)
-    levels = [_level(tree, folder, text(folder), look)]
+    inspect = _Inspector(tree, known)
+    levels = [_level(tree, folder, text(folder), inspect)]
     while levels:
         level = levels[-1]
-        for found, id_name, reason, is_picture in level.seen:
+        for found, id_name, reason, is_picture in level.entries:
             path, example_id = level.path + found.name, level.id + id_name
             if found.is_folder and not found.refused:
-                levels.append(_level(tree, path, example_id, look))
+                levels.append(_level(tree, path, example_id, inspect))
                 break
-            yield Seen(path, example_id, found.size, reason, is_picture, found.is_folder)
+            yield SurveyedFile(path, example_id, found.size, reason, is_picture, found.is_folder)
         else:
             levels.pop()
 
@@ -90,11 +92,11 @@ def walk(
     tree: Tree, folder: str = "", passed_over: PassedOver | None = None
 ) -> Iterator[tuple[str, int]]:
     """Path and size (-1: unknown) of the pictures below ``folder``; what is none is counted."""
-    for seen in survey(tree, folder):
-        if seen.reason is None:
-            yield seen.path, seen.size
+    for found_file in survey(tree, folder):
+        if found_file.reason is None:
+            yield found_file.path, found_file.size
         elif passed_over is not None:
-            passed_over.add(seen.reason, seen.path)
+            passed_over.add(found_file.reason, found_file.path)
 
 
 class Counting:
@@ -102,29 +104,29 @@ class Counting:
 
     def __init__(self, tree: Tree, picture: str) -> None:
         """``picture`` is the reason of one that is named as a picture, or starts as one."""
-        self._look = _Look(tree)
+        self._inspect = _Inspector(tree)
         self._picture = picture
 
     def add(self, path: str, passed_over: PassedOver) -> None:
         """Count a file."""
-        reason = None if is_picture(path.rpartition("/")[2]) else self._look(path)[0]
+        reason = None if is_picture(path.rpartition("/")[2]) else self._inspect(path)[0]
         passed_over.add(reason or self._picture, path)
 
 
-def _level(tree: Tree, folder: str, folder_id: str, look: _Look) -> _Level:
+def _level(tree: Tree, folder: str, folder_id: str, inspect: _Inspector) -> _Level:
     found = tree.scan(folder)
     ids = _composed([one.name for one in found])
     prefix, id_prefix = (f"{folder}/", f"{folder_id}/") if folder else ("", "")
     known = [one.is_folder or is_picture(one.name) for one in found]
     unknown = [prefix + one.name for one, sure in zip(found, known, strict=True) if not sure]
-    answers = ordered_map(look, unknown, tree.threads)
+    answers = ordered_map(inspect, unknown, tree.threads)
 
-    def seen() -> Iterator[tuple[Found, str, str | None, bool]]:
+    def entries() -> Iterator[tuple[Found, str, str | None, bool]]:
         for one, sure in zip(found, known, strict=True):
             reason, picture = (None, True) if sure else next(answers)
             yield one, ids.get(one.name, one.name), reason, picture
 
-    return _Level(prefix, id_prefix, seen())
+    return _Level(prefix, id_prefix, entries())
 
 
 def _composed(names: list[str]) -> dict[str, str]:
@@ -147,7 +149,7 @@ def kind_of(name: str) -> tuple[str, str]:
 
 
 def described(name: str, head: bytes) -> tuple[str | None, bool]:
-    """Why a file whose name is not that of a picture is no example (None: it is one); is it a picture?"""
+    """Reason for which a file without an image's name is no example (None: it is one); is it an image?"""
     suffix, kind = kind_of(name)
     signature = identify(head, suffix or ".")
     if signature is None or (suffix in COMPANIONS and signature in _WRITTEN):
@@ -155,8 +157,8 @@ def described(name: str, head: bytes) -> tuple[str | None, bool]:
     return (None if signature.format else signature.advice), signature.is_picture
 
 
-class _Look:
-    """Looks at files of a tree whose names are not those of pictures, and says what `described` does."""
+class _Inspector:
+    """Inspects files of a tree whose names are not those of images, as `described` does."""
 
     def __init__(self, tree: Tree, known: frozenset[str] = frozenset()) -> None:
         self._tree = tree

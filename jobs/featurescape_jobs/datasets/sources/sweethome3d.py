@@ -54,7 +54,7 @@ _ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 @dataclass(frozen=True)
 class Model:
-    """What the catalog says of one model."""
+    """Catalog entry of one model."""
 
     number: int
     path: str

@@ -1,4 +1,4 @@
-"""What lies where in a tar archive: names, offsets and sizes, read from the headers only.
+"""Index of a tar archive: names, offsets and sizes, read from the headers only.
 
 Nothing is unpacked, followed or written. Source: POSIX.1-2001 pax format, and GNU's long names and
 base-256 numbers. Archives joined by ``cat`` are read on behind each end mark, to the end of the file. An archive
@@ -64,7 +64,7 @@ class Archive:
     _window: bytes = b""
 
     def error(self, position: int, problem: str) -> DatasetError:
-        """What is wrong with the archive, and where; of a file that is another kind of file, what it is."""
+        """Error of the archive and its place; of a file that is another kind of file, what it is."""
         other = "" if position or "packed" in problem else instead_of(TAR, self.at(0, SNIFF_BYTES))
         if other:
             return DatasetError(

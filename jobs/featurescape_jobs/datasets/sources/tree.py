@@ -63,11 +63,11 @@ class Tree(Protocol):
     """Whether a change of what was read would surely change its stamp."""
 
     def scan(self, folder: str = "") -> list[Found]:
-        """What is in a folder, sorted by name."""
+        """Entries of a folder, sorted by name."""
         ...
 
     def stamp(self, path: str) -> str:
-        """What changes when the folder or file does; empty where there is none."""
+        """Stamp that changes when the folder or file does; empty where there is none."""
         ...
 
     def size(self, path: str) -> int:
@@ -150,7 +150,7 @@ class LocalTree:
         return f"{self._root}/{path}" if path else self._root
 
     def scan(self, folder: str = "") -> list[Found]:
-        """What is in a folder; a file is not looked at, so its size is not known."""
+        """Entries of a folder; a file is not looked at, so its size is not known."""
         if self._only and not folder:
             return [Found(self._only, False, self.size(self._only))]
         is_new = folder not in self.stamps
@@ -274,7 +274,7 @@ class S3Tree:
         return f"{self._base}/{path}" if path else self._base
 
     def scan(self, folder: str = "") -> list[Found]:
-        """What is in a folder, with the sizes of its files."""
+        """Entries of a folder, with the sizes of its files."""
         if self._only and not folder:
             return [Found(self._only, False, self.size(self._only))]
         counter = PassedOver() if folder in self.stamps else self.passed_over
@@ -305,7 +305,7 @@ class S3Tree:
         )
 
     def stamp(self, path: str) -> str:
-        """Of a folder, what its listing says: there is no cheaper way to know that it is unchanged."""
+        """Hash of a folder's listing: there is no cheaper way to know that it is unchanged."""
         try:
             info = self._fs.get_file_info(self._full(path))
             if info.type == fs.FileType.File:

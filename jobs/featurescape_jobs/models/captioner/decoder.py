@@ -1,4 +1,4 @@
-"""The network that writes captions: an LSTM over words that looks at one part of a picture per word.
+"""Caption decoder: an LSTM over words with soft attention over a picture's positions.
 
 Of every word t (E y: embedding of the word before; a: the picture's L positions, each of the D values brought to
 mean 0 and variance 1 over all positions of the training's pictures)::
@@ -35,7 +35,7 @@ from featurescape_jobs.models.recurrent.network import open_forget_gate
 
 
 class Shape(Protocol):
-    """What `specs.CaptionerSpec` says of the decoder."""
+    """Shape of the decoder, as `specs.CaptionerSpec` has it."""
 
     @property
     def embedding_units(self) -> int: ...
@@ -53,8 +53,8 @@ States = tuple[State, ...]
 """Of every layer, (R, H) each."""
 
 
-class Seen(NamedTuple):
-    """What of N pictures does not change from word to word."""
+class EncodedImage(NamedTuple):
+    """Encoded images: N grids with all that does not change from word to word."""
 
     positions: torch.Tensor
     """a, (N, L, D), normalized."""
@@ -64,8 +64,8 @@ class Seen(NamedTuple):
     """e, (N, V); None where no words were learned with the encoder."""
 
 
-class Told(NamedTuple):
-    """What the network gives for captions that are known."""
+class DecoderOutput(NamedTuple):
+    """Output of the decoder for known captions (teacher forcing)."""
 
     logits: torch.Tensor
     """(N, T, V)"""
@@ -79,7 +79,7 @@ Product = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Layer(NamedTuple):
-    """What the gates of an LSTM layer add up."""
+    """Matrix products of an LSTM layer's gates."""
 
     from_below: Product | None
     """None: it is not asked for, as of the lowest."""
@@ -87,7 +87,7 @@ class Layer(NamedTuple):
 
     @classmethod
     def of(cls, parameters: Parameters) -> Layer:
-        """As torch computes it, with gradient."""
+        """Products as torch computes them, with gradient."""
         linear = functional.linear
         return cls(
             partial(linear, weight=parameters.theta_x, bias=parameters.bias_x),
@@ -105,7 +105,7 @@ def advance(
 
     Args:
         layers: the lowest first.
-        from_x: `Decoder.from_words` of the word before plus `Decoder.from_look` of the context, (R, 4 H).
+        from_x: `Decoder.from_words` of the word before plus `Decoder.gates_from_context` of the context, (R, 4 H).
         states: before the word.
         rows: (R,), which of the states each caption goes on from; None: each from its own.
     """
@@ -143,7 +143,7 @@ class Decoder(nn.Module):
         super().__init__()
         e, h = shape.embedding_units, shape.hidden_units
         self.register_buffer("mean", torch.zeros(dimensions))
-        self.register_buffer("deviation", torch.ones(dimensions))
+        self.register_buffer("std", torch.ones(dimensions))
         self.tags = tags
         self.dimensions, self.vocabulary_size = dimensions, vocabulary_size
         self.attention = Attention(dimensions, h, shape.attention_units)
@@ -157,61 +157,61 @@ class Decoder(nn.Module):
         self.from_context = nn.Linear(dimensions, e, bias=False)
         self.dropout = nn.Dropout(shape.dropout)
         self.output = nn.Linear(e, vocabulary_size)
-        self.ask = None if tags is None else nn.Linear(h, 1)
+        self.evidence_gate = None if tags is None else nn.Linear(h, 1)
         nn.init.normal_(self.embedding.weight, std=0.1)  # as large as what the others add to it
         for cell in self.cells:
             assert isinstance(cell, nn.LSTM)
             open_forget_gate(cell)
 
-    def forward(self, grids: torch.Tensor, words: torch.Tensor) -> Told:
-        """What follows each word, where the words are known.
+    def forward(self, grids: torch.Tensor, words: torch.Tensor) -> DecoderOutput:
+        """Logits of the word after each word, where the words are known (teacher forcing).
 
         Args:
             grids: (N, L, D), as the encoder gives them.
             words: (N, T) int64: the start, then the words; behind the last one anything.
         """
-        seen = self.see(grids)
-        states = self.begin(seen.positions.mean(1))
+        encoded = self.encode(grids)
+        states = self.init_state(encoded.positions.mean(1))
         embedded = self.dropout(self.embedding(words))
         from_words = self.from_words(embedded)  # one large product instead of T small ones
         layers = [Layer.of(parameters) for parameters in self.of_cells()]
         hidden, contexts, attention, gates = list[torch.Tensor](), [], [], []
         for from_word in from_words.unbind(1):
             top = states[-1].hidden
-            weights = self.attention.weights(seen.keys, top)
+            weights = self.attention.weights(encoded.keys, top)
             gate = torch.sigmoid(self.gate(top))
-            context = gate * torch.bmm(weights[:, None], seen.positions)[:, 0]
-            states = advance(layers, from_word + self.from_look(context), states)
+            context = gate * torch.bmm(weights[:, None], encoded.positions)[:, 0]
+            states = advance(layers, from_word + self.gates_from_context(context), states)
             hidden.append(states[-1].hidden)
             contexts.append(context)
             attention.append(weights)
             gates.append(gate[:, 0])
-        looked = self.from_context(torch.stack(contexts, 1))
-        evidence = None if seen.evidence is None else seen.evidence[:, None]
-        logits = self.tell(embedded, torch.stack(hidden, 1), looked, evidence)
-        return Told(logits, torch.stack(attention, 1), torch.stack(gates, 1))
+        projected = self.from_context(torch.stack(contexts, 1))
+        evidence = None if encoded.evidence is None else encoded.evidence[:, None]
+        logits = self.output_logits(embedded, torch.stack(hidden, 1), projected, evidence)
+        return DecoderOutput(logits, torch.stack(attention, 1), torch.stack(gates, 1))
 
     def standardize(self, grids: torch.Tensor) -> None:
         """Take mean and deviation of the D values from the grids (N, L, D) of some pictures."""
-        deviation, mean = torch.std_mean(grids, (0, 1))
-        least = 1e-3 * deviation.max().clamp_min(1e-6)  # of a value that is hardly ever another
+        std, mean = torch.std_mean(grids, (0, 1))
+        least = 1e-3 * std.max().clamp_min(1e-6)  # of a value that is hardly ever another
         self.get_buffer("mean").copy_(mean)
-        self.get_buffer("deviation").copy_(deviation.clamp_min(least))
+        self.get_buffer("std").copy_(std.clamp_min(least))
 
-    def see(self, grids: torch.Tensor) -> Seen:
-        """What is computed once for pictures (N, L, D)."""
+    def encode(self, grids: torch.Tensor) -> EncodedImage:
+        """Encode grids (N, L, D): all that is computed once per image."""
         # Not position by position: what is next to nothing would be as loud as the object.
-        positions = (grids - self.get_buffer("mean")) / self.get_buffer("deviation")
-        return Seen(positions, self.attention.key(positions), self.weigh(grids))
+        positions = (grids - self.get_buffer("mean")) / self.get_buffer("std")
+        return EncodedImage(positions, self.attention.key(positions), self.word_evidence(grids))
 
-    def weigh(self, grids: torch.Tensor) -> torch.Tensor | None:
+    def word_evidence(self, grids: torch.Tensor) -> torch.Tensor | None:
         """e (N, V) of grids as the encoder gives them; None where no words were learned with it."""
         if self.tags is None:
             return None
         found: torch.Tensor = self.tags(grids)
         return found
 
-    def begin(self, mean: torch.Tensor) -> States:
+    def init_state(self, mean: torch.Tensor) -> States:
         """h_0 and C_0 of N pictures, from the mean of their positions (N, D)."""
         starts = (torch.tanh(layer(mean)).chunk(2, 1) for layer in self.start)
         return tuple(State(hidden, cell) for hidden, cell in starts)
@@ -222,29 +222,29 @@ class Decoder(nn.Module):
         of_words = lowest.theta_x[:, : embedded.shape[-1]]
         return functional.linear(embedded, of_words, lowest.bias_x)
 
-    def look_weight(self) -> torch.Tensor:
+    def context_weight(self) -> torch.Tensor:
         """(4 H, D): what a context does to the lowest layer's gates."""
         return self.of_cells()[0].theta_x[:, -self.dimensions :]
 
-    def from_look(self, context: torch.Tensor) -> torch.Tensor:
+    def gates_from_context(self, context: torch.Tensor) -> torch.Tensor:
         """The part of the lowest layer's gates that contexts z (R, D) give: (R, 4 H)."""
-        return functional.linear(context, self.look_weight())
+        return functional.linear(context, self.context_weight())
 
-    def tell(
+    def output_logits(
         self,
         embedded: torch.Tensor,
         hidden: torch.Tensor,
-        looked: torch.Tensor,
+        projected: torch.Tensor,
         evidence: torch.Tensor | None,
     ) -> torch.Tensor:
         """Logits (…, V) from the word before (…, E), the state (…, H), L_z z (…, E) and e (…, V)."""
-        deep = torch.tanh(embedded + self.from_hidden(hidden) + looked)
+        deep = torch.tanh(embedded + self.from_hidden(hidden) + projected)
         logits: torch.Tensor = self.output(self.dropout(deep))
         if evidence is not None:
-            assert self.ask is not None
-            logits = logits + torch.sigmoid(self.ask(hidden)) * evidence
+            assert self.evidence_gate is not None
+            logits = logits + torch.sigmoid(self.evidence_gate(hidden)) * evidence
         return logits
 
     def of_cells(self) -> list[Parameters]:
-        """Of the LSTM's layers, the lowest first."""
+        """Parameters of the LSTM's layers, the lowest first."""
         return [Parameters.of(cell) for cell in self.cells if isinstance(cell, nn.LSTM)]

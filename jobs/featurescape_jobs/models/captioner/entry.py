@@ -62,7 +62,7 @@ class Captioner:
         return Decoder(self.grid.dimensions, self.shape, n_classes, tags)
 
     def pretrained(self) -> Decoder:
-        """There are none: raises `WeightsError`."""
+        """Raise `WeightsError`: there are none."""
         raise untrained(self.name)
 
     def classes(self) -> None:

@@ -1,4 +1,4 @@
-"""What a grid says for and against every word of being said of its picture.
+"""Multi-label classification head: logits of every word of the vocabulary, from a grid.
 
     e = L flatten(mean(relu(reduce a)))
 
@@ -23,7 +23,7 @@ _MOST_CELLS = 4
 
 
 class TagHead(nn.Module):
-    """Grids (N, L, D), as the encoder gives them, to e (N, V); 0 before anything is learned.
+    """Multi-label head: grids (N, L, D), as the encoder gives them, to e (N, V); 0 before anything is learned.
 
     Args:
         grid: of the encoder.
@@ -45,7 +45,7 @@ class TagHead(nn.Module):
         return found
 
     def values(self, grids: torch.Tensor) -> torch.Tensor:
-        """What L reads, (N, cells · units)."""
+        """Inputs of L, (N, cells · units)."""
         reduced = functional.relu(self.reduce(grids)).transpose(1, 2)
         planes = reduced.reshape(len(grids), -1, self.grid.rows, self.grid.columns)
         return functional.adaptive_avg_pool2d(planes, self.cells).flatten(1)

@@ -36,7 +36,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Parameters:
-    """Of one layer and direction; B blocks (one, or one per gate) of H rows each."""
+    """Parameters of one layer and direction; B blocks (one, or one per gate) of H rows each."""
 
     theta_x: torch.Tensor
     """(B·H, D)"""
@@ -49,7 +49,7 @@ class Parameters:
 
     @classmethod
     def of(cls, module: nn.RNNBase, layer: int = 0, *, reverse: bool = False) -> Parameters:
-        """Those of a torch module, shared with it."""
+        """Parameters of a torch module, shared with it."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         suffix = f"_l{layer}_reverse" if reverse else f"_l{layer}"
         return cls(*(module.get_parameter(name + suffix) for name in names))
@@ -62,7 +62,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class State:
-    """What a step hands to the next one."""
+    """Recurrent state between steps."""
 
     hidden: torch.Tensor
     """h, (N, H)"""
@@ -72,7 +72,7 @@ class State:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step gives."""
+    """Result of a step."""
 
     state: State
     gates: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a layer did in one direction, in the order of the input; zero where there is no step."""
+    """Trace of a layer in one direction, in the order of the input; zero where there is no step."""
 
     hidden: torch.Tensor
     """h, (N, T, H)"""
@@ -137,7 +137,7 @@ def lstm_step(from_x: torch.Tensor, before: State, parameters: Parameters) -> St
 
 
 def lstm_update(sums: torch.Tensor, cell: torch.Tensor) -> Step:
-    """What an LSTM makes of its gates' sums θ_x x_t + θ_h h_{t-1} + b, (N, 4 H), and of C_{t-1}, (N, H)."""
+    """LSTM update from the gates' sums θ_x x_t + θ_h h_{t-1} + b, (N, 4 H), and C_{t-1}, (N, H)."""
     at_i, at_f, at_g, at_o = sums.chunk(4, 1)
     i, f, o = torch.sigmoid(at_i), torch.sigmoid(at_f), torch.sigmoid(at_o)
     g = torch.tanh(at_g)
@@ -173,7 +173,7 @@ CELLS: dict[str, Cell] = {
 
 
 def valid_steps(lengths: torch.Tensor, steps: int) -> torch.Tensor:
-    """Which steps belong to a sequence and which are padding.
+    """Mask of the steps that belong to a sequence and are no padding.
 
     Args:
         lengths: (N,), 1 to ``steps``.
@@ -220,7 +220,7 @@ def unroll(
     for number in reversed(range(t)) if reverse else range(t):
         step = cell.step(from_x[:, number], state, parameters)
         steps[number] = step
-        state = step.state if valid is None else _kept(step.state, state, valid[:, number])
+        state = step.state if valid is None else _where_valid(step.state, state, valid[:, number])
     in_order = [steps[number] for number in range(t)]
     return Trace(
         hidden=_stacked([step.state.hidden for step in in_order], valid),
@@ -234,7 +234,7 @@ def unroll(
     )
 
 
-def _kept(after: State, before: State, valid: torch.Tensor) -> State:
+def _where_valid(after: State, before: State, valid: torch.Tensor) -> State:
     """The new state where the step is valid, else the old one."""
     rows = valid[:, None]
     hidden = torch.where(rows, after.hidden, before.hidden)

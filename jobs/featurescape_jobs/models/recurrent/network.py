@@ -43,7 +43,7 @@ def open_forget_gate(lstm: nn.RNNBase) -> None:
         lstm.get_parameter("bias_hh_l0")[units : 2 * units] = 0.0
 
 
-def turned(steps: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+def reversed_steps(steps: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
     """(N, T, D) with every sequence backwards, and its padding still behind it."""
     if lengths is None:
         return steps.flip(1)
@@ -80,9 +80,9 @@ class Direction(nn.Module):
 
     def forward(self, inputs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """States (N, T, H) of sequences (N, T, D), in their order; zero where there is no step."""
-        read = turned(inputs, lengths) if self.reads_back else inputs
+        read = reversed_steps(inputs, lengths) if self.reads_back else inputs
         found: tuple[torch.Tensor, object] = self.cell(read)
-        states = turned(found[0], lengths) if self.reads_back else found[0]
+        states = reversed_steps(found[0], lengths) if self.reads_back else found[0]
         return _without_padding(states, lengths)
 
     def trace(self, inputs: torch.Tensor, lengths: torch.Tensor | None = None) -> Trace:
@@ -91,7 +91,7 @@ class Direction(nn.Module):
         return unroll(CELLS[self.kind], parameters, inputs, lengths, reverse=self.reads_back)
 
     def last(self, states: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """Of (N, T, H), in the order of the input, what belongs to the last step read: (N, H)."""
+        """Output (N, H) at the last step read, of (N, T, H) in the order of the input."""
         if self.reads_back:
             return states[:, 0]
         if lengths is None:
@@ -118,7 +118,7 @@ class Layer(nn.Module):
         return torch.cat(states, 2) if len(states) > 1 else states[0]
 
     def last(self, states: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """Of those states the last ones of each direction: (N, H) or (N, 2 H)."""
+        """Last states of each direction: (N, H) or (N, 2 H)."""
         parts = states.chunk(len(self.directions), 2)
         pairs = zip(self.directions, parts, strict=True)
         return torch.cat([direction.last(part, lengths) for direction, part in pairs], 1)
@@ -170,7 +170,7 @@ class RecurrentNetwork(nn.Module):
     def inputs_of(
         self, number: int, inputs: torch.Tensor, lengths: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """What layer ``number`` reads, (N, T, D or width): runs the layers below it."""
+        """Inputs of layer ``number``, (N, T, D or width): runs the layers below it."""
         steps = _without_padding(as_steps(inputs), lengths)  # so that nothing in there is NaN
         if self.normalization is not None:
             steps = self.normalization(steps)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Shape(Protocol):
-    """What `specs.RecurrentSpec` says."""
+    """Shape of a recurrent network, as `specs.RecurrentSpec` has it."""
 
     @property
     def cell(self) -> str: ...

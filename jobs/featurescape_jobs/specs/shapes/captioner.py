@@ -58,7 +58,7 @@ class EncoderSpec(Spec):
 
 
 class CaptionerSpec(Spec):
-    """What a captioner is made of: an encoder, and the shape of its decoder."""
+    """Captioner: an encoder, and the shape of its decoder."""
 
     family: Literal["captioner"] = Field(default="captioner", description="Of the model captioner.")
     encoder: EncoderSpec = Field(

@@ -10,7 +10,7 @@ from featurescape_jobs.specs.base import Name, Spec
 
 
 class CaptionTrainingSpec(Spec):
-    """How a captioner learns."""
+    """Training hyperparameters of a captioner."""
 
     family: Literal["captioner"] = Field(default="captioner", description="Of the model captioner.")
     validation_split: Name | None = Field(

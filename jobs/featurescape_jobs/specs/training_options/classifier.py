@@ -10,7 +10,7 @@ from featurescape_jobs.specs.base import Spec
 
 
 class ClassifierTrainingSpec(Spec):
-    """How a classifier learns."""
+    """Training hyperparameters of a classifier."""
 
     family: Literal["classifier"] = Field(
         default="classifier", description="Of models whose card says that they are trained so."

@@ -1,4 +1,4 @@
-"""A decoder learns to tell captions, from the grids of their pictures.
+"""Task of training a decoder: captions by teacher forcing, from the grids of their images.
 
 Memory: a batch of grids, and what the decoder keeps of it for the backward pass: (N, T, L, A) values.
 """
@@ -18,13 +18,13 @@ from featurescape_jobs.trainers.captioner.examples import Pairs, epoch_order, on
 from featurescape_jobs.trainers.captioner.losses import Objective
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.checkpoints import EpochRow
-from featurescape_jobs.trainers.loop import Batch, Indices, Measured, Whole, batched
+from featurescape_jobs.trainers.loop import Batch, BatchLoss, BatchSize, Indices, batched
 from featurescape_jobs.trainers.tensor_cache import CachedTensors
 
 
 @dataclass(frozen=True)
 class Material:
-    """What is learned from."""
+    """Training data of a decoder."""
 
     store: CachedTensors
     """Of grids."""
@@ -37,7 +37,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Telling:
+class CaptionTask:
     """A `trainers.loop.TrainingTask`; its examples are captions."""
 
     module: Decoder
@@ -51,7 +51,7 @@ class Telling:
     seed: int = 0
     """Of the training."""
 
-    def groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[dict[str, Any]]:
         """All weights that are not fixed."""
         learning = [one for one in self.module.parameters() if one.requires_grad]
         return [{"params": learning, "scale": 1.0}]
@@ -62,31 +62,31 @@ class Telling:
         pairs, chosen = self.material.pairs, self.material.training
         if self.one_caption:
             chosen = one_of_each(pairs, chosen, seed)
-        drawn = np.random.default_rng(seed)
+        generator = np.random.default_rng(seed)
         order = epoch_order(pairs, chosen, self.batch_size, seed)
-        return [Batch(numbers, drawn.random((len(numbers), 1))) for numbers in order]
+        return [Batch(indices, generator.random((len(indices), 1))) for indices in order]
 
     def held_out(self) -> list[Batch]:
-        """Those of like length together, so that little is padded."""
+        """Validation batches, those of like length together, so that little is padded."""
         chosen, lengths = self.material.validation, self.material.pairs.lengths
         in_order = chosen[np.argsort(lengths[chosen], kind="stable")]
         return [Batch(part) for part in batched(in_order, self.batch_size)]
 
-    def whole(self, batch: Batch) -> Whole:
+    def size_of(self, batch: Batch) -> BatchSize:
         """Captions and words."""
-        return Whole(len(batch), int(self.material.pairs.lengths[batch.numbers].sum()))
+        return BatchSize(len(batch), int(self.material.pairs.lengths[batch.indices].sum()))
 
-    def measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
-        """As the objective says."""
+    def measure(self, module: nn.Module, batch: Batch, total: BatchSize) -> BatchLoss:
+        """Loss by the objective."""
         material = self.material
-        read, targets = material.pairs.batch(batch.numbers, self.module.vocabulary_size)
-        grids = material.store.batch(material.pairs.pictures[batch.numbers])
-        if (mirror := material.mirror) is not None and batch.drawn is not None:
-            mirrored = mirror.chosen(batch.drawn)
+        read, targets = material.pairs.batch(batch.indices, self.module.vocabulary_size)
+        grids = material.store.batch(material.pairs.pictures[batch.indices])
+        if (mirror := material.mirror) is not None and batch.draws is not None:
+            mirrored = mirror.chosen(batch.draws)
             grids = mirror.grids(grids, mirrored)
-            read, targets = (mirror.words(numbers, mirrored) for numbers in (read, targets))
-        told = module(grids.to(self.device), torch.from_numpy(read).to(self.device))
-        return self.objective.measure(told, torch.from_numpy(targets).to(self.device), whole)
+            read, targets = (mirror.words(indices, mirrored) for indices in (read, targets))
+        output = module(grids.to(self.device), torch.from_numpy(read).to(self.device))
+        return self.objective.measure(output, torch.from_numpy(targets).to(self.device), total)
 
     def score(self, row: EpochRow) -> float:
         """The lowest loss of the validation part is the best."""

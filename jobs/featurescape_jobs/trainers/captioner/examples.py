@@ -1,4 +1,4 @@
-"""What a captioner learns from: captions as numbers, beside the pictures that they are of.
+"""Training examples of a captioner: captions as word indices, beside the images that they are of.
 
 Which part an example is in follows from a hash of the job's seed and its id (`trainers.split`).
 
@@ -25,7 +25,7 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Captioned:
+class CaptionedExamples:
     """N examples with captions, as a listing has them."""
 
     table: pa.Table
@@ -33,8 +33,8 @@ class Captioned:
     parts: Parts
 
     @classmethod
-    def drawn(cls, table: pa.Table, validation: float, test: float, seed: int) -> Captioned:
-        """Those of a listing that have captions, in parts as `draw_parts` draws them."""
+    def drawn(cls, table: pa.Table, validation: float, test: float, seed: int) -> CaptionedExamples:
+        """Examples of a listing that have captions, in parts as `draw_parts` draws them."""
         has = table.filter(pc.is_valid(table["captions"]))
         return cls(has, draw_parts(has["example_id"].to_pylist(), validation, test, seed))
 
@@ -52,7 +52,7 @@ class Captioned:
         return vocabulary
 
     def references(self, rows: Indices) -> list[list[list[str]]]:
-        """Of some rows all captions that have words, cut into them."""
+        """All captions of some rows that have words, cut into them."""
         captions = self.table["captions"].take(pa.array(rows)).to_pylist()
         return [[words for text in of if (words := tokens(text))] for of in captions]
 
@@ -70,7 +70,7 @@ class Pairs:
 
     @classmethod
     def of(cls, captions: Sequence[Sequence[str]], vocabulary: Vocabulary, max_words: int) -> Pairs:
-        """Of every picture all captions that have a word.
+        """Pairs of every image with each of its captions that has a word.
 
         Args:
             captions: of every grid, in its order.
@@ -95,14 +95,14 @@ class Pairs:
         """(P,): words of each, with the end."""
         return np.diff(self.starts)
 
-    def batch(self, numbers: Indices, start: int) -> tuple[Indices, Indices]:
-        """What is read and what is to follow, (B, T) each, of some of the captions.
+    def batch(self, indices: Indices, start: int) -> tuple[Indices, Indices]:
+        """Inputs and targets (B, T) of some of the captions.
 
         Behind a caption's end the target is `IGNORED` and the word is the start, which stands for nothing.
         """
-        lengths = self.lengths[numbers]
-        targets = np.full((len(numbers), int(lengths.max())), IGNORED, np.int64)
-        for row, number, length in zip(targets, numbers, lengths, strict=True):
+        lengths = self.lengths[indices]
+        targets = np.full((len(indices), int(lengths.max())), IGNORED, np.int64)
+        for row, number, length in zip(targets, indices, lengths, strict=True):
             row[:length] = self.words[self.starts[number] : self.starts[number] + length]
         read = np.full_like(targets, start)
         read[:, 1:] = np.where(targets[:, :-1] == IGNORED, start, targets[:, :-1])
@@ -128,7 +128,7 @@ def epoch_order(pairs: Pairs, chosen: Indices, batch_size: int, seed: int) -> li
 
 
 def one_of_each(pairs: Pairs, chosen: Indices, seed: int) -> Indices:
-    """Of the chosen captions one of every picture, drawn."""
+    """One of the chosen captions of every image, drawn."""
     mixed = np.random.default_rng(seed).permutation(chosen)
     _, first = np.unique(pairs.pictures[mixed], return_index=True)
     return mixed[np.sort(first)]

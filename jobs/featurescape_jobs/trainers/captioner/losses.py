@@ -1,4 +1,4 @@
-"""What a captioner's training makes small: the surprise at each word, and positions that are never looked at.
+"""Training loss of a decoder: token cross entropy, and doubly stochastic attention.
 
 Memory: the logits of a batch, (N, T, V).
 """
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from featurescape_jobs.models.captioner.decoder import Told
+from featurescape_jobs.models.captioner.decoder import DecoderOutput
 from featurescape_jobs.trainers.captioner.examples import IGNORED
-from featurescape_jobs.trainers.loop import Measured, Whole
+from featurescape_jobs.trainers.loop import BatchLoss, BatchSize
 
 
 def doubly_stochastic(attention: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -29,19 +29,19 @@ def doubly_stochastic(attention: torch.Tensor, valid: torch.Tensor) -> torch.Ten
 
 @dataclass(frozen=True)
 class Objective:
-    """Mean cross entropy of a word, and the doubly stochastic term with its weight."""
+    """Mean token cross entropy, and the doubly stochastic term with its weight."""
 
     penalty: float
 
-    def measure(self, told: Told, targets: torch.Tensor, whole: Whole) -> Measured:
-        """Of captions whose words (N, T) are known, or `IGNORED`, and that are part of a batch."""
+    def measure(self, output: DecoderOutput, targets: torch.Tensor, total: BatchSize) -> BatchLoss:
+        """Loss of captions whose words (N, T) are known, or `IGNORED`, and that are part of a batch."""
         valid = targets != IGNORED
-        logits, flat = told.logits.flatten(0, 1), targets.flatten()
+        logits, flat = output.logits.flatten(0, 1), targets.flatten()
         nats = functional.cross_entropy(logits, flat, ignore_index=IGNORED, reduction="sum")
-        loss = nats / whole.targets
+        loss = nats / total.targets
         if self.penalty:
-            share = len(targets) / whole.examples
-            term = doubly_stochastic(told.attention, valid)
+            share = len(targets) / total.examples
+            term = doubly_stochastic(output.attention, valid)
             loss = loss + self.penalty * share * term
-        right = int((told.logits.argmax(2) == targets).sum())
-        return Measured(loss, float(nats.detach()), right, int(valid.sum()))
+        n_correct = int((output.logits.argmax(2) == targets).sum())
+        return BatchLoss(loss, float(nats.detach()), n_correct, int(valid.sum()))

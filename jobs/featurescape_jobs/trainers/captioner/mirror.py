@@ -29,7 +29,7 @@ Which = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Mirror:
-    """For grids of one encoder, and captions of one vocabulary."""
+    """Mirroring of the grids of one encoder, and of captions of one vocabulary."""
 
     grid: Grid
     instead: Indices

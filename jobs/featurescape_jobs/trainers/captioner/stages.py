@@ -26,15 +26,15 @@ from featurescape_jobs.models.base import PictureCard
 from featurescape_jobs.networks.worker_process import torch_threads, worker_device
 from featurescape_jobs.networks.worker_source import Source, batch_size
 from featurescape_jobs.specs import Resources
-from featurescape_jobs.trainers.captioner.decoder_objective import Material, Telling
+from featurescape_jobs.trainers.captioner.decoder_objective import CaptionTask, Material
 from featurescape_jobs.trainers.captioner.examples import Pairs
 from featurescape_jobs.trainers.captioner.losses import Objective
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.captioner.task import Task, joined
 from featurescape_jobs.trainers.captioner.word_objective import (
     WEIGHT_DECAY,
-    Tagger,
-    Tagging,
+    WordDetector,
+    WordDetectorTask,
     shares_of,
 )
 from featurescape_jobs.trainers.checkpoints import Progress
@@ -173,7 +173,7 @@ def check_examples(task: Task, cached: Cached) -> None:
 
 @dataclass(frozen=True)
 class EncoderTraining:
-    """What each process that fine-tunes an encoder does."""
+    """Fine-tuning of an encoder, in each process."""
 
     task: Task
     inputs: TensorCache
@@ -201,7 +201,7 @@ class EncoderTraining:
 
 def _word_objective(
     task: Task, encoder: Encoder, images: CachedTensors, group: ProcessGroup, seed: int
-) -> Tagging:
+) -> WordDetectorTask:
     """Word prediction by the encoder, with a head whose fresh weights follow from the seed."""
     pairs, parts = _pairs(task, images.rows)
     words, card = task.vocabulary.size, encoder.network.picture_card
@@ -210,8 +210,8 @@ def _word_objective(
     shares = shares_of(pairs, learned, words)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tagger = Tagger(encoder, shares, task.shape.dropout, group.device)
-    return Tagging(
+        tagger = WordDetector(encoder, shares, task.shape.dropout, group.device)
+    return WordDetectorTask(
         tagger,
         images,
         pairs,
@@ -229,14 +229,14 @@ def _word_objective(
 
 @dataclass(frozen=True)
 class DecoderTraining:
-    """What each process that trains a decoder does."""
+    """Training of a decoder, in each process."""
 
     task: Task
     grids: TensorCache
 
     def __call__(self, group: ProcessGroup, report: Report) -> Progress:
         """Train the decoder on the encoder's outputs."""
-        task, how, spec = self.task, self.task.hyperparameters, self.task.spec
+        task, hyperparameters, spec = self.task, self.task.hyperparameters, self.task.spec
         encoder = task.encoder()
         with open_tensors(self.grids) as grids:
             pairs, parts = _pairs(task, grids.rows)
@@ -246,19 +246,21 @@ class DecoderTraining:
             options = Hyperparameters(
                 epochs=spec.epochs or MAX_EPOCHS,
                 learning_rate=spec.learning_rate or LEARNING_RATE,
-                schedule=how.learning_rate_schedule,
-                patience=how.patience,
+                schedule=hyperparameters.learning_rate_schedule,
+                patience=hyperparameters.patience,
                 seed=spec.seed,
             )
-            objective = Objective(how.attention_penalty)
+            objective = Objective(hyperparameters.attention_penalty)
             decoder = task.decoder(encoder)
             n = len(grids.rows)
             sample = np.linspace(0, n, min(SAMPLED, n), endpoint=False)
             decoder.standardize(grids.batch(sample.astype(np.int64)))
             decoder.to(group.device)
-            size, one = spec.batch_size or BATCH_SIZE, how.captions_per_example == "one"
-            lesson = Telling(decoder, material, objective, size, one, group.device, spec.seed)
-            return TrainingLoop(lesson, options, group).run(task.checkpoints, report)
+            size, one = spec.batch_size or BATCH_SIZE, hyperparameters.captions_per_example == "one"
+            caption_task = CaptionTask(
+                decoder, material, objective, size, one, group.device, spec.seed
+            )
+            return TrainingLoop(caption_task, options, group).run(task.checkpoints, report)
 
 
 def _mirror(task: Task, encoder: Encoder) -> Mirror | None:

@@ -21,7 +21,7 @@ from featurescape_jobs.networks.loading import build_random
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.vocabulary import Vocabulary
 from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, DatasetSpec, TrainingSpec
-from featurescape_jobs.trainers.captioner.examples import Captioned
+from featurescape_jobs.trainers.captioner.examples import CaptionedExamples
 from featurescape_jobs.trainers.captioner.word_objective import HEAD, NETWORK
 from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress, starting_with
 
@@ -62,12 +62,12 @@ class Task:
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """Of the decoder."""
+        """Checkpoints of the decoder."""
         return self._checkpoints("work/checkpoints")
 
     @property
     def encoder_checkpoints(self) -> Checkpoints:
-        """Of an encoder that learns."""
+        """Checkpoints of an encoder that learns."""
         return self._checkpoints("work/encoder_checkpoints")
 
     def _checkpoints(self, folder: str) -> Checkpoints:
@@ -97,8 +97,8 @@ class Task:
             decoder.tags.requires_grad_(False)
         return decoder
 
-    def captioned(self) -> list[Captioned]:
-        """Of every listing the examples with captions, and which part each is in.
+    def captioned(self) -> list[CaptionedExamples]:
+        """Examples with captions of every listing, and which part each is in.
 
         Where there are two, all of the first is learned from, and nothing of the second.
         """
@@ -108,14 +108,16 @@ class Task:
         if len(self.listings) == 2:
             shares = [(0.0, 0.0), (1 - test, np.inf)]
         return [
-            Captioned.drawn(source.storage.read_table(source.path(one.examples)), *share, spec.seed)
+            CaptionedExamples.drawn(
+                source.storage.read_table(source.path(one.examples)), *share, spec.seed
+            )
             for one, share in zip(self.listings, shares, strict=True)
         ]
 
 
-def joined(captioned: list[Captioned]) -> Captioned:
+def joined(captioned: list[CaptionedExamples]) -> CaptionedExamples:
     """All listings as one, whose rows `CachedTensors.rows` are."""
-    return Captioned(
+    return CaptionedExamples(
         pa.concat_tables([one.table for one in captioned]),
         np.concatenate([one.parts for one in captioned]),
     )

@@ -46,7 +46,7 @@ from featurescape_jobs.captioning.encoder import Encoder
 from featurescape_jobs.captioning.loading import ENCODER_HISTORY, ENCODER_WEIGHTS
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.cached_listing import index_dataset
-from featurescape_jobs.datasets.frozen_input import asked_for, freeze, place_dataset
+from featurescape_jobs.datasets.frozen_input import freeze, resolve_dataset, select_examples
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, PHASE_EXAMPLES, freeze_rows
 from featurescape_jobs.engine.job_choice import read_choice
@@ -113,9 +113,9 @@ def _plan(spec: TrainingSpec, context: RunContext) -> tuple[Task, Encoder]:
     DATASETS[source.dataset.name].check(source.dataset)
     listings = [Listing("training", EXAMPLES, source.dataset)]
     if (held_out := _held_out(spec)) is not None:
-        placed = place_dataset(held_out, context)
-        DATASETS[placed.name].check(placed)
-        listings.append(Listing("held_out", PHASE_EXAMPLES.format(phase="held_out"), placed))
+        resolved = resolve_dataset(held_out, context)
+        DATASETS[resolved.name].check(resolved)
+        listings.append(Listing("held_out", PHASE_EXAMPLES.format(phase="held_out"), resolved))
     task = Task(spec, tuple(listings), source, "")
     return task, task.encoder()
 
@@ -134,7 +134,7 @@ def _freeze(task: Task, context: RunContext) -> Task:
 
         def make(dataset: DatasetSpec = listing.dataset) -> pa.Table:
             table = index_dataset(DATASETS[dataset.name], dataset, context.storage).table
-            return asked_for(table, dataset)
+            return select_examples(table, dataset)
 
         phase = freeze_rows(listing.name, make, context, frozen.shard_size)
         sha256 += context.storage.sha256(context.path(phase.path))

@@ -1,4 +1,4 @@
-"""An encoder learns which words are said of a picture, before a decoder learns to put them into sentences.
+"""Task of word pretraining: multi-label detection of the captions' words, before a decoder learns sentences.
 
 Word by word a caption says little of the network that looks: the words before explain most of it, and what is
 left goes through the decoder. Here every word of a picture's captions is asked for at once, yes or no, of what
@@ -35,16 +35,16 @@ from featurescape_jobs.kernels.depthwise_gradient import QuickDepthwise, is_dept
 from featurescape_jobs.kernels.fused_conv import can_fuse
 from featurescape_jobs.models.captioner.tag_head import TagHead
 from featurescape_jobs.networks.capture import Capture
-from featurescape_jobs.trainers.augmentation import DRAWS, seen_otherwise
+from featurescape_jobs.trainers.augmentation import DRAWS, augment
 from featurescape_jobs.trainers.captioner.examples import Pairs
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.checkpoints import EpochRow
-from featurescape_jobs.trainers.loop import Batch, Indices, Measured, Whole, batched
+from featurescape_jobs.trainers.loop import Batch, BatchLoss, BatchSize, Indices, batched
 from featurescape_jobs.trainers.tensor_cache import CachedTensors
 
 WEIGHT_DECAY = 0.02
 NETWORK, HEAD = "network.", "head."
-"""What the names of the weights of a `Tagger` begin with: the encoder's, and those behind it."""
+"""What the names of the weights of a `WordDetector` begin with: the encoder's, and those behind it."""
 _FRESH_FACTOR = 2.0
 """Of the encoder's learning rate, that of the layers behind it, which know nothing yet."""
 _RAREST = 1e-4
@@ -56,7 +56,7 @@ _COUNTED = 1024
 
 
 def tags_of(pairs: Pairs, pictures: Indices, vocabulary_size: int) -> Tags:
-    """Of some pictures the words of all their captions."""
+    """Words of all captions of some images."""
     tags = np.zeros((len(pictures), vocabulary_size), np.bool_)
     first = np.searchsorted(pairs.pictures, pictures, side="left")
     last = np.searchsorted(pairs.pictures, pictures, side="right")
@@ -73,24 +73,24 @@ def shares_of(pairs: Pairs, pictures: Indices, vocabulary_size: int) -> torch.Te
     return torch.from_numpy(counts / len(pictures)).float()
 
 
-class Tagger(nn.Module):
+class WordDetector(nn.Module):
     """Pictures (N, C, H, W), normalized, to logits (N, V) of the words.
 
     Args:
         encoder: whose weights are to learn.
         shares: (V,), of how many of the pictures each word is said, 0 to 1.
-        left_out: part of the values in front of the words that is left out while it learns.
+        dropout: part of the values in front of the words that is left out while it learns.
         device: where it runs.
     """
 
     def __init__(
-        self, encoder: Encoder, shares: torch.Tensor, left_out: float, device: torch.device
+        self, encoder: Encoder, shares: torch.Tensor, dropout: float, device: torch.device
     ) -> None:
         super().__init__()
         self.network = encoder.network.module
         self._encoder, self._capture = encoder, Capture(self.network, list(encoder.shapes))
         self.head = TagHead(encoder.layout, len(shares))
-        self.left_out = nn.Dropout(left_out)
+        self.dropout = nn.Dropout(dropout)
         self.prior = nn.Parameter(torch.logit(shares.clamp(_RAREST, 1 - _RAREST)))
         self._device = device
         self._free()
@@ -114,14 +114,14 @@ class Tagger(nn.Module):
         quick = has_bfloat16(self._device)
         with QuickDepthwise(), torch.autocast(self._device.type, torch.bfloat16, enabled=quick):
             grids = self._grids(seen)
-        evidence: torch.Tensor = self.head.words(self.left_out(self.head.values(grids)))
+        evidence: torch.Tensor = self.head.words(self.dropout(self.head.values(grids)))
         return self.prior + evidence
 
     def _grids(self, pictures: torch.Tensor) -> torch.Tensor:
         found = self._capture.follow(pictures)
         return self._encoder.grid([found[layer].float() for layer in self._encoder.shapes])
 
-    def train(self, mode: bool = True) -> Tagger:
+    def train(self, mode: bool = True) -> WordDetector:
         """The encoder stays in evaluation mode."""
         super().train(mode)
         self.network.eval()
@@ -129,7 +129,7 @@ class Tagger(nn.Module):
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether products of bfloat16 are quicker there than those of float32."""
+    """True if products of bfloat16 are quicker there than those of float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if not can_fuse(device, torch.bfloat16):
@@ -139,10 +139,10 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 @dataclass(frozen=True)
-class Tagging:
+class WordDetectorTask:
     """A `trainers.loop.TrainingTask`; its examples are pictures."""
 
-    module: Tagger
+    module: WordDetector
     store: CachedTensors
     """Of what the encoder reads."""
     pairs: Pairs
@@ -152,7 +152,7 @@ class Tagging:
     validation: Indices
     mean: tuple[float, ...]
     """Per channel, as the encoder's pictures are normalized."""
-    deviation: tuple[float, ...]
+    std: tuple[float, ...]
     batch_size: int
     device: torch.device
     mirror: Mirror | None = None
@@ -160,7 +160,7 @@ class Tagging:
     seed: int = 0
     """Of the training."""
 
-    def groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[dict[str, Any]]:
         """The encoder, and what is behind it."""
         behind = [*self.module.head.parameters(), self.module.prior]
         learning = [one for one in self.module.network.parameters() if one.requires_grad]
@@ -171,29 +171,29 @@ class Tagging:
 
     def epoch(self, number: int) -> list[Batch]:
         """Every picture once."""
-        drawn = np.random.default_rng(seed_for(self.seed, f"epoch {number}"))
-        mixed = drawn.permutation(self.training)
+        generator = np.random.default_rng(seed_for(self.seed, f"epoch {number}"))
+        mixed = generator.permutation(self.training)
         parts = batched(mixed, self.batch_size)
-        return [Batch(part, drawn.random((len(part), DRAWS))) for part in parts]
+        return [Batch(part, generator.random((len(part), DRAWS))) for part in parts]
 
     def held_out(self) -> list[Batch]:
-        """In order, as they are."""
+        """Validation batches in order, without augmentation."""
         return [Batch(part) for part in batched(self.validation, self.batch_size)]
 
-    def whole(self, batch: Batch) -> Whole:
+    def size_of(self, batch: Batch) -> BatchSize:
         """Pictures, and words of their captions."""
-        return Whole(len(batch), int(self._tags(batch).sum()))
+        return BatchSize(len(batch), int(self._tags(batch).sum()))
 
     def _tags(self, batch: Batch) -> Tags:
-        return tags_of(self.pairs, batch.numbers, self.vocabulary_size)
+        return tags_of(self.pairs, batch.indices, self.vocabulary_size)
 
-    def measure(self, module: nn.Module, batch: Batch, whole: Whole) -> Measured:
+    def measure(self, module: nn.Module, batch: Batch, total: BatchSize) -> BatchLoss:
         """Cross entropy of yes and no, for every word that is said; right: those among as many likeliest words."""
-        pictures, tags = self.store.batch(batch.numbers), self._tags(batch)
-        if batch.drawn is not None:
-            pictures = seen_otherwise(pictures, batch.drawn, self.mean, self.deviation)
+        pictures, tags = self.store.batch(batch.indices), self._tags(batch)
+        if batch.draws is not None:
+            pictures = augment(pictures, batch.draws, self.mean, self.std)
             if self.mirror is not None:
-                mirrored = self.mirror.chosen(batch.drawn)
+                mirrored = self.mirror.chosen(batch.draws)
                 pictures, tags = (
                     self.mirror.pictures(pictures, mirrored),
                     self.mirror.tags(tags, mirrored),
@@ -203,8 +203,8 @@ class Tagging:
         nats = functional.binary_cross_entropy_with_logits(logits, said.float(), reduction="sum")
         words = said.sum(1)
         ranks = logits.detach().argsort(1, descending=True).argsort(1)
-        right = int(((ranks < words[:, None]) & said).sum())
-        return Measured(nats / whole.targets, float(nats.detach()), right, int(words.sum()))
+        n_correct = int(((ranks < words[:, None]) & said).sum())
+        return BatchLoss(nats / total.targets, float(nats.detach()), n_correct, int(words.sum()))
 
     def score(self, row: EpochRow) -> float:
         """The lowest loss of the validation part is the best."""

@@ -26,7 +26,7 @@ class _Answer(BaseModel):
 
 
 class Reason(_Answer):
-    """Why a job ended without an artifact."""
+    """Reason for which a job ended without an artifact."""
 
     code: str = Field(description="Stable, as docs/errors.md lists them.")
     message: str = Field(description="For people; it may quote hostile text.")
@@ -63,7 +63,7 @@ class JobPage(_Answer):
 
 
 class Details(BaseModel):
-    """What is special to the job type."""
+    """Details that are special to the job type."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -188,7 +188,7 @@ class CatalogModel(ModelCard):
 
 
 class Catalog(BaseModel):
-    """What can be asked for."""
+    """Catalog of what can be asked for."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -239,7 +239,7 @@ class LiveLayer(_Answer):
 
 
 class NetworkInfo(_Answer):
-    """What can be asked of a live network."""
+    """Description of what can be asked of a live network."""
 
     model: str
     title: str

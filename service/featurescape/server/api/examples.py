@@ -20,7 +20,7 @@ _SIGNATURES = ((b"\x89PNG", "image/png"), (b"RIFF", "image/webp"), (b"\xff\xd8",
 def search(
     job_id: CheckedId, example_id: Annotated[str, Query(min_length=1, max_length=1000)], use: Use
 ) -> dict[str, Any]:
-    """From a picture to its point: examples whose id is this, or starts so, or whose caption has these
+    """Search the point of an image: examples whose id is this, or starts so, or whose caption has these
     words; at most 50."""
     return {"examples": use.maps.search(use.maps.open(job_id), example_id, _FOUND_AT_MOST)}
 

@@ -51,11 +51,11 @@ class TokenCheck:
         self._cookie_hash = _sha256(self.cookie)
 
     def is_token(self, given: str) -> bool:
-        """Whether this is the token."""
+        """True if this is the token."""
         return hmac.compare_digest(_sha256(given), self._hash)
 
     def is_cookie(self, given: str) -> bool:
-        """Whether this is the value of the cookie that a login sets."""
+        """True if this is the value of the cookie that a login sets."""
         return hmac.compare_digest(_sha256(given), self._cookie_hash)
 
 

@@ -1,4 +1,4 @@
-"""Whether the service lives, is ready, and how much it does. And logging in."""
+"""Health, readiness and metrics of the service; and logging in."""
 
 from __future__ import annotations
 

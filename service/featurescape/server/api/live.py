@@ -39,7 +39,7 @@ async def network(request: Request, use: Use) -> Response:
 
 @router.post("/activations", responses={200: {"model": answers.Activations}})
 async def activations(request: Request, use: Use) -> Response:
-    """What a layer gives for a picture: all channels as a grid, the strongest, the outputs."""
+    """Activations of a layer for an image: all channels as a grid, the strongest, the outputs."""
     return await _answer(request, use.live.ask(await _question(ActivationsQuestion, request, use)))
 
 

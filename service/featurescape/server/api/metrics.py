@@ -23,7 +23,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """What one app counts, and what it reads off its record and scheduler when it is asked."""
+    """Metrics of one app: what it counts, and what it reads off its record and scheduler when it is asked."""
 
     def __init__(self, store: JobStore, scheduler: Scheduler) -> None:
         self._registry = CollectorRegistry()

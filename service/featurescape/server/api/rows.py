@@ -58,7 +58,7 @@ def show(job_id: CheckedId, kind: str, row: int, columns: _Columns, use: Use) ->
 
 @dataclass(frozen=True)
 class Place:
-    """Where a picture is, from the path and query of the request."""
+    """Place of an image, from the path and query of the request."""
 
     kind: str
     row: int

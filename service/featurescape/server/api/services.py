@@ -1,4 +1,4 @@
-"""What the routes work with: one record, one storage, one scheduler, for the life of the app."""
+"""Services of the routes: one record, one storage, one scheduler, for the life of the app."""
 
 from __future__ import annotations
 

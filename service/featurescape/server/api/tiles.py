@@ -24,7 +24,7 @@ _SUFFIX = {"image/png": "png", "image/webp": "webp"}
 
 @dataclass(frozen=True)
 class Address:
-    """Which tile, from the path of the request."""
+    """Address of a tile, from the path of the request."""
 
     layer: str
     z: int

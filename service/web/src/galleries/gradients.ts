@@ -21,7 +21,7 @@ import { pictureElement, sharpen } from "./picture";
 import { SanityPart, sanityOf } from "./sanity";
 import { type About, type Opened, rowGallery } from "./types";
 
-interface Explained {
+interface AttributionMap {
   method: string;
   scale: number | null;
   overlay: Picture | null;
@@ -34,7 +34,7 @@ interface Gradients extends ExampleValues {
   target: number;
   prediction: number;
   probability: number | null;
-  maps: Explained[];
+  maps: AttributionMap[];
 }
 
 const TITLES: Readonly<Record<string, string>> = {
@@ -151,7 +151,7 @@ class GradientsView implements Opened {
     this.stage.replaceChildren();
   }
 
-  private get current(): Explained {
+  private get current(): AttributionMap {
     return this.values.maps[this.shown]!;
   }
 
@@ -201,7 +201,7 @@ class GradientsView implements Opened {
     this.describe(map, seen);
   }
 
-  private describe(map: Explained, view: View): void {
+  private describe(map: AttributionMap, view: View): void {
     const described = this.about.manifest.details["methods"];
     const known = (Array.isArray(described) ? described : []).find(
       (each: { method?: string }) => each.method === map.method,

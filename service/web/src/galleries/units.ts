@@ -22,7 +22,7 @@ interface TopImage {
   guided: Picture | null;
 }
 
-interface Preferred {
+interface Visualization {
   recipe: string;
   picture: Picture | null;
   contrasted: Picture | null;
@@ -39,7 +39,7 @@ interface Unit {
   excited_fraction: number | null;
   receptive_field: [number, number];
   top: TopImage[];
-  preferred: Preferred[];
+  preferred: Visualization[];
 }
 
 const TOP = ["rank", "example_id", "label", "activation", "picture", "box", "patch", "deconvolution", "guided"].map(

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from featurescape_jobs.kernels.numba_threads import Span, Workers, compiled
 from featurescape_jobs.layouts.affinities import conditional_affinities
-from featurescape_jobs.layouts.descent import Motion, Step, advance
+from featurescape_jobs.layouts.descent import DescentState, Step, advance
 from featurescape_jobs.layouts.field import Field
 from featurescape_jobs.layouts.neighbors import Metric, NeighborOptions, search
 
@@ -51,7 +51,7 @@ class Reference:
     threads: int = 1
 
 
-class _Partners(NamedTuple):
+class _KnownNeighbors(NamedTuple):
     """For M new examples: ``indices`` and ``weights`` (M, k) of known ones, and the known ``xy``."""
 
     indices: npt.NDArray[np.int32]
@@ -59,7 +59,7 @@ class _Partners(NamedTuple):
     xy: Floats
 
 
-def place(new_features: npt.ArrayLike, reference: Reference) -> Floats:
+def transform(new_features: npt.ArrayLike, reference: Reference) -> Floats:
     """Positions (M, 2) float32 for M new examples (M, D) in the layout of ``reference``.
 
     Raises ``ValueError`` where the number of features differs, where features are not finite and where
@@ -75,16 +75,16 @@ def place(new_features: npt.ArrayLike, reference: Reference) -> Floats:
     start = np.median(known[found.indices], axis=1)
     with Workers(reference.threads) as workers:
         weights = conditional_affinities(found.distances, max(1.0, k / 3), workers)
-        return _settle(start, _Partners(found.indices, weights, known), workers)
+        return _descend(start, _KnownNeighbors(found.indices, weights, known), workers)
 
 
-def _settle(start: Floats, partners: _Partners, workers: Workers) -> Floats:
+def _descend(start: Floats, partners: _KnownNeighbors, workers: Workers) -> Floats:
     field = Field(workers)
     known = partners.xy
     field.spread(known, margin=_MARGIN_FRACTION * float(np.ptp(known)) + 1.0)
     low, high = field.bounds()
     positions = np.clip(start.astype(np.float64), low, high)
-    motion = Motion(positions, np.zeros_like(positions), np.ones_like(positions))
+    motion = DescentState(positions, np.zeros_like(positions), np.ones_like(positions))
     m = len(positions)
     forces, gradient = np.empty((m, 2), np.float32), np.empty((m, 2), np.float32)
     sums = np.empty(m, np.float32)
@@ -99,7 +99,11 @@ def _settle(start: Floats, partners: _Partners, workers: Workers) -> Floats:
 
 @compiled
 def _gradient(
-    span: Span, xy: Floats, partners: _Partners, field: tuple[Floats, Floats], gradient: Floats
+    span: Span,
+    xy: Floats,
+    partners: _KnownNeighbors,
+    field: tuple[Floats, Floats],
+    gradient: Floats,
 ) -> None:
     """Exaggerated attraction less repulsion, each point normalized by itself, and not too long."""
     forces, sums = field
