@@ -3,7 +3,7 @@
     apt-get install dataset-fashion-mnist
     python benchmarks/accuracy.py [--root FOLDER] [--photos 4] [--only neighbors,features]
 
-- Neighbors: of the 90 nearest of 1,000 pictures of Fashion-MNIST among all 70,000 (pixels, PCA to 50), how
+- Neighbors: of the 90 nearest of 1,000 images of Fashion-MNIST among all 70,000 (pixels, PCA to 50), how
   many the approximate search finds; beside it, as a control, how many are found among shuffled rows.
 - Integrated gradients of crops of scikit-learn's two photos with `efficientnet_lite0`: how far their sum is
   from the change of the output, by the number of steps asked for.

@@ -20,16 +20,16 @@ MIN_ENDED = 0.5
 """Of the plain search's captions; with fewer the words say too little."""
 PLAIN = "one at a time"
 Captions = Sequence[Sequence[Any]]
-"""Words, or their numbers, of each picture."""
+"""Words, or their numbers, of each image."""
 
 
 class Judge:
     """Compares captions with the plain search's.
 
     Args:
-        score: log probability of a caption of the picture in a place, by one and the same reference; taken
+        score: log probability of a caption of the image in a place, by one and the same reference; taken
             only of captions that were cut.
-        least: part of the pictures that must agree, of those whose caption ended and of those whose was cut.
+        least: part of the images that must agree, of those whose caption ended and of those whose was cut.
     """
 
     def __init__(self, score: Callable[[int, Sequence[Any]], float], least: float) -> None:
@@ -38,7 +38,7 @@ class Judge:
     def __call__(self, said: Captions, outputs: Outputs) -> Verdict:
         expected = outputs[PLAIN]
         if len(said) < len(expected):
-            return Verdict(False, f"{len(said)} captions of {len(expected)} pictures")
+            return Verdict(False, f"{len(said)} captions of {len(expected)} images")
         ended = [at for at, words in enumerate(expected) if len(words) < MAX_WORDS]
         cut = [at for at, words in enumerate(expected) if len(words) >= MAX_WORDS]
         others = [at for at in ended if list(said[at]) != list(expected[at])]
@@ -75,10 +75,10 @@ class Judge:
 
 
 def shuffled(said: Captions) -> dict[str, Captions]:
-    """Each picture with the caption of the next one."""
-    return {"shuffled pictures": [said[(at + 1) % len(said)] for at in range(len(said))]}
+    """Each image with the caption of the next one."""
+    return {"shuffled images": [said[(at + 1) % len(said)] for at in range(len(said))]}
 
 
-def _named(pictures: list[int]) -> str:
-    shown = ", ".join(str(at) for at in pictures[:5])
-    return f" (not of {shown}{', …' if len(pictures) > 5 else ''})" if pictures else ""
+def _named(images: list[int]) -> str:
+    shown = ", ".join(str(at) for at in images[:5])
+    return f" (not of {shown}{', …' if len(images) > 5 else ''})" if images else ""

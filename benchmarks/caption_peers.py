@@ -1,4 +1,4 @@
-"""Beam search as people write it, over a captioner's own weights: one picture at a time, and in batches."""
+"""Beam search as people write it, over a captioner's own weights: one image at a time, and in batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 
 BEAM, MAX_WORDS = 5, 30
 ENCODED, SEARCHED = 16, 32
-"""Pictures that the strong peer takes through encoder and search together."""
+"""Images that the strong peer takes through encoder and search together."""
 
 
 class Loop:
@@ -33,20 +33,20 @@ class Loop:
         self.capture = Capture(module, list(encoder.shapes))  # as it comes, before our loader
 
     def run(self, files: list[Path]) -> list[list[str]]:
-        """Captions, picture by picture."""
+        """Captions, image by image."""
         decode_words = self.captioner.vocabulary.decode
         return [decode_words(self.search(self.encode(file))) for file in files]
 
     def encode(self, file: Path) -> torch.Tensor:
-        """The grid of one picture, (1, L, D)."""
+        """The grid of one image, (1, L, D)."""
         encoder = self.captioner.encoder
-        pixels = prepare([decode(file.read_bytes())], encoder.network.picture_card)
+        pixels = prepare([decode(file.read_bytes())], encoder.network.image_card)
         found = self.capture.run(torch.from_numpy(pixels))
         return encoder.grid([found[layer] for layer in encoder.shapes]).contiguous()
 
     @torch.no_grad()
     def search(self, grid: torch.Tensor) -> list[int]:
-        """Beam search of one picture; where no caption has ended in time, the best one so far."""
+        """Beam search of one image; where no caption has ended in time, the best one so far."""
         net: Decoder = self.captioner.decoder
         k = BEAM
         grid = (grid - net.get_buffer("mean")) / net.get_buffer("std")
@@ -75,7 +75,7 @@ class Loop:
 
     @torch.no_grad()
     def score(self, grid: torch.Tensor, said: Sequence[int]) -> float:
-        """Log probability in nats of words, without an end, of one picture."""
+        """Log probability in nats of words, without an end, of one image."""
         net: Decoder = self.captioner.decoder
         grid = (grid - net.get_buffer("mean")) / net.get_buffer("std")
         h, c = torch.tanh(net.start[0](grid.mean(1))).chunk(2, 1)
@@ -124,18 +124,18 @@ class Batched:
         self.capture = Capture(module, list(encoder.shapes))
 
     def run(self, files: list[Path]) -> list[list[str]]:
-        """Captions of all pictures."""
+        """Captions of all images."""
         found: list[list[int]] = []
         for at in range(0, len(files), SEARCHED):
             found += self.search(self.encode(files[at : at + SEARCHED]))
         return [self.captioner.vocabulary.decode(words) for words in found]
 
     def encode(self, files: list[Path]) -> torch.Tensor:
-        """The grids of pictures, (N, L, D)."""
+        """The grids of images, (N, L, D)."""
         encoder, grids = self.captioner.encoder, []
         for at in range(0, len(files), ENCODED):
-            pictures = [decode(file.read_bytes()) for file in files[at : at + ENCODED]]
-            pixels = torch.from_numpy(prepare(pictures, encoder.network.picture_card))
+            images = [decode(file.read_bytes()) for file in files[at : at + ENCODED]]
+            pixels = torch.from_numpy(prepare(images, encoder.network.image_card))
             with torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
                 found = self.capture.run(pixels)
             grids.append(encoder.grid([found[layer].float() for layer in encoder.shapes]))
@@ -143,7 +143,7 @@ class Batched:
 
     @torch.inference_mode()
     def search(self, grids: torch.Tensor) -> list[list[int]]:
-        """Beam search of N pictures; those whose beams have all ended leave the batch."""
+        """Beam search of N images; those whose beams have all ended leave the batch."""
         net: Decoder = self.captioner.decoder
         grids = (grids - net.get_buffer("mean")) / net.get_buffer("std")
         n, k, v = len(grids), BEAM, net.vocabulary_size
@@ -172,9 +172,9 @@ class Batched:
             h, c = (x.gather(1, at.expand_as(x)) for x in (h, c))
             ended = (following == END) & scores.isfinite()
             for row, beam in ended.nonzero().tolist():
-                picture, score = int(rows[row]), float(scores[row, beam])
-                if score > best[picture][0]:
-                    best[picture] = score, words[row, beam, 1:-1].tolist()
+                image, score = int(rows[row]), float(scores[row, beam])
+                if score > best[image][0]:
+                    best[image] = score, words[row, beam, 1:-1].tolist()
             scores[ended] = -torch.inf
             room -= ended.sum(1)
             going = room > 0

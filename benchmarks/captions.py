@@ -1,32 +1,32 @@
-"""Captions of pictures: beam search of one picture at a time, in batches, and by the `captions` job.
+"""Captions of images: beam search of one image at a time, in batches, and by the `captions` job.
 
     python benchmarks/captions.py [--n 512] [--peer-n 64] [--repeats 3] [--threads 2] [--model efficientnet_lite0]
 
-Input: n JPEG pictures of 256 px, each with two colored shapes in two of its corners, and what is where as the
+Input: n JPEG images of 256 px, each with two colored shapes in two of its corners, and what is where as the
 caption (15 words). The encoder is EfficientNet-Lite0 up to blocks.10 with its ImageNet weights, a grid of 14 ×
 14 × 112 (or ResNet-50 up to layer3, a grid of 14 × 14 × 1024, with random weights: its own are a download); the
-decoder has 512 units throughout, and learns on other such pictures first (not timed), so that captions are as
+decoder has 512 units throughout, and learns on other such images first (not timed), so that captions are as
 long and as certain as of a trained captioner.
 
-Popular peer: for each picture by itself the encoder in float32, then beam search of width 5 over the same
+Popular peer: for each image by itself the encoder in float32, then beam search of width 5 over the same
 weights, in which attention projects the grid anew at every step for every beam, and goes on until all beams have
-ended. Its time per picture does not depend on their number, so it is timed on the first ``--peer-n``. Strong
+ended. Its time per image does not depend on their number, so it is timed on the first ``--peer-n``. Strong
 peers: the encoder in batches and channels_last, in ``autocast`` to bfloat16 or in float32, keys of the attention
-once per picture, all beams of 32 pictures in one tensor, pictures that are done leave it. All use all threads.
+once per image, all beams of 32 images in one tensor, images that are done leave it. All use all threads.
 Ours is the `captions` job on Ray, one worker of one thread per ``--threads``: start of the workers, self-test of
-the encoder, attention maps, alternatives and pictures in the output included.
+the encoder, attention maps, alternatives and images in the output included.
 
 Two comparisons: the decoder alone, on grids that are there already, in this process on all threads; then end to
 end.
 
-Gate (`caption_gate`), of the first ``--peer-n`` pictures: captions that ended have the popular peer's words, of
-99.5 % of the pictures where the encoder runs in float32 and of 95 % else; captions that are cut at 30 words are,
+Gate (`caption_gate`), of the first ``--peer-n`` images: captions that ended have the popular peer's words, of
+99.5 % of the images where the encoder runs in float32 and of 95 % else; captions that are cut at 30 words are,
 in the same parts, by the plain decoder's score not less probable than the popular peer's. Controls: the captions
-of other pictures (shuffled), and those of a beam search over the mean grid of all pictures.
+of other images (shuffled), and those of a beam search over the mean grid of all images.
 
 Where the time goes: the first table has the share of the search; the rest end to end is decoding, the encoder,
 and for ours the start of the workers and what is written beside the words, which no peer writes. How long that
-start is, and from how many pictures on ours is ahead in spite of it, is printed after the second table.
+start is, and from how many images on ours is ahead in spite of it, is printed after the second table.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ MIN_EQUAL, MIN_EQUAL_HALF = 0.995, 0.95
 """Of the captions; the second with an encoder in bfloat16."""
 SIDE_PX = 256
 SHARD = 64
-"""Pictures of a shard, at most: as many as ours describes together."""
+"""Images of a shard, at most: as many as ours describes together."""
 TRAINING, JOB = "training-0123456789ab", "captions-0123456789ab"
 LAYERS = {"efficientnet_lite0": "blocks.10", "resnet50": "layer3", "resnet18": "layer3"}
 COLORS = {"red": (200, 30, 30), "green": (30, 160, 50), "blue": (40, 60, 210), "white": (240,) * 3}
@@ -84,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         options.folder = Path(folder)
-        write_pictures(options.folder / "learned", options.learned, seed=1)
-        write_pictures(options.folder / "described", options.n, seed=2)
+        write_images(options.folder / "learned", options.learned, seed=1)
+        write_images(options.folder / "described", options.n, seed=2)
         captioner = train(options)
         ray.init("local", num_cpus=options.threads, include_dashboard=False, log_to_driver=False)
         try:
@@ -112,17 +112,15 @@ def compare(options: argparse.Namespace, captioner: LoadedCaptioner) -> int:
 def print_startup(timings: Timings, steady: float, n: int) -> None:
     """Print the start-up cost before the workers are warm, and how many images make up for it."""
     startup = timings.seconds("featurescape") - steady
-    print(
-        f"ours starts for {startup:.1f} s, then {n / steady:.1f} pictures/s: {steady:.1f} s of all"
-    )
+    print(f"ours starts for {startup:.1f} s, then {n / steady:.1f} images/s: {steady:.1f} s of all")
     strongest = timings.fastest(Role.STRONG)
     assert strongest is not None
     peer = timings.seconds(strongest)
     print(
-        f"{strongest} has {n / peer:.1f} pictures/s: {peer / steady:.2f} times as long as ours warm"
+        f"{strongest} has {n / peer:.1f} images/s: {peer / steady:.2f} times as long as ours warm"
     )
     ahead = break_even(n, startup, steady, peer)
-    said = "never ahead" if ahead is None else f"ahead from {ahead:,.0f} pictures on"
+    said = "never ahead" if ahead is None else f"ahead from {ahead:,.0f} images on"
     print(f"with its start, ours is {said}")
 
 
@@ -135,7 +133,7 @@ def weights_of(options: argparse.Namespace) -> str:
 def decoder_alone(
     options: argparse.Namespace, captioner: LoadedCaptioner, files: list[Path]
 ) -> Comparison:
-    """Beam search over grids that are there, of the first ``--peer-n`` pictures."""
+    """Beam search over grids that are there, of the first ``--peer-n`` images."""
     loop, strong = Loop(captioner), Batched(captioner, bfloat16=False)
     grids = strong.encode(files[: options.peer_n])
     describer = Describer(captioner.decoder, captioner.vocabulary, torch.device("cpu"))
@@ -156,7 +154,7 @@ def decoder_alone(
             "search from the mean grid": in_parts(strong.search, elsewhere, 32),
         }
 
-    stage = f"beam search of {len(grids)} pictures, beam {BEAM}, same words"
+    stage = f"beam search of {len(grids)} images, beam {BEAM}, same words"
     judge = Judge(lambda at, words: loop.score(grids[at][None], words), MIN_EQUAL)
     gate = Gate(judge, controls)
     return Comparison(stage, weights_of(options), contenders, gate, items=len(grids))
@@ -199,7 +197,7 @@ def end_to_end(
         said = [captioner.vocabulary.decode(words) for words in in_parts(search, elsewhere, 32)]
         return {**shuffled(outputs[PLAIN]), "search from the mean grid": said}
 
-    stage = f"captions of {len(files)} pictures, beam {BEAM}, same words"
+    stage = f"captions of {len(files)} images, beam {BEAM}, same words"
 
     def score(at: int, words: Sequence[str]) -> float:
         return loop.score(grids[at][None], [captioner.vocabulary.number(word) for word in words])
@@ -261,7 +259,7 @@ def run_ours(options: argparse.Namespace, execution: str) -> Ours:
 
 
 def train(options: argparse.Namespace) -> LoadedCaptioner:
-    """A captioner of such pictures."""
+    """A captioner of such images."""
     storage = Storage(str(options.folder / "storage"))
     weights = "pretrained" if options.model == "efficientnet_lite0" else "random"
     encoder = {"name": options.model, "weights": weights, "layers": LAYERS[options.model]}
@@ -287,8 +285,8 @@ def train(options: argparse.Namespace) -> LoadedCaptioner:
     return load_captioner(ModelSpec(name="captioner", training=TRAINING), storage, None)
 
 
-def write_pictures(folder: Path, n: int, seed: int) -> None:
-    """Pictures and a table of their captions."""
+def write_images(folder: Path, n: int, seed: int) -> None:
+    """Images and a table of their captions."""
     folder.mkdir()
     random = np.random.default_rng(seed)
     with (folder / "captions.csv").open("w", newline="") as file:
@@ -329,9 +327,9 @@ def _draw(
 def _parser() -> argparse.ArgumentParser:
     parser = harness.parser(__doc__, repeats=3)
     parser.add_argument("--model", choices=list(LAYERS), default="efficientnet_lite0")
-    parser.add_argument("--n", type=int, default=512, help="pictures that are described")
+    parser.add_argument("--n", type=int, default=512, help="images that are described")
     parser.add_argument("--peer-n", type=int, default=64, help="of them by the loop")
-    parser.add_argument("--learned", type=int, default=256, help="pictures for the training before")
+    parser.add_argument("--learned", type=int, default=256, help="images for the training before")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--execution", default="auto", choices=("auto", "float32", "bfloat16"))
     return parser

@@ -98,7 +98,7 @@ class Bench:
 def activations(bench: Bench) -> Iterator[Cost]:
     yield bench.marginal(
         f"activations, {len(LAYERS)} layers",
-        "picture",
+        "image",
         (8, 32),
         lambda n: bench.run(
             "activations", dataset=bench.photos(n), model=EFFICIENTNET, layers=LAYERS
@@ -114,7 +114,7 @@ def gradients(bench: Bench) -> Iterator[Cost]:
     ]:
         yield bench.marginal(
             f"gradients, {name}",
-            "picture",
+            "image",
             (2, 2 + n),
             lambda n, fields=fields: bench.run(
                 "gradients", dataset=bench.photos(n), model=EFFICIENTNET, **fields
@@ -160,7 +160,7 @@ def atlas(bench: Bench) -> Iterator[Cost]:
 def features(bench: Bench) -> Iterator[Cost]:
     yield bench.marginal(
         "features in float32, with thumbnails of 64 px",
-        "picture",
+        "image",
         (16, 64),
         lambda n: bench.run("features", dataset=bench.photos(n), model=EFFICIENTNET),
     )

@@ -7,7 +7,7 @@ says upright: what most collections hold. Peers: Pillow as loaders use it (EXIF'
 and Pillow without a look at anything else in the file. CPU seconds, of a new process in each round, as where
 a process' memory lies alone moves a decode by some percent; all keep freed memory, as workers do.
 
-Gate: every pixel is Pillow's. Controls that must fail: one level of one pixel, and a picture not turned upright.
+Gate: every pixel is Pillow's. Controls that must fail: one level of one pixel, and an image not turned upright.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SIZES = ((640, 480), (2_000, 1_500))
 TARGET_PX = 224
 _ORIENTATION, _MAKER = 0x0112, 0x010F
 _DIFFERENT = 20
-"""How many pictures there are; they are decoded over and over."""
+"""How many images there are; they are decoded over and over."""
 Pixels = NDArray[np.uint8]
 
 
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def comparison(size: tuple[int, int], side_px: int, n: int) -> Comparison:
-    """Pictures of one size, scaled to ``side_px`` afterwards if that is not 0."""
+    """Images of one size, scaled to ``side_px`` afterwards if that is not 0."""
     scaled = f", scaled to {side_px}" if side_px else ""
     contenders = [
         Contender(name, role, partial(in_process, name, size, side_px, n))
@@ -85,11 +85,11 @@ def comparison(size: tuple[int, int], side_px: int, n: int) -> Comparison:
 def judge(digests: list[str], outputs: Outputs) -> Verdict:
     """True if all pixels are those of Pillow alone."""
     equal = [a == b for a, b in zip(digests, outputs["Pillow alone"], strict=True)]
-    return Verdict(all(equal), f"{sum(equal)} of {len(equal)} pictures have Pillow's pixels")
+    return Verdict(all(equal), f"{sum(equal)} of {len(equal)} images have Pillow's pixels")
 
 
 def controls(size: tuple[int, int], outputs: Outputs) -> Mapping[str, list[str]]:
-    """Pictures that are wrong in the least and in the most common way."""
+    """Images that are wrong in the least and in the most common way."""
     right: list[str] = outputs["Pillow alone"]
     level = by_pillow(jpeg(0, size))
     level[0, 0, 0] ^= 1
@@ -142,22 +142,22 @@ def featurescape() -> Callable[[bytes], Pixels]:
 
 
 def work(name: str, size: tuple[int, int], side_px: int, n: int) -> None:
-    """Decode ``n`` pictures twice, once to be warm, and print the CPU seconds of the second time."""
+    """Decode ``n`` images twice, once to be warm, and print the CPU seconds of the second time."""
     from featurescape_jobs.networks.worker_process import keep_freed_memory
 
     keep_freed_memory()
     peers = {"Pillow alone": by_pillow, "Pillow as in loaders": as_in_loaders}
     decode = peers.get(name) or featurescape()
-    pictures = [jpeg(number, size) for number in range(min(n, _DIFFERENT))]
+    images = [jpeg(number, size) for number in range(min(n, _DIFFERENT))]
     seconds = 0.0
     for _ in range(2):
         start = time.process_time()
         for number in range(n):
-            pixels = decode(pictures[number % len(pictures)])
+            pixels = decode(images[number % len(images)])
             if side_px:
                 Image.fromarray(pixels).resize((side_px, side_px))
         seconds = time.process_time() - start
-    digests = [digest(decode(picture)) for picture in pictures]
+    digests = [digest(decode(image)) for image in images]
     print(json.dumps({"seconds": seconds, "digests": digests}))
 
 

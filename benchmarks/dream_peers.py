@@ -20,7 +20,7 @@ OPTIONS = DreamOptions()
 
 def normalized(pixels: torch.Tensor, network: LoadedNetwork) -> torch.Tensor:
     """(N, 3, H, W) from 0 to 255 as the network wants it."""
-    card = network.picture_card
+    card = network.image_card
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (card.mean, card.std))
     return (pixels / 255 - mean) / std
 
@@ -109,5 +109,5 @@ def batch_dream(
     return source
 
 
-def _zoomed(pictures: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return functional.interpolate(pictures, size, mode="bilinear", align_corners=True)
+def _zoomed(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return functional.interpolate(images, size, mode="bilinear", align_corners=True)

@@ -119,7 +119,7 @@ class Judge:
 
     Args:
         photos: before the dream, (N, H, W, 3) uint8.
-        objective: what is maximized, of each of N pictures.
+        objective: what is maximized, of each of N images.
     """
 
     def __init__(self, photos: np.ndarray[Any, Any], objective: Objective) -> None:
@@ -158,8 +158,8 @@ def objective() -> Objective:
     """Half the mean square of the layer, which the notebook's gradient is of, in float32."""
     up_to = UpTo(load_network(ModelSpec(name=MODEL), seed=0), LAYER)
 
-    def of(pictures: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        planes = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+    def of(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        planes = torch.from_numpy(images).permute(0, 3, 1, 2).float()
         with torch.no_grad():
             return np.array([up_to(plane[None]).square().mean().item() / 2 for plane in planes])
 
@@ -261,16 +261,16 @@ def run_ours(options: argparse.Namespace) -> dict[str, Any]:
         outcome = dreams.run(spec, context)
         files = [file for file in context.files if file.kind == "dreams"]
         tables = [context.storage.read_table(context.path(file.path), ["dream"]) for file in files]
-    pictures = [decode(row["dream"]["bytes"]) for table in tables for row in table.to_pylist()]
+    images = [decode(row["dream"]["bytes"]) for table in tables for row in table.to_pylist()]
     seconds = context.timings_seconds["dream"]
     execution = {"execution": outcome.details["execution"]}
-    return _keep(options, "featurescape", np.stack(pictures), seconds) | execution
+    return _keep(options, "featurescape", np.stack(images), seconds) | execution
 
 
 def _keep(
-    options: argparse.Namespace, name: str, pictures: np.ndarray[Any, Any], seconds: float
+    options: argparse.Namespace, name: str, images: np.ndarray[Any, Any], seconds: float
 ) -> dict[str, Any]:
-    np.save(options.root / f"{name}.npy", np.rint(pictures).astype(np.uint8))
+    np.save(options.root / f"{name}.npy", np.rint(images).astype(np.uint8))
     return {"seconds": seconds}
 
 
@@ -293,14 +293,14 @@ ROLES = {
 def print_roof(options: argparse.Namespace, timings: Timings) -> None:
     """Print the part of the roof that ours reaches, in either type of numbers."""
     speed = options.n / timings.seconds("featurescape")
-    operations = operations_per_picture()
+    operations = operations_per_image()
     for dtype in (torch.float32, torch.bfloat16):
         roof = 1 / (operations * seconds_per_operation(dtype))
-        said = f"{roof:.2f} pictures a second; ours is {speed / roof:.0%} of it"
+        said = f"{roof:.2f} images a second; ours is {speed / roof:.0%} of it"
         print(f"roof by matrix products in {str(dtype).removeprefix('torch.')}: {said}")
 
 
-def operations_per_picture() -> int:
+def operations_per_image() -> int:
     """Operations of all passes forward and back that a dream takes, by frozen weights."""
     from torch.utils.flop_counter import FlopCounterMode
 

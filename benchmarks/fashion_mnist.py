@@ -3,22 +3,22 @@
     python benchmarks/fashion_mnist.py [--root FOLDER] [--epochs 5] [--repeats 1] [--threads 2] [--controls]
 
 Input: the four IDX files (Debian: dataset-fashion-mnist). All train the same network (lenet, fresh weights)
-for as many epochs on the training pictures less a held-out part, take its layer fc2 of all pictures, lay
+for as many epochs on the training images less a held-out part, take its layer fc2 of all images, lay
 these out by t-SNE, and draw tiles down to the same pixels. Each run is a process of its own; imports and the
 start of Ray are not timed.
 
 - popular: a map-style dataset with torchvision's transforms in a `DataLoader` with a process fewer than
   threads, Adam, openTSNE's default, ``datashader.tiles`` of the points by class;
-- strong: all pictures as one tensor in memory, batches by index, openTSNE with FAISS's neighbors, the numpy
+- strong: all images as one tensor in memory, batches by index, openTSNE with FAISS's neighbors, the numpy
   pyramid of `benchmarks/tiles.py`;
 - ours: the jobs `training`, `features`, `embedding` and `tiles` with their defaults. They also write
-  checksums, thumbnails, the neighbors of every picture, the layout's quality, and layers of density, classes
-  and pictures, which no peer does.
+  checksums, thumbnails, the neighbors of every image, the layout's quality, and layers of density, classes
+  and images, which no peer does.
 
-Gate: accuracy on the 10,000 test pictures at least 0.87, 10-nearest-neighbor accuracy of the labels in the
-layout at least 0.83, both at most 0.02 below the popular peer's, and of a thousand pictures at least 999 lie
+Gate: accuracy on the 10,000 test images at least 0.87, 10-nearest-neighbor accuracy of the labels in the
+layout at least 0.83, both at most 0.02 below the popular peer's, and of a thousand images at least 999 lie
 on a pixel that is lit at the deepest level. Controls: the network before it was trained, a layout with its
-rows shuffled, tiles of half the pictures.
+rows shuffled, tiles of half the images.
 
 A round takes minutes, of which t-SNE is most and differs little: by default there is one.
 """
@@ -83,11 +83,11 @@ class Map:
     """Results of a run."""
 
     accuracy: float
-    """Of the network, on the test pictures."""
+    """Of the network, on the test images."""
     xy: Floats
     """(N, 2), in the order of the files."""
     lit: npt.NDArray[np.bool_]
-    """(N,) whether the picture's pixel is lit at the deepest level."""
+    """(N,) whether the image's pixel is lit at the deepest level."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({"seconds": RUNS[options.only](options)}))
         return 0
     if options.controls:
-        options.epochs = 20  # of a thousand pictures an epoch has few steps
+        options.epochs = 20  # of a thousand images an epoch has few steps
     with tempfile.TemporaryDirectory() as folder:
         options.folder = Path(folder)
         return finish([compare(comparison_of(options), options)], options)
@@ -236,7 +236,7 @@ def judge(labels: Labels, made: Map, found: Outputs) -> Verdict:
         and lit >= MIN_LIT
     )
     words = f"test accuracy {made.accuracy:.3f}, of labels in the layout {seen:.3f}"
-    return Verdict(passes, f"{words}, pictures drawn {lit:.2%}")
+    return Verdict(passes, f"{words}, images drawn {lit:.2%}")
 
 
 def label_accuracy(made: Map, labels: Labels) -> float:
@@ -261,7 +261,7 @@ def controls(options: argparse.Namespace, found: Outputs) -> dict[str, Map]:
     return {
         "a network that was not trained": replace(right, accuracy=untrained),
         "a layout with its rows shuffled": replace(right, xy=right.xy[order]),
-        "tiles of half the pictures": replace(right, lit=half),
+        "tiles of half the images": replace(right, lit=half),
     }
 
 

@@ -1,6 +1,6 @@
 """Fashion-MNIST to a map as it is usually written, as a script: train, extract, embed, draw.
 
-The peers of `benchmarks/fashion_mnist.py`; the two differ in how pictures become batches, in openTSNE's
+The peers of `benchmarks/fashion_mnist.py`; the two differ in how images become batches, in openTSNE's
 neighbors and in what draws.
 """
 
@@ -33,7 +33,7 @@ Labels = npt.NDArray[np.int64]
 Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 
-class Pictures(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
+class Images(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
     """A map-style dataset, as every tutorial has it."""
 
     def __init__(self, images: npt.NDArray[np.uint8], labels: Labels) -> None:
@@ -56,12 +56,12 @@ def load_items(
     images: npt.NDArray[np.uint8], labels: Labels, shuffled: bool, threads: int
 ) -> Batches:
     """Batches of a `DataLoader`."""
-    data = Pictures(images, labels)
+    data = Images(images, labels)
     return torch.utils.data.DataLoader(data, BATCH, shuffled, num_workers=threads - 1)
 
 
 class InMemory:
-    """Batches of a tensor with all pictures."""
+    """Batches of a tensor with all images."""
 
     def __init__(
         self, images: npt.NDArray[np.uint8], labels: Labels, shuffled: bool, threads: int

@@ -21,7 +21,7 @@ MODEL = "efficientnet_lite0"
 BATCH = 32
 WARM_BATCHES = 3
 Forward = Callable[[Any], Any]
-"""A batch of normalized pictures to features, (N, D)."""
+"""A batch of normalized images to features, (N, D)."""
 
 
 def network() -> Any:
@@ -74,7 +74,7 @@ def openvino(precision: str, threads: int) -> Forward:
     return lambda batch: compiled(batch.numpy())[0].copy()
 
 
-class Pictures:
+class Images:
     """A map-style dataset, as every tutorial has it."""
 
     def __init__(self, files: list[Path]) -> None:
@@ -129,7 +129,7 @@ def run_loader(files: list[Path], load: Callable[[], Forward], threads: int) -> 
     begin = time.perf_counter()
     forward, rows = load(), Rows(len(files))
     loader = DataLoader(
-        Pictures(files),
+        Images(files),
         BATCH,
         sampler=rows,
         num_workers=max(1, threads - 1),

@@ -10,14 +10,14 @@ folded, autocast to bfloat16), ``strong32`` (that in float32, which is faster wh
 units for bfloat16), ``openvino`` and ``openvino32`` (OpenVINO in bfloat16 and float32), where it is installed.
 Beside them, on request, ``ray_data``.
 
-Compared is the steady state, what somebody with many pictures pays: warm loaders and a warm network for the
+Compared is the steady state, what somebody with many images pays: warm loaders and a warm network for the
 peers, a warm cluster and warm workers for ours. Ours is the `features` job on Ray, which also writes thumbnails
 and checksums; its clock starts when every worker has committed its first shard, and ends with the job; the time
-is scaled to all pictures. What comes before is printed as its own figure, for all: loading weights, starting
+is scaled to all images. What comes before is printed as its own figure, for all: loading weights, starting
 loaders or workers, measuring which mode is fastest, converting; and for ours starting Ray. Every run is a
 process of its own, so that its peak memory is its own.
 
-Gate: `networks.fidelity` against the loop's features of the same pictures. Controls: the loop's rows
+Gate: `networks.fidelity` against the loop's features of the same images. Controls: the loop's rows
 shuffled, and one constant vector.
 
 Where the time goes, step by step, is printed by `benchmarks/steps.py`: most of it is the network. The next gain is
@@ -44,14 +44,14 @@ import harness
 import numpy as np
 from alone import run_alone
 from harness import Comparison, Contender, Gate, Outputs, Role, Run, Timings, Verdict
-from photos import make_pictures
+from photos import make_images
 from steady import break_even, steady_seconds
 
 from featurescape_jobs.networks.fidelity import fidelity
 
 SAMPLE = 1000
 """Examples whose features are compared."""
-CONTROL_PICTURES = 96
+CONTROL_IMAGES = 96
 SHARD = 64
 Features = np.ndarray[Any, Any]
 
@@ -81,10 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(run_here(options)))
         return 0
     if options.controls:
-        options.n = CONTROL_PICTURES
+        options.n = CONTROL_IMAGES
     with tempfile.TemporaryDirectory() as folder:
         options.root = Path(folder)
-        make_pictures(options.root / "pictures", options.n)
+        make_images(options.root / "images", options.n)
         startups: dict[str, list[dict[str, Any]]] = {}
         timings = harness.compare(comparison(options, startups), options)
         if timings is not None and not options.controls:
@@ -122,7 +122,7 @@ def judge(features: Features, outputs: Outputs) -> Verdict:
 
 
 def controls(outputs: Outputs) -> Mapping[str, Features]:
-    """Features that say nothing of their pictures, and yet have the right length."""
+    """Features that say nothing of their images, and yet have the right length."""
     plain = outputs["loop"]
     shuffled = plain[np.random.default_rng(0).permutation(len(plain))]
     return {"shuffled rows": shuffled, "one constant vector": np.repeat(plain[:1], len(plain), 0)}
@@ -145,7 +145,7 @@ def print_startups(startups: Mapping[str, list[dict[str, Any]]], timings: Timing
     later = starts["featurescape"] - starts[strongest]
     ahead = break_even(n, later, timings.seconds("featurescape"), timings.seconds(strongest))
     if ahead is not None:
-        print(f"ours is ahead of {strongest} from {ahead:,.0f} pictures on")
+        print(f"ours is ahead of {strongest} from {ahead:,.0f} images on")
 
 
 # -- one run, in this process ----------------------------------------------------------------
@@ -153,7 +153,7 @@ def print_startups(startups: Mapping[str, list[dict[str, Any]]], timings: Timing
 
 def run_here(options: argparse.Namespace) -> dict[str, Any]:
     """Run one of them; its features go to a file, and what else it says is returned."""
-    files = sorted((options.root / "pictures").glob("*.jpg"))
+    files = sorted((options.root / "images").glob("*.jpg"))
     run = PEERS.get(options.only, partial(_on_ray, run_ours))
     said = run(files, options.threads)
     names, features = np.array(said.pop("names")), said.pop("features")
@@ -226,7 +226,7 @@ def _installed(names: list[str]) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = harness.parser(__doc__, repeats=3)
-    parser.add_argument("--n", type=int, default=2000, help="pictures")
+    parser.add_argument("--n", type=int, default=2000, help="images")
     parser.add_argument(
         "--peers", default="loop,strong,strong32,openvino,openvino32", help="what is compared"
     )

@@ -2,8 +2,8 @@
 
     python benchmarks/fine_tuning.py [--px 112] [--steps 10] [--repeats 5] [--threads 2]
 
-All learn, with AdamW, which of 256 random words are said of random pictures, in batches of 32, with
-EfficientNet-Lite0 up to blocks.15 and its ImageNet weights. Input lies in memory; no picture is decoded.
+All learn, with AdamW, which of 256 random words are said of random images, in batches of 32, with
+EfficientNet-Lite0 up to blocks.15 and its ImageNet weights. Input lies in memory; no image is decoded.
 
 Popular peer: the network as torch runs it, all weights learn, in float32. Strong peers: channels_last, only the
 gradients of those weights that learn in ours too (what has a part in the layer, without depthwise filters), in
@@ -11,7 +11,7 @@ gradients of those weights that learn in ours too (what has a part in the layer,
 `word_objective.WordDetector`.
 
 Gate: over a batch, the gradient of all weights that learn in all of them must be as near to torch's in float32
-as torch's under autocast is (by cosine, less 0.001). Controls: the gradient for other pictures and words, and
+as torch's under autocast is (by cosine, less 0.001). Controls: the gradient for other images and words, and
 one drawn at random.
 
 Most of ours is convolutions and their gradients. The next gain is batch norms: in evaluation mode they could be
@@ -46,7 +46,7 @@ CPU = torch.device("cpu")
 Gradients = dict[str, torch.Tensor]
 """Gradients of every weight that learns, by name."""
 Examples = tuple[torch.Tensor, torch.Tensor]
-"""Pictures (N, 3, H, W) and which words are said of them (N, V)."""
+"""Images (N, 3, H, W) and which words are said of them (N, V)."""
 
 
 class Plain(nn.Module):
@@ -59,9 +59,9 @@ class Plain(nn.Module):
         self.head, self._dtype, self._layout = TagHead(encoder.layout, WORDS), dtype, layout
         self._encoder, self._capture = encoder, Capture(self.network, [LAYER])
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits of all words."""
-        seen = pictures.contiguous(memory_format=self._layout)
+        seen = images.contiguous(memory_format=self._layout)
         with torch.autocast("cpu", torch.bfloat16, enabled=self._dtype is torch.bfloat16):
             found = self._capture.follow(seen)[LAYER]
         logits: torch.Tensor = self.head(self._encoder.grid([found.float()]))
@@ -92,10 +92,10 @@ def comparison(options: argparse.Namespace) -> Comparison:
     for name in modules:
         run(name)
     contenders = [Contender(name, ROLES[name], partial(run, name)) for name in modules]
-    pictures = options.steps * BATCH
-    stage = f"fine-tuning an encoder, {pictures} pictures of {options.px} px"
+    images = options.steps * BATCH
+    stage = f"fine-tuning an encoder, {images} images of {options.px} px"
     gate = Gate(judge, partial(controls, elsewhere))
-    return Comparison(stage, "efficientnet_lite0, ImageNet's", contenders, gate, items=pictures)
+    return Comparison(stage, "efficientnet_lite0, ImageNet's", contenders, gate, items=images)
 
 
 ROLES = {
@@ -149,7 +149,7 @@ def controls(elsewhere: Gradients, outputs: Outputs) -> Mapping[str, Gradients]:
         name: torch.randn(one.shape, generator=drawn) * one.std()
         for name, one in outputs["popular"].items()
     }
-    return {"other pictures and words": elsewhere, "drawn at random": noise}
+    return {"other images and words": elsewhere, "drawn at random": noise}
 
 
 def gradients(module: nn.Module, shown: torch.Tensor, said: torch.Tensor) -> Gradients:

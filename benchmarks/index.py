@@ -16,7 +16,7 @@ and the files' names are in the page cache for all.
 
 Where the time goes: ours is slower than ``os.scandir`` the first time. Of 100,000 files it took 8 µs of processor
 time a file, the recursion 3 and ``pathlib`` 15 (one process, one run each, Xeon with AVX-512, busy machine): per
-file some ten calls of Python say whether its name is left out, whether it is a picture, what lies beside it, its
+file some ten calls of Python say whether its name is left out, whether it is an image, what lies beside it, its
 id in NFC, and make a record; system calls are those of the recursion, which is the roof. From the second job on
 ours reads the kept listing and the stamps of the folders only.
 

@@ -36,14 +36,14 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()
     with httpx.Client(base_url=options.url, timeout=120) as http:
-        picture = ask(http, "pictures", content=_photo())["picture"]
+        image = ask(http, "images", content=_photo())["image"]
         seconds, _ = timed(lambda: ask(http, "networks", json={"model": MODEL}))
         print(f"start of the network: {seconds:.1f} s")
         print(
             f"{'layer':<10} {'channels':>8} {'first, ms':>10} {'grid, ms':>9} {'channel, ms':>12}"
         )
         for layer in LAYERS:
-            measure(http, {"model": MODEL, "picture": picture, "layer": layer}, options.questions)
+            measure(http, {"model": MODEL, "image": image, "layer": layer}, options.questions)
     print(describe(1, load))
 
 

@@ -3,7 +3,7 @@
     python benchmarks/lstm.py [--root FOLDER] [--times 4] [--repeats 3] [--threads 2] [--execution auto]
 
 Input: Fashion-MNIST (Debian: dataset-fashion-mnist), written ``--times`` times over to four plain IDX files
-in a temporary folder: 280,000 pictures, so that a job's fixed seconds are a part of it, not most. The network
+in a temporary folder: 280,000 images, so that a job's fixed seconds are a part of it, not most. The network
 is an LSTM of 128 units over 28 rows, with random weights (seed 0).
 
 - popular: the batches of 64 that tutorials take, ``nn.LSTM`` in float32, the last hidden state, lists of a
@@ -11,15 +11,15 @@ is an LSTM of 128 units over 28 rows, with random weights (seed 0).
 - strong: batches of 1,024 in ``inference_mode`` (torch's fused LSTM of oneDNN), one array for all, written by
   pyarrow as lists of a fixed size; the same under autocast to bfloat16;
 - ours: the `features` job on Ray, one worker of one thread per ``--threads``; it also writes a PNG of every
-  picture, ids, labels and checksums.
+  image, ids, labels and checksums.
 
 Timed from the files to the closed Parquet files; not timed are the main process's imports and the start of
 Ray. All have run once before, on the 70,000 as they come.
 
-Where the time goes: ours is slower as long as its fixed seconds count. A picture more takes 53 µs of
+Where the time goes: ours is slower as long as its fixed seconds count. An image more takes 53 µs of
 processor time (float32, one thread in one process, a busy Xeon with AVX-512), ``nn.LSTM`` by itself 42 in
 batches of 64 and 48 in batches of 1,024: that is the roof. What is left are seconds: workers start and import
-torch, and three modes are measured. More pictures (``--times``) show how much they are.
+torch, and three modes are measured. More images (``--times``) show how much they are.
 
 Gate: `networks.fidelity` of a thousand examples, evenly spread, against the popular peer's features,
 and no example is missing. Controls: the popular peer's rows shuffled, its first row for all, its rows one
@@ -106,7 +106,7 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         print("bfloat16 is left out: this processor has no LSTM in it")
     comparison = Comparison(
-        f"features of {options.rows:,} pictures by an LSTM",
+        f"features of {options.rows:,} images by an LSTM",
         "row_lstm, random weights of seed 0",
         contenders,
         Gate(judge, controls),
@@ -118,7 +118,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def warm_up(options: argparse.Namespace) -> None:
-    """Everybody once, on the pictures as they come: kernels are built, and what workers import is read."""
+    """Everybody once, on the images as they come: kernels are built, and what workers import is read."""
     few = argparse.Namespace(**vars(options))
     few.folder = options.folder / "few"
     few.rows = write_input(options.root, few.folder / "input", 1)
@@ -244,7 +244,7 @@ def judge(sample: Features, found: Outputs) -> Verdict:
 
 
 def controls(found: Outputs) -> dict[str, Features]:
-    """Features of the right size that belong to other pictures, or to none."""
+    """Features of the right size that belong to other images, or to none."""
     plain = found[POPULAR]
     return {
         "shuffled rows": plain[np.random.default_rng(0).permutation(len(plain))],
@@ -256,7 +256,7 @@ def controls(found: Outputs) -> dict[str, Features]:
 def _parser() -> argparse.ArgumentParser:
     made = parser(__doc__, repeats=3)
     made.add_argument("--root", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
-    made.add_argument("--times", type=int, default=4, help="the 70,000 pictures so many times")
+    made.add_argument("--times", type=int, default=4, help="the 70,000 images so many times")
     made.add_argument("--execution", default="auto", choices=("auto", "float32", "bfloat16"))
     return made
 

@@ -1,10 +1,10 @@
 """Attribution maps while weights become random: the figures in docs/jobs/gradients.md.
 
-    python benchmarks/sanity.py [--pictures 4] [--draws 2] [--stages 4] [--seed 0]
+    python benchmarks/sanity.py [--images 4] [--draws 2] [--stages 4] [--seed 0]
 
 Runs `gradients` with `sanity` in this process, on crops of 224 px of scikit-learn's two sample photos,
-through `efficientnet_lite0` with its ImageNet weights. Prints the layer of Grad-CAM, the pictures, the seed,
-the stages, and of each method and stage the quartiles of the rank correlation over pictures and draws.
+through `efficientnet_lite0` with its ImageNet weights. Prints the layer of Grad-CAM, the images, the seed,
+the stages, and of each method and stage the quartiles of the rank correlation over images and draws.
 Nothing is timed.
 """
 
@@ -21,22 +21,22 @@ from costs import EFFICIENTNET, Bench, make_photos
 def main() -> None:
     """Check and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--pictures", type=int, default=4)
+    parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--stages", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name))
-        make_photos(bench.root / "photos", options.pictures)
+        make_photos(bench.root / "photos", options.images)
         sanity = {
-            "examples": options.pictures,
+            "examples": options.images,
             "draws": options.draws,
             "stages": options.stages,
         }
         details = bench.details(
             "gradients",
-            dataset=bench.photos(options.pictures),
+            dataset=bench.photos(options.images),
             model=EFFICIENTNET,
             sanity=sanity,
             seed=options.seed,
@@ -50,7 +50,7 @@ def report(details: dict[str, Any], seed: int) -> None:
     check = details["sanity"]
     print(f"{details['model']}, pretrained; layer of Grad-CAM: {details['layer']}; seed {seed}")
     print(
-        f"{len(check['examples'])} pictures ({', '.join(check['examples'])}), {check['draws']} draws"
+        f"{len(check['examples'])} images ({', '.join(check['examples'])}), {check['draws']} draws"
     )
     for stage in check["stages"][1:]:
         print(

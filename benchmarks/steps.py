@@ -3,8 +3,8 @@
     apt-get install tuxpaint-stamps-default sweethome3d-furniture
     python benchmarks/steps.py [--n 96] [--repeats 5]
 
-The pictures and the peers are those of `benchmarks/features.py`: JPEGs of 500 × 375 px, EfficientNet-Lite0 with
-its ImageNet weights up to its features. Every step is called by itself on all pictures, in one thread, the steps
+The images and the peers are those of `benchmarks/features.py`: JPEGs of 500 × 375 px, EfficientNet-Lite0 with
+its ImageNet weights up to its features. Every step is called by itself on all images, in one thread, the steps
 in turn; the median of the rounds is printed, in milliseconds of processor time, which other work on the machine
 changes less than time on the clock. The roof is what the network's products would take at the speed of one large
 product of float32 matrices.
@@ -25,7 +25,7 @@ import feature_peers
 import numpy as np
 import torch
 from machine import describe, use_threads
-from photos import make_pictures
+from photos import make_images
 
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.thumbnails import encode_thumbnail
@@ -46,35 +46,35 @@ Step = Callable[[], Any]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--n", type=int, default=96, help="pictures")
+    parser.add_argument("--n", type=int, default=96, help="images")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     load = os.getloadavg()
     use_threads(1)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        make_pictures(Path(folder) / "photos", options.n)
+        make_images(Path(folder) / "photos", options.n)
         files = sorted((Path(folder) / "photos").iterdir())
         spent = in_turn(steps_of(files), options.repeats)
     print(describe(1, load))
     print(f"weights: {feature_peers.MODEL}, ImageNet's")
     for name, seconds in spent.items():
-        print(f"{name:48} {1e3 * seconds / options.n:7.2f} ms a picture")
-    print_roof(operations_per_picture())
+        print(f"{name:48} {1e3 * seconds / options.n:7.2f} ms an image")
+    print_roof(operations_per_image())
 
 
 def steps_of(files: list[Path]) -> Mapping[str, Step]:
-    """Each step on all pictures."""
+    """Each step on all images."""
     encoded = [file.read_bytes() for file in files]
-    pictures = [decode(data) for data in encoded]
+    images = [decode(data) for data in encoded]
     network = load_network(ModelSpec(name=feature_peers.MODEL), seed=0)
-    card = network.picture_card
-    inputs = preprocessing.prepare(pictures, card)
+    card = network.image_card
+    inputs = preprocessing.prepare(images, card)
     target = execution.Target(network, (LAYER,), torch.device("cpu"))
     found: dict[str, Step] = {
         "ours: decoding": lambda: [decode(data) for data in encoded],
-        "ours: resizing": lambda: [preprocessing.resize(one, card) for one in pictures],
-        "ours: thumbnail": lambda: [encode_thumbnail(one, THUMBNAIL_PX) for one in pictures],
+        "ours: resizing": lambda: [preprocessing.resize(one, card) for one in images],
+        "ours: thumbnail": lambda: [encode_thumbnail(one, THUMBNAIL_PX) for one in images],
     }
     for mode in ("float32", "folded", "bfloat16"):
         run = execution.build(target, mode)
@@ -86,7 +86,7 @@ def steps_of(files: list[Path]) -> Mapping[str, Step]:
         "OpenVINO, f32": lambda: feature_peers.openvino("f32", 1),
         "OpenVINO, bf16": lambda: feature_peers.openvino("bf16", 1),
     }
-    loaded = feature_peers.Pictures(files)
+    loaded = feature_peers.Images(files)
     found["peers: decoding and transforms"] = lambda: [loaded[at] for at in range(len(files))]
     for name, load in peers.items():
         try:
@@ -119,7 +119,7 @@ def in_turn(steps: Mapping[str, Step], repeats: int) -> dict[str, float]:
     return {name: statistics.median(seconds) for name, seconds in spent.items()}
 
 
-def operations_per_picture() -> int:
+def operations_per_image() -> int:
     """Multiplications and additions of one pass."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -140,7 +140,7 @@ def print_roof(operations: int) -> None:
             spent.append(time.process_time() - start)
         speed = 2 * MATRIX**3 / min(spent)
         print(
-            f"roof, {str(dtype).removeprefix('torch.')}: {operations / 1e9:.2f} GFLOP a picture at "
+            f"roof, {str(dtype).removeprefix('torch.')}: {operations / 1e9:.2f} GFLOP an image at "
             f"{speed / 1e9:.0f} GFLOP/s are {1e3 * operations / speed:.1f} ms"
         )
 

@@ -13,7 +13,7 @@ in memory and end with closed files of 256 px tiles at the same levels, after on
 - ours: the density color layer, into one PMTiles archive of exact counts, which the browser shades.
 
 Gate: at every level the counts that are read back from the tiles equal ``numpy.histogram2d`` of the same
-points, pixel by pixel. The popular peer's tiles are pictures, of which the lit pixels are compared, and one
+points, pixel by pixel. The popular peer's tiles are images, of which the lit pixels are compared, and one
 in a thousand may be another, since it rounds coordinates on Web Mercator's square. Controls: the points one
 pixel further to the right, and ours without its deepest level.
 """
@@ -131,9 +131,9 @@ def scene_of(xy: npt.NDArray[np.float32], max_zoom: int, threads: int) -> MapSce
         y=np.ascontiguousarray(xy[:, 1]),
         classes=np.zeros(len(xy), dtype=np.uint16),
         class_names=("all",),
-        max_zoom=max_zoom + 2,  # counts go two levels less deep than pictures
+        max_zoom=max_zoom + 2,  # counts go two levels less deep than images
         thumbnail_px=64,
-        pictures=None,
+        images=None,
         threads=threads,
         progress=lambda done, total: None,
         tile_px=TILE_PX,

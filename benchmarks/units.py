@@ -2,11 +2,11 @@
 
     python benchmarks/units.py [--data fashion,photos] [--n N] [--repeats 3] [--threads 2] [--controls]
 
-Input: 20,000 of Fashion-MNIST's pictures (Debian: dataset-fashion-mnist) through lenet with random weights
+Input: 20,000 of Fashion-MNIST's images (Debian: dataset-fashion-mnist) through lenet with random weights
 (seed 0) up to `relu2`, 32 units; 600 JPEGs of 500 × 375, crops of scikit-learn's two sample photos, through
 efficientnet_lite0 with its ImageNet weights up to `blocks.10`, 112 units. ``--n`` takes fewer of each.
 
-- popular: what one writes at first. float32, one picture, the whole network with a forward hook at the layer,
+- popular: what one writes at first. float32, one image, the whole network with a forward hook at the layer,
   the largest value of each channel kept, and a sort at the end; all threads;
 - strong: batches of 64 of a `DataLoader`, with a process fewer than threads, channels_last, batch norms
   folded, the pass ends at the layer, and `torch.topk` of each batch with the best so far, so that nothing
@@ -14,14 +14,14 @@ efficientnet_lite0 with its ImageNet weights up to `blocks.10`, 112 units. ``--n
 - ours: the first phase of the `units` job with one worker: freezing the list, loading the network, reading,
   the forward passes, committing shards, merging; pages, which the peers do not make either, come after it.
 
-All read pictures by the same function, in processes of their own; not timed are imports, and the peers'
+All read images by the same function, in processes of their own; not timed are imports, and the peers'
 loading.
 
-Gate: of all places of all lists 99 % must have the picture that the loop has there, and each value must be
+Gate: of all places of all lists 99 % must have the image that the loop has there, and each value must be
 the loop's within 0.1 % of the channel's largest. Controls: the lists of the neighboring channel, and lists of
 every second entry. The last line has the smaller ratio of the two inputs.
 
-The published figure is 9 pictures a second (40 hours for ImageNet's 1.3 million, with one GPU of its time; J.
+The published figure is 9 images a second (40 hours for ImageNet's 1.3 million, with one GPU of its time; J.
 Yosinski et al. 2015), their deconvolution included.
 """
 
@@ -79,7 +79,7 @@ class Case:
 
     model: ModelSpec
     layer: str
-    pictures: int
+    images: int
     weights: str
 
 
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = []
     asked = options.n
     for data in options.data.split(","):
-        options.data, options.n = data, asked or CASES[data].pictures
+        options.data, options.n = data, asked or CASES[data].images
         if options.controls:
             options.n = min(options.n, 40 if data == "photos" else 1000)
         with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def comparison_of(options: argparse.Namespace) -> Comparison:
-    """Three scans of the same pictures."""
+    """Three scans of the same images."""
     case = CASES[options.data]
 
     def alone(name: str) -> Callable[[], Run | Lists]:
@@ -150,7 +150,7 @@ def comparison_of(options: argparse.Namespace) -> Comparison:
         Contender(POPULAR, Role.POPULAR, alone("loop")),
         Contender("batches of 64 up to the layer", Role.STRONG, alone("strong")),
     ]
-    stage = f"the top {K} of every unit, {options.n:,} pictures ({options.data})"
+    stage = f"the top {K} of every unit, {options.n:,} images ({options.data})"
     return Comparison(stage, case.weights, contenders, Gate(judge, controls), options.n)
 
 
@@ -198,7 +198,7 @@ def run_ours(options: argparse.Namespace) -> tuple[Lists, float]:
 
 
 def run_loop(options: argparse.Namespace) -> tuple[Lists, float]:
-    """The hook loop, a picture at a time."""
+    """The hook loop, an image at a time."""
     case = CASES[options.data]
     network = load_network(case.model, seed=0)
     network.module.to(memory_format=torch.contiguous_format)  # as it comes, before our loader
@@ -207,7 +207,7 @@ def run_loop(options: argparse.Namespace) -> tuple[Lists, float]:
     part.register_forward_hook(lambda *args: found.append(args[2].amax((2, 3))))
     start = time.perf_counter()
     with torch.no_grad():
-        for inputs in _Pictures(options, network, size=1):
+        for inputs in _Images(options, network, size=1):
             network.module(inputs)
     values = torch.cat(found).numpy()
     rows = np.argsort(-values.T, axis=1, kind="stable")[:, :K]
@@ -222,10 +222,10 @@ def run_strong(options: argparse.Namespace) -> tuple[Lists, float]:
     capture = Capture(module, [case.layer])
     best, rows, at = torch.empty(0), torch.empty(0, dtype=torch.int64), 0
     start = time.perf_counter()
-    pictures = _Pictures(options, network, BATCH)
+    images = _Images(options, network, BATCH)
     workers = options.threads - 1 if options.data == "photos" else 0
     with torch.inference_mode():
-        for inputs in torch.utils.data.DataLoader(pictures, None, num_workers=workers):
+        for inputs in torch.utils.data.DataLoader(images, None, num_workers=workers):
             laid = inputs.contiguous(memory_format=torch.channels_last)
             values = capture.run(laid)[case.layer].amax((2, 3)).T
             numbers = torch.arange(at, at + values.shape[1]).expand(len(values), -1)
@@ -239,11 +239,11 @@ def run_strong(options: argparse.Namespace) -> tuple[Lists, float]:
 RUNS = {"loop": run_loop, "strong": run_strong, "ours": run_ours}
 
 
-class _Pictures(torch.utils.data.Dataset[torch.Tensor]):
-    """The pictures as the network reads them, ``size`` at a time, in the order of the listing."""
+class _Images(torch.utils.data.Dataset[torch.Tensor]):
+    """The images as the network reads them, ``size`` at a time, in the order of the listing."""
 
     def __init__(self, options: argparse.Namespace, network: LoadedNetwork, size: int) -> None:
-        self._spec, self._card, self._size = dataset_of(options), network.picture_card, size
+        self._spec, self._card, self._size = dataset_of(options), network.image_card, size
         entries = list(DATASETS[self._spec.name].freeze(self._spec).entries)
         n = self._spec.limit or len(entries)
         chosen = np.linspace(0, len(entries), n, endpoint=False).astype(int)
@@ -258,8 +258,8 @@ class _Pictures(torch.utils.data.Dataset[torch.Tensor]):
 
     def __getitem__(self, batch: int) -> torch.Tensor:
         at = batch * self._size
-        pictures = [self._reader.read(one) for one in self._locators[at : at + self._size]]
-        return torch.from_numpy(prepare(pictures, self._card)).contiguous()
+        images = [self._reader.read(one) for one in self._locators[at : at + self._size]]
+        return torch.from_numpy(prepare(images, self._card)).contiguous()
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         return (self[batch] for batch in range(len(self)))
@@ -276,7 +276,7 @@ def judge(lists: Lists, found: Outputs) -> Verdict:
     places = float((peer.rows == lists.rows).mean())
     largest = np.abs(peer.values).max(1, keepdims=True)
     gap = float((np.abs(peer.values - lists.values) / np.maximum(largest, 1e-6)).max())
-    words = f"places with the loop's picture {places:.2%}, largest difference of a value {gap:.1e}"
+    words = f"places with the loop's image {places:.2%}, largest difference of a value {gap:.1e}"
     return Verdict(places >= SAME_PLACES and gap <= SAME_VALUES, words)
 
 
@@ -295,7 +295,7 @@ def controls(found: Outputs) -> dict[str, Lists]:
 def _parser() -> argparse.ArgumentParser:
     made = parser(__doc__, repeats=3)
     made.add_argument("--data", default="fashion,photos", help="fashion, photos, or both")
-    made.add_argument("--n", type=int, help="pictures; none: 20,000 and 600")
+    made.add_argument("--n", type=int, help="images; none: 20,000 and 600")
     made.add_argument("--root", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     made.add_argument("--only", choices=list(RUNS), help=argparse.SUPPRESS)
     made.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

@@ -1,10 +1,10 @@
-"""The pictures of pages in these docs, taken anew from a running service.
+"""Screenshots of pages in these docs, taken anew from a running service.
 
     apt-get install chromium
     python docs/screenshots.py NAME=ADDRESS … [--size 1280x800] [--full] [--dark] [--click 640,400]
 
 Each address is loaded in Chromium, and written as `docs/images/<NAME>.webp` when the page says that it is
-ready. Which jobs a page shows is said where the picture is: the scripts in `examples/` submit them and print the
+ready. Which jobs a page shows is said beside it: the scripts in `examples/` submit them and print the
 addresses.
 """
 
@@ -25,7 +25,7 @@ QUALITY = 82
 
 
 def main() -> None:
-    """Take all pictures that the command line names."""
+    """Take all screenshots that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("pages", nargs="+", metavar="NAME=ADDRESS")
     parser.add_argument("--size", default="1280x800", help="of the window, in pixels")

@@ -29,7 +29,7 @@ from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
 from featurescape_jobs.images import signatures
 from featurescape_jobs.images.suffixes import SUFFIXES
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.rendering.color_terms import agreement, read_survey
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.tables import atlas as atlas
@@ -203,7 +203,7 @@ def _models(_: str) -> str:
             weights = f"{card.weights.name}, {card.weights.license}" if card.weights else "trained"
             default = f"`{card.default_layer}`, {card.default_pooling}"
             shape = "T × D features" if card.gives == "classes" else "as its encoder"
-            if isinstance(card, PictureCard):
+            if isinstance(card, ImageCard):
                 shape = f"{card.channels} × {card.input_px} × {card.input_px}"
             yield (f"`{card.name}`", card.paper, shape, default, weights)
 

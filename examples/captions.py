@@ -11,7 +11,7 @@ captions that a grammar gives the views ("a brown armchair seen from the left, s
 models that it has not seen (splits final, by which nothing was chosen, test, and combinations, which has pairs of
 color and noun that no model in training has). Its captions are read back by the grammar, and printed is how often
 noun, color, side and height are right, beside how often the best constant guess would be; BLEU-4; and how much
-more of the noun's attention lies on the object than if it were spread evenly over the picture.
+more of the noun's attention lies on the object than if it were spread evenly over the image.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ HOW = {
     "mirrored": True,
     "patience": 8,
 }
-"""A picture shows one thing on white: attention is not asked to go everywhere. The last epoch is kept, since the
+"""An image shows one thing on white: attention is not asked to go everywhere. The last epoch is kept, since the
 held-out loss mostly tells how sure the captioner is of nouns that it does not know."""
 EPOCHS = 8
 SPLITS = ("final", "test", "combinations")
@@ -73,7 +73,7 @@ OF_NOUNS = ("noun", "side")
 
 Row = dict[str, Any]
 Masks = dict[str, NDArray[np.float32]]
-"""By example id: what part of each pixel of the encoder's picture the object covers, (H, W)."""
+"""By example id: what part of each pixel of the encoder's image the object covers, (H, W)."""
 
 
 def main() -> None:
@@ -192,7 +192,7 @@ def _on_object(row: Row, masks: Masks) -> Iterable[tuple[float, float]]:
 
 
 def read_masks(archives: list[Path]) -> Masks:
-    """The opacity of every rendered view, cut as the encoder's pictures are."""
+    """The opacity of every rendered view, cut as the encoder's images are."""
     card: Any = MODELS[ENCODER["name"]].card
     masks: Masks = {}
     for path in archives:
@@ -205,8 +205,8 @@ def read_masks(archives: list[Path]) -> Masks:
     return masks
 
 
-def _cut(picture: bytes, card: Any) -> NDArray[np.float32]:
-    opacity = Image.open(io.BytesIO(picture)).convert("RGBA").getchannel("A")
+def _cut(image: bytes, card: Any) -> NDArray[np.float32]:
+    opacity = Image.open(io.BytesIO(image)).convert("RGBA").getchannel("A")
     side = opacity.width * card.input_px / card.resize_px
     edge = (opacity.width - side) / 2
     values = np.asarray(opacity.crop((edge, edge, edge + side, edge + side)), np.float32)

@@ -1,11 +1,11 @@
 """Memory of an RNN and of an LSTM: both fresh and trained, their gradients measured on the same
-pictures.
+images.
 
     apt-get install dataset-fashion-mnist
     FEATURESCAPE_ALLOWED_ROOTS=/usr/share/datasets featurescape serve &
     python examples/dynamics.py [--root FOLDER] [--limit 9000] [--epochs 8] [--url http://127.0.0.1:8090]
 
-`row_lstm` of 128 units reads pictures of 28 × 28 row by row, once as a simple RNN and once as an LSTM.
+`row_lstm` of 128 units reads images of 28 × 28 row by row, once as a simple RNN and once as an LSTM.
 Printed are the table of docs/jobs/dynamics.md, how well both learned, and the addresses of the charts; table
 and charts are of one run.
 """
@@ -26,7 +26,7 @@ def main() -> None:
     """Submit all jobs, wait, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", default=ROOT, help="folder of four IDX files")
-    parser.add_argument("--limit", type=int, default=9000, help="pictures to learn from")
+    parser.add_argument("--limit", type=int, default=9000, help="images to learn from")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--url", default=None, help="of the service")
     options = parser.parse_args()
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def training_spec(dataset: Details, cell: str, epochs: int) -> Details:
-    """Pictures to weights."""
+    """Images to weights."""
     return {
         "job": "training",
         "dataset": dataset,
@@ -85,9 +85,7 @@ def report_training(jobs: list[Job]) -> None:
         manifest = job.manifest()
         accuracy, examples = (manifest.details[f"test_{name}"] for name in ("accuracy", "examples"))
         seconds = manifest.timings_seconds["train"]
-        print(
-            f"{cell}: {accuracy:.3f} of {examples} test pictures right, trained in {seconds:.0f} s"
-        )
+        print(f"{cell}: {accuracy:.3f} of {examples} test images right, trained in {seconds:.0f} s")
 
 
 def figures_of(details: Details, cell: str) -> dict[str, str]:

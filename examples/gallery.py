@@ -82,7 +82,7 @@ def report(job: Job) -> None:
             name = details["outputs"][row["target"]]
             print(f"  {row['example_id']}: {name}, {row['probability']:.0%}")
     if job.id.startswith("atlas"):
-        print(f"  {sum(details['icons'])} icons of {job.manifest().rows} pictures")
+        print(f"  {sum(details['icons'])} icons of {job.manifest().rows} images")
 
 
 def copy_photos(folder: Path) -> None:

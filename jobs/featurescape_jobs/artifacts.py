@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
 StepUnit = Literal["row", "view", "word"]
 TERMINAL: frozenset[str] = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
@@ -60,7 +60,7 @@ class ArtifactRef(_Record):
 class Legend(_Record):
     """Legend of one color layer."""
 
-    kind: Literal["density", "category", "pictures"] = Field(
+    kind: Literal["density", "category", "images"] = Field(
         description="How a tile's pixels are read; a viewer draws from it."
     )
     classes: list[LegendClass] = Field(
@@ -71,12 +71,12 @@ class Legend(_Record):
     )
     icons: list[int] = Field(
         default_factory=list,
-        description="Pictures: how many stand for several examples each, per zoom level; empty: every "
-        "picture is one example.",
+        description="Images: how many stand for several examples each, per zoom level; empty: every "
+        "image is one example.",
     )
     grids: list[int] = Field(
         default_factory=list,
-        description="Pictures that stand for a cell each: cells along a side of the map, per zoom level.",
+        description="Images that stand for a cell each: cells along a side of the map, per zoom level.",
     )
 
 
@@ -120,7 +120,7 @@ class MapInfo(_Record):
     features: str = Field(description="Job id of the features; an atlas has its own.")
     step_unit: StepUnit | None = Field(
         default=None,
-        description="Where every point is a step of an example: what a step is, a row of the picture, "
+        description="Where every point is a step of an example: what a step is, a row of the image, "
         "one of several views, or a word of a caption; its number is in the attributes. Null: every point "
         "is an example.",
     )
@@ -134,14 +134,14 @@ class PassedOverReason(_Record):
     """Files that were passed over for one reason."""
 
     reason: str = Field(
-        description="What they are, as `a HEIC picture`, and behind a colon what can be done."
+        description="What they are, as `a HEIC image`, and behind a colon what can be done."
     )
     count: int = Field(ge=1, description="How many.")
     names: list[str] = Field(description="Paths of the first ones, at most 5; hostile text.")
 
     @property
     def counted(self) -> str:
-        """The count and the reason in words: ``2 HEIC pictures``."""
+        """The count and the reason in words: ``2 HEIC images``."""
         kind = self.reason.partition(":")[0]
         article, _, noun = kind.partition(" ")
         if article not in ("a", "an"):

@@ -1,10 +1,10 @@
 """Job ``atlas``: the activation atlas of a layer, as a zoomable map.
 
-Input: a dataset of pictures and a model with weights.
+Input: a dataset of images and a model with weights.
 
 Output: a map (``details["map"]``, `artifacts.MapInfo`) with the color layers ``icons``, ``thumbnails``,
 ``density`` and, where there are labels, ``category``. Kind ``features``, one Parquet file per shard: one
-activation vector per picture with its thumbnail, in the columns of a features file and the position that it
+activation vector per image with its thumbnail, in the columns of a features file and the position that it
 is from. Kinds ``embedding`` and ``neighbors``: the layout of the whitened vectors, as of an `embedding`
 job. Kind ``whitening``: the matrix. Kind ``cells``, one file per shard: every cell of the grid that has an
 example, with its mean vector as it is and whitened, strongest channels, commonest class, most typical
@@ -14,8 +14,8 @@ Kind ``errors``: one row per example that could not be read; ``cells_errors``: c
 they should have. Details: map, left_out, classes, model, layer, channels, outputs, no_attribution (why cells
 are attributed to no classes), grids, icons, shrinkage, kl_divergence, execution, error codes.
 
-Cost: a forward pass up to the layer per picture, t-SNE of N × C vectors, and per icon `steps` forward and
-backward passes; per icon `attribution_examples` pictures read again, with a pass each. The driver holds
+Cost: a forward pass up to the layer per image, t-SNE of N × C vectors, and per icon `steps` forward and
+backward passes; per icon `attribution_examples` images read again, with a pass each. The driver holds
 N × C vectors twice in float32; workers see `activation_atlas`.
 
 Failure modes: unknown layer, or one without channels (`LayerError`); icons smaller than the layer takes,
@@ -63,7 +63,7 @@ from featurescape_jobs.engine.frozen_rows import freeze_rows
 from featurescape_jobs.engine.shards import Bulk, BulkResult, run_shards
 from featurescape_jobs.errors import ArtifactError, SpecError
 from featurescape_jobs.layouts.whitening import MAX_DIMENSIONS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.pixels import Mode, check_mode
@@ -82,7 +82,7 @@ SECONDS_PER_PIXEL = 5e-5
 LEAST_TIMEOUT_SECONDS = 60.0
 FRAME_PX = 12
 """That Lucid's transforms add to a side: a frame of 12 at each, less the jitter."""
-_BATCH_PICTURES = 16
+_BATCH_IMAGES = 16
 _ATTRIBUTION_PASSES = 3
 """That one with derivatives takes as long as, at most."""
 _BESIDE_ICONS = ("thumbnails", "density", "category")
@@ -98,7 +98,7 @@ class AtlasPlan:
     mode: Mode
     batch_size: int
     input_px: int
-    """Side of a picture as the network reads it."""
+    """Side of an image as the network reads it."""
     outputs: int | None
     """Logits of the network; None: there are none that depend on the layer, or none are asked for."""
     no_attribution: str | None
@@ -172,10 +172,10 @@ def _described(spec: AtlasSpec, plan: AtlasPlan) -> dict[str, Any]:
 
 
 def _plan(spec: AtlasSpec, context: RunContext) -> AtlasPlan:
-    """Fill in the card's choices and find mistakes, by passes of black pictures."""
+    """Fill in the card's choices and find mistakes, by passes of black images."""
     source = worker_source.Source.of(spec, context)
     network = source.network()
-    card = network.picture_card
+    card = network.image_card
     layer = spec.layer or _default_layer(card)
     sizes = layer_sizes(network, layer)
     if sizes.channels > MAX_DIMENSIONS:
@@ -186,12 +186,12 @@ def _plan(spec: AtlasSpec, context: RunContext) -> AtlasPlan:
         )
     if spec.icon_px < sizes.least_px and not sizes.fixed:
         raise SpecError(
-            f"icon_px: the layer {layer} takes pictures from {sizes.least_px} px on; ask for more than "
+            f"icon_px: the layer {layer} takes images from {sizes.least_px} px on; ask for more than "
             f"{spec.icon_px}, or choose an earlier layer",
             field="icon_px",
             least_px=sizes.least_px,
         )
-    batch_size = spec.batch_size or worker_source.batch_size(card, _BATCH_PICTURES)
+    batch_size = spec.batch_size or worker_source.batch_size(card, _BATCH_IMAGES)
     mode = _mode(spec, network, layer)
     logits = _logits(spec, network, layer)
     return AtlasPlan(source, layer, sizes, mode, batch_size, card.input_px, *logits)
@@ -207,7 +207,7 @@ def _logits(spec: AtlasSpec, network: LoadedNetwork, layer: str) -> tuple[int | 
         return None, str(error)
 
 
-def _default_layer(card: PictureCard) -> str:
+def _default_layer(card: ImageCard) -> str:
     if card.dream_layer is None:
         raise SpecError(
             f"layer: the card of {card.name} names none for an atlas; name one of "

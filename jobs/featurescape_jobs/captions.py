@@ -1,16 +1,16 @@
-"""Job ``captions``: a caption for every picture, with the part of the picture that each word's attention lay on.
+"""Job ``captions``: a caption for every image, with the part of the image that each word's attention lay on.
 
-Input: a dataset of pictures and a captioner that a `training` job trained (``model.training``).
+Input: a dataset of images and a captioner that a `training` job trained (``model.training``).
 
 Output, kind ``captions``, one Parquet file per shard (columns: `captioning.schema.CAPTIONS`): the best caption
 of a beam search with its log probability (nats) and its words; of every word its log probability, its gate
 and its attention, (rows × columns) weights that sum to 1; the next best captions; what the dataset itself
-says; the picture as the encoder saw it. Kind ``errors``: one row per example that could not be read. Details:
+says; the image as the encoder saw it. Kind ``errors``: one row per example that could not be read. Details:
 classes, model, training, encoder, grid, vocabulary_words, beam, max_words, length_penalty, execution, truncated,
 mean_words, scores (against the dataset's own captions; null where it has none), error codes.
 
-Cost: the encoder once per picture, and per word and beam the decoder; the keys of the attention once per
-picture. A worker holds both networks, the grids of a batch (0.25 MB a picture of 7 × 7 × 1280) and one shard of
+Cost: the encoder once per image, and per word and beam the decoder; the keys of the attention once per
+image. A worker holds both networks, the grids of a batch (0.25 MB an image of 7 × 7 × 1280) and one shard of
 output. The driver holds captions and references of the whole dataset for the scores, where there are any.
 
 Failure modes: no training of a captioner, another shape than it trained, an encoder whose weights have
@@ -50,7 +50,7 @@ ROW_TIMEOUT_SECONDS = 120.0
 
 
 def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
-    """Describe every picture; the module says what comes out."""
+    """Describe every image; the module says what comes out."""
     with context.stage("check"):
         setup, captioner = _plan(spec, context)
     with context.stage("freeze input"):

@@ -1,16 +1,16 @@
-"""Job ``dreams``: DeepDream in bulk, every picture at its own size.
+"""Job ``dreams``: DeepDream in bulk, every image at its own size.
 
-Input: a dataset of pictures and a model with weights; for the objective ``guided`` a guide, read once.
+Input: a dataset of images and a model with weights; for the objective ``guided`` a guide, read once.
 
 Output, kind ``dreams``, one Parquet file per shard (columns: `optvis.schema.DREAMS`): the dream and the
-original at the same size in pixels, the picture at the end of each octave, the objective of the original at
+original at the same size in pixels, the image at the end of each octave, the objective of the original at
 that size and of the dream at the start and the end of each, and where asked for a zoom video with its frames.
 Kind ``errors``: one row per example that could not be dreamt, with a code. Kind ``guide``: the guide as PNG.
 Details: classes, model, layer, layers, objective, description, channel, least_px, execution, error codes.
 
-Cost: per step one forward and one backward pass up to the deepest layer, some 19 full-size passes a picture by
+Cost: per step one forward and one backward pass up to the deepest layer, some 19 full-size passes an image by
 default; a zoom video that often as it has frames. A worker computes on as many threads as it has
-CPUs, each with pictures of one size. It holds the network, the pictures and the encoded output of
+CPUs, each with images of one size. It holds the network, the images and the encoded output of
 a shard, and per thread the activations of one pass (`pixels.PASS_PIXELS`, or one tile).
 
 Failure modes: unknown layer, or one without positions to dream on (`LayerError`), a channel that the
@@ -38,9 +38,9 @@ from featurescape_jobs.engine.job_choice import read_choice
 from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.engine.storage import Written
 from featurescape_jobs.errors import DatasetError, RowError, SpecError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks.loading import LoadedNetwork, picture_card
+from featurescape_jobs.networks.loading import LoadedNetwork, image_card
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.optvis.deepdream import octave_sizes
 from featurescape_jobs.optvis.dream_terms import (
@@ -68,7 +68,7 @@ LEAST_TIMEOUT_SECONDS = 60.0
 
 
 def run(spec: DreamsSpec, context: RunContext) -> Outcome:
-    """Dream every picture; the module says what comes out."""
+    """Dream every image; the module says what comes out."""
     with context.stage("check"):
         setup = _plan(spec, context)
     with context.stage("freeze input"):
@@ -80,7 +80,7 @@ def run(spec: DreamsSpec, context: RunContext) -> Outcome:
             "dreams",
             spec.resources,
             network=True,
-            row_timeout_seconds=picture_seconds(spec),
+            row_timeout_seconds=image_seconds(spec),
         )
         result = run_shards(bulk, frozen, context)
     chosen = read_choice(context.storage, job_dir(context.job_id))
@@ -101,8 +101,8 @@ def run(spec: DreamsSpec, context: RunContext) -> Outcome:
     return Outcome(result.rows, result.error_rows, details)
 
 
-def picture_seconds(spec: DreamsSpec) -> float:
-    """Time that one picture may take, on the slowest machine that is worth waiting for."""
+def image_seconds(spec: DreamsSpec) -> float:
+    """Time that one image may take, on the slowest machine that is worth waiting for."""
     options = dream_options(spec)
     pixels = sum(h * w for h, w in octave_sizes(spec.max_px, spec.max_px, options))
     dreams = spec.zoom.frames + 1 if spec.zoom else 1
@@ -110,17 +110,17 @@ def picture_seconds(spec: DreamsSpec) -> float:
 
 
 def _plan(spec: DreamsSpec, context: RunContext) -> DreamSetup:
-    """Fill in the card's choices and find mistakes, by passes of black pictures."""
+    """Fill in the card's choices and find mistakes, by passes of black images."""
     source = Source.of(spec, context)
     if is_sequence(source.dataset):
         raise SpecError(
-            "dataset.example: a dream is of one picture, not of a model with views; ask for view",
+            "dataset.example: a dream is of one image, not of a model with views; ask for view",
             field="dataset.example",
         )
     DATASETS[source.dataset.name].check(source.dataset)
     if spec.zoom is not None and spec.zoom.video != "none":
         check_video(spec.zoom.video)
-    terms = terms_of(spec, picture_card(MODELS[spec.model.name]))
+    terms = terms_of(spec, image_card(MODELS[spec.model.name]))
     network = source.network()
     sizes = check_terms(terms, network)
     _check_fits(spec, network, layers_of(terms), sizes)
@@ -134,7 +134,7 @@ def _check_fits(
 ) -> None:
     if spec.max_px < sizes.least_px:
         raise SpecError(
-            f"max_px: the layer {', '.join(layers)} takes pictures from {sizes.least_px} px on, at most "
+            f"max_px: the layer {', '.join(layers)} takes images from {sizes.least_px} px on, at most "
             f"{spec.max_px} are asked for; ask for more, or choose an earlier layer",
             field="max_px",
             least_px=sizes.least_px,
@@ -149,17 +149,17 @@ def _keep_guide(
     """Read the guide once and keep it: every worker and attempt then sees the same."""
     storage, path = context.storage, context.path(GUIDE)
     if not storage.exists(path):
-        picture = fit(_read_guide(guide, context), network.picture_card, spec.max_px)
-        storage.write_new(path, encode(picture, "png"))
+        image = fit(_read_guide(guide, context), network.image_card, spec.max_px)
+        storage.write_new(path, encode(image, "png"))
     context.add(Written(path, storage.size(path), storage.sha256(path)), "guide")
 
 
-def _read_guide(guide: GuideSpec, context: RunContext) -> Picture:
+def _read_guide(guide: GuideSpec, context: RunContext) -> ImageArray:
     resolved = resolve_dataset(guide.dataset, context)
     dataset = DATASETS[resolved.name]
-    if dataset.card.gives != "pictures":
+    if dataset.card.gives != "images":
         raise DatasetError(
-            f"guide.dataset: {resolved.name} gives {dataset.card.gives}; a guide is a picture",
+            f"guide.dataset: {resolved.name} gives {dataset.card.gives}; a guide is an image",
             field="guide.dataset",
         )
     dataset.check(resolved)

@@ -12,7 +12,7 @@ batch); those that there is nothing for are left out. Kind ``plot``: each of the
 ``errors``: one row per example that could not be read. Rows are those of ``spectra``.
 
 Cost: minutes at most: the Jacobian of every step of `gradient_examples`, multiplied up (2 H of an LSTM cubed,
-for each step and example). Runs in the driver, float64. Holds the pictures as `trainers.inputs` does, a
+for each step and example). Runs in the driver, float64. Holds the images as `trainers.inputs` does, a
 batch of traces (256 MiB), products of Jacobians (64 MiB, or one) and all rows.
 
 Failure modes: before any work, a model that is not recurrent or has too many units, a dataset of another

@@ -23,7 +23,7 @@
     │   ├── TooLargeError                         too_large                413   the body exceeds the limit
     │   ├── MediaTypeError                        unsupported_media_type   415   not application/json
     │   ├── RangeError                            range_not_satisfiable    416   outside the file, or several
-    │   └── PictureError                          bad_picture              422   an upload that is no picture
+    │   └── ImageError                          bad_image              422   an upload that is no image
     ├── AuthenticationError                   unauthorized             401
     ├── StorageFullError                      storage_full             507   no room, or read-only
     └── ServiceUnavailableError               service_unavailable      503   nobody answers, or not now
@@ -52,7 +52,7 @@ ROW_ERROR_CODES: dict[str, str] = {
     "too_many_frames": "An animation with more frames than the cap.",
     "too_many_faces": "A mesh with more triangles or parts than the cap.",
     "no_surface": "A mesh without triangles, without extent, or with coordinates that are no numbers.",
-    "too_small": "The picture is smaller than the network's layer takes.",
+    "too_small": "The image is smaller than the network's layer takes.",
     "not_finite": "The network gives values for it that are no finite numbers.",
     "refused": "A link outside the allowed roots, or an archive's entry that is no file inside it: a link, a "
     "device, a name with '..'.",
@@ -225,10 +225,10 @@ class RangeError(RequestError):
     status = 416
 
 
-class PictureError(RequestError):
-    """The uploaded bytes are no picture that is read; ``detail["reason"]`` is the row error's code."""
+class ImageError(RequestError):
+    """The uploaded bytes are no image that is read; ``detail["reason"]`` is the row error's code."""
 
-    code = "bad_picture"
+    code = "bad_image"
     status = 422
 
 

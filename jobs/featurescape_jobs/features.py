@@ -1,8 +1,8 @@
 """Job ``features``: feature vectors and a thumbnail per example, in bulk on Ray workers.
 
 Input: a dataset and a model with weights (``model.training`` names a `training` job). A dataset of
-pictures for a model that reads pictures; an example may be a model with several views. The dataset
-`features`, sequences that an earlier job extracted, for `view_lstm`. A trained `captioner` describes pictures; its
+images for a model that reads images; an example may be a model with several views. The dataset
+`features`, sequences that an earlier job extracted, for `view_lstm`. A trained `captioner` describes images; its
 features are the states that the words were chosen from.
 
 Output, kind ``features``, one Parquet file per shard: example_id, label, locator, features
@@ -13,7 +13,7 @@ attributes (JSON). Kind ``errors``: one row per example that could not be read, 
 classes, layers (column, layer, pooling, dimensions, steps), dimensions of the first, model,
 view_pooling, state, execution, error codes.
 
-Cost: one decode and one forward pass per picture for all layers, stopped at the deepest, in the way
+Cost: one decode and one forward pass per image for all layers, stopped at the deepest, in the way
 that `execution` found fastest; decoding runs on threads beside the network. A worker holds the
 network, one shard of output, and per thread a batch of input and one decoded example.
 
@@ -43,7 +43,7 @@ from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.job_choice import read_choice
 from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.extraction.columns import plan_columns
-from featurescape_jobs.extraction.pictures import PictureSetup
+from featurescape_jobs.extraction.images import ImageSetup
 from featurescape_jobs.extraction.sequences import SequenceSetup
 from featurescape_jobs.extraction.words import WordSetup, plan_words
 from featurescape_jobs.models import MODELS
@@ -51,7 +51,7 @@ from featurescape_jobs.networks import execution
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.specs import FeaturesSpec
 
-Setup = PictureSetup | SequenceSetup | WordSetup
+Setup = ImageSetup | SequenceSetup | WordSetup
 
 
 def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
@@ -84,7 +84,7 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
 
 
 def _pools_views(setup: Setup) -> bool:
-    return isinstance(setup, PictureSetup) and is_sequence(setup.source.dataset)
+    return isinstance(setup, ImageSetup) and is_sequence(setup.source.dataset)
 
 
 def _plan(spec: FeaturesSpec, source: Source) -> Setup:
@@ -92,7 +92,7 @@ def _plan(spec: FeaturesSpec, source: Source) -> Setup:
     card = MODELS[spec.model.name].card
     if card.gives == "captions":
         return _plan_words(WordSetup(spec, source))
-    setup: PictureSetup | SequenceSetup = PictureSetup(spec, source)
+    setup: ImageSetup | SequenceSetup = ImageSetup(spec, source)
     if card.reads == "features":
         setup = SequenceSetup(spec, source, open_sequences(source.dataset)[1])
     network = setup.network()

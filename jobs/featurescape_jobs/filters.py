@@ -1,4 +1,4 @@
-"""Job ``filters``: the weights of a convolution as pictures, with the norm of every filter.
+"""Job ``filters``: the weights of a convolution as images, with the norm of every filter.
 
 Input: a model with weights (``model.training`` names a `training` job); no dataset.
 
@@ -37,7 +37,7 @@ from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.worker_source import table_of
 from featurescape_jobs.specs import FiltersSpec
 from featurescape_jobs.tables.interpret import FILTERS
-from featurescape_jobs.tables.nested import images, ragged
+from featurescape_jobs.tables.nested import image_structs, ragged
 
 Weights = NDArray[np.float32]
 
@@ -92,7 +92,7 @@ def _weights(module: nn.Module, layer: str) -> Weights:
 
 @dataclass(frozen=True)
 class FilterImages:
-    """Filters and their pictures."""
+    """Filters and their images."""
 
     weights: Weights
     """(O, I, h, w)."""
@@ -152,7 +152,7 @@ def _table(drawn: FilterImages, bias: Any) -> pa.Table:
         "norm": pa.array(drawn.norms),
         "is_dead": pa.array(drawn.dead),
         "bias": pa.nulls(n) if bias is None else pa.array(bias),
-        "tile": images([encode_png(tile) for tile in drawn.tiles]),
+        "tile": image_structs([encode_png(tile) for tile in drawn.tiles]),
         "shape": pa.array([shape] * n),
         "weights": ragged(list(drawn.weights), FILTERS.field("weights").type),
     }

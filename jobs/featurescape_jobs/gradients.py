@@ -1,20 +1,20 @@
-"""Job ``gradients``: which pixels of each picture an output of the network depends on.
+"""Job ``gradients``: which pixels of each image an output of the network depends on.
 
-Input: a dataset of pictures and a model with weights (``model.training`` names a `training` job).
+Input: a dataset of images and a model with weights (``model.training`` names a `training` job).
 
-Output, kind ``gradients``, one Parquet file per shard: example_id, label, locator, picture (what the
+Output, kind ``gradients``, one Parquet file per shard: example_id, label, locator, image (what the
 network saw), target (the output explained), prediction, probability (of the target), maps (a list with an
 entry per method: method, shape (height, width), values (float32 or float16), scale, overlay (RGBA PNG of
-the picture's size), relief (PNG; guided methods and deconvolution), completeness_error (integrated
+the image's size), relief (PNG; guided methods and deconvolution), completeness_error (integrated
 gradients)), width and height in pixels, attributes. Kind ``errors``: one row per example that could not be
-read or has no label to explain. Where the spec has `sanity`, kind ``sanity``: one row per picture that was
+read or has no label to explain. Where the spec has `sanity`, kind ``sanity``: one row per image that was
 checked, with its maps while weights become random, as `interpret.sanity` has it. Details: classes, outputs,
 model, layer, methods, sanity, error codes.
 
-Cost: passes per picture, of which most are forward and backward: 1 each for saliency, input × gradient,
+Cost: passes per image, of which most are forward and backward: 1 each for saliency, input × gradient,
 guided backprop, deconvolution and Grad-CAM, 2 for guided Grad-CAM, `smoothgrad_samples` for SmoothGrad,
 `integration_steps` to seven times as many for integrated gradients, and one forward pass per window for
-occlusion. A sanity check repeats that draws × stages times for a few pictures. A worker holds the network, a
+occlusion. A sanity check repeats that draws × stages times for a few images. A worker holds the network, a
 batch with the activations of a pass and one shard of output.
 
 Failure modes: unknown layer, or one without positions (`LayerError`); a method that the network cannot have,
@@ -53,7 +53,7 @@ from featurescape_jobs.interpret.attribution import (
 from featurescape_jobs.interpret.sanity_rows import KIND as SANITY_KIND
 from featurescape_jobs.interpret.sanity_rows import SanitySetup, describe_check
 from featurescape_jobs.interpret.targets import Targets, plan_targets
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.capture import layer_names, zero_input
 from featurescape_jobs.networks.channel_maps import deepest_map, measure
@@ -63,7 +63,7 @@ from featurescape_jobs.networks.relu_modules import Explainable, explain_output
 from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.specs import GradientsSpec
 from featurescape_jobs.tables.interpret import SANITY, gradients_schema
-from featurescape_jobs.tables.nested import entries, images, ragged
+from featurescape_jobs.tables.nested import entries, image_structs, ragged
 
 
 def run(spec: GradientsSpec, context: RunContext) -> Outcome:
@@ -164,7 +164,7 @@ class GradientsSetup:
 
     spec: GradientsSpec
     source: worker_source.Source
-    card: PictureCard
+    card: ImageCard
     layer: str | None
     """That Grad-CAM looks at; None: no method needs one."""
     options: Options
@@ -172,12 +172,12 @@ class GradientsSetup:
 
     @property
     def shard_size(self) -> int:
-        """Examples of a shard: a map takes 4 bytes a pixel, its pictures up to 3 more."""
+        """Examples of a shard: a map takes 4 bytes a pixel, its images up to 3 more."""
         return worker_source.shard_size(7 * len(self.spec.methods) * self.card.input_px**2)
 
     @property
     def row_timeout_seconds(self) -> float:
-        """A minute, and for each pass over the picture what a large network takes on one core."""
+        """A minute, and for each pass over the image what a large network takes on one core."""
         windows = -((-self.card.input_px // self.options.occlusion_stride_px) ** 2)
         slow = {
             "smoothgrad": self.options.smoothgrad_samples,
@@ -196,7 +196,7 @@ def _plan(
     spec: GradientsSpec, source: worker_source.Source, network: LoadedNetwork
 ) -> GradientsSetup:
     """Fill in what the spec leaves open, and rewrite the network once to find mistakes early."""
-    card = network.picture_card
+    card = network.image_card
     layer = None
     if any(METHODS[name].needs_layer for name in spec.methods):
         layer = _checked_layer(network, spec.layer)
@@ -206,7 +206,7 @@ def _plan(
     if window > card.input_px or stride > window:
         raise SpecError(
             f"occlusion_px: a window of {window} px every {stride} px does not cover {card.input_px} px; "
-            "the stride is at most the window, and that at most the picture",
+            "the stride is at most the window, and that at most the image",
             field="occlusion_px",
         )
     black = tuple(-mean / std for mean, std in zip(card.mean, card.std, strict=True))
@@ -217,7 +217,7 @@ def _plan(
         smoothgrad_noise_fraction=spec.smoothgrad_noise_fraction,
         occlusion_px=window,
         occlusion_stride_px=stride,
-        pictures_per_pass=spec.batch_size or worker_source.batch_size(card, 8),
+        images_per_pass=spec.batch_size or worker_source.batch_size(card, 8),
     )
     return GradientsSetup(spec, source, card, layer, options)
 
@@ -245,7 +245,7 @@ def _checked_layer(network: LoadedNetwork, asked: str | None) -> str:
 
 
 class GradientsWorker:
-    """Explains batches of pictures; threads decode beside it."""
+    """Explains batches of images; threads decode beside it."""
 
     def __init__(self, setup: GradientsSetup) -> None:
         network = setup.source.network()
@@ -253,7 +253,7 @@ class GradientsWorker:
         network.module.to(self._device)
         self._explainable: Explainable = explain_output(network.module, setup.layer)
         self._schema = gradients_schema(setup.spec.values)
-        self._batches = setup.source.batches(setup.card, setup.options.pictures_per_pass)
+        self._batches = setup.source.batches(setup.card, setup.options.images_per_pass)
 
     def process(self, examples: pa.Table) -> Processed:
         """Maps of a shard, in the order of its examples."""
@@ -292,7 +292,7 @@ class GradientsWorker:
             [seed_for(seed, example_id) for example_id in ids],
         )
         at = torch.tensor(targets)[:, None]
-        columns = worker_source.picture_columns(batch, self._setup.card)
+        columns = worker_source.image_columns(batch, self._setup.card)
         columns["target"] = pa.array(targets)
         columns["prediction"] = pa.array(logits.argmax(1).numpy())
         columns["probability"] = pa.array(logits.softmax(1).gather(1, at)[:, 0].numpy())
@@ -310,8 +310,8 @@ class GradientsWorker:
             "method": list(methods) * n,
             "shape": [list(row.values.shape) for row in rows],
             "scale": [row.scale for row in rows],
-            "overlay": images([row.overlay for row in rows]),
-            "relief": images([row.relief for row in rows]),
+            "overlay": image_structs([row.overlay for row in rows]),
+            "relief": image_structs([row.relief for row in rows]),
             "completeness_error": [row.completeness_error for row in rows],
             "values": pa.nulls(len(rows)),
         }
@@ -322,7 +322,7 @@ class GradientsWorker:
         return entries(kind, columns, len(methods))
 
     def _draw_maps(self, name: str, explained: AttributionInputs) -> list[_MapImages]:
-        """One method's maps and pictures of N examples."""
+        """One method's maps and images of N examples."""
         method, options = METHODS[name], self._setup.options
         found = attribute(name, self._explainable, explained, options)
         errors: list[float | None] = [None] * len(found)
@@ -339,7 +339,7 @@ class GradientsWorker:
 
 @dataclass(frozen=True)
 class _MapImages:
-    """One map and its pictures."""
+    """One map and its images."""
 
     values: NDArray[np.float32]
     """(h, w)."""

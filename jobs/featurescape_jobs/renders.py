@@ -1,4 +1,4 @@
-"""Job ``renders``: pictures of 3D models from many sides, in the layout of ShapeNetRendering.
+"""Job ``renders``: images of 3D models from many sides, in the layout of ShapeNetRendering.
 
 Input: the dataset `meshes`.
 
@@ -15,7 +15,7 @@ Cost: a mesh is read once and rendered ``views`` times, four times more without 
 its symmetry. CPU time with furniture of 9,000 triangles on average, 24 views of 137 px, the last not counted:
 290 ms a mesh, of that 40 to read it, 180 for the views (7.5 each), 30 for the color, 30 for the PNGs; 820 models
 are 2 minutes of two cores. A worker uses one thread, whatever ``cpus_per_worker``. It holds one mesh with its
-textures, 100 to 250 MB of VTK and Mesa, and the pictures of one shard: 64 MB, which the archive doubles.
+textures, 100 to 250 MB of VTK and Mesa, and the images of one shard: 64 MB, which the archive doubles.
 
 Failure modes: the dataset gives no meshes (`SpecError`), is missing or empty (`DatasetError`), no library to
 render with (`FeaturescapeError`, names the packages). A mesh that cannot be read, is empty or too large
@@ -52,7 +52,7 @@ COLOR_VIEWS = 4
 """Sides from which the color is taken."""
 _SHARD_BYTES = 64 << 20
 _BYTES_PER_PIXEL = 0.6
-"""Of a picture as PNG; 0.4 on average of furniture."""
+"""Of an image as PNG; 0.4 on average of furniture."""
 
 
 def run(spec: RendersSpec, context: RunContext) -> Outcome:
@@ -77,7 +77,7 @@ def run(spec: RendersSpec, context: RunContext) -> Outcome:
 
 
 def default_shard_size(spec: RendersSpec) -> int:
-    """Meshes whose pictures take 64 MB, 64 at most."""
+    """Meshes whose images take 64 MB, 64 at most."""
     per_mesh = spec.views * spec.image_px**2 * _BYTES_PER_PIXEL
     return max(1, min(64, int(_SHARD_BYTES / per_mesh)))
 
@@ -105,7 +105,7 @@ class RendersWorker:
         self._renderer = Renderer(self._spec.image_px)
 
     def process(self, examples: pa.Table) -> Processed:
-        """Rows and pictures of a shard, in the order of its examples."""
+        """Rows and images of a shard, in the order of its examples."""
         rows, errors = [], []
         members: list[tuple[str, bytes]] = []
         for example in examples.to_pylist():
@@ -128,7 +128,7 @@ class RendersWorker:
         rings = cameras.Rings(spec.rings, spec.azimuth_start_degrees)
         sides = cameras.angles(spec.seed, example_id, spec.views, elevations, rings)
         around = cameras.around(mesh, sides)
-        pictures = self._pictures(mesh, around)
+        images = self._images(mesh, around)
         color = color_terms.dominant(self._colors(around))
         row = {
             **{name: example[name] for name in ("example_id", "label", "locator")},
@@ -143,21 +143,21 @@ class RendersWorker:
             "faces": mesh.faces,
             "vertices": mesh.vertices,
             "missing": mesh.missing,
-            "thumbnail": self._thumbnail(pictures[0]),
+            "thumbnail": self._thumbnail(images[0]),
         }
-        return row, _files(example_id, pictures, around)
+        return row, _files(example_id, images, around)
 
-    def _pictures(self, mesh: Mesh, around: list[cameras.Camera]) -> list[Rgba]:
+    def _images(self, mesh: Mesh, around: list[cameras.Camera]) -> list[Rgba]:
         self._renderer.load(mesh)
-        return [self._renderer.picture(camera) for camera in around]
+        return [self._renderer.image(camera) for camera in around]
 
     def _colors(self, around: list[cameras.Camera]) -> np.ndarray:
         """(P, 3) RGB of the loaded mesh from a few sides, without light and shade."""
         step = max(1, len(around) // COLOR_VIEWS)
         return np.concatenate([self._renderer.colors(camera) for camera in around[::step]])
 
-    def _thumbnail(self, picture: Rgba) -> dict[str, Any]:
-        encoded = encode_thumbnail(over_white(picture), self._spec.thumbnail_px)
+    def _thumbnail(self, image: Rgba) -> dict[str, Any]:
+        encoded = encode_thumbnail(over_white(image), self._spec.thumbnail_px)
         return {"bytes": encoded, "path": None}
 
 
@@ -173,10 +173,10 @@ def _color(color: color_terms.Dominant | None) -> dict[str, Any]:
 
 
 def _files(
-    example_id: str, pictures: list[Rgba], around: list[cameras.Camera]
+    example_id: str, images: list[Rgba], around: list[cameras.Camera]
 ) -> list[tuple[str, bytes]]:
     folder = f"{example_id}/rendering"
     files = [(f"{folder}/{cameras.METADATA}", cameras.metadata_text(around))]
-    files.append((f"{folder}/{cameras.NAMES}", cameras.names_text(len(pictures))))
-    named = ((cameras.picture_name(view), png(picture)) for view, picture in enumerate(pictures))
+    files.append((f"{folder}/{cameras.NAMES}", cameras.names_text(len(images))))
+    named = ((cameras.image_name(view), png(image)) for view, image in enumerate(images))
     return files + [(f"{folder}/{name}", data) for name, data in named]

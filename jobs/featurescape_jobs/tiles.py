@@ -1,7 +1,7 @@
 """The ``tiles`` job: an embedding, drawn as a pyramid of 512 px tiles that a browser zooms through.
 
 Input: ``data/embedding.parquet`` (`tables.EMBEDDING`) of the embedding, and the features files that it was
-made from (`tables.features_schema`), for thumbnails, locators and central pictures.
+made from (`tables.features_schema`), for thumbnails, locators and central images.
 
 Output, all in the unit square (x right, y down):
 
@@ -10,7 +10,7 @@ Output, all in the unit square (x right, y down):
 - ``data/points.parquet``: `tables.POINTS`, one row per example in the order of the embedding.
 - ``details["map"]``: `artifacts.MapInfo`; ``details["left_out"]``: layers that could not be drawn, and why.
 
-Cost: 70,000 pictures of 28 x 28 px took 26 to 33 s on two cores that had other work too, most of it for
+Cost: 70,000 images of 28 x 28 px took 26 to 33 s on two cores that had other work too, most of it for
 encoding WebP; grows with N.
 Disk and memory: see `tiling.drawing`.
 

@@ -1,9 +1,9 @@
 """Job ``units``: a page for each unit of a layer: what excites it, what in it does, what would most.
 
-Input: a dataset of pictures and a model with weights (``model.training`` names a `training` job).
+Input: a dataset of images and a model with weights (``model.training`` names a `training` job).
 
 Output, kind ``units``, Parquet files with one row per channel or combination of channels (columns:
-`tables.interpret.UNITS`): its largest activation in the dataset, the `top` examples with picture, patch
+`tables.interpret.UNITS`): its largest activation in the dataset, the `top` examples with image, patch
 (what the cell sees, in pixels), deconvolution and guided backpropagation of the cell, and preferred
 inputs with the activation that they reach. Kind ``errors``: one row per example that could not be read.
 Kind ``channels_errors``: one row per channel whose examples could not be read again. Kinds ``scanned``
@@ -169,7 +169,7 @@ def _page_seconds(pages: PagesSetup) -> float:
 
 
 def plan_units(spec: UnitsSpec, context: RunContext) -> Plan:
-    """Fill in what the spec leaves open, and find mistakes by passes of black pictures."""
+    """Fill in what the spec leaves open, and find mistakes by passes of black images."""
     source = worker_source.Source.of(spec, context)
     network = source.network()
     layer = _layer(spec, network)
@@ -205,7 +205,7 @@ def _combinations(spec: UnitsSpec, shape: MapShape) -> tuple[Terms, ...]:
 
 
 def _layer(spec: UnitsSpec, network: LoadedNetwork) -> str:
-    layer = spec.layer or network.picture_card.dream_layer or deepest_map(network)
+    layer = spec.layer or network.image_card.dream_layer or deepest_map(network)
     if layer is None:
         raise LayerError(
             f"layer: the card of {network.card.name} names no layer with positions; name one of "
@@ -217,7 +217,7 @@ def _layer(spec: UnitsSpec, network: LoadedNetwork) -> str:
 
 
 def _field(network: LoadedNetwork, layer: str) -> ReceptiveField:
-    """What the cells see; all of the picture where the network cannot be written as a graph."""
+    """What the cells see; all of the image where the network cannot be written as a graph."""
     zeros = zero_input(network.model)
     try:
         return receptive_field(network.module, layer, zeros)
@@ -226,7 +226,7 @@ def _field(network: LoadedNetwork, layer: str) -> ReceptiveField:
 
 
 def _is_output(network: LoadedNetwork, layer: str) -> bool:
-    """Whether the layer gives what the network gives, for a picture of noise."""
+    """Whether the layer gives what the network gives, for an image of noise."""
     zeros = zero_input(network.model)
     noise = torch.rand(zeros.shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -252,14 +252,14 @@ def _preferred_channels(
 def _preferred_options(
     spec: UnitsSpec, network: LoadedNetwork, layer: str, axes: int
 ) -> PreferredOptions:
-    card = network.picture_card
-    # A network that reads a picture row by row has a state for each: it takes one size.
+    card = network.image_card
+    # A network that reads an image row by row has a state for each: it takes one size.
     sizes = layer_sizes(network, layer) if axes != 3 else LayerSizes(card.input_px, True, 0)
     default = max(sizes.least_px, min(card.input_px, DEFAULT_PREFERRED_PX))
     side = spec.preferred_px or (sizes.least_px if sizes.fixed else default)
     if side < sizes.least_px or (sizes.fixed and side != sizes.least_px):
         takes = (
-            f"{sizes.least_px} px only" if sizes.fixed else f"pictures from {sizes.least_px} px on"
+            f"{sizes.least_px} px only" if sizes.fixed else f"images from {sizes.least_px} px on"
         )
         raise SpecError(
             f"preferred_px: the layer {layer} takes {takes}, not {side}; leave it out",

@@ -182,7 +182,7 @@ def map_(
     ] = None,
     image_column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Where the picture is, of Parquet or tar shards."),
+        typer.Option(metavar="NAME", help="Where the image is, of Parquet or tar shards."),
     ] = None,
     perplexity: Annotated[
         Any,

@@ -22,9 +22,9 @@ _IDX = re.compile(
     re.IGNORECASE,
 )
 _COCO = re.compile(r"(?:captions|image_info)_(?:train|val|test)(?:[0-9]{4})?\.json")
-_COCO_PICTURES = re.compile(r"(?:train|val|test)(?:[0-9]{4})?|images")
+_COCO_IMAGES = re.compile(r"(?:train|val|test)(?:[0-9]{4})?|images")
 _FLICKR = {"Flickr8k.token.txt", "results_20130124.token", "captions.txt"}
-_FLICKR_PICTURES = re.compile(r"flicke?r(?:8k|30k)[_-](?:dataset|images)|images", re.IGNORECASE)
+_FLICKR_IMAGES = re.compile(r"flicke?r(?:8k|30k)[_-](?:dataset|images)|images", re.IGNORECASE)
 _MESHES = {".obj", ".glb", ".ply", ".off", ".sh3f"}
 _BY_SUFFIX = {".parquet": "images", ".tar": "webdataset", ".sh3f": "meshes"}
 _PACKED = (".zip", ".7z", ".rar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
@@ -71,7 +71,7 @@ def _name_of_file(path: Path) -> str:
             f"{_FIELD}: {path} is a packed archive; unpack it, and give the folder", field=_FIELD
         )
     raise DatasetError(
-        f"{_FIELD}: {path} is a file; give a folder of pictures (as {path.parent}), a .parquet file or a "
+        f"{_FIELD}: {path} is a file; give a folder of images (as {path.parent}), a .parquet file or a "
         ".tar archive",
         field=_FIELD,
     )
@@ -106,15 +106,15 @@ def _name_of(root: Path) -> str:
     ):
         if is_so(root, top):
             return name
-    if any(one.endings() & _MESHES for one in below) and not _has_pictures(below, beside=_MESHES):
+    if any(one.endings() & _MESHES for one in below) and not _has_images(below, beside=_MESHES):
         return "meshes"
-    if any(".tar" in one.endings() for one in below) and not _has_pictures(below, beside=set()):
+    if any(".tar" in one.endings() for one in below) and not _has_images(below, beside=set()):
         return "webdataset"
     return "images"
 
 
-def _has_pictures(folders: list[_Folder], beside: set[str]) -> bool:
-    """Whether a folder has pictures; those count not that lie beside files with certain endings."""
+def _has_images(folders: list[_Folder], beside: set[str]) -> bool:
+    """Whether a folder has images; those count not that lie beside files with certain endings."""
     return any(one.endings() & SUFFIXES and not one.endings() & beside for one in folders)
 
 
@@ -143,12 +143,12 @@ def _is_shapenet(root: Path, top: _Folder) -> bool:
 
 def _is_coco(root: Path, top: _Folder) -> bool:
     names = (*top.files, *_folder(root, "annotations").files)
-    return any(map(_COCO.fullmatch, names)) and any(map(_COCO_PICTURES.fullmatch, top.folders))
+    return any(map(_COCO.fullmatch, names)) and any(map(_COCO_IMAGES.fullmatch, top.folders))
 
 
 def _is_flickr(root: Path, top: _Folder) -> bool:
     names = {*top.files, *_folder(root, "Flickr8k_text").files}
-    return bool(names & _FLICKR) and any(map(_FLICKR_PICTURES.fullmatch, top.folders))
+    return bool(names & _FLICKR) and any(map(_FLICKR_IMAGES.fullmatch, top.folders))
 
 
 def _below(root: Path, top: _Folder) -> Iterator[_Folder]:

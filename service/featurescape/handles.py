@@ -236,7 +236,7 @@ class Artifact:
             columns: names, as ``layers.strongest`` of a field in a list; None: all but long lists.
             order: a column of numbers to sort by; with ``-`` before it, the largest first.
 
-        A picture is ``{"url", "media_type"}``, or None; `picture` fetches it.
+        An image is ``{"url", "media_type"}``, or None; `image` fetches it.
         """
         given = None if columns is None else ",".join(columns)
         path = f"/v1/jobs/{self.manifest.job_id}/rows/{quote(kind or self.manifest.job, safe='')}"
@@ -247,8 +247,8 @@ class Artifact:
             yield from page["rows"]
             offset, total = offset + _PAGE_ROWS, page["total"]
 
-    def picture(self, url: str) -> bytes:
-        """The encoded picture or video at an address that `rows` gave."""
+    def image(self, url: str) -> bytes:
+        """The encoded image or video at an address that `rows` gave."""
         path, _, at = url.partition("?at=")
         return self._transport.get(path, at=at).content
 

@@ -6,7 +6,7 @@ export default defineConfig({
     outDir: "../featurescape/static",
     emptyOutDir: true,
     target: "es2022",
-    // Fonts and pictures stay files: the Content-Security-Policy allows no data: fonts.
+    // Fonts and images stay files: the Content-Security-Policy allows no data: fonts.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,

@@ -55,7 +55,7 @@ def test_the_catalog_has_all_that_the_cards_have(http: httpx.Client) -> None:
     catalog = http.get("/v1/catalog").json()
     answers.Catalog.model_validate(catalog)
     cards = {card["name"]: card for card in catalog["models"]}
-    assert cards["efficientnet_lite0"]["input_px"] == 224, "a field of picture networks only"
+    assert cards["efficientnet_lite0"]["input_px"] == 224, "a field of image networks only"
     assert set(catalog) >= {"version", "jobs", "color_layers", "colormaps"}
 
 

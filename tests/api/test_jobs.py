@@ -151,8 +151,8 @@ def test_a_missing_and_an_empty_folder_are_refused(http: httpx.Client, data: Pat
     assert "empty" in error["message"]
 
 
-def test_a_folder_with_a_picture_is_accepted(http: httpx.Client, data: Path) -> None:
-    folder = data / "pictures"
+def test_a_folder_with_an_image_is_accepted(http: httpx.Client, data: Path) -> None:
+    folder = data / "images"
     folder.mkdir()
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a.png")
     assert http.post("/v1/jobs", json=images_spec(folder)).status_code == 202
@@ -236,7 +236,7 @@ def test_an_unknown_color_layer_is_refused(http: httpx.Client, service: RunningS
 def test_what_a_job_reads_is_what_its_dataset_gives(http: httpx.Client, data: Path) -> None:
     error = refused(http, {"job": "renders", "dataset": {"name": "digits"}})
     assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "dataset")
-    assert "digits gives pictures, and renders reads meshes" in error["message"]
+    assert "digits gives images, and renders reads meshes" in error["message"]
     (data / "chair.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     guide = {"dataset": {"name": "meshes", "root": str(data)}}
     dreams = {**FEATURES_SPEC, "job": "dreams", "objective": "guided", "guide": guide}

@@ -42,14 +42,14 @@ def code(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, str(answer.json()["error"]["code"])
 
 
-def upload(http: httpx.Client, data: bytes = b"picture") -> str:
-    answer = http.post("/v1/live/pictures", content=data, headers=BYTES)
+def upload(http: httpx.Client, data: bytes = b"image") -> str:
+    answer = http.post("/v1/live/images", content=data, headers=BYTES)
     assert answer.status_code == 200
-    return str(answer.json()["picture"])
+    return str(answer.json()["image"])
 
 
 def question(http: httpx.Client, **change: Any) -> dict[str, Any]:
-    return {"model": LENET, "picture": upload(http), "layer": "conv1", **change}
+    return {"model": LENET, "image": upload(http), "layer": "conv1", **change}
 
 
 def test_a_network_is_described(http: httpx.Client, bridges: FakeBridges) -> None:
@@ -68,39 +68,39 @@ def test_activations_and_units_are_answered(http: httpx.Client, bridges: FakeBri
     assert answer.json()["question"]["cell"] == [1, 2]
 
 
-def test_a_picture_has_the_same_name_each_time(http: httpx.Client, bridges: FakeBridges) -> None:
+def test_an_image_has_the_same_name_each_time(http: httpx.Client, bridges: FakeBridges) -> None:
     assert upload(http) == upload(http)
     assert len(upload(http)) == 64
-    image = http.post("/v1/live/pictures", content=b"x", headers={"Content-Type": "image/webp"})
+    image = http.post("/v1/live/images", content=b"x", headers={"Content-Type": "image/webp"})
     assert image.status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/json", "", "imagesque/png"])
-def test_a_picture_is_announced_as_one(http: httpx.Client, kind: str) -> None:
-    answer = http.post("/v1/live/pictures", content=b"x", headers={"Content-Type": kind})
+def test_an_image_is_announced_as_one(http: httpx.Client, kind: str) -> None:
+    answer = http.post("/v1/live/images", content=b"x", headers={"Content-Type": kind})
     assert code(answer) == (415, "unsupported_media_type")
 
 
-def test_no_bytes_are_no_picture(http: httpx.Client) -> None:
-    answer = http.post("/v1/live/pictures", content=b"", headers=BYTES)
-    assert code(answer) == (422, "bad_picture")
+def test_no_bytes_are_no_image(http: httpx.Client) -> None:
+    answer = http.post("/v1/live/images", content=b"", headers=BYTES)
+    assert code(answer) == (422, "bad_image")
 
 
-def test_too_large_a_picture_is_refused_unread(tmp_path: Path) -> None:
+def test_too_large_an_image_is_refused_unread(tmp_path: Path) -> None:
     with (
-        running_service(tmp_path, live_picture_bytes=1000) as small,
+        running_service(tmp_path, live_image_bytes=1000) as small,
         httpx.Client(base_url=small.url) as http,
     ):
-        answer = http.post("/v1/live/pictures", content=b"x" * 1001, headers=BYTES)
+        answer = http.post("/v1/live/images", content=b"x" * 1001, headers=BYTES)
         assert code(answer) == (413, "too_large")
         pieces = (b"x" * 100 for _ in range(20))  # without a length
-        answer = http.post("/v1/live/pictures", content=pieces, headers=BYTES)
+        answer = http.post("/v1/live/images", content=pieces, headers=BYTES)
         assert code(answer) == (413, "too_large")
         assert upload(http, b"x" * 1000)
 
 
-def test_a_picture_that_is_not_kept_is_404(http: httpx.Client, bridges: FakeBridges) -> None:
-    answer = http.post("/v1/live/activations", json=question(http, picture="0" * 64))
+def test_an_image_that_is_not_kept_is_404(http: httpx.Client, bridges: FakeBridges) -> None:
+    answer = http.post("/v1/live/activations", json=question(http, image="0" * 64))
     assert code(answer) == (404, "not_found")
 
 
@@ -120,7 +120,7 @@ def test_a_model_that_cannot_be_had_is_refused_before_anything_starts(
     http: httpx.Client, bridges: FakeBridges, model: dict[str, Any], expected: str
 ) -> None:
     for path in ("networks", "activations", "unit"):
-        more = {} if path == "networks" else {"picture": "0" * 64, "layer": "x"}
+        more = {} if path == "networks" else {"image": "0" * 64, "layer": "x"}
         body = {"model": model, **more, **({"channel": 0} if path == "unit" else {})}
         assert code(http.post(f"/v1/live/{path}", json=body)) == (422, expected)
     assert bridges.opened == []
@@ -169,12 +169,12 @@ def test_pages_of_another_origin_and_strangers_are_kept_out(
     http: httpx.Client, tmp_path: Path
 ) -> None:
     foreign = {**BYTES, "Origin": "https://evil.example"}
-    assert http.post("/v1/live/pictures", content=b"x", headers=foreign).status_code == 403
+    assert http.post("/v1/live/images", content=b"x", headers=foreign).status_code == 403
     with (
         running_service(tmp_path, token=TOKEN) as locked,
         httpx.Client(base_url=locked.url) as stranger,
     ):
-        for path in ("pictures", "networks", "activations", "unit"):
+        for path in ("images", "networks", "activations", "unit"):
             assert stranger.post(f"/v1/live/{path}", content=b"x").status_code == 401
 
 

@@ -110,7 +110,7 @@ def test_the_thumbnail_is_the_stored_one_also_of_a_second_file(
         assert answer.headers["content-type"] == "image/png"
 
 
-def test_the_picture_is_read_from_the_dataset_and_encoded_anew(
+def test_the_image_is_read_from_the_dataset_and_encoded_anew(
     http: httpx.Client, map_id: str
 ) -> None:
     answer = http.get(f"/v1/maps/{map_id}/examples/2/image")

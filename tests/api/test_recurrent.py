@@ -1,4 +1,4 @@
-"""Recurrent networks at the service: specs of `dynamics` before any work, pictures of states."""
+"""Recurrent networks at the service: specs of `dynamics` before any work, images of states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featurescape.server import maps
 from featurescape_jobs import datasets
 from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import DatasetSpec
@@ -42,7 +42,7 @@ DIGITS = {"name": "digits"}
             {"model": {"name": "view_lstm", "weights": "random"}, "dataset": DIGITS},
             "invalid_spec",
             "dataset",
-            "gives pictures",
+            "gives images",
         ),
         (
             {"matrices": [{"name": "a", "file": "/etc/passwd"}]},
@@ -98,7 +98,7 @@ def test_the_states_of_a_captioner_are_asked_for_at_submit(
         assert error["detail"]["field"] == field
 
 
-# -- pictures of states ------------------------------------------------------------------------
+# -- images of states ------------------------------------------------------------------------
 
 
 class Bars:
@@ -116,10 +116,10 @@ class Bars:
     def open_reader(self, spec: DatasetSpec) -> Bars:
         return self
 
-    def read(self, locator: str) -> Picture:
+    def read(self, locator: str) -> ImageArray:
         return self.read_sequence(locator)[0]
 
-    def read_sequence(self, locator: str) -> list[Picture]:
+    def read_sequence(self, locator: str) -> list[ImageArray]:
         views = np.zeros((4, 28, 28), np.uint8)
         for view in range(4):
             views[view, :, 7 * view] = 100 + int(locator)
@@ -148,7 +148,7 @@ def test_a_state_that_is_a_view_shows_that_view(http: httpx.Client, states_id: s
         found = http.get(f"/v1/maps/{states_id}/examples/{row}").json()
         assert found["example_id"] == f"bar-{model}#{view}"
         assert found["attributes"] == {"step": view, "steps": 4}
-        picture = http.get(f"/v1/maps/{states_id}/examples/{row}/image").content
-        pixels = np.asarray(Image.open(io.BytesIO(picture)))
+        image = http.get(f"/v1/maps/{states_id}/examples/{row}/image").content
+        pixels = np.asarray(Image.open(io.BytesIO(image)))
         assert np.flatnonzero(pixels[0]).tolist() == [7 * view]
         assert pixels.max() == 100 + model

@@ -1,4 +1,4 @@
-"""Rows of artifacts as JSON, and the pictures in them."""
+"""Rows of artifacts as JSON, and the images in them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
         pa.field("example_id", pa.string(), metadata={"description": "Its id."}),
         pa.field("channel", pa.int32()),
         pa.field("norm", pa.float32()),
-        pa.field("picture", IMAGE),
+        pa.field("image", IMAGE),
         pa.field("film", pa.list_(IMAGE)),
         pa.field("parts", pa.list_(RECORD)),
         pa.field("vector", pa.list_(pa.float32(), 300)),
@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
     ]
 )
 NORMS = [3.0, None, 1.0, float("nan"), 2.0, float("inf"), 0.0]
-PICTURES = [png(1), webp(), MP4, WEBM, HTML, SVG, None]
+IMAGES = [png(1), webp(), MP4, WEBM, HTML, SVG, None]
 
 
 def image(data: bytes | None) -> dict[str, Any] | None:
@@ -55,7 +55,7 @@ def example(row: int) -> dict[str, Any]:
         "example_id": f"id/{row} <b>&?",
         "channel": 10 * row,
         "norm": NORMS[row],
-        "picture": image(PICTURES[row]),
+        "image": image(IMAGES[row]),
         "film": [image(png(10 + row)), None, image(png(20 + row))],
         "parts": [{"name": "first", **part}, {"name": None, **part}],
         "vector": [0.5] * 300,
@@ -104,7 +104,7 @@ def test_without_being_asked_long_lists_of_numbers_are_left_out(
     http: httpx.Client, job: str
 ) -> None:
     values = rows(http, job)["rows"][2]["values"]
-    assert list(values) == ["example_id", "channel", "norm", "picture", "film", "parts", "note"]
+    assert list(values) == ["example_id", "channel", "norm", "image", "film", "parts", "note"]
     assert values["note"] is None
     assert [sorted(part) for part in values["parts"]] == [["grid", "name", "short"]] * 2
     assert values["parts"][1]["short"] == [2, -2]
@@ -121,19 +121,19 @@ def test_a_column_or_a_field_in_a_list_of_records_is_given_when_asked_for(
     assert (about["example_id"]["description"], about["example_id"]["given"]) == ("Its id.", False)
 
 
-def test_pictures_come_as_addresses_with_their_type(http: httpx.Client, job: str) -> None:
-    found = [each["values"]["picture"] for each in rows(http, job, columns="picture")["rows"]]
+def test_images_come_as_addresses_with_their_type(http: httpx.Client, job: str) -> None:
+    found = [each["values"]["image"] for each in rows(http, job, columns="image")["rows"]]
     types = [each and each["media_type"] for each in found]
     assert types == ["image/png", "image/webp", "video/mp4", "video/webm", None, None, None]
     for row in range(4):
         answer = http.get(found[row]["url"])
-        assert (answer.status_code, answer.content) == (200, PICTURES[row])
+        assert (answer.status_code, answer.content) == (200, IMAGES[row])
         assert answer.headers["content-type"] == types[row]
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "immutable" in answer.headers["cache-control"]
 
 
-def test_pictures_in_lists_and_records_have_their_own_address(http: httpx.Client, job: str) -> None:
+def test_images_in_lists_and_records_have_their_own_address(http: httpx.Client, job: str) -> None:
     values = rows(http, job, columns="film,parts.grid", offset=3, limit=1)["rows"][0]["values"]
     assert values["film"][1] is None
     assert http.get(values["film"][2]["url"]).content == png(23)
@@ -141,7 +141,7 @@ def test_pictures_in_lists_and_records_have_their_own_address(http: httpx.Client
 
 
 def test_a_video_can_be_had_in_parts(http: httpx.Client, job: str) -> None:
-    address = f"/v1/jobs/{job}/rows/things/2/image?at=picture"
+    address = f"/v1/jobs/{job}/rows/things/2/image?at=image"
     part = http.get(address, headers={"Range": "bytes=4-7"})
     assert (part.status_code, part.content) == (206, b"ftyp")
     assert part.headers["content-range"] == f"bytes 4-7/{len(MP4)}"
@@ -151,7 +151,7 @@ def test_a_video_can_be_had_in_parts(http: httpx.Client, job: str) -> None:
 
 @pytest.mark.parametrize("row", [4, 5])
 def test_bytes_of_another_type_are_not_served(http: httpx.Client, job: str, row: int) -> None:
-    assert http.get(f"/v1/jobs/{job}/rows/things/{row}/image?at=picture").status_code == 404
+    assert http.get(f"/v1/jobs/{job}/rows/things/{row}/image?at=image").status_code == 404
 
 
 def test_rows_are_found_by_example_and_channel(http: httpx.Client, job: str) -> None:
@@ -191,7 +191,7 @@ def test_a_table_without_rows_has_none(http: httpx.Client, job: str) -> None:
 
 @pytest.mark.parametrize("row", ["7", "-1", str(10**30)])
 def test_a_row_outside_of_the_table_is_not_found(http: httpx.Client, job: str, row: str) -> None:
-    for what in ("", "/image?at=picture"):
+    for what in ("", "/image?at=image"):
         assert http.get(f"/v1/jobs/{job}/rows/things/{row}{what}").status_code == 404
 
 
@@ -200,7 +200,7 @@ def test_a_row_outside_of_the_table_is_not_found(http: httpx.Client, job: str, r
 )
 def test_only_tables_of_the_manifest_are_read(http: httpx.Client, job: str, kind: str) -> None:
     assert http.get(f"/v1/jobs/{job}/rows/{kind}").status_code == 404
-    assert http.get(f"/v1/jobs/{job}/rows/{kind}/0/image?at=picture").status_code == 404
+    assert http.get(f"/v1/jobs/{job}/rows/{kind}/0/image?at=image").status_code == 404
 
 
 def test_a_kind_that_is_not_there_is_answered_with_those_there_are(
@@ -213,11 +213,11 @@ def test_a_kind_that_is_not_there_is_answered_with_those_there_are(
 
 @pytest.mark.parametrize(
     "at",
-    ["film", "film.3", "film.1", "film.-1", "film.0.bytes", "picture.bytes", "picture.0", "parts",
+    ["film", "film.3", "film.1", "film.-1", "film.0.bytes", "image.bytes", "image.0", "parts",
      "parts.0", "parts.grid", "parts.9.grid", "note", "vector.0", "0", ".", "a..b", "film.٣",
-     "film.99999999999999999999", "__class__", "../../spec.json", "picture\x00"],
+     "film.99999999999999999999", "__class__", "../../spec.json", "image\x00"],
 )  # fmt: skip
-def test_a_place_without_a_picture_is_not_found(http: httpx.Client, job: str, at: str) -> None:
+def test_a_place_without_an_image_is_not_found(http: httpx.Client, job: str, at: str) -> None:
     answer = http.get(f"/v1/jobs/{job}/rows/things/0/image", params={"at": at})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
 
@@ -226,7 +226,7 @@ def test_a_place_without_a_picture_is_not_found(http: httpx.Client, job: str, at
     ("query", "field"),
     [
         ("limit=0", "limit"), ("limit=101", "limit"), ("offset=-1", "offset"),
-        ("offset=1e3", "offset"), ("columns=nothing", "columns"), ("columns=picture.bytes", "columns"),
+        ("offset=1e3", "offset"), ("columns=nothing", "columns"), ("columns=image.bytes", "columns"),
         ("columns=" + "a" * 20_000, "columns"), ("order=example_id", "order"),
         ("order=parts.values", "order"), ("order=--norm", "order"), ("order=", "order"),
         ("channel=-1", "channel"), (f"channel={2**31}", "channel"), ("channel=x", "channel"),

@@ -44,7 +44,7 @@ def digits_map(client: Client) -> Map:
 
 @pytest.fixture
 def bad_folder(tmp_path: Path) -> Path:
-    """Two right pictures, one of them odd, and three files that are none."""
+    """Two right images, one of them odd, and three files that are none."""
     import io
 
     import numpy as np
@@ -58,6 +58,6 @@ def bad_folder(tmp_path: Path) -> Path:
         (tmp_path / name).write_bytes(data)
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
     (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "text.jpg").write_text("this is no picture")
+    (tmp_path / "text.jpg").write_text("this is no image")
     Image.fromarray(rng.integers(0, 65535, (40, 30), dtype=np.uint16)).save(tmp_path / "deep.png")
     return tmp_path

@@ -1,4 +1,4 @@
-"""An atlas in Chromium: icons first, pictures a key away, and examples beneath the cursor."""
+"""An atlas in Chromium: icons first, images a key away, and examples beneath the cursor."""
 
 import re
 from collections.abc import Iterator
@@ -42,18 +42,16 @@ def atlas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadeAtlas]:
         yield MadeAtlas(service, run_job(service, spec))
 
 
-def test_an_atlas_opens_with_its_icons_and_changes_to_the_pictures(
+def test_an_atlas_opens_with_its_icons_and_changes_to_the_images(
     page: Page, atlas: MadeAtlas
 ) -> None:
     visit(page, atlas.url)
     expect(page.get_by_test_id("layer-icons")).to_have_attribute("aria-checked", "true")
-    expect(page.get_by_test_id("drawn")).to_have_text(
-        re.compile(r"\d icons for \d+ of 300 pictures")
-    )
+    expect(page.get_by_test_id("drawn")).to_have_text(re.compile(r"\d icons for \d+ of 300 images"))
     expect(page.get_by_role("heading", name="An <i>atlas</i> of digits")).to_be_visible()
     icons = map_pixels(page)
     page.get_by_test_id("layer-thumbnails").click()
-    expect(page.get_by_test_id("drawn")).to_have_text(re.compile("of 300 pictures (drawn|at this)"))
+    expect(page.get_by_test_id("drawn")).to_have_text(re.compile("of 300 images (drawn|at this)"))
     wait_until(page, lambda: np.abs(icons - map_pixels(page)).mean() > 5)
 
 

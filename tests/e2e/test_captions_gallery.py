@@ -32,7 +32,7 @@ def attention(cell: tuple[int, int], weight: float) -> list[np.float16]:
     return list(weights.astype(np.float16).ravel())
 
 
-def picture(gray: int) -> dict[str, Any]:
+def image(gray: int) -> dict[str, Any]:
     sink = io.BytesIO()
     Image.new("RGB", (10 * COLUMNS, 10 * ROWS), (gray, gray, gray)).save(sink, "PNG")
     return {"bytes": sink.getvalue(), "path": None}
@@ -43,7 +43,7 @@ def row(number: int, words: list[str], **change: Any) -> dict[str, Any]:
         "example_id": f"photo-{number}",
         "label": None,
         "locator": str(number),
-        "picture": picture(90 + 20 * number),
+        "image": image(90 + 20 * number),
         "caption": " ".join(words),
         "log_probability": -1.5 - number,
         "truncated": False,
@@ -71,7 +71,7 @@ def table() -> pa.Table:
     rows = [
         row(0, WORDS, alternatives=others, references=["the brown chair", "a <u>seat</u>"]),
         row(1, ["a", "chair"], truncated=True),
-        row(2, ["a"], picture={"bytes": None, "path": None}, log_probability=-0.5),
+        row(2, ["a"], image={"bytes": None, "path": None}, log_probability=-0.5),
     ]
     return pa.Table.from_pylist(rows, schema=CAPTIONS)
 
@@ -102,10 +102,10 @@ def described(running: RunningService) -> str:
 
 
 def open_row(page: Page, url: str) -> Locator:
-    """An opened row, with its picture loaded; gives the stage."""
+    """An opened row, with its image loaded; gives the stage."""
     visit(page, url)
     stage = page.get_by_test_id("captioned")
-    loaded = "picture => picture.complete && picture.naturalWidth > 0"
+    loaded = "image => image.complete && image.naturalWidth > 0"
     page.wait_for_function(f"() => ({loaded})(document.querySelector('.easel img'))")
     return stage
 
@@ -143,7 +143,7 @@ def test_the_wall_shows_captions_and_marks_the_truncated(page: Page, described: 
     expect(tiles.first).to_have_attribute("aria-label", "a, −0.5 nats")
 
 
-def test_the_wall_does_not_read_attention_and_an_opened_picture_does(
+def test_the_wall_does_not_read_attention_and_an_opened_image_does(
     page: Page, described: str
 ) -> None:
     asked: list[str] = []
@@ -158,9 +158,7 @@ def test_the_wall_does_not_read_attention_and_an_opened_picture_does(
 # -- opened ------------------------------------------------------------------------------------
 
 
-def test_a_word_under_the_mouse_lights_up_its_part_of_the_picture(
-    page: Page, described: str
-) -> None:
+def test_a_word_under_the_mouse_lights_up_its_part_of_the_image(page: Page, described: str) -> None:
     stage = open_row(page, f"{described}/0")
     expect(page.get_by_test_id("attention")).to_be_hidden()
     bare = drawn(stage)
@@ -231,7 +229,7 @@ def test_what_else_could_be_said_stands_beside_it(page: Page, described: str) ->
     assert page.get_by_test_id("word-1").evaluate(gate) == "0.5"
 
 
-def test_arrow_keys_lead_to_the_next_picture(page: Page, described: str) -> None:
+def test_arrow_keys_lead_to_the_next_image(page: Page, described: str) -> None:
     open_row(page, f"{described}/0")
     expect(page.get_by_test_id("position")).to_have_text("1 of 3")
     page.keyboard.press("ArrowRight")

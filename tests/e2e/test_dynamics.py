@@ -17,7 +17,7 @@ from featurescape_jobs.extraction.rows import features_table
 from featurescape_jobs.extraction.words import with_words
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.tables import LayerColumn
-from featurescape_jobs.tables.nested import images
+from featurescape_jobs.tables.nested import image_structs
 from helpers.artifact_builders import solid
 from helpers.browser_pages import READY, visit
 from helpers.gallery_builders import run_job
@@ -95,13 +95,13 @@ def words(running: RunningService) -> str:
     )
     column = LayerColumn("features", "cells.0", "steps", 4, steps=True)
     states = np.random.default_rng(0).normal(size=(3, len(SAID), 4)).astype(np.float32)
-    pictures = {
-        "thumbnail": images([solid((90, 90, 90), 8, 8)] * 3),
+    images = {
+        "thumbnail": image_structs([solid((90, 90, 90), 8, 8)] * 3),
         "width": pa.array([8] * 3),
         "height": pa.array([8] * 3),
     }
     said = with_words(examples, [SAID] * 3)
-    table = features_table(said, {column: list(states)}, pictures, "float32")
+    table = features_table(said, {column: list(states)}, images, "float32")
     files = [commit.add_table(features, "features-00000.parquet", table, "features")]
     details = {
         "classes": [str(digit) for digit in range(10)],
@@ -250,7 +250,7 @@ def test_without_data_there_are_eigenvalues_and_powers_alone(
 # -- maps of states ----------------------------------------------------------------------------
 
 
-def test_a_state_shows_its_picture_with_the_row_marked(
+def test_a_state_shows_its_image_with_the_row_marked(
     page: Page, running: RunningService, states: str
 ) -> None:
     example = page.request.get(f"{running.url}/v1/maps/{states}/examples/17").json()
@@ -259,13 +259,13 @@ def test_a_state_shows_its_picture_with_the_row_marked(
     open_page(page, running, f"/maps/{states}?layer=step&row=17")
     expect(page.get_by_test_id("detail-id")).to_have_text(example["example_id"])
     expect(page.get_by_test_id("detail-step")).to_have_text(f"After row {step + 1} of 28")
-    picture = page.get_by_test_id("detail-image").bounding_box()
+    image = page.get_by_test_id("detail-image").bounding_box()
     mark = page.get_by_test_id("state-mark").bounding_box()
-    assert picture is not None
+    assert image is not None
     assert mark is not None
-    assert mark["y"] == pytest.approx(picture["y"] + picture["height"] * step / 28, abs=1)
-    assert mark["height"] == pytest.approx(picture["height"] / 28, abs=1)
-    assert mark["width"] == pytest.approx(picture["width"], abs=1)
+    assert mark["y"] == pytest.approx(image["y"] + image["height"] * step / 28, abs=1)
+    assert mark["height"] == pytest.approx(image["height"] / 28, abs=1)
+    assert mark["width"] == pytest.approx(image["width"], abs=1)
 
 
 def test_steps_have_a_legend_of_their_own(page: Page, running: RunningService, states: str) -> None:

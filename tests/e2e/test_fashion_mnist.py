@@ -1,4 +1,4 @@
-"""All 70,000 pictures of Fashion-MNIST, from files to a map. Speed is shown by benchmarks."""
+"""All 70,000 images of Fashion-MNIST, from files to a map. Speed is shown by benchmarks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A newcomer's first command: a folder of a few pictures, no service running, no option."""
+"""A newcomer's first command: a folder of a few images, no service running, no option."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Newcomer:
 
     def __init__(self, home: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
-        self.pictures = home / "Pictures"
+        self.images = home / "Pictures"
         self.started = 0
         """Services that commands have started."""
         self._first: dict[int, tuple[str, str]] = {}
@@ -40,7 +40,7 @@ class Newcomer:
 
     def folder(self, count: int) -> str:
         rng = np.random.default_rng(count)
-        folder = self.pictures / str(count)
+        folder = self.images / str(count)
         if folder.exists():
             return str(folder)
         folder.mkdir(parents=True)
@@ -50,7 +50,7 @@ class Newcomer:
         return str(folder)
 
     def first_map(self, count: int) -> tuple[str, str]:
-        """Standard output and error of the first map of so many pictures, which is made once."""
+        """Standard output and error of the first map of so many images, which is made once."""
         if count not in self._first:
             self._first[count] = self.run("map", self.folder(count), "--watch")
         return self._first[count]
@@ -94,8 +94,8 @@ def test_a_folder_of_any_size_gives_a_map(newcomer: Newcomer, client: Client, co
     out, err = newcomer.first_map(count)
     info = opened(client, out).info()
     assert info.examples == count
-    pictures = next(layer for layer in info.layers if layer.name == "thumbnails")
-    assert pictures.drawn[-1] == count
+    images = next(layer for layer in info.layers if layer.name == "thumbnails")
+    assert images.drawn[-1] == count
     assert "not computed again" not in err
     assert newcomer.started == 1, "one service for all six"
 

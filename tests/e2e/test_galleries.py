@@ -1,4 +1,4 @@
-"""The galleries in Chromium: walls, opened pictures, and what is asked from a point of a map."""
+"""The galleries in Chromium: walls, opened images, and what is asked from a point of a map."""
 
 import re
 from typing import Any
@@ -26,15 +26,15 @@ def values_of(galleries: Galleries, kind: str, row: int) -> dict[str, Any]:
 
 
 def shown(image: Locator) -> None:
-    """Wait until the picture has loaded."""
+    """Wait until the image has loaded."""
     expect(image).to_have_js_property("complete", True)
-    assert image.evaluate("picture => picture.naturalWidth") > 0
+    assert image.evaluate("image => image.naturalWidth") > 0
 
 
 # -- walls -------------------------------------------------------------------------------------
 
 
-def test_a_wall_leads_to_a_picture_and_back(page: Page, galleries: Galleries) -> None:
+def test_a_wall_leads_to_an_image_and_back(page: Page, galleries: Galleries) -> None:
     visit(page, galleries.url("dreams"))
     expect(page.get_by_role("heading", level=1)).to_have_text("Two <i>dreams</i>")
     expect(page.get_by_text("1 example could not be read")).to_be_visible()
@@ -78,7 +78,7 @@ def test_a_sanity_check_is_a_strip_of_maps_and_a_curve(page: Page, galleries: Ga
     expect(strip.last).to_contain_text("5 of 5 random")
     expect(page.get_by_test_id("chart-sanity").locator("svg")).to_be_visible()
     sentence = page.get_by_test_id("sanity-sentence")
-    expect(sentence).to_contain_text("2 pictures, 2 random networks each")
+    expect(sentence).to_contain_text("2 images, 2 random networks each")
     before = sentence.text_content()
     page.keyboard.press("4")
     expect(sentence).not_to_have_text(before or "")
@@ -127,7 +127,7 @@ def test_a_filter_tells_its_weights(page: Page, galleries: Galleries) -> None:
     assert float(line.inner_text().split()[-1]) == pytest.approx(float(middle), rel=0.01)
 
 
-# -- opened pictures ---------------------------------------------------------------------------
+# -- opened images ---------------------------------------------------------------------------
 
 
 def test_a_dream_is_compared_with_what_was_before(page: Page, galleries: Galleries) -> None:
@@ -253,8 +253,8 @@ def test_every_unit_has_a_page_of_its_own(page: Page, galleries: Galleries) -> N
     expect(page.get_by_test_id("top-image")).to_have_count(4)
     page.keyboard.press("2")
     expect(page.get_by_test_id("top-image").nth(1)).to_have_attribute("aria-pressed", "true")
-    for picture in page.get_by_test_id("unit-stage").locator("img").all():
-        shown(picture)
+    for image in page.get_by_test_id("unit-stage").locator("img").all():
+        shown(image)
     page.keyboard.press("ArrowLeft")
     expect(page).to_have_url(re.compile(r"/units/2$"))
 
@@ -334,7 +334,7 @@ def test_a_point_of_a_map_is_asked_about(
     expect(page).to_have_url(re.compile(rf"/jobs/{job}/gallery/0$"))
 
 
-def test_a_picture_that_is_too_small_to_dream_says_so(
+def test_an_image_that_is_too_small_to_dream_says_so(
     page: Page, galleries: Galleries, map_url: str
 ) -> None:
     page.goto(f"{map_url}?row=1")

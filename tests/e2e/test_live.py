@@ -45,7 +45,7 @@ def choose(page: Page, data: bytes, name: str = "photo.png") -> None:
 
 
 def look(page: Page, service: EmbeddedService, path: str = LENET) -> None:
-    """Open the page with a picture, and wait until a unit is shown."""
+    """Open the page with an image, and wait until a unit is shown."""
     page.goto(service.url + path)
     expect(page.get_by_test_id("live-layer")).to_be_enabled(timeout=START_MS)
     choose(page, photo())
@@ -55,12 +55,12 @@ def look(page: Page, service: EmbeddedService, path: str = LENET) -> None:
 
 def settled(page: Page, channel: int) -> None:
     expect(page).to_have_url(re.compile(rf"channel={channel}(&|$)"))
-    # The page is also ready when it waits for a picture: the unit comes first.
+    # The page is also ready when it waits for an image: the unit comes first.
     expect(page.get_by_test_id("live-unit")).to_have_text(f"Channel {channel}", timeout=START_MS)
     page.wait_for_function(READY)
 
 
-def test_a_picture_a_layer_and_its_strongest_unit(page: Page, service: EmbeddedService) -> None:
+def test_an_image_a_layer_and_its_strongest_unit(page: Page, service: EmbeddedService) -> None:
     look(page, service)
     assert page.get_by_test_id("live-seen").evaluate("image => image.naturalWidth") == 28
     assert page.get_by_test_id("live-map").evaluate("image => image.naturalWidth") == 24
@@ -129,25 +129,25 @@ def test_the_address_brings_the_same_unit_back(page: Page, service: EmbeddedServ
     shown = page.get_by_test_id("live-map").get_attribute("src")
     page.reload()
     expect(page.get_by_test_id("live-layer")).to_be_enabled(timeout=START_MS)
-    expect(page.get_by_test_id("live-message")).to_contain_text("Choose a picture")
+    expect(page.get_by_test_id("live-message")).to_contain_text("Choose an image")
     choose(page, photo())
     settled(page, 7)
     assert page.get_by_test_id("live-map").get_attribute("src") == shown
 
 
-def test_what_is_no_picture_is_said_and_the_next_one_works(
+def test_what_is_no_image_is_said_and_the_next_one_works(
     browser: Browser, service: EmbeddedService
 ) -> None:
     page = browser.new_page()  # the browser itself complains of the 422
     page.goto(service.url + LENET)
     expect(page.get_by_test_id("live-layer")).to_be_enabled(timeout=START_MS)
     choose(page, b"<svg onload=alert(1)>", "evil.png")
-    expect(page.get_by_test_id("live-picture-problem")).to_contain_text(
+    expect(page.get_by_test_id("live-image-problem")).to_contain_text(
         "an SVG drawing: render it as PNG"
     )
     choose(page, photo())
     expect(page.get_by_test_id("live-explanation")).to_be_visible(timeout=START_MS)
-    expect(page.get_by_test_id("live-picture-problem")).to_be_hidden()
+    expect(page.get_by_test_id("live-image-problem")).to_be_hidden()
     page.close()
 
 
@@ -193,7 +193,7 @@ def test_nothing_is_cut_off_at_any_width_in_both_themes(
 ) -> None:
     look(page, service)
     wide = "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-    # What a cell sees is marked in percent of the picture's frame.
+    # What a cell sees is marked in percent of the image's frame.
     frame = "image => image.parentElement.clientHeight - image.clientHeight"
     for width in (1440, 1000, 400):
         page.set_viewport_size({"width": width, "height": 860})
@@ -239,11 +239,11 @@ def test_the_page_goes_on_when_the_network_is_killed(page: Page, service: Embedd
 def test_units_of_a_large_network_are_answered_one_after_another(service: EmbeddedService) -> None:
     with httpx.Client(base_url=service.url, timeout=90) as http:
         headers = {"Content-Type": "image/png"}
-        picture = http.post("/v1/live/pictures", content=photo(), headers=headers).json()
+        image = http.post("/v1/live/images", content=photo(), headers=headers).json()
         model = {"name": "efficientnet_lite0"}
         started = http.post("/v1/live/networks", json={"model": model})
         assert started.status_code == 200
-        asked = {"model": model, "layer": "blocks.10", **picture}
+        asked = {"model": model, "layer": "blocks.10", **image}
         answer = http.post("/v1/live/activations", json=asked)
         assert answer.json()["shape"] == [112, 14, 14]
         for channel in range(10):

@@ -74,10 +74,10 @@ class Served:
             return False
 
     def ask(self) -> dict[str, Any]:
-        """A unit of a picture, as the page asks for it."""
+        """A unit of an image, as the page asks for it."""
         headers = {"Content-Type": "image/png"}
-        picture = self.http.post("/v1/live/pictures", content=photo(), headers=headers).json()
-        asked = {"model": LENET, "layer": "relu2", "channel": 3, **picture}
+        image = self.http.post("/v1/live/images", content=photo(), headers=headers).json()
+        asked = {"model": LENET, "layer": "relu2", "channel": 3, **image}
         answer = self.http.post("/v1/live/unit", json=asked)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
@@ -205,7 +205,7 @@ def test_a_cluster_is_reached_through_its_client_server(tmp_path: Path) -> None:
             model = ModelSpec(**LENET)
             try:
                 assert json.loads(await live.describe(model))["device"] == "cpu"
-                asked = ActivationsQuestion(model=model, picture=live.keep(photo()), layer="relu2")
+                asked = ActivationsQuestion(model=model, image=live.keep(photo()), layer="relu2")
                 assert json.loads(await live.ask(asked))["shape"] == [32, 4, 4]
                 missing = ModelSpec(name="lenet", weights=str(tmp_path / "none.safetensors"))
                 with pytest.raises(WeightsError, match="no file"):

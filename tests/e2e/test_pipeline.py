@@ -92,7 +92,7 @@ def test_what_is_wrong_is_said_at_once(
 
 
 def test_an_empty_folder_is_refused(client: Client, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="no pictures in"):
+    with pytest.raises(SpecError, match="no images in"):
         client.map(tmp_path, RANDOM_LENET)
 
 

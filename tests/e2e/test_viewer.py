@@ -1,4 +1,4 @@
-"""The viewer in Debian's Chromium: it draws, zooms to single pictures, and opens the right one."""
+"""The viewer in Debian's Chromium: it draws, zooms to single images, and opens the right one."""
 
 import itertools
 import re
@@ -72,7 +72,7 @@ def test_layers_are_chosen_by_hand(page: Page, digits_map: Map) -> None:
     assert all(np.abs(a - b).mean() > 0.5 for a, b in itertools.pairwise(seen))
 
 
-def test_a_map_that_is_small_enough_to_look_at_opens_with_its_pictures(
+def test_a_map_that_is_small_enough_to_look_at_opens_with_its_images(
     page: Page, digits_map: Map
 ) -> None:
     open_map(page, digits_map)
@@ -84,7 +84,7 @@ def test_a_map_that_is_small_enough_to_look_at_opens_with_its_pictures(
     expect(page).to_have_url(re.compile("layer=density"))
 
 
-def test_a_click_on_a_single_picture_opens_it(page: Page, digits_map: Map, client: Client) -> None:
+def test_a_click_on_a_single_image_opens_it(page: Page, digits_map: Map, client: Client) -> None:
     row = 1234
     example = digits_map.example(row)
     zoom = digits_map.info().max_zoom + 1
@@ -98,14 +98,14 @@ def test_a_click_on_a_single_picture_opens_it(page: Page, digits_map: Map, clien
     if image.count() == 0:
         image = page.locator("img[data-testid=detail-image]")
     expect(image).to_have_js_property("complete", True)
-    assert image.evaluate("picture => picture.naturalWidth") > 0
-    assert f"/examples/{row}/" in str(image.evaluate("picture => picture.src"))
+    assert image.evaluate("image => image.naturalWidth") > 0
+    assert f"/examples/{row}/" in str(image.evaluate("image => image.src"))
     neighbors = page.get_by_test_id("neighbours").get_by_role("button")
     assert neighbors.count() >= 8
     expect(page).to_have_url(re.compile(rf"row={row}"))
 
 
-def test_hover_shows_the_picture(page: Page, digits_map: Map) -> None:
+def test_hover_shows_the_image(page: Page, digits_map: Map) -> None:
     example = digits_map.example(42)
     zoom = digits_map.info().max_zoom
     open_map(page, digits_map, f"?layer=category&c={example['x']},{example['y']}&z={zoom}")
@@ -168,7 +168,7 @@ def test_the_jobs_page_shows_progress_move(page: Page, client: Client) -> None:
     expect(row).to_contain_text(re.compile("succeeded|done|finished", re.IGNORECASE))
 
 
-def test_a_map_of_one_picture_is_in_the_middle(page: Page, client: Client) -> None:
+def test_a_map_of_one_image_is_in_the_middle(page: Page, client: Client) -> None:
     model = {"name": "lenet", "weights": "random"}
     view = client.map({"name": "digits", "limit": 1}, model).wait(timeout_seconds=240, show=False)
     open_map(page, view, "?row=0")

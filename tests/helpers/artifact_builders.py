@@ -23,7 +23,7 @@ TILES_ID = "tiles-000000000003"
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """A picture (H, W) or (H, W, 3) as PNG."""
+    """An image (H, W) or (H, W, 3) as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

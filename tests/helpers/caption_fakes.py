@@ -43,22 +43,22 @@ def small_decoder(
 
 
 def grids(n: int, positions: int = 6, dimensions: int = 7, seed: int = 1) -> torch.Tensor:
-    """Random pictures in float64."""
+    """Random images in float64."""
     return torch.randn(
         n, positions, dimensions, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
     )
 
 
-def steps_of(decoder: Decoder, pictures: torch.Tensor) -> IncrementalDecoder:
-    return IncrementalDecoder(decoder, PrecomputedWeights(decoder), pictures)
+def steps_of(decoder: Decoder, images: torch.Tensor) -> IncrementalDecoder:
+    return IncrementalDecoder(decoder, PrecomputedWeights(decoder), images)
 
 
-def chances_of(decoder: Decoder, picture: torch.Tensor) -> Chances:
+def chances_of(decoder: Decoder, image: torch.Tensor) -> Chances:
     """What may follow, by running the whole caption through the network again."""
 
     def chances(words: list[int]) -> list[float]:
         read = torch.tensor([[decoder.vocabulary_size, *words]])
-        found: list[float] = decoder(picture[None], read).logits[0, -1].log_softmax(0).tolist()
+        found: list[float] = decoder(image[None], read).logits[0, -1].log_softmax(0).tolist()
         return found
 
     return chances
@@ -67,7 +67,7 @@ def chances_of(decoder: Decoder, picture: torch.Tensor) -> Chances:
 def plain_beam_search(
     chances: Chances, beam: int, max_words: int
 ) -> list[tuple[list[int], float, bool]]:
-    """Captions of one picture, best first: words, log probability, whether truncated. Nothing is clever."""
+    """Captions of one image, best first: words, log probability, whether truncated. Nothing is clever."""
     live: list[tuple[list[int], float]] = [([], 0.0)]
     found: list[tuple[list[int], float, bool]] = []
     for length in range(max_words + 1):

@@ -80,7 +80,7 @@ def ids_of(part: str, ids: Iterable[str]) -> list[str]:
 
 
 def fine_tuned_spec(root: Path, **changes: Any) -> dict[str, Any]:
-    """A training with an encoder that learns, on small pictures."""
+    """A training with an encoder that learns, on small images."""
     encoder = {"layers": "blocks.4", "input_px": 64, "fine_tuned": True}
     shape = {"embedding_units": 16, "attention_units": 16, "hidden_units": 16, "dropout": 0}
     shape = {"family": "captioner", "encoder": encoder, **shape}

@@ -1,4 +1,4 @@
-"""Synthetic scenes for tests of captions: one colored shape in one cell of a gray picture, and what it is."""
+"""Synthetic scenes for tests of captions: one colored shape in one cell of a gray image, and what it is."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Scene:
     def caption(self) -> str:
         return f"A {self.color} {self.shape} on gray ground."
 
-    def draw(self, picture_px: int = 224) -> NDArray[np.uint8]:
-        """The picture, (picture_px, picture_px, 3)."""
-        cell = picture_px / CELLS
+    def draw(self, image_px: int = 224) -> NDArray[np.uint8]:
+        """The image, (image_px, image_px, 3)."""
+        cell = image_px / CELLS
         x, y = self.column * cell, self.row * cell
-        image = Image.new("RGB", (picture_px, picture_px), (120, 120, 120))
+        image = Image.new("RGB", (image_px, image_px), (120, 120, 120))
         draw = ImageDraw.Draw(image)
         color, end = COLORS[self.color], cell - 1
         if self.shape == "circle":
@@ -67,7 +67,7 @@ def scenes(n: int, seed: int = 0) -> list[Scene]:
 
 
 def write_scenes(folder: Path, drawn: list[Scene]) -> Path:
-    """The scenes as pictures beside a table of captions, for the dataset `caption_table`."""
+    """The scenes as images beside a table of captions, for the dataset `caption_table`."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "captions.csv").open("w", newline="") as file:
         rows = csv.writer(file)

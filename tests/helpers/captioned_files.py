@@ -61,8 +61,8 @@ def coco_json(
 
 def coco(root: Path, body: object = None, **files: bytes) -> Path:
     said = body if isinstance(body, bytes) else json.dumps(body or coco_json()).encode()
-    pictures = {"train2017/a.jpg": png(1), "train2017/b.jpg": png(2), "train2017/c.jpg": png(3)}
-    return write(root, {TRAIN: said, **pictures, **files})
+    images = {"train2017/a.jpg": png(1), "train2017/b.jpg": png(2), "train2017/c.jpg": png(3)}
+    return write(root, {TRAIN: said, **images, **files})
 
 
 def image(**changes: object) -> dict[str, Any]:
@@ -80,22 +80,22 @@ LINES = (
 
 
 def flickr(root: Path, lines: str = LINES, **files: bytes) -> Path:
-    pictures = {f"Flicker8k_Dataset/{name}.jpg": png(n) for n, name in enumerate("abc")}
-    return write(root, {TOKENS: lines.encode(), **pictures, **files})
+    images = {f"Flicker8k_Dataset/{name}.jpg": png(n) for n, name in enumerate("abc")}
+    return write(root, {TOKENS: lines.encode(), **images, **files})
 
 
-PICTURES = {"in/a.png": png(1), "b.png": png(2)}
+IMAGES = {"in/a.png": png(1), "b.png": png(2)}
 
 
 def csv_table(root: Path, text: str | bytes) -> Path:
     data = text if isinstance(text, bytes) else text.encode()
-    return write(root, {"captions.csv": data, **PICTURES})
+    return write(root, {"captions.csv": data, **IMAGES})
 
 
 def parquet(root: Path, columns: dict[str, object], **options: Any) -> Path:
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, **options)
-    return write(root, {"t.parquet": sink.getvalue(), **PICTURES})
+    return write(root, {"t.parquet": sink.getvalue(), **IMAGES})
 
 
 def counted(name: str, root: Path, split: str = "all") -> dict[str, list[str]]:

@@ -99,7 +99,7 @@ class Galleries:
 
     def _dreams(self) -> dict[str, Any]:
         root = write_photos(self.folder / "photos", [(60, 48), (48, 60)])
-        (root / "not <b>a picture.png").write_bytes(b"nothing")
+        (root / "not <b>an image.png").write_bytes(b"nothing")
         common = {"job": "dreams", "title": "Two <i>dreams</i>", "execution": "folded"}
         quick = {"iterations": 3, "octaves": 2, "zoom": {"frames": 3}}
         dataset = {"name": "images", "root": str(root)}

@@ -1,4 +1,4 @@
-"""Encoded pictures made by hand: chunks, segments and tags that no encoder writes."""
+"""Encoded images made by hand: chunks, segments and tags that no encoder writes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def png_of_rows(
 
 
 def blank_png(side: int, depth: int, color: int, *chunks: bytes, interlaced: bool = False) -> bytes:
-    """A square PNG of zeros, written a row at a time: Adam7's seven pictures where interlaced."""
+    """A square PNG of zeros, written a row at a time: Adam7's seven images where interlaced."""
     stream, packed = zlib.compressobj(1), []
     starts = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
     passes = [*starts, (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]

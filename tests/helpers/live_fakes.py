@@ -16,7 +16,7 @@ ACCESS = RayAccess("fake", {})
 
 
 class FakeBridge:
-    """Networks that know the pictures they were sent, and answer with what they were asked."""
+    """Networks that know the images they were sent, and answer with what they were asked."""
 
     def __init__(self) -> None:
         self.alive = True
@@ -57,14 +57,14 @@ class FakeBridge:
         return _ok({})
 
     def _ask(self, head: dict[str, Any], body: bytes) -> Frame:
-        pictures = self.networks.get(head["network"])
-        if pictures is None:
+        images = self.networks.get(head["network"])
+        if images is None:
             return Frame({"status": "gone", "reason": "no such actor"})
-        picture = head["question"]["picture"]
+        image = head["question"]["image"]
         if body:
-            pictures.add(picture)
-        if picture not in pictures:
-            return Frame({"status": "picture"})
+            images.add(image)
+        if image not in images:
+            return Frame({"status": "image"})
         return _ok({"method": head["method"], "question": head["question"], "sent": len(body)})
 
 

@@ -62,7 +62,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def halves(top: tuple[int, ...], bottom: tuple[int, ...], side_px: int = 16) -> np.ndarray:
-    """A square picture of two colors."""
+    """A square image of two colors."""
     pixels = np.empty((side_px, side_px, len(top)), np.uint8)
     pixels[: side_px // 2], pixels[side_px // 2 :] = top, bottom
     return pixels

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 
@@ -31,7 +31,7 @@ def one_thread() -> Iterator[None]:
 class GivenModel:
     """A model of the registry's kind around a module."""
 
-    card: PictureCard
+    card: ImageCard
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class GivenModel:
 
 def loaded(module: nn.Module, channels: int = 1, input_px: int = 32) -> LoadedNetwork:
     """The module as a network whose normalization changes nothing."""
-    card = PictureCard(
+    card = ImageCard(
         name="tiny",
         title="Tiny",
         summary="For a test.",
@@ -73,7 +73,7 @@ def pixels_of(
     return build_pixels(loaded(module, channels), layer, mode, CPU)
 
 
-def random_pictures(n: int, height: int, width: int, channels: int = 1) -> torch.Tensor:
+def random_images(n: int, height: int, width: int, channels: int = 1) -> torch.Tensor:
     """(N, H, W, C), whole values 0 to 255."""
     rng = np.random.default_rng(n * height + width)
     return torch.from_numpy(rng.integers(0, 256, (n, height, width, channels))).float()

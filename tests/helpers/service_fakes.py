@@ -260,7 +260,7 @@ def map_info(features: str, embedding: str) -> dict[str, Any]:
     legends = {
         "density": {"kind": "density", "classes": [], "count_max": [4, 4]},
         "category": {"kind": "category", "classes": colors, "count_max": []},
-        "thumbnails": {"kind": "pictures", "classes": [], "count_max": []},
+        "thumbnails": {"kind": "images", "classes": [], "count_max": []},
     }
     return {
         "tile_px": 512,

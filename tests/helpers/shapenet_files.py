@@ -37,10 +37,10 @@ def shade(category: str, model: str, number: int) -> int:
 
 
 def rendering(shades: list[int]) -> dict[str, bytes]:
-    """What is in the folder of a model's pictures, in no order."""
-    pictures = {f"{n:02d}.png": png(value) for n, value in enumerate(shades)}
+    """What is in the folder of a model's images, in no order."""
+    images = {f"{n:02d}.png": png(value) for n, value in enumerate(shades)}
     cameras = "".join(f"{line}\n" for line in CAMERAS[: len(shades)])
-    files = {**pictures, "renderings.txt": ORDER.encode()}
+    files = {**images, "renderings.txt": ORDER.encode()}
     return {"rendering_metadata.txt": cameras.encode(), **dict(reversed(files.items()))}
 
 
@@ -153,8 +153,8 @@ def ids(found: list[Entry]) -> list[str]:
     return [one.example_id for one in found]
 
 
-def reds(pictures: list[np.ndarray]) -> list[int]:
-    return [int(picture[0, 0, 0]) for picture in pictures]
+def reds(images: list[np.ndarray]) -> list[int]:
+    return [int(image[0, 0, 0]) for image in images]
 
 
 def camera(line: str) -> dict[str, float]:

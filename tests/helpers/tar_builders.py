@@ -1,4 +1,4 @@
-"""Tar archives and pictures for tests, good and bad."""
+"""Tar archives and images for tests, good and bad."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from PIL import Image
 
 
 def png(value: int) -> bytes:
-    """A picture of 3 × 2 px that is told by its red."""
+    """An image of 3 × 2 px that is told by its red."""
     sink = io.BytesIO()
     Image.new("RGB", (3, 2), (value, 0, 0)).save(sink, "PNG")
     return sink.getvalue()
 
 
 def jpeg(value: int) -> bytes:
-    """A gray picture of 8 × 8 px."""
+    """A gray image of 8 × 8 px."""
     sink = io.BytesIO()
     Image.fromarray(np.full((8, 8), value, np.uint8)).save(sink, "JPEG", quality=95)
     return sink.getvalue()

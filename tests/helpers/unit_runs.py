@@ -46,8 +46,8 @@ def rows_of(context: RunContext) -> Rows:
     return table.to_pylist()
 
 
-def png(root: Path, name: str, picture: np.ndarray[Any, Any]) -> None:
-    Image.fromarray(picture.astype(np.uint8)).save(root / name)
+def png(root: Path, name: str, image: np.ndarray[Any, Any]) -> None:
+    Image.fromarray(image.astype(np.uint8)).save(root / name)
 
 
 COMBINED = ({"terms": [{"channel": 3}, {"weight": -0.5, "channel": 5}]},)

@@ -48,7 +48,7 @@ def expected(table: pa.Table, name: str) -> np.ndarray[Any, np.dtype[np.float32]
     network.module.get_submodule(name).register_forward_hook(lambda *args: found.append(args[2]))
     reader = DATASETS["digits"].open_reader(spec.dataset)
     read = [reader.read(locator) for locator in table["locator"].to_pylist()]
-    network.module(torch.from_numpy(prepare(read, network.picture_card)))
+    network.module(torch.from_numpy(prepare(read, network.image_card)))
     return found[0].numpy()
 
 
@@ -112,7 +112,7 @@ def test_batch_and_shard_size_change_nothing(tmp_path: Path, change: dict[str, i
     _, one, _ = kept(tmp_path / "a", values="float32")
     _, two, _ = kept(tmp_path / "b", values="float32", **change)
     assert one["example_id"].equals(two["example_id"])
-    assert one["picture"].combine_chunks().equals(two["picture"].combine_chunks())
+    assert one["image"].combine_chunks().equals(two["image"].combine_chunks())
     for row in range(10):
         left, right = layer_of(one, row, "conv1"), layer_of(two, row, "conv1")
         assert np.allclose(left["values"], right["values"], atol=1e-5)
@@ -146,11 +146,11 @@ def test_mistakes_show_before_any_work(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.parquet")) == []
 
 
-def test_a_file_that_is_no_picture_is_an_error_row(tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_an_error_row(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     pixels = np.arange(40 * 60 * 3, dtype=np.uint32).reshape(40, 60, 3) % 251
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "in/right.png")
-    (tmp_path / "in/text.png").write_text("no picture")
+    (tmp_path / "in/text.png").write_text("no image")
     outcome, table, _ = kept(
         tmp_path / "out", dataset={"name": "images", "root": str(tmp_path / "in")}
     )

@@ -36,7 +36,7 @@ def network(trained: ModelSpec) -> LoadedNetwork:
     return load_network(trained, seed=0)
 
 
-def test_the_artifact_is_a_map_with_icons_pictures_and_counts(made: Made) -> None:
+def test_the_artifact_is_a_map_with_icons_images_and_counts(made: Made) -> None:
     info = made.info
     assert (made.outcome.rows, made.outcome.error_rows, info.examples) == (500, 0, 500)
     assert [layer.name for layer in info.layers] == ["icons", "thumbnails", "density", "category"]
@@ -59,7 +59,7 @@ def test_the_artifact_is_a_map_with_icons_pictures_and_counts(made: Made) -> Non
     assert set(made.context.timings_seconds) == {
         *("check", "freeze input", "vectors", "whiten", "icons"),
         *("initialization", "neighbors", "affinities", "early exaggeration", "optimization"),
-        *("pictures", "thumbnails", "density", "category", "points"),
+        *("images", "thumbnails", "density", "category", "points"),
     }
 
 
@@ -73,7 +73,7 @@ def test_a_vector_is_what_the_layer_gives_at_the_position_of_the_seed(
     hook = network.module.get_submodule(LAYER).register_forward_hook(
         lambda *args: found.append(args[2])
     )
-    network.module(torch.from_numpy(prepare(read, network.picture_card)))
+    network.module(torch.from_numpy(prepare(read, network.image_card)))
     hook.remove()
     maps = found[0].numpy()
     _, _, height, width = maps.shape
@@ -142,16 +142,16 @@ def test_the_cell_of_fewest_vectors_has_no_icon_where_more_are_asked_for(
     assert 0 < len(asked.icons()) < len(counts)
 
 
-def pictures_of(made: Made) -> torch.Tensor:
+def images_of(made: Made) -> torch.Tensor:
     """(K, 1, H, W): the icons."""
     read = [np.asarray(Image.open(io.BytesIO(data))) for data in made.icons().values()]
     return torch.from_numpy(np.stack(read))[:, None].float()
 
 
-def cosines(made: Made, network: LoadedNetwork, pictures: torch.Tensor) -> NDArray[np.float64]:
+def cosines(made: Made, network: LoadedNetwork, images: torch.Tensor) -> NDArray[np.float64]:
     """(K, cells): of whitened activations with the whitened means, at the best position of each."""
     with torch.no_grad():
-        maps = build_pixels(network, LAYER, "folded", CPU)(pictures).flatten(2).numpy()
+        maps = build_pixels(network, LAYER, "folded", CPU)(images).flatten(2).numpy()
     columns = maps.transpose(0, 2, 1) @ whitening_of(made).matrix
     columns = columns / np.linalg.norm(columns, axis=2, keepdims=True)
     means = np.array([cell["whitened"] for cell in made.cells() if cell["icon"]])
@@ -160,7 +160,7 @@ def cosines(made: Made, network: LoadedNetwork, pictures: torch.Tensor) -> NDArr
 
 
 def test_the_icon_nearest_to_a_cell_is_its_own(made: Made, network: LoadedNetwork) -> None:
-    found = cosines(made, network, pictures_of(made))
+    found = cosines(made, network, images_of(made))
     own = np.arange(len(found))
     assert (found.argmax(0) == own).mean() > 0.6
     assert (np.roll(found, 1, 0).argmax(0) == own).mean() < 0.4, "the icon of another cell"
@@ -169,7 +169,7 @@ def test_the_icon_nearest_to_a_cell_is_its_own(made: Made, network: LoadedNetwor
 
 
 def test_icons_please_more_than_noise(made: Made, network: LoadedNetwork) -> None:
-    icons = pictures_of(made)
+    icons = images_of(made)
     noise = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, icons.shape)).float()
     reached = cosines(made, network, icons).diagonal()
     assert (reached > cosines(made, network, noise).diagonal()).all()

@@ -86,7 +86,7 @@ def test_derivatives_are_those_of_a_backward_pass_per_logit(
     spec = ModelSpec.model_validate({"weights": "random", **model})
     network = load_network(spec, seed=0)
     before = state_sha256(network.module)
-    card, random = network.picture_card, np.random.default_rng(0)
+    card, random = network.image_card, np.random.default_rng(0)
     shape = (3, card.channels, card.input_px, card.input_px)
     inputs = torch.from_numpy(random.normal(0, 1, shape)).float()
     maps = channel_map(Capture(network.module, [layer]).run(inputs)[layer])
@@ -190,8 +190,8 @@ def test_the_attribution_of_a_cell_is_its_mean_times_the_mean_gradient_of_its_ex
     for cell in spoken_for(cells):
         sample = samples[cell["example_id"]]
         assert cell["attribution_examples"] == len(sample) == min(32, cell["vectors"])
-        pictures = [reader.read(member["locator"]) for member in sample]
-        inputs = torch.from_numpy(prepare(pictures, network.picture_card))
+        images = [reader.read(member["locator"]) for member in sample]
+        inputs = torch.from_numpy(prepare(images, network.image_card))
         at = np.array([(member["y"], member["x"]) for member in sample])
         gradients = [reference(network, LAYER, inputs, at, k).mean(0) for k in range(10)]
         wanted.append(torch.stack(gradients) @ torch.tensor(cell["mean"]))

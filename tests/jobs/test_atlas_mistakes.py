@@ -25,7 +25,7 @@ def test_a_bad_file_is_an_error_row_and_not_on_the_map(tmp_path: Path, trained: 
     folder.mkdir()
     for number, digit in enumerate(load_digits().images[:60]):
         Image.fromarray((digit * 15).astype(np.uint8)).save(folder / f"{number:02d}.png")
-    (folder / "bad.png").write_bytes(b"this is no picture")
+    (folder / "bad.png").write_bytes(b"this is no image")
     dataset = {"name": "images", "root": str(folder)}
     made = make(tmp_path / "out", spec_of(trained, dataset=dataset, grid=2))
     assert (made.outcome.rows, made.outcome.error_rows, made.info.examples) == (60, 1, 60)
@@ -101,7 +101,7 @@ def test_a_network_without_positions_needs_a_layer_that_gives_a_vector(
 
 def test_icons_that_the_layer_does_not_take_are_refused(tmp_path: Path) -> None:
     model = {"name": "efficientnet_lite0", "weights": "random"}
-    with pytest.raises(SpecError, match=r"icon_px: the layer pool takes pictures from 32 px on"):
+    with pytest.raises(SpecError, match=r"icon_px: the layer pool takes images from 32 px on"):
         make(tmp_path, spec_of(ModelSpec.model_validate(model), layer="pool"))
 
 

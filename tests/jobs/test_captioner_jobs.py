@@ -35,7 +35,7 @@ from helpers.pixel_networks import one_thread
 __all__ = ["one_thread"]  # fixtures that work by being here
 
 
-def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
+def test_fifty_images_are_learned_by_heart(tmp_path: Path) -> None:
     drawn = scenes(50, seed=5)
     root = write_scenes(tmp_path / "scenes", drawn)
     hyperparameters = {"family": "captioner", "keep": "last", "patience": 100}
@@ -95,7 +95,7 @@ def _killed_and_resumed(
 def test_a_training_that_was_killed_goes_on_with_what_it_has(
     tmp_path: Path, fine_tuned: bool, fatal: int
 ) -> None:
-    """Its last attempt keeps no picture again, and ends with the weights of an uninterrupted one."""
+    """Its last attempt keeps no image again, and ends with the weights of an uninterrupted one."""
     root = write_scenes(tmp_path / "scenes", scenes(40))
     spec = training_spec(root, epochs=4)
     if fine_tuned:
@@ -184,10 +184,10 @@ def test_what_is_wrong_with_a_training_is_named(
 
 
 @pytest.mark.parametrize("fine_tuned", [False, True])
-def test_a_training_whose_every_picture_fails_says_why(tmp_path: Path, fine_tuned: bool) -> None:
+def test_a_training_whose_every_image_fails_says_why(tmp_path: Path, fine_tuned: bool) -> None:
     root = write_scenes(tmp_path / "scenes", scenes(4))
-    for picture in root.glob("*.png"):
-        picture.write_bytes(b"no picture")
+    for image in root.glob("*.png"):
+        image.write_bytes(b"no image")
     spec = training_spec(root)
     spec["model"]["shape"]["encoder"]["fine_tuned"] = fine_tuned
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Captions: pictures are described, each word with what it looked at."""
+"""Captions: images are described, each word with what it looked at."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_scenes_are_described(trained: Path) -> None:
     assert outcome.details["truncated"] == 0
     assert outcome.details["mean_words"] == pytest.approx(6, abs=0.3)
     assert outcome.details["grid"] == [14, 14]
-    picture = Image.open(io.BytesIO(next(iter(rows.values()))["picture"]["bytes"]))
-    assert (picture.format, picture.size) == ("WEBP", (224, 224))
+    image = Image.open(io.BytesIO(next(iter(rows.values()))["image"]["bytes"]))
+    assert (image.format, image.size) == ("WEBP", (224, 224))
     assert context.timings_seconds.keys() == {"check", "freeze input", "describe", "score"}
 
 
@@ -200,9 +200,9 @@ def test_a_caption_that_does_not_end_in_time_is_truncated(trained: Path) -> None
     assert all(len(row["words"]) == 3 and row["truncated"] for row in rows.values())
 
 
-def test_an_unreadable_picture_is_an_error_row(trained: Path, tmp_path: Path) -> None:
+def test_an_unreadable_image_is_an_error_row(trained: Path, tmp_path: Path) -> None:
     write_scenes(tmp_path / "in", TEST[:3])
-    (tmp_path / "in" / "0001.png").write_bytes(b"no picture")
+    (tmp_path / "in" / "0001.png").write_bytes(b"no image")
     dataset = {"name": "images", "root": str(tmp_path / "in")}
     outcome, rows, _ = describe(trained, spec_of(trained, dataset=dataset), "captions-00000000000e")
     assert (outcome.rows, outcome.error_rows) == (2, 1)

@@ -61,7 +61,7 @@ def test_a_guide_that_is_not_there_is_found_before_any_work(
     tmp_path: Path, photos: Path, example_id: str
 ) -> None:
     folder = write_photos(tmp_path / "guides", [(40, 40)])
-    (folder / "bad.png").write_text("no picture")
+    (folder / "bad.png").write_text("no image")
     guide = {"dataset": images(folder), "example_id": example_id}
     with pytest.raises(DatasetError, match="guide"):
         dream(tmp_path / "out", spec_of(photos, objective="guided", guide=guide))
@@ -125,11 +125,11 @@ def test_a_sum_comes_back_from_json_and_older_specs_stay_valid() -> None:
     assert parse_spec(older) == spec_of(Path("/photos"), objective="channel", channel=3)
 
 
-def test_the_time_that_a_picture_may_take_grows_with_its_work() -> None:
+def test_the_time_that_an_image_may_take_grows_with_its_work() -> None:
     small, large = spec_of(Path("/p"), max_px=64), spec_of(Path("/p"), max_px=4096, iterations=100)
-    assert 60 < dreams.picture_seconds(small) < 62
-    assert dreams.picture_seconds(large) > 3600
+    assert 60 < dreams.image_seconds(small) < 62
+    assert dreams.image_seconds(large) > 3600
     zoom = spec_of(Path("/p"), max_px=64, zoom={"frames": 99})
-    assert dreams.picture_seconds(zoom) - 60 == pytest.approx(
-        100 * (dreams.picture_seconds(small) - 60)
+    assert dreams.image_seconds(zoom) - 60 == pytest.approx(
+        100 * (dreams.image_seconds(small) - 60)
     )

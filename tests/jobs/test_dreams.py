@@ -29,17 +29,17 @@ from helpers.pixel_networks import CPU, one_thread
 __all__ = ["one_thread", "photos"]  # fixtures that work by being here
 
 
-def test_a_dream_is_what_the_method_makes_of_the_picture(tmp_path: Path, photos: Path) -> None:
+def test_a_dream_is_what_the_method_makes_of_the_image(tmp_path: Path, photos: Path) -> None:
     spec = spec_of(photos, seed=4)
     _, rows, _ = dream(tmp_path, spec)
     row = rows["01.png"]
     network = build_pixels(load_network(spec.model, seed=4), "blocks.10", "bfloat16", CPU)
-    picture = torch.from_numpy(np.array(Image.open(photos / "01.png"))).float()
+    image = torch.from_numpy(np.array(Image.open(photos / "01.png"))).float()
     generator = np.random.default_rng(seed_for(4, "01.png"))
     dreamer = Dreamer(network, Energy(), dream_options(spec), least_px=16)
-    expected = dreamer.dream(picture[None], [generator])
-    assert np.array_equal(decode(row["dream"]["bytes"]), expected.pictures[0].round().numpy())
-    assert np.array_equal(decode(row["original"]["bytes"]), picture.numpy())
+    expected = dreamer.dream(image[None], [generator])
+    assert np.array_equal(decode(row["dream"]["bytes"]), expected.images[0].round().numpy())
+    assert np.array_equal(decode(row["original"]["bytes"]), image.numpy())
     assert row["objective_starts"] == pytest.approx(expected.starts[0])
     assert row["objective_ends"] == pytest.approx(expected.ends[0])
     assert row["octave_sizes"] == [[31, 43], [44, 60]]
@@ -84,7 +84,7 @@ def test_forty_sizes_gray_alpha_and_a_bad_file_are_one_job(tmp_path: Path) -> No
     for number, mode in ((3, "L"), (4, "RGBA"), (5, "1"), (6, "P")):
         path = folder / f"{number:02d}.png"
         Image.open(path).convert(mode).save(path)
-    (folder / "bad.jpg").write_bytes(b"this is no picture")
+    (folder / "bad.jpg").write_bytes(b"this is no image")
     Image.new("RGB", (60, 12)).save(folder / "tiny.png")
     spec = spec_of(folder, octaves=3, iterations=1)
     outcome, rows, context = dream(tmp_path / "out", spec)
@@ -101,13 +101,13 @@ def test_forty_sizes_gray_alpha_and_a_bad_file_are_one_job(tmp_path: Path) -> No
         assert row["objective_ends"][-1] > row["objective_starts"][-1]
 
 
-def test_large_pictures_are_reduced_to_the_cap(tmp_path: Path) -> None:
+def test_large_images_are_reduced_to_the_cap(tmp_path: Path) -> None:
     folder = write_photos(tmp_path / "in", [(200, 100)])
     _, rows, _ = dream(tmp_path / "out", spec_of(folder, max_px=64))
     assert (rows["00.png"]["width"], rows["00.png"]["height"]) == (64, 32)
 
 
-def test_octaves_can_be_left_out_and_pictures_stored_as_webp(tmp_path: Path, photos: Path) -> None:
+def test_octaves_can_be_left_out_and_images_stored_as_webp(tmp_path: Path, photos: Path) -> None:
     changed = spec_of(photos, keep_octaves=False, format="webp")
     _, rows, _ = dream(tmp_path, changed)
     row = rows["00.png"]
@@ -117,7 +117,7 @@ def test_octaves_can_be_left_out_and_pictures_stored_as_webp(tmp_path: Path, pho
     assert (row["frames"], row["video"]) == ([], None)
 
 
-def test_gray_networks_dream_gray_pictures_at_the_size_that_an_output_takes(
+def test_gray_networks_dream_gray_images_at_the_size_that_an_output_takes(
     tmp_path: Path,
 ) -> None:
     spec = DreamsSpec(
@@ -174,12 +174,12 @@ def test_a_sum_of_layers_is_what_the_method_makes_of_the_sum(tmp_path: Path, pho
     paths = ("blocks.8", "blocks.10")
     network = build_pixels(load_network(spec.model, seed=0), paths, "folded", CPU)
     objective = Channel(3, layer="blocks.10") - Channel(5, layer="blocks.8")
-    picture = torch.from_numpy(np.array(Image.open(photos / "01.png"))).float()
+    image = torch.from_numpy(np.array(Image.open(photos / "01.png"))).float()
     generator = np.random.default_rng(seed_for(0, "01.png"))
     dreamer = Dreamer(network, objective, dream_options(spec), least_px=16)
-    expected = dreamer.dream(picture[None], [generator])
+    expected = dreamer.dream(image[None], [generator])
     assert np.array_equal(
-        decode(rows["01.png"]["dream"]["bytes"]), expected.pictures[0].round().numpy()
+        decode(rows["01.png"]["dream"]["bytes"]), expected.images[0].round().numpy()
     )
     assert rows["01.png"]["objective_ends"] == pytest.approx(expected.ends[0])
 
@@ -202,7 +202,7 @@ def test_a_guide_can_be_a_term(tmp_path: Path, photos: Path) -> None:
     assert all(row["objective_ends"][-1] > row["objective_starts"][-1] for row in rows.values())
 
 
-def test_a_guide_is_kept_and_pulls_pictures_towards_it(tmp_path: Path, photos: Path) -> None:
+def test_a_guide_is_kept_and_pulls_images_towards_it(tmp_path: Path, photos: Path) -> None:
     guide = {"dataset": {"name": "images", "root": str(photos)}, "example_id": "01.png"}
     spec = spec_of(photos, objective="guided", guide=guide)
     _, rows, context = dream(tmp_path, spec)

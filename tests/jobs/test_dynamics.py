@@ -17,7 +17,7 @@ from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, RowError, SpecError, WeightsError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import _commit
 from featurescape_jobs.specs import DatasetSpec, input_jobs, input_kinds, parse_spec
@@ -134,7 +134,7 @@ def test_a_trained_network_is_measured_with_its_weights(tmp_path: Path) -> None:
 
 
 class Striped:
-    """Twenty striped pictures; one is broken, none is labeled."""
+    """Twenty striped images; one is broken, none is labeled."""
 
     name = "striped"
     broken: tuple[str, ...] = ("7",)
@@ -153,7 +153,7 @@ class Striped:
     def open_reader(self, spec: DatasetSpec) -> Striped:
         return self
 
-    def read(self, locator: str) -> Picture:
+    def read(self, locator: str) -> ImageArray:
         if locator in self.broken:
             raise RowError("truncated", "the last stripe is missing")
         return np.arange(28 * 28, dtype=np.uint8).reshape(28, 28) % (int(locator) + 2)
@@ -204,7 +204,7 @@ def test_a_dataset_that_cannot_be_read_at_all_is_an_error(
         (
             {"model": {"name": "view_lstm", "weights": "random"}, "dataset": DIGITS},
             SpecError,
-            "dataset: digits gives pictures",
+            "dataset: digits gives images",
         ),
     ],
 )

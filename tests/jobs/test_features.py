@@ -22,7 +22,7 @@ from featurescape_jobs.errors import (
     SpecError,
     WeightsError,
 )
-from featurescape_jobs.extraction.pictures import PictureFeatures
+from featurescape_jobs.extraction.images import ImageFeatures
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import execution
@@ -67,8 +67,8 @@ def test_features_are_the_activation_of_the_layer(tmp_path: Path) -> None:
     found: list[torch.Tensor] = []
     network.module.get_submodule("fc1").register_forward_hook(lambda *args: found.append(args[2]))
     reader = DATASETS["digits"].open_reader(spec.dataset)
-    pictures = [reader.read(locator) for locator in table["locator"].to_pylist()]
-    network.module(torch.from_numpy(prepare(pictures, network.card)))
+    images = [reader.read(locator) for locator in table["locator"].to_pylist()]
+    network.module(torch.from_numpy(prepare(images, network.card)))
     assert np.allclose(matrix(table), found[0].numpy(), atol=1e-5)
 
 
@@ -85,15 +85,15 @@ def test_a_batch_that_does_not_fit_memory_is_done_in_halves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, whole, _ = extract(tmp_path / "a", spec_of(batch_size=16))
-    extract_pass, sizes = PictureFeatures._pass, list[int]()
+    extract_pass, sizes = ImageFeatures._pass, list[int]()
 
-    def small(self: PictureFeatures, inputs: np.ndarray) -> object:
+    def small(self: ImageFeatures, inputs: np.ndarray) -> object:
         sizes.append(len(inputs))
         if len(inputs) > 5:
             raise MemoryError
         return extract_pass(self, inputs)
 
-    monkeypatch.setattr(PictureFeatures, "_pass", small)
+    monkeypatch.setattr(ImageFeatures, "_pass", small)
     _, halves, _ = extract(tmp_path / "b", spec_of(batch_size=16))
     assert max(sizes) == 16
     assert halves["example_id"].equals(whole["example_id"])
@@ -105,7 +105,7 @@ def test_half_precision_is_stored_as_such(tmp_path: Path) -> None:
     assert table.schema.field("features").type.value_type == pa.float16()
 
 
-def test_the_thumbnail_is_the_picture(tmp_path: Path) -> None:
+def test_the_thumbnail_is_the_image(tmp_path: Path) -> None:
     spec = spec_of()
     _, table, _ = extract(tmp_path, spec)
     reader = DATASETS["digits"].open_reader(spec.dataset)
@@ -139,12 +139,12 @@ def test_a_model_without_weights_says_what_to_do(tmp_path: Path) -> None:
 def test_an_empty_folder_is_an_error_before_any_work(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(DatasetError, match="no pictures"):
+    with pytest.raises(DatasetError, match="no images"):
         extract(tmp_path / "out", spec_of(dataset={"name": "images", "root": str(empty)}))
 
 
 def write_mixed_folder(root: Path) -> None:
-    """Two right pictures, one of them odd, and three files that are none."""
+    """Two right images, one of them odd, and three files that are none."""
     root.mkdir()
     rng = np.random.default_rng(0)
     sink = io.BytesIO()
@@ -152,7 +152,7 @@ def write_mixed_folder(root: Path) -> None:
     (root / "right.jpg").write_bytes(sink.getvalue())
     (root / "cut.jpg").write_bytes(sink.getvalue()[: len(sink.getvalue()) // 2])
     (root / "empty.png").write_bytes(b"")
-    (root / "text.jpg").write_text("this is no picture")
+    (root / "text.jpg").write_text("this is no image")
     deep = rng.integers(0, 65535, (40, 30), dtype=np.uint16)
     Image.fromarray(deep).save(root / "gray16.png")
 
@@ -187,18 +187,18 @@ def test_a_job_whose_every_row_failed_fails_with_the_commonest_code(tmp_path: Pa
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_thread_holds_one_decoded_picture(
+def test_a_thread_holds_one_decoded_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    """Decoded pictures do not pile up: a batch of large photos would be gigabytes."""
+    """Decoded images do not pile up: a batch of large photos would be gigabytes."""
     alive: list[weakref.ref[np.ndarray]] = []
 
     class Photos:
         def read(self, locator: str) -> np.ndarray:
             assert sum(ref() is not None for ref in list(alive)) <= 2 * threads - 1
-            picture = np.zeros((300, 400, 3), np.uint8)
-            alive.append(weakref.ref(picture))
-            return picture
+            image = np.zeros((300, 400, 3), np.uint8)
+            alive.append(weakref.ref(image))
+            return image
 
     monkeypatch.setattr(type(DATASETS["digits"]), "open_reader", lambda self, spec: Photos())
     spec = spec_of(batch_size=10, resources={"cpus_per_worker": threads})

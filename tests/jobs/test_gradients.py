@@ -49,7 +49,7 @@ def lenet_inputs(table: pa.Table) -> tuple[torch.nn.Module, torch.Tensor]:
     network = load_network(spec.model, seed=0)
     reader = DATASETS["digits"].open_reader(spec.dataset)
     read = [reader.read(locator) for locator in table["locator"].to_pylist()]
-    return network.module, torch.from_numpy(prepare(read, network.picture_card))
+    return network.module, torch.from_numpy(prepare(read, network.image_card))
 
 
 def test_the_methods_of_the_spec_are_those_there_are() -> None:
@@ -111,10 +111,10 @@ def test_every_method_has_a_map_a_scale_and_an_overlay(tmp_path: Path) -> None:
         )
 
 
-def test_the_picture_is_what_the_network_saw(tmp_path: Path) -> None:
+def test_the_image_is_what_the_network_saw(tmp_path: Path) -> None:
     _, table, _ = explained(tmp_path, methods=["saliency"])
     _, inputs = lenet_inputs(table)
-    seen = decode(table["picture"][0].as_py()["bytes"])
+    seen = decode(table["image"][0].as_py()["bytes"])
     assert np.array_equal(seen, np.rint((inputs[0, 0].numpy() * 0.5 + 0.5) * 255))
 
 
@@ -215,14 +215,14 @@ def checks_of(context: RunContext) -> dict[str, list[dict[str, Any]]]:
 def test_an_edge_detector_fails_the_sanity_check_and_plain_gradients_fall(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control looks at the picture alone; it takes the place of a method."""
+    """The control looks at the image alone; it takes the place of a method."""
 
     def edges(work: Any) -> torch.Tensor:
         pixels = work.inputs.detach().mean(1, keepdim=True)
         down, right = pixels.diff(dim=2)[..., :-1], pixels.diff(dim=3)[:, :, :-1]
         return torch.hypot(down, right)
 
-    control = Attribution(edges, lambda found: found[:, 0], "of the picture", signed=False)
+    control = Attribution(edges, lambda found: found[:, 0], "of the image", signed=False)
     monkeypatch.setitem(METHODS, "occlusion", control)
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -251,7 +251,7 @@ def test_an_edge_detector_fails_the_sanity_check_and_plain_gradients_fall(
     assert set(checks_of(context)) == set(check["examples"])
 
 
-def test_a_picture_is_checked_alike_alone_and_among_others(tmp_path: Path) -> None:
+def test_an_image_is_checked_alike_alone_and_among_others(tmp_path: Path) -> None:
     sanity = {"draws": 2, "stages": 3, "methods": ["saliency", "input_x_gradient", "gradcam"]}
     _, _, context = explained(tmp_path / "a", sanity={**sanity, "examples": 3})
     together = checks_of(context)

@@ -1,4 +1,4 @@
-"""Every mesh is 24 pictures and a row, or an error row, and the same bytes on any worker."""
+"""Every mesh is 24 images and a row, or an error row, and the same bytes on any worker."""
 
 import io
 import json
@@ -92,7 +92,7 @@ def rgba(data: bytes) -> np.ndarray:
         return np.asarray(image)
 
 
-def test_pictures_lie_as_in_shapenet_renderings(mesa: None, tmp_path: Path, shop: Path) -> None:
+def test_images_lie_as_in_shapenet_renderings(mesa: None, tmp_path: Path, shop: Path) -> None:
     _, _, members, _ = render(tmp_path / "out", spec_of(shop, views=24))
     folders = ("Boxes/a", "Bricks-and-blocks/b", "Boxes/t")
     files = ["rendering_metadata.txt", "renderings.txt", *(f"{n:02d}.png" for n in range(24))]
@@ -106,10 +106,10 @@ def test_pictures_lie_as_in_shapenet_renderings(mesa: None, tmp_path: Path, shop
     assert np.allclose(numbers[:, :2], sides)
     assert (numbers[:, 2] == 0).all()
     assert (numbers[:, 4] == 25).all()
-    picture = rgba(members["Boxes/a/rendering/07.png"])
-    assert picture.shape == (32, 32, 4)
-    assert picture[0, 0].tolist() == [0, 0, 0, 0]
-    assert (picture[16, 16, 0] > 80, picture[16, 16, 1:].tolist()) == (True, [0, 0, 255])
+    image = rgba(members["Boxes/a/rendering/07.png"])
+    assert image.shape == (32, 32, 4)
+    assert image[0, 0].tolist() == [0, 0, 0, 0]
+    assert (image[16, 16, 0] > 80, image[16, 16, 1:].tolist()) == (True, [0, 0, 255])
 
 
 def test_a_row_says_name_category_color_and_views(mesa: None, tmp_path: Path, shop: Path) -> None:
@@ -166,8 +166,8 @@ def test_the_seed_turns_the_cameras(mesa: None, tmp_path: Path, shop: Path) -> N
 def test_a_view_from_above_shows_the_top(mesa: None, tmp_path: Path, shop: Path) -> None:
     spec = spec_of(shop, elevation_min_degrees=90, elevation_max_degrees=90, views=1)
     _, table, members, _ = render(tmp_path / "out", spec)
-    picture = rgba(members["Bricks-and-blocks/b/rendering/00.png"])
-    solid = picture[picture[:, :, 3] == 255]
+    image = rgba(members["Bricks-and-blocks/b/rendering/00.png"])
+    solid = image[image[:, :, 3] == 255]
     assert (solid[:, 1] > 80).all()
     assert (solid[:, [0, 2]] == 0).all()
     assert table["color"].to_pylist()[1] == "green"
@@ -213,7 +213,7 @@ def test_rings_share_the_views_evenly(tmp_path: Path) -> None:
 
 def test_only_meshes_are_rendered(tmp_path: Path) -> None:
     spec = RendersSpec.model_validate({"dataset": {"name": "digits"}})
-    with pytest.raises(SpecError, match="gives pictures"):
+    with pytest.raises(SpecError, match="gives images"):
         render(tmp_path, spec)
 
 
@@ -223,7 +223,7 @@ def test_an_empty_folder_is_an_error_before_any_work(tmp_path: Path) -> None:
         render(tmp_path / "out", spec_of(tmp_path / "in"))
 
 
-def test_a_shard_holds_64_megabytes_of_pictures(tmp_path: Path) -> None:
+def test_a_shard_holds_64_megabytes_of_images(tmp_path: Path) -> None:
     assert renders.default_shard_size(spec_of(tmp_path, image_px=137, views=24)) == 64
     assert renders.default_shard_size(spec_of(tmp_path, image_px=1024, views=24)) == 4
     assert renders.default_shard_size(spec_of(tmp_path, image_px=1024, views=100)) == 1

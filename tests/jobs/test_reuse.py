@@ -113,7 +113,7 @@ def test_what_was_computed_on_purpose_is_what_is_used_from_then_on(run: Run) -> 
 
 
 def rewrite(folder: Path) -> None:
-    """Another picture of the same name and size, with the time of the old one."""
+    """Another image of the same name and size, with the time of the old one."""
     path = folder / "2.png"
     before, data = path.stat(), (folder / "1.png").read_bytes()
     assert len(data) == before.st_size

@@ -1,4 +1,4 @@
-"""Models with several views, and recurrent networks: from pictures to features of features."""
+"""Models with several views, and recurrent networks: from images to features of features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, LayerError, RowError, SpecError, WeightsError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import prepare
@@ -51,19 +51,19 @@ class Turned:
     def open_reader(self, spec: DatasetSpec) -> Turned:
         return self
 
-    def read(self, locator: str) -> Picture:
+    def read(self, locator: str) -> ImageArray:
         return self.read_sequence(locator)[0]
 
-    def read_sequence(self, locator: str) -> list[Picture]:
+    def read_sequence(self, locator: str) -> list[ImageArray]:
         number = int(locator)
         if number == 7:
             raise RowError("truncated", "view 2 is cut off")
         views = []
         for view in range(3 + number % 3):
-            picture = np.zeros((28, 28), np.uint8)
+            image = np.zeros((28, 28), np.uint8)
             at = (3 + 4 * view) if number % 2 else (24 - 4 * view)
-            picture[:, at - 2 : at + 2] = 150 + number
-            views.append(picture)
+            image[:, at - 2 : at + 2] = 150 + number
+            views.append(image)
         return views
 
 
@@ -104,7 +104,7 @@ def test_the_views_of_a_model_are_pooled(tmp_path: Path, pooling: str) -> None:
     table = extract_views(tmp_path, view_pooling=pooling)
     spec = parse_spec({"job": "features", "dataset": {"name": "digits"}, "model": LENET})
     network = load_network(spec.model, seed=0)
-    views = prepare(Turned().read_sequence("4"), network.picture_card)
+    views = prepare(Turned().read_sequence("4"), network.image_card)
     layer = torch.nn.Sequential(
         *list(network.module)[: list(network.module._modules).index("fc2") + 1]
     )
@@ -135,7 +135,7 @@ def test_several_layers_come_from_one_pass(tmp_path: Path) -> None:
     reads: list[str] = []
 
     class Counted(Turned):
-        def read(self, locator: str) -> Picture:
+        def read(self, locator: str) -> ImageArray:
             reads.append(locator)
             return super().read(locator)
 
@@ -199,7 +199,7 @@ def test_a_sequence_alone_is_the_sequence_in_a_batch(tmp_path: Path) -> None:
     assert np.allclose(one["features"].to_pylist(), two["features"].to_pylist(), atol=1e-6)
 
 
-def test_the_picture_of_a_sequence_is_that_of_its_first_view(tmp_path: Path) -> None:
+def test_the_image_of_a_sequence_is_that_of_its_first_view(tmp_path: Path) -> None:
     extract_views(tmp_path, view_pooling="steps")
     spec = DatasetSpec(name="features", job=VIEWS_ID).resolved(f"{tmp_path}/jobs/{VIEWS_ID}")
     dataset = DATASETS["features"]

@@ -21,7 +21,7 @@ from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.engine.context import Outcome, RunContext, open_input, seed_for
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, SpecError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.layouts.vectors import choose_states
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.registry import Registry
@@ -59,15 +59,15 @@ class Bars:
     def open_reader(self, spec: DatasetSpec) -> Bars:
         return self
 
-    def read(self, locator: str) -> Picture:
+    def read(self, locator: str) -> ImageArray:
         return self.read_sequence(locator)[0]
 
-    def read_sequence(self, locator: str) -> list[Picture]:
+    def read_sequence(self, locator: str) -> list[ImageArray]:
         views = []
         for view in range(int(locator) + 2):
-            picture = np.zeros((28, 28), np.uint8)
-            picture[:, 4 * view : 4 * view + 3] = 100 + 20 * int(locator)
-            views.append(picture)
+            image = np.zeros((28, 28), np.uint8)
+            image[:, 4 * view : 4 * view + 3] = 100 + 20 * int(locator)
+            views.append(image)
         return views
 
 

@@ -14,7 +14,7 @@ from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo, job_dir
 from featurescape_jobs.color_layers.category import decode_categories
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.density import decode_counts
-from featurescape_jobs.color_layers.picture_paint import EMPTY_CELL
+from featurescape_jobs.color_layers.image_paint import EMPTY_CELL
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, InputJobError, SpecError, UnknownNameError
@@ -85,7 +85,7 @@ def test_the_job_draws_every_layer_and_says_what_it_drew(tmp_path: Path) -> None
     ]  # fmt: skip
     for file in context.files:
         assert storage.sha256(context.path(file.path)) == file.sha256
-    stages = {"reading", "pictures", "density", "category", "thumbnails", "points"}
+    stages = {"reading", "images", "density", "category", "thumbnails", "points"}
     assert set(context.timings_seconds) == stages
 
 
@@ -167,7 +167,7 @@ def test_point_tiles_hold_each_row_once_in_its_tile_in_mixed_order(tmp_path: Pat
     assert sorted(found) == list(range(1000))
 
 
-def test_the_picture_at_a_place_is_that_of_the_example_there(tmp_path: Path) -> None:
+def test_the_image_at_a_place_is_that_of_the_example_there(tmp_path: Path) -> None:
     angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     colors = [(int(20 * i + 15), int(235 - 18 * i), 60) for i in range(12)]
     examples = Examples(
@@ -268,13 +268,13 @@ def test_an_unknown_color_layer_is_refused_before_any_work(tmp_path: Path) -> No
     assert context.timings_seconds == {}
 
 
-def test_without_the_pictures_layer_no_thumbnail_is_read(tmp_path: Path) -> None:
+def test_without_the_images_layer_no_thumbnail_is_read(tmp_path: Path) -> None:
     examples = random_examples(40)
-    examples.thumbnails = [b"not a picture"] * 40
+    examples.thumbnails = [b"not an image"] * 40
     storage = make_inputs(tmp_path, examples)
     _, info, context = draw(storage, color_layers=("density", "density"))
     assert [layer.name for layer in info.layers] == ["density"]
-    assert "pictures" not in context.timings_seconds
+    assert "images" not in context.timings_seconds
     with pytest.raises(ArtifactError, match="thumbnail of row"):
         draw(storage)
 
@@ -285,11 +285,11 @@ def test_a_map_of_one_or_two_examples_is_a_map(tmp_path: Path, n: int) -> None:
     _, info, _ = draw(storage)
     assert info.max_zoom == 0
     assert all(layer.drawn == [n] for layer in info.layers)
-    pictures = archive_of(storage, info.layers[-1].path).get(0, 0, 0)
-    assert pictures is not None
-    with Image.open(io.BytesIO(pictures)) as image:
+    images = archive_of(storage, info.layers[-1].path).get(0, 0, 0)
+    assert images is not None
+    with Image.open(io.BytesIO(images)) as image:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
-    # 8 px pictures are enlarged to 56 px, and none is cut off at the border of the map.
+    # 8 px images are enlarged to 56 px, and none is cut off at the border of the map.
     assert alpha.sum() == n * 56 * 56 * 255
 
 
@@ -327,7 +327,7 @@ def test_an_embedding_that_is_missing_or_not_finite_is_refused(tmp_path: Path) -
         draw(make_inputs(tmp_path, examples))
 
 
-def test_pictures_in_their_deepest_zoom_number_n_whatever_the_cell_size(tmp_path: Path) -> None:
+def test_images_in_their_deepest_zoom_number_n_whatever_the_cell_size(tmp_path: Path) -> None:
     storage = make_inputs(tmp_path, random_examples(90))
     for thumbnail_px in (16, 100, 256):
         _, info, _ = draw(storage, thumbnail_px=thumbnail_px, color_layers=("thumbnails",))

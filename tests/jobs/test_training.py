@@ -22,7 +22,7 @@ from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import AllRowsFailedError, DatasetError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.loading import build_random, load_network
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import ModelSpec, TrainingSpec, parse_spec
@@ -33,7 +33,7 @@ from featurescape_jobs.trainers.classifier_task import (
     default_epochs,
     evaluate,
 )
-from featurescape_jobs.trainers.inputs import LabeledExamples, PictureInputs
+from featurescape_jobs.trainers.inputs import ImageInputs, LabeledExamples
 from featurescape_jobs.trainers.loop import Batch, SingleProcess, TrainingLoop
 from featurescape_jobs.trainers.split import Split
 
@@ -69,14 +69,14 @@ def table(context: RunContext, kind: str) -> pa.Table:
 
 
 def shapes_folder(root: Path, per_class: int = 20) -> Path:
-    """Pictures of two classes that a glance tells apart: bright above, or bright below."""
+    """Images of two classes that a glance tells apart: bright above, or bright below."""
     random = np.random.default_rng(0)
     for name, rows in (("above", slice(0, 14)), ("below", slice(14, 28))):
         (root / name).mkdir(parents=True)
         for number in range(per_class):
-            picture = random.integers(0, 80, (28, 28), dtype=np.uint8)
-            picture[rows] += 150
-            Image.fromarray(picture).save(root / name / f"{number:03d}.png")
+            image = random.integers(0, 80, (28, 28), dtype=np.uint8)
+            image[rows] += 150
+            Image.fromarray(image).save(root / name / f"{number:03d}.png")
     return root
 
 
@@ -93,7 +93,7 @@ def test_the_loss_of_one_batch_falls_in_five_steps(name: str) -> None:
     model = MODELS[name]
     random = np.random.default_rng(0)
     data = TrainingData(
-        inputs=PictureInputs(random.integers(0, 256, (32, 28, 28, 1), dtype=np.uint8), model.card),
+        inputs=ImageInputs(random.integers(0, 256, (32, 28, 28, 1), dtype=np.uint8), model.card),
         labels=random.integers(0, 10, 32),
         split=Split(np.arange(32), np.arange(0), np.arange(0)),
         errors=[],
@@ -207,12 +207,12 @@ def test_the_part_of_an_example_depends_on_seed_and_id_only(tmp_path: Path) -> N
 
 
 def guessed(seed: int, n_test: int = 1000) -> tuple[TrainingData, nn.Module]:
-    """Pictures of noise with labels by a coin: nothing can be learned. 40 train, 20 validate."""
+    """Images of noise with labels by a coin: nothing can be learned. 40 train, 20 validate."""
     random = np.random.default_rng(seed)
     n = 60 + n_test
     pixels = random.integers(0, 256, (n, 4, 4, 1), dtype=np.uint8)
     split = Split(np.arange(20, 60), np.arange(20), np.arange(60, n))
-    inputs = PictureInputs(pixels, cast(PictureCard, MODELS["lenet"].card))
+    inputs = ImageInputs(pixels, cast(ImageCard, MODELS["lenet"].card))
     data = TrainingData(inputs, random.integers(0, 2, n), split, [], np.arange(n))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -278,7 +278,7 @@ def test_a_spec_from_before_the_test_part_is_read_and_leaves_some_to_learn_from(
 def test_bad_files_are_skipped_counted_and_named(tmp_path: Path) -> None:
     root = shapes_folder(tmp_path / "data")
     (root / "above" / "empty.png").write_bytes(b"")
-    (root / "below" / "text.jpg").write_text("no picture")
+    (root / "below" / "text.jpg").write_text("no image")
     spec = spec_of(
         dataset={"name": "images", "root": str(root)},
         epochs=12,
@@ -294,10 +294,10 @@ def test_bad_files_are_skipped_counted_and_named(tmp_path: Path) -> None:
     assert outcome.details["validation_accuracy"] == 1.0
 
 
-def test_a_training_none_of_whose_pictures_can_be_read_fails_with_the_commonest_code(
+def test_a_training_none_of_whose_images_can_be_read_fails_with_the_commonest_code(
     tmp_path: Path,
 ) -> None:
-    files = {"a/0.png": b"", "a/1.png": b"", "b/0.jpg": b"no picture", "b/x.heic": HEIC}
+    files = {"a/0.png": b"", "a/1.png": b"", "b/0.jpg": b"no image", "b/x.heic": HEIC}
     for name, data in files.items():
         path = tmp_path / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -312,7 +312,7 @@ def test_a_training_none_of_whose_pictures_can_be_read_fails_with_the_commonest_
     assert caught.value.message.startswith(
         "none of 3 examples could be used: 2 empty_file (first: "
     )
-    assert caught.value.message.endswith("; 1 file passed over: 1 HEIC picture")
+    assert caught.value.message.endswith("; 1 file passed over: 1 HEIC image")
 
 
 def test_progress_names_epoch_loss_and_accuracy(tmp_path: Path) -> None:
@@ -361,15 +361,13 @@ def test_a_loss_that_is_no_longer_finite_ends_the_job() -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.fill_(torch.nan)
-    inputs = PictureInputs(
-        np.ones((2, 28, 28, 1), np.uint8), cast(PictureCard, MODELS["lenet"].card)
-    )
+    inputs = ImageInputs(np.ones((2, 28, 28, 1), np.uint8), cast(ImageCard, MODELS["lenet"].card))
     data = TrainingData(inputs, np.array([0, 1]), Split(*[np.arange(2)] * 3), [], np.arange(2))
     with pytest.raises(SpecError, match="learning_rate: the loss is no longer finite"):
         loop_of(ClassifierTask(module, data, spec_of()))._step(module, Batch(np.arange(2)))
 
 
-def test_an_unlabeled_folder_is_refused_before_any_picture_is_read(tmp_path: Path) -> None:
+def test_an_unlabeled_folder_is_refused_before_any_image_is_read(tmp_path: Path) -> None:
     root = shapes_folder(tmp_path / "data", per_class=2) / "above"
     spec = spec_of(dataset={"name": "images", "root": str(root)})
     with pytest.raises(SpecError, match=r"^dataset: it has no labels, .* one folder per class"):
@@ -384,7 +382,7 @@ def test_weights_of_another_number_of_classes_are_refused(tmp_path: Path) -> Non
         train(tmp_path / "store", spec)
 
 
-def test_many_pictures_go_through_a_temporary_file(
+def test_many_images_go_through_a_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_memory = weights(train(tmp_path / "a", spec_of())[1])

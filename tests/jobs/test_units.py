@@ -1,4 +1,4 @@
-"""Units: the pictures that excite a channel most, and what it sees of them."""
+"""Units: the images that excite a channel most, and what it sees of them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from helpers.unit_runs import COMBINED, JOB, LENET, SCAN_ONLY, png, run, spec_of
 
 
 def inputs_of(network: LoadedNetwork, dataset: dict[str, Any]) -> tuple[list[str], torch.Tensor]:
-    """Ids and normalized pictures of all examples that can be read, in the order of the listing."""
+    """Ids and normalized images of all examples that can be read, in the order of the listing."""
     spec = DatasetSpec.model_validate({**dataset, "limit": None})
     entries = list(DATASETS[spec.name].freeze(spec).entries)
     rows = np.linspace(0, len(entries), dataset.get("limit", len(entries)), endpoint=False)
     chosen = [entries[int(row)] for row in rows]
     reader = DATASETS[spec.name].open_reader(spec)
     read = [reader.read(entry.locator) for entry in chosen]
-    return [e.example_id for e in chosen], torch.from_numpy(prepare(read, network.picture_card))
+    return [e.example_id for e in chosen], torch.from_numpy(prepare(read, network.image_card))
 
 
 def plain(network: LoadedNetwork, layer: str, inputs: torch.Tensor) -> torch.Tensor:
@@ -77,7 +77,7 @@ def test_the_lists_are_those_of_brute_force_for_any_cut(tmp_path: Path, layer: s
         assert row["excited_fraction"] == pytest.approx(float((values > 0).float().mean()))
 
 
-def test_of_equal_pictures_the_earlier_is_named(tmp_path: Path) -> None:
+def test_of_equal_images_the_earlier_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -176,8 +176,8 @@ def test_an_input_made_for_a_difference_reaches_more_of_it_than_one_made_for_the
 
     def reached(row: dict[str, Any], a: int, b: int) -> float:
         (made,) = row["preferred"]
-        picture = torch.from_numpy(decode(made["picture"]["bytes"]).copy()).float()
-        maps = pixels(picture.reshape(1, 1, *picture.shape[:2])).detach()[0]
+        image = torch.from_numpy(decode(made["image"]["bytes"]).copy()).float()
+        maps = pixels(image.reshape(1, 1, *image.shape[:2])).detach()[0]
         return float((maps[a] - maps[b]).mean())
 
     gaps = [
@@ -206,8 +206,8 @@ def test_the_gradient_of_the_cell_outside_its_patch_is_zero(tmp_path: Path, laye
             assert gradient[n].any()
             gradient[n, :, top:bottom, left:right] = 0
             assert not gradient.any()
-            picture = decode(entry["picture"]["bytes"])
-            assert np.array_equal(decode(entry["patch"]["bytes"]), picture[top:bottom, left:right])
+            image = decode(entry["image"]["bytes"])
+            assert np.array_equal(decode(entry["patch"]["bytes"]), image[top:bottom, left:right])
     sizes = {"conv1": [5, 5], "relu2": [16, 16], "fc1": [28, 28]}
     assert all(row["receptive_field"] == sizes[layer] for row in rows)
 
@@ -238,7 +238,7 @@ def test_a_network_that_is_no_graph_has_pages_without_reliefs(tmp_path: Path) ->
         assert row["maximum"] == pytest.approx(float(steps[..., row["channel"]].max()), abs=1e-5)
         entry = row["top"][0]
         assert (entry["deconvolution"], entry["guided"]) == (None, None)
-        assert entry["patch"] == entry["picture"]
+        assert entry["patch"] == entry["image"]
         assert [made["recipe"] for made in row["preferred"]] == ["smooth", "lucid"]
 
 

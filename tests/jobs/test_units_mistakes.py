@@ -21,7 +21,7 @@ def test_a_bad_file_is_an_error_row_and_so_is_a_channel_whose_example_is_gone(
     rng = np.random.default_rng(1)
     for number in range(12):
         png(folder, f"{number:02d}.png", rng.integers(0, 256, (30 + number, 28)))
-    (folder / "05.png").write_bytes(b"no picture")
+    (folder / "05.png").write_bytes(b"no image")
     dataset = {"name": "images", "root": str(folder)}
     changes = {"dataset": dataset, "shard_size": 5, "top": 2, **SCAN_ONLY}
     outcome, rows, context = run(tmp_path / "out", **changes)
@@ -46,7 +46,7 @@ def test_a_bad_file_is_an_error_row_and_so_is_a_channel_whose_example_is_gone(
 def test_where_nothing_can_be_read_the_job_fails_and_says_why(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    (folder / "a.png").write_bytes(b"no picture")
+    (folder / "a.png").write_bytes(b"no image")
     dataset = {"name": "images", "root": str(folder)}
     changes: dict[str, Any] = {"channels": (0,), "preferred": ["smooth"], "preferred_steps": 1}
     with pytest.raises(AllRowsFailedError, match=r"none of 1 examples .* 1 not_an_image"):
@@ -65,7 +65,7 @@ def test_where_nothing_can_be_read_the_job_fails_and_says_why(tmp_path: Path) ->
         ({"channels": (3, 32)}, SpecError, "channel: 32 is not in conv2"),
         ({"preferred_channels": (40,)}, SpecError, "channel: 40 is not in conv2"),
         ({"layer": "fc1", "preferred_px": 20}, SpecError, "preferred_px: .* takes 28 px only"),
-        ({"preferred_px": 9}, SpecError, "preferred_px: .* pictures from 14 px on"),
+        ({"preferred_px": 9}, SpecError, "preferred_px: .* images from 14 px on"),
         (
             {"model": {"name": "row_lstm", "weights": "random"}, "layer": "head"},
             SpecError,

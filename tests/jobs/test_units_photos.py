@@ -63,7 +63,7 @@ def test_lists_and_values_are_those_of_the_network_as_it_is(
 ) -> None:
     details, rows = pages
     paths = sorted(photos.iterdir())
-    inputs = prepare([np.asarray(Image.open(path)) for path in paths], network.picture_card)
+    inputs = prepare([np.asarray(Image.open(path)) for path in paths], network.image_card)
     activation = Capture(network.module, [LAYER]).run(torch.from_numpy(inputs))[LAYER]
     assert details["positions"] == [14, 14]
     for row in rows:
@@ -75,7 +75,7 @@ def test_lists_and_values_are_those_of_the_network_as_it_is(
         assert found == pytest.approx(values[order].tolist(), rel=1e-3)
 
 
-def test_patches_are_as_long_as_the_picture_and_dark_where_the_cell_does_not_look(
+def test_patches_are_as_long_as_the_image_and_dark_where_the_cell_does_not_look(
     pages: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
     details, rows = pages

@@ -1,4 +1,4 @@
-"""Units: pictures that are made to excite them."""
+"""Units: images that are made to excite them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def outputs(trained: Path) -> tuple[Outcome, Rows]:
 
 
 def outputs_right(logits: torch.Tensor) -> float:
-    """Fraction of ten pictures that make the output of their own number the largest."""
+    """Fraction of ten images that make the output of their own number the largest."""
     return float((logits.argmax(1) == torch.arange(10)).float().mean())
 
 
@@ -66,13 +66,13 @@ def test_the_input_made_for_an_output_makes_it_the_largest(
     for number, recipe in enumerate(("smooth", "lucid")):
         made = [row["preferred"][number] for row in rows]
         assert {entry["recipe"] for entry in made} == {recipe}
-        seen = [decode(entry["picture"]["bytes"]) for entry in made]
-        logits = network.module(torch.from_numpy(prepare(seen, network.picture_card)))
+        seen = [decode(entry["image"]["bytes"]) for entry in made]
+        logits = network.module(torch.from_numpy(prepare(seen, network.image_card)))
         assert outputs_right(logits) >= 0.8, recipe
         values = [entry["activation"] for entry in made]
         assert values == pytest.approx(logits.diagonal().tolist(), abs=1e-3)
     noise = np.random.default_rng(0).integers(0, 256, (10, *seen[0].shape), dtype=np.uint8)
-    logits = network.module(torch.from_numpy(prepare(list(noise), network.picture_card)))
+    logits = network.module(torch.from_numpy(prepare(list(noise), network.image_card)))
     assert outputs_right(logits) < 0.5
 
 
@@ -117,7 +117,7 @@ def test_a_preferred_input_depends_on_its_channel_and_the_seed_alone(tmp_path: P
     _, other, _ = run(tmp_path / "e", **{**changes, "channels": (5,), "seed": 1})
     assert other[0]["top"] == alone[0]["top"]
     for made, before in zip(other[0]["preferred"], alone[0]["preferred"], strict=True):
-        assert made["picture"] != before["picture"]
+        assert made["image"] != before["image"]
 
 
 def test_by_default_the_first_sixteen_channels_get_preferred_inputs(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_by_default_the_first_sixteen_channels_get_preferred_inputs(tmp_path: Pa
         top=1,
     )
     assert [row["channel"] for row in rows if row["preferred"]] == [2]
-    assert decode(rows[2]["preferred"][0]["picture"]["bytes"]).shape == (20, 20)
+    assert decode(rows[2]["preferred"][0]["image"]["bytes"]).shape == (20, 20)
 
 
 def test_a_dead_unit_is_told_and_brought_to_life(tmp_path: Path) -> None:

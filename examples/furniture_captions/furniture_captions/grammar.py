@@ -51,7 +51,7 @@ _FRONT_ALIKE = {"front": "front", "back": "front", "left": "side", "right": "sid
 _SIDES_OF_KIND: dict[Sides, int] = {"four": 4, "two": 2, "none": 1}
 _SIDES_OF_ORDER = {1: 4, 2: 2, 4: 1}
 _SQUARE = 0.8
-"""A footprint nearer to 1 is square, as far as one sees in a picture of one side."""
+"""A footprint nearer to 1 is square, as far as one sees in an image of one side."""
 _FACES = {
     "front": "front",
     "right": "right side",
@@ -138,7 +138,7 @@ def phrases(scene: Scene) -> tuple[str, ...]:
     found = [
         _joined(" seen ", thing, where[""]),
         _joined(" ", f"looking at {thing}", where[""]),
-        _joined(" ", f"a picture of {thing}", where[""]),
+        _joined(" ", f"an image of {thing}", where[""]),
     ]
     if scene.color:
         found.append(_joined(", viewed ", in_color, where["and"]))
@@ -185,7 +185,7 @@ _MARKS = re.compile(r"[^\w'\s-]")
 
 def parse(caption: str) -> Scene:
     """Parse a caption; fields that it does not say, or not in the words of the grammar, are None."""
-    said = " ".join(_MARKS.sub(" ", caption.lower()).split()).removeprefix("a picture of ")
+    said = " ".join(_MARKS.sub(" ", caption.lower()).split()).removeprefix("an image of ")
     thing = _THING.search(said)
     behind = _IN_COLOR.search(said)
     side = _SIDE.search(said) or _FACE.search(said)

@@ -81,7 +81,7 @@ pair of shoes: shoes, sneakers, slippers, mocassin, bootie
 pair of trousers: trousers, short, shorts
 phone: iphone, mobile phone, cellular telephone, telephone
 piano
-picture frame: frame chambord, frame hôi an
+image frame: frame chambord, frame hôi an
 pile of clothes: folded clothes
 plug
 printer: printer and scanner

@@ -1,6 +1,6 @@
 """The views of a `renders` job, each with captions by a grammar: what a captioner can be measured on.
 
-Pictures, ids and cameras are those of the dataset `shapenet` with the same job. Three captions per view say noun,
+Images, ids and cameras are those of the dataset `shapenet` with the same job. Three captions per view say noun,
 color, side and height in different phrasings (`grammar`), chosen by the example's id; the words
 that they use are attributes, too.
 

@@ -156,16 +156,16 @@ class CellAttribution:
     """Attributions of cells to all logits; kept for the life of a worker.
 
     Args:
-        source: the pictures and their network.
+        source: the images and their network.
         network: the network, on the device.
         layer: module path.
-        batch_size: pictures per pass.
+        batch_size: images per pass.
     """
 
     def __init__(self, source: Source, network: LoadedNetwork, layer: str, batch_size: int) -> None:
         self._derivatives = LogitDerivatives(network, layer)
         self._device = next(network.module.parameters()).device
-        self._batches: Batches = source.batches(network.picture_card, batch_size)
+        self._batches: Batches = source.batches(network.image_card, batch_size)
         self._classes = network.classes
 
     def columns(self, cells: pa.Table, wanted: Sequence[bool]) -> dict[str, pa.Array]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurescape_jobs.artifacts import Legend
-from featurescape_jobs.color_layers.picture_paint import encode_webp
+from featurescape_jobs.color_layers.image_paint import encode_webp
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.geometry import MAX_ZOOM
@@ -77,8 +77,8 @@ class IconLayer:
     card = ColorLayerCard(
         name=name,
         title="Icons",
-        summary="What the layer sees in each cell of the map, as a picture made by the network.",
-        kind="pictures",
+        summary="What the layer sees in each cell of the map, as an image made by the network.",
+        kind="images",
         media_type="image/webp",
     )
 
@@ -97,9 +97,9 @@ class IconLayer:
                         archive.add(tile_id, webp)
                     done += 1
                     scene.progress(done, total)
-            archive.finish({"name": self.card.title, "encoding": "picture"}, zooms[-1])
+            archive.finish({"name": self.card.title, "encoding": "image"}, zooms[-1])
         sides, icons = ([grid.side for grid in levels], [len(grid.icons) for grid in levels])
-        legend = Legend(kind="pictures", icons=icons, grids=sides)
+        legend = Legend(kind="images", icons=icons, grids=sides)
         drawn = [sum(icon.vectors for icon in grid.icons) for grid in levels]
         return LayerSummary(zooms[-1], legend, drawn)
 
@@ -157,7 +157,7 @@ def edges(index: int, cell_px: float) -> tuple[int, int]:
 
 def _scaled(png: bytes, width: int, height: int) -> Image.Image:
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-        picture = image.convert("RGBA")
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    return picture
+        scaled = image.convert("RGBA")
+    if scaled.size != (width, height):
+        scaled = scaled.resize((width, height), Image.Resampling.LANCZOS)
+    return scaled

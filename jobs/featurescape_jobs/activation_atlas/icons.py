@@ -1,6 +1,6 @@
-"""A picture for each cell of an atlas, by gradient ascent: the second bulk phase.
+"""An image for each cell of an atlas, by gradient ascent: the second bulk phase.
 
-The picture grows along the cell's mean vector: the dot product with it times max(0.1, cosine) to a power,
+The image grows along the cell's mean vector: the dot product with it times max(0.1, cosine) to a power,
 in the mean over the layer's positions, of activation and mean both whitened. (Carter's notebooks whiten for
 the dot product alone and take the cosine of what is not; with both whitened, icons are nearer to their
 own cells than to others, which was measured.) Parameterization and transforms are Lucid's. Cells with too
@@ -8,7 +8,7 @@ few vectors pass through without. What a cell speaks for is found in the same sh
 
 An icon depends on its cell, the job's seed and the mode alone. A group of them is made by one thread, with
 a network of its own: a gate of ReLUs opens for all that use it. Memory: per thread a copy of the weights
-up to the layer, a group's pictures, and the activations of one pass.
+up to the layer, a group's images, and the activations of one pass.
 
 Source: S. Carter et al., "Activation atlas", 2019; C. Olah et al., "Feature visualization", 2017.
 """
@@ -41,7 +41,7 @@ from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 from featurescape_jobs.optvis.rectifiers import Gate
 from featurescape_jobs.optvis.sizes import LayerSizes
 from featurescape_jobs.tables.atlas import ATTRIBUTED, CELLS, PLAN
-from featurescape_jobs.tables.nested import images
+from featurescape_jobs.tables.nested import image_structs
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class IconSetup:
     power: float
     mode: Mode
     attribution_batch: int | None
-    """Pictures per pass of the attribution; None: cells are attributed to no classes."""
+    """Images per pass of the attribution; None: cells are attributed to no classes."""
     whitening: str
     """Where the whitening is kept, in the storage."""
 
@@ -182,23 +182,23 @@ class IconWorker:
         found = optimize(
             task, Frequencies(canvas), icon_network.gate, LucidOptions(steps=setup.steps)
         )
-        cosines = self._cosines(task, found.pictures, means)
+        cosines = self._cosines(task, found.images, means)
         return {
-            name: Icon(_png(picture), float(value), cosine)
-            for name, picture, value, cosine in zip(
-                names, found.pictures, found.values, cosines, strict=True
+            name: Icon(_png(image), float(value), cosine)
+            for name, image, value, cosine in zip(
+                names, found.images, found.values, cosines, strict=True
             )
         }
 
     def _cosines(
-        self, task: Task, pictures: torch.Tensor, means: Sequence[torch.Tensor]
+        self, task: Task, images: torch.Tensor, means: Sequence[torch.Tensor]
     ) -> list[float]:
-        """Of the whitened activation of each picture with its mean, at the best position."""
+        """Of the whitened activation of each image with its mean, at the best position."""
         found: list[float] = []
         with torch.no_grad():
-            for part in task.passes(pictures):
+            for part in task.passes(images):
                 for activation, mean in zip(
-                    task.activation(pictures[part]), means[part], strict=True
+                    task.activation(images[part]), means[part], strict=True
                 ):
                     columns = self._whitening @ activation.reshape(len(mean), -1)
                     cosines = torch.cosine_similarity(columns, mean[:, None], dim=0)
@@ -206,9 +206,9 @@ class IconWorker:
         return found
 
 
-def _png(picture: torch.Tensor) -> bytes:
+def _png(image: torch.Tensor) -> bytes:
     """(C, H, W), 0 to 255."""
-    pixels = picture.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    pixels = image.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     return encode_png(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
@@ -217,7 +217,7 @@ def _table(cells: pa.Table, classes: dict[str, pa.Array], icons: Sequence[Icon |
     columns = [cells[field.name].combine_chunks().cast(field.type) for field in PLAN]
     columns += [classes[name] for name in ATTRIBUTED.names]
     columns += [
-        images([None if icon is None else icon.png for icon in icons]),
+        image_structs([None if icon is None else icon.png for icon in icons]),
         pa.array([icon and icon.objective for icon in icons], pa.float32()),
         pa.array([icon and icon.cosine for icon in icons], pa.float32()),
     ]

@@ -1,7 +1,7 @@
-"""One activation vector per picture: the first bulk phase of an atlas.
+"""One activation vector per image: the first bulk phase of an atlas.
 
 The position is drawn from the job's seed and the example's id, evenly over the layer but for some rows
-and columns at its border, where what lies beyond the picture shows in the activations (S. Carter et al.,
+and columns at its border, where what lies beyond the image shows in the activations (S. Carter et al.,
 "Activation atlas", 2019).
 
 Memory: the network, one shard of output, and the batches of `image_batches` with their activations.
@@ -26,7 +26,7 @@ from featurescape_jobs.networks.image_batches import Batch
 from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.tables import LayerColumn
 from featurescape_jobs.tables.atlas import vectors_schema
-from featurescape_jobs.tables.nested import images
+from featurescape_jobs.tables.nested import image_structs
 
 
 def position(seed: int, height: int, width: int, edge: int) -> tuple[int, int]:
@@ -63,7 +63,7 @@ class VectorSetup:
 
 
 class VectorWorker:
-    """Runs the network up to the layer and keeps one vector of each picture, with a thumbnail."""
+    """Runs the network up to the layer and keeps one vector of each image, with a thumbnail."""
 
     def __init__(self, setup: VectorSetup) -> None:
         network = setup.source.network()
@@ -71,7 +71,7 @@ class VectorWorker:
         self._capture = Capture(network.module.to(self._device), [setup.column.layer])
         self._schema = vectors_schema(setup.column)
         self._batches = setup.source.batches(
-            network.picture_card, setup.batch_size, setup.thumbnail_px
+            network.image_card, setup.batch_size, setup.thumbnail_px
         )
 
     def process(self, examples: pa.Table) -> Processed:
@@ -108,7 +108,7 @@ class VectorWorker:
 
     def _table(self, batch: Batch, vectors: NDArray[np.float32], at: NDArray[np.int64]) -> pa.Table:
         columns = {
-            "thumbnail": images(batch.thumbnails),
+            "thumbnail": image_structs(batch.thumbnails),
             "width": pa.array(batch.sizes_px[:, 0].copy()),
             "height": pa.array(batch.sizes_px[:, 1].copy()),
         }

@@ -1,4 +1,4 @@
-"""The worker of `captions`: pictures through the encoder, then the captions of a whole batch at once.
+"""The worker of `captions`: images through the encoder, then the captions of a whole batch at once.
 
 Memory: both networks, a batch of grids with its keys (`gathering`), one shard of output.
 """
@@ -41,7 +41,7 @@ class CaptionSetup:
 
 
 class CaptionWorker:
-    """Describes the pictures of a shard; threads decode beside it."""
+    """Describes the images of a shard; threads decode beside it."""
 
     def __init__(self, setup: CaptionSetup) -> None:
         spec, captioner = setup.spec, captioner_of(setup.source)
@@ -59,7 +59,7 @@ class CaptionWorker:
         return Processed(pa.concat_tables([CAPTIONS.empty_table(), *parts]), errors)
 
     def _example_columns(self, batch: Batch) -> _Columns:
-        columns = worker_source.picture_columns(batch, self._encoder.network.picture_card)
+        columns = worker_source.image_columns(batch, self._encoder.network.image_card)
         return {**columns, "references": batch.examples["captions"].combine_chunks()}
 
     def _describe(self, gathered: Gathered[_Columns]) -> pa.Table:
@@ -91,13 +91,13 @@ class CaptionWorker:
 
 
 def _lists(parts: list[NDArray[np.float32]]) -> pa.Array:
-    """A list of values per picture, (T,) each."""
+    """A list of values per image, (T,) each."""
     offsets = np.cumsum([0, *(len(part) for part in parts)])
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(np.concatenate(parts)))
 
 
 def _maps(parts: list[NDArray[np.float32]]) -> pa.Array:
-    """A list of maps per picture, (T, L) each."""
+    """A list of maps per image, (T, L) each."""
     whole = np.concatenate(parts)
     n, positions = whole.shape
     inner = pa.array(np.arange(n + 1) * positions, pa.int32())

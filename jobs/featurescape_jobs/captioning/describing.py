@@ -16,16 +16,16 @@ from featurescape_jobs.sequences.text_metrics import Pair, score
 from featurescape_jobs.sequences.vocabulary import Vocabulary
 
 BATCH_POSITIONS = 64 * 196
-"""Positions of all pictures whose captions are looked for together: 64 pictures of 14 × 14."""
+"""Positions of all images whose captions are looked for together: 64 images of 14 × 14."""
 
 
 def batch_size(positions: int) -> int:
-    """Pictures with so many positions that are described together."""
+    """Images with so many positions that are described together."""
     return max(4, min(256, BATCH_POSITIONS // positions))
 
 
 class Describer:
-    """Describes pictures.
+    """Describes images.
 
     Args:
         decoder: with its weights; it is put on the device and into evaluation mode.
@@ -58,7 +58,7 @@ class Describer:
 
 
 def scores_of(pairs: Sequence[Pair]) -> dict[str, Any] | None:
-    """Scores for a manifest, over the pictures that have references; None where none has."""
+    """Scores for a manifest, over the images that have references; None where none has."""
     known = [pair for pair in pairs if pair.references]
     if not known:
         return None

@@ -89,7 +89,7 @@ class Encoder:
         return execution.Target(self.network, tuple(columns), device)
 
     def grid(self, activations: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The grids (N, L, D) of N pictures, from the activations of all layers, (N, …) each."""
+        """The grids (N, L, D) of N images, from the activations of all layers, (N, …) each."""
         n, cells = len(activations[0]), (self.rows, self.columns)
         parts = [
             functional.adaptive_avg_pool2d(activation.reshape(n, *shape), cells)
@@ -116,7 +116,7 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
 
     Raises:
         LayerError: no such layer, or it has one position or none.
-        SpecError: the network reads no pictures, or gives no classes.
+        SpecError: the network reads no images, or gives no classes.
         WeightsError: the weights cannot be had or do not fit.
     """
     with under_field("model", "model.shape.encoder"):
@@ -126,7 +126,7 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
             storage=Storage(place.storage_root),
             allowed_roots=place.allowed_roots,
         )
-        card = network.picture_card
+        card = network.image_card
         if spec.input_px is not None:
             network = replace(network, model=AtSize(network.model, spec.input_px))
     asked = spec.layers or card.layers
@@ -149,14 +149,14 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
 def _activations(
     spec: EncoderSpec, network: LoadedNetwork, layers: Sequence[str]
 ) -> dict[str, torch.Tensor]:
-    """By layer, of a black picture of the size that is asked for."""
+    """By layer, of a black image of the size that is asked for."""
     try:
         return Capture(network.module, layers).run(zero_input(network.model))
     except RuntimeError as error:
         if spec.input_px is None:
             raise
         raise SpecError(
-            f"model.shape.encoder.input_px: {spec.name} cannot read pictures of {spec.input_px} px; "
+            f"model.shape.encoder.input_px: {spec.name} cannot read images of {spec.input_px} px; "
             f"leave it out ({str(error)[:200]})",
             field="model.shape.encoder.input_px",
         ) from None
@@ -215,7 +215,7 @@ class GridRunner:
         self._run: execution.Runner | None = None
 
     def grids(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Grids (N, L, D) of normalized pictures (N, C, H, W)."""
+        """Grids (N, L, D) of normalized images (N, C, H, W)."""
         if self._run is None:
             sample, work = execution.Sample(inputs, len(inputs)), self._work
             mode = execution.kept_for_equal_jobs(self._mode, self._target, "", work, len(inputs))

@@ -1,7 +1,7 @@
-"""The pictures of a shard through the encoder, gathered until so many are there as are described together.
+"""The images of a shard through the encoder, gathered until so many are there as are described together.
 
-The encoder sees a few pictures at a time, as its activations are large; beam search goes over as many grids as
-fit. Memory: a batch of grids, and what is kept of its pictures.
+The encoder sees a few images at a time, as its activations are large; beam search goes over as many grids as
+fit. Memory: a batch of grids, and what is kept of its images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from featurescape_jobs.networks.worker_source import Source, in_parts
 from featurescape_jobs.networks.worker_source import batch_size as batch_size_at
 from featurescape_jobs.specs import CaptionsSpec, FeaturesSpec
 
-PICTURES = 16
+IMAGES = 16
 """Of 224 px that the encoder sees at a time."""
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Setup(Protocol):
 
 @dataclass(frozen=True)
 class Gathered(Generic[T]):
-    """Pictures to be described together."""
+    """Images to be described together."""
 
     kept: list[T]
     """Of each batch that they came in."""
@@ -48,7 +48,7 @@ class Gathered(Generic[T]):
 
 
 class Gathering(Generic[T]):
-    """Sees pictures; threads decode beside it. Kept for the life of a worker.
+    """Sees images; threads decode beside it. Kept for the life of a worker.
 
     Args:
         setup: the job.
@@ -60,17 +60,17 @@ class Gathering(Generic[T]):
     def __init__(
         self, setup: Setup, encoder: Encoder, thumbnail_px: int | None, keep: Callable[[Batch], T]
     ) -> None:
-        spec, source, card = setup.spec, setup.source, encoder.network.picture_card
+        spec, source, card = setup.spec, setup.source, encoder.network.image_card
         mode = source.mode(spec.execution)
         self._runner = GridRunner(encoder, mode, source.work, worker_device())
         self._keep = keep
         self._size = spec.batch_size or batch_size(encoder.layout.positions)
         self._batches = source.batches(
-            card, min(self._size, batch_size_at(card, PICTURES)), thumbnail_px
+            card, min(self._size, batch_size_at(card, IMAGES)), thumbnail_px
         )
 
     def of(self, examples: pa.Table, errors: list[dict[str, Any]]) -> Iterator[Gathered[T]]:
-        """The pictures of a shard, in its order; error rows of the others are added to ``errors``."""
+        """The images of a shard, in its order; error rows of the others are added to ``errors``."""
         kept, grids = list[T](), list[NDArray[np.float32]]()
         for batch in self._batches.of(examples):
             errors += batch.errors

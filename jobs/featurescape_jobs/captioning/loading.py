@@ -29,7 +29,7 @@ ENCODER_HISTORY = "encoder_history"
 
 @dataclass(frozen=True)
 class LoadedCaptioner:
-    """All that describes pictures."""
+    """All that describes images."""
 
     decoder: Decoder
     vocabulary: Vocabulary

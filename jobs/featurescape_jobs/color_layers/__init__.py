@@ -38,7 +38,7 @@ else:
             ),
             "featurescape_jobs.tiling.geometry": ("aggregate_zoom",),
             "featurescape_jobs.tiling.scene": (
-                *("NO_LABEL", "ColorLayer", "ColorLayerCard", "Drawn", "MapScene"),
+                *("NO_LABEL", "ColorLayer", "ColorLayerCard", "LayerSummary", "MapScene"),
             ),
         },
     )

@@ -1,17 +1,17 @@
-"""The pictures themselves: one per cell while zoomed out, every one at its exact place at the deepest zoom.
+"""The images themselves: one per cell while zoomed out, every one at its exact place at the deepest zoom.
 
 Tiles are drawn in blocks of 4 by 4 (a block's tiles are one run of archive ids), each on a thread: the
-block's pictures are decoded once, in pieces, painted onto one canvas, and the canvas is cut into WebP
-tiles. Only pictures across the border of two blocks are decoded twice.
+block's images are decoded once, in pieces, painted onto one canvas, and the canvas is cut into WebP
+tiles. Only images across the border of two blocks are decoded twice.
 
-Pictures overlap at the deepest zoom where examples are close. They are painted in a fixed order: those
+Images overlap at the deepest zoom where examples are close. They are painted in a fixed order: those
 that stood for a cell at some coarser zoom come last (the coarsest at the very end), hence stay visible;
 else by row. Each erases a frame of one pixel around itself, so that neighbors stay apart.
 
 Below the deepest zoom a tile also says which example each of its cells shows (`with_cell_rows`), so that a
-click opens the picture that is seen.
+click opens the image that is seen.
 
-Memory: 16 MiB for the canvas of a block and a few thousand small pictures, once per thread; the
+Memory: 16 MiB for the canvas of a block and a few thousand small images, once per thread; the
 thumbnails stay on disk.
 """
 
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import Legend
-from featurescape_jobs.color_layers.picture_paint import (
+from featurescape_jobs.color_layers.image_paint import (
     EMPTY_CELL,
     encode_webp,
     fit_image,
@@ -35,17 +35,17 @@ from featurescape_jobs.color_layers.picture_paint import (
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.geometry import bins
-from featurescape_jobs.tiling.picture_choice import choose_pictures
-from featurescape_jobs.tiling.scene import ColorLayerCard, LayerSummary, MapScene, Pictures
+from featurescape_jobs.tiling.image_choice import choose_images
+from featurescape_jobs.tiling.scene import ColorLayerCard, Images, LayerSummary, MapScene
 
 _BLOCK_ZOOMS = 2
-_CHUNK_PICTURES = 1024
+_CHUNK_IMAGES = 1024
 _GAP_FRACTION = 1 / 32
 
 
 @dataclass(frozen=True)
 class _Level:
-    """Pictures of one zoom level, in the order they are painted."""
+    """Images of one zoom level, in the order they are painted."""
 
     zoom: int
     rows: NDArray[np.int64]
@@ -53,7 +53,7 @@ class _Level:
     """(K,) center on the level's canvas, in pixels."""
     center_y: NDArray[np.floating]
     frame_px: int
-    """What a picture erases around itself."""
+    """What an image erases around itself."""
 
 
 @dataclass(frozen=True)
@@ -65,44 +65,44 @@ class _Block:
     y: int
     side_tiles: int
     indices: NDArray[np.int64]
-    """Which pictures of the level touch it, in the order they are painted."""
+    """Which images of the level touch it, in the order they are painted."""
 
 
 class Thumbnails:
-    """Pictures in cells, then at their exact places."""
+    """Images in cells, then at their exact places."""
 
     name = "thumbnails"
     card = ColorLayerCard(
         name=name,
-        title="Pictures",
-        summary="The most central picture of each cell; zoomed in fully, every picture.",
-        kind="pictures",
+        title="Images",
+        summary="The most central image of each cell; zoomed in fully, every image.",
+        kind="images",
         media_type="image/webp",
-        needs=("pictures",),
+        needs=("images",),
     )
 
     def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; raises `ArtifactError` for a thumbnail that cannot be decoded."""
-        if scene.pictures is None:
-            raise ValueError("the thumbnails layer needs pictures")
-        levels = _levels(scene, scene.pictures)
+        if scene.images is None:
+            raise ValueError("the thumbnails layer needs images")
+        levels = _levels(scene, scene.images)
         drawn = [len(level.rows) for level in levels]
         done, total = 0, sum(drawn)
         with ArchiveWriter(path, self.card.media_type) as archive:
             for level in levels:
-                for tiles, n_pictures in _draw_level(scene, scene.pictures, level):
+                for tiles, n_images in _draw_level(scene, scene.images, level):
                     for tile_id, webp in tiles:
                         archive.add(tile_id, webp)
-                    done += n_pictures
+                    done += n_images
                     scene.progress(min(done, total), total)
-            archive.finish({"name": self.card.title, "encoding": "picture"}, scene.max_zoom)
-        return LayerSummary(scene.max_zoom, Legend(kind="pictures"), drawn)
+            archive.finish({"name": self.card.title, "encoding": "image"}, scene.max_zoom)
+        return LayerSummary(scene.max_zoom, Legend(kind="images"), drawn)
 
 
-def _levels(scene: MapScene, pictures: Pictures) -> list[_Level]:
+def _levels(scene: MapScene, images: Images) -> list[_Level]:
     """What is drawn where, per zoom level."""
     cells_per_tile = max(1, scene.tile_px // scene.thumbnail_px)
-    choice = choose_pictures(scene.x, scene.y, pictures.sketch, cells_per_tile, scene.max_zoom)
+    choice = choose_images(scene.x, scene.y, images.sketch, cells_per_tile, scene.max_zoom)
     levels = []
     for zoom, rows in enumerate(choice.levels):
         cells = cells_per_tile << zoom
@@ -118,12 +118,12 @@ def _levels(scene: MapScene, pictures: Pictures) -> list[_Level]:
 
 
 def _draw_level(
-    scene: MapScene, pictures: Pictures, level: _Level
+    scene: MapScene, images: Images, level: _Level
 ) -> Iterator[tuple[list[tuple[int, bytes]], int]]:
-    """(tiles, pictures painted) of each block of a level, ascending by tile id."""
+    """(tiles, images painted) of each block of a level, ascending by tile id."""
 
     def draw(block: _Block) -> tuple[list[tuple[int, bytes]], int]:
-        canvas = _paint_block(scene, pictures, level, block)
+        canvas = _paint_block(scene, images, level, block)
         tiles = _cut_tiles(scene.tile_px, block, canvas, _cell_rows(scene, level, block))
         return tiles, len(block.indices)
 
@@ -131,11 +131,11 @@ def _draw_level(
 
 
 def _blocks(scene: MapScene, level: _Level) -> Iterator[_Block]:
-    """The blocks that any picture touches, in archive order."""
+    """The blocks that any image touches, in archive order."""
     block_zoom = max(0, level.zoom - _BLOCK_ZOOMS)
     side_tiles = 1 << (level.zoom - block_zoom)
     block_px = side_tiles * scene.tile_px
-    # A picture is at most a cell large; one pixel more for the erased frame and for rounding.
+    # An image is at most a cell large; one pixel more for the erased frame and for rounding.
     reach = scene.thumbnail_px / 2 + 1
     last = (1 << block_zoom) - 1
     low_x, high_x, low_y, high_y = (
@@ -157,22 +157,22 @@ def _blocks(scene: MapScene, level: _Level) -> Iterator[_Block]:
 
 
 def _paint_block(
-    scene: MapScene, pictures: Pictures, level: _Level, block: _Block
+    scene: MapScene, images: Images, level: _Level, block: _Block
 ) -> NDArray[np.uint32]:
     """(side, side) canvas of a block; empty places are 0, transparent."""
     side_px = block.side_tiles * scene.tile_px
     canvas = np.zeros((side_px, side_px), dtype=np.uint32)
     box_px = scene.thumbnail_px - 2 * max(1, round(scene.thumbnail_px * _GAP_FRACTION))
-    for start in range(0, len(block.indices), _CHUNK_PICTURES):
-        indices = block.indices[start : start + _CHUNK_PICTURES]
+    for start in range(0, len(block.indices), _CHUNK_IMAGES):
+        indices = block.indices[start : start + _CHUNK_IMAGES]
         rows = level.rows[indices]
         center_x = (level.center_x[indices] - block.x * side_px).tolist()
         center_y = (level.center_y[indices] - block.y * side_px).tolist()
         for row, data, x, y in zip(
-            rows.tolist(), pictures.read(rows), center_x, center_y, strict=True
+            rows.tolist(), images.read(rows), center_x, center_y, strict=True
         ):
-            picture = fit_image(data, box_px, row)
-            paint(canvas, picture, (x, y), level.frame_px)
+            image = fit_image(data, box_px, row)
+            paint(canvas, image, (x, y), level.frame_px)
     return canvas
 
 

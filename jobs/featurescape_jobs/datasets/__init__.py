@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.datasets.frozen_input import freeze as freeze
     from featurescape_jobs.datasets.frozen_input import resolve_dataset as resolve_dataset
     from featurescape_jobs.datasets.registered import DATASETS as DATASETS
-    from featurescape_jobs.images.image_array import Picture as Picture
+    from featurescape_jobs.images.image_array import ImageArray as ImageArray
     from featurescape_jobs.specs import Column as Column
     from featurescape_jobs.specs import DatasetOptions as DatasetOptions
     from featurescape_jobs.specs import DatasetSpec as DatasetSpec
@@ -46,10 +46,10 @@ else:
                 ),
             ),
             "featurescape_jobs.datasets.frozen_input": (
-                *("FrozenInput", "check_reads", "freeze", "place_dataset"),
+                *("FrozenInput", "check_reads", "freeze", "resolve_dataset"),
             ),
             "featurescape_jobs.datasets.registered": ("DATASETS",),
-            "featurescape_jobs.images.image_array": ("Picture",),
+            "featurescape_jobs.images.image_array": ("ImageArray",),
             "featurescape_jobs.specs": ("Column", "DatasetOptions", "DatasetSpec"),
         },
     )

@@ -1,7 +1,7 @@
 """Dataset interface: a card for the catalog, a frozen listing, and a reader of single examples.
 
 A dataset is one file that exports ``DATASET``. ``freeze`` runs once on the driver and yields the
-listing entry by entry; ``open_reader`` runs on every worker and turns a locator into a picture. A locator is
+listing entry by entry; ``open_reader`` runs on every worker and turns a locator into an image. A locator is
 a string that means something to the reader of the same dataset only.
 """
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.specs import DatasetOptions, DatasetSpec
 
 Attributes = Mapping[str, str | int | float]
@@ -36,7 +36,7 @@ class DatasetFacts(BaseModel):
     needs_root: bool
     splits: tuple[str, ...] = ("all",)
     root_hint: str = ""
-    gives: Literal["pictures", "meshes", "features"] = "pictures"
+    gives: Literal["images", "meshes", "features"] = "images"
     sequences: bool = Field(
         default=False,
         description="Whether an example can be a model with all its views (option `example`).",
@@ -78,7 +78,7 @@ class Entry(NamedTuple):
     """Bytes of the source; -1: unknown."""
     attributes: Attributes | None = None
     captions: tuple[str, ...] = ()
-    """What people, or a grammar, say of the picture; as `datasets.sources.caption_text` leaves them."""
+    """What people, or a grammar, say of the image; as `datasets.sources.caption_text` leaves them."""
 
 
 class Watched(Protocol):
@@ -108,10 +108,10 @@ class Listing:
 
 
 class Reader(Protocol):
-    """Turns locators into pictures, on a worker."""
+    """Turns locators into images, on a worker."""
 
-    def read(self, locator: str) -> Picture:
-        """The picture; raises `RowError`."""
+    def read(self, locator: str) -> ImageArray:
+        """The image; raises `RowError`."""
         ...
 
 
@@ -119,14 +119,14 @@ class Reader(Protocol):
 class SequenceReader(Reader, Protocol):
     """Reader of a dataset whose examples can be several views; `read` gives the first."""
 
-    def read_sequence(self, locator: str) -> list[Picture]:
+    def read_sequence(self, locator: str) -> list[ImageArray]:
         """All views, in their order; raises `RowError` where one cannot be read."""
         ...
 
 
 @runtime_checkable
 class BatchReader(Protocol):
-    """Reader of pictures of one size, which can be had many at a time."""
+    """Reader of images of one size, which can be had many at a time."""
 
     def read_batch(self, locators: Sequence[str]) -> NDArray[np.uint8] | None:
         """(N, H, W) gray or (N, H, W, 3) RGB; None where they are to be read one by one."""

@@ -1,13 +1,13 @@
-"""A table of (picture, caption): CSV or Parquet, with pictures by path or in the table itself.
+"""A table of (image, caption): CSV or Parquet, with images by path or in the table itself.
 
-- ``image_column`` as text: the path of a picture below the root. Rows of one picture are its captions, in their
+- ``image_column`` as text: the path of an image below the root. Rows of one image are its captions, in their
   order. The id is that path. In a CSV file, which has a header, this is how it is.
 - ``image_column`` as a struct {bytes, path}, in Parquet: every row is an example of its own, with the id
   ``<file>#<row group>.<row>``. ``label_column`` works as with the dataset `images`.
 
-``caption_column`` is text, or in Parquet a list of texts; then a picture may be listed once only.
+``caption_column`` is text, or in Parquet a list of texts; then an image may be listed once only.
 
-Holds of pictures by path all captions (of a CSV file at most 256 MiB, of a Parquet file 1 GiB); of others
+Holds of images by path all captions (of a CSV file at most 256 MiB, of a Parquet file 1 GiB); of others
 those of 1,024 rows.
 """
 
@@ -38,12 +38,12 @@ from featurescape_jobs.datasets.sources.caption_text import (
     check_there,
     clean,
     entry,
+    image_path,
     pass_over_rest,
-    picture_path,
     read_csv,
     read_text,
 )
-from featurescape_jobs.datasets.sources.image_files import PictureReader, archive_path
+from featurescape_jobs.datasets.sources.image_files import ImageReader, archive_path
 from featurescape_jobs.datasets.sources.parquet_images import (
     ParquetImages,
     ParquetOptions,
@@ -67,10 +67,10 @@ class CaptionTableOptions(ParquetOptions):
 CARD = DatasetCard(
     name="caption_table",
     title="Table of captions",
-    summary="CSV or Parquet with a column of pictures and one of captions; several rows of a picture "
+    summary="CSV or Parquet with a column of images and one of captions; several rows of an image "
     "are its captions.",
     needs_root=True,
-    root_hint="the folder with the table and the pictures, a .parquet file; or s3://bucket/prefix",
+    root_hint="the folder with the table and the images, a .parquet file; or s3://bucket/prefix",
     captions=True,
     options=CaptionTableOptions,
 )
@@ -93,7 +93,7 @@ class CaptionTable:
             _images(tree, table, spec).check()
 
     def freeze(self, spec: DatasetSpec) -> Listing:
-        """Pictures in the order in which the tables first name them."""
+        """Images in the order in which the tables first name them."""
         self.check(spec)
         tree = open_tree(CARD, spec)
         table = _find(tree, spec)
@@ -108,7 +108,7 @@ class CaptionTable:
         table = _find(tree, spec)
         if table.is_parquet and not _is_by_path(tree, table, spec):
             return _images(tree, table, spec)
-        return PictureReader(tree)
+        return ImageReader(tree)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _images(tree: Tree, table: _Table, spec: DatasetSpec) -> ParquetImages:
 
 
 def _is_by_path(tree: Tree, table: _Table, spec: DatasetSpec) -> bool:
-    """Whether the pictures are named by path; raises `DatasetError` unless all columns will do."""
+    """Whether the images are named by path; raises `DatasetError` unless all columns will do."""
     kinds, options = set(), CaptionTableOptions.of(spec)
     for path in table.files:
         schema = open_parquet(tree, path).schema_arrow
@@ -150,9 +150,7 @@ def _is_by_path(tree: Tree, table: _Table, spec: DatasetSpec) -> bool:
             raise Place(path).wrong(problem, "dataset.caption_column")
         kinds.add(_is_text(schema.field(options.image_column).type))
     if len(kinds) > 1:
-        raise Place(table.files[0]).wrong(
-            "has pictures as paths, another file not; write both alike"
-        )
+        raise Place(table.files[0]).wrong("has images as paths, another file not; write both alike")
     return kinds.pop()
 
 
@@ -222,25 +220,25 @@ def _arrow_errors(path: str, columns: list[str], field: str) -> Iterator[None]:
 def _by_path(tree: Tree, table: _Table, spec: DatasetSpec) -> Iterator[Entry]:
     """An example per path, when all rows are read."""
     if Path(spec.root or "").is_file():
-        # The pictures lie beside it, and what is read has to be below the root.
+        # The images lie beside it, and what is read has to be below the root.
         raise DatasetError(
-            f"dataset.root: {spec.root} names pictures by path; give the folder that they lie in",
+            f"dataset.root: {spec.root} names images by path; give the folder that they lie in",
             field="dataset.root",
         )
     captions, options = Captions(), CaptionTableOptions.of(spec)
     read = _parquet_rows if table.is_parquet else _csv_rows
     for path in table.files:
         for place, name, said in read(tree, path, options):
-            picture = picture_path(name, place)
-            if isinstance(said, list) and picture in captions.by_path:
-                raise place.wrong(f"lists {picture[:200]!r} twice; put its captions into one list")
+            image = image_path(name, place)
+            if isinstance(said, list) and image in captions.by_path:
+                raise place.wrong(f"lists {image[:200]!r} twice; put its captions into one list")
             for one in _texts(said, place):
-                captions.add(picture, one, place)
+                captions.add(image, one, place)
     files = Files(tree)
     check_there(files, captions.by_path, Place(table.files[0]))
     pass_over_rest(tree, captions.by_path, table.files)
-    for picture, texts in captions.by_path.items():
-        yield entry(files, picture, texts)
+    for image, texts in captions.by_path.items():
+        yield entry(files, image, texts)
 
 
 def _csv_rows(
@@ -261,14 +259,14 @@ def _parquet_rows(
     columns = [options.image_column, options.caption_column]
     for place, (name, said) in _columns(tree, path, columns, "dataset.root"):
         if name is None:
-            raise place.wrong("names no picture; give its path, or take the row out")
+            raise place.wrong("names no image; give its path, or take the row out")
         yield place, name, said
 
 
 def _with_captions(
     entries: Iterator[Entry], tree: Tree, table: _Table, spec: DatasetSpec
 ) -> Iterator[Entry]:
-    """The rows of Parquet with pictures in it, each with its captions."""
+    """The rows of Parquet with images in it, each with its captions."""
     columns = [CaptionTableOptions.of(spec).caption_column]
     said = (
         _texts(cell, place)

@@ -1,11 +1,11 @@
-"""Microsoft COCO's captions: one JSON file and one folder of pictures per split.
+"""Microsoft COCO's captions: one JSON file and one folder of images per split.
 
 ``annotations/captions_train2017.json`` (or in the root) beside ``train2017/`` (or ``images/train2017/``, or all
-in ``images/``); 2014, or no year, likewise. ``image_info_test2017.json`` has pictures without captions. An id is
-the picture's path below the root, as the dataset `images` has it; an attribute is COCO's ``image_id``.
+in ``images/``); 2014, or no year, likewise. ``image_info_test2017.json`` has images without captions. An id is
+the image's path below the root, as the dataset `images` has it; an attribute is COCO's ``image_id``.
 
 Source of the format: X. Chen et al., "Microsoft COCO Captions: Data Collection and Evaluation Server", 2015.
-Holds one annotations file of at most 256 MiB, what it says, and the names of its pictures: three times its
+Holds one annotations file of at most 256 MiB, what it says, and the names of its images: three times its
 size (0.3 GB for train2017, 91 MB, which takes 6 seconds).
 """
 
@@ -26,12 +26,12 @@ from featurescape_jobs.datasets.sources.caption_text import (
     clean,
     entry,
     first_folder,
+    image_path,
     join,
     pass_over_rest,
-    picture_path,
     read_text,
 )
-from featurescape_jobs.datasets.sources.image_files import PictureReader
+from featurescape_jobs.datasets.sources.image_files import ImageReader
 from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
@@ -39,7 +39,7 @@ from featurescape_jobs.specs import DatasetSpec
 CARD = DatasetCard(
     name="coco_captions",
     title="COCO captions",
-    summary="Pictures with several captions each, in COCO's JSON files; any data in that format.",
+    summary="Images with several captions each, in COCO's JSON files; any data in that format.",
     needs_root=True,
     splits=("train", "val", "test", "all"),
     root_hint="the folder with annotations/ and train2017/, val2017/, …; or s3://bucket/prefix",
@@ -49,7 +49,7 @@ _SPLITS = CARD.splits[:-1]
 _FILE = re.compile(r"(?:captions|image_info)_(train|val|test)([0-9]{4})?\.json")
 _FOLDERS = ("annotations", "")
 _MAX_ID_CHARACTERS = 200
-_ALONE = "a file of captions without a folder of pictures"
+_ALONE = "a file of captions without a folder of images"
 
 
 class _Image(NamedTuple):
@@ -68,10 +68,10 @@ class _Said(NamedTuple):
 
 @dataclass(frozen=True)
 class _Part:
-    """One split: its file, and the folder of its pictures."""
+    """One split: its file, and the folder of its images."""
 
     path: str
-    pictures: str
+    image_folder: str
 
 
 class CocoCaptions:
@@ -86,15 +86,15 @@ class CocoCaptions:
         _parts(Files(open_tree(CARD, spec)), spec)
 
     def freeze(self, spec: DatasetSpec) -> Listing:
-        """The pictures in the order of the files."""
+        """The images in the order of the files."""
         check_split(CARD, spec)
         tree = open_tree(CARD, spec)
         files = Files(tree)
         return Listing(_entries(tree, files, _parts(files, spec), spec), source=tree)
 
-    def open_reader(self, spec: DatasetSpec) -> PictureReader:
-        """A reader of the pictures."""
-        return PictureReader(open_tree(CARD, spec))
+    def open_reader(self, spec: DatasetSpec) -> ImageReader:
+        """A reader of the images."""
+        return ImageReader(open_tree(CARD, spec))
 
 
 # -- where the files are -----------------------------------------------------------------------
@@ -112,7 +112,7 @@ def _parts(files: Files, spec: DatasetSpec) -> list[_Part]:
                 continue
             try:
                 split, part = match[1], _part(files, join(folder, name), match)
-            except DatasetError as error:  # of all splits, those that have pictures
+            except DatasetError as error:  # of all splits, those that have images
                 alone.append(error)
                 continue
             if split in found:
@@ -134,26 +134,26 @@ def _parts(files: Files, spec: DatasetSpec) -> list[_Part]:
 
 
 def _all_files(files: Files) -> dict[str, str | None]:
-    """Every file of captions, of any split and year, with its folder of pictures where it has one."""
+    """Every file of captions, of any split and year, with its folder of images where it has one."""
     found: dict[str, str | None] = {}
     for folder in _FOLDERS:
         for name in files.names(folder):
             if match := _FILE.fullmatch(name):
-                found[join(folder, name)] = _pictures(files, match)
+                found[join(folder, name)] = _image_folder(files, match)
     return found
 
 
-def _pictures(files: Files, match: re.Match[str]) -> str | None:
+def _image_folder(files: Files, match: re.Match[str]) -> str | None:
     name = f"{match[1]}{match[2] or ''}"
     return first_folder(files, (name, f"images/{name}", "images"))
 
 
 def _part(files: Files, path: str, match: re.Match[str]) -> _Part:
     name = f"{match[1]}{match[2] or ''}"
-    folder = _pictures(files, match)
+    folder = _image_folder(files, match)
     if folder is None:
         raise Place(path).wrong(
-            f"has no folder of pictures; unpack {name}.zip beside annotations/ as {name}/"
+            f"has no folder of images; unpack {name}.zip beside annotations/ as {name}/"
         )
     return _Part(path, folder)
 
@@ -217,8 +217,8 @@ def _images(listed: list[Any], part: _Part) -> dict[int | str, str]:
         if not isinstance(image, _Image) or not _is_id(image.id):
             raise place.wrong("has no id and file_name; give COCO's own file")
         if not isinstance(image.file_name, str):
-            raise place.wrong("has a file_name that is no text; write the name of its picture")
-        path = join(part.pictures, picture_path(image.file_name, place))
+            raise place.wrong("has a file_name that is no text; write the name of its image")
+        path = join(part.image_folder, image_path(image.file_name, place))
         if image.id in images or path in paths:
             raise place.wrong(
                 f"lists an image twice: id {str(image.id)[:40]}, {path[:200]}; take one out"

@@ -20,7 +20,7 @@ from featurescape_jobs.datasets.base import (
     check_split,
 )
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(
@@ -48,11 +48,11 @@ def _load() -> NDArray[np.uint8]:
 class _Reader:
     def __init__(self) -> None:
         values = _load()[:, :-1].reshape(-1, 8, 8)
-        self._pictures: Picture = np.rint(values * (255 / 16)).astype(np.uint8)
+        self._images: ImageArray = np.rint(values * (255 / 16)).astype(np.uint8)
 
-    def read(self, locator: str) -> Picture:
-        picture: Picture = self._pictures[int(locator)]
-        return picture
+    def read(self, locator: str) -> ImageArray:
+        image: ImageArray = self._images[int(locator)]
+        return image
 
 
 class Digits:

@@ -1,7 +1,7 @@
 """The output of a `features` job as a dataset of sequences: the features of every view or step.
 
 What `view_lstm` reads. Each example is a row of the artifact, under its id, label and attributes; its
-locator is ``<file>:<row>:<locator of the picture>``. Holds one row group of features.
+locator is ``<file>:<row>:<locator of the image>``. Holds one row group of features.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from featurescape_jobs.datasets.base import (
 from featurescape_jobs.datasets.sources.job_artifacts import open_checked_tree, read_artifact
 from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.specs import DatasetSpec
 
 CARD = DatasetCard(
@@ -65,7 +65,7 @@ class FeaturesDataset:
         return Listing(_entries(tree, manifest), classes)
 
     def open_reader(self, spec: DatasetSpec) -> SequencesReader:
-        """A reader of sequences, and of the pictures that they are from."""
+        """A reader of sequences, and of the images that they are from."""
         return SequencesReader(spec)
 
 
@@ -134,7 +134,7 @@ class SequencesReader:
         self._tree = open_checked_tree(CARD, spec)
         self._file = lru_cache(maxsize=1)(partial(_open, self._tree))
         self._group = lru_cache(maxsize=1)(self._read_group)
-        self._pictures: Reader | None = None
+        self._images: Reader | None = None
 
     def read_row(self, locator: str) -> dict[str, pa.Scalar]:
         """The columns `COLUMNS` of a row; raises `RowError`."""
@@ -153,12 +153,12 @@ class SequencesReader:
     def _read_group(self, path: str, group: int) -> pa.Table:
         return self._file(path).read_row_group(group, columns=COLUMNS)
 
-    def read(self, locator: str) -> Picture:
-        """The picture that the sequence is from; raises `RowError`."""
+    def read(self, locator: str) -> ImageArray:
+        """The image that the sequence is from; raises `RowError`."""
         return self._source().read(locator.split(":", 2)[2])
 
-    def read_sequence(self, locator: str) -> list[Picture]:
-        """The views that the sequence is from, or the one picture; raises `RowError`."""
+    def read_sequence(self, locator: str) -> list[ImageArray]:
+        """The views that the sequence is from, or the one image; raises `RowError`."""
         source, place = self._source(), locator.split(":", 2)[2]
         if isinstance(source, SequenceReader):
             return source.read_sequence(place)
@@ -166,14 +166,14 @@ class SequencesReader:
 
     def _source(self) -> Reader:
         """The reader of the dataset whose features these are."""
-        if self._pictures is None:
+        if self._images is None:
             said = _manifest(self._tree).spec["dataset"]
             spec = stored_dataset(datasets.DATASETS[said["name"]].card, said)
             if spec.job is not None:
                 spec = spec.resolved(f"{self._root.rpartition('/')[0]}/{spec.job}")
             spec = spec.resolved(spec.root, self._allowed_roots)
-            self._pictures = datasets.DATASETS[spec.name].open_reader(spec)
-        return self._pictures
+            self._images = datasets.DATASETS[spec.name].open_reader(spec)
+        return self._images
 
 
 def as_matrix(sequence: pa.Scalar) -> NDArray[np.float32]:

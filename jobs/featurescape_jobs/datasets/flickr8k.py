@@ -1,9 +1,9 @@
-"""Flickr8k and Flickr30k: a text file of captions, five per picture, and one folder of pictures.
+"""Flickr8k and Flickr30k: a text file of captions, five per image, and one folder of images.
 
-``Flickr8k.token.txt`` or ``results_20130124.token`` (lines ``<picture>#<number>``, a tab, the caption), or
+``Flickr8k.token.txt`` or ``results_20130124.token`` (lines ``<image>#<number>``, a tab, the caption), or
 Kaggle's ``captions.txt`` (CSV of image and caption), in the root or in ``Flickr8k_text/``. Splits: the lists
 ``Flickr_8k.trainImages.txt``, ``Flickr_8k.devImages.txt`` (val) and ``Flickr_8k.testImages.txt`` beside it. An id
-is the picture's path below the root. The published file has five lines of a picture that was never in the
+is the image's path below the root. The published file has five lines of an image that was never in the
 archive, ``2258277193_586949ec62.jpg.1``; lines of such copies (``.jpg.<number>``) are left out.
 
 Source of the format: M. Hodosh, P. Young and J. Hockenmaier, "Framing Image Description as a Ranking Task",
@@ -24,13 +24,13 @@ from featurescape_jobs.datasets.sources.caption_text import (
     clean,
     entry,
     first_folder,
+    image_path,
     join,
     pass_over_rest,
-    picture_path,
     read_csv,
     read_text,
 )
-from featurescape_jobs.datasets.sources.image_files import PictureReader
+from featurescape_jobs.datasets.sources.image_files import ImageReader
 from featurescape_jobs.datasets.sources.tree import Tree, open_tree
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
@@ -38,7 +38,7 @@ from featurescape_jobs.specs import DatasetSpec
 CARD = DatasetCard(
     name="flickr8k",
     title="Flickr8k, Flickr30k",
-    summary="Pictures with five captions each, in a file of tokens or Kaggle's captions.txt.",
+    summary="Images with five captions each, in a file of tokens or Kaggle's captions.txt.",
     needs_root=True,
     splits=("train", "val", "test", "all"),
     root_hint="the folder with Flickr8k.token.txt and Flicker8k_Dataset/; or s3://bucket/prefix",
@@ -47,7 +47,7 @@ CARD = DatasetCard(
 _KAGGLE = "captions.txt"
 _FILES = ("Flickr8k.token.txt", "results_20130124.token", _KAGGLE)
 _TEXTS = ("", "Flickr8k_text")
-_PICTURES = (
+_IMAGES = (
     "Flicker8k_Dataset",
     "Flickr8k_Dataset/Flicker8k_Dataset",
     "Flickr8k_Dataset",
@@ -80,18 +80,18 @@ class Flickr8k:
             _list_of(files, path, spec.split)
 
     def freeze(self, spec: DatasetSpec) -> Listing:
-        """The pictures in the order in which the file first names them."""
+        """The images in the order in which the file first names them."""
         check_split(CARD, spec)
         tree = open_tree(CARD, spec)
         return Listing(_entries(tree, spec), source=tree)
 
-    def open_reader(self, spec: DatasetSpec) -> PictureReader:
-        """A reader of the pictures."""
-        return PictureReader(open_tree(CARD, spec))
+    def open_reader(self, spec: DatasetSpec) -> ImageReader:
+        """A reader of the images."""
+        return ImageReader(open_tree(CARD, spec))
 
 
 def _find(files: Files, spec: DatasetSpec) -> tuple[str, str]:
-    """The file of captions and the folder of pictures; raises `DatasetError`."""
+    """The file of captions and the folder of images; raises `DatasetError`."""
     paths = (join(folder, name) for folder in _TEXTS for name in _FILES)
     path = next((path for path in paths if files.size(path) is not None), None)
     if path is None:
@@ -100,14 +100,14 @@ def _find(files: Files, spec: DatasetSpec) -> tuple[str, str]:
             "are read by the dataset caption_table",
             field="dataset.root",
         )
-    pictures = first_folder(files, _PICTURES)
-    if pictures is None:
-        raise Place(path).wrong(f"has no folder of pictures beside it ({', '.join(_PICTURES)})")
-    return path, pictures
+    images = first_folder(files, _IMAGES)
+    if images is None:
+        raise Place(path).wrong(f"has no folder of images beside it ({', '.join(_IMAGES)})")
+    return path, images
 
 
 def _list_of(files: Files, path: str, split: str) -> str:
-    """The list of a split's pictures, beside the captions; raises `DatasetError`."""
+    """The list of a split's images, beside the captions; raises `DatasetError`."""
     beside = join(path.rpartition("/")[0], _LISTS[split])
     if files.size(beside) is None:
         raise DatasetError(
@@ -120,15 +120,15 @@ def _list_of(files: Files, path: str, split: str) -> str:
 
 def _entries(tree: Tree, spec: DatasetSpec) -> Iterator[Entry]:
     files = Files(tree)
-    path, pictures = _find(files, spec)
+    path, images = _find(files, spec)
     lines = _kaggle if path.endswith(_KAGGLE) else _tokens
     captions = Captions()
     for place, name, caption in lines(read_text(tree, path), path):
         if not _COPY.search(name):
-            captions.add(join(pictures, picture_path(name, place)), clean(caption, place), place)
+            captions.add(join(images, image_path(name, place)), clean(caption, place), place)
     wanted = captions.by_path
     if spec.split != "all":
-        names = _split(tree, _list_of(files, path, spec.split), captions, pictures)
+        names = _split(tree, _list_of(files, path, spec.split), captions, images)
         wanted = {one: said for one, said in wanted.items() if one in names}
     check_there(files, wanted, Place(path))
     own = {path, *(join(path.rpartition("/")[0], name) for name in _LISTS.values())}
@@ -138,7 +138,7 @@ def _entries(tree: Tree, spec: DatasetSpec) -> Iterator[Entry]:
 
 
 def _tokens(whole: str, path: str) -> Iterator[tuple[Place, str, str]]:
-    """Picture and caption of every line; raises `DatasetError`."""
+    """Image and caption of every line; raises `DatasetError`."""
     numbers: set[str] = set()
     for number, line in enumerate(whole.split("\n"), 1):
         place = Place(path, f"line {number}")
@@ -148,11 +148,11 @@ def _tokens(whole: str, path: str) -> Iterator[tuple[Place, str, str]]:
         name, mark, which = key.strip().rpartition("#")
         if not tab or not mark or not which.isdecimal():
             raise place.wrong(
-                f"is not '<picture>#<number>', a tab and a caption: {line[:80]!r}; write it so, or take "
+                f"is not '<image>#<number>', a tab and a caption: {line[:80]!r}; write it so, or take "
                 "it out"
             )
         if key.strip() in numbers:
-            raise place.wrong(f"lists {key[:200]!r} twice; number the captions of a picture")
+            raise place.wrong(f"lists {key[:200]!r} twice; number the captions of an image")
         numbers.add(key.strip())
         yield place, name, said
 
@@ -164,14 +164,14 @@ def _kaggle(whole: str, path: str) -> Iterator[tuple[Place, str, str]]:
         yield place, row["image"].strip(), row["caption"]
 
 
-def _split(tree: Tree, path: str, captions: Captions, pictures: str) -> set[str]:
-    """The paths of a split's pictures; raises `DatasetError`."""
+def _split(tree: Tree, path: str, captions: Captions, images: str) -> set[str]:
+    """The paths of a split's images; raises `DatasetError`."""
     names: set[str] = set()
     for number, line in enumerate(read_text(tree, path).split("\n"), 1):
         place = Place(path, f"line {number}")
         if not line.strip():
             continue
-        one = join(pictures, picture_path(line.strip(), place))
+        one = join(images, image_path(line.strip(), place))
         if one in names:
             raise place.wrong(f"lists {line.strip()[:200]!r} twice; take one out")
         if one not in captions.by_path:

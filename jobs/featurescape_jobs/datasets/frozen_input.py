@@ -84,7 +84,7 @@ def check_reads(spec: DatasetSpec, card: ModelCard) -> None:
 
 
 _REMEDIES = {
-    "pictures": "choose a model that reads pictures, or a dataset that gives what is read",
+    "images": "choose a model that reads images, or a dataset that gives what is read",
     "meshes": "render them first with a `renders` job, and name it in dataset.job of shapenet",
     "features": "choose a model that reads features (view_lstm)",
 }

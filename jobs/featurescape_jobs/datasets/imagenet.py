@@ -1,14 +1,14 @@
 """ImageNet (ILSVRC 2012 classification) as people have it: folders, archives, Kaggle's tree, a bucket.
 
-Training pictures: ``train/<wnid>/*.JPEG``, ``train/<wnid>.tar``, ``ILSVRC2012_img_train.tar`` (archives
-inside an archive), or the synsets directly in the root. Validation pictures: one folder or archive, with the
+Training images: ``train/<wnid>/*.JPEG``, ``train/<wnid>.tar``, ``ILSVRC2012_img_train.tar`` (archives
+inside an archive), or the synsets directly in the root. Validation images: one folder or archive, with the
 ground truth of `imagenet_synsets`, or one folder or archive per synset. Tiny ImageNet is such a tree, too, with
 ``images/`` in every folder and ``val/val_annotations.txt``. Ids (``train/<wnid>/<stem>``,
 ``val/<stem>``), their order and the labels (rank of the wnid among those there are) are the same for every
 layout.
 
 Source: O. Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", 2015.
-Holds the names of one synset, and those of the validation pictures (50,000).
+Holds the names of one synset, and those of the validation images (50,000).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from functools import partial
 
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
 from featurescape_jobs.datasets.sources.image_files import (
-    PictureReader,
+    ImageReader,
     archive_path,
     file_locator,
-    is_picture,
+    is_image,
     member_locator,
     text,
     walk,
@@ -54,11 +54,11 @@ _PLACES = {
     "val": ("val", "ILSVRC2012_img_val", "validation"),
 }
 _IMAGES = "images"
-"""Where Tiny ImageNet has the pictures of a folder."""
+"""Where Tiny ImageNet has the images of a folder."""
 _UNLABELED = ("test", "ILSVRC2012_img_test")
 _NO_TRUTH = "a folder without ground truth"
 _NO_SYNSET = "a folder outside the synsets"
-_OUTSIDE = "a picture outside the synsets"
+_OUTSIDE = "an image outside the synsets"
 _DEVKIT = ("data", "devkit", "ILSVRC2012_devkit_t12")
 _SYNSET = re.compile(r"^(n\d{8})(\.tar)?$")
 
@@ -76,7 +76,7 @@ class Part:
 
     @property
     def folder(self) -> str | None:
-        """The folder beside whose pictures their ground truth may lie."""
+        """The folder beside whose images their ground truth may lie."""
         return self.path.removesuffix(f"/{_IMAGES}") if self.is_folder else None
 
 
@@ -107,8 +107,8 @@ class Imagenet:
         entries = _entries(tree, _asked(layout, spec.split), index, truth)
         return Listing(entries, class_names(wnids, ground), tree, tree.passed_over)
 
-    def open_reader(self, spec: DatasetSpec) -> PictureReader:
-        return PictureReader(open_tree(CARD, spec))
+    def open_reader(self, spec: DatasetSpec) -> ImageReader:
+        return ImageReader(open_tree(CARD, spec))
 
 
 # -- the layout --------------------------------------------------------------------------------
@@ -132,9 +132,9 @@ def _find_layout(tree: Tree, spec: DatasetSpec) -> tuple[Layout, Ground]:
     if not (asked.train or asked.val or asked.flat_val):
         said = tree.passed_over.record().explained()
         raise DatasetError(
-            f"dataset.root: no pictures of {spec.split!r} in {spec.root}{said and f': {said}'} (looked for "
+            f"dataset.root: no images of {spec.split!r} in {spec.root}{said and f': {said}'} (looked for "
             "train/<wnid>/, train/<wnid>.tar, ILSVRC2012_img_train.tar, val/, ILSVRC2012_img_val.tar "
-            "and ILSVRC/Data/CLS-LOC); other folders of pictures are read by the dataset images",
+            "and ILSVRC/Data/CLS-LOC); other folders of images are read by the dataset images",
             field="dataset.root",
         )
     beside = layout.flat_val.folder if layout.flat_val is not None else None
@@ -142,7 +142,7 @@ def _find_layout(tree: Tree, spec: DatasetSpec) -> tuple[Layout, Ground]:
     if asked.flat_val is not None:
         ground.check()
     elif not ground.there:
-        # Pictures without ground truth that nobody asked for do not matter.
+        # Images without ground truth that nobody asked for do not matter.
         layout = replace(layout, flat_val=None)
     return layout, ground
 
@@ -214,7 +214,7 @@ def _flat_val(tree: Tree, base: str, inside: dict[str, Found]) -> Part | None:
         path = _join(base, name)
         if name in inside and inside[name].is_folder:
             for folder in (path, f"{path}/{_IMAGES}"):
-                if _has_pictures(tree, folder):
+                if _has_images(tree, folder):
                     return Part(folder, True)
         elif f"{name}.tar" in inside and not inside[f"{name}.tar"].is_folder:
             return Part(f"{path}.tar", False)
@@ -222,7 +222,7 @@ def _flat_val(tree: Tree, base: str, inside: dict[str, Found]) -> Part | None:
 
 
 def _pass_over_rest(tree: Tree, base: str, inside: dict[str, Found], layout: Layout) -> None:
-    """Count folders, pictures and archives beside the synsets, at the top and in the folders of the splits."""
+    """Count folders, images and archives beside the synsets, at the top and in the folders of the splits."""
     used = {part.path for part in (*layout.train.values(), *layout.val.values())}
     used |= {layout.flat_val.path} if layout.flat_val else set()
     places = {name for names in _PLACES.values() for name in names if name in inside}
@@ -243,18 +243,18 @@ def _reason(found: Found) -> str | None:
     """Why it is no part; None for files of words and ground truth."""
     if found.is_folder:
         return _NO_TRUTH if found.name in _UNLABELED else _NO_SYNSET
-    if is_picture(found.name):
+    if is_image(found.name):
         return _OUTSIDE
     return "a .tar file" if found.name.lower().endswith(".tar") else None
 
 
-def _has_pictures(tree: Tree, folder: str) -> bool:
+def _has_images(tree: Tree, folder: str) -> bool:
     """Whether there is any directly in the folder, if there is such a folder."""
     if folder.endswith(f"/{_IMAGES}"):
         above = tree.scan(folder.removesuffix(f"/{_IMAGES}"))
         if not any(found.is_folder and found.name == _IMAGES for found in above):
             return False
-    return any(not found.is_folder and is_picture(found.name) for found in tree.scan(folder))
+    return any(not found.is_folder and is_image(found.name) for found in tree.scan(folder))
 
 
 # -- the examples ------------------------------------------------------------------------------
@@ -264,40 +264,40 @@ def _entries(
     tree: Tree, layout: Layout, index: dict[str, int], truth: dict[str, str]
 ) -> Iterator[Entry]:
     wnids = sorted(layout.train)
-    found = ordered_map(partial(_pictures, tree), [layout.train[w] for w in wnids], tree.threads)
-    for wnid, pictures in zip(wnids, found, strict=True):
-        for stem, locator, size in pictures:
+    found = ordered_map(partial(_images, tree), [layout.train[w] for w in wnids], tree.threads)
+    for wnid, images in zip(wnids, found, strict=True):
+        for stem, locator, size in images:
             yield Entry(f"train/{wnid}/{stem}", locator, index[wnid], size)
     label: Callable[[str], str | None] = truth.get
-    pictures = []
+    images = []
     if layout.flat_val is not None:
-        pictures = _pictures(tree, layout.flat_val)
-        _check_truth([stem for stem, _, _ in pictures], truth)
+        images = _images(tree, layout.flat_val)
+        _check_truth([stem for stem, _, _ in images], truth)
     elif layout.val:
         wnid_of: dict[str, str] = {}
         for wnid, part in layout.val.items():
-            found_here = _pictures(tree, part)
+            found_here = _images(tree, part)
             wnid_of.update((stem, wnid) for stem, _, _ in found_here)
-            pictures += found_here
+            images += found_here
         label = wnid_of.get
-        pictures.sort()
-    for stem, locator, size in pictures:
+        images.sort()
+    for stem, locator, size in images:
         yield Entry(f"val/{stem}", locator, index.get(label(stem) or ""), size)
 
 
 def _check_truth(stems: list[str], truth: dict[str, str]) -> None:
-    """Raise `DatasetError` where the ground truth leaves pictures out: no label would go unnoticed."""
+    """Raise `DatasetError` where the ground truth leaves images out: no label would go unnoticed."""
     missing = [stem for stem in stems if stem not in truth]
     if missing:
         raise DatasetError(
-            f"dataset.root: the ground truth of the validation pictures names {len(stems) - len(missing)} "
+            f"dataset.root: the ground truth of the validation images names {len(stems) - len(missing)} "
             f"of {len(stems)}, not {missing[0][:200]!r}; complete it, or ask for split train",
             field="dataset.root",
         )
 
 
-def _pictures(tree: Tree, part: Part) -> list[tuple[str, str, int]]:
-    """Stem, locator and size of the pictures of a part, by stem."""
+def _images(tree: Tree, part: Part) -> list[tuple[str, str, int]]:
+    """Stem, locator and size of the images of a part, by stem."""
     if part.refused:
         return [(_stem(part.path), file_locator(part.path), -1)]
     if part.is_folder:
@@ -309,7 +309,7 @@ def _pictures(tree: Tree, part: Part) -> list[tuple[str, str, int]]:
     return sorted(
         (_stem(member.name), member_locator(path, member), member.size)
         for member in members(open_archive(tree, path), part.start, part.stop)
-        if is_picture(member.name) and not member.name.rpartition("/")[2].startswith(".")
+        if is_image(member.name) and not member.name.rpartition("/")[2].startswith(".")
     )
 
 

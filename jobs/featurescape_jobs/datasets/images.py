@@ -1,6 +1,6 @@
 """Any folder of images, or Parquet with an ``image`` struct {bytes, path}; on disk or in a bucket.
 
-A folder whose subfolders hold the pictures gives one class per subfolder; a flat one gives no labels. Every
+A folder whose subfolders hold the images gives one class per subfolder; a flat one gives no labels. Every
 file with the suffix of an image, or that starts as one, is an example: what cannot be decoded becomes an error
 row. All other files are counted by reason: none vanishes.
 
@@ -19,7 +19,7 @@ from featurescape_jobs.datasets.base import (
     check_split,
 )
 from featurescape_jobs.datasets.sources.beside import READ, Beside, is_shard_folder
-from featurescape_jobs.datasets.sources.image_files import PictureReader, file_locator
+from featurescape_jobs.datasets.sources.image_files import ImageReader, file_locator
 from featurescape_jobs.datasets.sources.parquet_images import (
     ParquetImages,
     ParquetOptions,
@@ -35,18 +35,18 @@ CARD = DatasetCard(
     title="Folder of images",
     summary="Subfolders are classes, or a flat folder; or Parquet with an image column.",
     needs_root=True,
-    root_hint="a folder of pictures, a .parquet file or a folder of them; or s3://bucket/prefix",
+    root_hint="a folder of images, a .parquet file or a folder of them; or s3://bucket/prefix",
     options=ParquetOptions,
 )
 
 
 def _entries(tree: Tree, classes: list[str]) -> Iterator[Entry]:
-    """The pictures; ``classes`` grows by the folders at the top that hold one, be it of a kind not read."""
+    """The images; ``classes`` grows by the folders at the top that hold one, be it of a kind not read."""
     current, is_class, beside = None, False, Beside(tree)
     for seen in survey(tree):
         top, slash, _ = seen.path.partition("/")
         is_inside = bool(slash) or seen.is_folder
-        if seen.is_picture and is_inside and top != current:
+        if seen.is_image and is_inside and top != current:
             current = top  # names come in order: a folder is left for good
             is_class = not is_shard_folder(tree, seen.path)
             if is_class:
@@ -84,7 +84,7 @@ class Images:
             said = tree.passed_over.record().explained()
             found = f"it has {said}" if said else "it is empty"
             raise DatasetError(
-                f"dataset.root: no pictures in {spec.root}: {found}; give a folder of pictures (JPEG, PNG, "
+                f"dataset.root: no images in {spec.root}: {found}; give a folder of images (JPEG, PNG, "
                 "WebP, TIFF and others, under any name) or of Parquet",
                 field="dataset.root",
             )
@@ -100,7 +100,7 @@ class Images:
 
     def open_reader(self, spec: DatasetSpec) -> Reader:
         tree = open_tree(CARD, spec)
-        return _parquet(tree, spec) or PictureReader(tree)
+        return _parquet(tree, spec) or ImageReader(tree)
 
 
 DATASET = Images()

@@ -5,7 +5,7 @@
 - ``catalog.csv`` in the root, with the columns path, name and category: only what it lists, in its order.
 - ``.sh3f`` archives anywhere in the root (`sh3f`), or one as the root.
 
-An id is ``<category>/<model>``, of letters, digits and ``._-`` only: it is also where the pictures of a
+An id is ``<category>/<model>``, of letters, digits and ``._-`` only: it is also where the images of a
 `renders` job lie. Categories without such characters get a number in their place; models that would share an
 id get one behind it. Attributes: name and category, where they are known, in their own words.
 
@@ -46,7 +46,7 @@ from featurescape_jobs.datasets.sources.sweethome3d import ENDING as ARCHIVE
 from featurescape_jobs.datasets.sources.sweethome3d import NOT_LISTED, Model, Sh3f
 from featurescape_jobs.datasets.sources.tree import Tree, open_tree, read_small
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.rendering.mesh import UPRIGHT, Mesh
 from featurescape_jobs.specs import DatasetSpec
 
@@ -254,7 +254,7 @@ def _listed(tree: Tree, rows: list[_Found]) -> Iterator[_Found]:
 
 
 def _pass_over(tree: Tree, listed: set[str] | None) -> None:
-    """Count what is neither a mesh, with None whichever, nor a material or picture, which belong to meshes."""
+    """Count what is neither a mesh, with None whichever, nor a material or image, which belong to meshes."""
     for seen in survey(tree, "", _KNOWN):
         belongs = seen.reason is None or seen.path.lower().endswith(".mtl") or seen.path == CATALOG
         if seen.is_folder or belongs:
@@ -308,10 +308,10 @@ class MeshReader:
         self._files = TreeFiles(tree, local_root)
         self._archive = lru_cache(maxsize=_OPEN_ARCHIVES)(self._open_archive)
 
-    def read(self, locator: str) -> Picture:
-        """A mesh is no picture; raises `RowError`."""
+    def read(self, locator: str) -> ImageArray:
+        """A mesh is no image; raises `RowError`."""
         raise RowError(
-            "not_an_image", f"{locator[:200]!r} is a mesh: the job `renders` makes pictures of it"
+            "not_an_image", f"{locator[:200]!r} is a mesh: the job `renders` makes images of it"
         )
 
     def read_mesh(self, locator: str, up: Literal["y", "z"] = "y") -> Mesh:

@@ -2,7 +2,7 @@
 
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits"; the IDX format is
 described there: magic number, sizes as big-endian int32, then the bytes. Holds one split's pixels
-(47 MB for 60,000 pictures of 28 × 28) where the files are gzipped; plain files are mapped.
+(47 MB for 60,000 images of 28 × 28) where the files are gzipped; plain files are mapped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.survey import survey
 from featurescape_jobs.datasets.sources.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.images.signatures import IDX, SNIFF_BYTES, instead_of
 from featurescape_jobs.specs import DatasetSpec
 
@@ -53,7 +53,7 @@ _NAME = re.compile(
 )
 _LEVELS = 2
 COPY = "a copy of an IDX file"
-_PICTURE = "a picture beside IDX files"
+_IMAGE = "an image beside IDX files"
 _MAX_BYTES = 2 << 30
 _GZIP = b"\x1f\x8b"
 FASHION_CLASSES = (
@@ -80,7 +80,7 @@ class _Files:
     """Of one spelling the unpacked file, which is mapped, before the packed one."""
 
     def first(self) -> str:
-        """A file to tell the collection by: of its pictures, and for training, if there are such."""
+        """A file to tell the collection by: of its images, and for training, if there are such."""
         key = min(self.names, key=lambda key: (key[0] != "train", key[1]))
         return _join(self.folder, self.names[key][0])
 
@@ -113,7 +113,7 @@ def _find(root: Path) -> _Files:
     if not found:
         raise DatasetError(
             f"dataset.root: {root} has no train-images-idx3-ubyte(.gz), which is how mnist tells its four "
-            "files; other pictures are read by the dataset images",
+            "files; other images are read by the dataset images",
             field="dataset.root",
         )
     return found[0]
@@ -217,15 +217,15 @@ class _Reader:
     def _test(self) -> NDArray[np.uint8]:
         return _open(self._spec, "test", "images")
 
-    def read(self, locator: str) -> Picture:
+    def read(self, locator: str) -> ImageArray:
         split, _, row = locator.partition("-")
         images = self._train if split == "train" else self._test
         if int(row) >= len(images):
-            raise RowError("not_found", f"{split} has {len(images)} pictures now")
+            raise RowError("not_found", f"{split} has {len(images)} images now")
         return np.array(images[int(row)])
 
     def read_batch(self, locators: Sequence[str]) -> NDArray[np.uint8] | None:
-        """Pictures (N, H, W) of one split; None where one is missing, or they are of both."""
+        """Images (N, H, W) of one split; None where one is missing, or they are of both."""
         splits, rows = zip(*(locator.split("-") for locator in locators), strict=True)
         if len(set(splits)) > 1:
             return None
@@ -262,7 +262,7 @@ class Mnist:
 
 
 def _labels(spec: DatasetSpec, files: _Files, split: str) -> NDArray[np.uint8]:
-    """The labels of a split; raises `DatasetError` where they are not those of its pictures."""
+    """The labels of a split; raises `DatasetError` where they are not those of its images."""
     paths = {what: _file(spec, files, split, what) for what in _RANKS}
     images, labels = read_idx(paths["images"]), read_idx(paths["labels"])
     for what, array, shape, ndim in (
@@ -277,7 +277,7 @@ def _labels(spec: DatasetSpec, files: _Files, split: str) -> NDArray[np.uint8]:
             )
     if len(labels) != len(images):
         raise DatasetError(
-            f"dataset.root: {paths['images']} has {len(images)} pictures and {paths['labels'].name} "
+            f"dataset.root: {paths['images']} has {len(images)} images and {paths['labels'].name} "
             f"{len(labels)} labels, so they do not belong together; copy both from one collection",
             field="dataset.root",
         )
@@ -292,7 +292,7 @@ def _beside(root: Path, files: _Files, spec: DatasetSpec) -> PassedOver:
     for seen in survey(tree):
         if seen.is_folder or seen.path in first:
             continue
-        reason = COPY if seen.path in copies else seen.reason or _PICTURE
+        reason = COPY if seen.path in copies else seen.reason or _IMAGE
         tree.passed_over.add(reason, seen.path)
     return tree.passed_over
 

@@ -157,7 +157,7 @@ def _nothing(tree: Tree, spec: DatasetSpec) -> DatasetError:
     hint = (
         f"; {packed} is packed, which cannot be read by range: unpack it, or to a plain .tar only"
         if packed
-        else "; other folders of pictures are read by the dataset images"
+        else "; other folders of images are read by the dataset images"
     )
     return DatasetError(
         f"dataset.root: no renderings in {spec.root} (looked for <synset>/<model>/rendering/, the "

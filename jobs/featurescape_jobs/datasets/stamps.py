@@ -1,10 +1,10 @@
-"""The stamps of the drawing program Tux Paint that have a raster picture, as Debian ships them.
+"""The stamps of the drawing program Tux Paint that have a raster image, as Debian ships them.
 
-Package ``tuxpaint-stamps-default``: PNG pictures, each with a caption in a text file of the same name. Its first
+Package ``tuxpaint-stamps-default``: PNG images, each with a caption in a text file of the same name. Its first
 line is the English one, ``<locale>.utf8=…`` lines behind it are translations and left out. Where the program's own
 package ``tuxpaint-data`` is installed, its six without captions are a topic more. The topic (the first
 folder) is the label. ``_mirror`` and ``_flip`` are other sides of a stamp, and left out; stamps that are only
-drawn as SVG, too. An id is the path of the picture.
+drawn as SVG, too. An id is the path of the image.
 
 Source: tuxpaint.org, the stamps collection. Holds the names in the folders, and one text of at most 64 KiB.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
 from featurescape_jobs.datasets.sources.caption_text import Place, clean
-from featurescape_jobs.datasets.sources.image_files import PictureReader, archive_path, walk
+from featurescape_jobs.datasets.sources.image_files import ImageReader, archive_path, walk
 from featurescape_jobs.datasets.sources.tree import LocalTree, Tree, read_small
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
@@ -26,7 +26,7 @@ PLACES = ("/usr/share/tuxpaint/stamps", "/usr/local/share/tuxpaint/stamps")
 CARD = DatasetCard(
     name="stamps",
     title="Tux Paint's stamps",
-    summary="785 small pictures in 16 topics, each with a caption, of Debian's package "
+    summary="785 small images in 16 topics, each with a caption, of Debian's package "
     "tuxpaint-stamps-default.",
     needs_root=False,
     captions=True,
@@ -60,9 +60,9 @@ class Stamps:
         topics = tuple(name for name in topics if next(_stamps(tree, name), None) is not None)
         return Listing(_entries(tree, topics), topics)
 
-    def open_reader(self, spec: DatasetSpec) -> PictureReader:
-        """A reader of the pictures."""
-        return PictureReader(_tree())
+    def open_reader(self, spec: DatasetSpec) -> ImageReader:
+        """A reader of the images."""
+        return ImageReader(_tree())
 
 
 def _tree() -> LocalTree:
@@ -78,7 +78,7 @@ def _tree() -> LocalTree:
 
 
 def _stamps(tree: Tree, topic: str) -> Iterator[str]:
-    """The paths of a topic's pictures without the other sides."""
+    """The paths of a topic's images without the other sides."""
     paths = (archive_path(path) for path, _ in walk(tree, topic))
     return (
         path

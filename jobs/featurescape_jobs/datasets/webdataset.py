@@ -1,14 +1,14 @@
-"""Pictures in WebDataset shards: tar files in which entries with one key are one example.
+"""Images in WebDataset shards: tar files in which entries with one key are one example.
 
-``<key>.jpg`` (or .png, .webp, …) is the picture; the label is the text or number of ``<key>.cls``, or, with
+``<key>.jpg`` (or .png, .webp, …) is the image; the label is the text or number of ``<key>.cls``, or, with
 ``label_column``, that of another ending (``txt``) or of a field of ``<key>.json``. Of endings in two parts
-(``<key>.input.jpg``) the only one of a picture is taken; two pictures of a key are refused. Shards may lie in
+(``<key>.input.jpg``) the only one of an image is taken; two images of a key are refused. Shards may lie in
 subfolders. An id is ``<shard>/<key>``. Numbers are classes as they are, texts in the order in which they first
 come. Entries that are neither, and files beside the shards, are counted by what they are.
 
 Source of the format: T. Breuel et al., "WebDataset", and POSIX tar. Shards are read once, for the listing;
-workers read single pictures by range. Memory, as measured: 0.7 kB for each of a shard's first 65,536 keys with a
-picture and a label (48 MB; whatever is in it, about 128 MB and the labels' texts), and 8 bytes for each further
+workers read single images by range. Memory, as measured: 0.7 kB for each of a shard's first 65,536 keys with an
+image and a label (48 MB; whatever is in it, about 128 MB and the labels' texts), and 8 bytes for each further
 key (24 while they are sorted); of a bucket, 0.26 kB for each example of 32 shards.
 """
 
@@ -23,7 +23,7 @@ from pydantic import Field
 
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing, check_split
 from featurescape_jobs.datasets.sources.image_files import (
-    PictureReader,
+    ImageReader,
     archive_path,
     member_locator,
 )
@@ -32,7 +32,7 @@ from featurescape_jobs.datasets.sources.shard_groups import Group, Joining, hidd
 from featurescape_jobs.datasets.sources.survey import (
     COMPANIONS,
     described,
-    is_picture,
+    is_image,
     kind_of,
     survey,
 )
@@ -43,14 +43,14 @@ from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images.signatures import SNIFF_BYTES
 from featurescape_jobs.specs import Column, DatasetOptions, DatasetSpec
 
-_ANY_PICTURE = "image"
+_ANY_IMAGE = "image"
 
 
 class WebdatasetOptions(DatasetOptions):
     """Endings of the entries of a key."""
 
     image_column: Column = Field(
-        default=_ANY_PICTURE, description="The ending of the picture, as left.png; image: any."
+        default=_ANY_IMAGE, description="The ending of the image, as left.png; image: any."
     )
     label_column: Column | None = Field(
         default=None, description="Ending, or field of the json, with the label; none: cls."
@@ -60,7 +60,7 @@ class WebdatasetOptions(DatasetOptions):
 CARD = DatasetCard(
     name="webdataset",
     title="WebDataset shards",
-    summary="Tar files with a picture and its label per key, as large collections are kept.",
+    summary="Tar files with an image and its label per key, as large collections are kept.",
     needs_root=True,
     root_hint="a folder of .tar files, or one of them; or s3://bucket/prefix",
     options=WebdatasetOptions,
@@ -72,9 +72,9 @@ _MAX_LABEL_CHARACTERS = 200
 _MAX_LABEL_BYTES = 1 << 16
 _SHARD = ".tar"
 _NOT_OPENED = frozenset({_SHARD, ".idx"})
-_NO_PICTURE = "a group of a tar without a picture"
-_NOT_CHOSEN = "a picture with another ending"
-_BESIDE = "a picture beside tar archives"
+_NO_IMAGE = "a group of a tar without an image"
+_NOT_CHOSEN = "an image with another ending"
+_BESIDE = "an image beside tar archives"
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
@@ -83,7 +83,7 @@ class _Sample:
     """One example of a shard; ``label`` is its text."""
 
     key: str
-    picture: Member
+    image: Member
     label: str | None
 
 
@@ -101,8 +101,8 @@ class Webdataset:
         classes = _Classes()
         return Listing(_entries(tree, spec, classes), classes.names, tree, tree.passed_over)
 
-    def open_reader(self, spec: DatasetSpec) -> PictureReader:
-        return PictureReader(open_tree(CARD, spec))
+    def open_reader(self, spec: DatasetSpec) -> ImageReader:
+        return ImageReader(open_tree(CARD, spec))
 
 
 def _shards(tree: Tree, spec: DatasetSpec) -> Iterator[str]:
@@ -136,9 +136,9 @@ def _entries(tree: Tree, spec: DatasetSpec, classes: _Classes) -> Iterator[Entry
         folder = _folder(shard)
         for sample in samples:
             label = classes.label(sample.label, f"{shard}: {sample.key}")
-            picture = sample.picture
-            locator = member_locator(shard, picture)
-            yield Entry(f"{folder}/{sample.key}", locator, label, picture.size)
+            image = sample.image
+            locator = member_locator(shard, image)
+            yield Entry(f"{folder}/{sample.key}", locator, label, image.size)
         tree.passed_over.merge(passed_over)
 
 
@@ -174,8 +174,8 @@ def _put(
     wanted = (_CLASS_ENDING,) if column is None else (column.lower(), _JSON_ENDING)
     name = f"x.{ending}"
     located = Member("", member.offset, member.size, member.problem)
-    if is_picture(name) or ending == options.image_column.lower():
-        group.pictures[ending] = located
+    if is_image(name) or ending == options.image_column.lower():
+        group.images[ending] = located
     elif member.problem:
         group.others[ending] = f"a {member.problem} in a tar archive"
     elif ending in wanted:
@@ -186,7 +186,7 @@ def _put(
         head = archive.at(member.offset, min(member.size, SNIFF_BYTES))
         reason, is_unread = described(name if ending else "x", head)
         if reason is None:
-            group.pictures[ending] = located
+            group.images[ending] = located
         else:
             group.others[ending] = sys.intern(reason)
             group.is_unread |= is_unread
@@ -195,12 +195,12 @@ def _put(
 def _sample(
     archive: Archive, options: WebdatasetOptions, group: Group, passed_over: PassedOver
 ) -> Iterator[_Sample]:
-    """The example that a group is, if it has a picture; what else there is of it is counted."""
+    """The example that a group is, if it has an image; what else there is of it is counted."""
     folder, chosen = _folder(archive.path), _chosen(archive, options, group)
-    if not group.pictures and not group.is_unread:
-        passed_over.add(_NO_PICTURE, f"{folder}/{group.key}")
+    if not group.images and not group.is_unread:
+        passed_over.add(_NO_IMAGE, f"{folder}/{group.key}")
         return
-    for ending in group.pictures:
+    for ending in group.images:
         if ending != chosen:
             passed_over.add(_NOT_CHOSEN, f"{folder}/{group.path(ending)}")
     for ending, reason in group.others.items():
@@ -211,19 +211,19 @@ def _sample(
     # An ending goes before a field of the JSON.
     labels.sort(key=lambda ending: ending != (options.label_column or _CLASS_ENDING).lower())
     label = group.labels[labels[0]] if labels else None
-    yield _Sample(group.key, group.pictures[chosen], label)
+    yield _Sample(group.key, group.images[chosen], label)
 
 
 def _chosen(archive: Archive, options: WebdatasetOptions, group: Group) -> str | None:
-    """The ending of the picture, None where there is none; raises `DatasetError` where it may be two."""
-    if options.image_column != _ANY_PICTURE:
+    """The ending of the image, None where there is none; raises `DatasetError` where it may be two."""
+    if options.image_column != _ANY_IMAGE:
         ending = options.image_column.lower()
-        return ending if ending in group.pictures else None
-    named = [ending for ending in group.pictures if is_picture(f"x.{ending}")]
-    found = [e for e in named if "." not in e] or named or list(group.pictures)
+        return ending if ending in group.images else None
+    named = [ending for ending in group.images if is_image(f"x.{ending}")]
+    found = [e for e in named if "." not in e] or named or list(group.images)
     if len(found) > 1:
         raise DatasetError(
-            f"dataset.image_column: {archive.path}: {group.key[:200]!r} has the pictures "
+            f"dataset.image_column: {archive.path}: {group.key[:200]!r} has the images "
             f"{', '.join(found)[:200]}; name one of these endings",
             field="dataset.image_column",
         )

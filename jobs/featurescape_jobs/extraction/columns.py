@@ -44,7 +44,7 @@ def plan_columns(
     Args:
         network: loaded.
         spec: of the job.
-        several_views: whether an example is a sequence of pictures, each with features of its own.
+        several_views: whether an example is a sequence of images, each with features of its own.
 
     Raises:
         LayerError: no such layer, or it does not run.

@@ -69,7 +69,7 @@ class RecurrentRunner:
         """Features of a batch.
 
         Args:
-            inputs: float32 (N, T, D), padded with anything; or pictures (N, C, H, W), row by row.
+            inputs: float32 (N, T, D), padded with anything; or images (N, C, H, W), row by row.
             lengths: valid steps of each, (N,), 1 to T; None: all T.
 
         Returns:

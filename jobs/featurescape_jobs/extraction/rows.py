@@ -20,7 +20,7 @@ _COPIED = ("example_id", "label", "locator", "attributes")
 def features_table(
     examples: pa.Table,
     columns: dict[LayerColumn, Features],
-    pictures: dict[str, pa.Array],
+    images: dict[str, pa.Array],
     dtype: str,
 ) -> pa.Table:
     """N rows of `tables.features_schema`.
@@ -28,12 +28,12 @@ def features_table(
     Args:
         examples: N rows with example_id, label, locator and attributes.
         columns: of each layer its features.
-        pictures: thumbnail, width and height, as arrays of N.
+        images: thumbnail, width and height, as arrays of N.
         dtype: of the features as stored.
     """
     schema = features_schema(list(columns), dtype)
     found = {name: examples[name].combine_chunks() for name in _COPIED}
-    found |= pictures
+    found |= images
     for column, features in columns.items():
         found[column.column] = _feature_array(column, features, dtype)
     arrays = [found[field.name].cast(field.type) for field in schema]
@@ -56,7 +56,7 @@ def _vectors(features: NDArray[np.float32], dimensions: int, dtype: str) -> pa.A
 
 
 def pool_views(features: NDArray[np.float32], views: NDArray[np.int64], pooling: str) -> Features:
-    """Features of every picture as those of the examples that they are views of.
+    """Features of every image as those of the examples that they are views of.
 
     The largest or the mean over views is H. Su et al., "Multi-view Convolutional Neural Networks for
     3D Shape Recognition", 2015.

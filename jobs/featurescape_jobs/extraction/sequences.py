@@ -49,7 +49,7 @@ class SequenceSetup:
 
 
 class SequenceFeatures:
-    """Reads sequences, runs the network over each, and takes over picture and thumbnail."""
+    """Reads sequences, runs the network over each, and takes over image and thumbnail."""
 
     def __init__(self, setup: SequenceSetup) -> None:
         network = setup.network()

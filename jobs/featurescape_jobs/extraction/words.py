@@ -1,6 +1,6 @@
-"""The worker of `features` that has pictures described, and keeps what the decoder held at each word.
+"""The worker of `features` that has images described, and keeps what the decoder held at each word.
 
-A step is a word of a picture's best caption, and its state the one that the word was chosen from
+A step is a word of an image's best caption, and its state the one that the word was chosen from
 (`sequences.decoder_states`). Captions are looked for as `captions` does where nothing else is asked for. The
 words go with the example, as its attributes ``words`` and ``caption``.
 
@@ -32,7 +32,7 @@ from featurescape_jobs.sequences.beam_search import BeamOptions
 from featurescape_jobs.sequences.decoder_states import DecoderStates
 from featurescape_jobs.specs import FeaturesSpec
 from featurescape_jobs.tables import LayerColumn
-from featurescape_jobs.tables.nested import images
+from featurescape_jobs.tables.nested import image_structs
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ def plan_words(captioner: LoadedCaptioner, spec: FeaturesSpec) -> tuple[LayerCol
 
 @dataclass(frozen=True)
 class _ExampleColumns:
-    """What is wanted of a batch of pictures."""
+    """What is wanted of a batch of images."""
 
     examples: pa.Table
     columns: dict[str, pa.Array]
 
 
 class WordFeatures:
-    """Describes the pictures of a shard, and keeps the states of the words; threads decode beside it."""
+    """Describes the images of a shard, and keeps the states of the words; threads decode beside it."""
 
     def __init__(self, setup: WordSetup) -> None:
         spec, captioner = setup.spec, captioner_of(setup.source)
@@ -129,7 +129,7 @@ class WordFeatures:
 
 def _example_columns(batch: Batch) -> _ExampleColumns:
     columns = {
-        "thumbnail": images(batch.thumbnails),
+        "thumbnail": image_structs(batch.thumbnails),
         "width": pa.array(batch.sizes_px[:, 0].copy()),
         "height": pa.array(batch.sizes_px[:, 1].copy()),
     }

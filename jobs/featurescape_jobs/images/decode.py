@@ -1,13 +1,13 @@
-"""Untrusted bytes to pixels, as a viewer shows them. Everything is refused that is not plainly a picture.
+"""Untrusted bytes to pixels, as a viewer shows them. Everything is refused that is not plainly an image.
 
 What the bytes are decides, never a name. Sizes are read from the header before a pixel is decoded, what is
-not needed for pixels is left out before a decoder sees it, and a truncated file is an error, never half a
-picture. The color profile is applied, alpha and color keys are laid over white, EXIF's orientation is
+not needed for pixels is left out before a decoder sees it, and a truncated file is an error, never half an
+image. The color profile is applied, alpha and color keys are laid over white, EXIF's orientation is
 applied.
 
 Memory: the decodes of all threads of a process share `footprint.BUDGET`, 640 MB, and wait for each other
-where it is not enough; a picture that would need all of it alone is read at a half, a quarter or an eighth of
-its size. The result is the caller's and no longer counted. Holds one picture.
+where it is not enough; an image that would need all of it alone is read at a half, a quarter or an eighth of
+its size. The result is the caller's and no longer counted. Holds one image.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from featurescape_jobs.images.encoded import (
     row_error,
 )
 from featurescape_jobs.images.footprint import BUDGET, STRIP_PIXELS, Footprint, footprint
-from featurescape_jobs.images.image_array import Picture
-from featurescape_jobs.images.pixels import Reading, to_picture
+from featurescape_jobs.images.image_array import ImageArray
+from featurescape_jobs.images.pixels import Reading, to_image
 
 __all__ = [
     "FORMATS",
@@ -44,14 +44,14 @@ __all__ = [
 ]
 
 
-def decode(data: bytes) -> Picture:
-    """Pixels of an encoded picture, upright: (H, W, 3) RGB or (H, W) gray, uint8.
+def decode(data: bytes) -> ImageArray:
+    """Pixels of an encoded image, upright: (H, W, 3) RGB or (H, W) gray, uint8.
 
     The first frame of an animation, the first page, the largest icon. 16-bit gray is scaled by its full
     range, floats by theirs; CMYK and palettes become RGB.
 
     Raises:
-        RowError: with the code that says why there is no picture.
+        RowError: with the code that says why there is no image.
     """
     with _quiet():
         source = encoded(data)
@@ -66,10 +66,10 @@ def decode(data: bytes) -> Picture:
 
 
 def open_image(data: bytes) -> Image.Image:
-    """The picture with its header read and checked against the caps, its pixels not decoded yet.
+    """The image with its header read and checked against the caps, its pixels not decoded yet.
 
     Raises:
-        RowError: with the code that says why there is no picture.
+        RowError: with the code that says why there is no image.
     """
     source = encoded(data)
     try:
@@ -92,7 +92,7 @@ def _open(source: Encoded) -> ImageFile.ImageFile:
     return image
 
 
-def _decoded(source: Encoded, image: ImageFile.ImageFile | None, allowed: Footprint) -> Picture:
+def _decoded(source: Encoded, image: ImageFile.ImageFile | None, allowed: Footprint) -> ImageArray:
     image = image or _open(source)
     full = image.size
     _reduce_decoding(image, allowed.scale)
@@ -108,7 +108,7 @@ def _decoded(source: Encoded, image: ImageFile.ImageFile | None, allowed: Footpr
         white=_white(image),
         shrink=1 if image.size != full else allowed.scale,
     )
-    return to_picture(image, reading)
+    return to_image(image, reading)
 
 
 def _reduce_decoding(image: ImageFile.ImageFile, scale: int) -> None:
@@ -161,7 +161,7 @@ def _load_without_end(source: Encoded, scale: int) -> ImageFile.ImageFile | None
     """The pixels of a JPEG that just stops; None where some are missing.
 
     A decoder makes up what is missing. So the pixels are decoded with nothing behind the file's end and
-    with other bits there: they are all in the file where the picture is the same.
+    with other bits there: they are all in the file where the image is the same.
     """
     seen = set[bytes]()
     for fill in (b"", *jpeg.FILLS):

@@ -1,4 +1,4 @@
-"""Encoded pictures, opened: what the bytes are, which of them pixels need, and Pillow's reader of them.
+"""Encoded images, opened: what the bytes are, which of them pixels need, and Pillow's reader of them.
 
 Formats come from the allow-list of `signatures` (Pillow's other plugins run programs or have no caps); only
 the plugin of the signature is asked. Nothing is decoded here, and no more is copied than a header.
@@ -30,7 +30,7 @@ _FEATURES = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
 
 @dataclass
 class Encoded:
-    """A picture's bytes with what was read of them beside the pixels."""
+    """An image's bytes with what was read of them beside the pixels."""
 
     format: str
     """Pillow's name of it."""
@@ -67,7 +67,7 @@ def encoded(data: bytes) -> Encoded:
     """Identify the bytes, and check them against the caps that can be known without Pillow.
 
     Raises:
-        RowError: with the code that says why there is no picture.
+        RowError: with the code that says why there is no image.
     """
     if not data:
         raise RowError("empty_file", "the file has no bytes")

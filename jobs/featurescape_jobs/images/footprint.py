@@ -1,7 +1,7 @@
 """Memory bound of decoding an image, known before it starts, and the scale at which that is allowed.
 
 One budget is shared by all threads of a process (`BUDGET`): it counts the file's bytes, what the decoder and
-Pillow hold, and the pixels that are handed out, until they are; then they are the caller's. Where a picture
+Pillow hold, and the pixels that are handed out, until they are; then they are the caller's. Where an image
 would need more than the whole budget it is read at a half, a quarter or an eighth of its size: JPEG and JPEG
 2000 are decoded so, of other formats the pixels are averaged while they are converted. Where even that is too
 much, it is refused.
@@ -24,7 +24,7 @@ from featurescape_jobs.images.encoded import Encoded
 BUDGET = ByteBudget(640_000_000)
 SCALES = (1, 2, 4, 8)
 STRIP_PIXELS = 1 << 19
-"""How many pixels are converted at a time: a picture of a common size at once, without a copy of its parts."""
+"""How many pixels are converted at a time: an image of a common size at once, without a copy of its parts."""
 _STRIP_BYTES = 32
 """Of a pixel of a strip while it is converted."""
 _GRAY = frozenset({"1", "L", "LA", "La", "I", "F"})
@@ -39,7 +39,7 @@ _COPIES: Mapping[str, int] = {"JPEG": 2, "WEBP": 4, "AVIF": 2, "TIFF": 2, "JPEG2
 
 @dataclass(frozen=True)
 class Footprint:
-    """The scale at which a picture is read (1: in full, 2: a half, …), and the bytes that takes."""
+    """The scale at which an image is read (1: in full, 2: a half, …), and the bytes that takes."""
 
     scale: int
     size_bytes: int

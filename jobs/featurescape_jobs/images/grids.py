@@ -1,4 +1,4 @@
-"""Maps and filters as pictures: values to bytes by a named rule, tiles laid out in a grid.
+"""Maps and filters as images: values to bytes by a named rule, tiles laid out in a grid.
 
 A grid has ceil(sqrt(n)) columns and a line of `PADDING_PX` between tiles and around them; its tiles
 are in reading order, one pixel per value. Holds one grid.

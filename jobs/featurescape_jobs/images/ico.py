@@ -1,4 +1,4 @@
-"""Windows icons: a directory of pictures of several sizes, each a bitmap or a PNG; the largest is read.
+"""Windows icons: a directory of images of several sizes, each a bitmap or a PNG; the largest is read.
 
 Source: the format's description at Microsoft (ICONDIR, ICONDIRENTRY, BITMAPINFOHEADER).
 """
@@ -18,7 +18,7 @@ class Icon:
 
     size_px: tuple[int, int]
     png: bytes | None
-    """The picture, where it is a PNG."""
+    """The image, where it is a PNG."""
 
 
 def largest(data: bytes) -> Icon:
@@ -37,10 +37,10 @@ def largest(data: bytes) -> Icon:
         default=bytes(_ENTRY_BYTES),
     )
     size, offset = (int.from_bytes(best[at : at + 4], "little") for at in (8, 12))
-    picture = data[offset : offset + size]
-    if picture.startswith(SIGNATURE):
-        width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
-        return Icon((width, height), picture)
+    image = data[offset : offset + size]
+    if image.startswith(SIGNATURE):
+        width, height = (int.from_bytes(image[at : at + 4], "big") for at in (16, 20))
+        return Icon((width, height), image)
     # A bitmap in an icon announces twice its height: the mask of what is clear lies below.
-    width, height = (int.from_bytes(picture[at : at + 4], "little", signed=True) for at in (4, 8))
+    width, height = (int.from_bytes(image[at : at + 4], "little", signed=True) for at in (4, 8))
     return Icon((width, abs(height) // 2), None)

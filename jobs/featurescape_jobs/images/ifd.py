@@ -81,7 +81,7 @@ class Tiff:
 
 
 def orientation(exif: bytes) -> int:
-    """EXIF's tag 0x0112: 1 to 8, as the picture is to be turned; 1, upright, where nothing valid says so."""
+    """EXIF's tag 0x0112: 1 to 8, as the image is to be turned; 1, upright, where nothing valid says so."""
     tiff = Tiff(exif.removeprefix(_EXIF))
     if not tiff.valid:
         return 1

@@ -1,7 +1,7 @@
-"""Attributions as pictures: a transparent heat map to lay over the picture, and gradients in color.
+"""Attributions as images: a transparent heat map to lay over the image, and gradients in color.
 
 A heat map is scaled by the 99th percentile of its magnitudes, so that one outlier does not darken the
-rest; that number stands beside the picture. Holds one picture.
+rest; that number stands beside the image. Holds one image.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 
 Values = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
@@ -23,7 +23,7 @@ _HEAT = np.array([(120, 0, 60), (230, 45, 20), (255, 170, 0), (255, 250, 160)], 
 """From weak to strong."""
 _FOR, _AGAINST = (225, 40, 30), (40, 90, 225)
 _STORED_PIXELS = 64 * 64
-"""Pictures up to this size are stored as PNG, larger ones as WebP."""
+"""Images up to this size are stored as PNG, larger ones as WebP."""
 
 
 def scale_of(values: Values) -> float:
@@ -68,13 +68,13 @@ def enlarge(values: Values, height_px: int, width_px: int) -> Values:
 
 
 def relief(gradient: Values, scale: float) -> Pixels:
-    """A gradient as a picture, zero mid-gray: (C, H, W) to (H, W, 3), or (H, W) where C is 1."""
+    """A gradient as an image, zero mid-gray: (C, H, W) to (H, W, 3), or (H, W) where C is 1."""
     share = np.nan_to_num(gradient.astype(np.float64)) / (2.0 * scale if scale > 0 else np.inf)
     pixels = np.rint(255.0 * np.clip(share + 0.5, 0, 1)).astype(np.uint8).transpose(1, 2, 0)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
-def denormalized(inputs: Values, card: PictureCard) -> Pixels:
+def denormalized(inputs: Values, card: ImageCard) -> Pixels:
     """Denormalize an input of a network: (C, H, W) back to (H, W, 3) or (H, W)."""
     mean, std = (np.asarray(v, np.float64).reshape(-1, 1, 1) for v in (card.mean, card.std))
     values = np.clip((inputs * std + mean) * 255.0, 0, 255)
@@ -89,7 +89,7 @@ def encode_png(pixels: Pixels) -> bytes:
     return sink.getvalue()
 
 
-def encode_picture(pixels: Pixels) -> bytes:
+def encode_image(pixels: Pixels) -> bytes:
     """A photo for the eye: PNG where small, WebP where large."""
     if pixels.shape[0] * pixels.shape[1] <= _STORED_PIXELS:
         return encode_png(pixels)

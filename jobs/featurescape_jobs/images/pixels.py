@@ -1,6 +1,6 @@
 """Decoded images to pixels as a viewer shows them: sRGB or gray, 8 bits, over white, upright.
 
-Pixels are converted a strip at a time, straight to their place in the result, so that beside Pillow's image
+Pixels are converted a strip at a time, straight to their place in the result, so that beside Pillow's source
 and the result only a strip is held.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurescape_jobs.images.footprint import STRIP_PIXELS, is_gray
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.images.profiles import color_transform, gray_table
 
 Box = tuple[int, int, int, int]
@@ -45,24 +45,24 @@ class Reading:
     key: tuple[int, ...] | None = None
     """The gray value, or red, green and blue, that is transparent, in the samples' own depth."""
     low: Image.Image | None = None
-    """The lower bytes of samples of 16 bits whose upper ones are the image, where the key needs them."""
+    """The lower bytes of samples of 16 bits whose upper ones are the source, where the key needs them."""
     white: float | None = None
     """The sample that is white; None: by the mode."""
     shrink: int = 1
     """Averaged over squares of this side."""
 
 
-def to_picture(image: Image.Image, reading: Reading) -> Picture:
+def to_image(source: Image.Image, reading: Reading) -> ImageArray:
     """(H, W, 3) RGB, or (H, W) of gray, upright."""
-    width, height = (-(-side // reading.shrink) for side in image.size)
-    convert = _gray(image, reading) if is_gray(image.mode) else _color(image, reading)
-    picture = np.empty(
-        _upright_shape(height, width, reading.orientation) + (() if is_gray(image.mode) else (3,)),
+    width, height = (-(-side // reading.shrink) for side in source.size)
+    convert = _gray(source, reading) if is_gray(source.mode) else _color(source, reading)
+    image = np.empty(
+        _upright_shape(height, width, reading.orientation) + (() if is_gray(source.mode) else (3,)),
         np.uint8,
     )
-    stored = _as_stored(picture, reading.orientation)
-    for box in _strips(image.size, reading.shrink):
-        strip = image if box == (0, 0, *image.size) and reading.shrink == 1 else image.crop(box)
+    stored = _as_stored(image, reading.orientation)
+    for box in _strips(source.size, reading.shrink):
+        strip = source if box == (0, 0, *source.size) and reading.shrink == 1 else source.crop(box)
         strip = convert(strip, box)
         if reading.shrink > 1:
             strip = strip.reduce(reading.shrink)
@@ -71,11 +71,11 @@ def to_picture(image: Image.Image, reading: Reading) -> Picture:
         turn = _TURNS.get(reading.orientation)
         strip = strip if turn is None else strip.transpose(turn)
         _upright(place, reading.orientation)[...] = np.asarray(strip)
-    return picture
+    return image
 
 
 def _strips(size: tuple[int, int], multiple: int) -> Iterator[Box]:
-    """Boxes of about `STRIP_PIXELS` that cover the image, their corners at multiples."""
+    """Boxes of about `STRIP_PIXELS` that cover the source, their corners at multiples."""
     width, height = size
     across = min(width, max(multiple, STRIP_PIXELS // multiple // multiple * multiple))
     down = max(multiple, STRIP_PIXELS // across // multiple * multiple)
@@ -88,28 +88,28 @@ def _upright_shape(height: int, width: int, orientation: int) -> tuple[int, ...]
     return (width, height) if orientation > 4 else (height, width)
 
 
-def _as_stored(picture: Picture, orientation: int) -> Picture:
-    """A view of the upright ``picture`` in the order in which the file has its pixels.
+def _as_stored(image: ImageArray, orientation: int) -> ImageArray:
+    """A view of the upright ``image`` in the order in which the file has its pixels.
 
     The file's first row is seen at the top (1, 2), the bottom (3, 4), the left (5, 8) or the right (6, 7),
     and its first column accordingly (EXIF 2.32, tag Orientation).
     """
-    view = picture.swapaxes(0, 1) if orientation > 4 else picture
+    view = image.swapaxes(0, 1) if orientation > 4 else image
     if orientation in (3, 4, 6, 7):
         view = view[::-1]
     return view[:, ::-1] if orientation in (2, 3, 7, 8) else view
 
 
-def _upright(stored: Picture, orientation: int) -> Picture:
+def _upright(stored: ImageArray, orientation: int) -> ImageArray:
     """What `_as_stored` is a view of."""
     view = stored[::-1] if orientation in (3, 4, 6, 7) else stored
     view = view[:, ::-1] if orientation in (2, 3, 7, 8) else view
     return view.swapaxes(0, 1) if orientation > 4 else view
 
 
-def _color(image: Image.Image, reading: Reading) -> Convert:
-    has_alpha = image.mode in _ALPHA or (reading.key is None and "transparency" in image.info)
-    mode = "RGBA" if has_alpha else "CMYK" if image.mode == "CMYK" else "RGB"
+def _color(source: Image.Image, reading: Reading) -> Convert:
+    has_alpha = source.mode in _ALPHA or (reading.key is None and "transparency" in source.info)
+    mode = "RGBA" if has_alpha else "CMYK" if source.mode == "CMYK" else "RGB"
     transform = color_transform(reading.profile, mode) if reading.profile else None
 
     def convert(strip: Image.Image, box: Box) -> Image.Image:
@@ -133,13 +133,13 @@ def _over_white(rgba: Image.Image) -> Image.Image:
     return canvas
 
 
-def _gray(image: Image.Image, reading: Reading) -> Convert:
-    if image.mode in ("I", "F"):
-        return _by_range(image, reading)
-    if image.mode.startswith("I;16"):
+def _gray(source: Image.Image, reading: Reading) -> Convert:
+    if source.mode in ("I", "F"):
+        return _by_range(source, reading)
+    if source.mode.startswith("I;16"):
         return _deep_gray(reading)
     table = gray_table(reading.profile, 256) if reading.profile else None
-    key = reading.key or _info_key(image)
+    key = reading.key or _info_key(source)
 
     def convert(strip: Image.Image, box: Box) -> Image.Image:
         alpha = None
@@ -158,9 +158,9 @@ def _gray(image: Image.Image, reading: Reading) -> Convert:
     return convert
 
 
-def _info_key(image: Image.Image) -> tuple[int, ...] | None:
+def _info_key(source: Image.Image) -> tuple[int, ...] | None:
     """The gray level that a GIF has for what is clear."""
-    level = image.info.get("transparency")
+    level = source.info.get("transparency")
     return (level,) if isinstance(level, int) else None
 
 
@@ -180,9 +180,9 @@ def _deep_gray(reading: Reading) -> Convert:
     return convert
 
 
-def _by_range(image: Image.Image, reading: Reading) -> Convert:
+def _by_range(source: Image.Image, reading: Reading) -> Convert:
     """32 bits and floats: no header says what white is, so the least is black and the most is white."""
-    low, high = (0.0, reading.white) if reading.white else _range(image)
+    low, high = (0.0, reading.white) if reading.white else _range(source)
     scale = 255 / max(high - low, 1e-12)
 
     def convert(strip: Image.Image, box: Box) -> Image.Image:
@@ -192,15 +192,15 @@ def _by_range(image: Image.Image, reading: Reading) -> Convert:
     return convert
 
 
-def _range(image: Image.Image) -> tuple[float, float]:
+def _range(source: Image.Image) -> tuple[float, float]:
     """The least and the largest finite value."""
     low, high = np.inf, -np.inf
-    for box in _strips(image.size, 1):
-        values = np.asarray(image.crop(box))
+    for box in _strips(source.size, 1):
+        values = np.asarray(source.crop(box))
         values = values[np.isfinite(values)]
         if values.size:
             low, high = min(low, float(values.min())), max(high, float(values.max()))
-    if image.mode == "I" and low >= 0 and 255 < high <= 65535:
+    if source.mode == "I" and low >= 0 and 255 < high <= 65535:
         return 0.0, 65535.0
     return (low, high) if low <= high else (0.0, 1.0)
 

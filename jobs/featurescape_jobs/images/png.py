@@ -1,4 +1,4 @@
-"""PNG containers: only the chunks that pixels need, so that no other one can cost a picture.
+"""PNG containers: only the chunks that pixels need, so that no other one can cost an image.
 
 Kept are the header, the palette, transparency and the pixels; the color profile and EXIF are taken out; text,
 times, resolution, animation frames and private chunks are left out, whatever is in them. An ancillary chunk

@@ -1,4 +1,4 @@
-"""ICC profiles to sRGB by LittleCMS, as a viewer shows a picture: perceptual intent.
+"""ICC profiles to sRGB by LittleCMS, as a viewer shows an image: perceptual intent.
 
 A profile that says nothing new (sRGB under any name) is found by what it does to a grid of colors, once, and
 then costs nothing. One that cannot be used (damaged, of another number of channels) counts as none. Holds 16
@@ -41,7 +41,7 @@ def gray_table(profile: bytes, levels: int) -> NDArray[np.uint8] | None:
     try:
         source = _open(profile)
         space = source.profile.xcolor_space.strip()
-        if space == "RGB":  # as of a gray picture that was saved with its color space
+        if space == "RGB":  # as of a gray image that was saved with its color space
             table = _gray_in_rgb(source, levels)
         elif space == "GRAY":
             table = _gray(source, levels)

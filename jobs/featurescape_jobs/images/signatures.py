@@ -1,7 +1,7 @@
 """Signatures of file formats, read from the first `SNIFF_BYTES` of a file.
 
 A suffix is a promise, a signature is a fact: collections hold JPEGs named .png, web pages named .jpg and
-pointers in the place of files. `identify` names what it meets as a person would ("a HEIC picture", "an HTML
+pointers in the place of files. `identify` names what it meets as a person would ("a HEIC image", "an HTML
 page") and says what can be done; ``format`` is Pillow's name of the format where it is one that is read.
 Pure functions of bytes without input or output.
 
@@ -22,7 +22,7 @@ class Signature:
     """A kind of file."""
 
     name: str
-    """For people, with its article: "a HEIC picture"."""
+    """For people, with its article: "a HEIC image"."""
     remedy: str = ""
     """What can be done so that it is read, as an imperative; empty where nothing can."""
     format: str | None = None
@@ -30,12 +30,12 @@ class Signature:
 
     @property
     def short(self) -> str:
-        """The name without its article, as in "2 HEIC pictures passed over"."""
+        """The name without its article, as in "2 HEIC images passed over"."""
         return self.name.removeprefix("a ").removeprefix("an ")
 
     @property
-    def is_picture(self) -> bool:
-        """True if the file is one picture, be it of a kind that is not read."""
+    def is_image(self) -> bool:
+        """True if the file is one image, be it of a kind that is not read."""
         return self.format is not None or self.remedy in (_CONVERT, _RENDER)
 
     @property
@@ -47,25 +47,25 @@ class Signature:
 _CONVERT = "convert it to JPEG or PNG"
 _RENDER = "render it as PNG"
 _UNPACK = "unpack it"
-_EXPORT = "export its pictures as JPEG or PNG"
+_EXPORT = "export its images as JPEG or PNG"
 _FRAMES = "extract its frames as JPEG or PNG"
 _DOWNLOAD = "download the file itself again"
 
-JPEG = Signature("a JPEG picture", format="JPEG")
-PNG = Signature("a PNG picture", format="PNG")
-WEBP = Signature("a WebP picture", format="WEBP")
-GIF = Signature("a GIF picture", format="GIF")
-BMP = Signature("a BMP picture", format="BMP")
-TIFF = Signature("a TIFF picture", format="TIFF")
-NETPBM = Signature("a Netpbm picture", format="PPM")
-AVIF = Signature("an AVIF picture", format="AVIF")
-JPEG_2000 = Signature("a JPEG 2000 picture", format="JPEG2000")
+JPEG = Signature("a JPEG image", format="JPEG")
+PNG = Signature("a PNG image", format="PNG")
+WEBP = Signature("a WebP image", format="WEBP")
+GIF = Signature("a GIF image", format="GIF")
+BMP = Signature("a BMP image", format="BMP")
+TIFF = Signature("a TIFF image", format="TIFF")
+NETPBM = Signature("a Netpbm image", format="PPM")
+AVIF = Signature("an AVIF image", format="AVIF")
+JPEG_2000 = Signature("a JPEG 2000 image", format="JPEG2000")
 ICO = Signature("a Windows icon", format="ICO")
-TARGA = Signature("a Targa picture", format="TGA")
+TARGA = Signature("a Targa image", format="TGA")
 
 GLTF = Signature("a glTF model", "read it with the dataset meshes")
 PLY = Signature("a PLY model", "read it with the dataset meshes")
-HEIC = Signature("a HEIC picture", _CONVERT)
+HEIC = Signature("a HEIC image", _CONVERT)
 SVG = Signature("an SVG drawing", _RENDER)
 HTML = Signature("an HTML page", _DOWNLOAD)
 GIT_LFS = Signature("a Git LFS pointer", "run git lfs pull")
@@ -79,29 +79,29 @@ TAR = Signature("a tar archive", _UNPACK)
 ZIP = Signature("a ZIP archive", _UNPACK)
 IDX = Signature("an IDX file", "read it with the dataset mnist")
 PARQUET = Signature("a Parquet file")
-RAW_PHOTO = Signature("a camera's raw picture", _CONVERT)
+RAW_PHOTO = Signature("a camera's raw image", _CONVERT)
 MP4 = Signature("an MP4 video", _FRAMES)
 
-_CGBI = Signature("a PNG picture in Xcode's own variant", _CONVERT)
+_CGBI = Signature("a PNG image in Xcode's own variant", _CONVERT)
 READABLE = (JPEG, PNG, WEBP, GIF, BMP, TIFF, NETPBM, AVIF, JPEG_2000, ICO, TARGA)
-"""The kinds of pictures that are read."""
+"""The kinds of images that are read."""
 TARGA_SUFFIXES = frozenset({".tga", ".icb", ".vda", ".vst"})
 
 _AT_START: tuple[tuple[bytes, Signature], ...] = (
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),
-    (b"\x8bJNG\r\n\x1a\n", Signature("a JNG picture", _CONVERT)),
+    (b"\x8bJNG\r\n\x1a\n", Signature("a JNG image", _CONVERT)),
     (b"\x8aMNG\r\n\x1a\n", Signature("an MNG animation", _CONVERT)),
     (b"GIF87a", GIF),
     (b"GIF89a", GIF),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", JPEG_2000),
     (b"\xff\x4f\xff\x51", JPEG_2000),
-    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", Signature("a JPEG XL picture", _CONVERT)),
-    (b"\xff\x0a", Signature("a JPEG XL picture", _CONVERT)),
-    (b"\x01\xda\x00", Signature("an SGI picture", _CONVERT)),
-    (b"\x01\xda\x01", Signature("an SGI picture", _CONVERT)),
-    (b"\x59\xa6\x6a\x95", Signature("a Sun raster picture", _CONVERT)),
-    (b"\xb1\x68\xde\x3a", Signature("a DCX picture", _CONVERT)),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", Signature("a JPEG XL image", _CONVERT)),
+    (b"\xff\x0a", Signature("a JPEG XL image", _CONVERT)),
+    (b"\x01\xda\x00", Signature("an SGI image", _CONVERT)),
+    (b"\x01\xda\x01", Signature("an SGI image", _CONVERT)),
+    (b"\x59\xa6\x6a\x95", Signature("a Sun raster image", _CONVERT)),
+    (b"\xb1\x68\xde\x3a", Signature("a DCX image", _CONVERT)),
     (b"BLP1", Signature("a BLP texture", _CONVERT)),
     (b"BLP2", Signature("a BLP texture", _CONVERT)),
     (b"FTEX", Signature("an FTEX texture", _CONVERT)),
@@ -115,18 +115,18 @@ _AT_START: tuple[tuple[bytes, Signature], ...] = (
     (b"II\x1a\x00\x00\x00HEAPCCDR", RAW_PHOTO),
     (b"8BPS", Signature("a Photoshop document", _EXPORT)),
     (b"gimp xcf", Signature("a GIMP document", _EXPORT)),
-    (b"v/1\x01", Signature("an OpenEXR picture", _CONVERT)),
-    (b"#?RADIANCE", Signature("a Radiance HDR picture", _CONVERT)),
-    (b"#?RGBE", Signature("a Radiance HDR picture", _CONVERT)),
+    (b"v/1\x01", Signature("an OpenEXR image", _CONVERT)),
+    (b"#?RADIANCE", Signature("a Radiance HDR image", _CONVERT)),
+    (b"#?RGBE", Signature("a Radiance HDR image", _CONVERT)),
     (b"DDS ", Signature("a DirectDraw texture", _CONVERT)),
     (b"\xabKTX ", Signature("a Khronos texture", _CONVERT)),
-    (b"qoif", Signature("a QOI picture", _CONVERT)),
-    (b"BPG\xfb", Signature("a BPG picture", _CONVERT)),
-    (b"FLIF", Signature("a FLIF picture", _CONVERT)),
+    (b"qoif", Signature("a QOI image", _CONVERT)),
+    (b"BPG\xfb", Signature("a BPG image", _CONVERT)),
+    (b"FLIF", Signature("a FLIF image", _CONVERT)),
     (b"icns", Signature("an Apple icon", _CONVERT)),
-    (b"SIMPLE  =", Signature("a FITS picture", _CONVERT)),
-    (b"P7\n", Signature("a PAM picture", _CONVERT)),
-    (b"/* XPM */", Signature("an XPM picture", _CONVERT)),
+    (b"SIMPLE  =", Signature("a FITS image", _CONVERT)),
+    (b"P7\n", Signature("a PAM image", _CONVERT)),
+    (b"/* XPM */", Signature("an XPM image", _CONVERT)),
     (b"\xd7\xcd\xc6\x9a", Signature("a Windows metafile", _EXPORT)),
     (b"%PDF-", Signature("a PDF document", _EXPORT)),
     (b"%!PS", Signature("a PostScript document", _EXPORT)),
@@ -168,7 +168,7 @@ _AT_START: tuple[tuple[bytes, Signature], ...] = (
 )
 _AT: tuple[tuple[int, bytes, Signature], ...] = (
     (257, b"ustar", TAR),
-    (128, b"DICM", Signature("a DICOM picture", _CONVERT)),
+    (128, b"DICM", Signature("a DICOM image", _CONVERT)),
     (344, b"n+1\x00", Signature("a NIfTI volume", _EXPORT)),
     (40, b" EMF", Signature("a Windows metafile", _EXPORT)),
     (4, b"\x11\xaf", Signature("an Autodesk animation", _FRAMES)),
@@ -239,7 +239,7 @@ def kinds() -> list[Signature]:
 
 
 def is_readable_head(head: bytes, suffix: str = "") -> bool:
-    """True if ``head`` starts a picture of a format that is read."""
+    """True if ``head`` starts an image of a format that is read."""
     signature = identify(head, suffix)
     return signature is not None and signature.format is not None
 
@@ -259,7 +259,7 @@ def _structured(head: bytes) -> Signature | None:
     if head.startswith(b"\x00\x00\x02\x00") and _is_icon(head):
         return Signature("a Windows cursor", _CONVERT)
     if head[:1] == b"\x0a" and head[1:2] in _PCX_VERSIONS and head[2:4] in _PCX_CODINGS:
-        return Signature("a PCX picture", _CONVERT)
+        return Signature("a PCX image", _CONVERT)
     if _OLD_TAR.fullmatch(head[100:156]) and not head[156:157].strip(b"\x00012345"):
         return TAR
     if _NETPBM.match(head):

@@ -8,4 +8,4 @@ SUFFIXES = frozenset({
     ".vst",
 })
 # fmt: on
-"""How the names of pictures that are read end; what the bytes are decides."""
+"""How the names of images that are read end; what the bytes are decides."""

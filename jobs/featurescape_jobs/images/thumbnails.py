@@ -1,4 +1,4 @@
-"""Thumbnails: small encoded copies of pictures. Holds one picture beside the copies."""
+"""Thumbnails: small encoded copies of images. Holds one image beside the copies."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 
 _STORED_PIXELS = 1024
-"""Gray pictures up to 32 × 32 are stored in their PNG as they are: Parquet compresses the column."""
+"""Gray images up to 32 × 32 are stored in their PNG as they are: Parquet compresses the column."""
 
 
-def encode_thumbnail(picture: Picture, longer_side_px: int) -> bytes:
+def encode_thumbnail(image: ImageArray, longer_side_px: int) -> bytes:
     """A small copy: PNG of the pixels themselves where they fit, else reduced, as WebP."""
-    height, width = picture.shape[:2]
-    if _is_stored(picture, longer_side_px):
-        return _stored_pngs(picture[None])[0]
-    image = Image.fromarray(picture)
+    height, width = image.shape[:2]
+    if _is_stored(image, longer_side_px):
+        return _stored_pngs(image[None])[0]
+    encoded = Image.fromarray(image)
     sink = io.BytesIO()
     if max(width, height) <= longer_side_px:
-        image.save(sink, "PNG", compress_level=1)
+        encoded.save(sink, "PNG", compress_level=1)
         return sink.getvalue()
     scale = longer_side_px / max(width, height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    small = encoded.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     small.save(sink, "WEBP", quality=85, method=1)
     return sink.getvalue()
 
 
-def encode_thumbnails(pictures: NDArray[np.uint8], longer_side_px: int) -> list[bytes]:
-    """`encode_thumbnail` of N pictures of one size, (N, H, W) gray or (N, H, W, 3) RGB."""
-    if _is_stored(pictures[0], longer_side_px):
-        return _stored_pngs(pictures)
-    return [encode_thumbnail(picture, longer_side_px) for picture in pictures]
+def encode_thumbnails(images: NDArray[np.uint8], longer_side_px: int) -> list[bytes]:
+    """`encode_thumbnail` of N images of one size, (N, H, W) gray or (N, H, W, 3) RGB."""
+    if _is_stored(images[0], longer_side_px):
+        return _stored_pngs(images)
+    return [encode_thumbnail(image, longer_side_px) for image in images]
 
 
-def _is_stored(picture: Picture, longer_side_px: int) -> bool:
-    small = picture.size <= _STORED_PIXELS and max(picture.shape) <= longer_side_px
-    return picture.ndim == 2 and small
+def _is_stored(image: ImageArray, longer_side_px: int) -> bool:
+    small = image.size <= _STORED_PIXELS and max(image.shape) <= longer_side_px
+    return image.ndim == 2 and small
 
 
 def _stored_pngs(grays: NDArray[np.uint8]) -> list[bytes]:

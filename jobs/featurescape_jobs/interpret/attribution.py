@@ -1,7 +1,7 @@
 """Attribution of an output to the pixels, by nine methods, with Captum.
 
-Every method gives one map per picture, for a target per picture. Nothing depends on the batch: the noise
-of SmoothGrad is drawn per picture from its own seed (Captum's ``NoiseTunnel`` draws from torch's global
+Every method gives one map per image, for a target per image. Nothing depends on the batch: the noise
+of SmoothGrad is drawn per image from its own seed (Captum's ``NoiseTunnel`` draws from torch's global
 state, for the batch as a whole). Hooks are Captum's and end with each call.
 
 Sources: K. Simonyan et al. 2013 (saliency); A. Shrikumar et al. 2016 (input × gradient); M. Sundararajan
@@ -9,7 +9,7 @@ et al. 2017 (integrated gradients); D. Smilkov et al. 2017 (SmoothGrad); J. Spri
 backpropagation); M. Zeiler, R. Fergus 2013 (deconvolution, occlusion); R. Selvaraju et al. 2017 (Grad-CAM,
 guided Grad-CAM); N. Kokhlikyan et al. 2020 (Captum).
 
-Memory: a batch of pictures with the activations of one forward and backward pass.
+Memory: a batch of images with the activations of one forward and backward pass.
 """
 
 from __future__ import annotations
@@ -45,29 +45,29 @@ class Options:
     integration_steps: int = 50
     smoothgrad_samples: int = 50
     smoothgrad_noise_fraction: float = 0.15
-    """Standard deviation of the noise over the range (largest - smallest) of the picture's values."""
+    """Standard deviation of the noise over the range (largest - smallest) of the image's values."""
     occlusion_px: int = 32
     occlusion_stride_px: int = 16
-    pictures_per_pass: int = 8
-    """Steps of integrated gradients are taken together up to so many pictures; the batch at least."""
+    images_per_pass: int = 8
+    """Steps of integrated gradients are taken together up to so many images; the batch at least."""
 
 
 @dataclass(frozen=True)
 class AttributionInputs:
-    """N pictures and what is asked of each."""
+    """N images and what is asked of each."""
 
     inputs: torch.Tensor
     """(N, C, H, W), normalized."""
     targets: Sequence[Target]
     seeds: Sequence[int]
-    """One for each picture, of job seed and example id."""
+    """One for each image, of job seed and example id."""
 
     def __post_init__(self) -> None:
         n = len(self.inputs)
         if self.inputs.ndim != 4 or len(self.targets) != n or len(self.seeds) != n:
             raise ValueError(
                 f"inputs {tuple(self.inputs.shape)} with {len(self.targets)} targets and "
-                f"{len(self.seeds)} seeds: every picture needs one of each"
+                f"{len(self.seeds)} seeds: every image needs one of each"
             )
 
 
@@ -105,7 +105,7 @@ class _MethodInputs:
         return values.to(self.inputs.device).reshape(1, -1, 1, 1).expand_as(self.inputs)
 
     def of(self, chosen: torch.Tensor) -> _MethodInputs:
-        """The work on some of the pictures: (N,) bool."""
+        """The work on some of the images: (N,) bool."""
         at = [n for n, is_chosen in enumerate(chosen.tolist()) if is_chosen]
         return replace(
             self,
@@ -131,7 +131,7 @@ def _input_x_gradient(work: _MethodInputs) -> Any:
 
 
 def _integrated_gradients(work: _MethodInputs) -> torch.Tensor:
-    """With more steps for the pictures whose sum is not what it has to be, up to four times as many."""
+    """With more steps for the images whose sum is not what it has to be, up to four times as many."""
     steps = work.options.integration_steps
     found = _integral(work, steps)
     for _ in range(_DOUBLINGS):
@@ -154,13 +154,13 @@ def _integral(work: _MethodInputs, steps: int) -> torch.Tensor:
             baseline + start * path,
             work.targets,
             n_steps=-(-steps // (len(_PIECES) - 1)),
-            internal_batch_size=max(len(inputs), work.options.pictures_per_pass),
+            internal_batch_size=max(len(inputs), work.options.images_per_pass),
         ).detach()
     return total
 
 
 def _smoothgrad(work: _MethodInputs) -> torch.Tensor:
-    """The mean gradient over noisy copies; copy k of a picture is the same in any batch."""
+    """The mean gradient over noisy copies; copy k of an image is the same in any batch."""
     clean, options = work.inputs.detach(), work.options
     sigma = options.smoothgrad_noise_fraction * (
         clean.amax((1, 2, 3), keepdim=True) - clean.amin((1, 2, 3), keepdim=True)
@@ -233,7 +233,7 @@ class Method:
     needs_layer: bool = False
     needs_relus: bool = False
     relief: bool = False
-    """Whether its gradient is looked at as a picture in color."""
+    """Whether its gradient is looked at as an image in color."""
 
 
 _LARGEST = (_largest, "largest magnitude over channels")
@@ -279,7 +279,7 @@ def attribute(
     Args:
         method: one of `METHODS`.
         explainable: the network, on the device of the inputs.
-        explained: N pictures, with a target and a seed each; targets may differ.
+        explained: N images, with a target and a seed each; targets may differ.
         options: of the methods.
 
     Returns:

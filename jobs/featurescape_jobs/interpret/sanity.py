@@ -154,14 +154,14 @@ def _has_differences(values: Map) -> bool:
     return bool(np.isfinite(values).all() and values.max() > values.min())
 
 
-# -- over pictures and draws -------------------------------------------------------------------
+# -- over images and draws -------------------------------------------------------------------
 
 
 def summarize(checks: Sequence[dict[str, Any]], n_stages: int) -> dict[str, Any]:
     """The verdict on one method, and of each stage what its correlations are.
 
     Args:
-        checks: of all pictures, draws and stages: ``stage``, ``spearman``, ``spearman_signed``, ``ssim``.
+        checks: of all images, draws and stages: ``stage``, ``spearman``, ``spearman_signed``, ``ssim``.
         n_stages: random ones; stage 0 has the given weights.
     """
     stages = []

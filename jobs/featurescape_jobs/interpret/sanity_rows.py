@@ -1,7 +1,7 @@
-"""Rows of a sanity check: a picture's maps while the network's weights become random.
+"""Rows of a sanity check: an image's maps while the network's weights become random.
 
-Every picture has random networks of its own, by the job's seed and its id, so that a row depends on
-neither batch nor shard. Memory of a worker: two networks, a third while its weights are drawn, one picture
+Every image has random networks of its own, by the job's seed and its id, so that a row depends on
+neither batch nor shard. Memory of a worker: two networks, a third while its weights are drawn, one image
 with the activations of a pass, and the overlays of one row.
 """
 
@@ -29,7 +29,7 @@ from featurescape_jobs.interpret.sanity import (
     summarize,
 )
 from featurescape_jobs.interpret.targets import Targets
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.capture import zero_input
 from featurescape_jobs.networks.image_batches import Batch
@@ -47,7 +47,7 @@ class SanitySetup:
     """Configuration of a worker, which loads the weights itself."""
 
     source: worker_source.Source
-    card: PictureCard
+    card: ImageCard
     layer: str | None
     """That Grad-CAM looks at."""
     options: Options
@@ -63,7 +63,7 @@ class SanitySetup:
 
 
 class SanityWorker:
-    """Explains one picture after the other, by the given and by random networks."""
+    """Explains one image after the other, by the given and by random networks."""
 
     def __init__(self, setup: SanitySetup) -> None:
         self._network = setup.source.network()
@@ -86,7 +86,7 @@ class SanityWorker:
         return Processed.joined(pieces)
 
     def _check(self, batch: Batch) -> Processed:
-        """The row of one picture, or its error row where it has no target."""
+        """The row of one image, or its error row where it has no target."""
         inputs = torch.from_numpy(batch.inputs).to(self._device)
         with torch.no_grad():
             logits = self._given.network(inputs).float().cpu()
@@ -101,7 +101,7 @@ class SanityWorker:
             self._checks(explained, example["example_id"], logits.shape[1]),
             key=lambda check: self._setup.methods.index(check["method"]),  # stable
         )
-        columns = worker_source.picture_columns(batch, self._setup.card)
+        columns = worker_source.image_columns(batch, self._setup.card)
         columns["target"] = pa.array([target])
         columns["checks"] = pa.array([checks], SANITY.field("checks").type)
         return Processed(worker_source.table_of(columns, SANITY))
@@ -166,7 +166,7 @@ def describe_check(
 
 
 def _read(context: RunContext) -> tuple[list[str], list[dict[str, Any]]]:
-    """Ids of the pictures that were checked, and their checks without the overlays; file by file."""
+    """Ids of the images that were checked, and their checks without the overlays; file by file."""
     ids: list[str] = []
     checks: list[dict[str, Any]] = []
     for file in context.files:

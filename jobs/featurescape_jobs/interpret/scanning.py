@@ -5,7 +5,7 @@ respond at all. That is a member of the shard's archive; the driver merges the m
 So nothing of the size examples × channels is ever stored or held.
 
 Activations are those of float32, with batch norms folded where the network can be written as a graph: on
-CPUs of one kind the same bits for a picture in any batch, and so the same list for any cut of the examples.
+CPUs of one kind the same bits for an image in any batch, and so the same list for any cut of the examples.
 
 Memory: the network, the batches of `image_batches`, per thread the activations of one pass, and
 k entries per channel; in the driver those of two shards.
@@ -42,7 +42,7 @@ from featurescape_jobs.tables.interpret import SCANNED, TOP_IMAGES
 
 KIND = "scanned"
 _TOP, _RESPONSES = "top.parquet", "responses.parquet"
-_PICTURES_OF_224_PX = 16
+_IMAGES_OF_224_PX = 16
 
 
 def exact_network(network: LoadedNetwork, layer: str, device: torch.device) -> PixelNetwork:
@@ -125,7 +125,7 @@ class ScanWorker:
 
     def __init__(self, setup: ScanSetup) -> None:
         network = setup.source.network()
-        card = network.picture_card
+        card = network.image_card
         self._setup, self._device = setup, worker_device()
         self._network = exact_network(network, setup.layer, self._device)
         self._px = card.input_px
@@ -133,7 +133,7 @@ class ScanWorker:
         alone = self._network.alone or self._device.type != "cpu"
         self._threads = 1 if alone else setup.source.threads
         fitting = self._network.fitting(self._px, self._px) * self._threads
-        default = max(fitting, worker_source.batch_size(card, _PICTURES_OF_224_PX))
+        default = max(fitting, worker_source.batch_size(card, _IMAGES_OF_224_PX))
         self._batches = setup.source.batches(card, setup.batch_size or default)
 
     def process(self, examples: pa.Table) -> Processed:

@@ -27,7 +27,7 @@ class Targets:
     """Output of each label of the dataset, where the choice is `label`."""
 
     def of(self, predictions: NDArray[np.int64], labels: Sequence[int | None]) -> list[int | None]:
-        """The output to explain for each picture; None where the example has no usable label."""
+        """The output to explain for each image; None where the example has no usable label."""
         if self.choice == "prediction":
             return [int(prediction) for prediction in predictions]
         if self.choice != "label":

@@ -1,10 +1,10 @@
 """Phase two of `units`: of each channel its examples read again, what in them did it, preferred inputs.
 
 Channels are shared out to threads; each has graphs of its own, because Captum's hooks and the gate of
-the ReLUs are a graph's. A channel's pictures are explained together, and its preferred inputs do not
+the ReLUs are a graph's. A channel's images are explained together, and its preferred inputs do not
 depend on their neighbors: so a page does not depend on shards or threads.
 
-Memory: the network, and per thread a copy of it for preferred inputs, the pictures of a channel with
+Memory: the network, and per thread a copy of it for preferred inputs, the images of a channel with
 the activations of one pass, and of the preferred inputs that are made together about ten times
 their values; a shard of encoded pages.
 """
@@ -32,7 +32,7 @@ from featurescape_jobs.interpret.attribution import AttributionInputs, Options, 
 from featurescape_jobs.interpret.scanning import exact_network
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.channel_maps import Terms, channel_map, combined_map
-from featurescape_jobs.networks.image_batches import one_picture
+from featurescape_jobs.networks.image_batches import one_image
 from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.networks.preprocessing import normalize, resize
 from featurescape_jobs.networks.receptive_field import ReceptiveField
@@ -166,7 +166,7 @@ class _PageMaker:
     def __init__(self, setup: PagesSetup, network: LoadedNetwork, exact: PixelNetwork) -> None:
         self._setup, self._network = setup, network
         self._exact, self._device = exact, exact.device
-        self._card = network.picture_card
+        self._card = network.image_card
         self._reader: Reader = setup.source.open_reader()
         self._explainable = self._rewritten()
         self._visualizer: FeatureVisualizer | None = None
@@ -183,9 +183,9 @@ class _PageMaker:
     # -- the examples ------------------------------------------------------------------------
 
     def probe(self, row: dict[str, Any]) -> list[torch.Tensor]:
-        """Pictures to measure modes on, (H, W, C) float32, 0 to 255; those that can be read."""
+        """Images to measure modes on, (H, W, C) float32, 0 to 255; those that can be read."""
         found = []
-        for entry in row["top"][: modes.PROBE_PICTURES]:
+        for entry in row["top"][: modes.PROBE_IMAGES]:
             try:
                 found.append(torch.from_numpy(self._read(entry)).float())
             except RowError:
@@ -195,25 +195,25 @@ class _PageMaker:
 
     def _read(self, entry: dict[str, Any]) -> Pixels:
         """(H, W, C), as the network sees it."""
-        picture = one_picture(self._reader, entry["locator"])[0]
-        return np.array(resize(picture, self._card))
+        image = one_image(self._reader, entry["locator"])[0]
+        return np.array(resize(image, self._card))
 
     def top(self, row: dict[str, Any]) -> list[Page]:
-        """The entries of a channel with their pictures; raises `RowError` where one is gone."""
+        """The entries of a channel with their images; raises `RowError` where one is gone."""
         entries: list[dict[str, Any]] = row["top"]
         if not entries:
             return []
         seen = np.stack([self._read(entry) for entry in entries])
         reliefs = self._reliefs(row["channel"], entries, normalize(seen, self._card))
         return [
-            self._entry(entry, picture, {name: of[n] for name, of in reliefs.items()})
-            for n, (entry, picture) in enumerate(zip(entries, seen, strict=True))
+            self._entry(entry, image, {name: of[n] for name, of in reliefs.items()})
+            for n, (entry, image) in enumerate(zip(entries, seen, strict=True))
         ]
 
     def _reliefs(
         self, channel: int | None, entries: list[dict[str, Any]], inputs: NDArray[np.float32]
     ) -> dict[str, list[Pixels]]:
-        """Of each method the gradient of each picture's cell, drawn in the picture's size.
+        """Of each method the gradient of each image's cell, drawn in the image's size.
 
         None of a combination: both methods are defined for one unit, and do not add.
         """
@@ -232,16 +232,16 @@ class _PageMaker:
         places = {4: (channel, entry["y"], entry["x"]), 3: (entry["y"], channel), 2: (channel,)}
         return places[self._setup.axes]
 
-    def _entry(self, entry: dict[str, Any], picture: Pixels, reliefs: dict[str, Pixels]) -> Page:
+    def _entry(self, entry: dict[str, Any], image: Pixels, reliefs: dict[str, Pixels]) -> Page:
         field, at = self._setup.field, (entry["y"], entry["x"])
         box = field.box(*at)
         patches: dict[str, Any] = dict.fromkeys(RELIEFS)
         for name, relief in reliefs.items():
             patches[name] = _image(field.patch(relief, *at, blank=_GRAY))
-        plain = picture[..., 0] if picture.shape[2] == 1 else picture
+        plain = image[..., 0] if image.shape[2] == 1 else image
         return {
             **entry,
-            "picture": _image(plain),
+            "image": _image(plain),
             "box": [box.top, box.left, box.bottom, box.right],
             "patch": _image(field.patch(plain, *at)),
             **patches,
@@ -267,8 +267,8 @@ class _PageMaker:
             made = self._visualizer.make(recipe, units, generators)
             stored = made.round().to(torch.uint8)
             values = self._activations(stored.float(), units)
-            for row, picture, value in zip(rows, stored, values, strict=True):
-                found[row["example_id"]].append(self._made(recipe, picture, value, row["maximum"]))
+            for row, image, value in zip(rows, stored, values, strict=True):
+                found[row["example_id"]].append(self._made(recipe, image, value, row["maximum"]))
         return found
 
     def _generator(self, recipe: str, row: dict[str, Any]) -> np.random.Generator:
@@ -277,7 +277,7 @@ class _PageMaker:
         )
 
     def _activations(self, made: torch.Tensor, units: list[Terms]) -> list[float]:
-        """Of each picture the largest activation of its own unit, as the scan measures it."""
+        """Of each image the largest activation of its own unit, as the scan measures it."""
         _, _, height, width = made.shape
         fitting = self._exact.fitting(height, width)
         with torch.no_grad():
@@ -285,20 +285,18 @@ class _PageMaker:
                 channel_map(self._exact(made[at : at + fitting]))
                 for at in range(0, len(made), fitting)
             ]
-        maps = (of_picture for part in parts for of_picture in part)
+        maps = (of_image for part in parts for of_image in part)
         each = zip(maps, units, strict=True)
-        return [float(combined_map(of_picture, terms).amax()) for of_picture, terms in each]
+        return [float(combined_map(of_image, terms).amax()) for of_image, terms in each]
 
-    def _made(
-        self, recipe: str, picture: torch.Tensor, value: float, maximum: float | None
-    ) -> Page:
+    def _made(self, recipe: str, image: torch.Tensor, value: float, maximum: float | None) -> Page:
         stretched = None
         if recipe != LUCID:
-            mean = torch.tensor(self._setup.options.mean, device=picture.device)
-            stretched = _image(_pixels(contrasted(picture[None].float(), mean)[0]))
+            mean = torch.tensor(self._setup.options.mean, device=image.device)
+            stretched = _image(_pixels(contrasted(image[None].float(), mean)[0]))
         return {
             "recipe": recipe,
-            "picture": _image(_pixels(picture)),
+            "image": _image(_pixels(image)),
             "contrasted": stretched,
             "activation": value,
             "fraction": value / maximum if maximum is not None and maximum > 0 else None,
@@ -316,4 +314,4 @@ def _pixels(planes: torch.Tensor) -> Pixels:
 
 
 def _image(pixels: Pixels) -> dict[str, Any]:
-    return {"bytes": overlays.encode_picture(pixels), "path": None}
+    return {"bytes": overlays.encode_image(pixels), "path": None}

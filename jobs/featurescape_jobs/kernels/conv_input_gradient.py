@@ -5,7 +5,7 @@ the turned filters; of one with stride s it is s² of them, one for each residue
 (V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning", 2016, chapter 4). On
 CPUs forward kernels are far ahead of the backward ones: a depthwise bfloat16 gradient takes a quarter
 of the time so. Every convolution goes through oneDNN, whatever the size of the batch: torch's own
-choice depends on it, and with it the last bits of the result. Linear layers go picture by picture for
+choice depends on it, and with it the last bits of the result. Linear layers go image by image for
 the same reason. A ReLU behind a convolution is done by its kernel; where it was closed shows in the output.
 
 Memory: filters are held twice, as they are and turned.

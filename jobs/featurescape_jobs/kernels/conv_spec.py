@@ -31,7 +31,7 @@ class _Plain(fx.Tracer):
 
 @dataclass(frozen=True)
 class ConvolutionSpec:
-    """One convolution: filters (K, C / groups, kh, kw), and zeros around the picture."""
+    """One convolution: filters (K, C / groups, kh, kw), and zeros around the image."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None

@@ -38,19 +38,19 @@ class NetworkActor:
         """Call `LiveNetwork.describe`."""
         return _json(self._network.describe())
 
-    def activations(self, question: dict[str, Any], picture: bytes | None) -> bytes | None:
+    def activations(self, question: dict[str, Any], image: bytes | None) -> bytes | None:
         """Call `LiveNetwork.activations`; None: the image is not kept here, ask again with it."""
         asked = parse_question(ActivationsQuestion, question)
-        if not self._network.load_image(asked.picture, picture):
+        if not self._network.load_image(asked.image, image):
             return None
-        return _json(self._network.activations(asked.picture, asked.layer))
+        return _json(self._network.activations(asked.image, asked.layer))
 
-    def unit(self, question: dict[str, Any], picture: bytes | None) -> bytes | None:
+    def unit(self, question: dict[str, Any], image: bytes | None) -> bytes | None:
         """Call `LiveNetwork.unit`; None: the image is not kept here, ask again with it."""
         asked = parse_question(UnitQuestion, question)
-        if not self._network.load_image(asked.picture, picture):
+        if not self._network.load_image(asked.image, image):
             return None
-        return _json(self._network.unit(asked.picture, asked.unit))
+        return _json(self._network.unit(asked.image, asked.unit))
 
 
 def _json(answer: dict[str, Any]) -> bytes:

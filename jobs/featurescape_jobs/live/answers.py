@@ -1,4 +1,4 @@
-"""Answers of a live network, as JSON: numbers that JSON has, pictures as base64. Holds one layer.
+"""Answers of a live network, as JSON: numbers that JSON has, images as base64. Holds one layer.
 
 A grid has at most `MAX_GRID_VALUES` values: of larger layers the largest of every block of positions is
 drawn, so that a bright spot stays one.
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.images import grids
-from featurescape_jobs.images.overlays import encode_picture, encode_png
+from featurescape_jobs.images.overlays import encode_image, encode_png
 
 Maps = NDArray[np.float32]
 
@@ -34,17 +34,17 @@ def numbers(values: NDArray[Any]) -> list[float | None]:
 
 
 def png(pixels: NDArray[np.uint8]) -> dict[str, Any]:
-    """A lossless picture with its size."""
-    return _picture(encode_png(pixels), "image/png", pixels)
+    """A lossless image with its size."""
+    return _image(encode_png(pixels), "image/png", pixels)
 
 
 def photo(pixels: NDArray[np.uint8]) -> dict[str, Any]:
-    """A picture for the eye: PNG where small, else WebP."""
-    data = encode_picture(pixels)
-    return _picture(data, "image/webp" if data.startswith(b"RIFF") else "image/png", pixels)
+    """An image for the eye: PNG where small, else WebP."""
+    data = encode_image(pixels)
+    return _image(data, "image/webp" if data.startswith(b"RIFF") else "image/png", pixels)
 
 
-def _picture(data: bytes, media_type: str, pixels: NDArray[np.uint8]) -> dict[str, Any]:
+def _image(data: bytes, media_type: str, pixels: NDArray[np.uint8]) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     encoded = base64.b64encode(data).decode()
     return {"media_type": media_type, "width": width, "height": height, "data": encoded}
@@ -59,7 +59,7 @@ def layer_grid(maps: Maps) -> dict[str, Any]:
     """The maps (C, H, W) of a layer side by side: 0 and 255 are the layer's smallest and largest value.
 
     Returns:
-        A picture with ``columns``, ``padding_px`` and ``tile`` (height, width) of the grid.
+        An image with ``columns``, ``padding_px`` and ``tile`` (height, width) of the grid.
     """
     low, high = grids.finite_range(maps)
     block = block_of(maps)
@@ -76,6 +76,6 @@ def layer_grid(maps: Maps) -> dict[str, Any]:
     }
 
 
-def channel_picture(values: Maps) -> dict[str, Any]:
+def channel_image(values: Maps) -> dict[str, Any]:
     """One map (H, W): 0 and 255 are its own smallest and largest value."""
     return png(grids.min_max(values, *grids.finite_range(values)))

@@ -6,12 +6,12 @@ bridge reads frames from the socket FD, starts and asks actors on the cluster at
 order. When the service closes the socket, or dies, the bridge ends, and with it its actors.
 
 Frames in: ``{"id", "do": "start", "network", "setup", "cpus", "gpus", "seconds"}``, ``{"id", "do": "ask",
-"network", "method", "question", "seconds"}`` with the picture as the body, ``{"id", "do": "end",
-"network"}``. Frames out: ``{"id", "status"}`` with ``ok`` (the body is the answer), ``picture`` (ask again
+"network", "method", "question", "seconds"}`` with the image as the body, ``{"id", "do": "end",
+"network"}``. Frames out: ``{"id", "status"}`` with ``ok`` (the body is the answer), ``image`` (ask again
 with it), ``error`` (with ``error``, ours), or ``gone`` and ``late`` (with ``reason``: the actor has ended, by
 itself or because it took too long).
 
-Holds the pictures of the calls under way.
+Holds the images of the calls under way.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Bridge:
             self._drop(head["network"])
             self._send(head, status="gone", reason=_first_line(error))
         else:
-            self._send(head, body, status="picture" if body is None else "ok")
+            self._send(head, body, status="image" if body is None else "ok")
 
     def _send(self, head: dict[str, Any], body: bytes | None = None, **values: Any) -> None:
         self._frames.send(Frame({"id": head["id"], **values}, body or b""))

@@ -33,7 +33,7 @@ class LayerShape:
 
     @classmethod
     def of(cls, layer: str, activation: torch.Tensor, module: nn.Module) -> LayerShape:
-        """The shape of an activation of one picture; raises `LayerError` where it has no channels."""
+        """The shape of an activation of one image; raises `LayerError` where it has no channels."""
         if activation.ndim not in _CHANNEL_AXES or len(activation) != 1:
             raise LayerError(
                 f"layer: {layer} gives {tuple(activation.shape)}, which is no map of channels; choose "

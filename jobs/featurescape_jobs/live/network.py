@@ -1,8 +1,8 @@
-"""A network that answers questions about pictures: what a layer gives, and what a unit owes to which pixels.
+"""A network that answers questions about images: what a layer gives, and what a unit owes to which pixels.
 
-What was computed for a picture is kept, so that the next unit of the same layer costs one backward pass:
-the inputs of `KEPT_PICTURES` pictures, `KEPT_BYTES` of maps, and the graphs of `KEPT_GRAPHS` layers, which
-share the weights. Memory: that, the weights, one forward and backward pass, and one decoded picture.
+What was computed for an image is kept, so that the next unit of the same layer costs one backward pass:
+the inputs of `KEPT_IMAGES` images, `KEPT_BYTES` of maps, and the graphs of `KEPT_GRAPHS` layers, which
+share the weights. Memory: that, the weights, one forward and backward pass, and one decoded image.
 
 Sources: J. Yosinski et al., "Understanding neural networks through deep visualization", 2015 (the
 Deep Visualization Toolbox); the methods as `interpret.attribution` names them.
@@ -22,7 +22,7 @@ from PIL import Image
 
 from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.errors import PictureError, RowError, SpecError
+from featurescape_jobs.errors import ImageError, RowError, SpecError
 from featurescape_jobs.images import overlays
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.images.grids import finite_range
@@ -38,7 +38,7 @@ from featurescape_jobs.networks.receptive_field import ReceptiveField, receptive
 from featurescape_jobs.networks.relu_modules import Explainable, explain_layer
 from featurescape_jobs.networks.worker_process import keep_freed_memory, worker_device
 
-KEPT_PICTURES = 16
+KEPT_IMAGES = 16
 KEPT_BYTES = 64 << 20
 KEPT_GRAPHS = 8
 _SEED = 0
@@ -49,12 +49,12 @@ _OUTPUTS = 5
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """A picture as the network takes it."""
+    """An image as the network takes it."""
 
     inputs: torch.Tensor
     """(1, C, input_px, input_px), normalized, on the network's device."""
     size_px: tuple[int, int]
-    """Height and width of the picture itself."""
+    """Height and width of the image itself."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class LiveNetwork:
     """One network with what it has computed lately. One call at a time.
 
     Raises:
-        SpecError: the model reads no pictures; or a `WeightsError`, `UnknownNameError`.
+        SpecError: the model reads no images; or a `WeightsError`, `UnknownNameError`.
     """
 
     def __init__(self, setup: NetworkSetup) -> None:
@@ -106,13 +106,13 @@ class LiveNetwork:
         return made
 
     def _start(self, network: LoadedNetwork) -> None:
-        self._network, self._card = network, network.picture_card
+        self._network, self._card = network, network.image_card
         self._classes = network.classes
         self._device = worker_device()
         network.module.to(self._device)
         self._shapes = {s.layer: s for s in shapes_of(network.module, self._zeros())}
-        self._prepared_images: LRUCache[str, PreparedImage] = LRUCache(KEPT_PICTURES)
-        self._outputs: LRUCache[str, list[dict[str, Any]]] = LRUCache(KEPT_PICTURES)
+        self._prepared_images: LRUCache[str, PreparedImage] = LRUCache(KEPT_IMAGES)
+        self._outputs: LRUCache[str, list[dict[str, Any]]] = LRUCache(KEPT_IMAGES)
         self._maps: LRUCache[tuple[str, str], LayerMaps] = LRUCache(
             KEPT_BYTES, lambda m: m.values.nbytes
         )
@@ -136,37 +136,37 @@ class LiveNetwork:
             "device": self._device.type,
         }
 
-    def load_image(self, picture: str, data: bytes | None) -> bool:
-        """Make sure that a picture is kept; False: it is not, and ``data`` is not given.
+    def load_image(self, image: str, data: bytes | None) -> bool:
+        """Make sure that an image is kept; False: it is not, and ``data`` is not given.
 
         Args:
-            picture: sha256 of the encoded picture.
-            data: the encoded picture, from anybody.
+            image: sha256 of the encoded image.
+            data: the encoded image, from anybody.
 
         Raises:
-            PictureError: ``data`` is no picture that is read, or not the one named.
+            ImageError: ``data`` is no image that is read, or not the one named.
         """
-        if self._prepared_images.get(picture) is not None:
+        if self._prepared_images.get(image) is not None:
             return True
         if data is None:
             return False
-        if hashlib.sha256(data).hexdigest() != picture:
-            raise PictureError("the picture is not the one that was named", reason="mixed_up")
-        self._prepared_images.get_or_make(picture, lambda: self._decode(data))
+        if hashlib.sha256(data).hexdigest() != image:
+            raise ImageError("the image is not the one that was named", reason="mixed_up")
+        self._prepared_images.get_or_make(image, lambda: self._decode(data))
         return True
 
-    def activations(self, picture: str, layer: str) -> dict[str, Any]:
-        """Every channel of a layer, for a picture that `load_image` took.
+    def activations(self, image: str, layer: str) -> dict[str, Any]:
+        """Every channel of a layer, for an image that `load_image` took.
 
         Returns:
             ``shape`` (C, H, W), ``low`` and ``high`` of the layer, ``grid`` (see `answers.layer_grid`),
             ``largest`` (C numbers), ``strongest`` (rows of channel, largest, mean, y, x), ``outputs``
-            (the five most probable), ``picture`` (what the network sees).
+            (the five most probable), ``image`` (what the network sees).
 
         Raises:
             LayerError: there is no such layer, or it gives no channels.
         """
-        prepared, maps = self._prepared(picture), self._layer_maps(picture, layer).values
+        prepared, maps = self._prepared(image), self._layer_maps(image, layer).values
         low, high = finite_range(maps)
         seen = overlays.denormalized(prepared.inputs[0].cpu().numpy(), self._card)
         return {
@@ -184,15 +184,15 @@ class LiveNetwork:
                 }
                 for row in strongest(maps, _STRONGEST)
             ],
-            "outputs": self._outputs.get_or_make(picture, lambda: self._most_probable(prepared)),
-            "picture": {**answers.photo(seen), "size_px": list(prepared.size_px)},
+            "outputs": self._outputs.get_or_make(image, lambda: self._most_probable(prepared)),
+            "image": {**answers.photo(seen), "size_px": list(prepared.size_px)},
         }
 
-    def unit(self, picture: str, asked: Unit) -> dict[str, Any]:
-        """One channel, and what its cell owes to the pixels, for a picture that `load_image` took.
+    def unit(self, image: str, asked: Unit) -> dict[str, Any]:
+        """One channel, and what its cell owes to the pixels, for an image that `load_image` took.
 
         Returns:
-            ``map`` (a picture of (H, W)), ``low`` and ``high`` of the channel, ``cell`` (row, column), its
+            ``map`` (an image of (H, W)), ``low`` and ``high`` of the channel, ``cell`` (row, column), its
             ``activation``, ``name`` (of a class, where the layer is the output), ``box`` (top, left,
             bottom, right: what the cell sees, in pixels of the input; it may leave it), ``explanation``
             (the gradient, zero mid-gray) or null with the ``problem``.
@@ -201,7 +201,7 @@ class LiveNetwork:
             LayerError: there is no such layer, or it gives no channels.
             SpecError: it has no such channel or cell.
         """
-        prepared, maps = self._prepared(picture), self._layer_maps(picture, asked.layer)
+        prepared, maps = self._prepared(image), self._layer_maps(image, asked.layer)
         values = _channel(maps.values, asked.channel)
         cell = _cell(values, asked.cell)
         low, high = finite_range(values)
@@ -209,7 +209,7 @@ class LiveNetwork:
             "layer": asked.layer,
             "channel": asked.channel,
             "method": asked.method,
-            "map": answers.channel_picture(values),
+            "map": answers.channel_image(values),
             "low": answers.number(low),
             "high": answers.number(high),
             "cell": list(cell),
@@ -241,34 +241,34 @@ class LiveNetwork:
         buffer = io.BytesIO()
         Image.new("RGB", (_WARM_PX, _WARM_PX)).save(buffer, "PNG")
         data = buffer.getvalue()
-        picture = hashlib.sha256(data).hexdigest()
-        self.load_image(picture, data)
-        self.activations(picture, layer)
-        self.unit(picture, Unit(layer, 0))
+        image = hashlib.sha256(data).hexdigest()
+        self.load_image(image, data)
+        self.activations(image, layer)
+        self.unit(image, Unit(layer, 0))
 
     def _decode(self, data: bytes) -> PreparedImage:
         try:
-            picture = decode(data)
+            image = decode(data)
         except RowError as error:
-            raise PictureError(
-                f"the picture cannot be read: {error.message}", reason=error.code
+            raise ImageError(
+                f"the image cannot be read: {error.message}", reason=error.code
             ) from None
-        inputs = torch.from_numpy(prepare([picture], self._card)).to(self._device)
-        height, width = picture.shape[:2]
+        inputs = torch.from_numpy(prepare([image], self._card)).to(self._device)
+        height, width = image.shape[:2]
         return PreparedImage(inputs, (height, width))
 
-    def _prepared(self, picture: str) -> PreparedImage:
-        prepared = self._prepared_images.get(picture)
+    def _prepared(self, image: str) -> PreparedImage:
+        prepared = self._prepared_images.get(image)
         if prepared is None:
-            raise ValueError(f"the picture {picture} was not looked at")
+            raise ValueError(f"the image {image} was not looked at")
         return prepared
 
-    def _layer_maps(self, picture: str, layer: str) -> LayerMaps:
-        return self._maps.get_or_make((picture, layer), lambda: self._run(picture, layer))
+    def _layer_maps(self, image: str, layer: str) -> LayerMaps:
+        return self._maps.get_or_make((image, layer), lambda: self._run(image, layer))
 
-    def _run(self, picture: str, layer: str) -> LayerMaps:
+    def _run(self, image: str, layer: str) -> LayerMaps:
         capture = self._captures.get_or_make(layer, lambda: Capture(self._network.module, (layer,)))
-        found = capture.run(self._prepared(picture).inputs)[layer]
+        found = capture.run(self._prepared(image).inputs)[layer]
         LayerShape.of(layer, found, self._network.module)
         return LayerMaps(channel_map(found)[0].float().cpu().numpy(), found.ndim)
 

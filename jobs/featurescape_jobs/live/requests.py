@@ -24,7 +24,7 @@ class NetworkQuestion(Spec):
 class ActivationsQuestion(NetworkQuestion):
     """Question of a layer's activation for an image."""
 
-    picture: str = Field(pattern=SHA256_PATTERN, description="Id of a picture, its sha256.")
+    image: str = Field(pattern=SHA256_PATTERN, description="Id of an image, its sha256.")
     layer: LayerName
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from featurescape_jobs.models.base import ImageCard as ImageCard
     from featurescape_jobs.models.base import Model as Model
     from featurescape_jobs.models.base import ModelCard as ModelCard
-    from featurescape_jobs.models.base import PictureCard as PictureCard
     from featurescape_jobs.models.base import WeightsCard as WeightsCard
     from featurescape_jobs.models.base import untrained as untrained
     from featurescape_jobs.models.registered import MODELS as MODELS
@@ -22,7 +22,7 @@ else:
         __name__,
         {
             "featurescape_jobs.models.base": (
-                *("Model", "ModelCard", "PictureCard", "WeightsCard", "untrained"),
+                *("Model", "ModelCard", "ImageCard", "WeightsCard", "untrained"),
             ),
             "featurescape_jobs.models.registered": ("MODELS", "check_recurrent"),
         },

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.models.torchvision_base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -14,7 +14,7 @@ from featurescape_jobs.models.torchvision_base import (
 )
 
 MODEL = TorchvisionModel(
-    card=PictureCard(
+    card=ImageCard(
         name="alexnet",
         title="AlexNet",
         summary="Five convolutions and three linear layers: the network that started it.",

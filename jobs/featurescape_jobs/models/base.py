@@ -41,8 +41,8 @@ class ModelCard(BaseModel):
     title: str
     summary: str
     paper: str
-    reads: Literal["pictures", "features"] = Field(
-        default="pictures", description="Pictures, or a sequence of features of another job."
+    reads: Literal["images", "features"] = Field(
+        default="images", description="Images, or a sequence of features of another job."
     )
     gives: Literal["classes", "captions"] = Field(
         default="classes",
@@ -69,8 +69,8 @@ class ModelCard(BaseModel):
         return self.family == "recurrent"
 
 
-class PictureCard(ModelCard):
-    """A model that reads pictures."""
+class ImageCard(ModelCard):
+    """A model that reads images."""
 
     channels: Literal[1, 3]
     input_px: int = Field(description="Height and width that the network is fed with.")
@@ -109,7 +109,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class AtSize:
-    """A model that reads pictures, fed with others than its card says."""
+    """A model that reads images, fed with others than its card says."""
 
     model: Model
     input_px: int
@@ -121,7 +121,7 @@ class AtSize:
     @property
     def card(self) -> ModelCard:
         card = self.model.card
-        assert isinstance(card, PictureCard)
+        assert isinstance(card, ImageCard)
         resize_px = round(card.resize_px * self.input_px / card.input_px)
         return card.model_copy(update={"input_px": self.input_px, "resize_px": resize_px})
 
@@ -145,7 +145,7 @@ class RecurrentModel(Model, Protocol):
 
     @property
     def dimensions(self) -> int | None:
-        """D of the features that it reads; None: it reads pictures, or it is not known yet."""
+        """D of the features that it reads; None: it reads images, or it is not known yet."""
         ...
 
     def configured(self, recurrent: RecurrentSpec, dimensions: int | None) -> RecurrentModel:

@@ -2,7 +2,7 @@
 
 Architecture and weights are conversions of Google's (TensorFlow's `efficientnet/lite`), which
 normalize by ``(value - 127) / 128``, not by ImageNet's mean and deviation, and have ReLU6 and no
-squeeze-and-excitation. 4.7 M parameters, 400 M multiplications per picture.
+squeeze-and-excitation. 4.7 M parameters, 400 M multiplications per image.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featurescape_jobs.errors import WeightsError
-from featurescape_jobs.models.base import PictureCard, WeightsCard
+from featurescape_jobs.models.base import ImageCard, WeightsCard
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ _PARTS = {
 }
 
 
-CARD = PictureCard(
+CARD = ImageCard(
     name="efficientnet_lite0",
     title="EfficientNet-Lite0",
     summary="ImageNet features without a download; fast on a CPU.",

@@ -7,7 +7,7 @@ normalization (``transform_input``). ``avgpool`` is the mean over positions of t
 
 from __future__ import annotations
 
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.models.torchvision_base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -16,7 +16,7 @@ from featurescape_jobs.models.torchvision_base import (
 )
 
 MODEL = TorchvisionModel(
-    card=PictureCard(
+    card=ImageCard(
         name="googlenet",
         title="GoogLeNet",
         summary="Inception v1: branches of several filter sizes side by side.",

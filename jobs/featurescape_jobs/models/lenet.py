@@ -2,7 +2,7 @@
 
 After LeCun et al., "Gradient-based learning applied to document recognition" (1998), with more
 filters and without its hand-wired connections. 89,000 parameters, 1.1 M multiplications per
-picture.
+image.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from featurescape_jobs.models.base import PictureCard, untrained
+from featurescape_jobs.models.base import ImageCard, untrained
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-CARD = PictureCard(
+CARD = ImageCard(
     name="lenet",
     title="LeNet-5",
-    summary="A small convolutional network for small gray pictures, trained in seconds.",
+    summary="A small convolutional network for small gray images, trained in seconds.",
     paper="LeCun et al. 1998, Gradient-based learning applied to document recognition",
     channels=1,
     input_px=28,

@@ -1,4 +1,4 @@
-"""A picture read row by row: a recurrent network over its 28 rows, classified from the last state.
+"""An image read row by row: a recurrent network over its 28 rows, classified from the last state.
 
 Long short-term memory after Hochreiter and Schmidhuber (1997) unless ``model.shape`` says otherwise: a
 tanh RNN, a GRU, several layers, both directions.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from featurescape_jobs.models.base import PictureCard, untrained
+from featurescape_jobs.models.base import ImageCard, untrained
 from featurescape_jobs.models.recurrent.shape import layer_paths, top_layer
 from featurescape_jobs.specs import RecurrentSpec
 
@@ -21,11 +21,11 @@ ROWS = 28
 
 
 @lru_cache(maxsize=64)
-def _card(recurrent: RecurrentSpec) -> PictureCard:
-    return PictureCard(
+def _card(recurrent: RecurrentSpec) -> ImageCard:
+    return ImageCard(
         name="row_lstm",
         title="Row LSTM",
-        summary="A recurrent network that reads a gray picture as a sequence of 28 rows.",
+        summary="A recurrent network that reads a gray image as a sequence of 28 rows.",
         paper="Hochreiter and Schmidhuber 1997, Long short-term memory",
         channels=1,
         input_px=ROWS,
@@ -53,12 +53,12 @@ class RowLstm:
         return "row_lstm"
 
     @property
-    def card(self) -> PictureCard:
+    def card(self) -> ImageCard:
         return _card(self.recurrent)
 
     @property
     def dimensions(self) -> None:
-        """None: it reads pictures."""
+        """None: it reads images."""
 
     def configured(self, recurrent: RecurrentSpec, dimensions: int | None) -> RowLstm:
         """The same in another shape; ``dimensions`` does not matter, a row has 28 values."""

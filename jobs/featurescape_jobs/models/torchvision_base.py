@@ -1,7 +1,7 @@
 """Common parts of torchvision's models: building, ImageNet weights, classes.
 
 The weights are IMAGENET1K_V1 throughout: those of the papers' recipes. The newer V2 of some models
-has a higher accuracy but, trained with label smoothing and mixing of pictures, poorer features.
+has a higher accuracy but, trained with label smoothing and mixing of images, poorer features.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from featurescape_jobs.errors import WeightsError
-from featurescape_jobs.models.base import PictureCard, WeightsCard
+from featurescape_jobs.models.base import ImageCard, WeightsCard
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class TorchvisionModel:
         unused: parts of torchvision's weight file that the network built here has not.
     """
 
-    card: PictureCard
+    card: ImageCard
     enum: str
     options: Mapping[str, Any] = field(default_factory=dict)
     unused: tuple[str, ...] = ()

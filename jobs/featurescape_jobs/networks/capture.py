@@ -19,8 +19,8 @@ from torch import nn
 
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.models.base import (
+    ImageCard,
     Model,
-    PictureCard,
     RecurrentModel,
 )
 
@@ -161,8 +161,8 @@ def pool(activation: torch.Tensor, pooling: str, *, sequence: bool) -> torch.Ten
 
 
 def zero_input(model: Model) -> torch.Tensor:
-    """The smallest input of zeros: one picture (1, C, H, W), or two steps of features (1, 2, D)."""
+    """The smallest input of zeros: one image (1, C, H, W), or two steps of features (1, 2, D)."""
     card = model.card
-    if isinstance(card, PictureCard):
+    if isinstance(card, ImageCard):
         return torch.zeros(1, card.channels, card.input_px, card.input_px)
     return torch.zeros(1, 2, cast(RecurrentModel, model).dimensions or 1)

@@ -42,14 +42,14 @@ MIN_GAIN = 1.1
 MIN_BATCHES = 20
 """Batches of a job below which measuring costs more than it can save."""
 MIN_SAMPLE, MAX_SAMPLE = 64, 256
-"""Pictures that modes are measured on."""
+"""Images that modes are measured on."""
 COMPILE_WORTH_SECONDS = 180.0
 """Work left per worker from which on compiling (20 to 60 seconds) pays."""
 _TIMED_SECONDS = 0.25
 _KEY_VERSION = 1
 
 Runner = Callable[[NDArray[np.float32]], Sequence[Features]]
-"""Normalized pictures (N, C, H, W) to the features of each layer."""
+"""Normalized images (N, C, H, W) to the features of each layer."""
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ def _folded(target: Target) -> tuple[fx.GraphModule, int]:
     with torch.no_grad():
         folded = fold(graph)
     graph.to(target.device)
-    if target.network.picture_card.channels == 3:
+    if target.network.image_card.channels == 3:
         graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return graph, folded
 
@@ -257,7 +257,7 @@ def key_of_choice(target: Target, state: str, work: Work) -> str:
     size = work.examples.bit_length() // 2
     weights = state_sha256(network.module)
     device = device_kind(target.device)
-    threads, px = torch.get_num_threads(), network.picture_card.input_px
+    threads, px = torch.get_num_threads(), network.image_card.input_px
     facts = (network.model.name, px, weights, layers, state, device, threads, size)
     return key_of(_KEY_VERSION, torch.__version__, *facts)
 
@@ -272,7 +272,7 @@ def kept_for_equal_jobs(
 
 
 def sample_size(work: Work) -> int:
-    """Pictures to measure a job's modes on: as many as cost a worker a few hundredths of its work."""
+    """Images to measure a job's modes on: as many as cost a worker a few hundredths of its work."""
     return int(min(MAX_SAMPLE, max(MIN_SAMPLE, work.of_a_worker // 32)))
 
 
@@ -294,7 +294,7 @@ def choose(builder: Callable[[Mode], Runner], sample: Sample, work: Work) -> Cho
 
     Args:
         builder: makes the runner of a mode, as `build`; what it raises rules the mode out.
-        sample: of the job's pictures.
+        sample: of the job's images.
         work: whose size says whether compiling pays.
 
     Returns:

@@ -1,6 +1,6 @@
 """Fidelity of features to plain float32 features: direction, size, and who is next to whom.
 
-Features of different pictures are often nearly parallel (with random weights their cosine is 0.999 and more), so
+Features of different images are often nearly parallel (with random weights their cosine is 0.999 and more), so
 that the cosine of two rows tells little. Here the mean of the plain features is taken off first, and the error is
 measured against what is left. The nearest neighbors are what a map is made of.
 

@@ -2,7 +2,7 @@
 
 A batch is a fixed range of a shard, made by one thread; those that cannot be read drop out of it as
 error rows. Batches come in the order of the examples. Memory: `Plan.threads` + 1 batches wait at
-most, as normalized input with their thumbnails, and each thread holds one decoded picture.
+most, as normalized input with their thumbnails, and each thread holds one decoded image.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from numpy.typing import NDArray
 from featurescape_jobs.datasets.base import BatchReader, Reader, SequenceReader
 from featurescape_jobs.engine.shard_worker import error_row
 from featurescape_jobs.errors import RowError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.images.thumbnails import encode_thumbnails
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.preprocessing import normalize, resize
 
-ReadExample = Callable[[Any, str], list[Picture]]
-"""How a reader's locator becomes pictures: `one_picture` or `all_views`."""
+ReadExample = Callable[[Any, str], list[ImageArray]]
+"""How a reader's locator becomes images: `one_image` or `all_views`."""
 MAX_VIEWS = 256
-"""Pictures of one example."""
+"""Images of one example."""
 
 
-def one_picture(reader: Reader, locator: str) -> list[Picture]:
-    """The example is a picture."""
+def one_image(reader: Reader, locator: str) -> list[ImageArray]:
+    """The example is an image."""
     return [reader.read(locator)]
 
 
-def all_views(reader: SequenceReader, locator: str) -> list[Picture]:
-    """The example is a sequence of pictures."""
+def all_views(reader: SequenceReader, locator: str) -> list[ImageArray]:
+    """The example is a sequence of images."""
     views = reader.read_sequence(locator)
     if not 0 < len(views) <= MAX_VIEWS:
         raise RowError("too_many_frames", f"{len(views)} views; from 1 to {MAX_VIEWS} are read")
@@ -48,7 +48,7 @@ def all_views(reader: SequenceReader, locator: str) -> list[Picture]:
 class Plan:
     """Options of batches."""
 
-    card: PictureCard
+    card: ImageCard
     batch_size: int
     """Examples."""
     thumbnail_px: int | None
@@ -64,11 +64,11 @@ class Batch:
     examples: pa.Table
     """N rows of `tables.INPUT`."""
     inputs: NDArray[np.float32]
-    """(P, C, H, W), normalized: the pictures of all examples, one after the other."""
+    """(P, C, H, W), normalized: the images of all examples, one after the other."""
     views: NDArray[np.int64]
-    """(N,): how many of the pictures are each example's."""
+    """(N,): how many of the images are each example's."""
     thumbnails: list[bytes]
-    """Of the first picture of each example."""
+    """Of the first image of each example."""
     sizes_px: NDArray[np.int32]
     """(N, 2): width and height of it, as read."""
     errors: list[dict[str, Any]]
@@ -111,51 +111,51 @@ class Batches:
     def _make(self, examples: pa.Table) -> Batch:
         reader = self._idle.pop() if self._idle else self._open_reader()
         try:
-            pictures = self._at_once(reader, examples["locator"].to_pylist())
-            if pictures is not None:
-                return self._of_array(examples, pictures)
+            images = self._at_once(reader, examples["locator"].to_pylist())
+            if images is not None:
+                return self._of_array(examples, images)
             return self._one_by_one(examples, reader)
         finally:
             self._idle.append(reader)
 
     def _at_once(self, reader: Reader, locators: list[str]) -> NDArray[np.uint8] | None:
-        """All pictures, where the reader has them in one piece and in the network's size."""
+        """All images, where the reader has them in one piece and in the network's size."""
         card = self._plan.card
-        if self._plan.read is not one_picture or not isinstance(reader, BatchReader):
+        if self._plan.read is not one_image or not isinstance(reader, BatchReader):
             return None
-        pictures = reader.read_batch(locators)
+        images = reader.read_batch(locators)
         shape = (card.input_px, card.input_px, 3)[: 2 if card.channels == 1 else 3]
-        if pictures is None or pictures.shape[1:] != shape or card.resize_px != card.input_px:
+        if images is None or images.shape[1:] != shape or card.resize_px != card.input_px:
             return None
-        return pictures
+        return images
 
-    def _of_array(self, examples: pa.Table, pictures: NDArray[np.uint8]) -> Batch:
-        card, n = self._plan.card, len(pictures)
-        height, width = pictures.shape[1:3]
+    def _of_array(self, examples: pa.Table, images: NDArray[np.uint8]) -> Batch:
+        card, n = self._plan.card, len(images)
+        height, width = images.shape[1:3]
         return Batch(
             examples=examples,
-            inputs=normalize(pictures.reshape(n, height, width, card.channels), card),
+            inputs=normalize(images.reshape(n, height, width, card.channels), card),
             views=np.ones(n, np.int64),
-            thumbnails=self._thumbnails(pictures),
+            thumbnails=self._thumbnails(images),
             sizes_px=np.tile(np.array([width, height], np.int32), (n, 1)),
             errors=[],
         )
 
     def _one_by_one(self, examples: pa.Table, reader: Reader) -> Batch:
         errors, rows = list[dict[str, Any]](), list[int]()
-        resized, views = list[Picture](), list[int]()
+        resized, views = list[ImageArray](), list[int]()
         thumbnails, sizes = list[bytes](), list[tuple[int, ...]]()
         for row, locator in enumerate(examples["locator"].to_pylist()):
             try:
-                pictures = self._plan.read(reader, locator)
+                images = self._plan.read(reader, locator)
             except RowError as error:
                 example = examples.slice(row, 1).to_pylist()[0]
                 errors.append(error_row(example, error.code, error.message))
                 continue
-            resized += [resize(picture, self._plan.card) for picture in pictures]
-            thumbnails += self._thumbnails(pictures[0][None])
-            sizes.append(pictures[0].shape[1::-1])
-            views.append(len(pictures))
+            resized += [resize(image, self._plan.card) for image in images]
+            thumbnails += self._thumbnails(images[0][None])
+            sizes.append(images[0].shape[1::-1])
+            views.append(len(images))
             rows.append(row)
         return Batch(
             examples=examples.take(pa.array(rows, pa.int64())) if errors else examples,
@@ -166,11 +166,11 @@ class Batches:
             errors=errors,
         )
 
-    def _thumbnails(self, pictures: NDArray[np.uint8]) -> list[bytes]:
+    def _thumbnails(self, images: NDArray[np.uint8]) -> list[bytes]:
         px = self._plan.thumbnail_px
-        return [b""] * len(pictures) if px is None else encode_thumbnails(pictures, px)
+        return [b""] * len(images) if px is None else encode_thumbnails(images, px)
 
-    def _stacked(self, resized: list[Picture]) -> NDArray[np.uint8]:
+    def _stacked(self, resized: list[ImageArray]) -> NDArray[np.uint8]:
         card = self._plan.card
         if not resized:
             return np.empty((0, card.input_px, card.input_px, card.channels), np.uint8)

@@ -16,9 +16,9 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.models.base import (
+    ImageCard,
     Model,
     ModelCard,
-    PictureCard,
     RecurrentModel,
     check_gives,
     check_shape,
@@ -51,9 +51,9 @@ class LoadedNetwork:
         return self.model.card
 
     @property
-    def picture_card(self) -> PictureCard:
+    def image_card(self) -> ImageCard:
         """Card of a network that reads images; raises `SpecError` where it reads none."""
-        return picture_card(self.model)
+        return image_card(self.model)
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -61,12 +61,12 @@ class LoadedNetwork:
         return self.model.classes() if self.pretrained else self.trained_classes
 
 
-def picture_card(model: Model) -> PictureCard:
-    """The card of a model that reads pictures; raises `SpecError` where it does not."""
+def image_card(model: Model) -> ImageCard:
+    """The card of a model that reads images; raises `SpecError` where it does not."""
     check_gives(model.card, "classes")
-    if not isinstance(model.card, PictureCard):
+    if not isinstance(model.card, ImageCard):
         raise SpecError(
-            f"model.name: {model.name} reads the features of another job, not pictures: give the "
+            f"model.name: {model.name} reads the features of another job, not images: give the "
             'dataset {"name": "features", "job": "features-…"}, or another model',
             field="model.name",
         )
@@ -88,7 +88,7 @@ def load_network(
         spec: model and source of the weights.
         seed: of the job; random weights are a function of it.
         n_classes: outputs that are needed; None: as many as the weights have.
-        dimensions: D of the features that it is to read; None: it reads pictures.
+        dimensions: D of the features that it is to read; None: it reads images.
         storage: where the artifact of ``spec.training`` lies.
         allowed_roots: roots that a weight file may lie below; None: any.
 
@@ -124,10 +124,10 @@ def _classifier(spec: ModelSpec, dimensions: int | None) -> Model:
 
 
 def _freeze(network: LoadedNetwork) -> None:
-    """Evaluation mode, no gradient, and the memory layout in which color pictures run fastest."""
+    """Evaluation mode, no gradient, and the memory layout in which color images run fastest."""
     network.module.eval().requires_grad_(False)
     card = network.card
-    if isinstance(card, PictureCard) and card.channels == 3:
+    if isinstance(card, ImageCard) and card.channels == 3:
         network.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -1,9 +1,9 @@
-"""Pictures as a network wants them: channels, size and normalization as its card says.
+"""Images as a network wants them: channels, size and normalization as its card says.
 
 Shorter side to ``resize_px`` with antialiasing, center crop to ``input_px``, values 0 to 1, minus
-mean, over std: what torchvision's presets do on a Pillow image, per picture and so the same in any
+mean, over std: what torchvision's presets do on a Pillow image, per image and so the same in any
 batch. Only the part that the crop keeps is resampled. Memory: one batch as float32, and one
-picture.
+image.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 
-Pictures = Sequence[NDArray[np.uint8]]
+Images = Sequence[NDArray[np.uint8]]
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -27,46 +27,46 @@ _FILTERS = {
 _REDUCING_GAP = 3.0
 
 
-def prepare(pictures: Pictures, card: PictureCard) -> NDArray[np.float32]:
+def prepare(images: Images, card: ImageCard) -> NDArray[np.float32]:
     """The input of the network.
 
     Args:
-        pictures: N of (H, W, 3) RGB or (H, W) gray, uint8; sizes may differ.
+        images: N of (H, W, 3) RGB or (H, W) gray, uint8; sizes may differ.
         card: of the network.
 
     Returns:
         (N, C, input_px, input_px) float32, normalized. Its memory order is N, H, W, C, so that
         ``torch.from_numpy`` makes a channels-last tensor of it without a copy.
     """
-    resized = np.empty((len(pictures), card.input_px, card.input_px, card.channels), np.uint8)
-    for row, picture in zip(resized, pictures, strict=True):
-        row[:] = resize(picture, card)
+    resized = np.empty((len(images), card.input_px, card.input_px, card.channels), np.uint8)
+    for row, image in zip(resized, images, strict=True):
+        row[:] = resize(image, card)
     return normalize(resized, card)
 
 
-def resize(picture: NDArray[np.uint8], card: PictureCard) -> NDArray[np.uint8]:
-    """One picture in the size and channels of the card: (input_px, input_px, C) uint8."""
+def resize(image: NDArray[np.uint8], card: ImageCard) -> NDArray[np.uint8]:
+    """One image in the size and channels of the card: (input_px, input_px, C) uint8."""
     px = card.input_px
-    if card.resize_px == px and picture.shape == ((px, px) if card.channels == 1 else (px, px, 3)):
-        return picture.reshape(px, px, card.channels)
-    image = Image.fromarray(picture)
+    if card.resize_px == px and image.shape == ((px, px) if card.channels == 1 else (px, px, 3)):
+        return image.reshape(px, px, card.channels)
+    pillow = Image.fromarray(image)
     mode = "L" if card.channels == 1 else "RGB"
-    if image.size != (px, px) or card.resize_px != px:
+    if pillow.size != (px, px) or card.resize_px != px:
         # To gray before resampling, to RGB after it: fewer channels to resample.
-        if mode == "L" and image.mode != mode:
-            image = image.convert(mode)
-        image = image.resize(
+        if mode == "L" and pillow.mode != mode:
+            pillow = pillow.convert(mode)
+        pillow = pillow.resize(
             (px, px),
             _FILTERS[card.interpolation],
-            box=_kept_box(image.width, image.height, card),
+            box=_kept_box(pillow.width, pillow.height, card),
             reducing_gap=_REDUCING_GAP,
         )
-    if image.mode != mode:
-        image = image.convert(mode)
-    return np.asarray(image).reshape(px, px, card.channels)
+    if pillow.mode != mode:
+        pillow = pillow.convert(mode)
+    return np.asarray(pillow).reshape(px, px, card.channels)
 
 
-def normalize(resized: NDArray[np.uint8], card: PictureCard) -> NDArray[np.float32]:
+def normalize(resized: NDArray[np.uint8], card: ImageCard) -> NDArray[np.float32]:
     """(N, H, W, C) uint8 to (N, C, H, W) float32: ``(value / 255 - mean) / std`` per channel."""
     n, h, w, c = resized.shape
     # Rows of W × C values at a time: numpy is slow where the innermost axis has three.
@@ -77,7 +77,7 @@ def normalize(resized: NDArray[np.uint8], card: PictureCard) -> NDArray[np.float
     return values.reshape(n, h, w, c).transpose(0, 3, 1, 2)
 
 
-def _kept_box(width: int, height: int, card: PictureCard) -> tuple[float, float, float, float]:
+def _kept_box(width: int, height: int, card: ImageCard) -> tuple[float, float, float, float]:
     """The part of the source that resizing and then cropping keeps, in source pixels."""
     shorter = min(width, height)
     scaled_w = max(1, card.resize_px * width // shorter)

@@ -3,11 +3,11 @@
 Through each operation an axis keeps three numbers: cell i sees the input pixels ``start + i · stride`` to
 that plus ``size`` - 1. A window (convolution, pooling) changes them by its kernel, stride, padding and
 dilation; branches that meet take the smallest interval around both; what mixes all positions (global
-pooling, a linear layer) or is not known here sees the whole picture. So the field is never too small:
+pooling, a linear layer) or is not known here sees the whole image. So the field is never too small:
 the gradient of a cell outside its field is exactly 0.
 
 Source of the method: A. Araujo et al., "Computing receptive fields of convolutional neural networks",
-Distill 2019. Holds one pass of a picture of zeros.
+Distill 2019. Holds one pass of an image of zeros.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Box:
-    """Pixels ``top`` to ``bottom`` and ``left`` to ``right`` (exclusive); may leave the picture."""
+    """Pixels ``top`` to ``bottom`` and ``left`` to ``right`` (exclusive); may leave the image."""
 
     top: int
     left: int
@@ -68,14 +68,14 @@ class ReceptiveField:
     """Receptive fields of the cells of a layer."""
 
     rows: Axis | None
-    """None: all of the picture."""
+    """None: all of the image."""
     columns: Axis | None
     image_px: tuple[int, int]
     """Height and width of the input."""
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Height and width of `box`; larger than the picture where the field is."""
+        """Height and width of `box`; larger than the image where the field is."""
         height, width = self.image_px
         return (
             self.rows.size if self.rows else height,
@@ -93,14 +93,14 @@ class ReceptiveField:
         return Box(top, left, bottom, right)
 
     def inside(self, y: int, x: int) -> Box:
-        """The part of `box` that lies in the picture."""
+        """The part of `box` that lies in the image."""
         box, (height, width) = self.box(y, x), self.image_px
         return Box(
             max(0, box.top), max(0, box.left), min(height, box.bottom), min(width, box.right)
         )
 
     def window(self, y: int, x: int) -> Box:
-        """`box`, or along an axis where that is longer than the picture, the picture."""
+        """`box`, or along an axis where that is longer than the image, the image."""
         box, (height, width) = self.box(y, x), self.image_px
         rows, columns = (box.top, box.bottom), (box.left, box.right)
         (top, bottom), (left, right) = (
@@ -109,17 +109,17 @@ class ReceptiveField:
         )
         return Box(top, left, bottom, right)
 
-    def patch(self, picture: NDArray[Any], y: int, x: int, blank: float = 0) -> NDArray[Any]:
+    def patch(self, image: NDArray[Any], y: int, x: int, blank: float = 0) -> NDArray[Any]:
         """Patch of an image (H, W) or (H, W, C) in the cell's receptive field: `window` large.
 
-        It is ``blank`` outside the picture, and where the cell does not look.
+        It is ``blank`` outside the image, and where the cell does not look.
         """
-        if picture.shape[:2] != self.image_px:
-            raise ValueError(f"the picture is {picture.shape[:2]} px, the input {self.image_px}")
+        if image.shape[:2] != self.image_px:
+            raise ValueError(f"the image is {image.shape[:2]} px, the input {self.image_px}")
         window, seen = self.window(y, x), self.inside(y, x)
         size = (window.bottom - window.top, window.right - window.left)
-        patch = np.full((*size, *picture.shape[2:]), blank, picture.dtype)
-        part = picture[seen.top : seen.bottom, seen.left : seen.right]
+        patch = np.full((*size, *image.shape[2:]), blank, image.dtype)
+        part = image[seen.top : seen.bottom, seen.left : seen.right]
         top, left = seen.top - window.top, seen.left - window.left
         patch[top : top + part.shape[0], left : left + part.shape[1]] = part
         return patch
@@ -130,13 +130,13 @@ def _interval(axis: Axis, at: int) -> tuple[int, int]:
     return start, start + axis.size
 
 
-def receptive_field(module: nn.Module, layer: str, picture: torch.Tensor) -> ReceptiveField:
+def receptive_field(module: nn.Module, layer: str, image: torch.Tensor) -> ReceptiveField:
     """The field of the cells of ``layer``.
 
     Args:
         module: the network.
         layer: module path; its activation is (N, C, H, W), or any other shape that sees it all.
-        picture: (1, C, H, W), an input of the size that is used; its values do not matter.
+        image: (1, C, H, W), an input of the size that is used; its values do not matter.
 
     Raises:
         LayerError: there is no such layer, or it gives no tensor.
@@ -144,7 +144,7 @@ def receptive_field(module: nn.Module, layer: str, picture: torch.Tensor) -> Rec
     """
     traced = follow(module, (layer,))
     with torch.no_grad():
-        ShapeProp(traced.network).propagate(picture)
+        ShapeProp(traced.network).propagate(image)
     fields: dict[fx.Node, _Field] = {}
     for node in traced.network.graph.nodes:
         if node.op == "placeholder":
@@ -154,7 +154,7 @@ def receptive_field(module: nn.Module, layer: str, picture: torch.Tensor) -> Rec
         if before:  # constants, as weights, look at nothing
             fields[node] = _behind(traced.network, node, _met(before))
     rows, columns = fields.get(traced.layers[layer], _WHOLE)
-    return ReceptiveField(rows, columns, (picture.shape[-2], picture.shape[-1]))
+    return ReceptiveField(rows, columns, (image.shape[-2], image.shape[-1]))
 
 
 _Field = tuple[Axis | None, Axis | None]

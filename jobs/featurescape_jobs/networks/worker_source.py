@@ -22,15 +22,15 @@ from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.job_choice import JobMode
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.engine.worker_pools import expected_workers
-from featurescape_jobs.images.overlays import denormalized, encode_picture
+from featurescape_jobs.images.overlays import denormalized, encode_image
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks import execution
-from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, ReadExample, one_picture
+from featurescape_jobs.networks.image_batches import Batch, Batches, Plan, ReadExample, one_image
 from featurescape_jobs.networks.loading import LoadedNetwork, load_network
 from featurescape_jobs.networks.worker_process import keep_freed_memory
 from featurescape_jobs.specs import DatasetSpec, ModelSpec, Resources
-from featurescape_jobs.tables.nested import images
+from featurescape_jobs.tables.nested import image_structs
 
 SHARD_BYTES = 16 << 20
 """Output of a shard that is aimed at."""
@@ -134,10 +134,10 @@ class Source:
 
     def batches(
         self,
-        card: PictureCard,
+        card: ImageCard,
         batch_size: int,
         thumbnail_px: int | None = None,
-        read: ReadExample = one_picture,
+        read: ReadExample = one_image,
     ) -> Batches:
         """Batches of the dataset's images.
 
@@ -156,18 +156,18 @@ def shard_size(bytes_per_example: int) -> int:
     return max(1, min(MAX_SHARD, SHARD_BYTES // max(1, bytes_per_example)))
 
 
-def batch_size(card: PictureCard, pictures_of_224_px: int) -> int:
+def batch_size(card: ImageCard, images_of_224_px: int) -> int:
     """Number of images with as many values as that many of 224 px in color; at most 256."""
     values = card.channels * card.input_px**2
-    return max(1, min(256, pictures_of_224_px * 3 * 224**2 // values))
+    return max(1, min(256, images_of_224_px * 3 * 224**2 // values))
 
 
-def picture_columns(batch: Batch, card: PictureCard) -> dict[str, pa.Array]:
+def image_columns(batch: Batch, card: ImageCard) -> dict[str, pa.Array]:
     """The columns that say which example a row is and what the network saw of it."""
     found = {name: batch.examples[name].combine_chunks() for name in _COPIED}
-    pictures = [encode_picture(denormalized(values, card)) for values in batch.inputs]
+    images = [encode_image(denormalized(values, card)) for values in batch.inputs]
     return found | {
-        "picture": images(pictures),
+        "image": image_structs(images),
         "width": pa.array(batch.sizes_px[:, 0].copy()),
         "height": pa.array(batch.sizes_px[:, 1].copy()),
     }

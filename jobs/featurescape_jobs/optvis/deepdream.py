@@ -1,15 +1,15 @@
-"""DeepDream: pictures changed step by step so that a layer responds more, from small to full size.
+"""DeepDream: images changed step by step so that a layer responds more, from small to full size.
 
-An octave is the picture reduced; the detail that steps add to one octave is enlarged and carried to the
-next. A step rolls the picture at random (jitter), takes the gradient of the objective, undoes the roll,
-adds ``step · g / mean|g|`` and clips to 0 to 255. Shift and mean are each picture's own. Above
+An octave is the image reduced; the detail that steps add to one octave is enlarged and carried to the
+next. A step rolls the image at random (jitter), takes the gradient of the objective, undoes the roll,
+adds ``step · g / mean|g|`` and clips to 0 to 255. Shift and mean are each image's own. Above
 ``tile_px`` the gradient is taken tile by tile, and the roll reaches half a tile, so that no seam stays in
 its place.
 
 Source of the method: A. Mordvintsev, C. Olah, M. Tyka, "Inceptionism", 2015, and its notebook
 (google/deepdream); tiles and Laplacian normalization from Mordvintsev's TensorFlow tutorial.
 
-Memory: the pictures six times as float32, and the activations of one pass.
+Memory: the images six times as float32, and the activations of one pass.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ class DreamOptions:
 
 @dataclass(frozen=True)
 class Dreamt:
-    """N pictures of one size, and how they came about."""
+    """N images of one size, and how they came about."""
 
     octaves: list[torch.Tensor]
     """(N, H, W, C), 0 to 255, smallest first; the last is the dream."""
     originals: list[list[float]]
-    """Of each picture, undreamt, the objective at the size of each octave: larger pictures of the same thing
+    """Of each image, undreamt, the objective at the size of each octave: larger images of the same thing
     excite a layer otherwise, so growth is measured against these."""
     starts: list[list[float]]
-    """Of each picture the objective at the start of each octave."""
+    """Of each image the objective at the start of each octave."""
     ends: list[list[float]]
 
     @property
-    def pictures(self) -> torch.Tensor:
+    def images(self) -> torch.Tensor:
         return self.octaves[-1]
 
 
@@ -75,11 +75,11 @@ def octave_sizes(height: int, width: int, options: DreamOptions, least_px: int =
     return sizes[::-1]
 
 
-def zoom(pictures: torch.Tensor, size: Size) -> torch.Tensor:
+def zoom(images: torch.Tensor, size: Size) -> torch.Tensor:
     """(N, H, W, C) in another size: linear between values, corners on corners."""
-    if pictures.shape[1:3] == size:
-        return pictures
-    planes = pictures.permute(0, 3, 1, 2)
+    if images.shape[1:3] == size:
+        return images
+    planes = images.permute(0, 3, 1, 2)
     found = F.interpolate(planes, size=size, mode="bilinear", align_corners=True)
     return found.permute(0, 2, 3, 1).contiguous()
 
@@ -92,11 +92,11 @@ def tile_starts(length: int, tile_px: int) -> list[int]:
 
 
 class Dreamer:
-    """Dreams batches of pictures of one size each; a picture's dream is the same in any batch.
+    """Dreams batches of images of one size each; an image's dream is the same in any batch.
 
     Args:
         network: up to the layers.
-        objective: of the layers' activations of each picture.
+        objective: of the layers' activations of each image.
         options: of the method.
         least_px: smallest side that the layer takes.
     """
@@ -111,17 +111,17 @@ class Dreamer:
         self._network, self._objective = network, objective
         self._options, self._least_px = options, least_px
 
-    def dream(self, pictures: torch.Tensor, generators: Sequence[np.random.Generator]) -> Dreamt:
-        """Dream N pictures.
+    def dream(self, images: torch.Tensor, generators: Sequence[np.random.Generator]) -> Dreamt:
+        """Dream N images.
 
         Args:
-            pictures: (N, H, W, C) float32, 0 to 255.
+            images: (N, H, W, C) float32, 0 to 255.
             generators: one for each, of job seed and example id; the shifts are drawn from it.
         """
-        n, height, width, _ = pictures.shape
+        n, height, width, _ = images.shape
         assert len(generators) == n
-        pictures = pictures.to(self._network.device)
-        bases = [pictures]
+        images = images.to(self._network.device)
+        bases = [images]
         for size in octave_sizes(height, width, self._options, self._least_px)[-2::-1]:
             bases.append(zoom(bases[-1], size))
         detail = torch.zeros_like(bases[-1])
@@ -136,7 +136,7 @@ class Dreamer:
             octaves.append(current)
             starts.append(start)
             ends.append(end)
-        return Dreamt(octaves, *map(_by_picture, (originals, starts, ends)))
+        return Dreamt(octaves, *map(_by_image, (originals, starts, ends)))
 
     def _octave(
         self,
@@ -144,7 +144,7 @@ class Dreamer:
         first: list[Shift],
         generators: Sequence[np.random.Generator],
     ) -> tuple[torch.Tensor, list[float], list[float]]:
-        """The pictures after the steps of an octave, and the objective before and after them.
+        """The images after the steps of an octave, and the objective before and after them.
 
         ``first`` are the shifts of the first step, under which the objective is compared.
         """
@@ -163,8 +163,8 @@ class Dreamer:
         if self._options.scale_levels:
             planes = normalize_scales(gradient.permute(0, 3, 1, 2), self._options.scale_levels)
             gradient = planes.permute(0, 2, 3, 1)
-        # A mean over all pictures at once would be summed in another order for each batch size.
-        means = torch.stack([picture.abs().mean() for picture in gradient])
+        # A mean over all images at once would be summed in another order for each batch size.
+        means = torch.stack([image.abs().mean() for image in gradient])
         factors = self._options.step / means.clamp_min(_TINY)  # a gradient of 0 changes nothing
         # Two operations: a fused one rounds the end of the batch otherwise than its middle.
         return (gradient * factors.reshape(-1, 1, 1, 1)).add_(current).clamp_(0, 255)
@@ -178,35 +178,35 @@ class Dreamer:
         draws = [generator.integers(-reach, reach, 2, endpoint=True) for generator in generators]
         return [(int(y), int(x)) for y, x in draws]
 
-    def gradient(self, pictures: torch.Tensor) -> tuple[list[float], torch.Tensor]:
-        """The objective of N pictures (N, H, W, C) and its gradient, of the same shape."""
-        _, height, width, _ = pictures.shape
+    def gradient(self, images: torch.Tensor) -> tuple[list[float], torch.Tensor]:
+        """The objective of N images (N, H, W, C) and its gradient, of the same shape."""
+        _, height, width, _ = images.shape
         tile = min(height, self._options.tile_px), min(width, self._options.tile_px)
         while True:
             try:
-                return self._gradient(pictures)
+                return self._gradient(images)
             except torch.OutOfMemoryError:  # of a GPU
                 if not self._network.shrink(*tile):
                     raise
 
-    def _gradient(self, pictures: torch.Tensor) -> tuple[list[float], torch.Tensor]:
-        found = torch.empty_like(pictures)
-        values = _Means(len(pictures))
-        for places, tiles in self._passes(pictures):
+    def _gradient(self, images: torch.Tensor) -> tuple[list[float], torch.Tensor]:
+        found = torch.empty_like(images)
+        values = _Means(len(images))
+        for places, tiles in self._passes(images):
             tiles.requires_grad_()
             objectives = self._objectives_of(tiles)
             (gradient,) = torch.autograd.grad(objectives.sum(), tiles)
             values.add(places, objectives.detach())
             _, h, w, _ = tiles.shape
-            for (picture, y, x), part in zip(places, gradient, strict=True):
-                found[picture, y : y + h, x : x + w] = part
+            for (image, y, x), part in zip(places, gradient, strict=True):
+                found[image, y : y + h, x : x + w] = part
         return values.means(), found
 
-    def values(self, pictures: torch.Tensor) -> list[float]:
-        """The objective of N pictures (N, H, W, C); of several tiles the mean."""
-        values = _Means(len(pictures))
+    def values(self, images: torch.Tensor) -> list[float]:
+        """The objective of N images (N, H, W, C); of several tiles the mean."""
+        values = _Means(len(images))
         with torch.no_grad():
-            for places, tiles in self._passes(pictures):
+            for places, tiles in self._passes(images):
                 values.add(places, self._objectives_of(tiles))
         return values.means()
 
@@ -215,10 +215,10 @@ class Dreamer:
         return values_of([self._objective] * len(tiles), activations)
 
     def _passes(
-        self, pictures: torch.Tensor
+        self, images: torch.Tensor
     ) -> Iterator[tuple[list[tuple[int, int, int]], torch.Tensor]]:
-        """The pictures in portions that one pass takes: (picture, row, column) of tiles, and tiles."""
-        n, height, width, _ = pictures.shape
+        """The images in portions that one pass takes: (image, row, column) of tiles, and tiles."""
+        n, height, width, _ = images.shape
         rows = tile_starts(height, self._options.tile_px)
         columns = tile_starts(width, self._options.tile_px)
         h, w = -(-height // len(rows)), -(-width // len(columns))
@@ -227,28 +227,28 @@ class Dreamer:
         size = -(-len(places) // passes)  # all about equal: a small one costs nearly as much
         for at in range(0, len(places), size):
             part = places[at : at + size]
-            yield part, torch.stack([pictures[i, y : y + h, x : x + w] for i, y, x in part])
+            yield part, torch.stack([images[i, y : y + h, x : x + w] for i, y, x in part])
 
 
 class _Means:
-    """The mean over each picture's tiles."""
+    """The mean over each image's tiles."""
 
-    def __init__(self, pictures: int) -> None:
-        self._found: list[list[float]] = [[] for _ in range(pictures)]
+    def __init__(self, images: int) -> None:
+        self._found: list[list[float]] = [[] for _ in range(images)]
 
     def add(self, places: list[tuple[int, int, int]], values: torch.Tensor) -> None:
-        for (picture, _, _), value in zip(places, values.tolist(), strict=True):
-            self._found[picture].append(value)
+        for (image, _, _), value in zip(places, values.tolist(), strict=True):
+            self._found[image].append(value)
 
     def means(self) -> list[float]:
         return [sum(values) / len(values) for values in self._found]
 
 
-def _roll(pictures: torch.Tensor, shifts: Sequence[Shift]) -> torch.Tensor:
-    """Every picture of (N, H, W, C) rolled by its own rows and columns."""
-    each = zip(pictures, shifts, strict=True)
-    return torch.stack([torch.roll(picture, shift, (0, 1)) for picture, shift in each])
+def _roll(images: torch.Tensor, shifts: Sequence[Shift]) -> torch.Tensor:
+    """Every image of (N, H, W, C) rolled by its own rows and columns."""
+    each = zip(images, shifts, strict=True)
+    return torch.stack([torch.roll(image, shift, (0, 1)) for image, shift in each])
 
 
-def _by_picture(of_octaves: list[list[float]]) -> list[list[float]]:
+def _by_image(of_octaves: list[list[float]]) -> list[list[float]]:
     return [list(values) for values in zip(*of_octaves, strict=True)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from featurescape_jobs.errors import LayerError, SpecError
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.objectives import (
     Channel,
@@ -41,7 +41,7 @@ class Term:
         return (self.weight, self.kind, self.layer, self.channel)
 
 
-def terms_of(spec: DreamsSpec, card: PictureCard) -> tuple[Term, ...]:
+def terms_of(spec: DreamsSpec, card: ImageCard) -> tuple[Term, ...]:
     """The terms with their layers, where the spec leaves them out by the card's choice."""
     terms = []
     for number, term in enumerate(spec.all_terms):
@@ -51,7 +51,7 @@ def terms_of(spec: DreamsSpec, card: PictureCard) -> tuple[Term, ...]:
     return tuple(terms)
 
 
-def _default_layer(kind: str, card: PictureCard) -> str:
+def _default_layer(kind: str, card: ImageCard) -> str:
     layer = card.layers[-1] if kind == "class" else card.dream_layer
     if layer is None:
         raise SpecError(

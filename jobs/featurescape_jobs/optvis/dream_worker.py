@@ -1,8 +1,8 @@
-"""The worker of `dreams`: pictures of a shard read, grouped by size, dreamt on threads, encoded.
+"""The worker of `dreams`: images of a shard read, grouped by size, dreamt on threads, encoded.
 
 A group is dreamt by one thread, whatever the number of threads; no operation uses more than one. So a
 dream does not depend on them, and busy neighbors on the machine do not make threads wait for each
-other. Memory: the shard's pictures and its encoded output; per thread a group's pictures and the
+other. Memory: the shard's images and its encoded output; per thread a group's images and the
 activations of one pass.
 """
 
@@ -25,8 +25,8 @@ from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.images.image_array import Picture
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.images.image_array import ImageArray
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.preprocessing import resize
 from featurescape_jobs.networks.worker_process import device_kind, worker_device
 from featurescape_jobs.networks.worker_source import Source
@@ -39,8 +39,8 @@ from featurescape_jobs.optvis.zoom_video import encode_video, zoom_frames
 from featurescape_jobs.specs.dreams import DreamsSpec
 from featurescape_jobs.tables.dreams import DREAMS
 
-GROUP_PICTURES = 8
-"""Pictures that dream together: enough for the small octaves, which a pass takes as a whole."""
+GROUP_IMAGES = 8
+"""Images that dream together: enough for the small octaves, which a pass takes as a whole."""
 GUIDE = "input/guide.png"
 Encoded = dict[str, Any]
 """A struct of `tables.IMAGE`."""
@@ -82,34 +82,34 @@ def dream_options(spec: DreamsSpec) -> DreamOptions:
     )
 
 
-def fit(picture: Picture, card: PictureCard, max_px: int) -> Picture:
+def fit(image: ImageArray, card: ImageCard, max_px: int) -> ImageArray:
     """(H, W, C) with the channels of the card, its longer side at most ``max_px``; never enlarged."""
-    image = Image.fromarray(picture)
+    encoded = Image.fromarray(image)
     mode = "L" if card.channels == 1 else "RGB"
-    scale = max_px / max(image.size)
+    scale = max_px / max(encoded.size)
     if scale < 1:
-        width, height = (max(1, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    pixels = np.array(image.convert(mode))
+        width, height = (max(1, round(side * scale)) for side in encoded.size)
+        encoded = encoded.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    pixels = np.array(encoded.convert(mode))
     return pixels.reshape(*pixels.shape[:2], card.channels)
 
 
-def encode(picture: Picture, kind: Literal["webp", "png"]) -> bytes:
+def encode(image: ImageArray, kind: Literal["webp", "png"]) -> bytes:
     """(H, W, C) as bytes; WebP loses a little, PNG nothing."""
-    image, sink = (
-        Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture),
+    encoded, sink = (
+        Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image),
         io.BytesIO(),
     )
     if kind == "png":
-        image.save(sink, "PNG", compress_level=1)  # dreams are noisy: higher levels save little
+        encoded.save(sink, "PNG", compress_level=1)  # dreams are noisy: higher levels save little
     else:
-        image.save(sink, "WEBP", quality=90, method=2)
+        encoded.save(sink, "WEBP", quality=90, method=2)
     return sink.getvalue()
 
 
-def to_bytes(pictures: torch.Tensor) -> Picture:
+def to_bytes(images: torch.Tensor) -> ImageArray:
     """Values 0 to 255 to the nearest whole ones."""
-    found: Picture = pictures.round().to(torch.uint8).cpu().numpy()
+    found: ImageArray = images.round().to(torch.uint8).cpu().numpy()
     return found
 
 
@@ -120,11 +120,11 @@ class _Read:
     row: int
     """In the shard."""
     example: dict[str, Any]
-    picture: Picture
+    image: ImageArray
     """(H, W, C)."""
 
     def values(self) -> torch.Tensor:
-        return torch.from_numpy(self.picture).float()
+        return torch.from_numpy(self.image).float()
 
 
 class DreamWorker:
@@ -133,7 +133,7 @@ class DreamWorker:
     def __init__(self, setup: DreamSetup) -> None:
         self._setup, self._spec = setup, setup.spec
         self._network = setup.source.network()
-        self._card = self._network.picture_card
+        self._card = self._network.image_card
         self._device = worker_device()
         self._threads = setup.source.threads
         self._open_reader = setup.source.open_reader
@@ -159,19 +159,19 @@ class DreamWorker:
         row, example = numbered
         reader = self._idle.pop() if self._idle else self._open_reader()
         try:
-            picture = self._fitted(reader.read(example["locator"]))
+            image = self._fitted(reader.read(example["locator"]))
         except RowError as error:
             return error_row(example, error.code, error.message)
         finally:
             self._idle.append(reader)
-        return _Read(row, example, picture)
+        return _Read(row, example, image)
 
-    def _fitted(self, picture: Picture) -> Picture:
+    def _fitted(self, image: ImageArray) -> ImageArray:
         """At its own size, or at the only one that the layer takes."""
         sizes = self._setup.sizes
         if sizes.fixed:
-            return np.array(resize(picture, self._card))
-        fitted = fit(picture, self._card, self._spec.max_px)
+            return np.array(resize(image, self._card))
+        fitted = fit(image, self._card, self._spec.max_px)
         height, width, _ = fitted.shape
         if min(height, width) < sizes.least_px:
             raise RowError(
@@ -182,9 +182,9 @@ class DreamWorker:
         return fitted
 
     def _dream(self, dreamer: Dreamer, group: Sequence[_Read]) -> list[tuple[int, dict[str, Any]]]:
-        pictures = torch.stack([one.values() for one in group])
+        images = torch.stack([one.values() for one in group])
         generators = [self._generator(one) for one in group]
-        dreamt = dreamer.dream(pictures, generators)
+        dreamt = dreamer.dream(images, generators)
         return [(one.row, self._row(dreamer, one, dreamt, at)) for at, one in enumerate(group)]
 
     def _generator(self, one: _Read) -> np.random.Generator:
@@ -197,7 +197,7 @@ class DreamWorker:
         return {
             **{name: one.example[name] for name in _COPIED},
             "dream": self._image(octaves[-1]),
-            "original": self._image(one.picture),
+            "original": self._image(one.image),
             "octaves": [self._image(o) for o in octaves] if self._spec.keep_octaves else [],
             "octave_sizes": [[octave.shape[1], octave.shape[0]] for octave in octaves],
             "objective_originals": dreamt.originals[at],
@@ -209,11 +209,11 @@ class DreamWorker:
             "video": video,
         }
 
-    def _image(self, picture: Picture) -> Encoded:
-        return {"bytes": encode(picture, self._spec.format), "path": None}
+    def _image(self, image: ImageArray) -> Encoded:
+        return {"bytes": encode(image, self._spec.format), "path": None}
 
-    def _zoomed(self, dreamer: Dreamer, one: _Read) -> tuple[list[Picture], Encoded | None]:
-        """Frames of a zoom into the picture, and the video; nothing where none was asked for."""
+    def _zoomed(self, dreamer: Dreamer, one: _Read) -> tuple[list[ImageArray], Encoded | None]:
+        """Frames of a zoom into the image, and the video; nothing where none was asked for."""
         zoom = self._spec.zoom
         if zoom is None:
             return [], None
@@ -254,9 +254,9 @@ _COPIED = ("example_id", "label", "locator", "attributes")
 
 
 def _groups(read: Sequence[_Read], threads: int) -> list[list[_Read]]:
-    """Pictures of equal size, at most `GROUP_PICTURES` and fewer where threads would have none."""
+    """Images of equal size, at most `GROUP_IMAGES` and fewer where threads would have none."""
     by_size: dict[tuple[int, ...], list[_Read]] = {}
     for one in read:
-        by_size.setdefault(one.picture.shape, []).append(one)
-    most = max(1, min(GROUP_PICTURES, -(-len(read) // threads)))
+        by_size.setdefault(one.image.shape, []).append(one)
+    most = max(1, min(GROUP_IMAGES, -(-len(read) // threads)))
     return [same[at : at + most] for same in by_size.values() for at in range(0, len(same), most)]

@@ -19,7 +19,7 @@ def normalize_scales(gradient: torch.Tensor, levels: int) -> torch.Tensor:
 
 
 def split(gradient: torch.Tensor, levels: int) -> list[torch.Tensor]:
-    """Details (N, C, H / 2^k, W / 2^k), finest first, and what is left; fewer of tiny pictures."""
+    """Details (N, C, H / 2^k, W / 2^k), finest first, and what is left; fewer of tiny images."""
     parts: list[torch.Tensor] = []
     while len(parts) < levels and min(gradient.shape[2:]) > 1:
         smaller = _shrink(gradient)
@@ -37,8 +37,8 @@ def merge(parts: list[torch.Tensor]) -> torch.Tensor:
 
 
 def _unit(detail: torch.Tensor) -> torch.Tensor:
-    """Every picture's detail over its root mean square."""
-    lengths = [picture.square().mean().sqrt().clamp_min(_LEAST) for picture in detail]
+    """Every image's detail over its root mean square."""
+    lengths = [image.square().mean().sqrt().clamp_min(_LEAST) for image in detail]
     return detail / torch.stack(lengths).reshape(-1, 1, 1, 1)
 
 

@@ -1,10 +1,10 @@
 """Mode in which a job's images are optimized: measured once, the same for all its workers and attempts.
 
-A worker that finds no choice lets its first pictures dream a few steps folded and in bfloat16. bfloat16
+A worker that finds no choice lets its first images dream a few steps folded and in bfloat16. bfloat16
 is taken where the objective gains the same within `GAIN_TOLERANCE`, evaluated by the folded network, and
 faster by `MIN_SPEEDUP`. That holds for the whole job, and for later ones of the same network, layer, objective
 and kind of device (`job_choice`). Compiled networks are not offered: a
-compilation per size of picture takes a minute, and gained a seventh with efficientnet_lite0 and nothing
+compilation per size of image takes a minute, and gained a seventh with efficientnet_lite0 and nothing
 with googlenet.
 
 Memory: while it measures, both networks.
@@ -30,9 +30,9 @@ from featurescape_jobs.optvis.pixels import Mode, PixelNetwork
 
 GAIN_TOLERANCE = 0.02
 MIN_SPEEDUP = 1.1
-MIN_PICTURES = 8
-"""Pictures per worker below which measuring costs more than it can save."""
-PROBE_PICTURES, PROBE_PX, PROBE_STEPS = 4, 96, 3
+MIN_IMAGES = 8
+"""Images per worker below which measuring costs more than it can save."""
+PROBE_IMAGES, PROBE_PX, PROBE_STEPS = 4, 96, 3
 _KEY_VERSION = 1
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MeasuredMode:
-    """One mode on the first pictures."""
+    """One mode on the first images."""
 
     mode: Mode
     steps_per_second: float = 0.0
-    """Steps of one picture."""
+    """Steps of one image."""
     gain: float = 0.0
     """What the objective gained, as a fraction of what it gained folded."""
     problem: str = ""
@@ -83,23 +83,23 @@ class Probe:
     """Images that the modes are measured on."""
 
     objective: Objective
-    pictures: Sequence[torch.Tensor]
+    images: Sequence[torch.Tensor]
     """The first ones of the job, (H, W, C) float32, 0 to 255."""
     least_px: int = 1
     """Smallest side that the layer takes."""
 
     def corners(self) -> list[torch.Tensor]:
-        """Parts from the middle of some of the pictures."""
-        return [_middle(p, max(PROBE_PX, self.least_px)) for p in self.pictures[:PROBE_PICTURES]]
+        """Parts from the middle of some of the images."""
+        return [_middle(p, max(PROBE_PX, self.least_px)) for p in self.images[:PROBE_IMAGES]]
 
 
-def is_measured(pictures: float) -> bool:
+def is_measured(images: float) -> bool:
     """True if a worker has enough to do for measuring to pay."""
-    return pictures >= MIN_PICTURES
+    return images >= MIN_IMAGES
 
 
 def kept_for_equal_jobs(
-    job: JobMode, network: LoadedNetwork, facts: tuple[Any, ...], pictures: float
+    job: JobMode, network: LoadedNetwork, facts: tuple[Any, ...], images: float
 ) -> JobMode:
     """The mode of a job, found and kept in the storage for equal ones where it is to be measured.
 
@@ -107,28 +107,28 @@ def kept_for_equal_jobs(
         job: where its own mode is settled.
         network: as loaded.
         facts: what else the measurement depends on, as JSON has it: layer, objective, kind of device.
-        pictures: that a worker has to do in all.
+        images: that a worker has to do in all.
     """
-    if job.asked != "auto" or not is_measured(pictures):
+    if job.asked != "auto" or not is_measured(images):
         return job
     weights = state_sha256(network.module)
     key = key_of(_KEY_VERSION, torch.__version__, network.model.name, weights, *facts)
     return replace(job, key=key)
 
 
-def choose(build: Build, probe: Probe, pictures: float) -> Choice:
+def choose(build: Build, probe: Probe, images: float) -> Choice:
     """The mode for a job.
 
     Args:
         build: makes the network in a mode; raises `NoGraphError` where that cannot be.
         probe: what it is measured on.
-        pictures: that a worker has to do in all.
+        images: that a worker has to do in all.
     """
     try:
         folded = build("folded")
     except NoGraphError as error:
         return Choice("float32", (MeasuredMode("folded", problem=str(error)),))
-    if not is_measured(pictures):
+    if not is_measured(images):
         return Choice("folded")
     gain, speed = _dream(folded, folded, probe)
     half = _measure(build, folded, probe, gain)
@@ -154,26 +154,26 @@ def _dream(network: PixelNetwork, judge: PixelNetwork, probe: Probe) -> tuple[fl
     dreamer, eyes = (Dreamer(net, probe.objective, options) for net in (network, judge))
     # On a CPU everything is done by this thread: its own time leaves out what others do meanwhile.
     clock = time.thread_time if network.device.type == "cpu" else time.perf_counter
-    gain, spent, pictures = 0.0, 0.0, 0
+    gain, spent, images = 0.0, 0.0, 0
     for same_size in _by_size(probe.corners()):
         batch = torch.stack(same_size)
         dreamer.gradient(batch.to(network.device))  # warms up
         start = clock()
-        after = dreamer.dream(batch, [np.random.default_rng(0)] * len(batch)).pictures.cpu()
-        spent, pictures = spent + clock() - start, pictures + len(batch)
+        after = dreamer.dream(batch, [np.random.default_rng(0)] * len(batch)).images.cpu()
+        spent, images = spent + clock() - start, images + len(batch)
         gain += sum(eyes.values(after.to(judge.device))) - sum(eyes.values(batch.to(judge.device)))
-    return gain, PROBE_STEPS * pictures / spent
+    return gain, PROBE_STEPS * images / spent
 
 
-def _by_size(pictures: list[torch.Tensor]) -> list[list[torch.Tensor]]:
+def _by_size(images: list[torch.Tensor]) -> list[list[torch.Tensor]]:
     groups: dict[tuple[int, ...], list[torch.Tensor]] = {}
-    for picture in pictures:
-        groups.setdefault(tuple(picture.shape), []).append(picture)
+    for image in images:
+        groups.setdefault(tuple(image.shape), []).append(image)
     return list(groups.values())
 
 
-def _middle(picture: torch.Tensor, side_px: int) -> torch.Tensor:
+def _middle(image: torch.Tensor, side_px: int) -> torch.Tensor:
     """At most ``side_px`` of each side, out of the middle."""
-    height, width, _ = picture.shape
+    height, width, _ = image.shape
     y, x = (max(0, (side - side_px) // 2) for side in (height, width))
-    return picture[y : y + side_px, x : x + side_px]
+    return image[y : y + side_px, x : x + side_px]

@@ -1,7 +1,7 @@
-"""Objectives: one number for each picture, from the activations of one or several layers.
+"""Objectives: one number for each image, from the activations of one or several layers.
 
-An objective sees the activations of one picture, so its value and its gradient cannot depend on the
-batch; a batch may have another one for each picture. Objectives add, subtract and scale::
+An objective sees the activations of one image, so its value and its gradient cannot depend on the
+batch; a batch may have another one for each image. Objectives add, subtract and scale::
 
     Channel(3, layer="conv3") - 0.5 * Channel(5, layer="conv2")
 
@@ -26,15 +26,15 @@ from featurescape_jobs.errors import SpecError
 _LEAST_COSINE = 0.1
 _EPSILON = 1e-6
 Activations = Mapping[str, torch.Tensor]
-"""Module path of a layer → its activation, of one picture or of a batch."""
+"""Module path of a layer → its activation, of one image or of a batch."""
 
 
 class Objective(ABC):
-    """A number for one picture, differentiable; an element of a vector space."""
+    """A number for one image, differentiable; an element of a vector space."""
 
     @abstractmethod
     def value(self, activations: Activations) -> torch.Tensor:
-        """A scalar, of one picture's activations: each (C, H, W) or (K,)."""
+        """A scalar, of one image's activations: each (C, H, W) or (K,)."""
 
     @property
     @abstractmethod
@@ -237,15 +237,15 @@ class Mapped(LayerObjective):
 
 
 def values_of(objectives: Sequence[Objective], activations: Activations) -> torch.Tensor:
-    """(N,): the value of each picture's objective, for the activations of N pictures."""
-    each = zip(objectives, _pictures(activations), strict=True)
-    return torch.stack([objective.value(picture) for objective, picture in each])
+    """(N,): the value of each image's objective, for the activations of N images."""
+    each = zip(objectives, _images(activations), strict=True)
+    return torch.stack([objective.value(image) for objective, image in each])
 
 
-def _pictures(activations: Activations) -> Iterator[Activations]:
-    """Of N pictures those of each."""
-    for picture in zip(*activations.values(), strict=True):
-        yield dict(zip(activations, picture, strict=True))
+def _images(activations: Activations) -> Iterator[Activations]:
+    """Of N images those of each."""
+    for image in zip(*activations.values(), strict=True):
+        yield dict(zip(activations, image, strict=True))
 
 
 def check_channel(channel: int, channels: int, layer: str, field: str = "channel") -> None:

@@ -1,13 +1,13 @@
 """Feature visualization by optimization: many images at once, each by its own objective.
 
-`ascend` follows the Toolbox: plain gradient steps on pixels, a regularizer after each, the best picture
+`ascend` follows the Toolbox: plain gradient steps on pixels, a regularizer after each, the best image
 kept. `optimize` follows Lucid: Adam on frequencies, seen through random transforms. Both start with ReLUs
-that let a gradient through where a unit is dead (`rectifiers`), which is Lucid's cure. A picture
+that let a gradient through where a unit is dead (`rectifiers`), which is Lucid's cure. An image
 depends on its objective and its generator, not on its neighbors.
 
 Sources: J. Yosinski et al. 2015; C. Olah et al. 2017.
 
-Memory: the parameters and their moments, the pictures, and the activations of one pass.
+Memory: the parameters and their moments, the images, and the activations of one pass.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ OPEN_STEPS = 16
 class Visualizations:
     """N images, and the value of each one's objective."""
 
-    pictures: torch.Tensor
+    images: torch.Tensor
     """(N, C, H, W), 0 to 255."""
     values: torch.Tensor
-    """(N,): the objective of each picture as it is here, without transforms."""
+    """(N,): the objective of each image as it is here, without transforms."""
 
 
 @dataclass(frozen=True)
@@ -56,30 +56,30 @@ class Task:
     network: PixelNetwork
     objectives: Sequence[Objective]
     generators: Generators
-    """One for each picture."""
+    """One for each image."""
     fixed_px: int | None = None
     """The only size that the layer takes; None: it takes any."""
 
-    def passes(self, pictures: torch.Tensor) -> Iterator[slice]:
-        """Portions of N pictures that one pass takes."""
-        _, _, height, width = pictures.shape
+    def passes(self, images: torch.Tensor) -> Iterator[slice]:
+        """Portions of N images that one pass takes."""
+        _, _, height, width = images.shape
         fitting = self.network.fitting(height, width)
-        for at in range(0, len(pictures), fitting):
+        for at in range(0, len(images), fitting):
             yield slice(at, at + fitting)
 
-    def activation(self, pictures: torch.Tensor) -> torch.Tensor:
+    def activation(self, images: torch.Tensor) -> torch.Tensor:
         """Activation of the first layer for images of any size, differentiable."""
-        return self.network(self._sized(pictures))
+        return self.network(self._sized(images))
 
-    def _sized(self, pictures: torch.Tensor) -> torch.Tensor:
-        if self.fixed_px is not None and pictures.shape[2:] != (self.fixed_px,) * 2:
+    def _sized(self, images: torch.Tensor) -> torch.Tensor:
+        if self.fixed_px is not None and images.shape[2:] != (self.fixed_px,) * 2:
             size = (self.fixed_px, self.fixed_px)
-            pictures = F.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
-        return pictures
+            images = F.interpolate(images, size=size, mode="bilinear", align_corners=False)
+        return images
 
-    def values(self, pictures: torch.Tensor, part: slice) -> torch.Tensor:
-        """The objectives of some of the pictures, differentiable."""
-        activations = self.network.activations(self._sized(pictures))
+    def values(self, images: torch.Tensor, part: slice) -> torch.Tensor:
+        """The objectives of some of the images, differentiable."""
+        activations = self.network.activations(self._sized(images))
         return values_of(self.objectives[part], activations)
 
 
@@ -90,7 +90,7 @@ def optimize(
 
     Args:
         task: N objectives.
-        parameterization: of N pictures; is changed.
+        parameterization: of N images; is changed.
         gate: of the network's ReLUs.
         options: steps, rate and transforms.
     """
@@ -99,22 +99,22 @@ def optimize(
     try:
         for step in range(options.steps):
             gate.is_open = step < options.open_steps
-            seen = transform(parameterization.pictures(), task.generators, options.transforms)
+            seen = transform(parameterization.images(), task.generators, options.transforms)
             gradients = torch.autograd.grad(seen, parameters, _gradient(task, seen)[1])
             for leaf, gradient in zip(parameters, gradients, strict=True):
                 leaf.grad = gradient
             adam.step()
     finally:
         gate.is_open = False
-    return _evaluated(task, parameterization.pictures().detach())
+    return _evaluated(task, parameterization.images().detach())
 
 
 def ascend(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate | None = None) -> Visualizations:
-    """The Toolbox's way: the best picture that each objective meets.
+    """The Toolbox's way: the best image that each objective meets.
 
     Args:
         task: N objectives.
-        pixels: the start of N pictures.
+        pixels: the start of N images.
         recipe: regularizers, steps and rate.
         gate: of the network's ReLUs, open in the first steps; None: they stay as they are.
     """
@@ -144,23 +144,23 @@ def _ascended(task: Task, pixels: Pixels, recipe: Recipe, gate: Gate) -> Visuali
 
 
 def _sizes(gradient: torch.Tensor) -> torch.Tensor:
-    """(N, 1, 1, 1): root mean square of each picture's; of each alone, as a sum of many is rounded."""
-    found = torch.stack([of_picture.square().mean().sqrt() for of_picture in gradient])
+    """(N, 1, 1, 1): root mean square of each image's; of each alone, as a sum of many is rounded."""
+    found = torch.stack([of_image.square().mean().sqrt() for of_image in gradient])
     return found.clamp_min(torch.finfo(found.dtype).tiny).reshape(-1, 1, 1, 1)
 
 
-def _gradient(task: Task, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _gradient(task: Task, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The objectives (N,) and their gradients (N, C, H, W), pass by pass."""
-    values, gradient = [], torch.empty_like(pictures)
-    for part in task.passes(pictures):
-        portion = pictures[part].detach().requires_grad_()
+    values, gradient = [], torch.empty_like(images)
+    for part in task.passes(images):
+        portion = images[part].detach().requires_grad_()
         found = task.values(portion, part)
         (gradient[part],) = torch.autograd.grad(found.sum(), portion)
         values.append(found.detach())
     return torch.cat(values), gradient
 
 
-def _evaluated(task: Task, pictures: torch.Tensor) -> Visualizations:
+def _evaluated(task: Task, images: torch.Tensor) -> Visualizations:
     with torch.no_grad():
-        values = [task.values(pictures[part], part) for part in task.passes(pictures)]
-    return Visualizations(pictures, torch.cat(values))
+        values = [task.values(images[part], part) for part in task.passes(images)]
+    return Visualizations(images, torch.cat(values))

@@ -1,11 +1,11 @@
 """Parameterizations of an image: pixel values, or spatial frequencies in decorrelated colors.
 
-Pixels as in the Deep Visualization Toolbox (J. Yosinski et al. 2015): an offset to the mean picture.
+Pixels as in the Deep Visualization Toolbox (J. Yosinski et al. 2015): an offset to the mean image.
 Frequencies as in Lucid (C. Olah et al., "Feature visualization", 2017; `optvis/param/spatial.py` and
 `color.py`): steps in Fourier space move large shapes and fine detail alike, and colors vary along
 the directions in which natural ones do.
 
-Every picture is started from its own generator, and computed on its own: vector instructions round the
+Every image is started from its own generator, and computed on its own: vector instructions round the
 end of an array otherwise than its middle. Memory: the parameters, as float32 or twice that.
 """
 
@@ -25,7 +25,7 @@ COLOR_DIRECTIONS = ((0.26, 0.09, 0.02), (0.27, 0.0, -0.05), (0.27, -0.09, 0.03))
 
 @dataclass(frozen=True)
 class Canvas:
-    """Pictures to be made: N of one size, one generator each."""
+    """Images to be made: N of one size, one generator each."""
 
     channels: int
     height: int
@@ -34,26 +34,26 @@ class Canvas:
     device: torch.device
 
     def noise(self, shape: tuple[int, ...], std: float) -> list[torch.Tensor]:
-        """N leaves of normal noise, each from its picture's own generator."""
+        """N leaves of normal noise, each from its image's own generator."""
         draws = [std * g.standard_normal(shape, np.float32) for g in self.generators]
         return [torch.from_numpy(draw).to(self.device).requires_grad_() for draw in draws]
 
 
 class Parameterization(Protocol):
-    """Pictures as a function of parameters."""
+    """Images as a function of parameters."""
 
     @property
     def parameters(self) -> list[torch.Tensor]:
-        """The leaves that gradients are taken of, one for each picture."""
+        """The leaves that gradients are taken of, one for each image."""
         ...
 
-    def pictures(self) -> torch.Tensor:
+    def images(self) -> torch.Tensor:
         """(N, C, H, W), 0 to 255, differentiable."""
         ...
 
 
 class Pixels:
-    """Offsets to a mean picture.
+    """Offsets to a mean image.
 
     Args:
         canvas: what is to be made.
@@ -66,7 +66,7 @@ class Pixels:
         self.parameters = canvas.noise(shape, std)
         self.mean = torch.tensor(mean, device=canvas.device).reshape(1, -1, 1, 1)
 
-    def pictures(self) -> torch.Tensor:
+    def images(self) -> torch.Tensor:
         """(N, C, H, W); not clipped, which would take the gradient away."""
         return torch.stack(self.parameters) + self.mean
 
@@ -76,7 +76,7 @@ class Frequencies:
 
     Args:
         canvas: what is to be made; of one channel there are no colors to decorrelate.
-        decay_power: how much weaker high frequencies are; 1: as in natural pictures.
+        decay_power: how much weaker high frequencies are; 1: as in natural images.
         std: of the coefficients at the start.
     """
 
@@ -88,11 +88,11 @@ class Frequencies:
         self.parameters = canvas.noise(shape, std)
         self._colors = color_matrix() if canvas.channels == 3 else None
 
-    def pictures(self) -> torch.Tensor:
+    def images(self) -> torch.Tensor:
         """(N, C, H, W), between 0 and 255."""
-        return torch.stack([self._picture(parameters) for parameters in self.parameters])
+        return torch.stack([self._image(parameters) for parameters in self.parameters])
 
-    def _picture(self, parameters: torch.Tensor) -> torch.Tensor:
+    def _image(self, parameters: torch.Tensor) -> torch.Tensor:
         spectrum = torch.view_as_complex(parameters) * self._scale
         planes = torch.fft.irfft2(spectrum, s=self._size) / 4
         if self._colors is not None:

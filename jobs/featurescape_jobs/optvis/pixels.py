@@ -1,9 +1,9 @@
-"""A network up to one or several layers, fed with pixel values: the function whose gradient makes pictures.
+"""A network up to one or several layers, fed with pixel values: the function whose gradient makes images.
 
 Weights are frozen and the pass, one for all layers, stops at the deepest, so two passes are left of the
 three that training takes. Modes: ``float32`` is the network as it is; ``folded`` has its batch norms
 folded and, on a CPU, convolutions whose result does not depend on the batch (`kernels.conv_spec`);
-``bfloat16`` is that in bfloat16, with the picture, the objective and the gradient of the picture in float32.
+``bfloat16`` is that in bfloat16, with the image, the objective and the gradient of the image in float32.
 
 Memory: a copy of the folded weights (with a gate two), and the activations up to the layer of one
 pass.
@@ -40,7 +40,7 @@ class PixelNetwork:
     """Pixel values 0 to 255, (N, C, H, W), to the layers' activations as float32.
 
     Args:
-        run: the network up to the layers, from normalized pictures; several give a tuple.
+        run: the network up to the layers, from normalized images; several give a tuple.
         network: that it is of; its card says how to normalize.
         dtype: that ``run`` computes in.
         device: where it is.
@@ -55,7 +55,7 @@ class PixelNetwork:
         device: torch.device,
         layers: tuple[str, ...] = ("",),
     ) -> None:
-        card = network.picture_card
+        card = network.image_card
         self._run, self._dtype, self.layers = run, dtype, layers
         self.device, self.channels = device, card.channels
         mean = torch.tensor(card.mean, device=device).reshape(1, -1, 1, 1)
@@ -63,14 +63,14 @@ class PixelNetwork:
         self._scale, self._shift = 1 / (255 * std), -mean / std
         self._pass_pixels = PASS_PIXELS if device.type == "cpu" else PASS_PIXELS_CUDA
         self.alone = False
-        """Whether pictures must go one by one, because the batch would change their results."""
+        """Whether images must go one by one, because the batch would change their results."""
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """The activation of the first layer."""
         return self.activations(pixels)[self.layers[0]]
 
     def of_input(self, normalized: torch.Tensor) -> torch.Tensor:
-        """The activation of the first layer, of pictures (N, C, H, W) that are normalized already."""
+        """The activation of the first layer, of images (N, C, H, W) that are normalized already."""
         return self._activations(normalized)[self.layers[0]]
 
     def activations(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -92,7 +92,7 @@ class PixelNetwork:
         return {layer: first_tensor(given)[:n].float() for layer, given in pairs}
 
     def fitting(self, height: int, width: int) -> int:
-        """Pictures of a size that one pass takes."""
+        """Images of a size that one pass takes."""
         return 1 if self.alone else max(1, self._pass_pixels // (height * width))
 
     def shrink(self, height: int, width: int) -> bool:
@@ -139,7 +139,7 @@ def build_pixels(
 
 
 def _alone(network: PixelNetwork) -> PixelNetwork:
-    """Take one picture at a time on a CPU, where torch's own kernels follow from the size of the batch."""
+    """Take one image at a time on a CPU, where torch's own kernels follow from the size of the batch."""
     network.alone = network.device.type == "cpu"
     return network
 

@@ -1,10 +1,10 @@
 """Feature visualization of channels: the preferred input of each, by a recipe.
 
 The Toolbox's recipes make the middle cell of a channel grow, from pixels; lucid the channel in the mean
-over its cells, from frequencies. A picture depends on its channel and its generator alone, so channels can be
+over its cells, from frequencies. An image depends on its channel and its generator alone, so channels can be
 made together in any way.
 
-Memory: of n pictures their parameters, moments and gradients, about ten times the pictures as float32,
+Memory: of n images their parameters, moments and gradients, about ten times the images as float32,
 and the activations of one pass.
 """
 
@@ -31,7 +31,7 @@ FIRST_STEPS = {"smooth": 1.0, "sparse": 1.0, "decayed": 10.0, "contributing": 1.
 """Root mean square of the first step, of 255; most where a third of all is lost in each.
 
 The Toolbox's rate of 100 was chosen for one network. With efficientnet_lite0 it starts with a quarter of
-this, with lenet, whose pictures have 200 times fewer values, with a twentieth, and never arrives.
+this, with lenet, whose images have 200 times fewer values, with a twentieth, and never arrives.
 """
 
 
@@ -41,7 +41,7 @@ class PreferredOptions:
 
     side_px: int
     fixed: bool
-    """Whether the layer takes pictures of this size only."""
+    """Whether the layer takes images of this size only."""
     mean: tuple[float, ...]
     """(C,) values 0 to 255: of the dataset that the network learned."""
     steps: int | None = None
@@ -74,7 +74,7 @@ class FeatureVisualizer:
         layer: module path.
         mode: how it computes.
         device: where.
-        options: of the pictures.
+        options: of the images.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class FeatureVisualizer:
         self._network = _gated(network, layer, mode, device, self._gate)
 
     def make(self, recipe: str, units: Sequence[Terms], generators: Generators) -> torch.Tensor:
-        """A picture for each unit: (N, C, side_px, side_px), 0 to 255.
+        """An image for each unit: (N, C, side_px, side_px), 0 to 255.
 
         Args:
             recipe: ``lucid`` or one of `TOOLBOX`.
@@ -104,10 +104,10 @@ class FeatureVisualizer:
         steps = options.steps_of(recipe)
         if recipe == LUCID:
             chosen = LucidOptions(steps=steps, transforms=lucid(side))
-            return optimize(task, Frequencies(canvas), self._gate, chosen).pictures
+            return optimize(task, Frequencies(canvas), self._gate, chosen).images
         pixels = Pixels(canvas, options.mean)
         changed = replace(TOOLBOX[recipe], steps=steps, first_step=FIRST_STEPS[recipe])
-        return ascend(task, pixels, changed, self._gate).pictures
+        return ascend(task, pixels, changed, self._gate).images
 
 
 def _gated(

@@ -1,7 +1,7 @@
 """ReLUs that let a gradient through where they are closed, for the first steps of an optimization.
 
-A unit that is dead at the start gives no gradient, and its picture stays gray. Lucid's cure ("redirected
-ReLU" of its `misc/redirected_relu_grad.py`): a picture whose gradient ends at a ReLU altogether gets the
+A unit that is dead at the start gives no gradient, and its image stays gray. Lucid's cure ("redirected
+ReLU" of its `misc/redirected_relu_grad.py`): an image whose gradient ends at a ReLU altogether gets the
 gradient as if the ReLU were not there, but for values that it would push further into the closed side.
 """
 

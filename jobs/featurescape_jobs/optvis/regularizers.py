@@ -1,8 +1,8 @@
 """Regularizers of a synthesized image: the four of the Deep Visualization Toolbox.
 
-They change the offset from the mean picture after a step: decay, blur, and setting pixels to the mean
+They change the offset from the mean image after a step: decay, blur, and setting pixels to the mean
 whose norm, or whose contribution to the objective, is small (J. Yosinski et al., "Understanding neural
-networks through deep visualization", 2015, section 4). Each picture's percentiles are its own.
+networks through deep visualization", 2015, section 4). Each image's percentiles are its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Recipe:
     learning_rate: float = 100.0
     """The Toolbox's, for networks of the size of CaffeNet."""
     first_step: float | None = None
-    """Root mean square of the first step, from which each picture's own rate follows; None: that above."""
+    """Root mean square of the first step, from which each image's own rate follows; None: that above."""
 
 
 TOOLBOX: dict[str, Recipe] = {
@@ -60,8 +60,8 @@ def regularized(
 
 
 def _without_smallest(offset: torch.Tensor, sizes: torch.Tensor, percent: float) -> torch.Tensor:
-    """Pixels below their picture's percentile of (N, 1, H, W) sizes set to 0."""
-    bounds = [torch.quantile(of_picture.flatten(), percent / 100) for of_picture in sizes]
+    """Pixels below their image's percentile of (N, 1, H, W) sizes set to 0."""
+    bounds = [torch.quantile(of_image.flatten(), percent / 100) for of_image in sizes]
     return offset * (sizes >= torch.stack(bounds).reshape(-1, 1, 1, 1))
 
 
@@ -84,11 +84,11 @@ def _weighted(shifted: list[torch.Tensor], taps: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def contrasted(pictures: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+def contrasted(images: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W) with offsets from the mean that reach the end of the range, as the Toolbox shows them.
 
-    What pleases a unit is often too faint to be seen: each picture is stretched by its own factor.
+    What pleases a unit is often too faint to be seen: each image is stretched by its own factor.
     """
-    offsets = pictures - mean.reshape(1, -1, 1, 1)
+    offsets = images - mean.reshape(1, -1, 1, 1)
     largest = [offset.abs().max().clamp_min(1e-6) for offset in offsets]
     return 127.5 + offsets * (127.5 / torch.stack(largest).reshape(-1, 1, 1, 1))

@@ -21,9 +21,9 @@ class InputSizes:
     """Image sizes that a layer takes, or several that read the same images."""
 
     least_px: int
-    """Smallest side of a picture."""
+    """Smallest side of an image."""
     fixed: bool
-    """Whether it takes pictures of ``least_px`` × ``least_px`` only."""
+    """Whether it takes images of ``least_px`` × ``least_px`` only."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class LayerSizes(InputSizes):
 
 
 def layer_sizes(network: LoadedNetwork, layer: str) -> LayerSizes:
-    """Measure a layer of a network that reads pictures.
+    """Measure a layer of a network that reads images.
 
     Raises:
         LayerError: there is no such layer, or it gives neither (N, C, H, W) nor (N, K).
-        SpecError: the network reads no pictures.
+        SpecError: the network reads no images.
     """
-    made_for = network.picture_card.input_px
+    made_for = network.image_card.input_px
     probe = _Probe(network, layer)
     shape = probe.shape(made_for)
     if shape is None or len(shape) not in (2, 4):
         gives = "no activation" if shape is None else f"an activation of shape {shape}"
         raise LayerError(
-            f"layer: {layer} gives {gives} for a picture of {made_for} px; choose one that gives "
+            f"layer: {layer} gives {gives} for an image of {made_for} px; choose one that gives "
             "(N, C, H, W), or a vector (N, K)",
             field="layer",
             layers=layer_names(network.module),
@@ -76,10 +76,10 @@ class _Probe:
 
     def shape(self, side_px: int) -> tuple[int, ...] | None:
         """Shape of the activation; None where the layer does not take the size."""
-        picture = torch.zeros(1, self._network.channels, side_px, side_px)
+        image = torch.zeros(1, self._network.channels, side_px, side_px)
         try:
             with torch.no_grad():
-                activation = self._network(picture)
+                activation = self._network(image)
         except RuntimeError:  # what torch raises where a kernel or a matrix does not fit
             return None
         return tuple(activation.shape) if activation.numel() else None

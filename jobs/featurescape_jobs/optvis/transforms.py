@@ -1,6 +1,6 @@
 """Random transforms of an image before the network sees it, another at each step.
 
-Lucid's transforms (`optvis/transform.py`), with a draw for each picture in place of one for the batch;
+Lucid's transforms (`optvis/transform.py`), with a draw for each image in place of one for the batch;
 scaling and turning therefore keep the size of the canvas, and what they bring in from outside is the
 nearest border. Memory: two copies of the batch.
 """
@@ -21,9 +21,9 @@ _LUCID_PX = 128
 
 
 class Transform(Protocol):
-    """(N, C, H, W) to (N, C, H', W'), differentiable; draws come from each picture's generator."""
+    """(N, C, H, W) to (N, C, H', W'), differentiable; draws come from each image's generator."""
 
-    def __call__(self, pictures: torch.Tensor, generators: Generators) -> torch.Tensor: ...
+    def __call__(self, images: torch.Tensor, generators: Generators) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Pad:
 
     px: int
 
-    def __call__(self, pictures: torch.Tensor, generators: Generators) -> torch.Tensor:
-        return F.pad(pictures, [self.px] * 4, value=GRAY)
+    def __call__(self, images: torch.Tensor, generators: Generators) -> torch.Tensor:
+        return F.pad(images, [self.px] * 4, value=GRAY)
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Jitter:
 
     px: int
 
-    def __call__(self, pictures: torch.Tensor, generators: Generators) -> torch.Tensor:
-        _, _, height, width = pictures.shape
+    def __call__(self, images: torch.Tensor, generators: Generators) -> torch.Tensor:
+        _, _, height, width = images.shape
         h, w = height - self.px, width - self.px
         starts = [generator.integers(0, self.px, 2, endpoint=True) for generator in generators]
-        each = zip(pictures, starts, strict=True)
-        return torch.stack([picture[:, y : y + h, x : x + w] for picture, (y, x) in each])
+        each = zip(images, starts, strict=True)
+        return torch.stack([image[:, y : y + h, x : x + w] for image, (y, x) in each])
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,22 @@ class ScaleAndTurn:
     factors: tuple[float, ...]
     degrees: tuple[float, ...]
 
-    def __call__(self, pictures: torch.Tensor, generators: Generators) -> torch.Tensor:
+    def __call__(self, images: torch.Tensor, generators: Generators) -> torch.Tensor:
         maps = []
         for generator in generators:
             factor = self.factors[int(generator.integers(len(self.factors)))]
             angle = np.deg2rad(self.degrees[int(generator.integers(len(self.degrees)))])
             maps.append((np.cos(angle) / factor, np.sin(angle) / factor))
-        grid = _grid(pictures, maps)
+        grid = _grid(images, maps)
         return F.grid_sample(
-            pictures, grid, mode="bilinear", padding_mode="border", align_corners=False
+            images, grid, mode="bilinear", padding_mode="border", align_corners=False
         )
 
 
-def _grid(pictures: torch.Tensor, maps: Sequence[tuple[float, float]]) -> torch.Tensor:
+def _grid(images: torch.Tensor, maps: Sequence[tuple[float, float]]) -> torch.Tensor:
     """(N, H, W, 2): from where each pixel is taken, from -1 to 1; by (cosine, sine) over the factor."""
-    _, _, height, width = pictures.shape
-    device = pictures.device
+    _, _, height, width = images.shape
+    device = images.device
     y = (torch.arange(height, device=device) - (height - 1) / 2)[:, None]
     x = (torch.arange(width, device=device) - (width - 1) / 2)[None]
     found = []
@@ -85,7 +85,7 @@ def _grid(pictures: torch.Tensor, maps: Sequence[tuple[float, float]]) -> torch.
 def lucid(side_px: int) -> tuple[Transform, ...]:
     """Pad 12, jitter 8, scale 0.9 to 1.1, turn by up to 10°, jitter 4.
 
-    That is for pictures of 128 px, Lucid's own size, and larger ones; of smaller ones frame and shifts are
+    That is for images of 128 px, Lucid's own size, and larger ones; of smaller ones frame and shifts are
     as much smaller.
     """
     share = min(1.0, side_px / _LUCID_PX)
@@ -101,9 +101,9 @@ LUCID = lucid(_LUCID_PX)
 
 
 def transform(
-    pictures: torch.Tensor, generators: Generators, transforms: Sequence[Transform]
+    images: torch.Tensor, generators: Generators, transforms: Sequence[Transform]
 ) -> torch.Tensor:
     """All transforms, one after the other."""
     for change in transforms:
-        pictures = change(pictures, generators)
-    return pictures
+        images = change(images, generators)
+    return images

@@ -1,10 +1,10 @@
-"""A picture dreamt again and again while the view moves into it, as frames and as a video.
+"""An image dreamt again and again while the view moves into it, as frames and as a video.
 
 Every frame is the last one enlarged by a small factor and dreamt once more (the loop at the end of the
 DeepDream notebook). WebP animations are always possible; MP4 and WebM take an encoder: the program
 ``ffmpeg``, or the package ``imageio-ffmpeg``, which brings one.
 
-Memory: all frames of one picture as bytes.
+Memory: all frames of one image as bytes.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _CODECS: dict[str, list[str]] = {
 Frame = NDArray[np.uint8]
 
 
-def move_in(picture: torch.Tensor, scale: float) -> torch.Tensor:
+def move_in(image: torch.Tensor, scale: float) -> torch.Tensor:
     """(H, W, C) enlarged by 1 / (1 - scale) about its middle, in the same size; linear."""
-    height, width, _ = picture.shape
+    height, width, _ = image.shape
     found = ndimage.affine_transform(
-        picture.numpy(),
+        image.numpy(),
         [1 - scale, 1 - scale, 1],
         [height * scale / 2, width * scale / 2, 0],
         order=1,
@@ -51,13 +51,13 @@ def move_in(picture: torch.Tensor, scale: float) -> torch.Tensor:
 
 
 def zoom_frames(
-    dreamer: Dreamer, picture: torch.Tensor, generator: np.random.Generator, scale: float
+    dreamer: Dreamer, image: torch.Tensor, generator: np.random.Generator, scale: float
 ) -> Iterator[torch.Tensor]:
-    """Frames (H, W, C), 0 to 255, without end: the first is the picture dreamt once."""
+    """Frames (H, W, C), 0 to 255, without end: the first is the image dreamt once."""
     while True:
-        dreamt = dreamer.dream(picture[None], [generator]).pictures[0].cpu()
+        dreamt = dreamer.dream(image[None], [generator]).images[0].cpu()
         yield dreamt
-        picture = move_in(dreamt, scale)
+        image = move_in(dreamt, scale)
 
 
 def find_encoder() -> str | None:

@@ -45,7 +45,7 @@ class Camera:
 
     @property
     def up(self) -> tuple[float, float, float]:
-        """The direction that is up in the picture; defined for a view straight down, too."""
+        """The direction that is up in the image; defined for a view straight down, too."""
         x, y, z = _towards(self.azimuth_degrees, self.elevation_degrees + 90.0)
         return float(x), float(y), float(z)
 
@@ -112,7 +112,7 @@ def around(mesh: Mesh, sides: Sequence[tuple[float, float]]) -> list[Camera]:
 
 
 def _fitting(mesh: Mesh, sides: Sequence[tuple[float, float]]) -> float:
-    """The distance at which every vertex is inside the picture of every view.
+    """The distance at which every vertex is inside the image of every view.
 
     A vertex that is ``aside`` of the line of sight and ``nearer`` than the center is just visible
     from ``aside / tan(half the field of view) + nearer``.
@@ -138,7 +138,7 @@ def _along(points: Floats, axis: Floats) -> Floats:
     return found
 
 
-def picture_name(view: int) -> str:
+def image_name(view: int) -> str:
     """``00.png``, ``01.png`` and so on."""
     return f"{view:02d}.png"
 
@@ -154,5 +154,5 @@ def metadata_text(cameras: Sequence[Camera]) -> bytes:
 
 
 def names_text(views: int) -> bytes:
-    """``renderings.txt``: the pictures, in the order of the lines of the other file."""
-    return "".join(f"{picture_name(view)}\n" for view in range(views)).encode()
+    """``renderings.txt``: the images, in the order of the lines of the other file."""
+    return "".join(f"{image_name(view)}\n" for view in range(views)).encode()

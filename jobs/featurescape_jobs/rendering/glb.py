@@ -1,8 +1,8 @@
 """Binary glTF: its header checked, its materials and textures read here, the rest left to trimesh.
 
 A GLB is a JSON header and a block of bytes. The header may announce arrays without bytes behind them, of any
-size, and pictures of any kind: both are checked before anything is made of them. What goes on to trimesh has
-materials that are only numbers, and no pictures.
+size, and images of any kind: both are checked before anything is made of them. What goes on to trimesh has
+materials that are only numbers, and no images.
 
 Source of the format: Khronos, "glTF 2.0 Specification". Base colors count (factor and first texture
 coordinates), opacity where ``alphaMode`` says so; roughness, normal maps and animations do not. Compressed
@@ -147,7 +147,7 @@ class _Materials:
         view = self._header["bufferViews"][image["bufferView"]]
         start, length = int(view.get("byteOffset", 0)), int(view["byteLength"])
         if view["buffer"] != 0 or start < 0 or length < 0:
-            raise ValueError("a picture outside of the file's bytes")
+            raise ValueError("an image outside of the file's bytes")
         return self._textures.embedded(self._binary[start : start + length])
 
 

@@ -1,7 +1,7 @@
 """Untrusted mesh files to triangles: OBJ with materials, GLB, PLY and OFF.
 
 trimesh reads the geometry. Materials and textures are read here, through the caps of `materials` and
-`textures`, and only from what `textures.Files` gives: trimesh never opens a file, a picture or an address.
+`textures`, and only from what `textures.Files` gives: trimesh never opens a file, an image or an address.
 Whatever it raises on crafted bytes is the mesh's own error.
 
 Holds the file, its text (twice, for OBJ), its triangles, and its textures: about 1.5 GB for the largest OBJ
@@ -161,7 +161,7 @@ def _load_ply(source: Source, textures: Textures) -> list[Part]:
         raise RowError("not_a_mesh", "the file does not start as a PLY")
     named = _TEXTURE_FILE.search(source.data[:_MAX_PLY_HEADER_BYTES])
     texture = textures.get(_text(named[1]).strip()) if named else None
-    # trimesh keeps texture coordinates only where it has a picture: any will do.
+    # trimesh keeps texture coordinates only where it has an image: any will do.
     scene = _scene(io.BytesIO(source.data), "ply", _Constant(_DOT))
     material = Material(WHITE, texture) if texture is not None else None
     return list(_parts(scene, lambda name: material))
@@ -201,7 +201,7 @@ def _text(data: bytes) -> str:
 # -- from trimesh ------------------------------------------------------------------------------
 
 
-_DOT = b"P6 1 1 255\n\xff\xff\xff"  # a picture of one white pixel
+_DOT = b"P6 1 1 255\n\xff\xff\xff"  # an image of one white pixel
 
 
 class _Constant(Resolver):

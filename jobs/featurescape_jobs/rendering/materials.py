@@ -1,6 +1,6 @@
 """Material libraries of OBJ files: color, opacity and textures by name of the material.
 
-Source of the format: Wavefront's MTL, as exporters write it. Only what a picture of a few hundred pixels
+Source of the format: Wavefront's MTL, as exporters write it. Only what an image of a few hundred pixels
 shows is read: ``Kd``, ``d`` or ``Tr``, ``map_Kd`` and ``map_d``. Nothing of it is trusted: a line that makes
 no sense is left out.
 """

@@ -30,7 +30,7 @@ UPRIGHT: dict[str, Floats] = {
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture that is laid on a surface."""
+    """An image that is laid on a surface."""
 
     pixels: NDArray[np.uint8]
     """(H, W, 3) RGB or (H, W, 4) RGBA, the first row on top."""

@@ -1,4 +1,4 @@
-"""Pictures of one mesh after another in one window: lit, with a clear background, smooth at the edges.
+"""Images of one mesh after another in one window: lit, with a clear background, smooth at the edges.
 
 The lights go around with the camera, so that every side is lit alike, and stay above when it rises or sinks: the
 main one from above on the left, one from where the camera is, and an even share from everywhere, so that
@@ -26,7 +26,7 @@ from featurescape_jobs.rendering.mesh import Mesh
 from featurescape_jobs.rendering.window import Window
 
 SCALE = 2
-"""Pixels of the window per pixel of a picture, in each direction."""
+"""Pixels of the window per pixel of an image, in each direction."""
 _AMBIENT = 0.4
 _FROM_CAMERA, _FROM_ABOVE = 0.5, 0.7
 """How strong the lights are."""
@@ -44,7 +44,7 @@ class Renderer:
     """Made once per process; shows one mesh at a time.
 
     Args:
-        image_px: side of the pictures.
+        image_px: side of the images.
 
     Raises:
         FeaturescapeError: there is no library to render with.
@@ -78,7 +78,7 @@ class Renderer:
             actor.ReleaseGraphicsResources(self._window.handle)
         self._actors = []
 
-    def picture(self, camera: Camera) -> Rgba:
+    def image(self, camera: Camera) -> Rgba:
         """The mesh from there."""
         self._light(1.0)
         return _averaged(self._look(camera), SCALE)
@@ -144,16 +144,16 @@ def _averaged(premultiplied: NDArray[np.uint8], scale: int) -> Rgba:
     return np.where(alpha > 0, np.rint(mean), 0.0).astype(np.uint8)
 
 
-def png(picture: NDArray[np.uint8]) -> bytes:
-    """The picture as PNG."""
+def png(image: NDArray[np.uint8]) -> bytes:
+    """The image as PNG."""
     sink = io.BytesIO()
-    Image.fromarray(picture).save(sink, "PNG", compress_level=6)
+    Image.fromarray(image).save(sink, "PNG", compress_level=6)
     return sink.getvalue()
 
 
-def over_white(picture: Rgba) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB: the picture on white."""
-    alpha = picture[:, :, 3:].astype(np.uint16)
-    mixed = picture[:, :, :3] * alpha + 255 * (255 - alpha)
+def over_white(image: Rgba) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB: the image on white."""
+    alpha = image[:, :, 3:].astype(np.uint16)
+    mixed = image[:, :, :3] * alpha + 255 * (255 - alpha)
     found: NDArray[np.uint8] = ((mixed + 127) // 255).astype(np.uint8)
     return found

@@ -1,10 +1,10 @@
 """Symmetry of a mesh: which of its sides differ, found by looking at it from four of them.
 
 Of most things the front, the back, the left and the right differ. A table looks the same after half a turn,
-a vase after any. How unlike two pictures are is the sum of what their pixels differ by, over the area that
+a vase after any. How unlike two images are is the sum of what their pixels differ by, over the area that
 the thing covers in either.
 
-Holds four pictures.
+Holds four images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from featurescape_jobs.rendering.mesh import Mesh
 from featurescape_jobs.rendering.renderer import Renderer, Rgba
 
 ALIKE = 0.08
-"""Two pictures that differ by less show the same. Of 820 models of furniture, 151 differ by less than 0.06 after
+"""Two images that differ by less show the same. Of 820 models of furniture, 151 differ by less than 0.06 after
 half a turn; chairs differ by 0.4 and more, sofas and cars by 0.13 and more."""
 _ELEVATION_DEGREES = 20.0
 
@@ -30,7 +30,7 @@ def order(renderer: Renderer, mesh: Mesh) -> int:
         mesh: normalized.
     """
     cameras = around(mesh, [(azimuth, _ELEVATION_DEGREES) for azimuth in (0.0, 90.0, 180.0, 270.0)])
-    front, right, back, left = (renderer.picture(camera) for camera in cameras)
+    front, right, back, left = (renderer.image(camera) for camera in cameras)
     if unlike(front, back) > ALIKE or unlike(right, left) > ALIKE:
         return 1
     return 2 if unlike(front, right) > ALIKE else 4
@@ -52,7 +52,7 @@ def unlike(one: Rgba, other: Rgba) -> float:
     return float(different / covered) if covered else 0.0
 
 
-def _premultiplied(picture: Rgba) -> NDArray[np.float32]:
-    values = picture.astype(np.float32)
+def _premultiplied(image: Rgba) -> NDArray[np.float32]:
+    values = image.astype(np.float32)
     values[..., :3] *= values[..., 3:] / 255.0
     return values

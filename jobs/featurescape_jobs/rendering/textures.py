@@ -1,6 +1,6 @@
 """Untrusted texture files to pixels: the formats and caps of `featurescape_jobs.images.decode`, reduced in size.
 
-A picture of a few hundred pixels shows no more of a texture than `TEXTURE_PX`, so more is not kept. Holds
+An image of a few hundred pixels shows no more of a texture than `TEXTURE_PX`, so more is not kept. Holds
 one decoded file (`MAX_PIXELS`) beside what is kept.
 """
 
@@ -64,7 +64,7 @@ class Textures:
         return Texture(np.asarray(pixels if clear is None else _with_alpha(pixels, clear)))
 
     def embedded(self, data: bytes) -> Texture | None:
-        """The texture of a picture that is inside the mesh's own file."""
+        """The texture of an image that is inside the mesh's own file."""
         image = self._image(lambda: data)
         return None if image is None else Texture(np.asarray(image))
 

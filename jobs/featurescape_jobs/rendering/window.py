@@ -2,7 +2,7 @@
 
 No X server, no graphics card and no rights are needed, only Mesa's libraries: on Debian ``libegl1`` with
 ``libgl1-mesa-dri`` (EGL), or ``libosmesa6``, in this order. A graphics card is left alone, as the
-same mesh has to give the same bytes on every worker; pictures this small gain nothing from one.
+same mesh has to give the same bytes on every worker; images this small gain nothing from one.
 
 VTK's own classes are used, not PyVista's plotter around them, which adds 1.1 s to the start of a worker (1.4 s
 of import for 0.3 s) and packages that nothing here needs. Smooth edges come from rendering larger and

@@ -19,7 +19,7 @@ from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES
 from featurescape_jobs.errors import DatasetError, SpecError, under_field
 from featurescape_jobs.models import MODELS, check_recurrent
-from featurescape_jobs.models.base import ModelCard, PictureCard
+from featurescape_jobs.models.base import ImageCard, ModelCard
 from featurescape_jobs.models.recurrent.network import RecurrentNetwork, as_steps
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.rnn_analysis.measures import Sequences
@@ -29,7 +29,7 @@ from featurescape_jobs.trainers.inputs import (
     LabeledExamples,
     Read,
     SequenceInputs,
-    read_pictures,
+    read_images,
     read_sequences,
 )
 
@@ -152,8 +152,8 @@ def read_inputs(network: Network, frozen: FrozenInput, context: RunContext) -> I
         context.progress(done, errors=errors)
 
     reading = (
-        read_pictures(examples, network.card, context.threads, report)
-        if isinstance(network.card, PictureCard)
+        read_images(examples, network.card, context.threads, report)
+        if isinstance(network.card, ImageCard)
         else read_sequences(examples, report)
     )
     with reading as read:

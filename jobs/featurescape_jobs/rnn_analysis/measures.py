@@ -41,7 +41,7 @@ class Batch:
 
     ids: list[str]
     inputs: torch.Tensor
-    """Pictures (N, C, H, W), or sequences (N, T, D), padded."""
+    """Images (N, C, H, W), or sequences (N, T, D), padded."""
     lengths: torch.Tensor | None
     """Valid steps of each; None: all."""
 

@@ -1,11 +1,11 @@
-"""Attention and contexts of many states of many pictures at once, without gradient.
+"""Attention and contexts of many states of many images at once, without gradient.
 
 tanh(k + q) = 1 - 2 / (1 + exp(2 k) exp(2 q)), and the sum over v that the 1 gives is the same for all positions,
-so that softmax does not see it. The exponentials of a picture's keys are computed once; what is left to do for
+so that softmax does not see it. The exponentials of an image's keys are computed once; what is left to do for
 each state, position and unit is a multiplication, an addition and a division.
 
-On a CPU a compiled kernel does that, the softmax and the context in one go, picture by picture, so that what it
-works on stays in the cache. On a GPU the states of a picture are padded to one number, and torch does it.
+On a CPU a compiled kernel does that, the softmax and the context in one go, image by image, so that what it
+works on stays in the cache. On a GPU the states of an image are padded to one number, and torch does it.
 
 Memory: keys (N, L, A), beside the grids.
 """
@@ -31,9 +31,9 @@ WeightsAndContexts = tuple[torch.Tensor, torch.Tensor]
 
 
 class BatchedAttention(Protocol):
-    """The looks of N pictures."""
+    """The looks of N images."""
 
-    def __call__(self, hidden: torch.Tensor, pictures: torch.Tensor) -> WeightsAndContexts:
+    def __call__(self, hidden: torch.Tensor, images: torch.Tensor) -> WeightsAndContexts:
         """Attention weights and contexts of states (U, H) over their images (U,), ascending."""
         ...
 
@@ -57,7 +57,7 @@ class CompiledAttention:
         self._grids = grids.contiguous().numpy()
         self._score = -2 * attention.score.weight[0].detach().numpy()
 
-    def __call__(self, hidden: torch.Tensor, pictures: torch.Tensor) -> WeightsAndContexts:
+    def __call__(self, hidden: torch.Tensor, images: torch.Tensor) -> WeightsAndContexts:
         """Attention weights and contexts of states (U, H) over their images (U,), ascending."""
         queries = _exponential(functional.linear(hidden, self._attention.query.weight)).numpy()
         u, dtype = len(queries), queries.dtype
@@ -65,14 +65,14 @@ class CompiledAttention:
         contexts = np.empty((u, self._grids.shape[2]), dtype)
         fixed = (self._keys, self._score, self._grids, dtype.type(1))
         with Workers(torch.get_num_threads()) as workers:
-            workers.run(_attend, u, pictures.numpy(), queries, *fixed, attention, contexts)
+            workers.run(_attend, u, images.numpy(), queries, *fixed, attention, contexts)
         return torch.from_numpy(attention), torch.from_numpy(contexts)
 
 
 @vectorized
 def _attend(
     span: Span,
-    pictures: NDArray[np.int64],
+    images: NDArray[np.int64],
     queries: NDArray[Any],
     keys: NDArray[Any],
     score: NDArray[Any],
@@ -81,19 +81,19 @@ def _attend(
     attention: NDArray[Any],
     contexts: NDArray[Any],
 ) -> None:
-    """Rows of one span; those of a picture are done together, so that its grid is read once."""
+    """Rows of one span; those of an image are done together, so that its grid is read once."""
     units, positions = keys.shape[1], keys.shape[2]
     start = span.start
     while start < span.stop:
-        picture = pictures[start]
+        image = images[start]
         stop = start + 1
-        while stop < span.stop and pictures[stop] == picture:
+        while stop < span.stop and images[stop] == image:
             stop += 1
         for row in range(start, stop):
             weights = attention[row]
             weights[:] = 0
             for unit in range(units):
-                query, weight, of_unit = queries[row, unit], score[unit], keys[picture, unit]
+                query, weight, of_unit = queries[row, unit], score[unit], keys[image, unit]
                 for at in range(positions):
                     weights[at] += weight / (one + of_unit[at] * query)
             largest, total = weights.max(), weights[0] * 0
@@ -104,7 +104,7 @@ def _attend(
                 weights[at] /= total
             contexts[row] = 0
         for at in range(positions):
-            position = grids[picture, at]
+            position = grids[image, at]
             for row in range(start, stop):
                 share, context = attention[row, at], contexts[row]
                 for value in range(len(position)):
@@ -122,9 +122,9 @@ class PaddedAttention:
         self._keys, self._grids = _exponential(keys), grids
         self._held = torch.arange(len(grids), device=grids.device)
 
-    def __call__(self, hidden: torch.Tensor, pictures: torch.Tensor) -> WeightsAndContexts:
+    def __call__(self, hidden: torch.Tensor, images: torch.Tensor) -> WeightsAndContexts:
         """Attention weights and contexts of states (U, H) over their images (U,), ascending."""
-        places, slots, counts = self._layout(pictures)
+        places, slots, counts = self._layout(images)
         queries = _exponential(functional.linear(hidden, self._attention.query.weight))
         m, k, a = len(self._held), int(counts.max()), queries.shape[1]
         padded = queries.new_zeros(m, k, a)
@@ -134,17 +134,17 @@ class PaddedAttention:
         contexts = torch.bmm(attention, self._grids)
         return attention[places, slots], contexts[places, slots]
 
-    def _layout(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Of each state its picture's place among those held and its own there; how many each has."""
-        present, counts = torch.unique_consecutive(pictures, return_counts=True)
+    def _layout(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of each state its image's place among those held and its own there; how many each has."""
+        present, counts = torch.unique_consecutive(images, return_counts=True)
         if len(present) <= _KEPT_FRACTION * len(self._held):
             kept = torch.searchsorted(self._held, present)
             self._held = present
             self._keys, self._grids = self._keys[kept], self._grids[kept]
         starts = counts.cumsum(0) - counts
-        slots = torch.arange(len(pictures), device=pictures.device)
+        slots = torch.arange(len(images), device=images.device)
         slots = slots - starts.repeat_interleave(counts)
-        return torch.searchsorted(self._held, pictures), slots, counts
+        return torch.searchsorted(self._held, images), slots, counts
 
 
 def _exponential(values: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,10 @@
-"""Beam search for many pictures at once, each as if it were alone.
+"""Beam search for many images at once, each as if it were alone.
 
-A picture starts with one empty caption and K slots. At each step all its live captions are extended by every
+An image starts with one empty caption and K slots. At each step all its live captions are extended by every
 word, and the best extensions fill its slots; one that ends takes its slot with it, so that K captions are
 found in the end. Captions that have ended are ranked by log P / T^α: T counts their words and the end, and α is
 the length penalty as fairseq and transformers have it (0: by the log probability itself; Y. Wu et al., "Google's
-Neural Machine Translation System", 2016, divide by ((5 + T) / 6)^α). A picture is done earlier where enough have
+Neural Machine Translation System", 2016, divide by ((5 + T) / 6)^α). An image is done earlier where enough have
 ended and the best live one can get no better: log probabilities only fall, and the longest caption divides them
 by most. After ``max_words`` words a caption may still end, then the rest is dropped; where none has ended the
 live ones are the answer, truncated.
@@ -46,13 +46,13 @@ class Stepped(Protocol[S_co]):
 
 
 class Stepper(Protocol[S]):
-    """A network of N pictures, as `incremental_decoder.IncrementalDecoder`; the start is the word behind the last."""
+    """Decoder of N images, as `IncrementalDecoder`; the start is the word behind the last."""
 
     @property
     def vocabulary_size(self) -> int: ...
     def init_state(self) -> S: ...
     def step(
-        self, words: torch.Tensor, states: S, rows: torch.Tensor, pictures: torch.Tensor
+        self, words: torch.Tensor, states: S, rows: torch.Tensor, images: torch.Tensor
     ) -> Stepped[S]: ...
 
 
@@ -96,9 +96,9 @@ class Hypothesis:
 
 @dataclass
 class _Live:
-    """R captions that go on; those of a picture lie one after the other, the best first."""
+    """R captions that go on; those of an image lie one after the other, the best first."""
 
-    pictures: torch.Tensor
+    images: torch.Tensor
     """(R,), ascending."""
     words: torch.Tensor
     """The last word of each."""
@@ -108,7 +108,7 @@ class _Live:
     """The place of each among those of the step before."""
 
     def taken(self, rows: torch.Tensor) -> _Live:
-        return _Live(self.pictures[rows], self.words[rows], self.scores[rows], self.parents[rows])
+        return _Live(self.images[rows], self.words[rows], self.scores[rows], self.parents[rows])
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class _Found:
 
 
 def search(stepper: Stepper[S], n: int, options: BeamOptions) -> list[list[Hypothesis]]:
-    """Captions of N pictures: of each the best one and, where there are, alternatives, best first."""
+    """Captions of N images: of each the best one and, where there are, alternatives, best first."""
     with torch.inference_mode():
         return _Search(stepper, n, options).run()
 
@@ -153,7 +153,7 @@ class _Search(Generic[S]):
         start = torch.full_like(everyone, self._stepper.vocabulary_size)
         live = _Live(everyone, start, torch.zeros(self._n, dtype=torch.float64), everyone)
         for number in range(self._options.max_words + 1):
-            step = self._stepper.step(live.words, states, live.parents, live.pictures)
+            step = self._stepper.step(live.words, states, live.parents, live.images)
             self._note(live, step)
             after = self._unfinished(self._extended(live, step.log_probabilities), number)
             if number == self._options.max_words or len(after.words) == 0:
@@ -168,45 +168,45 @@ class _Search(Generic[S]):
         self._moments.append(_Moment(*said, *seen))
 
     def _extended(self, live: _Live, log_probabilities: torch.Tensor) -> _Live:
-        """The best extensions of the live captions, for each picture as many as it has slots."""
+        """The best extensions of the live captions, for each image as many as it has slots."""
         chances = log_probabilities.clone()
         chances[:, UNKNOWN] = _NEVER
         if not self._moments[1:]:
             chances[:, END] = _NEVER
         k = self._options.beam
-        top, words = chances.topk(min(k, chances.shape[1]), 1)  # a picture takes at most K of a row
+        top, words = chances.topk(min(k, chances.shape[1]), 1)  # an image takes at most K of a row
         top, words = top.cpu(), words.cpu()
-        pictures, places, counts = torch.unique_consecutive(
-            live.pictures, return_inverse=True, return_counts=True
+        images, places, counts = torch.unique_consecutive(
+            live.images, return_inverse=True, return_counts=True
         )
         first = counts.cumsum(0) - counts
         at = torch.arange(len(places)) - first[places]
-        m, c = len(pictures), top.shape[1]
+        m, c = len(images), top.shape[1]
         scores = torch.full((m, int(counts.max()), c), _NEVER, dtype=torch.float64)
         scores[places, at] = live.scores[:, None] + top
         ranked, order = scores.flatten(1).sort(dim=1, descending=True, stable=True)
         ranked, order = ranked[:, :k], order[:, :k]
-        fits = torch.arange(ranked.shape[1]) < self._slots[pictures][:, None]
+        fits = torch.arange(ranked.shape[1]) < self._slots[images][:, None]
         which, rank = (fits & (ranked > _NEVER)).nonzero(as_tuple=True)
         chosen = order[which, rank]
         parents = first[which] + chosen // c
-        return _Live(pictures[which], words[parents, chosen % c], ranked[which, rank], parents)
+        return _Live(images[which], words[parents, chosen % c], ranked[which, rank], parents)
 
     def _unfinished(self, extended: _Live, step: int) -> _Live:
         """Note the captions that have ended, and drop those that cannot win any more."""
         has_ended = extended.words == END
         ended = extended.taken(has_ended.nonzero()[:, 0])
-        for picture, row, score in zip(
-            ended.pictures.tolist(), ended.parents.tolist(), ended.scores.tolist(), strict=True
+        for image, row, score in zip(
+            ended.images.tolist(), ended.parents.tolist(), ended.scores.tolist(), strict=True
         ):
-            found = self._found[picture]
+            found = self._found[image]
             rank = self._options.rank(score, step + 1)
             found.append(_Found(step, row, score, rank, truncated=False))
-            self._slots[picture] -= 1
+            self._slots[image] -= 1
             if len(found) > self._options.alternatives:
-                self._to_beat[picture] = self._best(found)[-1].rank
+                self._to_beat[image] = self._best(found)[-1].rank
         best_case = extended.scores / self._options.longest**self._options.length_penalty
-        can_win = best_case > self._to_beat[extended.pictures]
+        can_win = best_case > self._to_beat[extended.images]
         return extended.taken((~has_ended & can_win).nonzero()[:, 0])
 
     def _best(self, found: list[_Found]) -> list[_Found]:
@@ -214,12 +214,12 @@ class _Search(Generic[S]):
         return ranked[: self._options.alternatives + 1]
 
     def _truncate(self, live: _Live) -> None:
-        """Pictures of which no caption has ended have those that were live last."""
+        """Images of which no caption has ended have those that were live last."""
         step = len(self._moments) - 1
-        for row, (picture, score) in enumerate(
-            zip(live.pictures.tolist(), live.scores.tolist(), strict=True)
+        for row, (image, score) in enumerate(
+            zip(live.images.tolist(), live.scores.tolist(), strict=True)
         ):
-            of = self._found[picture]
+            of = self._found[image]
             if not of or of[0].truncated:
                 of.append(_Found(step, row, score, score, truncated=True))
 

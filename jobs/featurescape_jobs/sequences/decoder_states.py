@@ -1,6 +1,6 @@
 """Decoder states of known captions, by forced decoding.
 
-State t is h_t and C_t of the decoder's equations: it has read the words before word t, looked at the picture, and
+State t is h_t and C_t of the decoder's equations: it has read the words before word t, looked at the image, and
 word t is chosen from it. What a beam search went through on its way to a caption are the same states, so that
 it need not keep those of all its beams.
 
@@ -35,7 +35,7 @@ def forced_decode(
     """Decode one known caption of each image, and keep the states that chose its words.
 
     Args:
-        steps: of N pictures; used up by this.
+        steps: of N images; used up by this.
         captions: N, of one word each at least.
     """
     lengths = torch.tensor([len(words) for words in captions])

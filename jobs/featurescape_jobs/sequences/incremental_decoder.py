@@ -1,9 +1,9 @@
 """Incremental decoder: one word at a time, for many beams of many images at once.
 
-What does not change is computed once: the keys of a picture, and what each word of the vocabulary adds to
+What does not change is computed once: the keys of an image, and what each word of the vocabulary adds to
 the gates. Beams that come from one and the same share what is seen and computed before their last word counts.
 
-Memory: the keys and grids of N pictures, V × 4 H values for the words, and of R beams the logits (R, V).
+Memory: the keys and grids of N images, V × 4 H values for the words, and of R beams the logits (R, V).
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ class IncrementalDecoder:
         self.vocabulary_size = decoder.vocabulary_size
 
     def init_state(self) -> States:
-        """The states of N beams, one per picture."""
+        """The states of N beams, one per image."""
         return self._states
 
     def step(
-        self, words: torch.Tensor, states: States, rows: torch.Tensor, pictures: torch.Tensor
+        self, words: torch.Tensor, states: States, rows: torch.Tensor, images: torch.Tensor
     ) -> Step:
         """Log probabilities of the words after ``words``.
 
@@ -90,12 +90,12 @@ class IncrementalDecoder:
             words: the last word of R beams, int64.
             states: after the step before.
             rows: (R,), which of the states each beam goes on from.
-            pictures: (R,) whose they are, ascending; never one that an earlier step left out.
+            images: (R,) whose they are, ascending; never one that an earlier step left out.
         """
-        words, rows, pictures = (one.to(self._device) for one in (words, rows, pictures))
+        words, rows, images = (one.to(self._device) for one in (words, rows, images))
         # Beams that part with this word still have one state, one look and one context.
         kept, parents = torch.unique(rows, return_inverse=True)
-        of_parents = pictures.new_empty(len(kept)).index_put_((parents,), pictures)
+        of_parents = images.new_empty(len(kept)).index_put_((parents,), images)
         before = _selected(states, kept)
         hidden = before[-1].hidden
         attention, raw = self._attend(hidden, of_parents)
@@ -106,7 +106,7 @@ class IncrementalDecoder:
         gates_of_context, projected = both[:, : -embedded.shape[1]], both[:, -embedded.shape[1] :]
         from_x = self._precomputed.from_words[words] + gates_of_context[parents]
         after = advance(self._precomputed.layers, from_x, before, parents)
-        evidence = None if self._evidence is None else self._evidence[pictures]
+        evidence = None if self._evidence is None else self._evidence[images]
         logits = self._decoder.output_logits(
             embedded, after[-1].hidden, projected[parents], evidence
         )

@@ -5,9 +5,9 @@ tokenizer (PTB, lower case, no punctuation), which cuts much the same.
 
 - BLEU is sacrebleu's, of the whole corpus, without smoothing: 0 where no n-gram of the order is right. The
   length of the closest reference counts, the shorter of two.
-- CIDEr-D is the mean over pictures, as COCO's server computes it: 0 to 10, published times 100. Of a single
-  picture it is 0, as every n-gram is then in all pictures.
-- ROUGE-L is the mean over pictures of COCO's: the best precision and the best recall over the references, with
+- CIDEr-D is the mean over images, as COCO's server computes it: 0 to 10, published times 100. Of a single
+  image it is 0, as every n-gram is then in all images.
+- ROUGE-L is the mean over images of COCO's: the best precision and the best recall over the references, with
   beta 1.2.
 
 Sources: K. Papineni et al., "BLEU", 2002; M. Post, "A Call for Clarity in Reporting BLEU Scores", 2018
@@ -37,7 +37,7 @@ _ROUGE_BETA = 1.2
 
 @dataclass(frozen=True)
 class Pair:
-    """A caption that was written for a picture, and what people said of it."""
+    """A caption that was written for an image, and what people said of it."""
 
     hypothesis: Tokens
     references: Sequence[Tokens]
@@ -57,10 +57,10 @@ class Scores:
 
 
 def score(pairs: Sequence[Pair]) -> Scores:
-    """Scores of a corpus of one picture or more.
+    """Scores of a corpus of one image or more.
 
     Raises:
-        SpecError: there are no pictures, or one has no references with a token.
+        SpecError: there are no images, or one has no references with a token.
     """
     if not pairs:
         raise SpecError(
@@ -68,7 +68,7 @@ def score(pairs: Sequence[Pair]) -> Scores:
         )
     if not all(any(pair.references) for pair in pairs):
         raise SpecError(
-            "dataset: a picture has no reference of one word or more; leave it out", field="dataset"
+            "dataset: an image has no reference of one word or more; leave it out", field="dataset"
         )
     known = [Pair(pair.hypothesis, [one for one in pair.references if one]) for pair in pairs]
     return Scores(*bleu(known), cider=cider_d(known), rouge_l=rouge_l(known))
@@ -84,7 +84,7 @@ def bleu(pairs: Sequence[Pair]) -> tuple[float, float, float, float]:
     most = max(len(pair.references) for pair in pairs)
     metric = BLEU(tokenize="none", smooth_method="none", max_ngram_order=ORDERS, force=True)
     said = [_text(pair.hypothesis) for pair in pairs]
-    # To sacrebleu, None is no reference, so pictures may have different numbers of them; "" is an empty one.
+    # To sacrebleu, None is no reference, so images may have different numbers of them; "" is an empty one.
     streams = [
         [_text(pair.references[at]) if at < len(pair.references) else None for pair in pairs]
         for at in range(most)
@@ -111,16 +111,16 @@ def _geometric_mean(shares: Sequence[float]) -> float:
 
 
 def cider_d(pairs: Sequence[Pair]) -> float:
-    """Mean over pictures and n-gram orders, 0 to 10."""
+    """Mean over images and n-gram orders, 0 to 10."""
     return sum(cider_d_each(pairs)) / len(pairs)
 
 
 def cider_d_each(pairs: Sequence[Pair]) -> list[float]:
-    """CIDEr-D of every picture; how much an n-gram weighs comes from the references of all."""
-    in_pictures = Counter(
+    """CIDEr-D of every image; how much an n-gram weighs comes from the references of all."""
+    in_images = Counter(
         gram for pair in pairs for gram in set[Gram]().union(*map(_grams, pair.references))
     )
-    weights = _Weights(in_pictures, math.log(len(pairs)))
+    weights = _Weights(in_images, math.log(len(pairs)))
     found = []
     for pair in pairs:
         hypothesis = weights.vectors(_grams(pair.hypothesis))
@@ -135,16 +135,16 @@ def cider_d_each(pairs: Sequence[Pair]) -> list[float]:
 
 @dataclass(frozen=True)
 class _Weights:
-    """How rare n-grams are: in how many pictures' references each is."""
+    """How rare n-grams are: in how many images' references each is."""
 
-    in_pictures: Mapping[Gram, int]
-    log_pictures: float
+    in_images: Mapping[Gram, int]
+    log_images: float
 
     def vectors(self, grams: Mapping[Gram, int]) -> list[dict[Gram, float]]:
         """A vector for each order: counts times the logarithm of rarity."""
         vectors: list[dict[Gram, float]] = [{} for _ in range(ORDERS)]
         for gram, count in grams.items():
-            rarity = self.log_pictures - math.log(max(1, self.in_pictures.get(gram, 0)))
+            rarity = self.log_images - math.log(max(1, self.in_images.get(gram, 0)))
             vectors[len(gram) - 1][gram] = count * rarity
         return vectors
 
@@ -181,7 +181,7 @@ def _length(vector: Mapping[Gram, float]) -> float:
 
 
 def rouge_l(pairs: Sequence[Pair]) -> float:
-    """Mean over pictures."""
+    """Mean over images."""
     return sum(map(_rouge_l, pairs)) / len(pairs)
 
 

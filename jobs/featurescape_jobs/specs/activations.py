@@ -13,12 +13,12 @@ from featurescape_jobs.specs.needs import Examples, Network
 
 
 class ActivationsSpec(BaseJobSpec):
-    """Keep and draw what layers give for every picture."""
+    """Keep and draw what layers give for every image."""
 
     job: Literal["activations"] = "activations"
-    card = JobCard("Draw activations", "What layers give for every picture.", 0)
+    card = JobCard("Draw activations", "What layers give for every image.", 0)
     needs = (Examples(), Network())
-    dataset: DatasetSpec = Field(description="The pictures.")
+    dataset: DatasetSpec = Field(description="The images.")
     model: ModelSpec = Field(description="The network.")
     layers: LayerNames = Field(
         min_length=1,
@@ -31,16 +31,16 @@ class ActivationsSpec(BaseJobSpec):
         "channel's own; signed: negative red, positive green, zero black.",
     )
     strongest_channels: int = Field(
-        default=9, ge=1, le=256, description="Channels that are named per picture and layer."
+        default=9, ge=1, le=256, description="Channels that are named per image and layer."
     )
     values: Literal["float16", "float32", "none"] = Field(
-        default="float16", description="Type of the raw values as stored; none: only pictures."
+        default="float16", description="Type of the raw values as stored; none: only images."
     )
     batch_size: int | None = Field(
         default=None,
         ge=1,
         le=8192,
-        description="Pictures per forward pass; none: fits the network's input and the layers.",
+        description="Images per forward pass; none: fits the network's input and the layers.",
     )
     shard_size: int | None = Field(
         default=None,

@@ -19,7 +19,7 @@ AUTO_PERPLEXITY = 50.0
 
 
 class AtlasSpec(BaseJobSpec):
-    """Map the activations of a layer, with a picture made by the network for each part of the map."""
+    """Map the activations of a layer, with an image made by the network for each part of the map."""
 
     job: Literal["atlas"] = "atlas"
     card = JobCard(
@@ -29,7 +29,7 @@ class AtlasSpec(BaseJobSpec):
         draws_map=True,
     )
     needs = (Examples(), Network())
-    dataset: DatasetSpec = Field(description="The pictures.")
+    dataset: DatasetSpec = Field(description="The images.")
     model: ModelSpec = Field(description="The network.")
     layer: LayerName | None = Field(
         default=None,
@@ -40,7 +40,7 @@ class AtlasSpec(BaseJobSpec):
         ge=0,
         le=64,
         description="Rows and columns at each border of the layer that no vector is taken from: what "
-        "lies beyond the picture shows there. Fewer where nothing would be left.",
+        "lies beyond the image shows there. Fewer where nothing would be left.",
     )
     perplexity: Perplexity = Field(
         default="auto",
@@ -93,20 +93,20 @@ class AtlasSpec(BaseJobSpec):
         default=None,
         ge=0,
         le=12,
-        description="Deepest zoom level of the pictures; none: deep enough for every one to have room.",
+        description="Deepest zoom level of the images; none: deep enough for every one to have room.",
     )
     thumbnail_px: int = Field(
         default=64,
         ge=16,
         le=256,
-        description="Cell of one picture in the thumbnails layer, and longer side of its thumbnail, "
+        description="Cell of one image in the thumbnails layer, and longer side of its thumbnail, "
         "in pixels.",
     )
     batch_size: int | None = Field(
         default=None,
         ge=1,
         le=8192,
-        description="Pictures per forward pass; none: fits the network's input.",
+        description="Images per forward pass; none: fits the network's input.",
     )
     shard_size: int | None = Field(
         default=None,

@@ -15,12 +15,12 @@ MAX_BEAM = 64
 
 
 class CaptionsSpec(BaseJobSpec):
-    """Describe pictures in words, with a trained captioner."""
+    """Describe images in words, with a trained captioner."""
 
     job: Literal["captions"] = "captions"
-    card = JobCard("Describe pictures", "Captions, with what each word looked at.", 0)
+    card = JobCard("Describe images", "Captions, with what each word looked at.", 0)
     needs = (Examples(), Network(gives=("captions",)))
-    dataset: DatasetSpec = Field(description="The pictures; their own captions are references.")
+    dataset: DatasetSpec = Field(description="The images; their own captions are references.")
     model: ModelSpec = Field(description="The model captioner and, in `training`, who trained it.")
     beam: int = Field(
         default=5,
@@ -48,7 +48,7 @@ class CaptionsSpec(BaseJobSpec):
         default=None,
         ge=1,
         le=4096,
-        description="Pictures whose captions are looked for together; none: fits the encoder's grid.",
+        description="Images whose captions are looked for together; none: fits the encoder's grid.",
     )
     shard_size: int | None = Field(
         default=None,

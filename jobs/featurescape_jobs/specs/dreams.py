@@ -13,9 +13,9 @@ from featurescape_jobs.specs.needs import Examples, Network
 
 
 class GuideSpec(Spec):
-    """A picture that guides the dreams: where it is read from."""
+    """An image that guides the dreams: where it is read from."""
 
-    dataset: DatasetSpec = Field(description="The dataset that has the picture.")
+    dataset: DatasetSpec = Field(description="The dataset that has the image.")
     example_id: str | None = Field(
         default=None,
         min_length=1,
@@ -31,7 +31,7 @@ class GuideSpec(Spec):
 
 
 class ZoomSpec(Spec):
-    """A video that moves into the picture while it is dreamt again and again."""
+    """A video that moves into the image while it is dreamt again and again."""
 
     frames: int = Field(default=100, ge=2, le=1000, description="Frames, each a whole dream.")
     scale: float = Field(
@@ -77,12 +77,12 @@ def _check_channel(objective: str, channel: int | None) -> None:
 
 
 class DreamsSpec(BaseJobSpec):
-    """Dream pictures: change them step by step until a layer responds more."""
+    """Dream images: change them step by step until a layer responds more."""
 
     job: Literal["dreams"] = "dreams"
-    card = JobCard("Dream pictures", "DeepDream: pictures as a layer would like them.", 0)
+    card = JobCard("Dream images", "DeepDream: images as a layer would like them.", 0)
     needs = (Examples(), Network(), Examples("guide.dataset"))
-    dataset: DatasetSpec = Field(description="The pictures.")
+    dataset: DatasetSpec = Field(description="The images.")
     model: ModelSpec = Field(description="The network.")
     layer: LayerName | None = Field(
         default=None,
@@ -99,7 +99,7 @@ class DreamsSpec(BaseJobSpec):
         ge=0,
         description="Objective channel and neuron: number of the channel; class: of the output.",
     )
-    guide: GuideSpec | None = Field(default=None, description="Objective guided: the picture.")
+    guide: GuideSpec | None = Field(default=None, description="Objective guided: the image.")
     terms: Annotated[tuple[TermSpec, ...], Field(min_length=1, max_length=MAX_TERMS)] | None = (
         Field(
             default=None,
@@ -110,7 +110,7 @@ class DreamsSpec(BaseJobSpec):
         default=4,
         ge=1,
         le=20,
-        description="Sizes that a picture is dreamt in; those that the layer does not take are left "
+        description="Sizes that an image is dreamt in; those that the layer does not take are left "
         "out.",
     )
     octave_scale: float = Field(
@@ -124,7 +124,7 @@ class DreamsSpec(BaseJobSpec):
         description="Mean change of a value in one step, for values from 0 to 255.",
     )
     jitter_px: int = Field(
-        default=32, ge=0, le=512, description="A picture is rolled by up to this in each step."
+        default=32, ge=0, le=512, description="An image is rolled by up to this in each step."
     )
     scale_levels: int = Field(
         default=0,
@@ -137,7 +137,7 @@ class DreamsSpec(BaseJobSpec):
         default=512,
         ge=16,
         le=4096,
-        description="Longer side of a dream; larger pictures are reduced to it, smaller ones keep "
+        description="Longer side of a dream; larger images are reduced to it, smaller ones keep "
         "their size.",
     )
     tile_px: int = Field(
@@ -148,19 +148,19 @@ class DreamsSpec(BaseJobSpec):
     )
     keep_octaves: bool = Field(
         default=True,
-        description="Whether the picture at the end of each octave is kept, as a film.",
+        description="Whether the image at the end of each octave is kept, as a film.",
     )
     format: Literal["webp", "png"] = Field(
-        default="webp", description="How pictures are stored: WebP of quality 90, or PNG."
+        default="webp", description="How images are stored: WebP of quality 90, or PNG."
     )
     zoom: ZoomSpec | None = Field(
-        default=None, description="A zoom video of every picture; none: no video."
+        default=None, description="A zoom video of every image; none: no video."
     )
     shard_size: int = Field(
         default=8,
         ge=1,
         le=10_000,
-        description="Pictures per shard, the unit of retry and commit; held in memory at once.",
+        description="Images per shard, the unit of retry and commit; held in memory at once.",
     )
     execution: Literal["auto", "float32", "folded", "bfloat16"] = Field(
         default="auto",

@@ -1,4 +1,4 @@
-"""Specs of the jobs that make pictures, weights and features: `training`, `features`, `renders`."""
+"""Specs of the jobs that make images, weights and features: `training`, `features`, `renders`."""
 
 from __future__ import annotations
 

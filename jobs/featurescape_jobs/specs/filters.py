@@ -15,7 +15,7 @@ class FiltersSpec(BaseJobSpec):
     """Draw the weights of a convolution."""
 
     job: Literal["filters"] = "filters"
-    card = JobCard("Draw filters", "The weights of a convolution as pictures.", 1)
+    card = JobCard("Draw filters", "The weights of a convolution as images.", 1)
     needs = (Network(),)
     model: ModelSpec = Field(description="The network.")
     layer: LayerName | None = Field(

@@ -33,13 +33,13 @@ class SanitySpec(Spec):
     """Compute maps again while weights become random, from the output down."""
 
     examples: int = Field(
-        default=4, ge=1, le=16, description="Pictures that are checked, evenly over the listing."
+        default=4, ge=1, le=16, description="Images that are checked, evenly over the listing."
     )
     draws: int = Field(
         default=3,
         ge=1,
         le=10,
-        description="Random networks of each picture, by seed and example id.",
+        description="Random networks of each image, by seed and example id.",
     )
     stages: int = Field(
         default=6,
@@ -56,12 +56,12 @@ class SanitySpec(Spec):
 
 
 class GradientsSpec(BaseJobSpec):
-    """Say which pixels of every picture an output of the network depends on."""
+    """Say which pixels of every image an output of the network depends on."""
 
     job: Literal["gradients"] = "gradients"
-    card = JobCard("Explain pictures", "Which pixels an output depends on.", 0)
+    card = JobCard("Explain images", "Which pixels an output depends on.", 0)
     needs = (Examples(), Network())
-    dataset: DatasetSpec = Field(description="The pictures.")
+    dataset: DatasetSpec = Field(description="The images.")
     model: ModelSpec = Field(description="The network.")
     methods: tuple[Method, ...] = Field(
         default=(
@@ -95,7 +95,7 @@ class GradientsSpec(BaseJobSpec):
         default=50,
         ge=4,
         le=1000,
-        description="Steps of integrated_gradients; up to four times as many for a picture whose "
+        description="Steps of integrated_gradients; up to four times as many for an image whose "
         "sum is off by more than 1 %.",
     )
     smoothgrad_samples: int = Field(
@@ -105,7 +105,7 @@ class GradientsSpec(BaseJobSpec):
         default=0.15,
         gt=0,
         le=1,
-        description="Standard deviation of the noise, as a fraction of the picture's range.",
+        description="Standard deviation of the noise, as a fraction of the image's range.",
     )
     occlusion_px: int | None = Field(
         default=None,
@@ -120,7 +120,7 @@ class GradientsSpec(BaseJobSpec):
         description="From one window to the next; none: half the window.",
     )
     values: Literal["float32", "float16", "none"] = Field(
-        default="float32", description="Type of the raw maps as stored; none: only pictures."
+        default="float32", description="Type of the raw maps as stored; none: only images."
     )
     sanity: SanitySpec | None = Field(
         default=None,
@@ -131,7 +131,7 @@ class GradientsSpec(BaseJobSpec):
         default=None,
         ge=1,
         le=8192,
-        description="Pictures per pass; none: fits the network's input.",
+        description="Images per pass; none: fits the network's input.",
     )
     shard_size: int | None = Field(
         default=None,

@@ -15,11 +15,11 @@ class RendersSpec(BaseJobSpec):
     """Render meshes from many sides, in the layout of ShapeNetRendering."""
 
     job: Literal["renders"] = "renders"
-    card = JobCard("Render meshes", "Pictures of 3D models from many sides.", 0)
+    card = JobCard("Render meshes", "Images of 3D models from many sides.", 0)
     needs = (Examples(gives="meshes", read_by=()),)
     dataset: DatasetSpec = Field(description="The meshes.")
-    views: int = Field(default=24, ge=1, le=100, description="Pictures of one mesh.")
-    image_px: int = Field(default=137, ge=16, le=1024, description="Side of a picture, in pixels.")
+    views: int = Field(default=24, ge=1, le=100, description="Images of one mesh.")
+    image_px: int = Field(default=137, ge=16, le=1024, description="Side of an image, in pixels.")
     up: Literal["y", "z"] = Field(
         default="y",
         description="The axis that points up in OBJ, PLY and OFF files; GLB and .sh3f say it.",

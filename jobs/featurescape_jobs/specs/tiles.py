@@ -31,11 +31,11 @@ class TilesSpec(BaseJobSpec):
         default=None,
         ge=0,
         le=12,
-        description="Deepest zoom level; none: deep enough for every picture to have room.",
+        description="Deepest zoom level; none: deep enough for every image to have room.",
     )
     thumbnail_px: int = Field(
         default=64,
         ge=16,
         le=256,
-        description="Cell of one picture in the thumbnails layer, in pixels.",
+        description="Cell of one image in the thumbnails layer, in pixels.",
     )

@@ -57,7 +57,7 @@ class UnitsSpec(BaseJobSpec):
     job: Literal["units"] = "units"
     card = JobCard("Explain units", "What excites each unit of a layer most.", 0)
     needs = (Examples(), Network())
-    dataset: DatasetSpec = Field(description="The pictures.")
+    dataset: DatasetSpec = Field(description="The images.")
     model: ModelSpec = Field(description="The network.")
     layer: LayerName | None = Field(
         default=None,
@@ -89,7 +89,7 @@ class UnitsSpec(BaseJobSpec):
         default=None,
         ge=8,
         le=1024,
-        description="Side of preferred inputs; none: as the network reads pictures, at most 128; "
+        description="Side of preferred inputs; none: as the network reads images, at most 128; "
         "where the layer takes one size only, that.",
     )
     preferred_steps: int | None = Field(
@@ -103,7 +103,7 @@ class UnitsSpec(BaseJobSpec):
         default=None,
         ge=1,
         le=8192,
-        description="Pictures that are read together; none: fits the network's input.",
+        description="Images that are read together; none: fits the network's input.",
     )
     shard_size: int | None = Field(
         default=None,

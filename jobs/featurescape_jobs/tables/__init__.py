@@ -11,7 +11,7 @@ import pyarrow as pa
 from featurescape_jobs.errors import ArtifactError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-"""A picture as dataset tools read it: encoded bytes, or a path, or both."""
+"""An image as dataset tools read it: encoded bytes, or a path, or both."""
 TEXTS = pa.list_(pa.field("element", pa.string()))
 """Named as Parquet names it, so that a table is the same after it was written and read."""
 
@@ -30,7 +30,7 @@ ATTRIBUTES = field(
     "What the dataset knows of the example, a JSON object; null: nothing.",
 )
 CAPTION, WORDS = "caption", "words"
-"""Attributes of a picture that was described: the caption, and its words."""
+"""Attributes of an image that was described: the caption, and its words."""
 
 INPUT = pa.schema(
     [
@@ -39,7 +39,7 @@ INPUT = pa.schema(
         field("locator", pa.string(), "Where the example is read from; meaning is the dataset's."),
         field("size", pa.int64(), "Size of the source when frozen; -1: unknown.", "bytes"),
         ATTRIBUTES,
-        field("captions", TEXTS, "What is said of the picture; null: nothing."),
+        field("captions", TEXTS, "What is said of the image; null: nothing."),
     ]
 )
 ERRORS = pa.schema(
@@ -93,7 +93,7 @@ RENDERS = pa.schema(
         field(
             "example_id",
             pa.string(),
-            "`<category>/<model>`, the folder of its pictures in the shard's archive.",
+            "`<category>/<model>`, the folder of its images in the shard's archive.",
         ),
         LABEL,
         field("locator", pa.string(), "Where the mesh was read from."),
@@ -108,7 +108,7 @@ RENDERS = pa.schema(
             "How often it looks the same while it is turned around once: 1, 2 or 4.",
         ),
         field("footprint", pa.float32(), "Its depth, front to back, over its width."),
-        field("views", pa.int32(), "Pictures of the model."),
+        field("views", pa.int32(), "Images of the model."),
         field("azimuths", pa.list_(pa.float32()), "Of every view, from the front.", "degrees"),
         field("elevations", pa.list_(pa.float32()), "Of every view, above the horizon.", "degrees"),
         field(
@@ -166,9 +166,9 @@ def features_schema(columns: Sequence[LayerColumn], dtype: str) -> pa.Schema:
             LABEL,
             field("locator", pa.string(), "Where the example was read from."),
             *(_features_field(column, value) for column in columns),
-            field("thumbnail", IMAGE, "The picture, reduced; PNG or WebP bytes."),
-            field("width", pa.int32(), "Width of the picture as read.", "pixels"),
-            field("height", pa.int32(), "Height of the picture as read.", "pixels"),
+            field("thumbnail", IMAGE, "The image, reduced; PNG or WebP bytes."),
+            field("width", pa.int32(), "Width of the image as read.", "pixels"),
+            field("height", pa.int32(), "Height of the image as read.", "pixels"),
             ATTRIBUTES,
         ]
     )

@@ -18,7 +18,7 @@ CAPTIONS = pa.schema(
         EXAMPLE_ID,
         LABEL,
         field("locator", pa.string(), "Where the example was read from."),
-        field("picture", IMAGE, "What the encoder saw: resized and cropped; PNG or WebP bytes."),
+        field("image", IMAGE, "What the encoder saw: resized and cropped; PNG or WebP bytes."),
         field("caption", pa.string(), "The best caption: its words, with a space between two."),
         field(
             "log_probability",
@@ -35,7 +35,7 @@ CAPTIONS = pa.schema(
             "nats",
         ),
         field(
-            "gates", pa.list_(pa.float32()), "How much of the picture each word was given, 0 to 1."
+            "gates", pa.list_(pa.float32()), "How much of the image each word was given, 0 to 1."
         ),
         field(
             "attention",
@@ -47,10 +47,10 @@ CAPTIONS = pa.schema(
         field(
             "references",
             pa.list_(pa.string()),
-            "What the dataset says of the picture; null: nothing.",
+            "What the dataset says of the image; null: nothing.",
         ),
-        field("width", pa.int32(), "Width of the picture as read.", "pixels"),
-        field("height", pa.int32(), "Height of the picture as read.", "pixels"),
+        field("width", pa.int32(), "Width of the image as read.", "pixels"),
+        field("height", pa.int32(), "Height of the image as read.", "pixels"),
         ATTRIBUTES,
     ]
 )

@@ -11,9 +11,9 @@ DREAMS = pa.schema(
         EXAMPLE_ID,
         LABEL,
         field("locator", pa.string(), "Where the example was read from."),
-        field("dream", IMAGE, "The picture dreamt; PNG or WebP bytes."),
-        field("original", IMAGE, "The picture before, in the same size."),
-        field("octaves", pa.list_(IMAGE), "The picture at the end of each octave, smallest first."),
+        field("dream", IMAGE, "The image dreamt; PNG or WebP bytes."),
+        field("original", IMAGE, "The image before, in the same size."),
+        field("octaves", pa.list_(IMAGE), "The image at the end of each octave, smallest first."),
         field(
             "octave_sizes",
             pa.list_(pa.list_(pa.int32(), 2)),
@@ -23,7 +23,7 @@ DREAMS = pa.schema(
         field(
             "objective_originals",
             pa.list_(pa.float32()),
-            "The objective of the picture itself at the size of each octave.",
+            "The objective of the image itself at the size of each octave.",
         ),
         field("objective_starts", pa.list_(pa.float32()), "The objective as each octave starts."),
         field("objective_ends", pa.list_(pa.float32()), "The objective as each octave ends."),

@@ -53,17 +53,17 @@ _EXCITES = (
 _TOP_ENTRY = pa.struct(
     [
         *_EXCITES,
-        field("picture", IMAGE, "What the network saw; PNG or WebP bytes."),
+        field("image", IMAGE, "What the network saw; PNG or WebP bytes."),
         field(
             "box",
             pa.list_(pa.int32(), 4),
-            "What the cell sees: top, left, bottom and right (exclusive); may leave the picture.",
+            "What the cell sees: top, left, bottom and right (exclusive); may leave the image.",
             "pixels",
         ),
         field(
             "patch",
             IMAGE,
-            "The picture within the box, black where the cell sees nothing; never larger than it.",
+            "The image within the box, black where the cell sees nothing; never larger than it.",
         ),
         field(
             "deconvolution",
@@ -76,7 +76,7 @@ _TOP_ENTRY = pa.struct(
 _PREFERRED = pa.struct(
     [
         field("recipe", pa.string(), "As in the spec."),
-        field("picture", IMAGE, "The input that was made; PNG or WebP bytes."),
+        field("image", IMAGE, "The input that was made; PNG or WebP bytes."),
         field(
             "contrasted",
             IMAGE,
@@ -132,15 +132,15 @@ UNITS = pa.schema(
     ]
 )
 
-_PICTURE = (
+_IMAGE = (
     EXAMPLE_ID,
     LABEL,
     field("locator", pa.string(), "Where the example was read from."),
-    field("picture", IMAGE, "What the network saw: resized and cropped; PNG or WebP bytes."),
+    field("image", IMAGE, "What the network saw: resized and cropped; PNG or WebP bytes."),
 )
 _SIZE = (
-    field("width", pa.int32(), "Width of the picture as read.", "pixels"),
-    field("height", pa.int32(), "Height of the picture as read.", "pixels"),
+    field("width", pa.int32(), "Width of the image as read.", "pixels"),
+    field("height", pa.int32(), "Height of the image as read.", "pixels"),
     ATTRIBUTES,
 )
 
@@ -173,7 +173,7 @@ def activations_schema(values: Values) -> pa.Schema:
         ]
     )
     about = "One entry per layer, in the order of the spec."
-    return pa.schema([*_PICTURE, field("layers", pa.list_(layer), about), *_SIZE])
+    return pa.schema([*_IMAGE, field("layers", pa.list_(layer), about), *_SIZE])
 
 
 def gradients_schema(values: Values) -> pa.Schema:
@@ -188,7 +188,7 @@ def gradients_schema(values: Values) -> pa.Schema:
             field("shape", pa.list_(pa.int32(), 2), "Height and width of the map."),
             field("values", pa.list_(_VALUES[values]), "The map, row by row; null: not kept."),
             field("scale", pa.float32(), "Magnitude that is drawn at full strength."),
-            field("overlay", IMAGE, "The map as colors with opacity, of the picture's size; PNG."),
+            field("overlay", IMAGE, "The map as colors with opacity, of the image's size; PNG."),
             field("relief", IMAGE, "The gradient in color, zero gray; null: of other methods."),
             field(
                 "completeness_error",
@@ -202,7 +202,7 @@ def gradients_schema(values: Values) -> pa.Schema:
     about = "One entry per method, in the order of the spec."
     return pa.schema(
         [
-            *_PICTURE,
+            *_IMAGE,
             field("target", pa.int32(), "The output that is explained."),
             field("prediction", pa.int32(), "The largest output."),
             field("probability", pa.float32(), "Softmax of the target.", "fraction"),
@@ -232,15 +232,15 @@ _CHECK = pa.struct(
             "Structural similarity of the magnitudes, each map over its largest; "
             "null: not defined, or a map of less than 7 cells.",
         ),
-        field("overlay", IMAGE, "The map over the picture, of the first draw; null: of others."),
+        field("overlay", IMAGE, "The map over the image, of the first draw; null: of others."),
     ]
 )
 SANITY = pa.schema(
     [
-        *_PICTURE,
+        *_IMAGE,
         field("target", pa.int32(), "The output that is explained, at every stage."),
         field("checks", pa.list_(_CHECK), "By method, draw and stage, in this order."),
         *_SIZE,
     ]
 )
-"""What became of the maps of `gradients` while weights became random: one row per picture checked."""
+"""What became of the maps of `gradients` while weights became random: one row per image checked."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from featurescape_jobs.tables import IMAGE
 
 
-def images(encoded: Sequence[bytes | None]) -> pa.Array:
-    """Encoded pictures as `tables.IMAGE`; None: no picture."""
+def image_structs(encoded: Sequence[bytes | None]) -> pa.Array:
+    """Encoded images as `tables.IMAGE`; None: no image."""
     missing = pa.array([data is None for data in encoded], pa.bool_())
     arrays = [pa.array(encoded, pa.binary()), pa.nulls(len(encoded), pa.string())]
     return pa.StructArray.from_arrays(arrays, fields=list(IMAGE), mask=missing)

@@ -38,16 +38,16 @@ class MapPlan:
     layers: tuple[ColorLayer, ...]
     """That can be drawn: see `unsupported_reason`."""
     max_zoom: int | None
-    """Deepest zoom level; None: deep enough for every picture to have room."""
+    """Deepest zoom level; None: deep enough for every image to have room."""
     thumbnail_px: int
-    """Cell of one picture."""
+    """Cell of one image."""
     embedding: str
     """Job id of the embedding."""
     features: str
     """Job id of the features."""
 
     def zoom_for(self, n: int) -> int:
-        """Deepest zoom level of the pictures of N examples."""
+        """Deepest zoom level of the images of N examples."""
         if self.max_zoom is not None:
             return self.max_zoom
         return automatic_max_zoom(n, self.thumbnail_px)
@@ -103,20 +103,20 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
 def _open_scene(
     inputs: MapInputs, plan: MapPlan, context: RunContext, folder: Path
 ) -> Iterator[tuple[UnitSquare, MapScene]]:
-    """What the layers draw from; thumbnails are only read if one of them needs pictures."""
+    """What the layers draw from; thumbnails are only read if one of them needs images."""
     square = plan.square_for(inputs.x, inputs.y)
     x, y = square.place(inputs.x, inputs.y)
     with contextlib.ExitStack() as stack:
-        pictures = None
-        if any("pictures" in layer.card.needs for layer in plan.layers):
+        images = None
+        if any("images" in layer.card.needs for layer in plan.layers):
             project = SketchProjection(inputs.column.dimensions, context.seed)
             thumbnails = folder / "thumbnails"
             thumbnails.mkdir()
-            pictures = ThumbnailStore(thumbnails, x, y, project.dimensions)
-            stack.callback(pictures.close)
-            with context.stage("pictures", inputs.n):
-                store_thumbnails(inputs, pictures, project, context.progress)
-                pictures.seal()
+            images = ThumbnailStore(thumbnails, x, y, project.dimensions)
+            stack.callback(images.close)
+            with context.stage("images", inputs.n):
+                store_thumbnails(inputs, images, project, context.progress)
+                images.seal()
         scene = MapScene(
             x=x,
             y=y,
@@ -126,7 +126,7 @@ def _open_scene(
             class_names=inputs.class_names,
             max_zoom=plan.zoom_for(inputs.n),
             thumbnail_px=plan.thumbnail_px,
-            pictures=pictures,
+            images=images,
             threads=context.threads,
             progress=context.progress,
         )

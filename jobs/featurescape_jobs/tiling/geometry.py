@@ -67,7 +67,7 @@ def fit_square(
 
 
 def margin_for(max_zoom: int, thumbnail_px: int) -> float:
-    """Margin that keeps every picture of the deepest zoom inside the map, at least 2 %."""
+    """Margin that keeps every image of the deepest zoom inside the map, at least 2 %."""
     return max(_MARGIN_FRACTION, (thumbnail_px / 2 + 1) / (TILE_PX << max_zoom))
 
 

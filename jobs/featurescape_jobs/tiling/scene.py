@@ -23,7 +23,7 @@ from featurescape_jobs.tiling.tokens import Tokens
 NO_LABEL = 65535
 """Class of an example without label, in `MapScene.classes` and in the point tiles."""
 
-Need = Literal["labels", "pictures", "steps", "tokens"]
+Need = Literal["labels", "images", "steps", "tokens"]
 
 
 class ColorLayerCard(BaseModel):
@@ -34,7 +34,7 @@ class ColorLayerCard(BaseModel):
     name: str
     title: str
     summary: str
-    kind: Literal["density", "category", "pictures"] = Field(
+    kind: Literal["density", "category", "images"] = Field(
         description="How the viewer reads the tiles; see the legend of the manifest."
     )
     media_type: Literal["image/png", "image/webp"]
@@ -46,7 +46,7 @@ class ColorLayerCard(BaseModel):
     )
 
 
-class Pictures(Protocol):
+class Images(Protocol):
     """The thumbnails of all examples, and how alike they look to the network."""
 
     @property
@@ -70,7 +70,7 @@ class MapScene:
     class_names: tuple[str, ...]
     max_zoom: int
     thumbnail_px: int
-    pictures: Pictures | None
+    images: Images | None
     """None where no layer of the job needs them."""
     threads: int
     progress: Callable[[int, int], None]

@@ -17,7 +17,7 @@ from featurescape_jobs.engine.context import InputArtifact
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.layouts.vectors import state_ids
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.tables import STATES, WORDS, check_schema
 from featurescape_jobs.tiling.tokens import Tokens
 
@@ -113,8 +113,8 @@ def _token(words: object, step: int, steps: int) -> str:
 
 
 def _unit(features: InputArtifact) -> StepUnit:
-    """A captioner's words, rows where a network read a picture row by row, else an example's views."""
+    """A captioner's words, rows where a network read an image row by row, else an example's views."""
     card = MODELS[str(features.manifest.details["model"])].card
     if card.gives == "captions":
         return "word"
-    return "row" if isinstance(card, PictureCard) and card.recurrent else "view"
+    return "row" if isinstance(card, ImageCard) and card.recurrent else "view"

@@ -22,7 +22,7 @@ _BUFFER_BYTES = 1 << 16
 
 
 class SketchProjection:
-    """Features (N, D) to sketches (N, d) that about keep distances, for choosing central pictures.
+    """Features (N, D) to sketches (N, d) that about keep distances, for choosing central images.
 
     Up to 32 features are kept as they are; more are multiplied by a Gaussian matrix drawn from the
     job's seed and scaled by 1/sqrt(d) (Johnson and Lindenstrauss), which keeps squared distances

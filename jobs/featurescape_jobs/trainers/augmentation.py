@@ -2,7 +2,7 @@
 
 What is said of it stays the same, but for left and right in the mirror. Hues stay, since captions name colors.
 
-Holds the pictures at hand twice.
+Holds the images at hand twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 DRAWS = 7
-"""Numbers per picture: whether it is in the mirror (`mirror.Mirror.chosen`), then what `augment` takes."""
+"""Numbers per image: whether it is in the mirror (`mirror.Mirror.chosen`), then what `augment` takes."""
 _NEARER, _FURTHER = 0.86, 1.28
 """Least and largest scale of what is in view."""
 _STRETCH = 0.14
@@ -23,13 +23,13 @@ _STRETCH = 0.14
 _TURN = 0.06
 """Radians, to either side."""
 _SHIFT = 0.12
-"""Of half the picture's side."""
+"""Of half the image's side."""
 _LIGHT = 0.25
 """Natural logarithm of the largest exponent of the brightness."""
 
 
 def augment(
-    pictures: torch.Tensor,
+    images: torch.Tensor,
     drawn: NDArray[np.float64],
     mean: tuple[float, ...],
     std: tuple[float, ...],
@@ -37,12 +37,12 @@ def augment(
     """Augment normalized images (N, C, H, W); beyond the edge its last pixels go on.
 
     Args:
-        pictures: as a network reads them.
+        images: as a network reads them.
         drawn: (N, `DRAWS`) of [0, 1).
         mean: per channel, what was taken away from brightnesses of 0 to 1.
         std: per channel, what they were divided by.
     """
-    spread = torch.from_numpy(drawn[:, 1:].T * 2 - 1).float().to(pictures.device)
+    spread = torch.from_numpy(drawn[:, 1:].T * 2 - 1).float().to(images.device)
     size, stretch, turn, right, down, light = spread.unbind(0)
     nearer, further = math.log(_NEARER), math.log(_FURTHER)
     scale = torch.exp((nearer + further) / 2 + size * (further - nearer) / 2)
@@ -51,8 +51,8 @@ def augment(
         torch.stack([scale * ratio, angle, right * _SHIFT], 1),
         torch.stack([-angle, scale / ratio, down * _SHIFT], 1),
     ]
-    places = functional.affine_grid(torch.stack(rows, 1), list(pictures.shape), align_corners=False)
-    moved = functional.grid_sample(pictures, places, padding_mode="border", align_corners=False)
+    places = functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    moved = functional.grid_sample(images, places, padding_mode="border", align_corners=False)
     of, by = (torch.tensor(values).to(moved)[:, None, None] for values in (mean, std))
     bright = (moved * by + of).clamp(1e-4, 1)
     lit = bright ** torch.exp(light * _LIGHT)[:, None, None, None]

@@ -1,6 +1,6 @@
 """Training of classifiers: networks that give a score per class.
 
-Input: a labeled dataset and a trainable model: `lenet` and `row_lstm` on pictures, `view_lstm` on the
+Input: a labeled dataset and a trainable model: `lenet` and `row_lstm` on images, `view_lstm` on the
 sequences that a `features` job extracted. The weights start fresh, drawn
 from the seed, or from a file named in ``model.weights``.
 
@@ -13,7 +13,7 @@ majority_rate (accuracy of always naming the commonest class of the test part; a
 such a part), training_examples, validation_examples, test_examples, and up to 100 classes the confusion
 counts of the test part (rows: true class, columns: predicted); of a recurrent model its shape and D.
 
-Cost: on two cores some 8,000 pictures per second and epoch for either network: five epochs of 60,000
+Cost: on two cores some 8,000 images per second and epoch for either network: five epochs of 60,000
 take under a minute. Examples are read once and kept, see `trainers.inputs`; with several workers or GPUs
 (`trainers.distributed`) by each process.
 

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.datasets.frozen_input import FrozenInput
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.models.base import ModelCard, PictureCard
+from featurescape_jobs.models.base import ImageCard, ModelCard
 from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.trainers.inputs import (
     Inputs,
     LabeledExamples,
     Report,
     Rows,
-    read_pictures,
+    read_images,
     read_sequences,
 )
 from featurescape_jobs.trainers.split import Split
@@ -64,8 +64,8 @@ def read_examples(
 ) -> Iterator[TrainingData]:
     """Read all examples and divide them as the spec says; temporary files go with the block."""
     reading = (
-        read_pictures(examples, card, threads, report)
-        if isinstance(card, PictureCard)
+        read_images(examples, card, threads, report)
+        if isinstance(card, ImageCard)
         else read_sequences(examples, report)
     )
     with reading as read:

@@ -1,6 +1,6 @@
 """Inputs of a training: images at the network's size, or sequences of features; read once, kept for all epochs.
 
-Memory: pictures as uint8, up to `MAX_MEMORY_BYTES`; beyond that, and for sequences always, they lie in a
+Memory: images as uint8, up to `MAX_MEMORY_BYTES`; beyond that, and for sequences always, they lie in a
 temporary file that is mapped.
 """
 
@@ -25,7 +25,7 @@ from featurescape_jobs.datasets.features import SequencesReader
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.engine.shard_worker import error_row
 from featurescape_jobs.errors import RowError
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.preprocessing import normalize, resize
 from featurescape_jobs.specs import DatasetSpec
 
@@ -72,14 +72,14 @@ class LabeledExamples:
 
 
 @dataclass(frozen=True)
-class PictureInputs:
-    """Pictures at the network's size: ``pixels`` is (N, input_px, input_px, C) uint8."""
+class ImageInputs:
+    """Images at the network's size: ``pixels`` is (N, input_px, input_px, C) uint8."""
 
     pixels: Pixels
-    card: PictureCard
+    card: ImageCard
 
     def batch(self, rows: Rows) -> tuple[torch.Tensor, ...]:
-        """Normalized pictures (B, C, H, W)."""
+        """Normalized images (B, C, H, W)."""
         return (torch.from_numpy(normalize(self.pixels[rows], self.card)),)
 
 
@@ -101,28 +101,28 @@ class SequenceInputs:
 
 
 @contextmanager
-def read_pictures(
-    examples: LabeledExamples, card: PictureCard, threads: int, report: Report
+def read_images(
+    examples: LabeledExamples, card: ImageCard, threads: int, report: Report
 ) -> Iterator[Read]:
-    """Decode and resize all pictures; the temporary file, if there is one, goes with the block."""
+    """Decode and resize all images; the temporary file, if there is one, goes with the block."""
     n = examples.table.num_rows
     errors: list[dict[str, Any]] = []
     with _array((n, card.input_px, card.input_px, card.channels)) as pixels:
         kept, used = np.zeros(n, np.int64), 0
-        pictures = _Pictures(examples, card)
+        images = _Images(examples, card)
         chunks = [examples.table.slice(start, _CHUNK) for start in range(0, n, _CHUNK)]
-        for number, (found, rows, bad) in enumerate(ordered_map(pictures.read, chunks, threads)):
+        for number, (found, rows, bad) in enumerate(ordered_map(images.read, chunks, threads)):
             pixels[used : used + len(rows)] = found
             kept[used : used + len(rows)] = np.asarray(rows, np.int64) + number * _CHUNK
             used += len(rows)
             errors += bad
             report(min((number + 1) * _CHUNK, n), len(errors))
-        yield Read(PictureInputs(pixels[:used], card), kept[:used], errors)
+        yield Read(ImageInputs(pixels[:used], card), kept[:used], errors)
 
 
 @contextmanager
 def _array(shape: tuple[int, ...]) -> Iterator[Pixels]:
-    """Room for the pictures: in memory, or in a temporary file where they are too many."""
+    """Room for the images: in memory, or in a temporary file where they are too many."""
     if int(np.prod(shape)) <= MAX_MEMORY_BYTES:
         yield np.empty(shape, np.uint8)
         return
@@ -130,10 +130,10 @@ def _array(shape: tuple[int, ...]) -> Iterator[Pixels]:
         yield np.memmap(Path(folder, "pixels"), np.uint8, "w+", shape=shape)
 
 
-class _Pictures:
-    """Reads pictures on several threads, each with a reader of its own."""
+class _Images:
+    """Reads images on several threads, each with a reader of its own."""
 
-    def __init__(self, examples: LabeledExamples, card: PictureCard) -> None:
+    def __init__(self, examples: LabeledExamples, card: ImageCard) -> None:
         self._examples, self._card = examples, card
         self._local = threading.local()
 
@@ -145,20 +145,20 @@ class _Pictures:
         return reader
 
     def read(self, chunk: pa.Table) -> tuple[Pixels, list[int], list[dict[str, Any]]]:
-        """Pictures, their rows within the chunk, and error rows for the rest."""
+        """Images, their rows within the chunk, and error rows for the rest."""
         px, channels = self._card.input_px, self._card.channels
-        pictures = np.empty((chunk.num_rows, px, px, channels), np.uint8)
+        images = np.empty((chunk.num_rows, px, px, channels), np.uint8)
         rows: list[int] = []
         errors: list[dict[str, Any]] = []
         for row, example in enumerate(chunk.to_pylist()):
             try:
                 self._examples.check_label(example)
-                picture = self._reader().read(example["locator"])
-                pictures[len(rows)] = resize(picture, self._card)
+                image = self._reader().read(example["locator"])
+                images[len(rows)] = resize(image, self._card)
                 rows.append(row)
             except RowError as error:
                 errors.append(error_row(example, error.code, error.message))
-        return pictures[: len(rows)], rows, errors
+        return images[: len(rows)], rows, errors
 
 
 @contextmanager

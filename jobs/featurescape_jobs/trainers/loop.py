@@ -1,7 +1,7 @@
 """The loop of every training: epochs, on one process or on several that share each batch.
 
 What is learned is a `TrainingTask`: a classifier (`trainers.classifier`), a decoder that tells captions
-(`captioner.decoder_objective`), or an encoder that learns which words are said of a picture
+(`captioner.decoder_objective`), or an encoder that learns which words are said of an image
 (`captioner.word_objective`). AdamW, gradients clipped to a norm of 5, one of torch's schedules of the learning
 rate, and no more epochs once the best one is some epochs ago. What an epoch reads, in which order and what it
 drops follows from the job's seed and the epoch, and each epoch leaves a checkpoint, so that a training that was

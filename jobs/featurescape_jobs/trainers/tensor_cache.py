@@ -30,7 +30,7 @@ from featurescape_jobs.engine.frozen_rows import freeze_rows
 from featurescape_jobs.engine.shard_worker import Processed
 from featurescape_jobs.engine.shards import Bulk, run_phase
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.worker_source import Source, in_parts
 
 CHUNK_BYTES = 32 << 20
@@ -49,7 +49,7 @@ class CacheSetup:
     """Configuration of a worker of the phase."""
 
     source: Source
-    card: PictureCard
+    card: ImageCard
     """How images are preprocessed."""
     batch_size: int
     shape: Shape

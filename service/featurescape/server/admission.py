@@ -104,9 +104,9 @@ class Admission:
         card = _known(MODELS, model.name, "model.name").card
         check_gives(card, "classes")
         self._check_weights(model)
-        if card.reads != "pictures":
+        if card.reads != "images":
             raise SpecError(
-                f"model.name: {model.name} reads {card.reads}; choose a model that reads pictures",
+                f"model.name: {model.name} reads {card.reads}; choose a model that reads images",
                 field="model.name",
             )
 

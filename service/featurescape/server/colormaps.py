@@ -1,4 +1,4 @@
-"""Colors for data tiles: perceptual colormaps and the pictures that other map clients get.
+"""Colors for data tiles: perceptual colormaps and the images that other map clients get.
 
 The colormaps are matplotlib's own tables of 256 colors, and a gray that no dark page swallows. How counts and
 classes are packed into the pixels of a data tile is the archive's business: see `color_layers`.

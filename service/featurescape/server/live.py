@@ -3,7 +3,7 @@
 The service holds no network and no Ray: a `Bridge` does, started with the first question. Each network
 answers one question at a time; a question whose asker has gone away leaves the queue. What ends on the
 way (an actor, the bridge, Ray) is started again once per question. All of this runs on the event loop.
-Memory: `KEPT_PICTURE_BYTES` of uploaded pictures, as they came; nothing here decodes them.
+Memory: `KEPT_IMAGE_BYTES` of uploaded images, as they came; nothing here decodes them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from featurescape.server.settings import Settings
 from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import (
     FeaturescapeError,
+    ImageError,
     LiveUnavailableError,
     NotFoundError,
-    PictureError,
     from_json,
 )
 from featurescape_jobs.live.frames import Frame
@@ -36,7 +36,7 @@ from featurescape_jobs.specs import ModelSpec
 
 log = logging.getLogger("featurescape.server.live")
 
-KEPT_PICTURE_BYTES = 128 << 20
+KEPT_IMAGE_BYTES = 128 << 20
 MAX_WAITING = 32
 """Questions that may wait for one network."""
 WAIT_FOR_RAY_SECONDS = 20.0
@@ -99,7 +99,7 @@ class Live:
         self._storage_root = storage_root
         self._access = access
         self._open_bridge = open_bridge
-        self._pictures: LRUCache[str, bytes] = LRUCache(KEPT_PICTURE_BYTES, len)
+        self._images: LRUCache[str, bytes] = LRUCache(KEPT_IMAGE_BYTES, len)
         self._networks: dict[str, _Network] = {}
         self._names = itertools.count(1)
         self._bridge: Bridge | None = None
@@ -111,12 +111,12 @@ class Live:
     # -- what is asked -------------------------------------------------------------------------
 
     def keep(self, data: bytes) -> str:
-        """Keep an encoded picture for a while; its id. Raises `PictureError` for no bytes."""
+        """Keep an encoded image for a while; its id. Raises `ImageError` for no bytes."""
         if not data:
-            raise PictureError("the picture has no bytes", reason="empty_file")
-        picture = hashlib.sha256(data).hexdigest()
-        self._pictures.get_or_make(picture, lambda: data)
-        return picture
+            raise ImageError("the image has no bytes", reason="empty_file")
+        image = hashlib.sha256(data).hexdigest()
+        self._images.get_or_make(image, lambda: data)
+        return image
 
     async def describe(self, model: ModelSpec) -> bytes:
         """Description of what can be asked of a network, as JSON; starts it where it is not there.
@@ -131,17 +131,17 @@ class Live:
         """The answer of the question's network, as JSON.
 
         Raises:
-            NotFoundError: the picture is not kept any more.
+            NotFoundError: the image is not kept any more.
             LiveUnavailableError: Ray is not there, or the network does not start or answer.
-            SpecError: what is asked for does not exist; `PictureError`: it is no picture.
+            SpecError: what is asked for does not exist; `ImageError`: it is no image.
         """
-        picture = self._pictures.get_or_make(question.picture, lambda: _missing(question.picture))
+        image = self._images.get_or_make(question.image, lambda: _missing(question.image))
 
         async def asked(network: _Network) -> bytes:
             await asyncio.shield(network.started)
             answer = await self._in_turn(network, partial(self._asking, network, question))
             if answer is None:
-                with_it = partial(self._asking, network, question, picture)
+                with_it = partial(self._asking, network, question, image)
                 answer = await self._in_turn(network, with_it)
             return answer or b""
 
@@ -194,7 +194,7 @@ class Live:
                 network.used_at = time.monotonic()
         raise LiveUnavailableError(
             f"the network of {model.name} ended while it was asked ({reason}); try again, or another "
-            "picture or layer"
+            "image or layer"
         )
 
     async def _add(self, key: str, model: ModelSpec) -> _Network:
@@ -246,9 +246,9 @@ class Live:
         self,
         network: _Network,
         question: ActivationsQuestion | UnitQuestion,
-        picture: bytes = b"",
+        image: bytes = b"",
     ) -> bytes | None:
-        """The answer; None: the actor needs the picture."""
+        """The answer; None: the actor needs the image."""
         head = {
             "do": "ask",
             "network": network.name,
@@ -258,7 +258,7 @@ class Live:
         }
         if self._bridge is None:
             raise BridgeLostError("the bridge is gone")
-        return _body(await self._bridge.ask(head, picture))
+        return _body(await self._bridge.ask(head, image))
 
     async def _in_turn(
         self, network: _Network, call: Callable[[], Coroutine[Any, Any, bytes | None]]
@@ -338,7 +338,7 @@ class Live:
 
 
 def _body(frame: Frame) -> bytes | None:
-    """What a frame of the bridge says; None: ask again, with the picture."""
+    """What a frame of the bridge says; None: ask again, with the image."""
     status = frame.head["status"]
     if status == "error":
         raise from_json(frame.head["error"], "the network failed")
@@ -346,7 +346,7 @@ def _body(frame: Frame) -> bytes | None:
         raise _GoneError(str(frame.head["reason"]), late=False)
     if status == "late":
         raise _GoneError(str(frame.head["reason"]), late=True)
-    return None if status == "picture" else frame.body
+    return None if status == "image" else frame.body
 
 
 def _end_turn(network: _Network, done: asyncio.Future[bytes | None]) -> None:
@@ -355,5 +355,5 @@ def _end_turn(network: _Network, done: asyncio.Future[bytes | None]) -> None:
         done.exception()  # where its asker is gone, nobody else looks at it
 
 
-def _missing(picture: str) -> NoReturn:
-    raise NotFoundError(f"the picture {picture} is not kept any more: upload it again")
+def _missing(image: str) -> NoReturn:
+    raise NotFoundError(f"the image {image} is not kept any more: upload it again")

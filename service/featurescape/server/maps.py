@@ -1,7 +1,7 @@
 """Reading committed artifacts for the API: manifests, tiles, and single examples of a map.
 
 Everything is read in pieces (one tile, one row group), and kept in caches of fixed size: 256
-manifests, 64 archives, 64 MB of encoded pictures, and those of `row_files`.
+manifests, 64 archives, 64 MB of encoded images, and those of `row_files`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from featurescape_jobs.engine.context import read_manifest
 from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, RowError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.specs import DatasetSpec, draws_map
 from featurescape_jobs.tiling.archive import ArchiveReader
 
-_PICTURE_BYTES = 64 << 20
+_IMAGE_BYTES = 64 << 20
 _LARGEST_PX = 4096
 _LOSSLESS_PX = 256
 
@@ -73,8 +73,8 @@ class Maps:
     _readers: LRUCache[str, tuple[Reader, threading.Lock]] = field(
         default_factory=lambda: LRUCache(8)
     )
-    _pictures: LRUCache[tuple[str, int], tuple[bytes, str]] = field(
-        default_factory=lambda: LRUCache(_PICTURE_BYTES, lambda picture: len(picture[0]))
+    _images: LRUCache[tuple[str, int], tuple[bytes, str]] = field(
+        default_factory=lambda: LRUCache(_IMAGE_BYTES, lambda image: len(image[0]))
     )
 
     def manifest(self, job_id: str) -> Manifest:
@@ -192,10 +192,10 @@ class Maps:
         )
         return bytes(stored["thumbnail"]["bytes"])
 
-    def picture(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
+    def image(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
         """The example itself, encoded anew, and its media type; raises `NotFoundError`."""
         key = (opened.manifest.job_id, row)
-        return self._pictures.get_or_make(key, lambda: self._encoded(opened, row))
+        return self._images.get_or_make(key, lambda: self._encoded(opened, row))
 
     def _encoded(self, opened: OpenMap, row: int) -> tuple[bytes, str]:
         point = self._point(opened, row, ("locator", "attributes"))
@@ -207,12 +207,12 @@ class Maps:
                 job_id, lambda: (self._reader(spec), threading.Lock())
             )
             with lock:
-                picture = _read(reader, opened.info, point)
+                image = _read(reader, opened.info, point)
         except RowError as error:
-            raise NotFoundError(f"the picture cannot be read: {error.message}") from None
+            raise NotFoundError(f"the image cannot be read: {error.message}") from None
         except (DatasetError, OSError) as error:
             raise NotFoundError(f"the dataset cannot be read from here: {error}") from None
-        return _encode(picture)
+        return _encode(image)
 
     def _reader(self, spec: DatasetSpec) -> Reader:
         """A reader, if this service may (still) read from there."""
@@ -263,8 +263,8 @@ def _captions_with(attributes: pa.ChunkedArray, text: str) -> dict[int, str]:
     return found
 
 
-def _read(reader: Reader, info: MapInfo, point: dict[str, Any]) -> Picture:
-    """The picture of a point: of a state that is one of several views, that view."""
+def _read(reader: Reader, info: MapInfo, point: dict[str, Any]) -> ImageArray:
+    """The image of a point: of a state that is one of several views, that view."""
     if info.step_unit == "view" and isinstance(reader, SequenceReader):
         views = reader.read_sequence(point["locator"])
         step = int(json.loads(point["attributes"])["step"])
@@ -272,13 +272,13 @@ def _read(reader: Reader, info: MapInfo, point: dict[str, Any]) -> Picture:
     return reader.read(point["locator"])
 
 
-def _encode(picture: Picture) -> tuple[bytes, str]:
-    """PNG for small pictures, so that single pixels stay sharp, else WebP; at most 4,096 px."""
-    image = Image.fromarray(picture)
-    image.thumbnail((_LARGEST_PX, _LARGEST_PX))
+def _encode(image: ImageArray) -> tuple[bytes, str]:
+    """PNG for small images, so that single pixels stay sharp, else WebP; at most 4,096 px."""
+    encoded = Image.fromarray(image)
+    encoded.thumbnail((_LARGEST_PX, _LARGEST_PX))
     out = io.BytesIO()
-    if max(image.size) <= _LOSSLESS_PX:
-        image.save(out, "PNG")
+    if max(encoded.size) <= _LOSSLESS_PX:
+        encoded.save(out, "PNG")
         return out.getvalue(), "image/png"
-    image.save(out, "WEBP", quality=90, method=2)
+    encoded.save(out, "WEBP", quality=90, method=2)
     return out.getvalue(), "image/webp"

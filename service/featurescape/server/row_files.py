@@ -38,8 +38,8 @@ class Column:
     """Its path in the file."""
 
 
-def is_picture(kind: pa.DataType) -> bool:
-    """True if values are encoded pictures or videos, `tables.IMAGE`."""
+def is_image(kind: pa.DataType) -> bool:
+    """True if values are encoded images or videos, `tables.IMAGE`."""
     return bool(pa.types.is_struct(kind)) and {f.name for f in kind} == {"bytes", "path"}
 
 
@@ -55,7 +55,7 @@ def _columns(fields: pa.Schema | pa.StructType, path: str, stored: str) -> Itera
         kind = each.type
         while is_list(kind):
             kind, place = kind.value_type, f"{place}.list.element"
-        if pa.types.is_struct(kind) and not is_picture(kind):
+        if pa.types.is_struct(kind) and not is_image(kind):
             yield from _columns(kind, f"{name}.", f"{place}.")
 
 

@@ -1,6 +1,6 @@
-"""Rows of an artifact's Parquet files as JSON, and the pictures in them.
+"""Rows of an artifact's Parquet files as JSON, and the images in them.
 
-A row's number runs over all files of its kind, in the order of the manifest. Pictures and videos become
+A row's number runs over all files of its kind, in the order of the manifest. Images and videos become
 addresses. Lists of more than 256 numbers a row are left out unless a request names their column.
 
 Memory: what `row_files` holds, one answer of at most 100 rows and a million numbers, and 32 MB of orders.
@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurescape.server.maps import Maps
-from featurescape.server.row_files import Column, RowFile, is_list, is_picture
+from featurescape.server.row_files import Column, RowFile, is_image, is_list
 from featurescape_jobs.artifacts import ArtifactRef, job_dir
 from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import NotFoundError, SpecError
@@ -100,7 +100,7 @@ class RowTable:
     def long_lists(self) -> frozenset[str]:
         """Columns with more numbers a row than are given without being asked for."""
         lists = (each for each in _leaves(self.columns) if is_list(each.field.type))
-        named = (each.path for each in lists if not is_picture(_innermost(each.field.type)))
+        named = (each.path for each in lists if not is_image(_innermost(each.field.type)))
         file = self.open(0)
         return frozenset(path for path in named if file.values_per_row(path) > LONG_LIST)
 
@@ -148,7 +148,7 @@ def _leaves(columns: dict[str, Column]) -> Iterator[Column]:
     """Columns that hold values, not records."""
     for each in columns.values():
         kind = _innermost(each.field.type)
-        if is_picture(kind) or not pa.types.is_struct(kind):
+        if is_image(kind) or not pa.types.is_struct(kind):
             yield each
 
 
@@ -160,7 +160,7 @@ def _innermost(kind: pa.DataType) -> pa.DataType:
 
 @dataclass
 class Rows:
-    """Rows and pictures of the artifacts of one service."""
+    """Rows and images of the artifacts of one service."""
 
     maps: Maps
     _orders: LRUCache[tuple[str, str, str], NDArray[np.int64]] = field(
@@ -203,8 +203,8 @@ class Rows:
         table = self.table(job_id, kind)
         return _row(table, row, table.chosen(columns), _Budget(MOST_VALUES))
 
-    def picture(self, job_id: str, kind: str, row: int, at: str) -> tuple[pa.Buffer, str]:
-        """A stored picture or video, and its media type.
+    def image(self, job_id: str, kind: str, row: int, at: str) -> tuple[pa.Buffer, str]:
+        """A stored image or video, and its media type.
 
         Args:
             at: its place in the row, as ``dream``, ``octaves.1`` or ``layers.0.grid``.
@@ -215,13 +215,13 @@ class Rows:
         table = self.table(job_id, kind)
         parts = at.split(".")
         column = ".".join(part for part in parts if not _INDEX.fullmatch(part))
-        missing = NotFoundError(f"row {row} of {kind} has no picture at {at[:80]!r}")
+        missing = NotFoundError(f"row {row} of {kind} has no image at {at[:80]!r}")
         if column not in table.columns:
             raise missing
         value = table.row(row, (column,)).get(parts[0])
         for part in parts[1:]:
             value = _inside(value, part)
-        if value is None or not value.is_valid or not is_picture(value.type):
+        if value is None or not value.is_valid or not is_image(value.type):
             raise missing
         body = value["bytes"].as_buffer() if value["bytes"].is_valid else None
         kind_of = media_type(body[:16].to_pybytes()) if body else None
@@ -277,7 +277,7 @@ def _inside(value: pa.Scalar | None, part: str) -> pa.Scalar | None:
     if is_list(value.type):
         index = int(part) if _INDEX.fullmatch(part) else len(value.values)
         return value.values[index] if index < len(value.values) else None
-    if pa.types.is_struct(value.type) and not is_picture(value.type):
+    if pa.types.is_struct(value.type) and not is_image(value.type):
         return value[part] if value.type.get_field_index(part) >= 0 else None
     return None
 
@@ -310,14 +310,14 @@ def _json(value: pa.Scalar, address: str, budget: _Budget) -> Any:
 
     Args:
         value: of any type.
-        address: at which it is found, if it is a picture.
+        address: at which it is found, if it is an image.
         budget: of the answer.
     """
     budget.take(1)
     kind = value.type
     if not value.is_valid:
         return None
-    if is_picture(kind):
+    if is_image(kind):
         return _link(value, address)
     if pa.types.is_struct(kind):
         return {f.name: _json(value[f.name], f"{address}.{f.name}", budget) for f in kind}

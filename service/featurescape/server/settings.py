@@ -194,11 +194,11 @@ class Settings(BaseSettings):
     live_gpus: float = Field(
         default=0, ge=0, le=1, description="Share of a GPU that a live network takes; 0: none."
     )
-    live_picture_bytes: int = Field(
+    live_image_bytes: int = Field(
         default=25_000_000,
         ge=1000,
         le=250_000_000,
-        description="Largest picture that the live page takes, in bytes.",
+        description="Largest image that the live page takes, in bytes.",
     )
 
     @field_validator("allowed_hosts", "allowed_roots", "plugins", "frame_ancestors", mode="before")

@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Asking } from "../src/map/asking";
 import { AtlasCells } from "../src/map/atlas-cell";
+import type { ImageLayer } from "../src/map/image-layer";
 import { Picker } from "../src/map/picker";
-import type { PictureLayer } from "../src/map/picture-layer";
 import { NO_LABEL } from "../src/map/points";
 import type { Archive } from "../src/tiles/archive";
 import { example, job, layer, map, progress } from "./helpers/builders";
@@ -18,7 +18,7 @@ afterEach(() => {
 describe("asking about an example", () => {
   const LITE = {
     name: "lite",
-    reads: "pictures",
+    reads: "images",
     gives: "classes",
     sequence: false,
     family: null,
@@ -114,7 +114,7 @@ describe("asking about an example", () => {
 });
 
 describe("the cell of an atlas", () => {
-  const icons = layer("pictures", [], { name: "icons" });
+  const icons = layer("images", [], { name: "icons" });
   icons.legend.grids = [4, 8];
   const info = map({ layers: [icons], classes: ["cat", "dog"] });
   const cell = {
@@ -192,7 +192,7 @@ describe("finding the example under the pointer", () => {
     zoom: 0,
     reachPx: 14,
     ok: () => true,
-    pictures: null,
+    images: null,
     ...change,
   });
   const picker = (bytes: ArrayBuffer | null = POINTS) =>
@@ -241,17 +241,17 @@ describe("finding the example under the pointer", () => {
     expect((await one.pick(query({})))!.row).toBe(10);
   });
 
-  it("of pictures takes the one that is drawn there", async () => {
-    const pictures = (row: number | null | undefined, max_zoom = 5) =>
-      ({ tileZoom: () => 0, rowAt: () => row, info: { max_zoom } }) as unknown as PictureLayer;
-    expect(await picker().pick(query({ pictures: pictures(42) }))).toEqual({
+  it("of images takes the one that is drawn there", async () => {
+    const images = (row: number | null | undefined, max_zoom = 5) =>
+      ({ tileZoom: () => 0, rowAt: () => row, info: { max_zoom } }) as unknown as ImageLayer;
+    expect(await picker().pick(query({ images: images(42) }))).toEqual({
       row: 42,
       x: 0.1,
       y: 0.2,
       label: NO_LABEL,
     });
-    expect(await picker().pick(query({ pictures: pictures(null) })), "an empty cell").toBeNull();
-    expect((await picker().pick(query({ pictures: pictures(undefined) })))!.row, "a tile that does not say").toBe(10);
-    expect((await picker().pick(query({ x: 0.55, pictures: pictures(null, 0) })))!.row, "single pictures").toBe(11);
+    expect(await picker().pick(query({ images: images(null) })), "an empty cell").toBeNull();
+    expect((await picker().pick(query({ images: images(undefined) })))!.row, "a tile that does not say").toBe(10);
+    expect((await picker().pick(query({ x: 0.55, images: images(null, 0) })))!.row, "single images").toBe(11);
   });
 });

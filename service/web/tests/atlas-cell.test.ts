@@ -7,7 +7,7 @@ const layer = (grids?: number[]): ColorLayer =>
     name: "icons",
     min_zoom: 0,
     max_zoom: 2,
-    legend: { kind: "pictures", classes: [], count_max: [], ...(grids ? { grids } : {}) },
+    legend: { kind: "images", classes: [], count_max: [], ...(grids ? { grids } : {}) },
   }) as unknown as ColorLayer;
 
 const cell = (changes: Partial<AtlasCell>): AtlasCell => ({
@@ -30,7 +30,7 @@ describe("the cell of a place", () => {
     expect([-1, 0, 0.6, 2, 7].map((zoom) => sideAt(layer([3, 6, 12]), zoom))).toEqual([3, 3, 6, 12, 12]);
   });
 
-  it("is none where a picture is one example, as in artifacts of before", () => {
+  it("is none where an image is one example, as in artifacts of before", () => {
     expect(sideAt(layer([]), 0)).toBeNull();
     expect(sideAt(layer(), 0)).toBeNull();
   });

@@ -64,7 +64,7 @@ describe("attention as an alpha map", () => {
 });
 
 describe("words", () => {
-  it("are stepped through, from the picture alone to the last", () => {
+  it("are stepped through, from the image alone to the last", () => {
     expect(stepWord(NO_WORD, 1, 3)).toBe(0);
     expect(stepWord(1, 1, 3)).toBe(2);
     expect(stepWord(2, 1, 3)).toBe(2);
@@ -92,16 +92,16 @@ describe("the gallery", () => {
     expect(Object.hasOwn(GALLERIES, "captions")).toBe(true);
   });
 
-  it("asks for attention where a picture is opened, and not on the wall", () => {
+  it("asks for attention where an image is opened, and not on the wall", () => {
     expect(rows.columns).toContain("attention");
     expect(rows.wallColumns).not.toContain("attention");
     expect(rows.wallColumns[0]).toBe("example_id");
   });
 
   it("marks a truncated caption on the wall", () => {
-    const values = { example_id: "a", picture: null, caption: "a chair", log_probability: -1.5, truncated: true };
+    const values = { example_id: "a", image: null, caption: "a chair", log_probability: -1.5, truncated: true };
     const tile = (change: object) => rows.tile({ row: 0, values: { ...values, ...change } }, {} as About);
-    expect(tile({})).toEqual({ picture: null, name: "a chair", caption: "−1.5 nats", badge: "truncated" });
+    expect(tile({})).toEqual({ image: null, name: "a chair", caption: "−1.5 nats", badge: "truncated" });
     expect(tile({ truncated: false }).badge).toBeUndefined();
   });
 });

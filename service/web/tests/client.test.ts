@@ -70,12 +70,12 @@ describe("answers", () => {
     service.on(/POST/, job({ id: "dreams-1" }));
     await submitJob({ job: "dreams" }, "key-1");
     await stopJob("dreams-1");
-    await postBytes("/v1/live/pictures", new Blob(["x"]));
-    const [submitted, stopped, picture] = service.asked;
+    await postBytes("/v1/live/images", new Blob(["x"]));
+    const [submitted, stopped, image] = service.asked;
     expect(submitted).toMatchObject({ method: "POST", path: "/v1/jobs", body: { job: "dreams" } });
     expect(submitted!.headers).toEqual({ "Content-Type": "application/json", "Idempotency-Key": "key-1" });
     expect(stopped!.path).toBe("/v1/jobs/dreams-1/stop");
-    expect(picture!.headers["Content-Type"]).toBe("application/octet-stream");
+    expect(image!.headers["Content-Type"]).toBe("application/octet-stream");
   });
 });
 

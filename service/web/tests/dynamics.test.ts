@@ -195,7 +195,7 @@ describe("a state", () => {
     attributes: { step: 12, steps: 28 },
   } as unknown as Example;
 
-  it("is a row of the square in the middle of its picture", () => {
+  it("is a row of the square in the middle of its image", () => {
     expect(rowBox({ width: 8, height: 8 }, 1, { step: 7, steps: 28 })).toEqual({
       left: 0,
       top: 0.25,

@@ -24,8 +24,8 @@ describe("numbers and times", () => {
   });
 
   it("are written as people read them", () => {
-    expect(plural(1, "picture")).toBe("1 picture");
-    expect(plural(1797, "picture")).toBe("1,797 pictures");
+    expect(plural(1, "image")).toBe("1 image");
+    expect(plural(1797, "image")).toBe("1,797 images");
     expect([0.44, 42.2, 200, 7500, Number.NaN].map(formatDuration)).toEqual([
       "0.4 s",
       "42 s",
@@ -61,12 +61,12 @@ describe("what is drawn of how many", () => {
   const layer = (kind: string, drawn: number[]) => ({ legend: { kind }, drawn }) as unknown as ColorLayer;
 
   it("is said for every kind of layer", () => {
-    const pictures = layer("pictures", [43, 1797]);
-    expect(drawnText({ layer: pictures, examples: 1797, hidden: 0, z: 0 })).toBe("43 of 1,797 pictures at this zoom");
-    expect(drawnText({ layer: pictures, examples: 1797, hidden: 0, z: 1 })).toBe("1,797 of 1,797 pictures drawn");
-    const icons = { ...pictures, drawn: [1700, 1650], legend: { ...pictures.legend, icons: [61, 180] } };
-    expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 1 })).toBe("180 icons for 1,650 of 1,797 pictures");
-    expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 4 })).toBe("180 icons for 1,650 of 1,797 pictures");
+    const images = layer("images", [43, 1797]);
+    expect(drawnText({ layer: images, examples: 1797, hidden: 0, z: 0 })).toBe("43 of 1,797 images at this zoom");
+    expect(drawnText({ layer: images, examples: 1797, hidden: 0, z: 1 })).toBe("1,797 of 1,797 images drawn");
+    const icons = { ...images, drawn: [1700, 1650], legend: { ...images.legend, icons: [61, 180] } };
+    expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 1 })).toBe("180 icons for 1,650 of 1,797 images");
+    expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 4 })).toBe("180 icons for 1,650 of 1,797 images");
     expect(drawnText({ layer: layer("density", [1797]), examples: 1797, hidden: 9, z: 0 })).toBe(
       "1,797 of 1,797 examples drawn",
     );

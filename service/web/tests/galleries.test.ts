@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { rowSearch } from "../src/api/client";
-import type { Catalog, Job, Picture } from "../src/api/types";
+import type { Catalog, Job, StoredImage } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
 import { splitAfter } from "../src/galleries/compare";
 import { frames, gain, growth, objectiveText } from "../src/galleries/dreams";
@@ -13,7 +13,7 @@ import { attributesOf, className, keyIndex } from "../src/galleries/parts";
 import { percent } from "../src/galleries/percent";
 import { around, formatPlace, parsePlace } from "../src/galleries/place";
 import type { About } from "../src/galleries/types";
-import { bars, boxPercents, wallPicture } from "../src/galleries/units";
+import { bars, boxPercents, wallImage } from "../src/galleries/units";
 import { fitted, kept, pixelAt, zoomed } from "../src/galleries/zoomable";
 import { galleryPath, unitPath } from "../src/lib/paths";
 import { columnsOf, gridSize, tileAt, tileCorner } from "../src/lib/tile-grid";
@@ -21,7 +21,7 @@ import { canonical, unitJobs } from "../src/lib/unit-links";
 import { askKey, askSpec, earlierJob, modelFor, sourceOf } from "../src/map/ask";
 import { modelCard, weights } from "./helpers/builders";
 
-const picture = (url: string): Picture => ({ url, media_type: "image/png" });
+const stored = (url: string): StoredImage => ({ url, media_type: "image/png" });
 
 function job(change: Partial<Job>): Job {
   return {
@@ -45,7 +45,7 @@ function job(change: Partial<Job>): Job {
 }
 
 describe("addresses", () => {
-  it("lead to a gallery, a picture of it, and a unit", () => {
+  it("lead to a gallery, an image of it, and a unit", () => {
     expect(parseRoute("/jobs/dreams-1/gallery")).toEqual({ page: "gallery", id: "dreams-1", row: null });
     expect(parseRoute("/jobs/dreams-1/gallery/12")).toEqual({ page: "gallery", id: "dreams-1", row: 12 });
     expect(parseRoute("/jobs/units-1/units/7/")).toEqual({ page: "unit", id: "units-1", channel: 7 });
@@ -88,7 +88,7 @@ describe("addresses", () => {
 });
 
 describe("the registry", () => {
-  it("has a gallery for every job that makes pictures", () => {
+  it("has a gallery for every job that makes images", () => {
     expect(Object.keys(GALLERIES)).toEqual(
       expect.arrayContaining(["dreams", "filters", "activations", "gradients", "units"]),
     );
@@ -104,7 +104,7 @@ describe("the registry", () => {
 
 describe("a dream", () => {
   const dream = {
-    dream: picture("d"),
+    dream: stored("d"),
     width: 40,
     height: 30,
     octave_sizes: [
@@ -114,7 +114,7 @@ describe("a dream", () => {
   };
 
   it("is the last frame of its film, and not twice", () => {
-    const film = frames({ ...dream, octaves: [picture("a"), picture("b")] });
+    const film = frames({ ...dream, octaves: [stored("a"), stored("b")] });
     expect(film.map((frame) => [frame.url, frame.name, frame.octave])).toEqual([
       ["a", "octave 1", 0],
       ["d", "dream", 1],
@@ -157,7 +157,7 @@ describe("a dream", () => {
     expect(segments([], [])).toEqual([]);
   });
 
-  it("is compared by keys, within the picture", () => {
+  it("is compared by keys, within the image", () => {
     expect(splitAfter("ArrowRight", 50)).toBe(55);
     expect(splitAfter("ArrowLeft", 2)).toBe(0);
     expect(splitAfter("End", 2)).toBe(100);
@@ -216,7 +216,7 @@ describe("a grid of tiles", () => {
 });
 
 describe("zooming", () => {
-  it("starts with all of the picture in the middle", () => {
+  it("starts with all of the image in the middle", () => {
     expect(fitted([10, 20], [200, 100])).toEqual({ scale: 5, x: 75, y: 0 });
   });
 
@@ -228,7 +228,7 @@ describe("zooming", () => {
     expect(zoomed(view, 0.0001, [0, 0], 0.5).scale).toBe(0.5);
   });
 
-  it("never loses the picture", () => {
+  it("never loses the image", () => {
     const lost = kept({ scale: 1, x: 900, y: -900 }, [10, 20], [200, 100]);
     expect(lost).toEqual({ scale: 1, x: 100, y: 30 });
   });
@@ -277,24 +277,24 @@ describe("a unit", () => {
     example_id: "x",
     label: null,
     activation: 1,
-    picture: null,
+    image: null,
     box: [0, 0, 1, 1] as [number, number, number, number],
-    patch: picture("patch"),
+    patch: stored("patch"),
     deconvolution: null,
     guided: null,
   };
-  const made = { recipe: "smooth", picture: picture("made"), contrasted: null, activation: 1, fraction: 0.5 };
+  const made = { recipe: "smooth", image: stored("made"), contrasted: null, activation: 1, fraction: 0.5 };
 
   it("hangs on the wall as it was made, or as what excites it", () => {
-    expect(wallPicture({ preferred: [made, { ...made, contrasted: picture("strong") }], top: [image] })!.url).toBe(
+    expect(wallImage({ preferred: [made, { ...made, contrasted: stored("strong") }], top: [image] })!.url).toBe(
       "strong",
     );
-    expect(wallPicture({ preferred: [made], top: [image] })!.url).toBe("made");
-    expect(wallPicture({ preferred: [], top: [image] })!.url).toBe("patch");
-    expect(wallPicture({ preferred: [], top: [] })).toBeNull();
+    expect(wallImage({ preferred: [made], top: [image] })!.url).toBe("made");
+    expect(wallImage({ preferred: [], top: [image] })!.url).toBe("patch");
+    expect(wallImage({ preferred: [], top: [] })).toBeNull();
   });
 
-  it("has a box that may leave the picture, and bars as long as their values", () => {
+  it("has a box that may leave the image, and bars as long as their values", () => {
     expect(boxPercents([-10, 20, 30, 60], 80, 40)).toEqual([25, -25, 50, 100]);
     expect(bars([2, 4, null, -1])).toEqual([0.5, 1, 0, 0]);
     expect(bars([null, -1])).toEqual([0, 0]);
@@ -372,10 +372,10 @@ describe("asking about an example", () => {
     expect(() => askSpec("dream", "x", source("lenet", { example: "model" }), catalog, null)).toThrow("all its views");
   });
 
-  it("follows features to the pictures that they are of", () => {
+  it("follows features to the images that they are of", () => {
     expect(earlierJob({ dataset: { name: "features", job: "features-1" }, model: {} })).toBe("features-1");
     expect(earlierJob(source("lenet"))).toBeNull();
-    expect(() => sourceOf(job({ spec: { features: "x" } }))).toThrow("which pictures");
+    expect(() => sourceOf(job({ spec: { features: "x" } }))).toThrow("which images");
   });
 
   it("has one key for one question", () => {

@@ -2,21 +2,21 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Compare } from "../src/galleries/compare";
 import { Film } from "../src/galleries/film";
+import { imageElement, sharpen } from "../src/galleries/image";
 import { objectiveChart } from "../src/galleries/objective";
 import { exampleFacts, factList, names, percentRange, segments } from "../src/galleries/parts";
-import { pictureElement, sharpen } from "../src/galleries/picture";
 import { at, press, shown, texts, type } from "./helpers/page";
 
-const PNG = { url: "/v1/jobs/a/rows/k/0/image?at=picture", media_type: "image/png" };
+const PNG = { url: "/v1/jobs/a/rows/k/0/image?at=image", media_type: "image/png" };
 
-describe("a stored picture", () => {
+describe("a stored image", () => {
   it("is an image, or a word where there is none or where it cannot be read", () => {
-    const image = pictureElement(PNG, { alt: "a cat", class: "under", testid: "seen", lazy: true });
+    const image = imageElement(PNG, { alt: "a cat", class: "under", testid: "seen", lazy: true });
     expect(image.getAttribute("src")).toBe(PNG.url);
     expect(image.getAttribute("alt")).toBe("a cat");
     expect(image.getAttribute("loading")).toBe("lazy");
-    expect(image.className).toBe("picture under");
-    expect(pictureElement(null, { alt: "" }).textContent).toBe("none");
+    expect(image.className).toBe("image under");
+    expect(imageElement(null, { alt: "" }).textContent).toBe("none");
     const host = shown(document.createElement("div"));
     host.append(image);
     image.dispatchEvent(new Event("error"));
@@ -140,7 +140,7 @@ describe("before and after", () => {
     expect(split(compare)).toBe("100%");
   });
 
-  it("show another picture under its own name", () => {
+  it("show another image under its own name", () => {
     const { compare } = made();
     compare.setBefore("/a.png");
     compare.setAfter("/b.png", "octave 2");

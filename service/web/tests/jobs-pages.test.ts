@@ -89,7 +89,7 @@ describe("a row of the list", () => {
     expect(texts(found, ".warning")).toEqual(["2 examples could not be read (features)"]);
   });
 
-  it("loads its small picture when it comes into sight, and not before", async () => {
+  it("loads its small image when it comes into sight, and not before", async () => {
     service.on(/manifest$/, new Refusal(404, "not_found", "gone"));
     const made = row(tiles, features);
     expect(service.paths).toEqual([]);
@@ -235,7 +235,7 @@ describe("its parts", () => {
 
   it("show what was passed over, with what can be done", () => {
     expect(passedOverBlock(manifest())).toBeNull();
-    const reasons = [{ reason: "a HEIC picture: convert it", count: 3, names: ["a.heic"] }];
+    const reasons = [{ reason: "a HEIC image: convert it", count: 3, names: ["a.heic"] }];
     const block = passedOverBlock(manifest({ passed_over: { files: 3, reasons } }))!;
     expect(texts(block, "dd")).toEqual(["3: a.heic, … – convert it"]);
   });

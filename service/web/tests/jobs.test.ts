@@ -152,11 +152,11 @@ describe("what a job has made", () => {
 
 describe("files that are no examples", () => {
   it("are said by kind, with the first names and what can be done", () => {
-    const heic = { reason: "a HEIC picture: convert it to JPEG or PNG", count: 2, names: ["a.heic", "b.heic"] };
+    const heic = { reason: "a HEIC image: convert it to JPEG or PNG", count: 2, names: ["a.heic", "b.heic"] };
     const text = { reason: "a .txt file", count: 6000, names: ["0.txt", "1.txt"] };
     expect(passedOverRows({ files: 6002, reasons: [text, heic] })).toEqual([
       [".txt file", "6,000: 0.txt, 1.txt, …", ""],
-      ["HEIC picture", "2: a.heic, b.heic", "convert it to JPEG or PNG"],
+      ["HEIC image", "2: a.heic, b.heic", "convert it to JPEG or PNG"],
     ]);
   });
 });

@@ -98,7 +98,7 @@ describe("keys of the live page", () => {
     expect(moved("End", 3)).toBe(9);
   });
 
-  it("choose methods, layers and a picture", () => {
+  it("choose methods, layers and an image", () => {
     for (const key of ["1", "3", "[", "]", "o"]) expect(press(document, key)).toBe(true);
     expect(press(document, "4"), "there are three methods").toBe(false);
     expect(actions.method.mock.calls).toEqual([[0], [2]]);
@@ -114,7 +114,7 @@ describe("keys of the live page", () => {
     return event.defaultPrevented;
   }
 
-  it("take the first picture that is dropped or pasted", () => {
+  it("take the first image that is dropped or pasted", () => {
     const carried = files("text/plain", "image/png", "image/jpeg");
     expect(carry("drop", carried)).toBe(true);
     expect(carry("paste", carried)).toBe(true);
@@ -127,7 +127,7 @@ describe("keys of the live page", () => {
     expect(actions.file).not.toHaveBeenCalled();
   });
 
-  it("mark the page while a picture is held over it", () => {
+  it("mark the page while an image is held over it", () => {
     document.dispatchEvent(new Event("dragover", { cancelable: true }));
     expect(target.classList.contains("dropping")).toBe(true);
     const inside = Object.assign(new Event("dragleave"), { relatedTarget: document.body });

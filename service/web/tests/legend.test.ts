@@ -111,12 +111,12 @@ describe("the legend of classes", () => {
     expect(visible.map((row) => row.querySelector(".class-name")!.textContent)).toEqual(["Zebra"]);
   });
 
-  it("says of pictures what hiding does there, and where there are no classes what nearness means", () => {
-    legend.update(view(layer("pictures"), { classes: CLASSES.legend.classes }));
+  it("says of images what hiding does there, and where there are no classes what nearness means", () => {
+    legend.update(view(layer("images"), { classes: CLASSES.legend.classes }));
     expect(legend.element.textContent).toContain("hiding one clears the points beneath");
     expect(legend.element.querySelector("h2")!.textContent).toBe("Classes");
     const other = new Legend({ onHidden: vi.fn(), onColormap: vi.fn() });
-    other.update(view(layer("pictures")));
+    other.update(view(layer("images")));
     expect(other.element.textContent).toContain("sees as alike");
     expect(other.element.querySelector("button")).toBeNull();
   });

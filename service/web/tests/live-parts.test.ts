@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Activations, NetworkInfo, UnitAnswer } from "../src/api/types";
 import { channelText, GridView } from "../src/live/grid-view";
+import { ImageCard } from "../src/live/image-card";
 import { NetworkBar } from "../src/live/network-bar";
-import { PictureCard } from "../src/live/picture-card";
 import { UnitCard } from "../src/live/unit-card";
 import { job } from "./helpers/builders";
 import { at, choose, shown, texts } from "./helpers/page";
@@ -26,7 +26,7 @@ function activations(change: Partial<Activations> = {}): Activations {
       { index: 3, name: "<b>cat</b>", probability: 0.5 },
       { index: 7, name: null, probability: 0.034 },
     ],
-    picture: { ...encoded(28, 28), size_px: [1200, 1600] },
+    image: { ...encoded(28, 28), size_px: [1200, 1600] },
     ...change,
   };
 }
@@ -113,14 +113,14 @@ describe("the grid of channels", () => {
   });
 });
 
-describe("the picture", () => {
+describe("the image", () => {
   const made = () => {
     const actions = { onFile: vi.fn(), onSource: vi.fn() };
-    const card = new PictureCard(actions);
+    const card = new ImageCard(actions);
     shown(card.element);
     return { card, actions };
   };
-  const field = (card: PictureCard) => card.element.querySelector<HTMLElement>(".live-field")!;
+  const field = (card: ImageCard) => card.element.querySelector<HTMLElement>(".live-field")!;
 
   it("is shown as the network sees it, with what the network says it is, as text", () => {
     const { card } = made();
@@ -146,7 +146,7 @@ describe("the picture", () => {
 
   it("says what is wrong with a file until the next one is right", () => {
     const { card } = made();
-    const problem = at(card.element, "live-picture-problem");
+    const problem = at(card.element, "live-image-problem");
     card.fail("an SVG drawing: render it as PNG");
     expect([problem.hidden, problem.textContent]).toEqual([false, "an SVG drawing: render it as PNG"]);
     card.show(activations());
@@ -230,7 +230,7 @@ describe("a unit", () => {
 describe("the choice of a network", () => {
   const card = (name: string, source: string) => ({
     name,
-    reads: "pictures",
+    reads: "images",
     gives: "classes",
     sequence: false,
     family: null,

@@ -3,8 +3,8 @@ import type { Catalog, Job, ModelCard, NetworkInfo, UnitAnswer } from "../src/ap
 import { parseRoute } from "../src/app/router";
 import { formatLiveState, type LiveState, livePath, parseLiveState, sourceUrl } from "../src/lib/live-path";
 import { tileShare } from "../src/live/grid-view";
+import { boxShare, spread } from "../src/live/image-card";
 import { modelOptions, neighborLayer, shapeText } from "../src/live/network-bar";
-import { boxShare, spread } from "../src/live/picture-card";
 import { isGivenUp, Session } from "../src/live/session";
 import { unitFacts } from "../src/live/unit-card";
 import { modelCard, weights } from "./helpers/builders";
@@ -37,7 +37,7 @@ describe("the address of the live page", () => {
     expect(parseLiveState("?channel=1e3&row=7").channel).toBeNull();
   });
 
-  it("leads to the bytes of a picture", () => {
+  it("leads to the bytes of an image", () => {
     expect(sourceUrl({ map: "tiles-1", row: 3 })).toBe("/v1/maps/tiles-1/examples/3/image");
     expect(sourceUrl({ job: "d-1", kind: "a/b", row: 3, at: "x&y" })).toBe("/v1/jobs/d-1/rows/a%2Fb/3/image?at=x%26y");
     expect(livePath({ map: "tiles-1", row: 3 })).toBe("/live?map=tiles-1&row=3");
@@ -45,7 +45,7 @@ describe("the address of the live page", () => {
 });
 
 type Source = Parameters<typeof weights>[0];
-const card = (name: string, source: Source | null, reads: ModelCard["reads"] = "pictures") =>
+const card = (name: string, source: Source | null, reads: ModelCard["reads"] = "images") =>
   modelCard({ name, reads, weights: source && weights(source) });
 
 describe("networks to choose from", () => {
@@ -78,13 +78,13 @@ describe("networks to choose from", () => {
   });
 });
 
-describe("what is drawn over pictures", () => {
+describe("what is drawn over images", () => {
   it("lies where the tile lies", () => {
     // Two tiles of 2 × 2 with lines of one pixel: 7 × 4 px.
     expect(tileShare({ count: 2, height: 2, width: 2 }, 1)).toEqual([400 / 7, 25, 200 / 7, 50]);
   });
 
-  it("ends where the picture ends", () => {
+  it("ends where the image ends", () => {
     expect(boxShare([-5, 5, 5, 15], [3, 10, 10])).toEqual([50, 0, 50, 50]);
   });
 
@@ -136,7 +136,7 @@ describe("questions", () => {
 
   it("of one kind: the latest wins", async () => {
     const seen = serve((path, body) =>
-      answer(path.endsWith("pictures") ? { picture: "p" } : { said: JSON.parse(body).channel }),
+      answer(path.endsWith("images") ? { image: "p" } : { said: JSON.parse(body).channel }),
     );
     const session = new Session({ name: "lenet", weights: "random" });
     await session.use(new Blob(["x"]));
@@ -148,10 +148,10 @@ describe("questions", () => {
     expect(seen.aborted).toBe(2);
   });
 
-  it("send a forgotten picture again", async () => {
+  it("send a forgotten image again", async () => {
     let known = false;
     const seen = serve((path) => {
-      if (path.endsWith("pictures")) return answer({ picture: "p" });
+      if (path.endsWith("images")) return answer({ image: "p" });
       if (!known) {
         known = true;
         return answer({ error: { code: "not_found", message: "gone" } }, 404);
@@ -161,16 +161,16 @@ describe("questions", () => {
     const session = new Session({ name: "lenet", weights: "random" });
     await session.use(new Blob(["x"]));
     expect(await session.activations("a")).toEqual({ layer: "a" });
-    expect(seen.asked).toEqual(["pictures", "activations", "pictures", "activations"]);
+    expect(seen.asked).toEqual(["images", "activations", "images", "activations"]);
   });
 
-  it("keep a picture that is being sent while another network is chosen", async () => {
-    serve((path) => (path.endsWith("pictures") ? answer({ picture: "p" }) : answer({ layer: "a" })));
+  it("keep an image that is being sent while another network is chosen", async () => {
+    serve((path) => (path.endsWith("images") ? answer({ image: "p" }) : answer({ layer: "a" })));
     const session = new Session({ name: "lenet", weights: "random" });
     const sent = session.use(new Blob(["x"]));
     session.change({ name: "resnet18", weights: "random" });
     await sent;
-    expect(session.hasPicture).toBe(true);
+    expect(session.hasImage).toBe(true);
     expect(session.model.name).toBe("resnet18");
     expect(await session.activations("a")).toEqual({ layer: "a" });
   });

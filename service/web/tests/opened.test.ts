@@ -34,7 +34,7 @@ afterEach(() => {
 describe("an opened caption", () => {
   const values = {
     ...EXAMPLE,
-    picture: PNG("photo"),
+    image: PNG("photo"),
     caption: "a <b>red</b> chair",
     log_probability: -1.5,
     truncated: true,
@@ -55,7 +55,7 @@ describe("an opened caption", () => {
     [...at(opened.element, "words").querySelectorAll("button")].map((word) => word.getAttribute("aria-pressed"));
   const reading = (opened: Opened) => at(opened.element, "word-reading").textContent!;
 
-  it("shows the picture alone until a word is chosen", () => {
+  it("shows the image alone until a word is chosen", () => {
     const opened = open(captions, values, of);
     expect(pressed(opened)).toEqual(["false", "false", "false"]);
     expect(at(opened.element, "attention").hidden).toBe(true);
@@ -142,7 +142,7 @@ describe("an opened unit", () => {
     example_id: `digits-${rank}`,
     label: rank,
     activation: 2 - rank,
-    picture: PNG(`p${rank}`),
+    image: PNG(`p${rank}`),
     box: [0, 0, 4, 4],
     patch: PNG(`patch${rank}`),
     deconvolution: null,
@@ -156,7 +156,7 @@ describe("an opened unit", () => {
     excited_fraction: 0.25,
     receptive_field: [5, 5],
     top,
-    preferred: [{ recipe: "lucid", picture: PNG("made"), contrasted: null, activation: 1, fraction: 0.5 }],
+    preferred: [{ recipe: "lucid", image: PNG("made"), contrasted: null, activation: 1, fraction: 0.5 }],
   };
   const of = about({ model: "lenet", layer: "relu2", classes: ["zero", "one"] });
 
@@ -189,7 +189,7 @@ describe("an opened unit", () => {
     opened.destroy();
   });
 
-  it("compares what made pictures reach with what the dataset does", () => {
+  it("compares what made images reach with what the dataset does", () => {
     const opened = open(units, values, of);
     const reached = at(opened.element, "reached");
     expect(texts(reached, "dt")).toEqual(["Dataset", "lucid"]);
@@ -237,7 +237,7 @@ describe("an opened dream", () => {
     expect(at(opened.element, "compare").querySelector(".before")!.getAttribute("src")).toBe("/original.png");
     expect(at(opened.element, "after").getAttribute("src")).toBe("/dream.png");
     expect(opened.element.textContent).toContain("grew 4 times");
-    expect(tile(dreams, values, of)).toEqual({ picture: values.dream, name: "photo-1", caption: "grew 4 times" });
+    expect(tile(dreams, values, of)).toEqual({ image: values.dream, name: "photo-1", caption: "grew 4 times" });
     opened.destroy();
   });
 

@@ -30,7 +30,7 @@ const category = (index: number, share15: number, level: number) =>
   ((index & 255) << 16) | ((((index >> 8) << 4) | share15) << 8) | level;
 
 describe("decoding", () => {
-  it("keeps the occupied pixels of an RGBA picture as 24-bit words", () => {
+  it("keeps the occupied pixels of an RGBA image as 24-bit words", () => {
     const rgba = new Uint8ClampedArray([0, 0, 0, 255, 0, 1, 2, 255, 0, 0, 0, 255, 255, 254, 253, 255]);
     const read = sparseTile(rgba, 2);
     expect([...read.words]).toEqual([258, 0xfffefd]);

@@ -73,7 +73,7 @@ describe("the opened example", () => {
     expect(ratio()).toBe("0.75");
   });
 
-  it("says that its picture is gone where it cannot be read any more", () => {
+  it("says that its image is gone where it cannot be read any more", () => {
     const { panel } = made();
     panel.show(example());
     at(panel.element, "detail-image").dispatchEvent(new Event("error"));
@@ -144,7 +144,7 @@ describe("the opened example", () => {
 });
 
 describe("a state", () => {
-  it("of a row is marked on the picture, and said", () => {
+  it("of a row is marked on the image, and said", () => {
     const { panel } = made("row");
     panel.show(example({ width: 28, height: 28, attributes: { step: 13, steps: 28 } }));
     expect(at(panel.element, "state-mark").style.top).toBe("46.429%");
@@ -162,7 +162,7 @@ describe("a state", () => {
 });
 
 describe("the card beside the pointer", () => {
-  it("shows who is there, and does not load the same picture twice", () => {
+  it("shows who is there, and does not load the same image twice", () => {
     const card = new HoverCard("tiles-1");
     expect(card.shown).toBe(false);
     card.show({ row: 5, className: "cat", color: "#123456" }, [100, 100], [800, 600]);
@@ -195,10 +195,10 @@ describe("the cards at the left", () => {
   it("name the map by its id until its title is known, and count what it is of", () => {
     const card = titleCard("tiles-1", map({ examples: 1797 }));
     expect(card.element.querySelector("h1")!.textContent).toBe("tiles-1");
-    expect(card.element.querySelector("p")!.textContent).toBe("1,797 pictures");
+    expect(card.element.querySelector("p")!.textContent).toBe("1,797 images");
     card.set({ title: "<i>digits</i>", detail: "digits" });
     expect(card.element.querySelector("h1")!.textContent).toBe("<i>digits</i>");
-    expect(card.element.querySelector("p")!.textContent).toMatch(/^digits.*1,797 pictures$/);
+    expect(card.element.querySelector("p")!.textContent).toMatch(/^digits.*1,797 images$/);
     const states = titleCard("tiles-2", map({ examples: 1, step_unit: "row" }));
     expect(states.element.querySelector("p")!.textContent).toBe("1 state");
   });

@@ -59,7 +59,7 @@ describe("picking", () => {
     expect(nearest(points, 0.12, 0.1, 0.05, (label) => label !== 1)?.row).toBe(1);
   });
 
-  it("finds the picture whose square contains the cursor", () => {
+  it("finds the image whose square contains the cursor", () => {
     expect(containing(points, 0.129, 0.109, 0.01, any)?.row).toBe(2);
     expect(containing(points, 0.131, 0.1, 0.01, any)).toBeNull();
   });
@@ -94,7 +94,7 @@ function riff(chunks: [string, Uint8Array][]): ArrayBuffer {
 describe("the rows of a thumbnails tile", () => {
   const rows = Uint32Array.of(5, EMPTY_CELL, 70_000, 8);
 
-  it("are in the chunk after the picture", () => {
+  it("are in the chunk after the image", () => {
     const read = cellRows(
       riff([
         ["VP8L", new Uint8Array(7)],

@@ -37,7 +37,7 @@ function check(verdict: SanityCheck["methods"][number]["verdict"], last: number 
 describe("a sanity check", () => {
   it("is said with its median, spread and number", () => {
     expect(sanitySentence(check("passed", 0.12), "saliency")).toBe(
-      "With all weights random, the rank correlation with the map of the given weights is 0.12 in the median, half of them from 0.07 to 0.17 (2 pictures, 3 random networks each). " +
+      "With all weights random, the rank correlation with the map of the given weights is 0.12 in the median, half of them from 0.07 to 0.17 (2 images, 3 random networks each). " +
         "Passed: three in four are below 0.3. These maps depended on the weights; it does not follow that they show what the network decides by.",
     );
     expect(sanitySentence(check("failed", 0.9), "saliency")).toContain("Failed: three in four are above 0.7.");
@@ -47,7 +47,7 @@ describe("a sanity check", () => {
   it("says what could not be compared", () => {
     expect(sanitySentence(check("passed", 0.1, 2), "saliency")).toContain("Of 6, 2 had no differences to compare.");
     expect(sanitySentence(check("unmeasured", null, 6), "saliency")).toBe(
-      "With all weights random, no map had differences to compare (2 pictures, 3 random networks each).",
+      "With all weights random, no map had differences to compare (2 images, 3 random networks each).",
     );
     expect(sanitySentence(check("passed", 0.1), "occlusion")).toBe("This method was not checked.");
   });

@@ -60,24 +60,24 @@ describe("the layer that a map opens in", () => {
     examples,
     step_unit,
   });
-  const drawn: LayerKind[] = ["density", "category", "pictures"];
+  const drawn: LayerKind[] = ["density", "category", "images"];
 
-  it("is that of the pictures where they are few enough to look at", () => {
-    expect(firstLayer(map(drawn, 1))).toBe("pictures2");
-    expect(firstLayer(map(drawn, LOOKED_AT_EXAMPLES))).toBe("pictures2");
+  it("is that of the images where they are few enough to look at", () => {
+    expect(firstLayer(map(drawn, 1))).toBe("images2");
+    expect(firstLayer(map(drawn, LOOKED_AT_EXAMPLES))).toBe("images2");
     expect(firstLayer(map(drawn, LOOKED_AT_EXAMPLES + 1))).toBe("density0");
   });
 
-  it("is the first of an atlas, whose icons are pictures too, however many examples there are", () => {
-    expect(firstLayer(map(["pictures", "pictures", "density"], 100))).toBe("pictures0");
-    expect(firstLayer(map(["pictures", "pictures", "density"], 1e6))).toBe("pictures0");
+  it("is the first of an atlas, whose icons are images too, however many examples there are", () => {
+    expect(firstLayer(map(["images", "images", "density"], 100))).toBe("images0");
+    expect(firstLayer(map(["images", "images", "density"], 1e6))).toBe("images0");
   });
 
-  it("is the first where there are no pictures, or each stands for many steps", () => {
+  it("is the first where there are no images, or each stands for many steps", () => {
     expect(firstLayer(map(["category", "density"], 100))).toBe("category0");
     expect(firstLayer(map(drawn, 100, "row"))).toBe("density0");
     expect(firstLayer(map(drawn, 100, "word"))).toBe("density0");
-    expect(firstLayer(map(drawn, 100, "view"))).toBe("pictures2");
+    expect(firstLayer(map(drawn, 100, "view"))).toBe("images2");
   });
 
   it("is left out of the address, and others are written", () => {

@@ -22,7 +22,7 @@ function gallery(change: Partial<RowGallery<Values>> = {}): RowGallery<Values> {
     noun: "thing",
     wallColumns: ["example_id"],
     columns: ["example_id"],
-    tile: ({ values }) => ({ picture: null, name: values.example_id, caption: "a figure", badge: "dead" }),
+    tile: ({ values }) => ({ image: null, name: values.example_id, caption: "a figure", badge: "dead" }),
     open: (): Opened => ({ title: "", detail: "", element: h("div"), destroy: () => undefined }),
     ...change,
   };
@@ -119,7 +119,7 @@ describe("a wall", () => {
     expect(end(other).textContent).toBe("the file is damaged");
   });
 
-  it("has larger and smaller pictures, within bounds, and no words where there is no room", () => {
+  it("has larger and smaller images, within bounds, and no words where there is no room", () => {
     const made = wall();
     const tiles = at(made.element, "wall");
     const size = () => tiles.style.getPropertyValue("--tile");
@@ -203,7 +203,7 @@ describe("the page of a gallery", () => {
   it("says of a job without a gallery that it has none, and leads from one that runs to its page", async () => {
     service.on(/embedding-1$/, job({ id: "embedding-1" }));
     await galleryPage(app, { page: "gallery", id: "embedding-1", row: null });
-    expect(at(app, "message").textContent).toBe("embedding-1 is a embedding job; it has no pictures to show.");
+    expect(at(app, "message").textContent).toBe("embedding-1 is a embedding job; it has no images to show.");
     service.on(/filters-1$/, { ...filters, status: "RUNNING" });
     await galleryPage(app, { page: "gallery", id: "filters-1", row: null });
     expect(location.pathname).toBe("/jobs/filters-1");
@@ -220,7 +220,7 @@ describe("the page of a gallery", () => {
     opened.destroy();
   });
 
-  it("leads from one picture to the next by arrow keys, and back to the wall by Escape", async () => {
+  it("leads from one image to the next by arrow keys, and back to the wall by Escape", async () => {
     class NoContext {}
     vi.stubGlobal(
       "ResizeObserver",

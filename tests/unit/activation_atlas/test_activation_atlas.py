@@ -42,7 +42,7 @@ def placed(n: int = 300, c: int = 6) -> Placed:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(n, c)).astype(np.float32)
     x, y = rng.uniform(0, 1, (2, n)).astype(np.float32)
-    ids = pa.chunked_array([[f"picture-{row}" for row in range(n)]])
+    ids = pa.chunked_array([[f"image-{row}" for row in range(n)]])
     return Placed(x, y, vectors, ids, rng.integers(-1, 3, n))
 
 
@@ -84,7 +84,7 @@ def test_cells_say_of_their_examples_what_numpy_says() -> None:
         if len(vectors) > 2:  # of two, both are as near to their mean
             away = np.linalg.norm(whitening(vectors) - cell["whitened"], axis=1)
             nearest = int(np.flatnonzero(inside)[away.argmin()])
-            assert (cell["typical_row"], cell["typical_id"]) == (nearest, f"picture-{nearest}")
+            assert (cell["typical_row"], cell["typical_id"]) == (nearest, f"image-{nearest}")
     for grid in grids:
         of_grid = [cell for cell in cells if cell["grid"] == grid]
         assert sum(cell["vectors"] for cell in of_grid) == 300
@@ -126,7 +126,7 @@ def scene() -> MapScene:
         class_names=(),
         max_zoom=2,
         thumbnail_px=64,
-        pictures=None,
+        images=None,
         threads=2,
         progress=lambda done, total: None,
     )
@@ -137,7 +137,7 @@ def icon(row: int, column: int, color: tuple[int, int, int], vectors: int = 11) 
 
 
 def level(archive: ArchiveReader, zoom: int) -> NDArray[np.uint8]:
-    """All tiles of a zoom level as one RGBA picture."""
+    """All tiles of a zoom level as one RGBA image."""
     side = 1 << zoom
     whole = np.zeros((512 * side, 512 * side, 4), np.uint8)
     for y in range(side):

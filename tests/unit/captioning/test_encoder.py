@@ -92,11 +92,11 @@ def test_the_mode_that_one_job_measured_holds_for_equal_ones(
 ) -> None:
     """However busy the machine is when the second one runs."""
     encoder, work = opened(tmp_path), execution.Work(10 * execution.MIN_BATCHES)
-    pictures = np.random.default_rng(0).normal(size=(10, 1, 28, 28)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(10, 1, 28, 28)).astype(np.float32)
 
     def grids(job: str, work: execution.Work = work) -> np.ndarray:
         mode = JobMode(str(tmp_path), f"jobs/{job}", "auto")
-        return GridRunner(encoder, mode, work, torch.device("cpu")).grids(pictures)
+        return GridRunner(encoder, mode, work, torch.device("cpu")).grids(images)
 
     first = grids("captions-000000000000")
     monkeypatch.setattr(execution, "choose", lambda *_: 1 / 0)

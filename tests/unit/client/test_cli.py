@@ -258,7 +258,7 @@ def test_every_command_has_a_line_of_help(capsys: pytest.CaptureFixture[str]) ->
 def test_a_map_needs_no_model(
     service: RunningService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Digits and IDX files train a lenet first; color pictures are seen by the network with weights."""
+    """Digits and IDX files train a lenet first; color images are seen by the network with weights."""
     (tmp_path / "idx").mkdir()
     (tmp_path / "idx" / "train-images-idx3-ubyte").touch()
     (tmp_path / "photos").mkdir()
@@ -293,7 +293,7 @@ def test_a_map_needs_no_model(
         ("ftp://host/x", "is a ftp: address"),
         ("file:///home/me", "without file://"),
         ("s3://user:secret@bucket/x", "has credentials"),
-        ("cat.jpg", "is a file; give a folder of pictures"),
+        ("cat.jpg", "is a file; give a folder of images"),
         ("./nowhere", "there is no"),
         ("~/no such folder", "there is no"),
     ],

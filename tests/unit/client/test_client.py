@@ -54,7 +54,7 @@ def test_a_spec_is_submitted_as_model_or_mapping(client: Client) -> None:
     assert len(client.jobs(job="features")) == 2
 
 
-def test_rows_come_page_by_page_and_their_pictures_on_demand(
+def test_rows_come_page_by_page_and_their_images_on_demand(
     service: RunningService, client: Client
 ) -> None:
     map_id = service.commit.digits_map()
@@ -63,7 +63,7 @@ def test_rows_come_page_by_page_and_their_pictures_on_demand(
     found = list(artifact.rows(columns=["example_id", "thumbnail"], order="-label"))
     assert [each["row"] for each in found] == [3, 1, 0, 2]
     assert found[0]["values"]["example_id"] == "digits-0003"
-    assert artifact.picture(found[0]["values"]["thumbnail"]["url"]).startswith(b"\x89PNG")
+    assert artifact.image(found[0]["values"]["thumbnail"]["url"]).startswith(b"\x89PNG")
     assert [each["values"]["code"] for each in artifact.rows("errors")] == ["truncated"]
 
 

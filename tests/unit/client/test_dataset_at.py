@@ -11,7 +11,7 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import DatasetError
 
 LAYOUTS = [
-    # folders of pictures
+    # folders of images
     ("images", ["a.jpg", "b.tar"]),
     ("images", ["cat/a.jpg", "dog/b.HEIC"]),
     ("images", ["deep/er/a.jpg", "deep/er/a.obj.txt"]),
@@ -23,7 +23,7 @@ LAYOUTS = [
     ("images", []),
     ("images", ["00000/000000000.jpg", "00000/000000000.json", "00000.parquet"]),
     ("images", ["cat/a.jpg", "cat/rest.tar"]),
-    ("images", ["pictures/a.jpg", "models/a.obj"]),
+    ("images", ["images/a.jpg", "models/a.obj"]),
     # Parquet
     ("images", ["a.parquet"]),
     ("images", ["README.md", "data/train-00000-of-00001.parquet", ".git/a.tar"]),
@@ -105,7 +105,7 @@ def test_a_file_is_told_by_its_ending(tmp_path: Path, name: str, dataset: str) -
     assert dataset_at(f"s3://bucket/{name}") == {"name": dataset, "root": f"s3://bucket/{name}"}
 
 
-@pytest.mark.parametrize("name", ["pictures.zip", "pictures.tar.gz", "pictures.TGZ", "p.7z"])
+@pytest.mark.parametrize("name", ["images.zip", "images.tar.gz", "images.TGZ", "p.7z"])
 def test_a_packed_archive_is_to_be_unpacked(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(DatasetError, match="is a packed archive; unpack it, and give the folder"):

@@ -1,4 +1,4 @@
-"""Color layers: cards, encodings there and back, the palette, and where pictures are drawn."""
+"""Color layers: cards, encodings there and back, the palette, and where images are drawn."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from featurescape_jobs.color_layers.category import (
 )
 from featurescape_jobs.color_layers.data_tiles import decode_rgb, encode_png
 from featurescape_jobs.color_layers.density import decode_counts, encode_counts
+from featurescape_jobs.color_layers.image_paint import fit_image, paint
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors, hex_to_oklab
-from featurescape_jobs.color_layers.picture_paint import fit_image, paint
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, UnknownNameError
 from featurescape_jobs.tiling.archive import ArchiveReader
-from featurescape_jobs.tiling.picture_choice import choose_pictures
+from featurescape_jobs.tiling.image_choice import choose_images
 from featurescape_jobs.tiling.scene import NO_LABEL, MapScene
 from helpers.artifact_builders import png, solid
 
 
-class HeldPictures:
+class HeldImages:
     """Thumbnails in memory."""
 
     def __init__(self, thumbnails: list[bytes], sketch: np.ndarray) -> None:
@@ -53,7 +53,7 @@ def make_scene(xy: np.ndarray, max_zoom: int, **fields: object) -> MapScene:
         "class_names": ("a",),
         "max_zoom": max_zoom,
         "thumbnail_px": 64,
-        "pictures": None,
+        "images": None,
         "threads": 2,
         "progress": lambda done, total: None,
         **fields,
@@ -113,7 +113,7 @@ def test_a_sparse_png_is_rgb_without_alpha_and_holds_exactly_what_was_set() -> N
     assert np.array_equal(decode_rgb(tile), expected)
 
 
-@pytest.mark.parametrize("bad", [b"", b"no picture", png(np.zeros((4, 4), np.uint8))])
+@pytest.mark.parametrize("bad", [b"", b"no image", png(np.zeros((4, 4), np.uint8))])
 def test_what_is_no_data_tile_is_an_artifact_error(bad: bytes) -> None:
     with pytest.raises(ArtifactError):
         decode_rgb(bad)
@@ -194,23 +194,21 @@ def test_the_legend_names_no_label_only_where_it_occurs() -> None:
     assert [e.name for e in legend_classes(np.array([0, 0], np.uint16), ("a", "b"))] == ["a", "b"]
 
 
-# Pictures
+# Images
 
 
-def test_the_picture_of_a_cell_is_the_most_central_not_the_first() -> None:
+def test_the_image_of_a_cell_is_the_most_central_not_the_first() -> None:
     x = y = np.full(4, 0.3, dtype=np.float32)
     sketch = np.array([[9.0], [1.0], [2.0], [3.0]], dtype=np.float32)  # mean 3.75
-    choice = choose_pictures(x, y, sketch, 8, 1)
+    choice = choose_images(x, y, sketch, 8, 1)
     assert [rows.tolist() for rows in choice.levels] == [[3]]
     assert choice.first_zoom.tolist() == [1, 1, 1, 0]
 
 
-def test_a_picture_that_was_chosen_stays_at_the_next_zoom_and_each_cell_has_one() -> None:
+def test_an_image_that_was_chosen_stays_at_the_next_zoom_and_each_cell_has_one() -> None:
     rng = np.random.default_rng(0)
     xy = rng.random((3000, 2)).astype(np.float32)
-    choice = choose_pictures(
-        xy[:, 0], xy[:, 1], rng.normal(size=(3000, 5)).astype(np.float32), 8, 4
-    )
+    choice = choose_images(xy[:, 0], xy[:, 1], rng.normal(size=(3000, 5)).astype(np.float32), 8, 4)
     for zoom, rows in enumerate(choice.levels):
         cells = {tuple(cell) for cell in (xy[rows].astype(float) * (8 << zoom)).astype(int)}
         occupied = {tuple(cell) for cell in (xy.astype(float) * (8 << zoom)).astype(int)}
@@ -220,10 +218,10 @@ def test_a_picture_that_was_chosen_stays_at_the_next_zoom_and_each_cell_has_one(
             assert set(choice.levels[zoom - 1]) <= set(rows)
 
 
-def test_pictures_of_a_coarse_zoom_lie_in_the_middle_of_their_cells(tmp_path: Path) -> None:
+def test_images_of_a_coarse_zoom_lie_in_the_middle_of_their_cells(tmp_path: Path) -> None:
     xy = np.array([[0.01, 0.01], [0.99, 0.3]])
-    pictures = HeldPictures([solid((200, 30, 30)), solid((30, 30, 200))], np.eye(2))
-    scene = make_scene(xy, 2, pictures=pictures)
+    images = HeldImages([solid((200, 30, 30)), solid((30, 30, 200))], np.eye(2))
+    scene = make_scene(xy, 2, images=images)
     drawn = COLOR_LAYERS["thumbnails"].draw(scene, tmp_path / "a.pmtiles")
     assert drawn.counts == [2, 2, 2]
     assert drawn.max_zoom == 2
@@ -231,21 +229,21 @@ def test_pictures_of_a_coarse_zoom_lie_in_the_middle_of_their_cells(tmp_path: Pa
     red, blue = tile[32, 32], tile[2 * 64 + 32, 7 * 64 + 32]
     assert np.allclose(red, [200, 30, 30, 255], atol=12)
     assert np.allclose(blue, [30, 30, 200, 255], atol=12)
-    # 60 px of picture in a cell of 64: a gap of 2 at each side, nothing elsewhere.
+    # 60 px of image in a cell of 64: a gap of 2 at each side, nothing elsewhere.
     assert tile[2:62, 2:62, 3].min() == 255
     assert tile[..., 3].sum() == 2 * 60 * 60 * 255
 
 
-def test_every_picture_is_at_its_exact_place_at_the_deepest_zoom(tmp_path: Path) -> None:
+def test_every_image_is_at_its_exact_place_at_the_deepest_zoom(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     grid = np.stack(np.meshgrid(np.arange(8), np.arange(8)), -1).reshape(-1, 2)
     # 128 px apart at zoom 1, off by up to 30 px: no two overlap, and many cross tile borders.
     xy = (grid * 128 + 64 + rng.uniform(-30, 30, grid.shape)) / 1024
     colors = rng.integers(40, 216, (64, 3))
-    pictures = HeldPictures(
+    images = HeldImages(
         [solid((int(r), int(g), int(b))) for r, g, b in colors], rng.normal(size=(64, 3))
     )
-    scene = make_scene(xy, 1, pictures=pictures)
+    scene = make_scene(xy, 1, images=images)
     drawn = COLOR_LAYERS["thumbnails"].draw(scene, tmp_path / "a.pmtiles")
     assert drawn.counts == [64, 64]
     archive = open_archive(tmp_path / "a.pmtiles")
@@ -266,11 +264,11 @@ def scene_pixels(scene: MapScene, zoom: int) -> np.ndarray:
     return np.stack([scene.x.astype(float) * side, scene.y.astype(float) * side], 1)
 
 
-def test_pictures_across_the_border_of_two_blocks_are_drawn_on_both(tmp_path: Path) -> None:
+def test_images_across_the_border_of_two_blocks_are_drawn_on_both(tmp_path: Path) -> None:
     # Zoom 3: blocks of 4 tiles, so x = 0.5 is the border of two blocks; y in the middle of a tile.
     xy = np.array([[0.5, 0.0625]])
-    pictures = HeldPictures([solid((10, 200, 10))], np.ones((1, 1)))
-    scene = make_scene(xy, 3, pictures=pictures)
+    images = HeldImages([solid((10, 200, 10))], np.ones((1, 1)))
+    scene = make_scene(xy, 3, images=images)
     COLOR_LAYERS["thumbnails"].draw(scene, tmp_path / "a.pmtiles")
     archive = open_archive(tmp_path / "a.pmtiles")
     left, right = rgba(archive.get(3, 3, 0)), rgba(archive.get(3, 4, 0))
@@ -279,13 +277,13 @@ def test_pictures_across_the_border_of_two_blocks_are_drawn_on_both(tmp_path: Pa
     assert archive.get(3, 2, 0) is None
 
 
-def test_of_overlapping_pictures_the_one_seen_at_a_coarser_zoom_lies_on_top(
+def test_of_overlapping_images_the_one_seen_at_a_coarser_zoom_lies_on_top(
     tmp_path: Path,
 ) -> None:
     xy = np.full((3, 2), 0.5)
     sketch = np.array([[0.0], [1.0], [5.0]])  # mean 2: the second is most central
     colors = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
-    scene = make_scene(xy, 1, pictures=HeldPictures([solid(c) for c in colors], sketch))
+    scene = make_scene(xy, 1, images=HeldImages([solid(c) for c in colors], sketch))
     COLOR_LAYERS["thumbnails"].draw(scene, tmp_path / "a.pmtiles")
     tile = rgba(open_archive(tmp_path / "a.pmtiles").get(1, 1, 1))
     assert np.allclose(tile[10, 10], [0, 200, 0, 255], atol=12)
@@ -295,11 +293,9 @@ def test_of_overlapping_pictures_the_one_seen_at_a_coarser_zoom_lies_on_top(
 def test_the_number_of_threads_does_not_change_a_byte(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng(0)
     xy = np.clip(rng.normal(0.5, 0.1, (300, 2)), 0.05, 0.95)
-    pictures = HeldPictures(
-        [solid((i % 256, 99, 7)) for i in range(300)], rng.normal(size=(300, 3))
-    )
+    images = HeldImages([solid((i % 256, 99, 7)) for i in range(300)], rng.normal(size=(300, 3)))
     for threads in (1, 3):
-        scene = make_scene(xy, 3, pictures=pictures, threads=threads)
+        scene = make_scene(xy, 3, images=images, threads=threads)
         COLOR_LAYERS[name].draw(scene, tmp_path / str(threads))
     assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()
 
@@ -309,13 +305,13 @@ def test_the_number_of_threads_does_not_change_a_byte(tmp_path: Path, name: str)
     [(8, 8, (56, 56)), (28, 28, (60, 60)), (64, 32, (30, 60)), (100, 300, (60, 20)),
      (1, 1, (60, 60)), (1000, 1, (1, 60))],
 )  # fmt: skip
-def test_a_picture_fits_its_box_and_keeps_its_shape(
+def test_an_image_fits_its_box_and_keeps_its_shape(
     width: int, height: int, expected: tuple[int, int]
 ) -> None:
     assert fit_image(solid((1, 2, 3), width, height), 60, 0).shape == expected
 
 
-def test_tiny_pictures_keep_sharp_pixels() -> None:
+def test_tiny_images_keep_sharp_pixels() -> None:
     checker = np.array([[0, 255], [255, 0]], dtype=np.uint8)
     fitted = fit_image(png(checker), 60, 0).view(np.uint8).reshape(60, 60, 4)
     assert set(np.unique(fitted[..., 0])) == {0, 255}

@@ -39,9 +39,9 @@ def storage(tmp_path: Path) -> Storage:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     files = {f"{kind}/deep/{n}.png": png(n) for kind in ("cat", "dog") for n in range(3)}
-    return write(tmp_path / "pictures", files)
+    return write(tmp_path / "images", files)
 
 
 def index(root: object, storage: Storage, name: str = "images", **fields: object) -> Indexed:
@@ -59,8 +59,8 @@ def ids(indexed: Indexed) -> list[str]:
     return found
 
 
-def test_the_second_job_takes_the_listing_of_the_first(pictures: Path, storage: Storage) -> None:
-    first, second = index(pictures, storage), index(pictures, storage)
+def test_the_second_job_takes_the_listing_of_the_first(images: Path, storage: Storage) -> None:
+    first, second = index(images, storage), index(images, storage)
     assert (first.reused, second.reused) == (False, True)
     assert second.table.equals(first.table)
     assert second.classes == first.classes == ("cat", "dog")
@@ -78,43 +78,43 @@ def test_the_second_job_takes_the_listing_of_the_first(pictures: Path, storage: 
     ],
     ids=["added", "removed", "renamed", "class added", "class renamed"],
 )
-def test_any_change_of_the_folders_shows(change: object, pictures: Path, storage: Storage) -> None:
-    index(pictures, storage)
+def test_any_change_of_the_folders_shows(change: object, images: Path, storage: Storage) -> None:
+    index(images, storage)
     tick()
-    change(pictures)  # type: ignore[operator]
-    fresh = index(pictures, storage)
-    found = sorted(str(path.relative_to(pictures)) for path in pictures.rglob("*.png"))
+    change(images)  # type: ignore[operator]
+    fresh = index(images, storage)
+    found = sorted(str(path.relative_to(images)) for path in images.rglob("*.png"))
     assert not fresh.reused
     assert sorted(ids(fresh)) == found
     tick()
-    assert index(pictures, storage).reused
+    assert index(images, storage).reused
     assert len(storage.list_names("index")) == 2, "what was replaced is gone"
 
 
-def test_a_change_whose_time_is_set_back_shows(pictures: Path, storage: Storage) -> None:
-    index(pictures, storage)
-    before = (pictures / "cat/deep").stat()
+def test_a_change_whose_time_is_set_back_shows(images: Path, storage: Storage) -> None:
+    index(images, storage)
+    before = (images / "cat/deep").stat()
     tick()
-    (pictures / "cat/deep/1.png").rename(pictures / "cat/deep/7.png")
-    os.utime(pictures / "cat/deep", ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert "cat/deep/7.png" in ids(index(pictures, storage))
+    (images / "cat/deep/1.png").rename(images / "cat/deep/7.png")
+    os.utime(images / "cat/deep", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "cat/deep/7.png" in ids(index(images, storage))
 
 
-def test_a_change_while_the_listing_is_made_shows(pictures: Path, storage: Storage) -> None:
-    listing = DATASETS["images"].freeze(DatasetSpec(name="images", root=str(pictures)))
+def test_a_change_while_the_listing_is_made_shows(images: Path, storage: Storage) -> None:
+    listing = DATASETS["images"].freeze(DatasetSpec(name="images", root=str(images)))
     tick()
-    write(pictures, {"ape/1.png": png(1)})
+    write(images, {"ape/1.png": png(1)})
     assert listing.source is not None
     before = dict(listing.source.stamps)
     assert len(list(listing.entries)) == 7
     assert before.items() <= dict(listing.source.stamps).items()
-    assert LocalTree(pictures).stamp("") != listing.source.stamps[""]
+    assert LocalTree(images).stamp("") != listing.source.stamps[""]
 
 
-def test_a_link_that_leads_elsewhere_now_shows(pictures: Path, storage: Storage) -> None:
-    other = write(pictures.parent / "other", {"a/1.png": png(1)})
-    link = pictures.parent / "link"
-    link.symlink_to(pictures)
+def test_a_link_that_leads_elsewhere_now_shows(images: Path, storage: Storage) -> None:
+    other = write(images.parent / "other", {"a/1.png": png(1)})
+    link = images.parent / "link"
+    link.symlink_to(images)
     assert len(ids(index(link, storage))) == 6
     link.unlink()
     link.symlink_to(other)
@@ -122,32 +122,32 @@ def test_a_link_that_leads_elsewhere_now_shows(pictures: Path, storage: Storage)
 
 
 def test_folders_that_were_just_changed_are_not_kept(
-    pictures: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    images: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tree, "SETTLE_SECONDS", 3600.0)
-    index(pictures, storage)
+    index(images, storage)
     assert storage.list_names("index") == []
 
 
 def test_mounted_buckets_are_not_trusted(
-    pictures: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    images: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tree, "_is_fuse", lambda path: True)
-    index(pictures, storage)
+    index(images, storage)
     assert storage.list_names("index") == []
 
 
 def test_few_examples_are_listed_anew(
-    pictures: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    images: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cached_listing, "MIN_EXAMPLES", 7)
-    index(pictures, storage)
+    index(images, storage)
     assert storage.list_names("index") == []
 
 
 @pytest.mark.parametrize("damage", ["table", "table gone", "json", "json of another shape"])
-def test_a_damaged_index_is_made_anew(damage: str, pictures: Path, storage: Storage) -> None:
-    index(pictures, storage)
+def test_a_damaged_index_is_made_anew(damage: str, images: Path, storage: Storage) -> None:
+    index(images, storage)
     paths = [f"index/{name}" for name in storage.list_names("index")]
     body, table = next(p for p in paths if p.endswith("json")), next(p for p in paths if "-" in p)
     if damage == "table":
@@ -158,30 +158,30 @@ def test_a_damaged_index_is_made_anew(damage: str, pictures: Path, storage: Stor
         storage.write(body, b'{"path": ')
     else:
         storage.write(body, json.dumps({"other": 1}).encode())
-    fresh = index(pictures, storage)
+    fresh = index(images, storage)
     assert (fresh.reused, len(ids(fresh))) == (False, 6)
-    assert index(pictures, storage).reused
+    assert index(images, storage).reused
 
 
 def test_a_listing_by_other_code_is_made_anew_in_its_place(
-    pictures: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    images: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index(pictures, storage)
-    assert index(pictures, storage).reused
+    index(images, storage)
+    assert index(images, storage).reused
     monkeypatch.setattr(cached_listing, "source_sha256", lambda _: "of another version")
-    assert not index(pictures, storage).reused
-    assert index(pictures, storage).reused
+    assert not index(images, storage).reused
+    assert index(images, storage).reused
     assert len(storage.list_names("index")) == 2
 
 
 def test_storage_that_takes_no_index_does_not_stop_the_job(
-    pictures: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    images: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(storage, "write_table", full)
-    assert len(ids(index(pictures, storage))) == 6
+    assert len(ids(index(images, storage))) == 6
 
 
 def test_limits_share_an_index_and_other_columns_do_not(tmp_path: Path, storage: Storage) -> None:
@@ -206,9 +206,9 @@ def test_a_replaced_archive_shows(tmp_path: Path, storage: Storage) -> None:
 
 
 def test_a_job_freezes_from_the_kept_listing_without_walking(
-    pictures: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    images: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = DatasetSpec(name="images", root=str(pictures), limit=3)
+    spec = DatasetSpec(name="images", root=str(images), limit=3)
     jobs = [
         RunContext(storage, f"features-{n:012d}", attempt=1, seed=0, inputs={}) for n in range(2)
     ]
@@ -271,16 +271,16 @@ def read_all(root: str, name: str, indexed: Indexed) -> list[int]:
     return [int(reader.read(locator)[0, 0, 0]) for locator in indexed.table["locator"].to_pylist()]
 
 
-def test_a_bucket_of_pictures_is_read_like_a_folder(
-    pictures: Path, storage: Storage, s3_root: str
+def test_a_bucket_of_images_is_read_like_a_folder(
+    images: Path, storage: Storage, s3_root: str
 ) -> None:
-    root = upload(pictures, f"{s3_root}/folders")
-    here, there = index(pictures, storage), index(root, storage)
+    root = upload(images, f"{s3_root}/folders")
+    here, there = index(images, storage), index(root, storage)
     assert (ids(there), there.classes) == (ids(here), here.classes)
     assert there.table["size"].to_pylist() == [len(png(n % 3)) for n in range(6)]
     assert read_all(root, "images", there) == [0, 1, 2, 0, 1, 2]
     assert index(root, storage).reused
-    upload(write(pictures.parent / "more", {"cat/deep/9.png": png(9)}), root)
+    upload(write(images.parent / "more", {"cat/deep/9.png": png(9)}), root)
     assert read_all(root, "images", index(root, storage)) == [0, 1, 2, 9, 0, 1, 2]
 
 
@@ -348,14 +348,14 @@ def test_an_object_that_went_away_is_a_row_error(
     assert caught.value.code == "not_found"
 
 
-def test_arrays_of_pictures_are_equal_from_disk_and_bucket(
-    pictures: Path, storage: Storage, s3_root: str
+def test_arrays_of_images_are_equal_from_disk_and_bucket(
+    images: Path, storage: Storage, s3_root: str
 ) -> None:
-    root = upload(pictures, f"{s3_root}/equal")
+    root = upload(images, f"{s3_root}/equal")
     readers = [
         DATASETS["images"].open_reader(DatasetSpec(name="images", root=r))
-        for r in (str(pictures), root)
+        for r in (str(images), root)
     ]
-    for locator in index(pictures, storage).table["locator"].to_pylist():
+    for locator in index(images, storage).table["locator"].to_pylist():
         assert np.array_equal(readers[0].read(locator), readers[1].read(locator))
     assert tree_at(root).stamp("none.png") == ""

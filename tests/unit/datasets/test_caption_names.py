@@ -1,4 +1,4 @@
-"""Names of pictures in files of captions: how they are compared, and what none names."""
+"""Names of images in files of captions: how they are compared, and what none names."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_what_no_caption_names_is_counted(
     assert listing.source is not None
     record = listing.source.passed_over.record()
     assert {one.reason: one.names for one in record.reasons} == {
-        "a picture that no caption names": [f"{folder}b.jpg", f"{folder}{DECOMPOSED}.jpg"],
+        "an image that no caption names": [f"{folder}b.jpg", f"{folder}{DECOMPOSED}.jpg"],
         "an HTML page: download the file itself again": [f"{folder}c.html"],
         "a .txt file": [f"{folder}d/n.txt"],
         "a hidden file": [f"{folder}d/.x"],
@@ -116,7 +116,7 @@ def test_what_no_caption_names_is_counted(
     assert record.files == 5
 
 
-def test_what_lies_beside_the_folder_of_pictures_is_counted_too(tmp_path: Path) -> None:
+def test_what_lies_beside_the_folder_of_images_is_counted_too(tmp_path: Path) -> None:
     root = write(
         coco(tmp_path / "coco"),
         {
@@ -126,7 +126,7 @@ def test_what_lies_beside_the_folder_of_pictures_is_counted_too(tmp_path: Path) 
         },
     )
     assert counted("coco_captions", root) == {
-        "a picture that no caption names": ["mine/d.jpg", "train2017/c.jpg"],
+        "an image that no caption names": ["mine/d.jpg", "train2017/c.jpg"],
         "a .json file": ["annotations/instances_train2017.json"],
         "a ZIP archive: unpack it": ["annotations.zip"],
     }
@@ -135,13 +135,13 @@ def test_what_lies_beside_the_folder_of_pictures_is_counted_too(tmp_path: Path) 
         {"Flickr_8k.devImages.txt": b"b.jpg\n", "readme.txt": b"x", "d.jpg": png(4)},
     )
     assert counted("flickr8k", root) == {
-        "a picture that no caption names": ["Flicker8k_Dataset/c.jpg", "d.jpg"],
+        "an image that no caption names": ["Flicker8k_Dataset/c.jpg", "d.jpg"],
         "a .txt file": ["readme.txt"],
     }
-    pictures = [{"bytes": png(value), "path": None} for value in (10, 20)]
-    root = parquet(tmp_path / "rows", {"image": pictures, "caption": ["A dog", "A cat"]})
+    images = [{"bytes": png(value), "path": None} for value in (10, 20)]
+    root = parquet(tmp_path / "rows", {"image": images, "caption": ["A dog", "A cat"]})
     write(root, {"page": b"<html>", "d.jpg": png(4)})
     assert counted("caption_table", root) == {
-        "a picture that no row of the Parquet files names": ["b.png", "d.jpg", "in/a.png"],
+        "an image that no row of the Parquet files names": ["b.png", "d.jpg", "in/a.png"],
         "an HTML page: download the file itself again": ["page"],
     }

@@ -1,4 +1,4 @@
-"""Tables of pictures and captions: CSV and Parquet."""
+"""Tables of images and captions: CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
 from helpers.captioned_files import (
-    PICTURES,
+    IMAGES,
     csv_table,
     entries,
     parquet,
@@ -20,7 +20,7 @@ from helpers.captioned_files import (
 from helpers.tar_builders import png, write
 
 
-def test_rows_of_one_picture_are_its_captions(tmp_path: Path) -> None:
+def test_rows_of_one_image_are_its_captions(tmp_path: Path) -> None:
     text = 'image,caption\nin/a.png,A dog\nb.png,"A cat, and\na mat"\nin/a.png,A dog\n'
     expected = {"in/a.png": ("A dog", "A dog"), "b.png": ("A cat, and a mat",)}
     assert said(entries("caption_table", csv_table(tmp_path / "csv", text))) == expected
@@ -35,9 +35,9 @@ def test_the_columns_may_have_any_names(tmp_path: Path) -> None:
     assert said(found) == {"b.png": ("A dog",)}
 
 
-def test_pictures_in_parquet_have_the_captions_of_their_row(tmp_path: Path) -> None:
-    pictures = [{"bytes": png(value), "path": None} for value in (10, 20, 30)]
-    columns = {"image": pictures, "said": [["A dog", "Dogs"], ["A cat"], []], "kind": [*"dcd"]}
+def test_images_in_parquet_have_the_captions_of_their_row(tmp_path: Path) -> None:
+    images = [{"bytes": png(value), "path": None} for value in (10, 20, 30)]
+    columns = {"image": images, "said": [["A dog", "Dogs"], ["A cat"], []], "kind": [*"dcd"]}
     root = parquet(tmp_path, columns, row_group_size=2)
     message = refused("caption_table", root, caption_column="said").message
     assert "t.parquet: row 2 has an empty caption" in message
@@ -57,7 +57,7 @@ def test_pictures_in_parquet_have_the_captions_of_their_row(tmp_path: Path) -> N
     assert len(list(DATASETS["caption_table"].freeze(alone).entries)) == 3
 
 
-def test_a_list_of_captions_names_its_picture_once(tmp_path: Path) -> None:
+def test_a_list_of_captions_names_its_image_once(tmp_path: Path) -> None:
     columns = {"image": ["b.png", "in/a.png"], "caption": [["x", "y"], ["z"]]}
     assert said(entries("caption_table", parquet(tmp_path, columns)))["b.png"] == ("x", "y")
     columns["image"] = ["b.png", "b.png"]
@@ -76,7 +76,7 @@ def test_a_list_of_captions_names_its_picture_once(tmp_path: Path) -> None:
         ("image,caption\n../b.png,a\n", r"line 2 names '../b.png', which leads outside"),
         ("image,caption\nno.png,a\n", r"not there: no.png"),
         ("image,caption\nno/such/x.png,a\n", r"not there: no/such/x.png"),
-        ("image,caption\ncaptions.csv,a\n", r"is no picture"),
+        ("image,caption\ncaptions.csv,a\n", r"is no image"),
         (b"image,caption\nb.png,\xe9\n", r"line 2 is not UTF-8"),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_missing_column_lists_those_there_are(tmp_path: Path) -> None:
         ({"image": ["b.png"], "caption": [3]}, "is int64, not text or a list of texts"),
         ({"image": [3], "caption": ["x"]}, "is int64, not a struct with bytes"),
         ({"image": [None], "caption": ["x"]}, "not a struct with bytes"),
-        ({"image": ["b.png", None], "caption": ["x", "y"]}, "row 1 names no picture"),
+        ({"image": ["b.png", None], "caption": ["x", "y"]}, "row 1 names no image"),
         ({"image": ["b.png", "b.png"], "caption": ["x", None]}, "row 1 has an empty caption"),
         ({"image": ["b.png"], "caption": [["x"] * 65]}, "row 0 has 65 captions, at most 64"),
     ],
@@ -128,7 +128,7 @@ def test_text_of_many_gigabytes_is_refused_by_what_the_file_says(
 def test_tables_of_two_kinds_or_none_or_a_lone_one_with_paths_are_refused(tmp_path: Path) -> None:
     both = csv_table(parquet(tmp_path / "both", {"image": ["b.png"], "caption": ["x"]}), "a,b")
     assert "captions.csv and t.parquet: keep one" in refused("caption_table", both).message
-    bare = write(tmp_path / "bare", PICTURES)
+    bare = write(tmp_path / "bare", IMAGES)
     assert "no .csv and no .parquet" in refused("caption_table", bare).message
     lone = csv_table(tmp_path / "lone", "image,caption\nb.png,x\n") / "captions.csv"
     assert "give the folder that they lie in" in refused("caption_table", lone).message

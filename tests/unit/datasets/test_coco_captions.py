@@ -1,4 +1,4 @@
-"""COCO's captions: pictures by their image ids, several captions each, whatever is wrong with the file."""
+"""COCO's captions: images by their image ids, several captions each, whatever is wrong with the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from helpers.captioned_files import (
 from helpers.tar_builders import png, write
 
 
-def test_coco_gives_all_captions_of_a_picture_and_its_image_id(tmp_path: Path) -> None:
+def test_coco_gives_all_captions_of_an_image_and_its_image_id(tmp_path: Path) -> None:
     found = entries("coco_captions", coco(tmp_path), split="train")
     assert said(found) == {
         "train2017/b.jpg": ("A \u201cbig\u201d cat",),
@@ -47,7 +47,7 @@ def test_coco_ids_are_those_of_the_dataset_images(tmp_path: Path) -> None:
     assert set(said(entries("coco_captions", root))) < ids
 
 
-def test_coco_pictures_without_captions_are_examples_too(tmp_path: Path) -> None:
+def test_coco_images_without_captions_are_examples_too(tmp_path: Path) -> None:
     info = json.dumps({"images": [{"id": 1, "file_name": "t.jpg"}]}).encode()
     files = {"annotations/image_info_test2017.json": info, "test2017/t.jpg": png(4)}
     root = write(coco(tmp_path), files)
@@ -56,17 +56,17 @@ def test_coco_pictures_without_captions_are_examples_too(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("file", "pictures"),
+    ("file", "images"),
     [
         ("captions_val2014.json", "val2014"),
         ("annotations/captions_val2017.json", "images/val2017"),
         ("captions_val.json", "images"),
     ],
 )
-def test_coco_may_lie_in_other_places(tmp_path: Path, file: str, pictures: str) -> None:
+def test_coco_may_lie_in_other_places(tmp_path: Path, file: str, images: str) -> None:
     body = coco_json([{"id": 1, "file_name": "v.jpg"}], [{"image_id": 1, "caption": "x"}])
-    root = write(tmp_path, {file: json.dumps(body).encode(), f"{pictures}/v.jpg": png(1)})
-    assert said(entries("coco_captions", root, split="val")) == {f"{pictures}/v.jpg": ("x",)}
+    root = write(tmp_path, {file: json.dumps(body).encode(), f"{images}/v.jpg": png(1)})
+    assert said(entries("coco_captions", root, split="val")) == {f"{images}/v.jpg": ("x",)}
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_coco_may_lie_in_other_places(tmp_path: Path, file: str, pictures: str) 
         (image(file_name="a\\b.jpg"), r"not there: train2017/a/b.jpg"),
         (image(file_name="..\\a.jpg"), r"leads outside"),
         (image(file_name="a\0.jpg"), r"leads outside"),
-        (image(file_name=".hidden.jpg"), r"is no picture"),
-        (image(file_name="caf\udce9.jpg"), r"is no picture"),
-        (image(file_name="passwd"), r"is no picture"),
-        (image(file_name=""), r"is no picture"),
+        (image(file_name=".hidden.jpg"), r"is no image"),
+        (image(file_name="caf\udce9.jpg"), r"is no image"),
+        (image(file_name="passwd"), r"is no image"),
+        (image(file_name=""), r"is no image"),
         (image(file_name="gone.jpg"), r"not there: train2017/gone.jpg; copy them there"),
         (coco_json([{"id": 7, "file_name": "a.jpg"}] * 2), r"images\[1\] lists an image twice"),
         (
@@ -130,7 +130,7 @@ def test_a_file_that_is_too_large_is_not_read(
     assert "more than 10 bytes" in refused("coco_captions", coco(tmp_path)).message
 
 
-def test_missing_pictures_are_counted(tmp_path: Path) -> None:
+def test_missing_images_are_counted(tmp_path: Path) -> None:
     body = coco_json([{"id": n, "file_name": f"{n}.jpg"} for n in range(9)], [])
     message = refused("coco_captions", coco(tmp_path, body)).message
     assert "train2017/0.jpg, train2017/1.jpg, train2017/2.jpg and 6 more" in message
@@ -147,23 +147,23 @@ def test_a_root_without_coco_or_with_two_years_is_answered_at_once(tmp_path: Pat
     assert "unpack train2017.zip" in refused("coco_captions", bare).message
 
 
-def test_all_of_coco_is_the_splits_that_have_pictures(tmp_path: Path) -> None:
+def test_all_of_coco_is_the_splits_that_have_images(tmp_path: Path) -> None:
     alone = "annotations/captions_val2017.json"
     root = write(coco(tmp_path), {alone: json.dumps(coco_json()).encode()})
     assert set(said(entries("coco_captions", root))) == {"train2017/a.jpg", "train2017/b.jpg"}
     assert counted("coco_captions", root) == {
-        "a picture that no caption names": ["train2017/c.jpg"],
-        "a file of captions without a folder of pictures": [alone],
+        "an image that no caption names": ["train2017/c.jpg"],
+        "a file of captions without a folder of images": [alone],
     }
     assert "unpack val2017.zip" in refused("coco_captions", root, split="val").message
-    for picture in (root / "train2017").iterdir():
-        picture.unlink()
+    for file in (root / "train2017").iterdir():
+        file.unlink()
     (root / "train2017").rmdir()
     assert "unpack train2017.zip" in refused("coco_captions", root).message
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_pictures_of_other_splits_of_coco_are_not_passed_over(tmp_path: Path, shared: bool) -> None:
+def test_images_of_other_splits_of_coco_are_not_passed_over(tmp_path: Path, shared: bool) -> None:
     train, val = ("images", "images") if shared else ("train2017", "images/val2017")
     bodies = {
         split: json.dumps(coco_json([{"id": 1, "file_name": f"{split}.jpg"}], [])).encode()
@@ -181,7 +181,7 @@ def test_pictures_of_other_splits_of_coco_are_not_passed_over(tmp_path: Path, sh
         },
     )
     html = {"an HTML page: download the file itself again": [f"{val}/x.html"]}
-    other = {"a picture that no caption names": [f"{train}/other.jpg"]}
+    other = {"an image that no caption names": [f"{train}/other.jpg"]}
     assert counted("coco_captions", root) == html | other
     assert counted("coco_captions", root, "train") == (html if shared else html | other)
     assert counted("coco_captions", root, "val") == html

@@ -1,4 +1,4 @@
-"""Datasets of pictures: cards, digits, folders, Parquet, and what is wrong with a root."""
+"""Datasets of images: cards, digits, folders, Parquet, and what is wrong with a root."""
 
 import io
 import os
@@ -38,8 +38,8 @@ def test_digits_are_1797_with_ten_classes() -> None:
     theirs = load_digits()
     assert [entry.label for entry in listed] == theirs.target.tolist()
     for row in (0, 1, 1796):
-        picture = reader.read(listed[row].locator)
-        assert np.array_equal(picture, np.rint(theirs.images[row] * 255 / 16))
+        image = reader.read(listed[row].locator)
+        assert np.array_equal(image, np.rint(theirs.images[row] * 255 / 16))
 
 
 def test_subfolders_are_classes_and_ids_are_relative_paths(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_parquet_with_an_image_struct_and_labels(tmp_path: Path) -> None:
 
 
 def test_a_parquet_without_the_column_lists_those_it_has(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"picture": [b"x"]}), tmp_path / "a.parquet")
-    with pytest.raises(DatasetError, match=r"image_column.*its columns: picture") as caught:
+    pq.write_table(pa.table({"photo": [b"x"]}), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match=r"image_column.*its columns: photo") as caught:
         DATASETS["images"].check(DatasetSpec(name="images", root=str(tmp_path)))
     assert caught.value.detail["field"] == "dataset.image_column"
 
@@ -121,12 +121,12 @@ def test_a_wrong_root_or_split_is_answered_at_once(spec: DatasetSpec, message: s
         DATASETS[spec.name].check(spec)
 
 
-def test_a_folder_without_pictures_says_what_it_has_and_what_to_give(tmp_path: Path) -> None:
+def test_a_folder_without_images_says_what_it_has_and_what_to_give(tmp_path: Path) -> None:
     spec = DatasetSpec(name="images", root=str(tmp_path))
-    with pytest.raises(DatasetError, match="it is empty; give a folder of pictures"):
+    with pytest.raises(DatasetError, match="it is empty; give a folder of images"):
         DATASETS["images"].check(spec)
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(DatasetError, match=r"it has 1 \.txt file; give a folder of pictures"):
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(DatasetError, match=r"it has 1 \.txt file; give a folder of images"):
         DATASETS["images"].check(spec)
 
 
@@ -163,8 +163,8 @@ def test_folders_may_lie_deeper_than_python_recurses(tmp_path: Path) -> None:
 
 
 def labeled_parquet(root: Path, labels: pa.Array) -> DatasetSpec:
-    pictures = pa.array([{"bytes": b"", "path": None}] * len(labels))
-    pq.write_table(pa.table({"image": pictures, "label": labels}), root / "a.parquet")
+    images = pa.array([{"bytes": b"", "path": None}] * len(labels))
+    pq.write_table(pa.table({"image": images, "label": labels}), root / "a.parquet")
     return DatasetSpec(name="images", root=str(root), label_column="label")
 
 
@@ -199,9 +199,9 @@ def test_hostile_labels_are_refused_with_the_field(
 
 
 def test_a_damaged_page_of_a_parquet_file_is_the_error_of_its_rows(tmp_path: Path) -> None:
-    pictures = pa.array([{"bytes": bytes(range(256)) * 20, "path": None}] * 4)
+    images = pa.array([{"bytes": bytes(range(256)) * 20, "path": None}] * 4)
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"image": pictures}), path, compression="zstd", use_dictionary=False)
+    pq.write_table(pa.table({"image": images}), path, compression="zstd", use_dictionary=False)
     data = bytearray(path.read_bytes())
     data[8:60] = b"\xff" * 52
     path.write_bytes(bytes(data))

@@ -13,7 +13,7 @@ from helpers.captioned_files import TOKENS, entries, flickr, refused, said
 from helpers.tar_builders import png, write
 
 
-def test_flickr8k_gives_the_captions_of_a_picture_in_their_order(tmp_path: Path) -> None:
+def test_flickr8k_gives_the_captions_of_an_image_in_their_order(tmp_path: Path) -> None:
     assert said(entries("flickr8k", flickr(tmp_path))) == {
         "Flicker8k_Dataset/a.jpg": ("A dog .", "The dog runs ."),
         "Flicker8k_Dataset/b.jpg": ("A cat",),
@@ -42,8 +42,8 @@ def test_kaggles_file_and_unpacked_folders_are_read_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("a.jpg#0 A dog\n", r"line 1 is not '<picture>#<number>', a tab and a caption"),
-        ("a.jpg\tA dog\n", r"line 1 is not '<picture>#<number>'"),
+        ("a.jpg#0 A dog\n", r"line 1 is not '<image>#<number>', a tab and a caption"),
+        ("a.jpg\tA dog\n", r"line 1 is not '<image>#<number>'"),
         ("a.jpg#0\tA dog\na.jpg#1\t \n", r"line 2 has an empty caption"),
         ("a.jpg#0\tA dog\na.jpg#0\tA cat\n", r"line 2 lists 'a.jpg#0' twice"),
         ("../a.jpg#0\tA dog\n", r"line 1 names '../a.jpg', which leads outside"),
@@ -70,14 +70,14 @@ def test_a_wrong_list_of_flickr8k_is_named(tmp_path: Path, listed: bytes, messag
         raise refused("flickr8k", root, split="train")
 
 
-def test_flickr8k_without_captions_or_pictures_is_answered_at_once(tmp_path: Path) -> None:
+def test_flickr8k_without_captions_or_images_is_answered_at_once(tmp_path: Path) -> None:
     bare = write(tmp_path / "bare", {TOKENS: b"a.jpg#0\tx"})
-    assert "no folder of pictures" in refused("flickr8k", bare).message
+    assert "no folder of images" in refused("flickr8k", bare).message
     empty = write(tmp_path / "empty", {"readme.txt": b""})
     assert "dataset caption_table" in refused("flickr8k", empty).message
 
 
-def test_pictures_of_other_splits_of_flickr8k_are_not_passed_over(tmp_path: Path) -> None:
+def test_images_of_other_splits_of_flickr8k_are_not_passed_over(tmp_path: Path) -> None:
     root = write(flickr(tmp_path), {"Flickr_8k.trainImages.txt": b"b.jpg\n"})
     spec = DatasetSpec(name="flickr8k", root=str(root), split="train")
     listing = DATASETS["flickr8k"].freeze(spec)

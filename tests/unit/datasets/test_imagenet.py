@@ -1,4 +1,4 @@
-"""ImageNet in every layout gives the same ids, order, labels, class names and pictures."""
+"""ImageNet in every layout gives the same ids, order, labels, class names and images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.sources.imagenet_synsets import class_names, ground_truth
 from featurescape_jobs.datasets.sources.tree import LocalTree
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.models.torchvision_shim import imagenet_classes
 from featurescape_jobs.specs import DatasetSpec
 from helpers.tar_builders import bucket, jpeg, tar_bytes, upload, write
@@ -117,7 +117,7 @@ def contents(root: str, split: str = "all") -> tuple[list[tuple[str, int | None]
     return rows, tuple(listing.classes)
 
 
-def pictures(root: str) -> dict[str, Picture]:
+def images(root: str) -> dict[str, ImageArray]:
     spec = DatasetSpec(name="imagenet", root=root)
     reader = IMAGENET.open_reader(spec)
     return {e.example_id: reader.read(e.locator) for e in IMAGENET.freeze(spec).entries}
@@ -132,18 +132,18 @@ NAMES = tuple(f"thing {k}" for k in range(12))
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Picture]:
-    return pictures(str(write(tmp_path_factory.mktemp("first"), layouts()["folders"])))
+def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ImageArray]:
+    return images(str(write(tmp_path_factory.mktemp("first"), layouts()["folders"])))
 
 
 @pytest.mark.parametrize("layout", list(layouts()))
 def test_every_layout_gives_the_same_examples(
-    tmp_path: Path, layout: str, first: dict[str, Picture]
+    tmp_path: Path, layout: str, first: dict[str, ImageArray]
 ) -> None:
     write(tmp_path, layouts()[layout])
     IMAGENET.check(DatasetSpec(name="imagenet", root=str(tmp_path)))
     assert contents(str(tmp_path)) == (EXPECTED, NAMES)
-    found = pictures(str(tmp_path))
+    found = images(str(tmp_path))
     assert list(found) == list(first)
     assert all(np.array_equal(found[name], first[name]) for name in first)
 
@@ -156,11 +156,11 @@ def s3_root() -> Iterator[str]:
 
 @pytest.mark.parametrize("layout", ["folders and the devkit", "as downloaded", "Kaggle"])
 def test_a_bucket_gives_the_same_examples(
-    tmp_path: Path, layout: str, s3_root: str, first: dict[str, Picture]
+    tmp_path: Path, layout: str, s3_root: str, first: dict[str, ImageArray]
 ) -> None:
     root = upload(write(tmp_path, layouts()[layout]), f"{s3_root}/{len(layout)}")
     assert contents(root) == (EXPECTED, NAMES)
-    found = pictures(root)
+    found = images(root)
     assert all(np.array_equal(found[name], first[name]) for name in first)
 
 
@@ -195,8 +195,8 @@ def test_two_classes_of_one_name_are_told_apart_by_the_wnid(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("files", "split", "message"),
     [
-        ({"cats/1.jpg": b""}, "all", "no pictures of 'all' in .*looked for"),
-        (train_folders(), "val", "no pictures of 'val'"),
+        ({"cats/1.jpg": b""}, "all", "no images of 'all' in .*looked for"),
+        (train_folders(), "val", "no images of 'val'"),
         (below("val", VAL), "val", r"without ground truth; put LOC_val_solution\.csv"),
         ({**below("val", VAL), "LOC_val_solution.csv": b"a,b\n1,2\n"}, "all", "expected lines of"),
         (
@@ -222,7 +222,7 @@ def test_what_is_missing_or_broken_is_said(
     assert caught.value.detail["field"] == "dataset.root"
 
 
-def test_training_pictures_do_not_need_the_ground_truth_of_others(tmp_path: Path) -> None:
+def test_training_images_do_not_need_the_ground_truth_of_others(tmp_path: Path) -> None:
     write(tmp_path, {**train_folders(), **below("val", VAL)})
     assert contents(str(tmp_path), "train")[0] == EXPECTED[:36]
 
@@ -238,9 +238,9 @@ def test_a_bomb_in_place_of_the_devkit_is_not_unpacked_whole(tmp_path: Path) -> 
 
 
 def tiny(annotations: str | None = None, **more: bytes) -> dict[str, bytes]:
-    """Two classes; of the validation pictures the second class has the first one."""
+    """Two classes; of the validation images the second class has the first one."""
     cats, dogs = WNIDS[:2]
-    pictures = {
+    images = {
         f"train/{wnid}/images/{wnid}_{n}.JPEG": jpeg(10 * k + n)
         for k, wnid in enumerate((cats, dogs))
         for n in range(2)
@@ -257,7 +257,7 @@ def tiny(annotations: str | None = None, **more: bytes) -> dict[str, bytes]:
         "val/val_annotations.txt": (lines if annotations is None else annotations).encode(),
     }
     test = {"test/images/test_0.JPEG": jpeg(120)}
-    return {**pictures, **val, **boxes, **said, **test, **more}
+    return {**images, **val, **boxes, **said, **test, **more}
 
 
 def test_tiny_imagenet_has_its_labels_and_words(tmp_path: Path) -> None:
@@ -287,9 +287,9 @@ def test_tiny_imagenet_has_its_labels_and_words(tmp_path: Path) -> None:
         ("val_0.JPEG\tn01440764\t0\n", "names 1 of 3, not 'val_1'"),
         (
             "val_0.JPEG n01440764\n",
-            "val_annotations.txt: line 1: expected a picture, a tab, a wnid",
+            "val_annotations.txt: line 1: expected an image, a tab, a wnid",
         ),
-        ("val_0.JPEG\tcat\n", "line 1: expected a picture, a tab, a wnid"),
+        ("val_0.JPEG\tcat\n", "line 1: expected an image, a tab, a wnid"),
         (
             "val_0.JPEG\tn01440764\n\nval_0.JPEG\tn01441741\n",
             "line 3 gives 'val_0.JPEG' a second wnid",
@@ -314,13 +314,13 @@ def test_what_lies_beside_the_synsets_is_counted(tmp_path: Path) -> None:
     assert [entry.example_id for entry in listing.entries] == [f"{one}/d"]
     assert {each.reason: each.names for each in listing.passed_over.record().reasons} == {
         "a folder outside the synsets": ["extra", "train/cat"],
-        "a picture outside the synsets": ["e.jpg", "train/b.jpg"],
+        "an image outside the synsets": ["e.jpg", "train/b.jpg"],
         "a folder without ground truth": ["test"],
         "a .tar file": [f"{one}.tar"],
     }
 
 
-def test_pictures_without_a_suffix_are_told_apart(tmp_path: Path) -> None:
+def test_images_without_a_suffix_are_told_apart(tmp_path: Path) -> None:
     root = str(
         write(tmp_path, {f"train/{WNIDS[0]}/{name}": jpeg(1) for name in ("a1", "a2", "b.c")})
     )

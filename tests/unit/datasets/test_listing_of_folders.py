@@ -94,7 +94,7 @@ def test_every_file_of_a_mixed_folder_is_an_example_or_counted(mixed: Path) -> N
         f"cat/{n}" for n in [*names, "pair.mpo", "phone.jpg"]
     ]
     assert reasons(listing) == {
-        "a HEIC picture: convert it to JPEG or PNG": ["cat/f.heic", "dog/x.heic"],
+        "a HEIC image: convert it to JPEG or PNG": ["cat/f.heic", "dog/x.heic"],
         "a system file": ["cat/.DS_Store", "cat/._0.jpg", "cat/Thumbs.db"],
         "a system folder": ["@eaDir", "__MACOSX"],
         "a hidden folder": ["cat/.cache"],
@@ -117,7 +117,7 @@ def test_what_is_listed_under_any_name_is_read(mixed: Path) -> None:
         reader.read(entries[-1].locator)
 
 
-def test_what_lies_beside_pictures_is_told_by_its_bytes_too(
+def test_what_lies_beside_images_is_told_by_its_bytes_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {
@@ -156,15 +156,15 @@ def test_what_lies_beside_pictures_is_told_by_its_bytes_too(
     }
 
 
-def test_a_class_whose_pictures_are_not_read_stays_a_class(mixed: Path) -> None:
+def test_a_class_whose_images_are_not_read_stays_a_class(mixed: Path) -> None:
     listing, entries = listed(mixed)
     assert listing.classes == ["cat", "dog"]
     assert {entry.label for entry in entries} == {0}
 
 
-def test_a_folder_without_pictures_says_what_is_there(tmp_path: Path) -> None:
+def test_a_folder_without_images_says_what_is_there(tmp_path: Path) -> None:
     write(tmp_path, {"a.heic": HEIC, "b.heic": HEIC, "c.htm": HTML})
-    said = r"it has 2 HEIC pictures \(convert them to JPEG or PNG\), 1 HTML page \(download the"
+    said = r"it has 2 HEIC images \(convert them to JPEG or PNG\), 1 HTML page \(download the"
     with pytest.raises(DatasetError, match=said):
         listed(tmp_path)
 

@@ -33,9 +33,9 @@ from helpers.mesh_listings import TEXTURED, code_of, reader
 def test_a_texture_is_found_by_path_or_by_its_name_beside_the_mesh(
     tmp_path: Path, reference: str
 ) -> None:
-    picture = png(halves((255, 0, 0), (0, 0, 255)))
+    image = png(halves((255, 0, 0), (0, 0, 255)))
     library = TEXTURED.format(reference)
-    write(tmp_path, {"x/a.obj": square_obj(), "x/square.mtl": library, "x/wood.png": picture})
+    write(tmp_path, {"x/a.obj": square_obj(), "x/square.mtl": library, "x/wood.png": image})
     mesh = reader(tmp_path).read_mesh("x/a.obj")
     assert mesh.missing == 0
     assert mesh.parts[0].texture is not None
@@ -76,14 +76,14 @@ def test_a_texture_called_exactly_so_comes_before_one_in_another_case(tmp_path: 
 def test_textures_in_a_folder_beside_the_meshes_are_read_as_shapenetcore_has_them(
     tmp_path: Path,
 ) -> None:
-    picture = png(np.zeros((4, 4, 3), np.uint8))
+    image = png(np.zeros((4, 4, 3), np.uint8))
     library = TEXTURED.format("../images/texture0.png")
     write(
         tmp_path,
         {
             "02691156/c/models/model.obj": square_obj(),
             "02691156/c/models/square.mtl": library,
-            "02691156/c/images/texture0.png": picture,
+            "02691156/c/images/texture0.png": image,
         },
     )
     assert reader(tmp_path).read_mesh("02691156/c/models/model.obj").missing == 0
@@ -91,9 +91,9 @@ def test_textures_in_a_folder_beside_the_meshes_are_read_as_shapenetcore_has_the
 
 def test_nothing_outside_of_the_root_is_read(tmp_path: Path) -> None:
     """By ``..``, by an absolute path, by links to files and folders, by a pipe."""
-    picture = png(np.zeros((4, 4, 3), np.uint8))
+    image = png(np.zeros((4, 4, 3), np.uint8))
     root = write(tmp_path / "root", {"x/a.obj": square_obj(), "x/b.obj": box_obj()})
-    secret = write(tmp_path, {"secret.png": picture, "secret/b.png": picture}) / "secret.png"
+    secret = write(tmp_path, {"secret.png": image, "secret/b.png": image}) / "secret.png"
     (root / "x/link.png").symlink_to(secret)
     (root / "x/folder").symlink_to(tmp_path / "secret")
     (root / "x/loop.png").symlink_to(root / "x/loop.png")

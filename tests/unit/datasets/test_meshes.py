@@ -34,7 +34,7 @@ def listed(root: Path) -> tuple[list[Entry], list[str]]:
     return list(listing.entries), list(listing.classes)
 
 
-def test_the_first_folder_is_the_category_and_ids_are_where_pictures_go(tmp_path: Path) -> None:
+def test_the_first_folder_is_the_category_and_ids_are_where_images_go(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -196,13 +196,13 @@ def s3_root() -> Iterator[str]:
 
 
 def test_a_bucket_gives_the_same_meshes(tmp_path: Path, s3_root: str) -> None:
-    picture = png(halves((255, 0, 0), (0, 0, 255)))
+    image = png(halves((255, 0, 0), (0, 0, 255)))
     write(
         tmp_path,
         {
             "chair/a.obj": square_obj(),
             "chair/square.mtl": TEXTURED.format("../images/wood.png"),
-            "images/wood.png": picture,
+            "images/wood.png": image,
         },
     )
     sh3f(tmp_path / "lib.sh3f", LIBRARY_FILES, LIBRARY)

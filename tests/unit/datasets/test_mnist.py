@@ -135,7 +135,7 @@ def test_what_lies_beside_idx_files_is_counted(tmp_path: Path) -> None:
             "a .txt file": 1,
             "an IDX file: read it with the dataset mnist": 1,
             "an HTML page: download the file itself again": 1,
-            "a picture beside IDX files": 1,
+            "an image beside IDX files": 1,
             "a system file": 1,
         }
 
@@ -170,13 +170,13 @@ def test_all_of_mnist_is_what_there_is_and_a_split_without_its_other_half_is_nam
         DATASETS["mnist"].check(spec.model_copy(update={"split": "test"}))
 
 
-def test_pictures_and_labels_of_two_collections_are_refused(tmp_path: Path) -> None:
+def test_images_and_labels_of_two_collections_are_refused(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     spec = DatasetSpec(name="mnist", root=str(tmp_path))
     labels = tmp_path / "train-labels-idx1-ubyte"
     whole = labels.read_bytes()
     labels.write_bytes(whole[:4] + (2).to_bytes(4, "big") + whole[8:10])
-    with pytest.raises(DatasetError, match="has 3 pictures and train-labels-idx1-ubyte 2 labels"):
+    with pytest.raises(DatasetError, match="has 3 images and train-labels-idx1-ubyte 2 labels"):
         entries(spec)
     labels.write_bytes((tmp_path / "train-images-idx3-ubyte").read_bytes())
     with pytest.raises(DatasetError, match=r"has the shape \(3, 4, 4\), labels have \(N,\)"):

@@ -61,7 +61,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ({"name": "shapenet", "example": "mesh"}, "example", "'view' or 'model'"),
         ({"name": "stamps", "example": "model"}, "example", "stamps has no such option"),
         ({"name": "digits", "_allowed_roots": None}, "_allowed_roots", "no such option"),
-        ({"name": "digits", "placed": {"a": []}}, "placed", "no such option"),
+        ({"name": "digits", "resolved": {"a": []}}, "resolved", "no such option"),
     ],
 )
 def test_a_wrong_one_is_named(given: dict[str, Any], field: str, said: str) -> None:

@@ -33,15 +33,15 @@ def counted(*reasons: str) -> PassedOver:
 
 
 def test_counts_are_by_reason_the_commonest_first() -> None:
-    found = counted("an HTML page", "a HEIC picture: convert it", "a HEIC picture: convert it")
+    found = counted("an HTML page", "a HEIC image: convert it", "a HEIC image: convert it")
     assert found.record().model_dump() == {
         "files": 3,
         "reasons": [
-            {"reason": "a HEIC picture: convert it", "count": 2, "names": ["1.x", "2.x"]},
+            {"reason": "a HEIC image: convert it", "count": 2, "names": ["1.x", "2.x"]},
             {"reason": "an HTML page", "count": 1, "names": ["0.x"]},
         ],
     }
-    assert found.record().summary() == "3 files passed over: 2 HEIC pictures, 1 HTML page"
+    assert found.record().summary() == "3 files passed over: 2 HEIC images, 1 HTML page"
     assert PassedOver().record().summary() == ""
 
 
@@ -63,7 +63,7 @@ def test_a_reason_has_a_plural(reason: str, said: str) -> None:
     ("remedy", "of_two"),
     [
         ("convert it to JPEG or PNG", "convert them to JPEG or PNG"),
-        ("export its pictures as JPEG or PNG", "export their pictures as JPEG or PNG"),
+        ("export its images as JPEG or PNG", "export their images as JPEG or PNG"),
         ("download the file itself again", "download the files themselves again"),
         ("run git lfs pull", "run git lfs pull"),
         ("", ""),
@@ -146,9 +146,9 @@ def frozen_twice(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[PassedOver
         type(DATASETS["images"]), "freeze", lambda self, spec: Counting().freeze(spec)
     )
     storage, found = Storage(str(root / "storage")), []
-    pictures = root / "pictures"
-    pictures.mkdir(exist_ok=True)
-    spec = DatasetSpec(name="images", root=str(pictures), limit=2)
+    images = root / "images"
+    images.mkdir(exist_ok=True)
+    spec = DatasetSpec(name="images", root=str(images), limit=2)
     for number in (1, 2):
         context = RunContext(storage, f"features-00000000000{number}", 1, 0, {})
         frozen = freeze(spec, context)
@@ -181,7 +181,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
         yield running
 
 
-HEIC = "a HEIC picture: convert it to JPEG or PNG"
+HEIC = "a HEIC image: convert it to JPEG or PNG"
 
 
 def test_the_client_tells_what_was_passed_over(
@@ -193,19 +193,19 @@ def test_the_client_tells_what_was_passed_over(
         service.commit.manifest(job.id, passed_over=counted(HEIC, HEIC, "an HTML page").record())
         job.wait(timeout_seconds=20)
         assert job.passed_over.files == 3
-        assert "3 files passed over: 2 HEIC pictures, 1 HTML page" in capsys.readouterr().out
+        assert "3 files passed over: 2 HEIC images, 1 HTML page" in capsys.readouterr().out
         rows = job.errors().to_pylist()
         assert [row["code"] for row in rows] == ["passed_over", "passed_over"]
         assert rows[0] == {
             "example_id": None,
             "locator": "0.x",
             "code": "passed_over",
-            "message": "2 HEIC pictures: convert them to JPEG or PNG: 0.x, 1.x",
+            "message": "2 HEIC images: convert them to JPEG or PNG: 0.x, 1.x",
         }
         assert rows[1]["message"] == "1 HTML page: 2.x"
         assert cli.main(["show", job.id]) == 0
         shown = capsys.readouterr().out
-        assert "2 HEIC pictures" in shown
+        assert "2 HEIC images" in shown
         assert "0.x, 1.x" in shown
 
 

@@ -101,7 +101,7 @@ BAD_ORDERS = {
     "not UTF-8": b"\xff\xfe",
     "leads outside": b"../../../secret.png\n00.png\n01.png",
     "absolute": b"/etc/passwd.png\n",
-    "no pictures": b"00.txt\n01.txt\n02.txt",
+    "no images": b"00.txt\n01.txt\n02.txt",
     "twice": b"00.png\n00.png\n01.png",
     "hidden": b".png\n.00.png",
     "control characters": b"0\x000.png\n1\x1b.png",
@@ -115,9 +115,9 @@ def test_without_a_sound_renderings_txt_views_come_by_number(
     tmp_path: Path, order: bytes | None
 ) -> None:
     names = {"9.png": png(9), "10.png": png(10), "b.png": png(20), "a.png": png(30)}
-    pictures: dict[str, bytes | None] = dict.fromkeys(("00.png", "01.png", "02.png"))
-    write(tmp_path / "a", model_files("m", **pictures, **names, **{"renderings.txt": order}))
-    inside = model_files("m", **pictures, **names, **{"renderings.txt": order})
+    images: dict[str, bytes | None] = dict.fromkeys(("00.png", "01.png", "02.png"))
+    write(tmp_path / "a", model_files("m", **images, **names, **{"renderings.txt": order}))
+    inside = model_files("m", **images, **names, **{"renderings.txt": order})
     write(tmp_path / "b", {"x.tar": tar_bytes([*reversed(inside.items())])})
     for root in (tmp_path / "a", tmp_path / "b"):
         (model,) = freeze(root, example="model")[0]
@@ -129,7 +129,7 @@ BAD_CAMERAS = {
     "empty": b"",
     "too few lines": b"1 2 0 1 25\n",
     "too many lines": b"1 2 0 1 25\n" * 4,
-    "a picture": png(1),
+    "an image": png(1),
     "huge": b"1 2 0 1 25\n" * 30_000,
 }
 

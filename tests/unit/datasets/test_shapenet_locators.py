@@ -115,7 +115,7 @@ def test_too_many_views_or_pixels_are_a_row_error(
     with pytest.raises(RowError) as caught:
         reader(tmp_path, "model").read_sequence(long.locator)
     assert caught.value.code == "too_many_frames"
-    monkeypatch.setattr(decode, "MAX_PIXELS", 17)  # two pictures of 3 × 2 fit
+    monkeypatch.setattr(decode, "MAX_PIXELS", 17)  # two images of 3 × 2 fit
     with pytest.raises(RowError, match=r"view 02\.png: the views have 18 px") as caught:
         reader(tmp_path, "model").read_sequence(wide.locator)
     assert caught.value.code == "too_many_pixels"

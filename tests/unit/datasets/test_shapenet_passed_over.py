@@ -40,7 +40,7 @@ def test_models_without_views_and_other_folders_are_no_examples(tmp_path: Path) 
     found, classes = freeze(tmp_path, example="model")
     assert (ids(found), classes) == (["03001627/m"], ("chair",))
     assert counted(tmp_path) == {
-        "a model without pictures": ["03001627/empty", "03001627/mesh"],
+        "a model without images": ["03001627/empty", "03001627/mesh"],
         "a hidden folder": ["03001627/.hidden"],
         "a .txt file": ["03001627/readme.txt"],
         "a folder without renderings": ["code"],
@@ -77,8 +77,8 @@ def test_what_lies_in_a_model_and_is_no_view_is_counted(tmp_path: Path, tar: boo
     model = f"{before}03001627/m"
     place = "03001627/{}/rendering".format
     assert counted(tmp_path) == {
-        "a picture with the number of another one": [f"{place('m')}/01.png"],
-        "a picture that renderings.txt does not name": [f"{place('n')}/02.png"],
+        "an image with the number of another one": [f"{place('m')}/01.png"],
+        "an image that renderings.txt does not name": [f"{place('n')}/02.png"],
         "an HTML page: download the file itself again": [f"{model}/rendering/page.html"],
         "plain text": [f"{model}/rendering/notes", f"{model}/mesh.off"]
         if tar
@@ -95,8 +95,8 @@ def test_what_lies_beside_archives_is_counted(tmp_path: Path) -> None:
     write(tmp_path, {"x.tar": tar_bytes({**model_files("m"), **cameras, **alone, **outside})})
     write(tmp_path, {"page": HTML, "0.png": png(1), "code/a.py": b"x", "taxonomy.json": words})
     assert counted(tmp_path) == {
-        "a model without pictures": ["04256520/c", "03001627/c"],
-        "a picture outside the renderings": ["x.tar/03001627/m/views/0.png", "0.png"],
+        "a model without images": ["04256520/c", "03001627/c"],
+        "an image outside the renderings": ["x.tar/03001627/m/views/0.png", "0.png"],
         "an HTML page: download the file itself again": ["page"],
         "a folder without renderings": ["code"],
     }
@@ -129,7 +129,7 @@ def test_archives_beside_folders_and_other_folders_beside_the_base_are_counted(
             r"02691156/.*/rendering/.*\.png is twice in the archives \(a\.tar, b\.tar\)",
         ),
     ],
-    ids=["empty", "tgz", "pictures", "gzip", "no models", "cut off", "twice"],
+    ids=["empty", "tgz", "images", "gzip", "no models", "cut off", "twice"],
 )
 def test_what_is_missing_or_broken_is_said(
     tmp_path: Path, inside: dict[str, bytes], message: str
@@ -179,7 +179,7 @@ def test_names_that_are_not_utf8_are_read_too(tmp_path: Path) -> None:
         with open(folder + b"/" + name, "wb") as file:  # noqa: PTH123 - pathlib has no bytes paths
             file.write(png(value))
     with open(folder + b"/c\xfe.png", "wb") as file:  # noqa: PTH123
-        file.write(b"no picture")
+        file.write(b"no image")
     views, classes = freeze(tmp_path)
     assert classes == ("caf\\xe9",)
     names = ("a\\xfe", "b:0:9", "c\\xfe")

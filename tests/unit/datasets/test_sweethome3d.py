@@ -86,7 +86,7 @@ def test_what_a_library_leaves_out_is_counted(tmp_path: Path) -> None:
         "a piece of furniture without a model": ["lib.sh3f#4"],
         "a .txt file": ["lib.sh3f/LICENSE.TXT"],
         "an HTML page: download the file itself again": ["lib.sh3f/models/page.html"],
-        "a picture": ["lib.sh3f/models/texture"],
+        "an image": ["lib.sh3f/models/texture"],
         "a system folder": ["lib.sh3f/__MACOSX/._box.obj"],
         "an empty file": ["lib.sh3f/models/big.bin"],
     }

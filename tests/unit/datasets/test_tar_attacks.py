@@ -128,4 +128,4 @@ def test_an_archive_in_an_archive_is_counted_and_not_entered(tmp_path: Path) -> 
     listing = DATASETS["webdataset"].freeze(DatasetSpec(name="webdataset", root=str(tmp_path)))
     assert list(listing.entries) == []
     (reason,) = listing.passed_over.record().reasons
-    assert (reason.reason, reason.count) == ("a group of a tar without a picture", 1)
+    assert (reason.reason, reason.count) == ("a group of a tar without an image", 1)

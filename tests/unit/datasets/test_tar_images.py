@@ -1,4 +1,4 @@
-"""WebDataset's shards: keys, labels, pictures, and shards as they lie."""
+"""WebDataset's shards: keys, labels, images, and shards as they lie."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def red(root: Path, found: Entry) -> int:
     return int(reader.read(found.locator)[0, 0, 0])
 
 
-def test_shards_give_ids_labels_and_pictures(tmp_path: Path) -> None:
+def test_shards_give_ids_labels_and_images(tmp_path: Path) -> None:
     for shard in range(2):
         files = []
         for n in range(3):
@@ -70,10 +70,10 @@ def test_labels_may_be_texts_endings_or_fields_of_the_json(tmp_path: Path) -> No
     assert ([e.label for e in found], classes) == ([None] * 3, [])
 
 
-def test_the_ending_of_the_picture_can_be_chosen(tmp_path: Path) -> None:
-    pictures = [("0.left.png", png(1)), ("0.right.png", png(2)), ("0.cls", b"0")]
-    write(tmp_path, {"a.tar": tar_bytes(pictures)})
-    with pytest.raises(DatasetError, match=r"the pictures left\.png, right\.png; name one"):
+def test_the_ending_of_the_image_can_be_chosen(tmp_path: Path) -> None:
+    images = [("0.left.png", png(1)), ("0.right.png", png(2)), ("0.cls", b"0")]
+    write(tmp_path, {"a.tar": tar_bytes(images)})
+    with pytest.raises(DatasetError, match=r"the images left\.png, right\.png; name one"):
         freeze(tmp_path)
     (found,), _ = freeze(tmp_path, image_column="right.png")
     assert red(tmp_path, found) == 2
@@ -162,8 +162,8 @@ def test_archives_whose_names_are_not_utf8_are_to_be_renamed(tmp_path: Path, nam
 
 
 def test_keys_that_are_not_side_by_side_are_joined(tmp_path: Path) -> None:
-    pictures = {f"{n}.jpg": jpeg(40 * n) for n in range(3)}
-    write(tmp_path, {"x.tar": tar_bytes({**pictures, "2.cls": b"0", "0.cls": b"2", "1.cls": b"1"})})
+    images = {f"{n}.jpg": jpeg(40 * n) for n in range(3)}
+    write(tmp_path, {"x.tar": tar_bytes({**images, "2.cls": b"0", "0.cls": b"2", "1.cls": b"1"})})
     found, classes = freeze(tmp_path)
     assert [(e.example_id, e.label) for e in found] == [("x/0", 2), ("x/1", 1), ("x/2", 0)]
     assert classes == ["0", "1", "2"]
@@ -196,22 +196,20 @@ def test_other_data_behind_the_end_mark_is_refused_with_its_byte(garbage: bytes)
         listed(data + garbage)
 
 
-def test_the_only_picture_of_two_part_endings_is_taken(tmp_path: Path) -> None:
+def test_the_only_image_of_two_part_endings_is_taken(tmp_path: Path) -> None:
     write(tmp_path, {"x.tar": tar_bytes({"0.input.jpg": jpeg(9), "0.outputs.txt": b"cat"})})
     assert [e.example_id for e in freeze(tmp_path)[0]] == ["x/0"]
     write(tmp_path, {"x.tar": tar_bytes({"0.a.jpg": jpeg(9), "0.b.png": png(9)})})
-    with pytest.raises(
-        DatasetError, match=r"image_column: x.tar: '0' has the pictures a.jpg, b.png"
-    ):
+    with pytest.raises(DatasetError, match=r"image_column: x.tar: '0' has the images a.jpg, b.png"):
         freeze(tmp_path)
 
 
-def test_keys_without_a_picture_are_counted(tmp_path: Path) -> None:
+def test_keys_without_an_image_are_counted(tmp_path: Path) -> None:
     write(tmp_path, {"x.tar": tar_bytes({"0.jpg": jpeg(9), "1.txt": b"1", "1.json": b"{}"})})
     listing = WEBDATASET.freeze(DatasetSpec(name="webdataset", root=str(tmp_path)))
     assert [e.example_id for e in listing.entries] == ["x/0"]
     (reason,) = listing.passed_over.record().reasons
-    assert (reason.reason, reason.count) == ("a group of a tar without a picture", 1)
+    assert (reason.reason, reason.count) == ("a group of a tar without an image", 1)
     assert list(reason.names) == ["x/1"]
 
 
@@ -235,12 +233,12 @@ def test_shards_in_subfolders_are_read_and_what_lies_beside_them_is_counted(tmp_
         "a .idx file": ["a.idx"],
         "a .json file": ["stats.json"],
         "a gzip file: unpack it": ["old.tar.gz"],
-        "a picture beside tar archives": ["train/x.jpg"],
+        "an image beside tar archives": ["train/x.jpg"],
         "an HTML page: download the file itself again": ["train/page"],
     }
 
 
-def test_entries_that_are_neither_picture_nor_label_are_counted_by_what_they_are(
+def test_entries_that_are_neither_image_nor_label_are_counted_by_what_they_are(
     tmp_path: Path,
 ) -> None:
     heic = b"\0\0\0\x18ftypheic" + bytes(12)
@@ -248,24 +246,24 @@ def test_entries_that_are_neither_picture_nor_label_are_counted_by_what_they_are
     files |= {"1.heic": heic, "1.cls": b"0", "2.bin": png(2), "__MACOSX/._0.png": b"x", ".x": b""}
     write(tmp_path, {"s.tar": tar_bytes(files)})
     found, reasons = counted(tmp_path)
-    assert found == ["s/0", "s/2"], "a picture is known by its bytes"
+    assert found == ["s/0", "s/2"], "an image is known by its bytes"
     assert reasons == {
         "a .json file": ["s/0.json"],
-        "a HEIC picture: convert it to JPEG or PNG": ["s/1.heic"],
-        "a NumPy array: export its pictures as JPEG or PNG": ["s/0.npy"],
+        "a HEIC image: convert it to JPEG or PNG": ["s/1.heic"],
+        "a NumPy array: export its images as JPEG or PNG": ["s/0.npy"],
         "a hidden file": ["s/.x"],
         "a system folder": ["s/__MACOSX/._0.png"],
     }
 
 
-def test_two_pictures_of_a_key_are_refused_until_one_ending_is_named(tmp_path: Path) -> None:
+def test_two_images_of_a_key_are_refused_until_one_ending_is_named(tmp_path: Path) -> None:
     files = {"0.png": png(1), "0.jpg": jpeg(9), "0.mask.png": png(3), "1.jpg": jpeg(9)}
     write(tmp_path, {"s.tar": tar_bytes(files)})
-    with pytest.raises(DatasetError, match=r"s\.tar: '0' has the pictures png, jpg; name one"):
+    with pytest.raises(DatasetError, match=r"s\.tar: '0' has the images png, jpg; name one"):
         freeze(tmp_path)
     found, reasons = counted(tmp_path, image_column="png")
     assert found == ["s/0"]
-    assert reasons == {"a picture with another ending": ["s/0.jpg", "s/0.mask.png", "s/1.jpg"]}
+    assert reasons == {"an image with another ending": ["s/0.jpg", "s/0.mask.png", "s/1.jpg"]}
 
 
 def test_open_keys_are_bounded_in_bytes_as_well(

@@ -184,7 +184,7 @@ def test_renders_reads_the_artifact_of_such_a_job_only(tmp_path: Path) -> None:
     assert "none of the models is in 'combinations'" in error.message
 
 
-def test_the_pictures_are_those_of_shapenet(tmp_path: Path) -> None:
+def test_the_images_are_those_of_shapenet(tmp_path: Path) -> None:
     spec = DatasetSpec(name="renders", root=str(rendered(tmp_path, ROOM)))
     reader, views = DATASET.open_reader(spec), DATASET.freeze(spec).entries
     other = spec.model_copy(update={"name": "shapenet"})

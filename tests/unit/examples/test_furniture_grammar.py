@@ -35,7 +35,7 @@ def test_an_armchair_is_said_in_five_ways() -> None:
     assert phrases(ARMCHAIR) == (
         "a brown armchair seen from the left, slightly above",
         "looking at a brown armchair from the left, slightly above",
-        "a picture of a brown armchair from the left, slightly above",
+        "an image of a brown armchair from the left, slightly above",
         "an armchair in brown, viewed from slightly above and from the left",
         "the left side of a brown armchair, seen from slightly above",
     )

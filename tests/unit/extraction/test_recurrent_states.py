@@ -116,26 +116,26 @@ def test_all_features_are_float32_and_their_own() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(first, kept, strict=True))
 
 
-def test_pictures_are_read_row_by_row() -> None:
+def test_images_are_read_row_by_row() -> None:
     network = RowLstm().build(10).eval()
-    pictures = np.random.default_rng(0).normal(size=(4, 1, 28, 28)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(4, 1, 28, 28)).astype(np.float32)
     runner = RecurrentRunner(network, "recurrent.0")
-    found = np.asarray(runner.run(pictures))
+    found = np.asarray(runner.run(images))
     assert found.shape == (4, 128)
-    assert np.array_equal(found, runner.run(pictures[:, 0]))
+    assert np.array_equal(found, runner.run(images[:, 0]))
     logits = network.head(torch.from_numpy(found))
-    head = RecurrentRunner(network, "head", pooling="mean").run(pictures)
+    head = RecurrentRunner(network, "head", pooling="mean").run(images)
     np.testing.assert_allclose(np.asarray(head), logits.detach(), atol=1e-6)
 
 
 def test_features_do_not_depend_on_the_size_of_the_batch() -> None:
     network = RowLstm().build(10).eval()
-    pictures = np.random.default_rng(0).normal(size=(300, 1, 28, 28)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(300, 1, 28, 28)).astype(np.float32)
     for state in ("hidden", "cell"):
         runner = RecurrentRunner(network, "recurrent.0", state)
-        whole = np.asarray(runner.run(pictures))
+        whole = np.asarray(runner.run(images))
         for size in (1, 7, 128):
-            part = np.asarray(runner.run(pictures[:size]))
+            part = np.asarray(runner.run(images[:size]))
             np.testing.assert_allclose(part, whole[:size], atol=1e-5)
 
 
@@ -154,12 +154,12 @@ def test_layers_above_the_one_asked_for_are_not_run() -> None:
 
 def test_bfloat16_keeps_the_direction_of_hidden_states() -> None:
     network = RowLstm().build(10).eval()
-    pictures = np.random.default_rng(0).normal(size=(64, 1, 28, 28)).astype(np.float32)
-    plain = np.asarray(RecurrentRunner(network, "recurrent.0").run(pictures))
-    half = RecurrentRunner(network, "recurrent.0", dtype=torch.bfloat16).run(pictures)
+    images = np.random.default_rng(0).normal(size=(64, 1, 28, 28)).astype(np.float32)
+    plain = np.asarray(RecurrentRunner(network, "recurrent.0").run(images))
+    half = RecurrentRunner(network, "recurrent.0", dtype=torch.bfloat16).run(images)
     assert np.asarray(half).dtype == np.float32
     assert fidelity(np.asarray(half), plain).centered_cosine > 0.99
-    again = RecurrentRunner(network, "recurrent.0").run(pictures)
+    again = RecurrentRunner(network, "recurrent.0").run(images)
     assert np.array_equal(again, plain), "the plain network was changed"
     with pytest.raises(NoGraphError, match="gates is computed in float32"):
         RecurrentRunner(network, "recurrent.0", "gates", dtype=torch.bfloat16)

@@ -31,7 +31,7 @@ def test_a_table_holds_vectors_of_one_layer_and_lists_of_another() -> None:
         {"example_id": name, "label": 0, "locator": name, "size": 1, "attributes": None}
         for name in "ab"
     ]
-    pictures = {
+    images = {
         "thumbnail": pa.array([{"bytes": b"x", "path": None}] * 2),
         "width": pa.array([3, 3]),
         "height": pa.array([2, 2]),
@@ -40,7 +40,7 @@ def test_a_table_holds_vectors_of_one_layer_and_lists_of_another() -> None:
     steps = LayerColumn("features_2", "recurrent.0", "steps", 2, steps=True)
     columns = {pooled: np.eye(2, 3, dtype=np.float32), steps: pool_views(FEATURES, VIEWS, "steps")}
     examples = pa.Table.from_pylist(rows, schema=INPUT)
-    table = features_table(examples, columns, pictures, "float16")
+    table = features_table(examples, columns, images, "float16")
     assert table.schema.equals(features_schema([pooled, steps], "float16"))
     assert table["features"].to_pylist() == [[1, 0, 0], [0, 1, 0]]
     assert table["features_2"].to_pylist() == [[[1, 8], [3, 2]], [[5, 5]]]

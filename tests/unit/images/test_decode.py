@@ -78,7 +78,7 @@ def test_cmyk_jpeg_becomes_rgb() -> None:
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
-def test_a_cut_jpeg_is_truncated_never_half_a_picture(keep: float) -> None:
+def test_a_cut_jpeg_is_truncated_never_half_an_image(keep: float) -> None:
     data = encoded(photo(), "JPEG", quality=90)
     assert code_of(data[: int(len(data) * keep)]) in ("truncated", "decode_error")
 
@@ -101,7 +101,7 @@ def test_no_bytes_are_an_empty_file() -> None:
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
     ],
 )
-def test_what_is_no_picture_says_so(data: bytes) -> None:
+def test_what_is_no_image_says_so(data: bytes) -> None:
     assert code_of(data) == "not_an_image"
 
 
@@ -125,12 +125,12 @@ def test_a_small_thumbnail_keeps_the_pixels() -> None:
     assert np.array_equal(decode(encode_thumbnail(pixels, 64)), pixels)
 
 
-def test_a_large_picture_is_reduced_by_its_longer_side() -> None:
+def test_a_large_image_is_reduced_by_its_longer_side() -> None:
     assert decode(encode_thumbnail(np.zeros((200, 400, 3), np.uint8), 64)).shape == (32, 64, 3)
 
 
 def test_a_later_page_that_is_broken_costs_nothing() -> None:
-    """The first page is the picture; of the others only the chain of their directories is walked."""
+    """The first page is the image; of the others only the chain of their directories is walked."""
     frames = [photo(seed).convert("P") for seed in range(2)]
     tiff = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:])
     width = max(tiff.rfind(struct.pack("<HH", 256, size)) for size in (3, 4))

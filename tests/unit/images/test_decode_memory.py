@@ -121,15 +121,15 @@ FILES: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.memory
 @pytest.mark.parametrize("name", FILES)
-def test_the_decode_of_a_huge_picture_stays_below_700_mb(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "picture"
+def test_the_decode_of_a_huge_image_stays_below_700_mb(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "image"
     path.write_bytes(FILES[name]())
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True
     )
     measured = json.loads(done.stdout)
     assert measured["bytes"] < LIMIT_BYTES
-    assert isinstance(measured["found"][0], int), measured["found"]  # a picture, not a refusal
+    assert isinstance(measured["found"][0], int), measured["found"]  # an image, not a refusal
 
 
 def test_what_cannot_be_reduced_is_refused_with_the_budget() -> None:
@@ -142,7 +142,7 @@ def test_what_cannot_be_reduced_is_refused_with_the_budget() -> None:
     assert f"{BUDGET.total_bytes >> 20} MiB" in str(caught.value)
 
 
-def test_a_picture_beyond_the_budget_is_read_at_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_beyond_the_budget_is_read_at_a_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
     """4 bytes of a pixel that Pillow holds and 3 of the result, 1,000,000 pixels: 7 MB in full.
 
     At a half the PNG takes 4.75 MB; the JPEG is decoded at a half, so 1.75.

@@ -13,13 +13,13 @@ from PIL import Image
 from featurescape_jobs.errors import LayerError
 from featurescape_jobs.images import grids, overlays
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.channel_maps import channel_map, deepest_map, measure, strongest
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import normalize
 from featurescape_jobs.specs import ModelSpec
 from featurescape_jobs.tables.interpret import FILTERS, gradients_schema
-from featurescape_jobs.tables.nested import entries, images, ragged
+from featurescape_jobs.tables.nested import entries, image_structs, ragged
 
 LENET = ModelSpec(name="lenet", weights="random")
 
@@ -86,21 +86,21 @@ def test_a_relief_is_mid_gray_without_a_gradient() -> None:
 
 
 @pytest.mark.parametrize("name", ["lenet", "efficientnet_lite0"])
-def test_a_picture_comes_back_from_its_normalization(name: str) -> None:
+def test_an_image_comes_back_from_its_normalization(name: str) -> None:
     card = MODELS[name].card
-    assert isinstance(card, PictureCard)
+    assert isinstance(card, ImageCard)
     source = np.random.default_rng(0)
     pixels = source.integers(0, 256, (1, 6, 5, card.channels), dtype=np.uint8)
     back = overlays.denormalized(normalize(pixels, card)[0], card)
     assert np.array_equal(back.reshape(pixels.shape[1:]), pixels[0])
 
 
-def test_small_pictures_are_stored_exactly_and_large_ones_as_webp() -> None:
+def test_small_images_are_stored_exactly_and_large_ones_as_webp() -> None:
     small = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    with Image.open(io.BytesIO(overlays.encode_picture(small))) as image:
+    with Image.open(io.BytesIO(overlays.encode_image(small))) as image:
         assert image.format == "PNG"
         assert np.array_equal(np.asarray(image), small)
-    with Image.open(io.BytesIO(overlays.encode_picture(np.zeros((90, 90, 3), np.uint8)))) as image:
+    with Image.open(io.BytesIO(overlays.encode_image(np.zeros((90, 90, 3), np.uint8)))) as image:
         assert image.format == "WEBP"
 
 
@@ -153,8 +153,8 @@ def test_nested_columns_are_built_from_arrays() -> None:
             "shape": [list(v.shape) for v in values],
             "values": ragged(values, kind.value_type.field("values").type),
             "scale": [1.0] * n,
-            "overlay": images([b"x"] * n),
-            "relief": images([None, b"y", None, None]),
+            "overlay": image_structs([b"x"] * n),
+            "relief": image_structs([None, b"y", None, None]),
             "completeness_error": [None] * n,
         },
         per_example=2,

@@ -1,4 +1,4 @@
-"""Pictures that are sound but odd: each is shown as a viewer shows it."""
+"""Images that are sound but odd: each is shown as a viewer shows it."""
 
 import io
 import struct
@@ -83,19 +83,19 @@ def test_avif_and_mpo_are_near() -> None:
 def test_what_this_pillow_was_built_without_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(photo(), "AVIF")
     monkeypatch.setattr("PIL.features.check", lambda feature: feature != "avif")
-    assert message_of(data).startswith("an AVIF picture, which this build of Pillow cannot read")
+    assert message_of(data).startswith("an AVIF image, which this build of Pillow cannot read")
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture: convert it to JPEG or PNG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC image: convert it to JPEG or PNG"),
         (b"<html></html>", "an HTML page: download the file itself again"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer: run git lfs pull"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing: render it as PNG"),
     ],
 )
-def test_what_is_no_picture_says_what_it_is(data: bytes, message: str) -> None:
+def test_what_is_no_image_says_what_it_is(data: bytes, message: str) -> None:
     assert code_of(data) == "not_an_image"
     assert message_of(data) == message
 
@@ -144,7 +144,7 @@ def test_a_broken_resolution_beside_the_orientation_costs_nothing(orientation: i
 @pytest.mark.parametrize(
     "body", [b"", b"MM", b"MM\0\x2a\0\0\0\xff", exif(0), exif(9), exif(6)[:12]]
 )
-def test_exif_that_says_nothing_valid_leaves_the_picture(body: bytes) -> None:
+def test_exif_that_says_nothing_valid_leaves_the_image(body: bytes) -> None:
     jpeg = encoded(photo(), "JPEG")
     assert np.array_equal(decode(with_exif(jpeg, body)), decode(jpeg))
 
@@ -173,7 +173,7 @@ BIG_PROFILE = b"icc\0\0" + zlib.compress(bytes(80 << 20), 9)
     ],
     ids=lambda extra: extra[4:8].decode(),
 )
-def test_a_chunk_that_is_not_needed_costs_no_picture(extra: bytes) -> None:
+def test_a_chunk_that_is_not_needed_costs_no_image(extra: bytes) -> None:
     plain = encoded(photo())
     assert np.array_equal(decode(with_chunks(plain, extra)), np.asarray(photo()))
 
@@ -205,7 +205,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("options", KINDS)
-def test_a_jpeg_without_an_end_mark_is_the_picture(options: dict[str, object]) -> None:
+def test_a_jpeg_without_an_end_mark_is_the_image(options: dict[str, object]) -> None:
     jpeg = encoded(photo(), "JPEG", **options)
     assert jpeg.endswith(b"\xff\xd9")
     assert np.array_equal(decode(jpeg[:-2]), decode(jpeg))
@@ -219,7 +219,7 @@ def test_a_jpeg_without_its_last_pixels_is_truncated(options: dict[str, object])
 
 
 def test_a_progressive_jpeg_without_its_last_scans_is_truncated() -> None:
-    """What is there is a picture of all pixels, but a coarse one."""
+    """What is there is an image of all pixels, but a coarse one."""
     jpeg = encoded(photo(), "JPEG", progressive=True)
     scans = [at for at in range(len(jpeg)) if jpeg[at : at + 2] == b"\xff\xda"]
     assert len(scans) > 5
@@ -232,7 +232,7 @@ def test_a_progressive_jpeg_without_its_last_scans_is_truncated() -> None:
 # -- color keys --------------------------------------------------------------------------------
 
 
-def test_the_key_of_a_picture_of_bits_is_white() -> None:
+def test_the_key_of_an_image_of_bits_is_white() -> None:
     black_is_clear = chunk(b"tRNS", struct.pack(">H", 0))
     assert decode(png_of_rows([b"\x80"], (2, 1), 1, GRAY, black_is_clear)).tolist() == [[255, 255]]
     white_is_clear = chunk(b"tRNS", struct.pack(">H", 1))
@@ -367,7 +367,7 @@ def test_a_pgm_of_16_bits_is_scaled_by_what_its_header_calls_white() -> None:
     assert decode(b"P5 2 1 65535\n" + struct.pack(">HH", 0, 200)).tolist() == [[0, 1]]
 
 
-def test_interlaced_and_plain_png_are_one_picture() -> None:
+def test_interlaced_and_plain_png_are_one_image() -> None:
     sink = io.BytesIO()
     photo().save(sink, "PNG")
     assert np.array_equal(decode(sink.getvalue()), np.asarray(photo()))

@@ -53,7 +53,7 @@ def name_of(head: bytes, suffix: str = "") -> str | None:
         ("TGA", "P"),
     ],
 )
-def test_a_picture_that_is_read_has_the_format_that_pillow_calls_it(kind: str, mode: str) -> None:
+def test_an_image_that_is_read_has_the_format_that_pillow_calls_it(kind: str, mode: str) -> None:
     head = saved(kind, mode)
     signature = identify(head)
     assert signature is not None
@@ -82,13 +82,13 @@ def test_formats_that_not_every_pillow_writes(head: bytes, format_name: str) -> 
 @pytest.mark.parametrize(
     ("head", "name"),
     [
-        (media(b"heic", b"mif1", b"heic"), "a HEIC picture"),
-        (media(b"mif1", b"mif1", b"heic"), "a HEIC picture"),
+        (media(b"heic", b"mif1", b"heic"), "a HEIC image"),
+        (media(b"mif1", b"mif1", b"heic"), "a HEIC image"),
         (media(b"isom", b"iso2", b"avc1", b"mp41"), "an MP4 video"),
         (media(b"qt  "), "a QuickTime video"),
-        (media(b"crx ", b"isom"), "a camera's raw picture"),
-        (b"II\x2a\0\x10\0\0\0CR\x02\0", "a camera's raw picture"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
+        (media(b"crx ", b"isom"), "a camera's raw image"),
+        (b"II\x2a\0\x10\0\0\0CR\x02\0", "a camera's raw image"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
         (b"8BPS\0\x01", "a Photoshop document"),
         (b"%PDF-1.7\n", "a PDF document"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript document"),
@@ -116,11 +116,11 @@ def test_formats_that_not_every_pillow_writes(head: bytes, format_name: str) -> 
         (b"\0\x05\x16\x07\0\x02\0\0", "an AppleDouble file of attributes"),
         (b"RIFF\x10\0\0\0AVI LIST", "an AVI video"),
         (b"", None),
-        (b"\xc3\x28\xa0\xa1 no text, no picture", None),
+        (b"\xc3\x28\xa0\xa1 no text, no image", None),
         (b"\x80\x03}q\0.", None),
     ],
 )
-def test_what_is_no_picture_is_named(head: bytes, name: str | None) -> None:
+def test_what_is_no_image_is_named(head: bytes, name: str | None) -> None:
     assert name_of(head) == name
     assert not is_readable_head(head)
 
@@ -155,8 +155,8 @@ def test_targa_has_no_signature_so_the_suffix_has_a_say() -> None:
     assert identify(depth_of_13_bits, ".tga") is None
 
 
-def test_chance_finds_hardly_a_picture() -> None:
-    """Of 20,000 heads of random bytes at most one is taken for a picture."""
+def test_chance_finds_hardly_an_image() -> None:
+    """Of 20,000 heads of random bytes at most one is taken for an image."""
     heads = np.random.default_rng(0).integers(0, 256, (20_000, 64), np.uint8)
     assert sum(is_readable_head(head.tobytes()) for head in heads) <= 1
 

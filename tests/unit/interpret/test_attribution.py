@@ -50,13 +50,13 @@ def maps(
 def shapes(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Noise (N, 1, 16, 16) with a bar or a square somewhere, and which of the three it is."""
     source = torch.Generator().manual_seed(seed)
-    pictures = 0.3 * torch.randn(n, 1, 16, 16, generator=source)
+    images = 0.3 * torch.randn(n, 1, 16, 16, generator=source)
     labels = torch.randint(3, (n,), generator=source)
     corners = torch.randint(1, 9, (n, 2), generator=source).tolist()
-    for picture, label, (y, x) in zip(pictures, labels.tolist(), corners, strict=True):
+    for image, label, (y, x) in zip(images, labels.tolist(), corners, strict=True):
         height, width = ((6, 2), (2, 6), (4, 4))[label]
-        picture[0, y : y + height, x : x + width] += 1.5
-    return pictures, labels
+        image[0, y : y + height, x : x + width] += 1.5
+    return images, labels
 
 
 def gap_network() -> nn.Sequential:
@@ -77,13 +77,13 @@ def trained() -> nn.Sequential:
         network = gap_network()
         optimizer = torch.optim.Adam(network.parameters(), 1e-2)
         for step in range(100):
-            pictures, labels = shapes(32, seed=step)
+            images, labels = shapes(32, seed=step)
             optimizer.zero_grad()
-            functional.cross_entropy(network(pictures), labels).backward()
+            functional.cross_entropy(network(images), labels).backward()
             optimizer.step()
     network.eval().requires_grad_(False)
-    pictures, labels = shapes(400, seed=10_000)
-    assert (network(pictures).argmax(1) == labels).float().mean() > 0.95
+    images, labels = shapes(400, seed=10_000)
+    assert (network(images).argmax(1) == labels).float().mean() > 0.95
     return network
 
 
@@ -103,8 +103,8 @@ class OneRelu(nn.Module):
         self.last.weight.data = torch.tensor([[2.0, 3, -5, -7], [-1, 1, 1, 1]])
         self.eval().requires_grad_(False)
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        hidden = self.first(pictures.flatten(1))
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(images.flatten(1))
         if self.kind == "function":
             return self.last(functional.relu(hidden))
         if self.kind == "method":
@@ -134,8 +134,8 @@ def test_the_three_backward_rules_of_a_relu_by_hand(relu: str) -> None:
 
 def test_relu6_counts_as_a_relu_on_both_of_its_sides() -> None:
     class Six(OneRelu):
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            return self.last(functional.relu6(self.first(pictures.flatten(1))))
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.last(functional.relu6(self.first(images.flatten(1))))
 
     network = explain_output(Six("module"))
     what = explained(torch.tensor([2.0, 9.0, 4.0]).reshape(1, 1, 1, 3), [0])  # hidden 2, 9, 4, 11
@@ -179,12 +179,12 @@ def test_saliency_is_the_central_difference_of_a_smooth_network() -> None:
 
 
 def test_integrated_gradients_sum_to_the_change_of_the_output(trained: nn.Sequential) -> None:
-    pictures, labels = shapes(16, seed=1)
-    network, what = explain_output(trained), explained(pictures, labels.tolist())
+    images, labels = shapes(16, seed=1)
+    network, what = explain_output(trained), explained(images, labels.tolist())
     options = Options(integration_steps=200)
     found = attribute("integrated_gradients", network, what, options)
     with torch.no_grad():
-        change = trained(pictures) - trained(torch.zeros(1, 1, 16, 16))
+        change = trained(images) - trained(torch.zeros(1, 1, 16, 16))
     change = change.gather(1, labels[:, None])[:, 0]
     errors = (found.sum((1, 2, 3)) - change).abs() / change.abs()
     assert errors.median() <= 0.005
@@ -195,12 +195,12 @@ def test_integrated_gradients_sum_to_the_change_of_the_output(trained: nn.Sequen
 
 
 def test_grad_cam_is_cam_where_the_network_ends_in_global_pooling(trained: nn.Sequential) -> None:
-    pictures, labels = shapes(8, seed=2)
+    images, labels = shapes(8, seed=2)
     with torch.no_grad():
-        activation = trained[:7](pictures)
+        activation = trained[:7](images)
     weights = trained[9].weight[labels]
     cam = torch.einsum("nchw,nc->nhw", activation, weights).relu()
-    found = maps("gradcam", explain_output(trained, "6"), explained(pictures, labels.tolist()))
+    found = maps("gradcam", explain_output(trained, "6"), explained(images, labels.tolist()))
     assert found.shape == cam.shape == (8, 8, 8)
     assert torch.allclose(found * 64, cam, atol=1e-5)  # 64: the mean over positions
 
@@ -208,17 +208,17 @@ def test_grad_cam_is_cam_where_the_network_ends_in_global_pooling(trained: nn.Se
 def test_deleting_what_matters_hurts_more_and_inserting_it_helps_more_than_chance(
     trained: nn.Sequential,
 ) -> None:
-    pictures, labels = shapes(48, seed=3)
-    network, what = explain_output(trained, "6"), explained(pictures, labels.tolist())
+    images, labels = shapes(48, seed=3)
+    network, what = explain_output(trained, "6"), explained(images, labels.tolist())
 
     def area(order: torch.Tensor, *, insertion: bool) -> float:
         """Mean probability of the label while pixels come or go in this order."""
         gone, total = torch.zeros(48, 256), 0.0
-        blank = torch.zeros_like(pictures)
+        blank = torch.zeros_like(images)
         for start in range(0, 256, 16):
             gone.scatter_(1, order[:, start : start + 16], 1.0)
             mask = gone.reshape(48, 1, 16, 16)
-            mixed = torch.where(mask > 0, *((pictures, blank) if insertion else (blank, pictures)))
+            mixed = torch.where(mask > 0, *((images, blank) if insertion else (blank, images)))
             with torch.no_grad():
                 total += float(trained(mixed).softmax(1).gather(1, labels[:, None]).mean())
         return total / 16
@@ -233,21 +233,21 @@ def test_deleting_what_matters_hurts_more_and_inserting_it_helps_more_than_chanc
 
 
 @pytest.mark.parametrize("method", list(METHODS))
-def test_a_picture_has_the_same_map_alone_and_among_other_targets(
+def test_an_image_has_the_same_map_alone_and_among_other_targets(
     trained: nn.Sequential, method: str
 ) -> None:
-    pictures, _ = shapes(5, seed=4)
+    images, _ = shapes(5, seed=4)
     network, targets = explain_output(trained, "6"), [0, 2, 1, 1, 0]
-    what = explained(pictures, targets)
+    what = explained(images, targets)
     together = attribute(method, network, what, FEW)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(99)  # of no influence
         before = torch.random.get_rng_state()
-        each = [AttributionInputs(pictures[n : n + 1], [targets[n]], [n]) for n in range(5)]
+        each = [AttributionInputs(images[n : n + 1], [targets[n]], [n]) for n in range(5)]
         alone = torch.cat([attribute(method, network, one, FEW) for one in each])
         assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.allclose(together, alone, atol=1e-5)
-    other = attribute(method, network, explained(pictures[:1], [2]), FEW)
+    other = attribute(method, network, explained(images[:1], [2]), FEW)
     assert not torch.allclose(other, together[:1], atol=1e-5)
 
 
@@ -262,10 +262,10 @@ def test_no_method_leaves_a_trace_in_the_network(trained: nn.Sequential) -> None
     network = copy.deepcopy(trained)
     network[4].train()  # a flag that must stay
     before, flags = state_hash(network), [part.training for part in network.modules()]
-    pictures, labels = shapes(2, seed=5)
+    images, labels = shapes(2, seed=5)
     marked = explain_output(network, "6")
     for method in METHODS:
-        attribute(method, marked, explained(pictures, labels.tolist()), FEW)
+        attribute(method, marked, explained(images, labels.tolist()), FEW)
     assert state_hash(network) == before
     assert [part.training for part in network.modules()] == flags
     for part in [*network.modules(), *marked.network.modules()]:
@@ -274,19 +274,19 @@ def test_no_method_leaves_a_trace_in_the_network(trained: nn.Sequential) -> None
         assert not part._backward_hooks
         assert not part._backward_pre_hooks
     assert not any(value.requires_grad or value.grad is not None for value in network.parameters())
-    assert not pictures.requires_grad
+    assert not images.requires_grad
 
 
 def test_cells_of_a_layer_can_be_targets(trained: nn.Sequential) -> None:
-    """What `units` asks for: seed 1 at the strongest cell, another one in each picture."""
-    pictures, _ = shapes(3, seed=6)
+    """What `units` asks for: seed 1 at the strongest cell, another one in each image."""
+    images, _ = shapes(3, seed=6)
     network = explain_layer(trained, "3")
     with torch.no_grad():
-        activation = network.network(pictures)
+        activation = network.network(images)
     cells = [np.unravel_index(int(a.argmax()), a.shape) for a in activation]
     targets = [tuple(int(place) for place in cell) for cell in cells]
     for method in ("saliency", "deconvolution", "guided_backprop"):
-        found = attribute(method, network, explained(pictures, targets), FEW)
+        found = attribute(method, network, explained(images, targets), FEW)
         for n, (_, y, x) in enumerate(targets):
             outside = found[n, 0].clone()
             outside[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] = 0
@@ -294,7 +294,7 @@ def test_cells_of_a_layer_can_be_targets(trained: nn.Sequential) -> None:
             assert found[n].abs().max() > 0
 
 
-def test_a_target_and_a_seed_for_every_picture_are_mandatory() -> None:
+def test_a_target_and_a_seed_for_every_image_are_mandatory() -> None:
     with pytest.raises(ValueError, match="2 targets"):
         AttributionInputs(torch.zeros(3, 1, 4, 4), [0, 1], [0, 0, 0])
     with pytest.raises(ValueError, match="1 seeds"):
@@ -329,7 +329,7 @@ def photos() -> torch.Tensor:
 
 
 def ranks_agree(one: torch.Tensor, two: torch.Tensor) -> float:
-    """Mean Spearman correlation over the pictures; a map without differences agrees with nothing."""
+    """Mean Spearman correlation over the images; a map without differences agrees with nothing."""
     found = [
         spearmanr(a, b).statistic if float(a.std()) > 0 and float(b.std()) > 0 else 0.0
         for a, b in zip(one.flatten(1).numpy(), two.flatten(1).numpy(), strict=True)

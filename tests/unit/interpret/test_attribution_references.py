@@ -72,22 +72,22 @@ def network() -> Network:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> torch.Tensor:
+def images() -> torch.Tensor:
     source = torch.Generator().manual_seed(4)
     return torch.randn(2, 2, 10, 10, generator=source, dtype=torch.float64)
 
 
 def gradient(network: Network, inputs: torch.Tensor, relu: Any = functional.relu) -> torch.Tensor:
-    """Of each picture's target, by autograd."""
+    """Of each image's target, by autograd."""
     values = inputs.clone().requires_grad_()
     outputs = network.last(network.features(values, relu).flatten(1))
     return torch.autograd.grad(outputs[range(2), TARGETS].sum(), values)[0]
 
 
 def smoothgrad(network: Network, inputs: torch.Tensor) -> torch.Tensor:
-    """Of copies whose noise is drawn from each picture's seed, copy after copy."""
+    """Of copies whose noise is drawn from each image's seed, copy after copy."""
     sources = [torch.Generator().manual_seed(seed) for seed in SEEDS]
-    ranges = [float(picture.max() - picture.min()) for picture in inputs]
+    ranges = [float(image.max() - image.min()) for image in inputs]
     total = torch.zeros_like(inputs)
     for _ in range(3):
         noise = [
@@ -151,20 +151,20 @@ REFERENCES = {
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_a_method_is_its_definition_written_out(
-    network: Network, pictures: torch.Tensor, method: str
+    network: Network, images: torch.Tensor, method: str
 ) -> None:
-    what = AttributionInputs(pictures, TARGETS, SEEDS)
+    what = AttributionInputs(images, TARGETS, SEEDS)
     found = attribute(method, explain_output(network, "mark"), what, OPTIONS)
-    expected = REFERENCES[method](network, pictures)
+    expected = REFERENCES[method](network, images)
     # Integrals are two sums with different steps over a function with corners; the rest is equal.
     bound = 0.01 if method == "integrated_gradients" else 1e-6
     assert found.shape == expected.shape
     assert (found - expected).abs().max() <= bound * expected.abs().max()
 
 
-def test_the_definitions_are_told_apart(network: Network, pictures: torch.Tensor) -> None:
+def test_the_definitions_are_told_apart(network: Network, images: torch.Tensor) -> None:
     """The control: no method passes for another one."""
-    maps = {name: REFERENCES[name](network, pictures) for name in METHODS}
+    maps = {name: REFERENCES[name](network, images) for name in METHODS}
     for one, values in maps.items():
         for other, others in maps.items():
             if one != other and values.shape == others.shape:

@@ -25,9 +25,9 @@ def brute_force(values: torch.Tensor) -> list[list[tuple[float, int, tuple[int, 
     found = []
     for channel in range(values.shape[1]):
         rows = []
-        for row, picture in enumerate(values[:, channel].numpy()):
-            cell = np.unravel_index(int(picture.argmax()), picture.shape)
-            rows.append((float(picture.max()), row, (int(cell[0]), int(cell[1]))))
+        for row, image in enumerate(values[:, channel].numpy()):
+            cell = np.unravel_index(int(image.argmax()), image.shape)
+            rows.append((float(image.max()), row, (int(cell[0]), int(cell[1]))))
         found.append(sorted(rows, key=lambda entry: (-entry[0], entry[1]))[:K])
     return found
 

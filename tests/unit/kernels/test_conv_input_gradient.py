@@ -139,7 +139,7 @@ def test_an_output_that_others_read_is_not_overwritten() -> None:
 
 
 @pytest.mark.parametrize("dtype", WITH_KERNELS)
-def test_a_picture_is_the_same_alone_and_in_a_batch_to_the_last_bit(dtype: torch.dtype) -> None:
+def test_an_image_is_the_same_alone_and_in_a_batch_to_the_last_bit(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     module = nn.Sequential(
         nn.ZeroPad2d((0, 1, 0, 1)),

@@ -121,7 +121,7 @@ def test_a_tensor_that_is_added_may_be_broadcast(shape: tuple[int, ...]) -> None
     check(Plus(torch.randn(*shape)), 1, 0)
 
 
-def test_another_batch_size_and_picture_size_is_no_problem() -> None:
+def test_another_batch_size_and_image_size_is_no_problem() -> None:
     network = nn.Sequential(conv(), nn.ReLU(), conv(4, 8, 2))
     fused = fuse(graph_of(network))
     with torch.no_grad():

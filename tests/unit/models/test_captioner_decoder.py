@@ -47,9 +47,9 @@ def test_a_word_follows_from_the_equations() -> None:
 
 def test_each_value_is_measured_by_its_mean_and_deviation_over_all_positions() -> None:
     decoder = Decoder(7, SmallShape(), 9)
-    pictures = grids(20).float() * torch.arange(7) + 5
-    decoder.standardize(pictures)
-    positions = decoder.encode(pictures).positions
+    images = grids(20).float() * torch.arange(7) + 5
+    decoder.standardize(images)
+    positions = decoder.encode(images).positions
     torch.testing.assert_close(positions.mean((0, 1)), torch.zeros(7), atol=1e-5, rtol=0)
     torch.testing.assert_close(positions[..., 1:].std((0, 1)), torch.ones(6))
     assert torch.isfinite(positions).all(), "the first value is always 5"
@@ -80,15 +80,15 @@ Kind = type[CompiledAttention] | type[PaddedAttention]
 def test_fast_looks_have_the_weights_of_the_attention(kind: Kind) -> None:
     torch.manual_seed(0)
     attention = Attention(7, 10, 16).requires_grad_(False)
-    pictures = torch.tensor([0, 0, 0, 1, 3, 3])
+    images = torch.tensor([0, 0, 0, 1, 3, 3])
     positions, hidden = torch.randn(5, 12, 7) * 3, torch.randn(6, 10) * 3
     keys = attention.key(positions)
     attend = kind(attention, keys, positions)
-    for rows in (slice(0, 6), slice(0, 6), slice(4, 6)):  # later, other pictures are done
-        found, contexts = attend(hidden[rows], pictures[rows])
-        expected = attention.weights(keys[pictures[rows]], hidden[rows])
+    for rows in (slice(0, 6), slice(0, 6), slice(4, 6)):  # later, other images are done
+        found, contexts = attend(hidden[rows], images[rows])
+        expected = attention.weights(keys[images[rows]], hidden[rows])
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
-        mixed = (expected[:, :, None] * positions[pictures[rows]]).sum(1)
+        mixed = (expected[:, :, None] * positions[images[rows]]).sum(1)
         torch.testing.assert_close(contexts, mixed, atol=1e-5, rtol=1e-5)
 
 
@@ -96,15 +96,15 @@ def test_fast_looks_have_the_weights_of_the_attention(kind: Kind) -> None:
 def test_fast_looks_stand_keys_and_queries_of_any_size(kind: Kind) -> None:
     attention = Attention(2, 2, 2).requires_grad_(False)
     attention.query.weight.copy_(torch.eye(2))
-    keys, picture = (
+    keys, image = (
         torch.tensor([[[39.0, -39.0], [-39.0, 3.0], [0.0, 39.0]]]),
         torch.zeros(1).long(),
     )
     for hidden in ([-39.0, 39.0], [39.0, 39.0], [-39.0, -39.0], [0.0, 0.0]):
         state = torch.tensor([hidden])
-        found, _ = kind(attention, keys, keys)(state, picture)
+        found, _ = kind(attention, keys, keys)(state, image)
         torch.testing.assert_close(found, attention.weights(keys, state), atol=1e-6, rtol=1e-5)
-        far, _ = kind(attention, 99 * keys, keys)(99 * state, picture)
+        far, _ = kind(attention, 99 * keys, keys)(99 * state, image)
         assert torch.isfinite(far).all()
 
 
@@ -113,13 +113,13 @@ def test_threads_change_nothing() -> None:
     attention = Attention(7, 10, 16).requires_grad_(False)
     positions, hidden = torch.randn(3, 12, 7), torch.randn(9, 10)
     attend = CompiledAttention(attention, attention.key(positions), positions)
-    pictures = torch.arange(3).repeat_interleave(3)
+    images = torch.arange(3).repeat_interleave(3)
     before = torch.get_num_threads()
     try:
         found = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(attend(hidden, pictures))
+            found.append(attend(hidden, images))
     finally:
         torch.set_num_threads(before)
     assert torch.equal(found[0][0], found[1][0])
@@ -127,9 +127,9 @@ def test_threads_change_nothing() -> None:
 
 
 def test_steps_give_what_the_whole_pass_gives() -> None:
-    decoder, pictures = small_decoder(layers=2), grids(3)
-    output = decoder(pictures, torch.tensor([[9, 2, 5]] * 3))
-    steps = steps_of(decoder, pictures)
+    decoder, images = small_decoder(layers=2), grids(3)
+    output = decoder(images, torch.tensor([[9, 2, 5]] * 3))
+    steps = steps_of(decoder, images)
     states, alone = steps.init_state(), torch.arange(3)
     for t, word in enumerate((9, 2, 5)):
         step = steps.step(torch.full((3,), word), states, alone, alone)

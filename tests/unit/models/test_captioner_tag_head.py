@@ -32,29 +32,29 @@ def speak(decoder: Decoder) -> None:
 
 
 def test_what_is_said_for_a_word_is_added_to_its_logits_where_it_is_asked() -> None:
-    decoder, pictures = learned(), grids(3)
+    decoder, images = learned(), grids(3)
     words = torch.tensor([[WORDS, 3, 5]]).expand(3, 3)
     assert decoder.tags is not None
     assert decoder.evidence_gate is not None
-    before = decoder(pictures, words)
+    before = decoder(images, words)
     speak(decoder)
-    evidence = decoder.tags(pictures)
+    evidence = decoder.tags(images)
     assert evidence.std() > 0.1
     torch.nn.init.zeros_(decoder.evidence_gate.weight)
     for asked, share in ((100.0, 1.0), (0.0, 0.5), (-100.0, 0.0)):
         torch.nn.init.constant_(decoder.evidence_gate.bias, asked)
-        after = decoder(pictures, words)
+        after = decoder(images, words)
         expected = share * evidence[:, None].expand(3, 3, WORDS)
         torch.testing.assert_close(after.logits - before.logits, expected)
         torch.testing.assert_close(after.attention, before.attention)
 
 
 def test_word_by_word_it_says_what_the_whole_caption_says() -> None:
-    decoder, picture = learned(), grids(1)
+    decoder, image = learned(), grids(1)
     speak(decoder)
-    steps = steps_of(decoder, picture)
+    steps = steps_of(decoder, image)
     states, rows = steps.init_state(), torch.zeros(1, dtype=torch.int64)
-    chances, said = chances_of(decoder, picture[0]), list[int]()
+    chances, said = chances_of(decoder, image[0]), list[int]()
     for word in (WORDS, 3, 5):
         step = steps.step(torch.tensor([word]), states, rows, rows)
         states = step.states

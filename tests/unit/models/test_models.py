@@ -17,7 +17,7 @@ from PIL import Image
 
 from featurescape_jobs.errors import WeightsError
 from featurescape_jobs.models import MODELS, downloads
-from featurescape_jobs.models.base import Model, PictureCard, WeightsCard, shaped
+from featurescape_jobs.models.base import ImageCard, Model, WeightsCard, shaped
 from featurescape_jobs.models.downloads import cached_file, check_download
 from featurescape_jobs.models.torchvision_base import TorchvisionModel
 from featurescape_jobs.models.torchvision_shim import torchvision
@@ -45,7 +45,7 @@ def test_the_card_belongs_to_the_entry(model: Model) -> None:
     card = model.card
     assert card.name == model.name
     assert card.default_layer in card.layers
-    if isinstance(card, PictureCard):
+    if isinstance(card, ImageCard):
         assert len(card.mean) == len(card.std) == card.channels
         assert card.resize_px >= card.input_px
     assert (card.trainer is not None) == (card.weights is None)
@@ -90,17 +90,17 @@ def test_the_forget_gate_of_the_row_lstm_starts_open() -> None:
 
 def test_the_row_lstm_reads_rows_from_top_to_bottom() -> None:
     network = MODELS["row_lstm"].build(10).eval()
-    picture = torch.rand(1, 1, 28, 28)
-    changed = picture.clone()
+    image = torch.rand(1, 1, 28, 28)
+    changed = image.clone()
     changed[:, :, 20:] = 0
     capture = Capture(network, ["recurrent.0"])
-    before, after = (capture.run(x)["recurrent.0"] for x in (picture, changed))
+    before, after = (capture.run(x)["recurrent.0"] for x in (image, changed))
     assert before.shape == (1, 28, 128)
     assert torch.equal(before[:, :20], after[:, :20])
     assert not torch.allclose(before[:, 20:], after[:, 20:])
 
 
-def test_a_picture_gives_the_same_alone_and_in_a_batch() -> None:
+def test_an_image_gives_the_same_alone_and_in_a_batch() -> None:
     torch.manual_seed(0)
     for name in ("lenet", "row_lstm"):
         network = MODELS[name].build(10).eval()
@@ -178,9 +178,9 @@ def test_photos_of_stamps_get_the_right_class(stamps: Path) -> None:
         "vehicles/emergency/firetruck.png": "fire engine",
     }
     model = MODELS["efficientnet_lite0"]
-    pictures = [_on_white(stamps / name) for name in expected]
+    images = [_on_white(stamps / name) for name in expected]
     with torch.inference_mode():
-        logits = model.pretrained().eval()(torch.from_numpy(prepare(pictures, model.card)))
+        logits = model.pretrained().eval()(torch.from_numpy(prepare(images, model.card)))
     classes = model.classes()
     assert classes is not None
     assert [classes[row] for row in logits.argmax(1).tolist()] == list(expected.values())
@@ -189,10 +189,10 @@ def test_photos_of_stamps_get_the_right_class(stamps: Path) -> None:
 
 
 def _on_white(path: Path) -> np.ndarray:  # type: ignore[type-arg]
-    with Image.open(path) as image:
-        picture = image.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    white.alpha_composite(picture)
+    with Image.open(path) as opened:
+        image = opened.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image)
     return np.asarray(white.convert("RGB"))
 
 

@@ -115,7 +115,7 @@ def test_turning_leaves_the_padding_behind() -> None:
     assert reversed_steps(steps, None)[:, :, 0].tolist() == [[3.0, 2.0, 1.0], [0.0, 5.0, 4.0]]
 
 
-def test_rows_of_pictures_are_steps() -> None:
+def test_rows_of_images_are_steps() -> None:
     gray = torch.arange(6.0).view(1, 1, 3, 2)
     assert as_steps(gray)[0].tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
     colors = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # (1, 2 channels, 1 row, 2 columns)
@@ -139,12 +139,12 @@ def test_layers_have_names_and_their_states_the_order_of_the_input() -> None:
     assert model.card.layers == (*paths, "head")
     assert model.card.default_layer == "recurrent.1"
     assert RowLstm().card.layers == ("recurrent.0", "head")
-    network, picture = model.build(3).eval(), torch.randn(1, 1, 28, 28)
-    found = Capture(network, paths).run(picture)
+    network, image = model.build(3).eval(), torch.randn(1, 1, 28, 28)
+    found = Capture(network, paths).run(image)
     for k in (0, 1):
         pair = torch.cat([found[f"recurrent.{k}.ahead"], found[f"recurrent.{k}.back"]], 2)
         assert torch.equal(found[f"recurrent.{k}"], pair)
-    changed = picture.clone()
+    changed = image.clone()
     changed[:, :, 20:] = 0
     after = Capture(network, paths).run(changed)
     same = [torch.isclose(found[path], after[path]).all(2)[0] for path in paths[:3]]
@@ -160,8 +160,8 @@ def test_weights_have_names_that_a_file_keeps() -> None:
     assert list(network.state_dict()) == [*cells, "head.weight", "head.bias"]
     other = build_random(model, 3, 1)
     other.load_state_dict(load(save(network.state_dict())))
-    picture = torch.randn(2, 1, 28, 28)
-    assert torch.equal(other(picture), network(picture))
+    image = torch.randn(2, 1, 28, 28)
+    assert torch.equal(other(image), network(image))
 
 
 def test_a_recurrent_model_takes_the_shape_that_the_spec_asks_for() -> None:

@@ -190,7 +190,7 @@ def test_a_network_that_is_no_graph_is_run_as_it_is() -> None:
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
 def test_every_mode_of_a_network_of_the_catalog_keeps_the_features(name: str) -> None:
     network = load_network(ModelSpec(name=name, weights="random"), seed=0)
-    card = network.picture_card
+    card = network.image_card
     columns = [
         LayerColumn("features", layer, "mean", 0) for layer in (card.default_layer, card.layers[2])
     ]

@@ -1,4 +1,4 @@
-"""Pictures as a network wants them: the same values as torchvision's presets, in any batch."""
+"""Images as a network wants them: the same values as torchvision's presets, in any batch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.models.torchvision_shim import torchvision
 from featurescape_jobs.networks.preprocessing import normalize, prepare, resize
 
 
-def card(**changes: Any) -> PictureCard:
+def card(**changes: Any) -> ImageCard:
     return MODELS["resnet18"].card.model_copy(update=changes)
 
 
@@ -33,11 +33,11 @@ def test_equals_torchvisions_preset_but_for_rounding(
 
     presets = torchvision().transforms._presets
     mode = torchvision().transforms.InterpolationMode(interpolation)
-    picture = photo(*shape)
+    image = photo(*shape)
     expected = presets.ImageClassification(crop_size=224, resize_size=256, interpolation=mode)(
-        Image.fromarray(picture)
+        Image.fromarray(image)
     )
-    ours = torch.from_numpy(prepare([picture], card(interpolation=interpolation)))[0]
+    ours = torch.from_numpy(prepare([image], card(interpolation=interpolation)))[0]
     difference = (ours - expected).abs()
     level = 1.01 / 255 / 0.224  # one of 255 over the smallest deviation
     # Pillow rounds and clips between its two passes, and their order depends on the box: where
@@ -47,11 +47,11 @@ def test_equals_torchvisions_preset_but_for_rounding(
 
 
 def test_a_large_photo_is_reduced_in_blocks_first_and_looks_the_same() -> None:
-    picture = photo(3000, 4000)
-    whole = prepare([picture], card())
+    image = photo(3000, 4000)
+    whole = prepare([image], card())
     from PIL import Image
 
-    small = np.asarray(Image.fromarray(picture).resize((341, 256), Image.Resampling.BILINEAR))[
+    small = np.asarray(Image.fromarray(image).resize((341, 256), Image.Resampling.BILINEAR))[
         16:240, 58:282
     ]
     expected = normalize(small[None], card())
@@ -79,21 +79,21 @@ def test_gray_becomes_three_equal_channels_and_color_becomes_gray() -> None:
     assert set(one.ravel().tolist()) == {76}  # 0.299 of 255, the luma of Rec. 601
 
 
-def test_a_picture_of_the_right_size_is_not_resampled() -> None:
-    picture = np.random.default_rng(1).integers(0, 256, (28, 28), dtype=np.uint8)
-    np.testing.assert_array_equal(resize(picture, MODELS["lenet"].card)[..., 0], picture)
+def test_an_image_of_the_right_size_is_not_resampled() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (28, 28), dtype=np.uint8)
+    np.testing.assert_array_equal(resize(image, MODELS["lenet"].card)[..., 0], image)
 
 
 def test_a_digit_of_8_pixels_grows_to_28() -> None:
-    picture = np.full((8, 8), 200, np.uint8)
-    assert prepare([picture], MODELS["lenet"].card).shape == (1, 1, 28, 28)
+    image = np.full((8, 8), 200, np.uint8)
+    assert prepare([image], MODELS["lenet"].card).shape == (1, 1, 28, 28)
 
 
-def test_a_picture_is_prepared_the_same_alone_and_in_a_batch() -> None:
-    pictures = [photo(300, 400), photo(90, 80, 1), photo(224, 224, 2)[..., 0].copy()]
-    together = prepare(pictures, card())
-    for number, picture in enumerate(pictures):
-        np.testing.assert_array_equal(prepare([picture], card())[0], together[number])
+def test_an_image_is_prepared_the_same_alone_and_in_a_batch() -> None:
+    images = [photo(300, 400), photo(90, 80, 1), photo(224, 224, 2)[..., 0].copy()]
+    together = prepare(images, card())
+    for number, image in enumerate(images):
+        np.testing.assert_array_equal(prepare([image], card())[0], together[number])
 
 
 def test_the_tensor_is_channels_last_without_a_copy() -> None:
@@ -101,5 +101,5 @@ def test_the_tensor_is_channels_last_without_a_copy() -> None:
     assert tensor.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_no_picture_is_an_empty_batch() -> None:
+def test_no_image_is_an_empty_batch() -> None:
     assert prepare([], card()).shape == (0, 3, 224, 224)

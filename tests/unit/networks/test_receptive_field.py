@@ -16,19 +16,19 @@ from featurescape_jobs.specs import ModelSpec
 
 
 def gradient_of_cell(
-    module: nn.Module, layer: str, picture: torch.Tensor, y: int, x: int
+    module: nn.Module, layer: str, image: torch.Tensor, y: int, x: int
 ) -> torch.Tensor:
     """(H, W): magnitude of the gradient of all channels at one cell."""
     found: list[torch.Tensor] = []
     hook = module.get_submodule(layer).register_forward_hook(
         lambda *args: found.append(args[2].clone())
     )
-    picture = picture.clone().requires_grad_()
-    module(picture)
+    image = image.clone().requires_grad_()
+    module(image)
     hook.remove()
     found[-1][0, :, y, x].sum().backward()
-    assert picture.grad is not None
-    return picture.grad[0].abs().amax(0)
+    assert image.grad is not None
+    return image.grad[0].abs().amax(0)
 
 
 def outside(gradient: torch.Tensor, box: Box) -> torch.Tensor:
@@ -88,13 +88,13 @@ def test_through_windows_the_numbers_are_those_of_the_textbook() -> None:
 @pytest.mark.parametrize("layer", ["stem", "wide", "pooled", "shifted", "same", "mean"])
 def test_the_field_of_branches_is_exact(layer: str) -> None:
     module = positive(Branches())
-    picture = torch.rand(1, 1, 41, 39, generator=torch.Generator().manual_seed(0))
-    field = receptive_field(module, layer, torch.zeros_like(picture))
+    image = torch.rand(1, 1, 41, 39, generator=torch.Generator().manual_seed(0))
+    field = receptive_field(module, layer, torch.zeros_like(image))
     for y, x in ((4, 4), (0, 0), (3, 7)):
-        gradient = gradient_of_cell(module, layer, picture, y, x)
+        gradient = gradient_of_cell(module, layer, image, y, x)
         assert (outside(gradient, field.inside(y, x)) == 0).all()
     if layer != "pooled":  # a maximum has the gradient of one path
-        assert touches(gradient_of_cell(module, layer, picture, 5, 5), field.inside(5, 5))
+        assert touches(gradient_of_cell(module, layer, image, 5, 5), field.inside(5, 5))
 
 
 def test_a_slice_of_positions_is_not_followed_and_so_sees_all() -> None:
@@ -109,12 +109,12 @@ BLOCKS = ("stem.conv", "blocks.0", "blocks.2", "blocks.4", "blocks.8", "blocks.1
 
 def test_nothing_outside_the_field_moves_a_cell_of_efficientnet_lite0() -> None:
     module = load_network(ModelSpec(name="efficientnet_lite0"), seed=0).module
-    picture = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     for layer, size in zip(BLOCKS, (3, 7, 19, 67, 211, 339, 851), strict=True):
-        field = receptive_field(module, layer, torch.zeros_like(picture))
+        field = receptive_field(module, layer, torch.zeros_like(image))
         assert field.size_px == (size, size)
         y, x = (1, 2) if layer == "head" else (3, 6)
-        gradient = gradient_of_cell(module, layer, picture, y, x)
+        gradient = gradient_of_cell(module, layer, image, y, x)
         assert (outside(gradient, field.inside(y, x)) == 0).all(), layer
         if size < 60:
             assert touches(gradient, field.inside(y, x)), layer
@@ -124,15 +124,15 @@ def test_the_fields_of_alexnet_are_the_published_ones(monkeypatch: pytest.Monkey
     # Drawing 59 million weights of linear layers that are not looked at takes seconds.
     monkeypatch.setattr(nn.Linear, "reset_parameters", lambda self: None)
     module = build_random(MODELS["alexnet"], 10, 0).eval().requires_grad_(False)
-    picture = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    zeros = torch.zeros_like(picture)
+    image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    zeros = torch.zeros_like(image)
     published = {0: 11, 2: 19, 3: 51, 5: 67, 6: 99, 8: 131, 10: 163, 12: 195}
     for layer, size in published.items():
         field = receptive_field(module, f"features.{layer}", zeros)
         assert field.size_px == (size, size), layer
     for layer in (0, 5, 10, 12):
         box = receptive_field(module, f"features.{layer}", zeros).inside(3, 2)
-        gradient = gradient_of_cell(module.features, str(layer), picture, 3, 2)
+        gradient = gradient_of_cell(module.features, str(layer), image, 3, 2)
         assert (outside(gradient, box) == 0).all(), layer
         if layer < 12:  # all paths of a cell: hundreds of channels leave none of the edges out
             assert touches(gradient, box), layer
@@ -140,14 +140,14 @@ def test_the_fields_of_alexnet_are_the_published_ones(monkeypatch: pytest.Monkey
     assert receptive_field(module, "classifier.1", zeros).rows is None
 
 
-def test_a_patch_is_zero_where_it_leaves_the_picture() -> None:
+def test_a_patch_is_zero_where_it_leaves_the_image() -> None:
     field = ReceptiveField(Axis(5, 2, -2), Axis(3, 2, -1), (8, 6))
-    picture = np.arange(1, 49, dtype=np.uint8).reshape(8, 6)
+    image = np.arange(1, 49, dtype=np.uint8).reshape(8, 6)
     assert field.box(0, 0) == Box(-2, -1, 3, 2)
-    patch = field.patch(picture, 0, 0)
+    patch = field.patch(image, 0, 0)
     assert patch.tolist() == [[0, 0, 0], [0, 0, 0], [0, 1, 2], [0, 7, 8], [0, 13, 14]]
-    assert field.patch(picture, 1, 1).tolist() == picture[0:5, 1:4].tolist()
-    corner = field.patch(np.stack([picture] * 3, -1), 3, 2)
+    assert field.patch(image, 1, 1).tolist() == image[0:5, 1:4].tolist()
+    corner = field.patch(np.stack([image] * 3, -1), 3, 2)
     assert corner[..., 1].tolist() == [
         [28, 29, 30],
         [34, 35, 36],
@@ -156,21 +156,21 @@ def test_a_patch_is_zero_where_it_leaves_the_picture() -> None:
         [0, 0, 0],
     ]
     with pytest.raises(ValueError, match="8"):
-        field.patch(picture.T, 0, 0)
+        field.patch(image.T, 0, 0)
 
 
-def test_a_patch_is_never_larger_than_the_picture_and_hides_what_the_cell_does_not_see() -> None:
+def test_a_patch_is_never_larger_than_the_image_and_hides_what_the_cell_does_not_see() -> None:
     field = ReceptiveField(Axis(9, 4, -6), Axis(3, 2, -1), (8, 6))
-    picture = np.arange(1, 49, dtype=np.uint8).reshape(8, 6)
+    image = np.arange(1, 49, dtype=np.uint8).reshape(8, 6)
     assert field.box(0, 1) == Box(-6, 1, 3, 4)
     assert field.window(0, 1) == Box(0, 1, 8, 4)
-    patch = field.patch(picture, 0, 1, blank=99)
-    assert patch[:3].tolist() == picture[:3, 1:4].tolist()
+    patch = field.patch(image, 0, 1, blank=99)
+    assert patch[:3].tolist() == image[:3, 1:4].tolist()
     assert (patch[3:] == 99).all()
     assert patch.shape == (8, 3)
 
 
-def test_whole_pictures_are_seen_behind_global_pooling_and_unknown_operations() -> None:
+def test_whole_images_are_seen_behind_global_pooling_and_unknown_operations() -> None:
     class Shuffled(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.call_tracing import follow
 from featurescape_jobs.networks.capture import Capture
 from featurescape_jobs.networks.loading import build_random
@@ -21,19 +21,17 @@ RECTIFIERS = {"lenet": 4, "efficientnet_lite0": 33, "googlenet": 57, "resnet18":
 @pytest.mark.parametrize("name", list(RECTIFIERS))
 def test_every_relu_is_found_and_the_outputs_are_equal(name: str) -> None:
     model = MODELS[name]
-    assert isinstance(model.card, PictureCard)
+    assert isinstance(model.card, ImageCard)
     module = build_random(model, 10, 0).eval().requires_grad_(False)
     px = model.card.input_px if name == "lenet" else 64
-    pictures = torch.randn(
-        2, model.card.channels, px, px, generator=torch.Generator().manual_seed(0)
-    )
+    images = torch.randn(2, model.card.channels, px, px, generator=torch.Generator().manual_seed(0))
     layer = model.card.layers[2]
     found = explain_output(module, layer)
     assert found.rectifiers == RECTIFIERS[name]
     with torch.no_grad():
-        assert torch.equal(found.network(pictures.clone()), module(pictures.clone()))
-        end = explain_layer(module, layer).network(pictures.clone())
-    assert torch.equal(end, Capture(module, [layer]).run(pictures.clone())[layer])
+        assert torch.equal(found.network(images.clone()), module(images.clone()))
+        end = explain_layer(module, layer).network(images.clone())
+    assert torch.equal(end, Capture(module, [layer]).run(images.clone())[layer])
     own = [part for part in found.network.modules() if isinstance(part, nn.ReLU | nn.ReLU6)]
     assert len(own) == RECTIFIERS[name]
     assert not any(part.inplace for part in own if not isinstance(part, Rectifier6))
@@ -57,10 +55,10 @@ class Preactivated(nn.Module):
 @pytest.mark.parametrize("in_place", [True, False])
 def test_what_a_relu_changed_in_place_stays_changed(in_place: bool) -> None:
     module = Preactivated(in_place=in_place).requires_grad_(False)
-    pictures = torch.tensor([[[[-1.0, 2.0]]]])
+    images = torch.tensor([[[[-1.0, 2.0]]]])
     expected = [[[[0.0, 6.0]]]] if in_place else [[[[-1.0, 6.0]]]]
-    assert module(pictures).tolist() == expected
-    assert explain_output(module).network(pictures).tolist() == expected
+    assert module(images).tolist() == expected
+    assert explain_output(module).network(images).tolist() == expected
 
 
 class Branching(nn.Module):

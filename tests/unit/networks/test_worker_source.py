@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from featurescape_jobs.captioning.caption_worker import CaptionSetup
-from featurescape_jobs.extraction.pictures import PictureSetup
+from featurescape_jobs.extraction.images import ImageSetup
 from featurescape_jobs.extraction.sequences import SequenceSetup
 from featurescape_jobs.extraction.words import WordSetup
 from featurescape_jobs.networks.image_batches import Batch
@@ -19,9 +19,7 @@ from featurescape_jobs.networks.worker_source import Source, in_parts, taken
 from featurescape_jobs.optvis.dream_worker import DreamSetup
 
 
-@pytest.mark.parametrize(
-    "setup", [PictureSetup, SequenceSetup, WordSetup, CaptionSetup, DreamSetup]
-)
+@pytest.mark.parametrize("setup", [ImageSetup, SequenceSetup, WordSetup, CaptionSetup, DreamSetup])
 def test_a_setup_has_nothing_that_its_source_has(setup: Any) -> None:
     own = {field.name for field in fields(setup)}
     assert {"spec", "source"} <= own

@@ -25,7 +25,7 @@ def test_terms_of_a_spec_take_their_layers_from_it_or_the_card() -> None:
         {"weight": -0.5, "objective": "neuron", "channel": 1, "layer": "relu1"},
         {"objective": "class", "channel": 7},
     ]
-    card = loaded(nn.Identity()).picture_card
+    card = loaded(nn.Identity()).image_card
     found = terms_of(spec_of(objective="sum", terms=terms, layer="conv2"), card)
     expected = "channel 3 of conv2 − 0.5 × channel 1 at the middle of relu1 + channel 7 of conv2"
     assert description_of(found) == expected
@@ -34,7 +34,7 @@ def test_terms_of_a_spec_take_their_layers_from_it_or_the_card() -> None:
 
 def test_another_weight_is_another_objective() -> None:
     """The facts are what the choice of an execution is kept by."""
-    card = loaded(nn.Identity()).picture_card
+    card = loaded(nn.Identity()).image_card
     facts = [
         [term.facts for term in terms_of(spec_of(objective="sum", layer="a", terms=terms), card)]
         for weight in (1, -1, 2)
@@ -50,7 +50,7 @@ def test_layers_of_one_size_and_of_many_share_what_both_take() -> None:
     )
     network = loaded(module, input_px=32)
     terms = [{"objective": "channel", "channel": 1, "layer": layer} for layer in "013"]
-    found = terms_of(spec_of(objective="sum", terms=terms), network.picture_card)
+    found = terms_of(spec_of(objective="sum", terms=terms), network.image_card)
     assert check_terms(found[:1], network) == InputSizes(5, False)
     assert check_terms(found[:2], network) == InputSizes(9, False)
     assert check_terms(found, network) == InputSizes(32, True)

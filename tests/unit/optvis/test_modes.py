@@ -21,11 +21,11 @@ from featurescape_jobs.optvis.objectives import Energy
 from featurescape_jobs.optvis.pixels import Mode, PixelNetwork, build_pixels
 from featurescape_jobs.optvis.zoom_video import encode_video, move_in, zoom_frames
 from featurescape_jobs.specs import ModelSpec
-from helpers.pixel_networks import CPU, loaded, one_thread, photo_crops, pixels_of, random_pictures
+from helpers.pixel_networks import CPU, loaded, one_thread, photo_crops, pixels_of, random_images
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 
-PROBE = Probe(Energy(), list(random_pictures(2, 20, 20)))
+PROBE = Probe(Energy(), list(random_images(2, 20, 20)))
 MANY = 100.0
 
 
@@ -113,8 +113,8 @@ def test_a_mode_that_raises_is_passed_over_with_its_reason() -> None:
     assert choice.measured[1].problem == "RuntimeError: no such kernel"
 
 
-def test_a_few_pictures_are_not_worth_measuring() -> None:
-    assert choose(builder(folded=network(0.0)), PROBE, modes.MIN_PICTURES - 1) == Choice("folded")
+def test_a_few_images_are_not_worth_measuring() -> None:
+    assert choose(builder(folded=network(0.0)), PROBE, modes.MIN_IMAGES - 1) == Choice("folded")
 
 
 def test_a_network_that_is_no_graph_runs_as_it_is() -> None:
@@ -142,13 +142,13 @@ def test_moving_in_keeps_the_middle_and_enlarges_around_it() -> None:
 def test_frames_are_dreams_of_the_last_frame_enlarged() -> None:
     options = DreamOptions(octaves=1, iterations=1, jitter_px=2)
     dreamer = Dreamer(pixels_of(nn.Sequential(nn.Conv2d(1, 2, 3)), "0"), Energy(), options)
-    picture = random_pictures(1, 16, 20)[0]
-    moving = zoom_frames(dreamer, picture, np.random.default_rng(5), 0.1)
+    image = random_images(1, 16, 20)[0]
+    moving = zoom_frames(dreamer, image, np.random.default_rng(5), 0.1)
     frames = [next(moving) for _ in range(3)]
     generator = np.random.default_rng(5)
     for frame in frames:
-        assert torch.equal(frame, dreamer.dream(picture[None], [generator]).pictures[0])
-        picture = move_in(frame, 0.1)
+        assert torch.equal(frame, dreamer.dream(image[None], [generator]).images[0])
+        image = move_in(frame, 0.1)
 
 
 def frames(height: int = 20, width: int = 30) -> list[np.ndarray]:

@@ -36,12 +36,12 @@ def layers(seed: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU())
 
 
-def pictures(seed: int = 0) -> torch.Tensor:
+def images(seed: int = 0) -> torch.Tensor:
     return 255 * torch.rand(2, 20, 24, 1, generator=torch.Generator().manual_seed(seed))
 
 
 def gradient(network: PixelNetwork, objective: Objective) -> torch.Tensor:
-    return Dreamer(network, objective, OPTIONS).gradient(pictures())[1]
+    return Dreamer(network, objective, OPTIONS).gradient(images())[1]
 
 
 def test_values_add_and_scale_over_layers() -> None:
@@ -92,7 +92,7 @@ def test_without_a_layer_it_must_be_the_only_one() -> None:
         Channel(1).value(ACTIVATIONS)
 
 
-def test_each_picture_of_a_batch_has_its_own_sum() -> None:
+def test_each_image_of_a_batch_has_its_own_sum() -> None:
     batch = {name: torch.stack([value, 10 * value]) for name, value in ACTIVATIONS.items()}
     a, b = Channel(0, layer="conv"), Channel(0, layer="head")
     assert values_of([a + b, a - b], batch).tolist() == [2 + 5, 20 - 50]
@@ -150,17 +150,17 @@ def test_hooks_give_the_layers_of_a_network_that_is_no_graph() -> None:
     paths = ("parts.2", "parts.0")
     hooked = build_pixels(loaded(Branching()), paths, "float32", CPU)
     plain = build_pixels(loaded(layers(0)), ("2", "0"), "float32", CPU)
-    batch = pictures().permute(0, 3, 1, 2)
+    batch = images().permute(0, 3, 1, 2)
     for path, expected in zip(paths, plain.activations(batch).values(), strict=True):
         assert torch.equal(hooked.activations(batch)[path], expected)
 
 
 def changes(objective: Objective, seed: int) -> tuple[float, float]:
-    """Of channels 3 and 5 by a dream, each over its spread in the pictures."""
+    """Of channels 3 and 5 by a dream, each over its spread in the images."""
     network = build_pixels(loaded(layers(seed)), "2", "folded", CPU)
-    before = pictures(seed)
+    before = images(seed)
     generators = [np.random.default_rng(number) for number in range(2)]
-    after = Dreamer(network, objective, OPTIONS).dream(before, generators).pictures
+    after = Dreamer(network, objective, OPTIONS).dream(before, generators).images
     start, end = (network(each.permute(0, 3, 1, 2))[:, [3, 5]] for each in (before, after))
     moved = (end.mean((0, 2, 3)) - start.mean((0, 2, 3))) / start.std((0, 2, 3))
     return moved[0].item(), moved[1].item()

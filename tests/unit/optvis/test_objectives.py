@@ -70,7 +70,7 @@ def test_a_direction_at_a_right_angle_or_behind_still_pulls() -> None:
     assert gradient(found, column)[0].item() == pytest.approx(0.1)
 
 
-def test_each_picture_of_a_batch_has_its_own_objective() -> None:
+def test_each_image_of_a_batch_has_its_own_objective() -> None:
     batch = torch.stack([ACTIVATION, 2 * ACTIVATION])
     assert values_of([Channel(0), Neuron(1)], {"conv": batch}).tolist() == [2.5, 10.0]
 

@@ -70,28 +70,28 @@ def test_colors_are_mixed_by_the_matrix_over_its_longest_column() -> None:
         parameterization.parameters[0][0, 0, 0, 0] = 1.0  # the mean of the first direction
     # A mean of 1 · scale / (h · w) / 4 = (4 · 4) / 16 / 4, then the first column, then a sigmoid.
     expected = 255 / (1 + np.exp(-0.25 * color_matrix()[:, 0]))
-    found = parameterization.pictures().detach()
+    found = parameterization.images().detach()
     assert found.mean((0, 2, 3)).numpy() == pytest.approx(expected, rel=1e-5)
     assert found.std((2, 3)).max() < 1e-3
 
 
 @pytest.mark.parametrize("side", [15, 16])
-def test_pictures_of_frequencies_start_gray_and_of_their_size(side: int) -> None:
-    found = Frequencies(canvas(2, side)).pictures()
+def test_images_of_frequencies_start_gray_and_of_their_size(side: int) -> None:
+    found = Frequencies(canvas(2, side)).images()
     assert found.shape == (2, 3, side, side)
     assert abs(found.mean().item() - 127.5) < 20
-    assert Frequencies(canvas(1, side, channels=1)).pictures().shape == (1, 1, side, side)
+    assert Frequencies(canvas(1, side, channels=1)).images().shape == (1, 1, side, side)
 
 
 def test_pixels_start_as_noise_around_the_mean() -> None:
-    found = Pixels(canvas(2, 64), (100.0, 110.0, 120.0)).pictures().detach()
+    found = Pixels(canvas(2, 64), (100.0, 110.0, 120.0)).images().detach()
     assert found.mean((0, 2, 3)).numpy() == pytest.approx([100, 110, 120], abs=0.5)
     assert found.std().item() == pytest.approx(np.sqrt(10**2 + 200 / 3), rel=0.02)
 
 
 def test_a_frame_is_gray_and_a_jittered_window_comes_from_its_own_place() -> None:
-    pictures = torch.zeros(2, 1, 6, 6)
-    framed = Pad(2)(pictures, generators(2))
+    images = torch.zeros(2, 1, 6, 6)
+    framed = Pad(2)(images, generators(2))
     assert framed.shape == (2, 1, 10, 10)
     assert framed[0, 0, 0, 0] == 127.5
     rows = torch.arange(10.0).reshape(1, 1, 10, 1).expand(8, 1, 10, 10)
@@ -103,20 +103,20 @@ def test_a_frame_is_gray_and_a_jittered_window_comes_from_its_own_place() -> Non
 
 
 def test_a_quarter_turn_and_a_factor_of_two_are_those_of_numpy() -> None:
-    picture = torch.rand(1, 1, 8, 8)
-    turned = ScaleAndTurn((1.0,), (90.0,))(picture, generators(1))
-    assert np.allclose(turned[0, 0].numpy(), np.rot90(picture[0, 0].numpy(), 1), atol=1e-5)
+    image = torch.rand(1, 1, 8, 8)
+    turned = ScaleAndTurn((1.0,), (90.0,))(image, generators(1))
+    assert np.allclose(turned[0, 0].numpy(), np.rot90(image[0, 0].numpy(), 1), atol=1e-5)
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)
     larger = ScaleAndTurn((2.0,), (0.0,))(ramp, generators(1))
     assert np.allclose(larger[0, 0, 0].numpy(), 3.5 + (np.arange(8) - 3.5) / 2, atol=1e-5)
 
 
-def test_transforms_do_to_a_picture_what_they_do_to_it_alone() -> None:
-    pictures = 255 * torch.rand(3, 3, 20, 20)
-    whole = transform(pictures, generators(3), LUCID)
+def test_transforms_do_to_an_image_what_they_do_to_it_alone() -> None:
+    images = 255 * torch.rand(3, 3, 20, 20)
+    whole = transform(images, generators(3), LUCID)
     assert whole.shape == (3, 3, 32, 32)  # 20 + 2 · 12 - 8 - 4
     for n in range(3):
-        alone = transform(pictures[n : n + 1], generators(1, first=n), LUCID)
+        alone = transform(images[n : n + 1], generators(1, first=n), LUCID)
         assert torch.equal(alone[0], whole[n])
 
 
@@ -145,9 +145,9 @@ def test_blurs_come_every_fourth_step() -> None:
     assert not torch.equal(regularized(offset, offset, recipe, 4), offset)
 
 
-def test_faint_pictures_are_stretched_about_the_mean() -> None:
-    pictures = torch.tensor([[[[100.0, 101.0]]], [[[80.0, 100.0]]]])
-    found = contrasted(pictures, torch.tensor([100.0]))
+def test_faint_images_are_stretched_about_the_mean() -> None:
+    images = torch.tensor([[[[100.0, 101.0]]], [[[80.0, 100.0]]]])
+    found = contrasted(images, torch.tensor([100.0]))
     assert found.flatten().tolist() == [127.5, 255, 0, 127.5]
 
 
@@ -181,11 +181,11 @@ def test_a_closed_rectifier_has_the_gradient_of_a_relu() -> None:
 def test_an_open_rectifier_lets_through_what_opens_it_where_nothing_else_gets_through() -> None:
     gate = Gate(True)
     assert rectified(gate, None, [-1, -2], [5, -6]) == [5, 0]  # -6 would close it further
-    assert rectified(gate, None, [-1, 2], [5, 6]) == [0, 6]  # the picture lives: as a ReLU
+    assert rectified(gate, None, [-1, 2], [5, 6]) == [0, 6]  # the image lives: as a ReLU
     assert rectified(gate, 6, [7, 8], [-5, 6]) == [-5, 0]
 
 
-def test_rectifiers_open_for_each_picture_on_its_own() -> None:
+def test_rectifiers_open_for_each_image_on_its_own() -> None:
     leaf = torch.tensor([[-1.0], [2.0]]).requires_grad_()
     OpenRectifier(Gate(True), None)(leaf).sum().backward()
     assert leaf.grad is not None
@@ -202,7 +202,7 @@ def test_every_relu_of_a_network_becomes_one_that_opens() -> None:
 
 
 def dead() -> LoadedNetwork:
-    """A unit behind a ReLU that is closed for pictures near gray."""
+    """A unit behind a ReLU that is closed for images near gray."""
     module = nn.Sequential(OrderedDict(conv=nn.Conv2d(1, 1, 3), relu=nn.ReLU()))
     nn.init.constant_(module.conv.weight, 1 / 9)
     nn.init.constant_(module.conv.bias, -140)
@@ -240,15 +240,13 @@ def prefer(reader: LoadedNetwork, way: str, digits: list[int], first: int = 0) -
 
 
 @pytest.mark.parametrize("way", ["toolbox", "lucid"])
-def test_the_picture_made_for_an_output_makes_it_the_largest(
-    reader: LoadedNetwork, way: str
-) -> None:
+def test_the_image_made_for_an_output_makes_it_the_largest(reader: LoadedNetwork, way: str) -> None:
     found = prefer(reader, way, list(range(10)))
-    logits = build_pixels(reader, "head", "folded", CPU)(found.pictures)
+    logits = build_pixels(reader, "head", "folded", CPU)(found.images)
     assert logits.argmax(1).tolist() == list(range(10))
     assert torch.allclose(found.values, logits.diagonal(), atol=1e-3)
-    assert found.pictures.min() >= 0
-    assert found.pictures.max() <= 255
+    assert found.images.min() >= 0
+    assert found.images.max() <= 255
 
 
 @pytest.mark.parametrize("way", ["toolbox", "lucid"])
@@ -257,11 +255,11 @@ def test_a_preferred_input_is_the_same_alone_and_in_a_batch(
 ) -> None:
     whole = prefer(reader, way, [3, 4, 5])
     alone = prefer(reader, way, [4], first=1)
-    assert torch.equal(alone.pictures[0], whole.pictures[1])
+    assert torch.equal(alone.images[0], whole.images[1])
     assert torch.equal(alone.values[0], whole.values[1])
 
 
-def test_the_best_picture_is_kept() -> None:
+def test_the_best_image_is_kept() -> None:
     """Steps that overshoot do not lose what was reached before."""
     module = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False))
     nn.init.constant_(module[0].weight, 1)
@@ -279,7 +277,7 @@ def test_the_best_picture_is_kept() -> None:
 
 
 @pytest.mark.parametrize("mode", ["folded", "bfloat16"])
-def test_outputs_of_efficientnet_are_the_largest_for_their_pictures(mode: Mode) -> None:
+def test_outputs_of_efficientnet_are_the_largest_for_their_images(mode: Mode) -> None:
     network, gate = load_network(ModelSpec(name="efficientnet_lite0"), seed=0), Gate()
     classes = [1, 207, 985]
     task = Task(
@@ -289,7 +287,7 @@ def test_outputs_of_efficientnet_are_the_largest_for_their_pictures(mode: Mode) 
     )
     options = LucidOptions(steps=24, transforms=(Pad(8), Jitter(8)))
     found = optimize(task, Frequencies(canvas(3, 64)), gate, options)
-    logits = build_pixels(network, "classifier", "folded", CPU)(found.pictures)
+    logits = build_pixels(network, "classifier", "folded", CPU)(found.images)
     assert logits.argmax(1).tolist() == classes
 
 
@@ -298,12 +296,12 @@ def test_a_direction_of_a_layer_is_approached() -> None:
     pixels = build_pixels(network, "blocks.8", "folded", CPU, gate)
     direction = torch.randn(112, generator=torch.Generator().manual_seed(0))
 
-    def cosine(pictures: torch.Tensor) -> float:
-        mean = pixels(pictures).mean((2, 3))[0]
+    def cosine(images: torch.Tensor) -> float:
+        mean = pixels(images).mean((2, 3))[0]
         return float(torch.cosine_similarity(mean, direction, dim=0))
 
     start = Frequencies(canvas(1, 48))
-    before = cosine(start.pictures().detach())
+    before = cosine(start.images().detach())
     options = LucidOptions(steps=24, transforms=(Jitter(4),))
     found = optimize(Task(pixels, [Direction(direction)], generators(1)), start, gate, options)
-    assert cosine(found.pictures) > before + 0.2
+    assert cosine(found.images) > before + 0.2

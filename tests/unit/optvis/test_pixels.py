@@ -91,7 +91,7 @@ def test_a_network_that_is_no_graph_is_run_as_it_is() -> None:
         build_pixels(loaded(module), "aside", "float32", CPU)(torch.ones(1, 1, 2, 2))
 
 
-def test_in_the_plain_mode_pictures_go_one_by_one() -> None:
+def test_in_the_plain_mode_images_go_one_by_one() -> None:
     network = load_network(ModelSpec(name="lenet", weights="random"), seed=0)
     assert build_pixels(network, "conv1", "float32", CPU).fitting(8, 8) == 1
     assert build_pixels(network, "conv1", "folded", CPU).fitting(112, 112) == 16

@@ -1,4 +1,4 @@
-"""Preferred inputs of channels: rates that follow from the picture, frames that follow from its size."""
+"""Preferred inputs of channels: rates that follow from the image, frames that follow from its size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from featurescape_jobs.optvis.preferred import (
 from featurescape_jobs.optvis.rectifiers import Gate
 from featurescape_jobs.optvis.regularizers import TOOLBOX, Recipe
 from featurescape_jobs.optvis.transforms import Jitter, Pad, lucid
-from helpers.pixel_networks import CPU, loaded, one_thread, random_pictures
+from helpers.pixel_networks import CPU, loaded, one_thread, random_images
 
 __all__ = ["one_thread"]  # a fixture that works by being here
 
@@ -35,7 +35,7 @@ def generators(n: int) -> list[np.random.Generator]:
 
 
 def dead_network() -> LoadedNetwork:
-    """Two channels behind a ReLU; the second is closed for any picture near gray."""
+    """Two channels behind a ReLU; the second is closed for any image near gray."""
     conv = nn.Conv2d(1, 2, 3)
     with torch.no_grad():
         conv.weight.copy_(torch.tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]).reshape(1, 1, 3, 3))
@@ -50,13 +50,13 @@ def test_the_first_step_is_as_large_whatever_the_size_of_the_activation(factor: 
     task = Task(build_pixels(loaded(module), "conv", "folded", CPU), [Channel(0)], generators(1))
     canvas = Canvas(1, 12, 12, generators(1), CPU)
     found = ascend(task, Pixels(canvas, (127.5,)), Recipe(steps=2, first_step=2.0))
-    start = Pixels(Canvas(1, 12, 12, generators(1), CPU), (127.5,)).pictures().detach()
-    step = found.pictures - start
+    start = Pixels(Canvas(1, 12, 12, generators(1), CPU), (127.5,)).images().detach()
+    step = found.images - start
     assert step.square().mean().sqrt().item() == pytest.approx(2.0, rel=1e-4)
     assert step[0, 0, 5, 5] > step[0, 0, 0, 0] > 0  # a corner is in one window, the middle in nine
 
 
-def test_frames_and_shifts_are_those_of_lucid_and_smaller_for_small_pictures() -> None:
+def test_frames_and_shifts_are_those_of_lucid_and_smaller_for_small_images() -> None:
     assert [lucid(224)[n] for n in (0, 1, 3)] == [Pad(12), Jitter(8), Jitter(4)]
     assert [lucid(64)[n] for n in (0, 1, 3)] == [Pad(6), Jitter(4), Jitter(2)]
     assert [lucid(8)[n] for n in (0, 1, 3)] == [Pad(1), Jitter(1), Jitter(1)]
@@ -64,12 +64,12 @@ def test_frames_and_shifts_are_those_of_lucid_and_smaller_for_small_pictures() -
 
 
 def test_a_network_with_a_gate_is_the_plain_one_while_the_gate_is_closed() -> None:
-    gate, pictures = Gate(), random_pictures(3, 16, 16).permute(0, 3, 1, 2)
+    gate, images = Gate(), random_images(3, 16, 16).permute(0, 3, 1, 2)
     gated = build_pixels(dead_network(), "relu", "folded", CPU, gate)
     plain = build_pixels(dead_network(), "relu", "folded", CPU)
-    assert torch.equal(gated(pictures), plain(pictures))
+    assert torch.equal(gated(images), plain(images))
     gate.is_open = True
-    assert torch.allclose(gated(pictures), plain(pictures), atol=1e-3)
+    assert torch.allclose(gated(images), plain(images), atol=1e-3)
 
 
 @pytest.mark.parametrize("recipe", [LUCID, *TOOLBOX])

@@ -107,7 +107,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12\n"
         (POINTER, "a Git LFS pointer: run git lfs pull"),
         ("<html>not found v</html>", "an HTML page"),
         ("<html>\nv 0 0 0\nf 1 2 9\n</html>", "an HTML page"),
-        (file_of(halves((255, 0, 0), (0, 0, 255))), "a PNG picture"),
+        (file_of(halves((255, 0, 0), (0, 0, 255))), "a PNG image"),
     ],
 )
 def test_what_is_no_mesh_is_named(data: str | bytes, said: str, ending: str) -> None:
@@ -133,7 +133,7 @@ def test_missing_materials_and_textures_are_counted_and_left_out() -> None:
     assert mesh.parts[0].texture is None
 
 
-def test_a_texture_that_is_no_picture_is_left_out() -> None:
+def test_a_texture_that_is_no_image_is_left_out() -> None:
     library = "newmtl wood\nmap_Kd a.png\n"
     assert load(square_obj(), square_mtl=library, a_png="<html>").missing == 1
 
@@ -298,16 +298,16 @@ def test_the_same_triangles_placed_often_count_as_often(monkeypatch: pytest.Monk
 def test_textures_have_a_number_and_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("featurescape_jobs.rendering.textures.MAX_TEXTURES", 2)
     library = "".join(f"newmtl m{n}\nmap_Kd a{n}.png\n" for n in range(5))
-    picture = file_of(np.zeros((4, 4, 3), np.uint8))
-    files = {f"a{n}_png": picture for n in range(5)}
+    image = file_of(np.zeros((4, 4, 3), np.uint8))
+    files = {f"a{n}_png": image for n in range(5)}
     assert load(box_obj(materials="m0"), box_mtl=library, **files).missing == 3
     monkeypatch.setattr("featurescape_jobs.rendering.textures.MAX_PIXELS", 15)
     assert load(box_obj(materials="m0"), box_mtl="newmtl m0\nmap_Kd a0.png\n", **files).missing == 1
 
 
 def test_a_large_texture_is_reduced() -> None:
-    picture = file_of(np.zeros((10, 3000, 3), np.uint8))
+    image = file_of(np.zeros((10, 3000, 3), np.uint8))
     library = "newmtl wood\nmap_Kd a.png\n"
-    texture = load(square_obj(), square_mtl=library, a_png=picture).parts[0].texture
+    texture = load(square_obj(), square_mtl=library, a_png=image).parts[0].texture
     assert texture is not None
     assert texture.pixels.shape == (3, 1024, 3)

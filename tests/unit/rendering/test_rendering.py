@@ -92,19 +92,19 @@ def test_the_metadata_has_the_lines_of_shapenet_renderings() -> None:
     assert cameras.names_text(2) == b"00.png\n01.png\n"
 
 
-# -- pictures ----------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------
 
 
 def test_a_red_box_is_red_whole_and_in_the_middle_of_every_view(renderer: Renderer) -> None:
     mesh = box()
     renderer.load(mesh)
     for camera in cameras.around(mesh, cameras.angles(0, "box", 24, (25, 30))):
-        picture = renderer.picture(camera)
-        assert picture.shape == (48, 48, 4)
-        solid = picture[picture[:, :, 3] == 255]
+        image = renderer.image(camera)
+        assert image.shape == (48, 48, 4)
+        solid = image[image[:, :, 3] == 255]
         assert (solid[:, 0] > 80).all()
         assert (solid[:, 1:3] == 0).all()
-        rows, columns = np.nonzero(picture[:, :, 3])
+        rows, columns = np.nonzero(image[:, :, 3])
         assert min(rows.min(), columns.min()) > 0
         assert max(rows.max(), columns.max()) < 47
         assert abs(columns.mean() - 23.5) < 2
@@ -114,7 +114,7 @@ def test_a_red_box_is_red_whole_and_in_the_middle_of_every_view(renderer: Render
 def test_what_is_on_the_right_comes_to_the_front_at_90_degrees(renderer: Renderer) -> None:
     mesh = box({**dict.fromkeys(SIDES, "white"), "right": "green", "left": "blue"})
     renderer.load(mesh)
-    right, left = (renderer.picture(Camera(azimuth, 0, 2)) for azimuth in (90, 270))
+    right, left = (renderer.image(Camera(azimuth, 0, 2)) for azimuth in (90, 270))
     assert list(right[24, 24, :3] > 100) == [False, True, False]
     assert list(left[24, 24, :3] > 100) == [False, False, True]
 
@@ -123,7 +123,7 @@ def test_opposite_sides_of_a_plate_are_mirrored(renderer: Renderer) -> None:
     """A pennant to the right of its pole: from behind it flies to the left."""
     flag = normalized(load("v 0 0 0\nv 2 1 0\nv 0 2 0\nf 1 2 3\n"))
     renderer.load(flag)
-    front, back = (renderer.picture(Camera(azimuth, 0, 3))[:, :, 3] for azimuth in (0, 180))
+    front, back = (renderer.image(Camera(azimuth, 0, 3))[:, :, 3] for azimuth in (0, 180))
     covered = np.abs(front.astype(int) - back[:, ::-1]) > 64
     assert covered.mean() < 0.02
     assert (np.abs(front.astype(int) - back) > 64).mean() > 0.05
@@ -136,8 +136,8 @@ def test_the_top_is_bright_and_what_is_below_is_dark_from_wherever_one_looks(
     renderer.load(mesh)
 
     def brightness(azimuth: float, elevation: float) -> float:
-        picture = renderer.picture(Camera(azimuth, elevation, 2))
-        return float(picture[24, 24, :3].mean())
+        image = renderer.image(Camera(azimuth, elevation, 2))
+        return float(image[24, 24, :3].mean())
 
     for azimuth in (0, 90, 200):
         top, front, below = (brightness(azimuth, at) for at in (90, 0, -90))
@@ -170,7 +170,7 @@ def test_sides_differ_where_one_sees_it(
     assert symmetry.footprint(mesh) == pytest.approx(footprint)
 
 
-def test_two_pictures_are_unlike_by_the_area_in_which_they_differ() -> None:
+def test_two_images_are_unlike_by_the_area_in_which_they_differ() -> None:
     one, other = (np.zeros((4, 4, 4), np.uint8) for _ in range(2))
     assert symmetry.unlike(one, other) == 0
     one[0, :2] = 255
@@ -196,52 +196,52 @@ def test_no_side_is_black_whichever_way_its_triangles_face(renderer: Renderer) -
     mesh = normalized(load("\n".join(lines), box_mtl=COLORS_MTL))
     renderer.load(mesh)
     for azimuth in (20, 140, 260):
-        picture = renderer.picture(Camera(azimuth, 30, 2.3))
-        assert (picture[picture[:, :, 3] == 255][:, 0] > 80).all()
+        image = renderer.image(Camera(azimuth, 30, 2.3))
+        assert (image[image[:, :, 3] == 255][:, 0] > 80).all()
 
 
 def test_the_same_mesh_gives_the_same_bytes_whatever_came_before(renderer: Renderer) -> None:
     mesh, camera = box(SIX), Camera(33, 27, 2.2)
     renderer.load(mesh)
-    first = png(renderer.picture(camera))
+    first = png(renderer.image(camera))
     renderer.load(normalized(load(square_obj(), square_mtl="newmtl wood\nd 0.3\n")))
-    renderer.picture(camera)
+    renderer.image(camera)
     renderer.load(box(SIX))
-    assert png(renderer.picture(camera)) == first
+    assert png(renderer.image(camera)) == first
     other = Renderer(48)
     other.load(mesh)
-    assert png(other.picture(camera)) == first
+    assert png(other.image(camera)) == first
 
 
 def test_glass_is_half_clear_and_keeps_its_color(renderer: Renderer) -> None:
     text = square_obj("glass")
     renderer.load(normalized(load(text, square_mtl=COLORS_MTL)))
-    red, green, blue, alpha = renderer.picture(Camera(0, 0, 2.5))[24, 24].tolist()
+    red, green, blue, alpha = renderer.image(Camera(0, 0, 2.5))[24, 24].tolist()
     assert abs(alpha - 128) <= 3
     assert (red > 200, green, blue) == (True, 0, 0)
 
 
 def test_a_texture_lies_upright(renderer: Renderer) -> None:
-    picture = file_of(halves((255, 0, 0), (0, 0, 255)))
-    mesh = load(square_obj(), square_mtl="newmtl wood\nmap_Kd a.png\n", a_png=picture)
+    image = file_of(halves((255, 0, 0), (0, 0, 255)))
+    mesh = load(square_obj(), square_mtl="newmtl wood\nmap_Kd a.png\n", a_png=image)
     renderer.load(normalized(mesh))
-    view = renderer.picture(Camera(0, 0, 2.5))
+    view = renderer.image(Camera(0, 0, 2.5))
     assert list(view[14, 24, :3] > 200) == [True, False, False]
     assert list(view[34, 24, :3] > 200) == [False, False, True]
 
 
-def test_where_a_texture_has_no_surface_the_picture_is_clear(renderer: Renderer) -> None:
+def test_where_a_texture_has_no_surface_the_image_is_clear(renderer: Renderer) -> None:
     leaf = file_of(halves((0, 255, 0, 255), (0, 255, 0, 0)))
     mesh = load(square_obj(), square_mtl="newmtl wood\nmap_Kd a.png\n", a_png=leaf)
     renderer.load(normalized(mesh))
-    view = renderer.picture(Camera(0, 0, 2.5))
+    view = renderer.image(Camera(0, 0, 2.5))
     assert list(view[14, 24] > 200) == [False, True, False, True]
     assert view[34, 24].tolist() == [0, 0, 0, 0]
 
 
 def test_over_white_clear_is_white_and_solid_is_as_it_was() -> None:
-    picture = np.array([[[9, 8, 7, 255], [0, 0, 0, 0], [0, 0, 0, 128]]], np.uint8)
-    assert over_white(picture).tolist() == [[[9, 8, 7], [255, 255, 255], [127, 127, 127]]]
+    image = np.array([[[9, 8, 7, 255], [0, 0, 0, 0], [0, 0, 0, 128]]], np.uint8)
+    assert over_white(image).tolist() == [[[9, 8, 7], [255, 255, 255], [127, 127, 127]]]
 
 
 def growth_bytes(renderer: Renderer, kept: list[Mesh] | None) -> int:
@@ -255,7 +255,7 @@ def growth_bytes(renderer: Renderer, kept: list[Mesh] | None) -> int:
         part = load(square_obj(), square_mtl="newmtl wood\n").parts[0]
         mesh = Mesh((Part(**{**vars(part), "texture": Texture(pixels)}),))
         renderer.load(normalized(mesh))
-        renderer.picture(Camera(0, 0, 2.5))
+        renderer.image(Camera(0, 0, 2.5))
         if kept is not None:
             kept.append(mesh)
         if number >= 10:
@@ -277,7 +277,7 @@ def test_a_concave_polygon_leaves_its_notch_open(renderer: Renderer) -> None:
     mesh = normalized(load(text))
     assert mesh.faces == len(points) - 2
     renderer.load(mesh)
-    view = renderer.picture(Camera(0, 0, 2.5))
+    view = renderer.image(Camera(0, 0, 2.5))
     assert view[24, 24, 3] == 0
     assert view[24, 10, 3] == 255
 

@@ -79,7 +79,7 @@ def test_a_gate_of_features_that_lets_the_controls_pass_is_noticed(
 def test_captions_say_what_the_start_of_ours_costs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ours takes 15 s of 100 pictures, 10 of them warm; the faster strong peer 20."""
+    """Ours takes 15 s of 100 images, 10 of them warm; the faster strong peer 20."""
     module = benchmark("captions", monkeypatch)
     role, run = harness().Role, harness().Run
     seconds = {"a": (role.STRONG, 20.0), "b": (role.STRONG, 30.0), OURS: (role.OURS, 15.0)}
@@ -91,19 +91,19 @@ def test_captions_say_what_the_start_of_ours_costs(
     timings.runs = {name: [run(spent)] for name, (_, spent) in seconds.items()}
     module.print_startup(timings, 10.0, 100)
     assert capsys.readouterr().out.splitlines() == [
-        "ours starts for 5.0 s, then 10.0 pictures/s: 10.0 s of all",
-        "a has 5.0 pictures/s: 2.00 times as long as ours warm",
-        "with its start, ours is ahead from 50 pictures on",
+        "ours starts for 5.0 s, then 10.0 images/s: 10.0 s of all",
+        "a has 5.0 images/s: 2.00 times as long as ours warm",
+        "with its start, ours is ahead from 50 images on",
     ]
 
 
-def brightness(pictures: np.ndarray) -> np.ndarray:
-    """What dreams gain in these tests: what makes pictures brighter is a dream."""
-    return pictures.reshape(len(pictures), -1).mean(1)
+def brightness(images: np.ndarray) -> np.ndarray:
+    """What dreams gain in these tests: what makes images brighter is a dream."""
+    return images.reshape(len(images), -1).mean(1)
 
 
 def dreamt(*gained: int) -> np.ndarray:
-    """Gray pictures, brighter by so much."""
+    """Gray images, brighter by so much."""
     return PHOTOS + np.array(gained, np.uint8)[:, None, None, None]
 
 
@@ -159,7 +159,7 @@ def test_a_gate_of_dreams_that_lets_the_controls_pass_is_noticed(
     assert not gate_of(judge, judge.controls, outputs)[1]
 
 
-def test_peers_and_ours_dream_the_same_pictures_under_the_same_shifts(
+def test_peers_and_ours_dream_the_same_images_under_the_same_shifts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All octaves, steps and shifts of the defaults, through a network that is smooth and so not chaotic.
@@ -171,7 +171,7 @@ def test_peers_and_ours_dream_the_same_pictures_under_the_same_shifts(
     torch.manual_seed(1)
     module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Softplus(), nn.Conv2d(4, 3, 3))
     photos = np.random.default_rng(0).integers(60, 200, (2, 60, 44, 3)).astype(np.uint8)
-    pictures = torch.from_numpy(photos).float()
+    images = torch.from_numpy(photos).float()
 
     def shifts(first: int = 0) -> list[np.random.Generator]:
         return [np.random.default_rng(first + at) for at in range(2)]
@@ -179,13 +179,13 @@ def test_peers_and_ours_dream_the_same_pictures_under_the_same_shifts(
     up_to = peers.UpTo(loaded(module, 3), "2")
     each = zip(photos, shifts(), strict=True)
     plain = np.stack([peers.plain_dream(photo, up_to, rng) for photo, rng in each])
-    batched = peers.batch_dream(pictures.permute(0, 3, 1, 2), up_to, shifts())
+    batched = peers.batch_dream(images.permute(0, 3, 1, 2), up_to, shifts())
     dreamer = Dreamer(pixels_of(module, "2", 3), Energy(), DreamOptions())
-    ours = dreamer.dream(pictures, shifts()).pictures.numpy()
+    ours = dreamer.dream(images, shifts()).images.numpy()
     assert np.abs(plain - photos).mean() > 40
     assert np.abs(ours - plain).max() < 0.01
     assert np.abs(batched.permute(0, 2, 3, 1).numpy() - plain).max() < 0.01
-    assert np.abs(dreamer.dream(pictures, shifts(7)).pictures.numpy() - plain).mean() > 1
+    assert np.abs(dreamer.dream(images, shifts(7)).images.numpy() - plain).mean() > 1
 
 
 WORDS = [
@@ -205,7 +205,7 @@ WORDS = [
         (WORDS[:3], False),
         ([[], [], [], []], False),
     ],
-    ids=["the same", "and of more pictures", "another word", "one missing", "no words"],
+    ids=["the same", "and of more images", "another word", "one missing", "no words"],
 )
 def caption_judge(monkeypatch: pytest.MonkeyPatch, scores: Any = None, least: float = 0.995) -> Any:
     """The gate of captions; a caption has the score that a table gives it, and none is asked for without one."""
@@ -226,7 +226,7 @@ def shuffled(outputs: dict[str, Any]) -> Any:
         (WORDS[:3], False),
         ([[], [], [], []], False),
     ],
-    ids=["the same", "and of more pictures", "another word", "one missing", "no words"],
+    ids=["the same", "and of more images", "another word", "one missing", "no words"],
 )
 def test_captions_must_have_the_words_of_the_plain_search(
     said: list[list[str]], good: bool, monkeypatch: pytest.MonkeyPatch

@@ -26,7 +26,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_the_steady_state_begins_when_every_worker_has_done_a_shard(
     tmp_path: Path, clock: tuple[float, ...], seconds: float, steady: ModuleType
 ) -> None:
-    """Two workers, four shards of ten pictures, done by the clock; two shards are in the steady state."""
+    """Two workers, four shards of ten images, done by the clock; two shards are in the steady state."""
 
     folder = tmp_path / "work/markers"
     folder.mkdir(parents=True)

@@ -115,7 +115,7 @@ def test_scripts_and_tests_that_a_page_names_exist(page: Path) -> None:
 
 MADE_UP = """# A page
 
-It takes 3.5 s a picture{source}, is 4.9 times as fast as a loop, right in 91 % of all cases.
+It takes 3.5 s an image{source}, is 4.9 times as fast as a loop, right in 91 % of all cases.
 
 | layer | accuracy |
 | --- | --- |
@@ -123,7 +123,7 @@ It takes 3.5 s a picture{source}, is 4.9 times as fast as a loop, right in 91 % 
 
 ## Another section
 
-A start takes half a second, 140 pictures a second follow, with 2 MB each.
+A start takes half a second, 140 images a second follow, with 2 MB each.
 """
 
 

@@ -195,7 +195,7 @@ def test_no_power_is_drawn_of_a_block_that_multiplies_no_state() -> None:
     assert [label for label in named if "theta" in label] == ["lstm theta_h"]
 
 
-def test_plots_are_pictures_of_the_tables_that_have_rows() -> None:
+def test_plots_are_images_of_the_tables_that_have_rows() -> None:
     tables = Tables()
     assert plots(tables, 5.0) == {}
     tables.add_matrix({"network": "matrix", "layer": None}, ("theta", None), random_matrix(4))

@@ -1,4 +1,4 @@
-"""Beam search over pictures in bulk finds what a plain search of each picture alone finds."""
+"""Beam search over images in bulk finds what a plain search of each image alone finds."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from helpers.caption_fakes import (
 )
 
 
-def found(decoder: Decoder, pictures: torch.Tensor, **options: Any) -> list[list[Hypothesis]]:
-    return search(steps_of(decoder, pictures), len(pictures), BeamOptions(**options))
+def found(decoder: Decoder, images: torch.Tensor, **options: Any) -> list[list[Hypothesis]]:
+    return search(steps_of(decoder, images), len(images), BeamOptions(**options))
 
 
 def words_of(captions: list[list[Hypothesis]]) -> list[list[list[int]]]:
@@ -35,20 +35,20 @@ def words_of(captions: list[list[Hypothesis]]) -> list[list[list[int]]]:
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("beam", [1, 2, 5])
 def test_a_batch_gives_what_a_plain_search_gives_of_each(layers: int, beam: int) -> None:
-    decoder, pictures = small_decoder(layers=layers), grids(12)
-    captions = found(decoder, pictures, beam=beam, max_words=7, alternatives=beam - 1)
-    for picture, of in zip(pictures, captions, strict=True):
-        expected = plain_beam_search(chances_of(decoder, picture), beam, 7)
+    decoder, images = small_decoder(layers=layers), grids(12)
+    captions = found(decoder, images, beam=beam, max_words=7, alternatives=beam - 1)
+    for image, of in zip(images, captions, strict=True):
+        expected = plain_beam_search(chances_of(decoder, image), beam, 7)
         assert [one.words for one in of] == [words for words, _, _ in expected]
         assert [one.truncated for one in of] == [cut for _, _, cut in expected]
         scores = [one.log_probability for one in of]
         assert scores == pytest.approx([score for _, score, _ in expected], abs=1e-9)
 
 
-def test_captions_of_a_batch_are_those_of_each_picture_alone() -> None:
-    decoder, pictures = small_decoder(layers=2), grids(30)
-    together = found(decoder, pictures, beam=4, max_words=9, alternatives=3)
-    alone = [found(decoder, one[None], beam=4, max_words=9, alternatives=3)[0] for one in pictures]
+def test_captions_of_a_batch_are_those_of_each_image_alone() -> None:
+    decoder, images = small_decoder(layers=2), grids(30)
+    together = found(decoder, images, beam=4, max_words=9, alternatives=3)
+    alone = [found(decoder, one[None], beam=4, max_words=9, alternatives=3)[0] for one in images]
     assert words_of(together) == words_of(alone)
     lengths = {len(of[0].words) for of in together}
     assert len(lengths) > 1, "captions end at different steps, and finished ones were dropped"
@@ -57,13 +57,11 @@ def test_captions_of_a_batch_are_those_of_each_picture_alone() -> None:
 
 
 def test_one_beam_is_the_greedy_choice() -> None:
-    decoder, pictures = small_decoder(), grids(10)
-    for picture, [caption] in zip(
-        pictures, found(decoder, pictures, beam=1, max_words=6), strict=True
-    ):
+    decoder, images = small_decoder(), grids(10)
+    for image, [caption] in zip(images, found(decoder, images, beam=1, max_words=6), strict=True):
         words: list[int] = []
         while len(words) < 6:
-            chances = np.array(chances_of(decoder, picture)(words))
+            chances = np.array(chances_of(decoder, image)(words))
             chances[1] = -np.inf
             chances[END] = chances[END] if words else -np.inf
             if (best := int(chances.argmax())) == END:
@@ -73,10 +71,10 @@ def test_one_beam_is_the_greedy_choice() -> None:
 
 
 def test_as_many_beams_as_captions_find_the_best_of_all() -> None:
-    decoder, pictures = small_decoder(words=5, gain=1.5), grids(6)
-    captions = found(decoder, pictures, beam=5**4, max_words=3)
-    for picture, [caption] in zip(pictures, captions, strict=True):
-        score, words = best_of_all(chances_of(decoder, picture), 3, [])
+    decoder, images = small_decoder(words=5, gain=1.5), grids(6)
+    captions = found(decoder, images, beam=5**4, max_words=3)
+    for image, [caption] in zip(images, captions, strict=True):
+        score, words = best_of_all(chances_of(decoder, image), 3, [])
         assert caption.words == words
         assert caption.log_probability == pytest.approx(score, abs=1e-9)
 
@@ -94,21 +92,21 @@ def ended_captions(
 
 @pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0, 2.5])
 def test_with_a_length_penalty_the_best_by_rank_of_all_is_found(penalty: float) -> None:
-    decoder, pictures = small_decoder(words=5, gain=1.5), grids(6)
-    captions = found(decoder, pictures, beam=5**4, max_words=3, length_penalty=penalty)
-    for picture, [caption] in zip(pictures, captions, strict=True):
-        everything = ended_captions(chances_of(decoder, picture), 3, [])
+    decoder, images = small_decoder(words=5, gain=1.5), grids(6)
+    captions = found(decoder, images, beam=5**4, max_words=3, length_penalty=penalty)
+    for image, [caption] in zip(images, captions, strict=True):
+        everything = ended_captions(chances_of(decoder, image), 3, [])
         score, words = max(everything, key=lambda one: one[0] / (len(one[1]) + 1) ** penalty)
         assert caption.words == words
         assert caption.log_probability == pytest.approx(score, abs=1e-9)
 
 
 def test_a_length_penalty_changes_which_caption_is_best() -> None:
-    decoder, pictures = small_decoder(words=5, gain=1.5), grids(6)
+    decoder, images = small_decoder(words=5, gain=1.5), grids(6)
     lengths = [
         sum(
             len(of[0].words)
-            for of in found(decoder, pictures, beam=99, max_words=3, length_penalty=a)
+            for of in found(decoder, images, beam=99, max_words=3, length_penalty=a)
         )
         for a in (0.0, 1.0, 2.5)
     ]
@@ -117,11 +115,9 @@ def test_a_length_penalty_changes_which_caption_is_best() -> None:
 
 
 def test_the_score_is_the_log_probability_of_the_words_when_they_are_given() -> None:
-    decoder, pictures = small_decoder(), grids(8)
-    for picture, [caption] in zip(
-        pictures, found(decoder, pictures, beam=3, max_words=6), strict=True
-    ):
-        told = decoder(picture[None], torch.tensor([[9, *caption.words]]))
+    decoder, images = small_decoder(), grids(8)
+    for image, [caption] in zip(images, found(decoder, images, beam=3, max_words=6), strict=True):
+        told = decoder(image[None], torch.tensor([[9, *caption.words]]))
         follow = caption.words if caption.truncated else [*caption.words, END]
         chances = told.logits[0].log_softmax(1)[range(len(follow)), follow]
         assert caption.log_probability == pytest.approx(float(chances.sum()), abs=1e-9)
@@ -155,7 +151,7 @@ class Table:
         words: torch.Tensor,
         states: torch.Tensor,
         rows: torch.Tensor,
-        pictures: torch.Tensor,
+        images: torch.Tensor,
     ) -> FakeStep:
         self.rows.append(len(words))
         attention = words[:, None].double()  # so that a map says which word it was looked at from
@@ -221,7 +217,7 @@ def test_a_caption_of_exactly_max_words_may_still_end() -> None:
     assert not caption.truncated
 
 
-def test_pictures_that_are_done_are_dropped() -> None:
+def test_images_that_are_done_are_dropped() -> None:
     table = Table(PATHS)
     search(table, 2, BeamOptions(beam=2, max_words=50))
     # 2 starts; both extended to two; [3] ends with 0.27, above what [2] and all behind it can reach.

@@ -16,7 +16,7 @@ Decoded = tuple[DecoderStates, list[torch.Tensor]]
 
 
 def by_hand(decoder: Decoder, grid: torch.Tensor, words: list[int]) -> Decoded:
-    """The decoder's equations for one picture (L, D), word by word: states, and logits of each word."""
+    """The decoder's equations for one image (L, D), word by word: states, and logits of each word."""
     a = (grid - decoder.get_buffer("mean")) / decoder.get_buffer("std")
     starts = [torch.tanh(layer(a.mean(0))).chunk(2) for layer in decoder.start]
     h, c = [start[0] for start in starts], [start[1] for start in starts]
@@ -40,11 +40,11 @@ def by_hand(decoder: Decoder, grid: torch.Tensor, words: list[int]) -> Decoded:
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_states_are_those_of_the_equations_and_chose_their_words(layers: int) -> None:
-    decoder, pictures = small_decoder(layers=layers, seed=1), grids(20)
-    best = [of[0].words for of in search(steps_of(decoder, pictures), 20, BeamOptions(1, 9))]
+    decoder, images = small_decoder(layers=layers, seed=1), grids(20)
+    best = [of[0].words for of in search(steps_of(decoder, images), 20, BeamOptions(1, 9))]
     assert len({len(words) for words in best}) > 2
     for grid, words, memory in zip(
-        pictures, best, forced_decode(steps_of(decoder, pictures), best), strict=True
+        images, best, forced_decode(steps_of(decoder, images), best), strict=True
     ):
         expected, logits = by_hand(decoder, grid, words)
         assert memory.hidden.shape == memory.cell.shape == (len(words), layers, 10)
@@ -57,10 +57,10 @@ def test_states_are_those_of_the_equations_and_chose_their_words(layers: int) ->
 
 
 def test_a_caption_has_the_same_states_alone_and_among_longer_ones() -> None:
-    decoder, pictures = small_decoder(layers=2), grids(4)
+    decoder, images = small_decoder(layers=2), grids(4)
     captions = [[3], [2, 5, 4, 7, 6], [8, 8], [2, 3, 4]]
-    together = forced_decode(steps_of(decoder, pictures), captions)
-    for grid, words, memory in zip(pictures, captions, together, strict=True):
+    together = forced_decode(steps_of(decoder, images), captions)
+    for grid, words, memory in zip(images, captions, together, strict=True):
         [alone] = forced_decode(steps_of(decoder, grid[None]), [words])
         np.testing.assert_allclose(memory.hidden, alone.hidden, atol=1e-6)
         np.testing.assert_allclose(memory.cell, alone.cell, atol=1e-6)

@@ -29,7 +29,7 @@ def pair(hypothesis: str, *references: str) -> Pair:
     return Pair(hypothesis.split(), [one.split() for one in references])
 
 
-def corpus(seed: int, pictures: int = 40) -> list[Pair]:
+def corpus(seed: int, images: int = 40) -> list[Pair]:
     """Captions that share many n-grams with one to five references."""
     rng = random.Random(seed)
 
@@ -37,7 +37,7 @@ def corpus(seed: int, pictures: int = 40) -> list[Pair]:
         return [rng.choice(WORDS[:6]) for _ in range(length)]
 
     pairs = []
-    for _ in range(pictures):
+    for _ in range(images):
         base = caption(rng.randint(4, 12))
         references = [
             [word if rng.random() < 0.8 else rng.choice(WORDS) for word in base]
@@ -66,7 +66,7 @@ def test_scores_are_those_of_pycocoevalcap(seed: int) -> None:
     found, reference = asdict(score(pairs)), asdict(by_pycocoevalcap(pairs))
     assert found == pytest.approx(reference, abs=1e-6)
     assert min(found.values()) > 0.1
-    # Captions of other pictures have other scores.
+    # Captions of other images have other scores.
     turned = [Pair(a.hypothesis, b.references) for a, b in pairwise([*pairs, pairs[0]])]
     wrong = asdict(by_pycocoevalcap(turned))
     assert not any(found[name] == pytest.approx(wrong[name], abs=1e-3) for name in found)
@@ -99,7 +99,7 @@ def test_cider_of_a_caption_like_its_references_is_ten() -> None:
 
 
 def test_cider_by_hand() -> None:
-    # Two pictures, so that a word of one has the weight log 2 and one of both, "a", none.
+    # Two images, so that a word of one has the weight log 2 and one of both, "a", none.
     first = pair("a dog dog", "a dog ran off")
     second = pair("a cat", "a cat")
     log2 = math.log(2)
@@ -120,7 +120,7 @@ def test_cider_is_the_mean_over_the_references() -> None:
     assert cider_d_each(pairs)[0] == pytest.approx(10 * 2 / 4 / 2)
 
 
-def test_cider_of_one_picture_is_zero() -> None:
+def test_cider_of_one_image_is_zero() -> None:
     assert cider_d_each([pair("a dog", "a dog")]) == [0.0]
 
 
@@ -145,7 +145,7 @@ def test_a_caption_with_nothing_right_scores_zero() -> None:
     assert score([pair("x y z", "a b c d")]) == Scores(0, 0, 0, 0, 0, 0)
 
 
-def test_references_without_a_word_are_left_out_and_pictures_without_any_refused() -> None:
+def test_references_without_a_word_are_left_out_and_images_without_any_refused() -> None:
     other = pair("b a", "b a")
     assert score([pair("a b", "a b", ""), other]) == score([pair("a b", "a b"), other])
     for pairs in ([], [pair("a b", "")], [pair("a b")]):

@@ -16,10 +16,10 @@ from featurescape.server.live import Live
 from featurescape.server.runner import RunnerUnavailableError
 from featurescape.server.settings import Settings
 from featurescape_jobs.errors import (
+    ImageError,
     LayerError,
     LiveUnavailableError,
     NotFoundError,
-    PictureError,
     WeightsError,
 )
 from featurescape_jobs.live.frames import Frame
@@ -50,7 +50,7 @@ def tell(tmp_path: Path, story: Story, **settings: Any) -> None:
 
 
 def question(live: Live, model: ModelSpec = LENET, data: bytes = b"a") -> ActivationsQuestion:
-    return ActivationsQuestion(model=model, picture=live.keep(data), layer="conv1")
+    return ActivationsQuestion(model=model, image=live.keep(data), layer="conv1")
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -58,7 +58,7 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.005)
 
 
-def test_a_picture_goes_to_a_network_once(tmp_path: Path) -> None:
+def test_an_image_goes_to_a_network_once(tmp_path: Path) -> None:
     async def story(live: Live, bridges: FakeBridges) -> None:
         first = json.loads(await live.ask(question(live, data=b"abc")))
         again = json.loads(await live.ask(question(live, data=b"abc")))
@@ -70,7 +70,7 @@ def test_a_picture_goes_to_a_network_once(tmp_path: Path) -> None:
 
 def test_a_question_says_which_it_is(tmp_path: Path) -> None:
     async def story(live: Live, bridges: FakeBridges) -> None:
-        asked = UnitQuestion(model=LENET, picture=live.keep(b"a"), layer="conv1", channel=3)
+        asked = UnitQuestion(model=LENET, image=live.keep(b"a"), layer="conv1", channel=3)
         found = json.loads(await live.ask(asked))
         assert (found["method"], found["question"]["channel"]) == ("unit", 3)
         assert json.loads(await live.ask(question(live)))["method"] == "activations"
@@ -102,12 +102,12 @@ def test_a_local_ray_reserves_no_cpus_and_a_cluster_does(tmp_path: Path) -> None
     tell(tmp_path, cluster, live_cpus=2, live_gpus=0.5, ray_address="http://head:8265")
 
 
-def test_a_picture_that_is_not_kept_is_not_found(tmp_path: Path) -> None:
+def test_an_image_that_is_not_kept_is_not_found(tmp_path: Path) -> None:
     async def story(live: Live, bridges: FakeBridges) -> None:
-        asked = ActivationsQuestion(model=LENET, picture="0" * 64, layer="conv1")
+        asked = ActivationsQuestion(model=LENET, image="0" * 64, layer="conv1")
         with pytest.raises(NotFoundError, match="upload it again"):
             await live.ask(asked)
-        with pytest.raises(PictureError):
+        with pytest.raises(ImageError):
             live.keep(b"")
         assert bridges.opened == []
 
@@ -160,7 +160,7 @@ def test_a_bridge_that_died_is_replaced_and_the_question_answered(tmp_path: Path
     tell(tmp_path, story, live_idle_seconds=0.1)
 
 
-def test_a_picture_that_ends_every_network_ends_in_an_error(tmp_path: Path) -> None:
+def test_an_image_that_ends_every_network_ends_in_an_error(tmp_path: Path) -> None:
     async def story(live: Live, bridges: FakeBridges) -> None:
         await live.describe(LENET)
         gone = Frame({"status": "gone", "reason": "killed"})
@@ -342,8 +342,8 @@ def test_a_long_queue_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     tell(tmp_path, story)
 
 
-def test_pictures_are_kept_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT_PICTURE_BYTES", 10)
+def test_images_are_kept_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_IMAGE_BYTES", 10)
 
     async def story(live: Live, bridges: FakeBridges) -> None:
         first = question(live, data=b"123456")

@@ -35,7 +35,7 @@ def scene_of(tokens: Tokens) -> MapScene:
         class_names=("a",),
         max_zoom=2,
         thumbnail_px=64,
-        pictures=None,
+        images=None,
         threads=1,
         progress=lambda done, total: None,
         tokens=tokens,

@@ -198,6 +198,6 @@ def test_an_embedding_that_is_not_finite_is_an_artifact_error(value: float) -> N
         fit_square(bad, np.zeros(2, dtype=np.float32))
 
 
-def test_the_margin_keeps_pictures_of_small_maps_inside() -> None:
+def test_the_margin_keeps_images_of_small_maps_inside() -> None:
     assert margin_for(0, 64) == pytest.approx(33 / 512)
     assert margin_for(6, 64) == 0.02

@@ -44,7 +44,7 @@ def one_thread() -> Iterator[None]:
 
 
 def test_the_doubly_stochastic_term_by_hand() -> None:
-    # Two pictures of two positions; the second has one word only.
+    # Two images of two positions; the second has one word only.
     attention = torch.tensor([[[1.0, 0.0], [0.5, 0.5]], [[0.25, 0.75], [9.0, 9.0]]])
     valid = torch.tensor([[True, True], [True, False]])
     # Missing from 1: -0.5 and 0.5; 0.75 and 0.25.
@@ -84,7 +84,7 @@ def test_without_penalty_the_loss_is_the_mean_cross_entropy() -> None:
 def test_captions_are_read_from_the_start_and_followed_by_their_end() -> None:
     vocabulary = Vocabulary(("a", "cat", "dog"))
     pairs = Pairs.of([["A cat", "?!"], ["a dog a dog"]], vocabulary, max_words=3)
-    assert pairs.pictures.tolist() == [0, 1]
+    assert pairs.images.tolist() == [0, 1]
     assert pairs.lengths.tolist() == [3, 3]
     read, targets = pairs.batch(np.array([0, 1]), vocabulary.start)
     assert read.tolist() == [[5, 2, 3], [5, 2, 4]]
@@ -107,10 +107,10 @@ def test_an_epoch_reads_every_caption_once_in_another_order() -> None:
     assert padded < 1.3 * pairs.lengths[chosen].sum(), "those of like length are together"
 
 
-def test_one_caption_of_each_picture_is_another_one_in_another_epoch() -> None:
+def test_one_caption_of_each_image_is_another_one_in_another_epoch() -> None:
     pairs = Pairs.of([["a", "a a", "a a a"]] * 50, Vocabulary(("a",)), 9)
     first, other = (one_of_each(pairs, np.arange(150), seed) for seed in (0, 1))
-    assert sorted(pairs.pictures[first].tolist()) == list(range(50))
+    assert sorted(pairs.images[first].tolist()) == list(range(50))
     assert set(first.tolist()) != set(other.tolist())
 
 

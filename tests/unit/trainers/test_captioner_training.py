@@ -100,14 +100,14 @@ def fit(
 
 @dataclass
 class Evaluation:
-    """How well a decoder does on held-out pictures."""
+    """How well a decoder does on held-out images."""
 
     right: float
     """Fraction of its captions."""
     near: float
     """Fraction of the words of color and shape that look at the shape or beside it."""
     near_another: float
-    """The same for the shape of the next picture, which they do not see."""
+    """The same for the shape of the next image, which they do not see."""
 
 
 def seen_after(root: Path, seed: int, epochs: int) -> Evaluation:
@@ -144,7 +144,7 @@ def test_attention_finds_the_shape_and_the_caption_says_what_it_is(tmp_path: Pat
     assert seen_after(tmp_path, 0, epochs=0).right < 0.1
 
 
-def test_fifty_pictures_are_learned_by_heart(tmp_path: Path) -> None:
+def test_fifty_images_are_learned_by_heart(tmp_path: Path) -> None:
     drawn = scenes(50, seed=4)
     material, vocabulary = material_of(drawn, held_out=0)
     material = Material(material.store, material.pairs, material.training, material.training[:5])
@@ -256,7 +256,7 @@ def test_with_a_falling_rate_the_last_steps_change_next_to_nothing(tmp_path: Pat
 
 
 def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path) -> None:
-    """All pictures have their shape on the left; one seen in the mirror is still described right."""
+    """All images have their shape on the left; one seen in the mirror is still described right."""
     drawn = [replace(scene, column=0) for scene in scenes(160)]
     material, _ = material_of(drawn, held_out=0)
     texts = [[f"{scene.color} on the left"] for scene in drawn]
@@ -281,8 +281,8 @@ def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path)
         options = replace(options_of(epochs=25, seed=seed), learning_rate=2e-2)
         fit(tmp_path / str(seed), decoder, material, options)
         said = Describer(decoder, vocabulary, CPU)
-        for pictures, side, counts in ((grids, "left", left), (turned, "right", right)):
-            found = said.describe(pictures, BeamOptions(3, 20))
+        for images, side, counts in ((grids, "left", left), (turned, "right", right)):
+            found = said.describe(images, BeamOptions(3, 20))
             counts.append(sum(said.words(of[0])[-1] == side for of in found))
     assert np.median(left) >= 36
     assert np.median(right) >= 36

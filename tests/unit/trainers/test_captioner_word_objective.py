@@ -1,4 +1,4 @@
-"""An encoder that learns the words that are said of pictures: which of its weights do, from what, and how well."""
+"""An encoder that learns the words that are said of images: which of its weights do, from what, and how well."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tagger_of(encoder: Encoder, words: int = 9) -> WordDetector:
     return WordDetector(encoder, torch.full((words,), 0.25), 0.3, CPU)
 
 
-def pictures(n: int) -> torch.Tensor:
+def images(n: int) -> torch.Tensor:
     return torch.randn(n, 3, PX, PX, generator=torch.Generator().manual_seed(1))
 
 
@@ -53,7 +53,7 @@ def test_it_learns_up_to_the_last_layer_that_is_looked_at(tmp_path: Path) -> Non
     tagger = tagger_of(opened(tmp_path)).train()
     torch.nn.init.normal_(tagger.head.words.weight)
     before = {name: one.clone() for name, one in tagger.network.state_dict().items()}
-    tagger(pictures(2)).square().sum().backward()
+    tagger(images(2)).square().sum().backward()
     learning = [one for one in tagger.network.parameters() if one.requires_grad]
     torch.optim.SGD(learning, 1e-3).step()
     changed = {
@@ -73,7 +73,7 @@ def test_it_learns_up_to_the_last_layer_that_is_looked_at(tmp_path: Path) -> Non
 def test_before_it_has_learned_it_says_how_often_words_are_said(tmp_path: Path) -> None:
     encoder = opened(tmp_path)
     shares = torch.tensor([0.0, 0.1, 0.5, 1.0])
-    found = torch.sigmoid(WordDetector(encoder, shares, 0.3, CPU).eval()(pictures(2)))
+    found = torch.sigmoid(WordDetector(encoder, shares, 0.3, CPU).eval()(images(2)))
     expected = torch.tensor([1e-4, 0.1, 0.5, 1 - 1e-4]).expand(2, 4)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
@@ -114,12 +114,12 @@ def drawn_of(**changes: float) -> np.ndarray:
 
 
 def ramp() -> torch.Tensor:
-    """A picture (1, 3, 33, 33) that grows from left to right, normalized by a mean and deviation of 0.5."""
+    """An image (1, 3, 33, 33) that grows from left to right, normalized by a mean and deviation of 0.5."""
     values = torch.linspace(-0.9, 0.9, 33)
     return values.expand(1, 3, 33, 33).contiguous()
 
 
-def test_with_the_middle_of_all_numbers_a_picture_stays_as_it_is() -> None:
+def test_with_the_middle_of_all_numbers_an_image_stays_as_it_is() -> None:
     assert len(drawn_of()[0]) == DRAWS
     found = augment(ramp(), drawn_of(), EVENLY, EVENLY)
     torch.testing.assert_close(found, ramp(), atol=0.02, rtol=0)
@@ -148,13 +148,13 @@ def test_each_number_changes_one_thing() -> None:
 
 
 def task_of(folder: Path, n: int, mirrored: bool = False) -> WordDetectorTask:
-    """Dark pictures with a bright half, which is to be named; the last quarter is held out."""
+    """Dark images with a bright half, which is to be named; the last quarter is held out."""
     encoder, random = opened(folder), np.random.default_rng(0)
     sides = random.random(n) < 0.5
     shown = random.normal(-1.5, 0.2, (n, 3, PX, PX))
-    for picture, right in zip(shown, sides, strict=True):
-        picture[:, :, PX // 2 :] += 2.5 * right
-        picture[:, :, : PX // 2] += 2.5 * (not right)
+    for image, right in zip(shown, sides, strict=True):
+        image[:, :, PX // 2 :] += 2.5 * right
+        image[:, :, : PX // 2] += 2.5 * (not right)
     captions = [["bright right" if right else "bright left"] for right in sides]
     pairs = Pairs.of(captions, WORDS, 9)
     torch.manual_seed(0)
@@ -168,7 +168,7 @@ def task_of(folder: Path, n: int, mirrored: bool = False) -> WordDetectorTask:
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_it_learns_what_is_said_of_pictures(tmp_path: Path, mirrored: bool) -> None:
+def test_it_learns_what_is_said_of_images(tmp_path: Path, mirrored: bool) -> None:
     task = task_of(tmp_path, 96, mirrored)
     options = Hyperparameters(4, 1e-3, "cosine", 9, 0, weight_decay=0.02)
     checkpoints = Checkpoints(str(tmp_path), "checkpoints", "x")
@@ -191,7 +191,7 @@ def test_the_parts_of_a_batch_add_up(tmp_path: Path) -> None:
     assert together.nats == pytest.approx(float(together.loss) * 21, rel=1e-5)
 
 
-def test_every_picture_is_seen_once_an_epoch_and_otherwise_in_another(tmp_path: Path) -> None:
+def test_every_image_is_seen_once_an_epoch_and_otherwise_in_another(tmp_path: Path) -> None:
     task = task_of(tmp_path, 32)
     first, again, other = (task.epoch(seed) for seed in (0, 0, 1))
     assert sorted(np.concatenate([batch.indices for batch in first])) == list(range(24))
@@ -204,24 +204,24 @@ def test_every_picture_is_seen_once_an_epoch_and_otherwise_in_another(tmp_path: 
     assert all(batch.draws is None for batch in held_out)
 
 
-# -- pictures of another size ------------------------------------------------------------------
+# -- images of another size ------------------------------------------------------------------
 
 
-def test_pictures_of_another_size_give_another_grid(tmp_path: Path) -> None:
+def test_images_of_another_size_give_another_grid(tmp_path: Path) -> None:
     encoder = opened(tmp_path)
-    assert encoder.network.picture_card.input_px == PX
+    assert encoder.network.image_card.input_px == PX
     assert (encoder.rows, encoder.columns) == (8, 8)
     assert opened(tmp_path, EncoderSpec(layers=("blocks.2",))).rows == 56
 
 
 def test_a_network_that_cannot_read_that_size_says_so(tmp_path: Path) -> None:
     spec = EncoderSpec(name="lenet", weights="random", input_px=40)
-    with pytest.raises(SpecError, match=r"encoder\.input_px: lenet cannot read pictures of 40 px"):
+    with pytest.raises(SpecError, match=r"encoder\.input_px: lenet cannot read images of 40 px"):
         opened(tmp_path, spec)
 
 
-def test_some_pictures_are_mirrored() -> None:
-    three = pictures(3)
-    found = Mirror.pictures(three, np.array([False, True, False]))
+def test_some_images_are_mirrored() -> None:
+    three = images(3)
+    found = Mirror.images(three, np.array([False, True, False]))
     assert torch.equal(found[[0, 2]], three[[0, 2]])
     assert torch.equal(found[1], three[1].flip(2))

@@ -14,13 +14,13 @@ from torch import nn
 from featurescape_jobs.artifacts import Curve
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.loading import build_random
 from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.trainers.checkpoints import Checkpoints, EpochRow
 from featurescape_jobs.trainers.classifier_data import TrainingData
 from featurescape_jobs.trainers.classifier_task import ClassifierTask, EpochOrders
-from featurescape_jobs.trainers.inputs import PictureInputs
+from featurescape_jobs.trainers.inputs import ImageInputs
 from featurescape_jobs.trainers.loop import (
     MOST_POINTS,
     Batch,
@@ -58,7 +58,7 @@ def gradients(model: str, group: ProcessGroup, examples: int) -> list[torch.Tens
     """Of one step over a batch, before they are clipped."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (examples, 28, 28, 1), dtype=np.uint8)
-    inputs = PictureInputs(pixels, cast(PictureCard, MODELS[model].card))
+    inputs = ImageInputs(pixels, cast(ImageCard, MODELS[model].card))
     rows = np.arange(examples)
     none = np.arange(0)
     data = TrainingData(inputs, random.integers(0, 10, examples), Split(rows, none, none), [], rows)
@@ -134,7 +134,7 @@ def coin_flips(patience: int | None) -> ClassifierTask:
     """Noise with labels by a coin, of which nothing can be learned."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (60, 28, 28, 1), dtype=np.uint8)
-    inputs = PictureInputs(pixels, cast(PictureCard, MODELS["lenet"].card))
+    inputs = ImageInputs(pixels, cast(ImageCard, MODELS["lenet"].card))
     split = Split(np.arange(20, 60), np.arange(20), np.arange(0))
     data = TrainingData(inputs, random.integers(0, 2, 60), split, [], np.arange(60))
     options = {"family": "classifier", "patience": patience}

@@ -18,7 +18,7 @@ from featurescape_jobs.engine.shard_worker import archive
 from featurescape_jobs.engine.shards import clear_phase
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.specs import DatasetSpec, ModelSpec, Resources
 from featurescape_jobs.trainers import tensor_cache
@@ -78,7 +78,7 @@ def cached(
     root = str(folder.parent / "store")
     dataset = DatasetSpec(name="images", root=str(folder)).resolved(str(folder), None)
     source = Source(ModelSpec(name="lenet"), dataset, 0, Resources(), JOB, root, None)
-    setup = CacheSetup(source, cast(PictureCard, MODELS["lenet"].card), 16, (1,), means)
+    setup = CacheSetup(source, cast(ImageCard, MODELS["lenet"].card), 16, (1,), means)
     assert setup.chunk_rows == 2
     names = [f"{number}.png" for number in range(len(BRIGHTNESS))]
     rows = pa.table({"example_id": names, "locator": names, "row": np.arange(10, 10 + len(names))})

@@ -1,11 +1,11 @@
-"""Tables that lie beside pictures and say more of them: their columns become attributes.
+"""Tables that lie beside images and say more of them: their columns become attributes.
 
 Two conventions: ``metadata.parquet``, ``metadata.csv`` or ``metadata.jsonl`` in a folder, whose column
 ``file_name`` is a path below that folder; and ``<folder>.parquet`` beside a folder, whose column ``key`` is the
 stem of a file in it, as img2dataset writes it. Names are compared in NFC.
 
 Sources: Hugging Face's datasets library, "ImageFolder with metadata"; R. Beaumont, "img2dataset".
-Holds the tables of the folders above the picture that is asked for, at most `MAX_BYTES` of file each.
+Holds the tables of the folders above the image that is asked for, at most `MAX_BYTES` of file each.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ METADATA = ("metadata.parquet", "metadata.csv", "metadata.jsonl")
 
 READ = "a table read for attributes"
 UNREADABLE = "a table that cannot be read"
-NO_PICTURE = "a table's row without its picture"
+NO_IMAGE = "a table's row without its image"
 
 
 @dataclass
@@ -56,7 +56,7 @@ class _Table:
 
 
 class Beside:
-    """The tables of a tree, for pictures that are asked for in the order of their names."""
+    """The tables of a tree, for images that are asked for in the order of their names."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -96,7 +96,7 @@ class Beside:
         return self._above
 
     def end(self) -> None:
-        """Count the rows whose pictures did not come."""
+        """Count the rows whose images did not come."""
         for folder in list(self._tables):
             self._leave(folder)
 
@@ -105,7 +105,7 @@ class Beside:
             missing = PassedOver()
             for key in table.rows:
                 if key not in table.met:
-                    missing.add(NO_PICTURE, f"{table.path}: {key}")
+                    missing.add(NO_IMAGE, f"{table.path}: {key}")
             self._tree.passed_over.merge(missing)
 
     def _open(self, folder: str) -> list[_Table]:
@@ -130,13 +130,13 @@ class Beside:
         return tables
 
 
-def is_shard_folder(tree: Tree, picture: str) -> bool:
-    """True if the folder of a picture at the top is a shard of img2dataset, which numbers what it downloads.
+def is_shard_folder(tree: Tree, image: str) -> bool:
+    """True if the folder of an image at the top is a shard of img2dataset, which numbers what it downloads.
 
     Its name is the number, of five digits at least; a table or the statistics of the shard lie beside it, or the
-    picture's name begins with the number and has a file of JSON beside it.
+    image's name begins with the number and has a file of JSON beside it.
     """
-    folder, _, name = picture.partition("/")
+    folder, _, name = image.partition("/")
     if not (folder.isascii() and folder.isdecimal() and len(folder) >= _DIGITS):
         return False
     if tree.stamp(f"{folder}.parquet") or tree.stamp(f"{folder}_stats.json"):

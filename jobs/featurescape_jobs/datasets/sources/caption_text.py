@@ -1,7 +1,7 @@
 """Common parts of the captioned datasets: clean captions, safe paths, files that must be there.
 
 A file of captions is one whole: where anything in it is wrong, the listing ends with a `DatasetError` that
-names the file, the place in it and what to do, before any work. A picture that is there but cannot be decoded
+names the file, the place in it and what to do, before any work. An image that is there but cannot be decoded
 is a row of its own job's errors, as anywhere.
 
 Holds the text of one file, and the names in the folders that were asked for.
@@ -16,7 +16,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from featurescape_jobs.datasets.base import Attributes, Entry
-from featurescape_jobs.datasets.sources.image_files import file_locator, is_picture, text
+from featurescape_jobs.datasets.sources.image_files import file_locator, is_image, text
 from featurescape_jobs.datasets.sources.survey import survey
 from featurescape_jobs.datasets.sources.tree import Found, Tree, read_small
 from featurescape_jobs.errors import DatasetError
@@ -25,7 +25,7 @@ from featurescape_jobs.images.suffixes import SUFFIXES
 MAX_FILE_BYTES = 256 << 20
 MAX_CHARACTERS = 1_000
 MAX_CAPTIONS = 64
-NOT_NAMED = "a picture that no caption names"
+NOT_NAMED = "an image that no caption names"
 _SHOWN = 3
 _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 """Marks that turn the direction of all text behind them."""
@@ -104,21 +104,21 @@ def _plain(character: str) -> str:
     return " " if unicodedata.category(character) == "Cc" else character
 
 
-def picture_path(said: str, place: Place) -> str:
-    """The path of a picture as a file of captions names it, in NFC; raises `DatasetError` for any other path."""
+def image_path(said: str, place: Place) -> str:
+    """The path of an image as a file of captions names it, in NFC; raises `DatasetError` for any other path."""
     said = composed(said)
     said = said.replace("\\", "/")  # as tools of Windows write paths
     parts = said.split("/")
     leads_out = said.startswith("/") or ".." in parts or ":" in parts[0]
     if leads_out or "\0" in said:
         raise place.wrong(
-            f"names {said[:200]!r}, which leads outside; name pictures by their path below the folder"
+            f"names {said[:200]!r}, which leads outside; name images by their path below the folder"
         )
     parts = [part for part in parts if part not in ("", ".")]
     is_shown = parts and text(said) == said and not any(part.startswith(".") for part in parts)
-    if not is_shown or not is_picture(parts[-1]):
+    if not is_shown or not is_image(parts[-1]):
         suffixes = " ".join(sorted(SUFFIXES))
-        raise place.wrong(f"names {said[:200]!r}, which is no picture ({suffixes}); rename it")
+        raise place.wrong(f"names {said[:200]!r}, which is no image ({suffixes}); rename it")
     return "/".join(parts)
 
 
@@ -134,12 +134,12 @@ def join(folder: str, name: str) -> str:
 
 @dataclass
 class Captions:
-    """Captions by the path of their picture, in the order in which these first come."""
+    """Captions by the path of their image, in the order in which these first come."""
 
     by_path: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, path: str, caption: str, place: Place) -> None:
-        """One more of a picture; raises `DatasetError` for the first that is too many."""
+        """One more of an image; raises `DatasetError` for the first that is too many."""
         said = self.by_path.setdefault(path, [])
         if len(said) >= MAX_CAPTIONS:
             raise place.wrong(f"is more than {MAX_CAPTIONS} captions of {path[:200]!r}; keep fewer")
@@ -219,9 +219,9 @@ def pass_over_rest(
 
     Args:
         tree: of the dataset.
-        named: paths of pictures, in NFC.
+        named: paths of images, in NFC.
         own: paths of its files of captions and lists.
-        elsewhere: folders with pictures of splits that are not asked for; those are not counted.
+        elsewhere: folders with images of splits that are not asked for; those are not counted.
     """
     folders = tuple(f"{composed(folder)}/" for folder in elsewhere)
     for seen in survey(tree):
@@ -238,13 +238,13 @@ def first_folder(files: Files, folders: Iterable[str]) -> str | None:
 
 
 def check_there(files: Files, paths: Iterable[str], place: Place) -> None:
-    """Raise `DatasetError` unless every picture that the file names is there."""
+    """Raise `DatasetError` unless every image that the file names is there."""
     missing = [path for path in paths if files.size(path) is None]
     if missing:
         shown = ", ".join(path[:200] for path in missing[:_SHOWN])
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise place.wrong(
-            f"names pictures that are not there: {shown}{more}; copy them there, or take them out of "
+            f"names images that are not there: {shown}{more}; copy them there, or take them out of "
             "the file"
         )
 
@@ -252,7 +252,7 @@ def check_there(files: Files, paths: Iterable[str], place: Place) -> None:
 def entry(
     files: Files, path: str, said: Sequence[str], attributes: Attributes | None = None
 ) -> Entry:
-    """The example of a picture that is there; its id is its path in NFC, as the dataset ``images`` has it."""
+    """The example of an image that is there; its id is its path in NFC, as the dataset ``images`` has it."""
     size = files.size(path)
     known = -1 if size is None else size
     locator = file_locator(files.spelled(path) or path)

@@ -1,8 +1,8 @@
-"""Picture files and ranges of archives in a tree: found, named by locators, read.
+"""Image files and ranges of archives in a tree: found, named by locators, read.
 
 A locator is the path of a file, ``<path>:<offset>:<bytes>`` of an archive, or
 ``<path>:<problem>:refused`` for an entry that is no file inside it; ``raw:`` and the bytes in hex stand for a
-path that is not UTF-8. Holds one encoded picture.
+path that is not UTF-8. Holds one encoded image.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 from featurescape_jobs.datasets.sources.links import OUTSIDE, LinkOutsideError
 from featurescape_jobs.datasets.sources.names import text as text
-from featurescape_jobs.datasets.sources.survey import is_picture as is_picture
+from featurescape_jobs.datasets.sources.survey import is_image as is_image
 from featurescape_jobs.datasets.sources.survey import walk as walk
 from featurescape_jobs.datasets.sources.tar_index import Member
 from featurescape_jobs.datasets.sources.tree import Tree
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 
 _RAW = "raw:"
 _REFUSED = "refused"
@@ -54,14 +54,14 @@ def archive_path(path: str) -> str:
     return path
 
 
-class PictureReader:
+class ImageReader:
     """Reads and decodes what the locators of a tree name."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
 
-    def read(self, locator: str) -> Picture:
-        """The picture; raises `RowError`."""
+    def read(self, locator: str) -> ImageArray:
+        """The image; raises `RowError`."""
         try:
             data = self._bytes(locator)
         except LinkOutsideError:
@@ -70,8 +70,8 @@ class PictureReader:
             raise RowError("not_found", error.strerror or str(error)[:300]) from None
         return decode.decode(data)
 
-    def read_first(self, paths: Sequence[str]) -> Picture:
-        """The picture in the first of these files that there is; raises `RowError`."""
+    def read_first(self, paths: Sequence[str]) -> ImageArray:
+        """The image in the first of these files that there is; raises `RowError`."""
         there = next((path for path in paths if self._tree.stamp(path)), paths[0])
         return self.read(file_locator(there))
 

@@ -1,8 +1,8 @@
-"""ImageNet's classes in words, and which class the validation pictures show.
+"""ImageNet's classes in words, and which class the validation images show.
 
 Ground truth, the first that is there: ``LOC_val_solution.csv`` (Kaggle), the devkit (its text file with
 ``meta.mat``, unpacked or ``ILSVRC2012_devkit_t12.tar.gz``), ``imagenet_2012_validation_synset_labels.txt``
-(one wnid a line), ``val_annotations.txt`` in the folder of the validation pictures (Tiny ImageNet). Words:
+(one wnid a line), ``val_annotations.txt`` in the folder of the validation images (Tiny ImageNet). Words:
 torchvision's for the full 1,000 classes; ``LOC_synset_mapping.txt``, ``synset_words.txt``, ``words.txt`` or
 the devkit for fewer; else the wnid. Holds these files."""
 
@@ -40,7 +40,7 @@ _FIRST, _LAST, _FULL = "n01440764", "n15075141", 1000
 
 
 def ground_truth(tree: Tree, base: str, val: str | None = None) -> Ground:
-    """The files beside the pictures that say what they show; ``val`` is the folder of the validation's."""
+    """The files beside the images that say what they show; ``val`` is the folder of the validation's."""
     paths: dict[str, str] = {}
     folders = ["", base] if base else [""]
     for folder in folders:  # grows: devkit/data lies in devkit
@@ -81,13 +81,13 @@ class Ground:
         """Raise `DatasetError` where there is none."""
         if not self.there:
             raise DatasetError(
-                f"dataset.root: the validation pictures lie in one place without ground truth; put "
+                f"dataset.root: the validation images lie in one place without ground truth; put "
                 f"{_CSV}, {_PACKED} or {_SYNSETS} beside them, or ask for split train",
                 field="dataset.root",
             )
 
     def read(self) -> dict[str, str]:
-        """Stem of a validation picture → wnid; raises `DatasetError`."""
+        """Stem of a validation image → wnid; raises `DatasetError`."""
         if not self.there:
             return {}
         if _CSV in self._paths:
@@ -132,7 +132,7 @@ class Ground:
             name, _, rest = line.decode("utf-8", "replace").partition("\t")
             stem, wnid = name.rpartition(".")[0], rest.partition("\t")[0].strip()
             if not stem or not WNID.fullmatch(wnid):
-                raise self._wrong(_ANNOTATIONS, f"line {number}: expected a picture, a tab, a wnid")
+                raise self._wrong(_ANNOTATIONS, f"line {number}: expected an image, a tab, a wnid")
             if truth.setdefault(stem, wnid) != wnid:
                 raise self._wrong(_ANNOTATIONS, f"line {number} gives {name[:200]!r} a second wnid")
         return truth

@@ -1,9 +1,9 @@
-"""Pictures in Parquet: a struct column {bytes, path}, as dataset tools write it, and a label column.
+"""Images in Parquet: a struct column {bytes, path}, as dataset tools write it, and a label column.
 
 Where a row has no bytes, its path is read below the root; so is that of a plain column of texts.
 
 Labels may be text, integers, booleans or finite numbers; NaN is no label. Holds one row group of the
-image column; where pictures lie beside the Parquet, 8 bytes for each row while it is listed.
+image column; where images lie beside the Parquet, 8 bytes for each row while it is listed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from featurescape_jobs.datasets.base import Entry, Listing
-from featurescape_jobs.datasets.sources.image_files import PictureReader, archive_path, is_picture
+from featurescape_jobs.datasets.sources.image_files import ImageReader, archive_path, is_image
 from featurescape_jobs.datasets.sources.survey import survey
 from featurescape_jobs.datasets.sources.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images import decode
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.images.signatures import PARQUET, SNIFF_BYTES, instead_of
 from featurescape_jobs.specs import Column, DatasetOptions
 
@@ -39,13 +39,13 @@ _MAX_FOLDERS = 1_000
 _LOOKED_AT = 8
 LABEL = "label"
 """The column that is taken for the label where the spec names none."""
-BESIDE = "a picture that no row of the Parquet files names"
+BESIDE = "an image that no row of the Parquet files names"
 
 
 def find_parquet(tree: Tree) -> tuple[str, ...]:
     """The Parquet files of a tree: the file itself, those in the folder, else those in its subfolders.
 
-    Subfolders are not gone into where there are pictures: a folder of pictures is no folder of Parquet.
+    Subfolders are not gone into where there are images: a folder of images is no folder of Parquet.
     """
     waiting, found = [""], []
     for _ in range(_MAX_FOLDERS):
@@ -58,7 +58,7 @@ def find_parquet(tree: Tree) -> tuple[str, ...]:
         tables = [prefix + name for name in files if name.lower().endswith(".parquet")]
         if folder == "" and tables:
             return tuple(map(archive_path, tables))
-        if any(map(is_picture, files)):
+        if any(map(is_image, files)):
             return ()
         found += tables
         waiting += [prefix + one.name for one in inside if one.is_folder]
@@ -87,7 +87,7 @@ class ParquetOptions(DatasetOptions):
 
     image_column: Column = Field(
         default="image",
-        description="Parquet: the column with the picture, a struct {bytes, path}, or paths.",
+        description="Parquet: the column with the image, a struct {bytes, path}, or paths.",
     )
     label_column: Column | None = Field(
         default=None,
@@ -106,7 +106,7 @@ class ParquetImages:
         self._root = root or ""
         self._options = options
         self._row_group = lru_cache(maxsize=1)(self._read_row_group)
-        self._pictures = PictureReader(tree)
+        self._images = ImageReader(tree)
         self._column = options.label_column
         """Where the labels are; None: there are none."""
         self._labels = ""
@@ -114,7 +114,7 @@ class ParquetImages:
         """What a label is compared by."""
 
     def has_images(self) -> bool:
-        """True if one of the first files has the column; else they may say more of pictures beside them."""
+        """True if one of the first files has the column; else they may say more of images beside them."""
         column = self._options.image_column
         return any(column in self._open(p).schema_arrow.names for p in self.files[:_LOOKED_AT])
 
@@ -221,13 +221,13 @@ class ParquetImages:
             return []
 
     def _pass_over_rest(self) -> None:
-        """Count what lies beside the files, but for the pictures that their rows name."""
+        """Count what lies beside the files, but for the images that their rows name."""
         named: NamedFiles | None = None
         for file in survey(self._tree):
             if file.path in self.files:
                 continue
             if file.reason is None:
-                named = named or self.named()  # asked for where there is a picture
+                named = named or self.named()  # asked for where there is an image
                 if file.path in named:
                     continue
             self._tree.passed_over.add(file.reason or BESIDE, file.path)
@@ -291,8 +291,8 @@ class ParquetImages:
         file = self._open(path)
         return file.read_row_group(group, columns=[self._options.image_column]).column(0)
 
-    def read(self, locator: str) -> Picture:
-        """The picture of a row; raises `RowError`."""
+    def read(self, locator: str) -> ImageArray:
+        """The image of a row; raises `RowError`."""
         path, _, place = locator.rpartition("#")
         group, row = (int(part) for part in place.split("."))
         try:
@@ -305,10 +305,10 @@ class ParquetImages:
         name = value.get("path") if isinstance(value, dict) else value
         if not isinstance(name, str) or not name:
             raise RowError("empty_file", "the row has no image bytes and no path")
-        return self._pictures.read_first(self._places(path, name))
+        return self._images.read_first(self._places(path, name))
 
     def _places(self, parquet: str, name: str) -> list[str]:
-        """Where a picture that a row names may lie: below the root, or below its file's folder."""
+        """Where an image that a row names may lie: below the root, or below its file's folder."""
         below_root = name.removeprefix(f"{self._root.rstrip('/')}/")
         parts = [part for part in below_root.replace("\\", "/").split("/") if part not in ("", ".")]
         leads_out = below_root.startswith("/") or ".." in parts or "\0" in name

@@ -1,6 +1,6 @@
 """Files below a dataset's root that are no examples, counted by reason so that none vanishes in silence.
 
-A reason is a noun phrase with its article, as `images.signatures` names a kind of file ("a HEIC picture"), and,
+A reason is a noun phrase with its article, as `images.signatures` names a kind of file ("a HEIC image"), and,
 behind a colon, what can be done. Holds `MAX_REASONS` reasons with `MAX_NAMES` names each, whatever is counted.
 """
 

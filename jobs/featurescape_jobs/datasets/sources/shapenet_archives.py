@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from featurescape_jobs.datasets.sources import shapenet_names
-from featurescape_jobs.datasets.sources.image_files import archive_path, is_picture
+from featurescape_jobs.datasets.sources.image_files import archive_path, is_image
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.shapenet_names import Beside
 from featurescape_jobs.datasets.sources.shapenet_sources import (
@@ -153,10 +153,10 @@ class Archives:
     ) -> bool:
         """Whether an entry in the folder of a model's views is one of these, or a file about them."""
         category, model, file = place
-        if not (is_picture(file) or file in (ORDER, CAMERAS)):
+        if not (is_image(file) or file in (ORDER, CAMERAS)):
             return False
         held = found.setdefault((category, model), _Held())
-        if is_picture(file):
+        if is_image(file):
             _add(held, number, file, member)
         elif file == ORDER:
             order = parse_order(_small(archive, member, MAX_TEXT_BYTES))
@@ -189,7 +189,7 @@ def _count(archive: Archive, member: Member, reason: str | None, passed_over: Pa
     """Count an entry that is no view by what it is, read while the archive's window is there."""
     if reason is None and member.problem:
         reason = f"a {member.problem} in a tar archive"
-    elif reason is None and is_picture(member.name):
+    elif reason is None and is_image(member.name):
         reason = OUTSIDE_MODELS
     elif reason is None and kind_of(member.name)[0] in COMPANIONS:
         reason = kind_of(member.name)[1]

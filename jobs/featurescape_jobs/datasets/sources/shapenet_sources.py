@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from featurescape_jobs.datasets.sources import shapenet_names
-from featurescape_jobs.datasets.sources.image_files import is_picture, text
+from featurescape_jobs.datasets.sources.image_files import is_image, text
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.shapenet_names import Beside
 from featurescape_jobs.datasets.sources.shapenet_views import (
@@ -29,13 +29,13 @@ from featurescape_jobs.datasets.sources.tree import Found, Tree, note, read_smal
 from featurescape_jobs.engine.ordered_map import ordered_map
 
 RENDERING = "rendering"
-"""The folder of a model's pictures."""
+"""The folder of a model's images."""
 Wanted = Callable[[str, str], bool]
 """Whether the model of a category and a name is asked for."""
-NO_VIEWS = "a model without pictures"
-NOT_IN_ORDER = f"a picture that {ORDER} does not name"
-SAME_NUMBER = "a picture with the number of another one"
-OUTSIDE_MODELS = "a picture outside the renderings"
+NO_VIEWS = "a model without images"
+NOT_IN_ORDER = f"an image that {ORDER} does not name"
+SAME_NUMBER = "an image with the number of another one"
+OUTSIDE_MODELS = "an image outside the renderings"
 OTHER_FOLDER = "a folder without renderings"
 
 
@@ -123,7 +123,7 @@ class Folders:
             order = parse_order(self._text(f"{place}/{ORDER}"))
         if CAMERAS in files and self._with_cameras:
             cameras = parse_cameras(self._text(f"{place}/{CAMERAS}"))
-        there = [View(file, place, size=size) for file, size in files.items() if is_picture(file)]
+        there = [View(file, place, size=size) for file, size in files.items() if is_image(file)]
         views = in_order(there, order, partial(View, place=place))
         count_unused(place, there, views, order, passed_over)
         model = Model(text(category), text(name), views, cameras_of(cameras, len(views)))
@@ -134,7 +134,7 @@ class Folders:
     ) -> None:
         """Count the files of a folder by what they are, but for those of views in the folder of such."""
         for one in found:
-            is_view = views and (is_picture(one.name) or one.name in (ORDER, CAMERAS))
+            is_view = views and (is_image(one.name) or one.name in (ORDER, CAMERAS))
             if not (one.is_folder or is_view):
                 self._counting.add(join(folder, one.name), passed_over)
 
@@ -189,7 +189,7 @@ def count_unused(
     order: tuple[str, ...] | None,
     passed_over: PassedOver,
 ) -> None:
-    """Count the pictures in a model's folder that are none of its views."""
+    """Count the images in a model's folder that are none of its views."""
     if len(there) != len(views) or order is not None:
         used = {view.name for view in views}
         for view in there:

@@ -1,11 +1,11 @@
 """The views of one model: their order, their cameras, the locator that names all of them, their reader.
 
-``renderings.txt`` names the pictures in their order; line i of ``rendering_metadata.txt`` is the camera of
+``renderings.txt`` names the images in their order; line i of ``rendering_metadata.txt`` is the camera of
 the i-th: azimuth, elevation, in-plane rotation, distance, field of view. Neither is trusted: what is no list of
-pictures counts as missing, a wrong number of lines gives no camera to any view, a line that is not five
+images counts as missing, a wrong number of lines gives no camera to any view, a line that is not five
 numbers gives none to its view. The views are listed all the same.
 
-Source of the layout: C. Choy et al., "3D-R2N2", 2016. Holds the pictures of one model, 100 million
+Source of the layout: C. Choy et al., "3D-R2N2", 2016. Holds the images of one model, 100 million
 pixels at most.
 """
 
@@ -21,9 +21,9 @@ from itertools import groupby
 from typing import Any
 
 from featurescape_jobs.datasets.sources.image_files import (
-    PictureReader,
+    ImageReader,
     file_locator,
-    is_picture,
+    is_image,
     member_locator,
     text,
 )
@@ -31,7 +31,7 @@ from featurescape_jobs.datasets.sources.tar_index import Member
 from featurescape_jobs.datasets.sources.tree import Tree
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.images import decode
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 
 ORDER = "renderings.txt"
 CAMERAS = "rendering_metadata.txt"
@@ -46,7 +46,7 @@ _SPAN = re.compile(r"([0-9]+)-([0-9]+)(\.[^/]*)")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One picture: a file, or an entry of an archive."""
+    """One image: a file, or an entry of an archive."""
 
     name: str
     """Of the file, as ``00.png``."""
@@ -61,7 +61,7 @@ class View:
         return self.name.rpartition(".")[0]
 
     def locator(self) -> str:
-        """Locator as `image_files.PictureReader` reads it."""
+        """Locator as `image_files.ImageReader` reads it."""
         if self.member is None:
             return file_locator(f"{self.place}/{self.name}")
         return member_locator(self.place, self.member)
@@ -87,11 +87,11 @@ class Model:
     """One per view."""
 
 
-# -- the two files beside the pictures ---------------------------------------------------------
+# -- the two files beside the images ---------------------------------------------------------
 
 
 def parse_order(data: bytes) -> tuple[str, ...] | None:
-    """The file names of ``renderings.txt``; None where it is anything else than a list of pictures."""
+    """The file names of ``renderings.txt``; None where it is anything else than a list of images."""
     try:
         names = tuple(line.strip() for line in data.decode().splitlines() if line.strip())
     except UnicodeDecodeError:
@@ -101,9 +101,9 @@ def parse_order(data: bytes) -> tuple[str, ...] | None:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether it names a picture in the same folder."""
+    """Whether it names an image in the same folder."""
     inside = len(name) <= _MAX_NAME_CHARACTERS and not name.startswith(".") and name.isprintable()
-    return inside and is_picture(name) and "/" not in name and "\\" not in name
+    return inside and is_image(name) and "/" not in name and "\\" not in name
 
 
 def parse_cameras(data: bytes) -> array[float]:
@@ -131,9 +131,9 @@ def in_order(
     """The views in the order of ``renderings.txt``, without one by number, then by name.
 
     Args:
-        found: the pictures there are.
+        found: the images there are.
         order: what the file says: these are the views, whether they are there or not.
-        missing: makes the view of a name without a picture; to read it is an error of its row.
+        missing: makes the view of a name without an image; to read it is an error of its row.
     """
     if order is None:
         by_stem = {view.stem: view for view in sorted(found, key=_by_number, reverse=True)}
@@ -219,10 +219,10 @@ def unpack(locator: str) -> list[View]:
 # -- the readers -------------------------------------------------------------------------------
 
 
-class ViewReader(PictureReader):
+class ViewReader(ImageReader):
     """Reads single views."""
 
-    def read_sequence(self, locator: str) -> list[Picture]:
+    def read_sequence(self, locator: str) -> list[ImageArray]:
         """The view alone; raises `RowError`."""
         return [self.read(locator)]
 
@@ -232,33 +232,33 @@ class ModelReader:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._pictures = PictureReader(tree)
+        self._images = ImageReader(tree)
 
-    def read(self, locator: str) -> Picture:
+    def read(self, locator: str) -> ImageArray:
         """The first view; raises `RowError`."""
         return self._read(unpack(locator)[0], None)
 
-    def read_sequence(self, locator: str) -> list[Picture]:
+    def read_sequence(self, locator: str) -> list[ImageArray]:
         """All views, in their order; raises `RowError`, which says of which view."""
         views = unpack(locator)
         if len(views) > MAX_VIEWS:
             raise RowError("too_many_frames", f"a model of more than {MAX_VIEWS} views")
         span = self._span(views)
-        pictures: list[Picture] = []
+        images: list[ImageArray] = []
         pixels = 0
         for view in views:
-            pictures.append(self._read(view, span))
-            height, width = pictures[-1].shape[:2]
+            images.append(self._read(view, span))
+            height, width = images[-1].shape[:2]
             pixels += height * width
             if pixels > decode.MAX_PIXELS:
                 where = f"view {text(view.name)}: the views have {pixels} px so far"
                 raise RowError("too_many_pixels", f"{where}; at most {decode.MAX_PIXELS} are read")
-        return pictures
+        return images
 
-    def _read(self, view: View, span: _Span | None) -> Picture:
+    def _read(self, view: View, span: _Span | None) -> ImageArray:
         try:
             data = span.of(view) if span else None
-            return decode.decode(data) if data else self._pictures.read(view.locator())
+            return decode.decode(data) if data else self._images.read(view.locator())
         except RowError as error:
             raise RowError(error.code, f"view {text(view.name)}: {error.message}") from None
 

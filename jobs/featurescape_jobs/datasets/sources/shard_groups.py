@@ -30,14 +30,14 @@ class Group:
     """The entries of one key: what is known of them, by ending. Their names are not kept."""
 
     key: str
-    pictures: dict[str, Member] = field(default_factory=dict)
-    """Those that are named as pictures, or start as one."""
+    images: dict[str, Member] = field(default_factory=dict)
+    """Those that are named as images, or start as one."""
     labels: dict[str, str | None] = field(default_factory=dict)
     """What those say that are labels."""
     others: dict[str, str] = field(default_factory=dict)
     """What each other one is."""
     is_unread: bool = False
-    """Whether one of these is a picture, of a kind that is not read."""
+    """Whether one of these is an image, of a kind that is not read."""
     n_bytes: int = _GROUP_BYTES
 
     def path(self, ending: str) -> str:
@@ -46,7 +46,7 @@ class Group:
 
     def count(self, archive: Archive, member: Member, ending: str) -> None:
         """Note that there is one more entry; raises `DatasetError` where it is one too many."""
-        known = {*self.pictures, *self.labels, *self.others}
+        known = {*self.images, *self.labels, *self.others}
         if ending in known or len(known) >= _MAX_ENTRIES:
             problem = f"has {member.name[:200]!r} twice, or more than {_MAX_ENTRIES} endings of it"
             raise archive.error(member.offset, problem)

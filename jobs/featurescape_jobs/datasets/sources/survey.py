@@ -1,8 +1,8 @@
-"""The pictures of a folder tree, and what else lies there: bytes decide, where a name does not.
+"""The images of a folder tree, and what else lies there: bytes decide, where a name does not.
 
-A file that is named as a picture is one, without a look: whether it can be read shows when its turn comes, as a
+A file that is named as an image is one, without a look: whether it can be read shows when its turn comes, as a
 row or an error row. Files of any other name are opened, all of a disk and the first `MAX_OPENED` of a bucket,
-and those that start as a picture are pictures. Of `COMPANIONS`, which lie beside pictures by the million, the
+and those that start as an image are images. Of `COMPANIONS`, which lie beside images by the million, the
 first `MAX_COMPANIONS` of a disk are opened; of the others the ending is believed.
 Holds the names of one folder and of those above it.
 """
@@ -29,7 +29,7 @@ MAX_COMPANIONS = 10_000
 COMPANIONS = frozenset({
     ".txt", ".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".md", ".parquet",
 })  # fmt: skip
-"""Endings of what is written beside pictures about them."""
+"""Endings of what is written beside images about them."""
 _WRITTEN = frozenset({TEXT, JSON, XML, PARQUET})
 """What such a file is, whose ending then says more."""
 _PLAIN_SUFFIX = re.compile(r"\.[a-z0-9_]{1,12}")
@@ -45,8 +45,8 @@ class SurveyedFile(NamedTuple):
     """Bytes; -1: unknown."""
     reason: str | None
     """Why it is no example; None: it is one."""
-    is_picture: bool
-    """Whether it is a picture, be it of a kind that is not read."""
+    is_image: bool
+    """Whether it is an image, be it of a kind that is not read."""
     is_folder: bool = False
     """Whether it is a link to a folder outside the allowed roots."""
 
@@ -57,11 +57,11 @@ class _Level(NamedTuple):
     path: str
     id: str
     entries: Iterator[tuple[Found, str, str | None, bool]]
-    """A file or folder, its name in an id, and `SurveyedFile.reason` and `SurveyedFile.is_picture`."""
+    """A file or folder, its name in an id, and `SurveyedFile.reason` and `SurveyedFile.is_image`."""
 
 
-def is_picture(name: str) -> bool:
-    """True if the name ends as that of a picture."""
+def is_image(name: str) -> bool:
+    """True if the name ends as that of an image."""
     stem, _, ending = name.rpartition(".")
     return bool(stem) and f".{ending.lower()}" in SUFFIXES
 
@@ -78,12 +78,12 @@ def survey(
     levels = [_level(tree, folder, text(folder), inspect)]
     while levels:
         level = levels[-1]
-        for found, id_name, reason, is_picture in level.entries:
+        for found, id_name, reason, is_image in level.entries:
             path, example_id = level.path + found.name, level.id + id_name
             if found.is_folder and not found.refused:
                 levels.append(_level(tree, path, example_id, inspect))
                 break
-            yield SurveyedFile(path, example_id, found.size, reason, is_picture, found.is_folder)
+            yield SurveyedFile(path, example_id, found.size, reason, is_image, found.is_folder)
         else:
             levels.pop()
 
@@ -91,7 +91,7 @@ def survey(
 def walk(
     tree: Tree, folder: str = "", passed_over: PassedOver | None = None
 ) -> Iterator[tuple[str, int]]:
-    """Path and size (-1: unknown) of the pictures below ``folder``; what is none is counted."""
+    """Path and size (-1: unknown) of the images below ``folder``; what is none is counted."""
     for found_file in survey(tree, folder):
         if found_file.reason is None:
             yield found_file.path, found_file.size
@@ -102,29 +102,29 @@ def walk(
 class Counting:
     """Counts single files of a tree that are no examples by what they are: for layouts that know their folders."""
 
-    def __init__(self, tree: Tree, picture: str) -> None:
-        """``picture`` is the reason of one that is named as a picture, or starts as one."""
+    def __init__(self, tree: Tree, image: str) -> None:
+        """``image`` is the reason of one that is named as an image, or starts as one."""
         self._inspect = _Inspector(tree)
-        self._picture = picture
+        self._image = image
 
     def add(self, path: str, passed_over: PassedOver) -> None:
         """Count a file."""
-        reason = None if is_picture(path.rpartition("/")[2]) else self._inspect(path)[0]
-        passed_over.add(reason or self._picture, path)
+        reason = None if is_image(path.rpartition("/")[2]) else self._inspect(path)[0]
+        passed_over.add(reason or self._image, path)
 
 
 def _level(tree: Tree, folder: str, folder_id: str, inspect: _Inspector) -> _Level:
     found = tree.scan(folder)
     ids = _composed([one.name for one in found])
     prefix, id_prefix = (f"{folder}/", f"{folder_id}/") if folder else ("", "")
-    known = [one.is_folder or is_picture(one.name) for one in found]
+    known = [one.is_folder or is_image(one.name) for one in found]
     unknown = [prefix + one.name for one, sure in zip(found, known, strict=True) if not sure]
     answers = ordered_map(inspect, unknown, tree.threads)
 
     def entries() -> Iterator[tuple[Found, str, str | None, bool]]:
         for one, sure in zip(found, known, strict=True):
-            reason, picture = (None, True) if sure else next(answers)
-            yield one, ids.get(one.name, one.name), reason, picture
+            reason, image = (None, True) if sure else next(answers)
+            yield one, ids.get(one.name, one.name), reason, image
 
     return _Level(prefix, id_prefix, entries())
 
@@ -154,7 +154,7 @@ def described(name: str, head: bytes) -> tuple[str | None, bool]:
     signature = identify(head, suffix or ".")
     if signature is None or (suffix in COMPANIONS and signature in _WRITTEN):
         return kind if head else "an empty file", False
-    return (None if signature.format else signature.advice), signature.is_picture
+    return (None if signature.format else signature.advice), signature.is_image
 
 
 class _Inspector:

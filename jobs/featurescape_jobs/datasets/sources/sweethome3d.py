@@ -25,7 +25,7 @@ from typing import Any
 from featurescape_jobs.datasets.sources.mesh_files import folded, inside_path
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.shard_groups import hidden
-from featurescape_jobs.datasets.sources.survey import COMPANIONS, described, is_picture, kind_of
+from featurescape_jobs.datasets.sources.survey import COMPANIONS, described, is_image, kind_of
 from featurescape_jobs.datasets.sources.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.signatures import SNIFF_BYTES
@@ -112,7 +112,7 @@ class Sh3f:
     def pass_over_rest(self, endings: tuple[str, ...], passed_over: PassedOver) -> None:
         """Count the rows of the catalog without a model, and the members that belong to no model.
 
-        Materials, pictures and translations of the catalog belong to one; a mesh (of those ``endings``) does
+        Materials, images and translations of the catalog belong to one; a mesh (of those ``endings``) does
         where the catalog names it, in any case.
         """
         said = self._catalog()
@@ -124,7 +124,7 @@ class Sh3f:
         }
         for name, info in sorted(self._zip.NameToInfo.items()):
             suffix, kind = kind_of(name.rpartition("/")[2])
-            belongs = folded(name) in named or suffix in _OF_MODELS or is_picture(name)
+            belongs = folded(name) in named or suffix in _OF_MODELS or is_image(name)
             if info.is_dir() or belongs:
                 continue
             reason = hidden(name) or (NOT_LISTED if suffix in endings else None)
@@ -138,7 +138,7 @@ class Sh3f:
         try:
             _check_member(info, _SMALL_BYTES * MAX_RATIO)
             with self._zip.open(info) as file:
-                return described(name, file.read(SNIFF_BYTES))[0] or "a picture"
+                return described(name, file.read(SNIFF_BYTES))[0] or "an image"
         except (RowError, *_UNREADABLE):
             return "a member that cannot be read"
 

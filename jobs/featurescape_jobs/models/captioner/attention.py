@@ -1,11 +1,11 @@
-"""Soft attention over the positions of a picture: how much each of them matters for the next word.
+"""Soft attention over the positions of an image: how much each of them matters for the next word.
 
 After D. Bahdanau et al., "Neural machine translation by jointly learning to align and translate", 2014, as
-K. Xu et al., "Show, attend and tell", 2015, put it over pictures::
+K. Xu et al., "Show, attend and tell", 2015, put it over images::
 
     e_l = v · tanh(U a_l + W h)        α = softmax(e)
 
-U a_l, the keys, do not change while a caption is written: they are computed once per picture.
+U a_l, the keys, do not change while a caption is written: they are computed once per image.
 
 Memory: (N, L, A) values, kept for the backward pass.
 """

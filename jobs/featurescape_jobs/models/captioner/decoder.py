@@ -1,14 +1,14 @@
-"""Caption decoder: an LSTM over words with soft attention over a picture's positions.
+"""Caption decoder: an LSTM over words with soft attention over an image's positions.
 
-Of every word t (E y: embedding of the word before; a: the picture's L positions, each of the D values brought to
-mean 0 and variance 1 over all positions of the training's pictures)::
+Of every word t (E y: embedding of the word before; a: the image's L positions, each of the D values brought to
+mean 0 and variance 1 over all positions of the training's images)::
 
     α_t = attention(a, h_{t-1})             β_t = σ(w · h_{t-1})         z_t = β_t Σ_l α_tl a_l
     h_t, C_t = LSTM([E y_{t-1}, z_t], h_{t-1}, C_{t-1})
     p(y_t) = softmax(L_o tanh(E y_{t-1} + L_h h_t + L_z z_t) + σ(v · h_t) e)
 
 e is there with an encoder only that learned
-which words are said of a picture (`tag_head`), and v says when it is asked: e speaks for every word of a caption
+which words are said of an image (`tag_head`), and v says when it is asked: e speaks for every word of a caption
 at once. With several layers each reads h of the one below, and the top one asks, looks and tells. h_0 and C_0 of
 every layer are tanh of a linear function of the mean position.
 
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -49,6 +49,12 @@ class Shape(Protocol):
     def dropout(self) -> float: ...
 
 
+_EARLIER_NAMES = {
+    "deviation": "std",
+    "ask.weight": "evidence_gate.weight",
+    "ask.bias": "evidence_gate.bias",
+}
+"""Of tensors in weight files of before, with what they are called now."""
 States = tuple[State, ...]
 """Of every layer, (R, H) each."""
 
@@ -144,6 +150,7 @@ class Decoder(nn.Module):
         e, h = shape.embedding_units, shape.hidden_units
         self.register_buffer("mean", torch.zeros(dimensions))
         self.register_buffer("std", torch.ones(dimensions))
+        self.register_load_state_dict_pre_hook(_rename_tensors)  # type: ignore[no-untyped-call]
         self.tags = tags
         self.dimensions, self.vocabulary_size = dimensions, vocabulary_size
         self.attention = Attention(dimensions, h, shape.attention_units)
@@ -192,7 +199,7 @@ class Decoder(nn.Module):
         return DecoderOutput(logits, torch.stack(attention, 1), torch.stack(gates, 1))
 
     def standardize(self, grids: torch.Tensor) -> None:
-        """Take mean and deviation of the D values from the grids (N, L, D) of some pictures."""
+        """Take mean and deviation of the D values from the grids (N, L, D) of some images."""
         std, mean = torch.std_mean(grids, (0, 1))
         least = 1e-3 * std.max().clamp_min(1e-6)  # of a value that is hardly ever another
         self.get_buffer("mean").copy_(mean)
@@ -212,7 +219,7 @@ class Decoder(nn.Module):
         return found
 
     def init_state(self, mean: torch.Tensor) -> States:
-        """h_0 and C_0 of N pictures, from the mean of their positions (N, D)."""
+        """h_0 and C_0 of N images, from the mean of their positions (N, D)."""
         starts = (torch.tanh(layer(mean)).chunk(2, 1) for layer in self.start)
         return tuple(State(hidden, cell) for hidden, cell in starts)
 
@@ -248,3 +255,10 @@ class Decoder(nn.Module):
     def of_cells(self) -> list[Parameters]:
         """Parameters of the LSTM's layers, the lowest first."""
         return [Parameters.of(cell) for cell in self.cells if isinstance(cell, nn.LSTM)]
+
+
+def _rename_tensors(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
+    """Let weights load that were saved under earlier names."""
+    for earlier, name in _EARLIER_NAMES.items():
+        if prefix + earlier in state:
+            state[prefix + name] = state.pop(prefix + earlier)

@@ -1,4 +1,4 @@
-"""A captioner: it looks at a picture through another network of the catalog and describes it in words.
+"""A captioner: it looks at an image through another network of the catalog and describes it in words.
 
 The entry is the decoder, an LSTM with soft attention (`decoder`); which encoder it looks through
 is `specs.CaptionerSpec`'s business. It is trained by the job `training` and used by the job `captions`; its states
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CARD = ModelCard(
     name="captioner",
     title="Captioner",
-    summary="Describes pictures: a network's grid, soft attention over it, an LSTM over words.",
+    summary="Describes images: a network's grid, soft attention over it, an LSTM over words.",
     paper="Xu et al. 2015, Show, attend and tell",
     gives="captions",
     family="captioner",

@@ -3,7 +3,7 @@
     e = L flatten(mean(relu(reduce a)))
 
 ``reduce`` has 1 × 1 weights, the mean makes at most 4 × 4 cells of the grid, and flatten puts them one after the
-other: so L knows what is where. e is what the picture adds to the logarithm of a word's odds. It is learned with
+other: so L knows what is where. e is what the image adds to the logarithm of a word's odds. It is learned with
 an encoder (`trainers.captioner.word_objective`), and stays as it is while a decoder learns that reads it.
 
 Memory: V × 2,048 values for 4 × 4 cells.

@@ -31,7 +31,7 @@ _MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM
 
 
 def as_steps(inputs: torch.Tensor) -> torch.Tensor:
-    """(N, T, D) sequences as they are; of pictures (N, C, H, W) each row is a step: (N, H, C·W)."""
+    """(N, T, D) sequences as they are; of images (N, C, H, W) each row is a step: (N, H, C·W)."""
     return inputs if inputs.ndim == 3 else inputs.transpose(1, 2).flatten(2)
 
 
@@ -159,7 +159,7 @@ class RecurrentNetwork(nn.Module):
         """Logits (N, n_classes), from the last states of the last layer.
 
         Args:
-            inputs: sequences (N, T, D), padded with anything; or pictures (N, C, H, W), row by row.
+            inputs: sequences (N, T, D), padded with anything; or images (N, C, H, W), row by row.
             lengths: valid steps of each sequence, int64 (N,), 1 to T; None: all T.
         """
         top = self.layers[-1]

@@ -17,7 +17,7 @@ class EncoderSpec(Spec):
     inputs: ClassVar[Mapping[str, str | None]] = {"training": "training"}
 
     name: Name = Field(
-        default="efficientnet_lite0", description="A model of the catalog that reads pictures."
+        default="efficientnet_lite0", description="A model of the catalog that reads images."
     )
     weights: str = Field(
         default="pretrained",
@@ -41,12 +41,12 @@ class EncoderSpec(Spec):
         default=None,
         ge=16,
         le=4096,
-        description="Side of the pictures that it is fed with; none: as its card says. Smaller ones are seen "
+        description="Side of the images that it is fed with; none: as its card says. Smaller ones are seen "
         "faster.",
     )
     fine_tuned: bool = Field(
         default=False,
-        description="Whether its weights learn first, from those it has, which words are said of a picture; "
+        description="Whether its weights learn first, from those it has, which words are said of an image; "
         "else they stay as they are.",
     )
 
@@ -62,7 +62,7 @@ class CaptionerSpec(Spec):
 
     family: Literal["captioner"] = Field(default="captioner", description="Of the model captioner.")
     encoder: EncoderSpec = Field(
-        default_factory=EncoderSpec, description="What the pictures are seen with."
+        default_factory=EncoderSpec, description="What the images are seen with."
     )
     embedding_units: int = Field(default=512, ge=1, le=4096, description="Values of a word.")
     attention_units: int = Field(

@@ -71,6 +71,6 @@ class CaptionTrainingSpec(Spec):
     )
     mirrored: bool = Field(
         default=False,
-        description="Whether half of the pictures, others in each epoch, are seen in a mirror, and left "
+        description="Whether half of the images, others in each epoch, are seen in a mirror, and left "
         "and right change places in their captions.",
     )

@@ -46,7 +46,7 @@ class CaptionTask:
     objective: Objective
     batch_size: int
     one_caption: bool
-    """Whether an epoch reads one caption of each picture, else all."""
+    """Whether an epoch reads one caption of each image, else all."""
     device: torch.device
     seed: int = 0
     """Of the training."""
@@ -57,7 +57,7 @@ class CaptionTask:
         return [{"params": learning, "scale": 1.0}]
 
     def epoch(self, number: int) -> list[Batch]:
-        """Every caption once, or one of every picture; half of them as of the mirror image."""
+        """Every caption once, or one of every image; half of them as of the mirror image."""
         seed = seed_for(self.seed, f"epoch {number}")
         pairs, chosen = self.material.pairs, self.material.training
         if self.one_caption:
@@ -80,7 +80,7 @@ class CaptionTask:
         """Loss by the objective."""
         material = self.material
         read, targets = material.pairs.batch(batch.indices, self.module.vocabulary_size)
-        grids = material.store.batch(material.pairs.pictures[batch.indices])
+        grids = material.store.batch(material.pairs.images[batch.indices])
         if (mirror := material.mirror) is not None and batch.draws is not None:
             mirrored = mirror.chosen(batch.draws)
             grids = mirror.grids(grids, mirrored)

@@ -59,9 +59,9 @@ class CaptionedExamples:
 
 @dataclass(frozen=True)
 class Pairs:
-    """P captions and the pictures that they are of."""
+    """P captions and the images that they are of."""
 
-    pictures: Indices
+    images: Indices
     """(P,): which grid."""
     words: NDArray[np.int32]
     """All captions, one after the other, as `Vocabulary.encode` gives them."""
@@ -77,18 +77,18 @@ class Pairs:
             vocabulary: of the captioner.
             max_words: the rest of a caption is cut.
         """
-        pictures, encoded = list[int](), list[list[int]]()
-        for picture, texts in enumerate(captions):
+        images, encoded = list[int](), list[list[int]]()
+        for image, texts in enumerate(captions):
             for text in texts:
                 if words := tokens(text):
-                    pictures.append(picture)
+                    images.append(image)
                     encoded.append(vocabulary.encode(words, max_words))
         flat = [number for caption in encoded for number in caption]
         starts = np.cumsum([0, *(len(caption) for caption in encoded)])
-        return cls(np.array(pictures, np.int64), np.array(flat, np.int32), starts.astype(np.int64))
+        return cls(np.array(images, np.int64), np.array(flat, np.int32), starts.astype(np.int64))
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     @property
     def lengths(self) -> Indices:
@@ -130,5 +130,5 @@ def epoch_order(pairs: Pairs, chosen: Indices, batch_size: int, seed: int) -> li
 def one_of_each(pairs: Pairs, chosen: Indices, seed: int) -> Indices:
     """One of the chosen captions of every image, drawn."""
     mixed = np.random.default_rng(seed).permutation(chosen)
-    _, first = np.unique(pairs.pictures[mixed], return_index=True)
+    _, first = np.unique(pairs.images[mixed], return_index=True)
     return mixed[np.sort(first)]

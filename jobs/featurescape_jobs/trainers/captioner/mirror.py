@@ -1,7 +1,7 @@
-"""Pictures in a mirror, and what is said of them: twice as much to learn from, for who is to tell left from right.
+"""Images in a mirror, and what is said of them: twice as much to learn from, for who is to tell left from right.
 
 Only captions that call sides left and right survive a mirror; of writing, or of a clock, something else is seen.
-The grid of a mirror image is nearly the mirrored grid of the picture: nearly, because no network is symmetric.
+The grid of a mirror image is nearly the mirrored grid of the image: nearly, because no network is symmetric.
 
 Holds a number per word.
 """
@@ -24,7 +24,7 @@ _SIDES = ("left", "right")
 _SHARE = 0.5
 """Of what is learned from."""
 Which = NDArray[np.bool_]
-"""(N,): which of N pictures are seen in the mirror."""
+"""(N,): which of N images are seen in the mirror."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Mirror:
         return torch.where(torch.from_numpy(which)[:, None, None], mirrored, grids)
 
     @staticmethod
-    def pictures(pictures: torch.Tensor, which: Which) -> torch.Tensor:
-        """Pictures (N, C, H, W), some mirrored."""
-        return torch.where(torch.from_numpy(which)[:, None, None, None], pictures.flip(3), pictures)
+    def images(images: torch.Tensor, which: Which) -> torch.Tensor:
+        """Images (N, C, H, W), some mirrored."""
+        return torch.where(torch.from_numpy(which)[:, None, None, None], images.flip(3), images)
 
     def words(self, numbers: Indices, which: Which) -> Indices:
         """Captions (N, T), of which `IGNORED` is no word, some as they are said of the mirror image."""
@@ -67,7 +67,7 @@ class Mirror:
         return np.where(changes, self.instead[np.where(changes, numbers, 0)], numbers)
 
     def tags(self, tags: NDArray[np.bool_], which: Which) -> NDArray[np.bool_]:
-        """Words (N, V) that are said of pictures, some as they are of the mirror image."""
+        """Words (N, V) that are said of images, some as they are of the mirror image."""
         mirrored = np.zeros_like(tags)
         rows, words = np.nonzero(tags)
         mirrored[rows, self.instead[words]] = True

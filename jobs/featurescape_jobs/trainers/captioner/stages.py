@@ -18,11 +18,11 @@ import torch
 
 from featurescape_jobs import tables
 from featurescape_jobs.captioning.encoder import Encoder, GridRunner
-from featurescape_jobs.captioning.gathering import PICTURES
+from featurescape_jobs.captioning.gathering import IMAGES
 from featurescape_jobs.engine.context import RunContext, seed_for
 from featurescape_jobs.engine.row_failures import all_failed
 from featurescape_jobs.engine.shards import clear_phase
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.worker_process import torch_threads, worker_device
 from featurescape_jobs.networks.worker_source import Source, batch_size
 from featurescape_jobs.specs import Resources
@@ -63,7 +63,7 @@ ENCODER_EPOCHS = 10
 ENCODER_BATCH_SIZE = 32
 ENCODER_LEARNING_RATE = 5e-4
 SAMPLED = 256
-"""Pictures whose grids say in which range the values are."""
+"""Images whose grids say in which range the values are."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Cached:
 
 def cache_inputs(task: Task, encoder: Encoder, context: RunContext, on_ray: bool) -> Cached:
     """Cache what an encoder reads, to fine-tune it on."""
-    card = encoder.network.picture_card
+    card = encoder.network.image_card
     shape = card.channels, card.input_px, card.input_px
     return _cache(task, "inputs", _Layout(card, shape, Unchanged()), context, on_ray)
 
@@ -88,7 +88,7 @@ def cache_encoder_outputs(
     shape = encoder.layout.positions, encoder.layout.dimensions
     source = _source(task, context, on_ray)
     layout = _Layout(
-        encoder.network.picture_card, shape, EncoderOutputs(replace(task, source=source))
+        encoder.network.image_card, shape, EncoderOutputs(replace(task, source=source))
     )
     return _cache(task, "grids", layout, context, on_ray)
 
@@ -126,7 +126,7 @@ class EncoderOutputs:
 class _Layout:
     """How images are read, and what is cached of each."""
 
-    card: PictureCard
+    card: ImageCard
     shape: Shape
     transform: Callable[[], Transform]
 
@@ -148,7 +148,7 @@ def _cache(task: Task, kind: str, layout: _Layout, context: RunContext, on_ray: 
         setup = CacheSetup(
             replace(source, dataset=listing.dataset),
             layout.card,
-            batch_size(layout.card, PICTURES),
+            batch_size(layout.card, IMAGES),
             layout.shape,
             layout.transform,
         )
@@ -168,7 +168,7 @@ def check_examples(task: Task, cached: Cached) -> None:
     if not len(rows):
         raise all_failed(cached.errors)
     pairs, parts = _pairs(task, rows)
-    Split.of(parts[pairs.pictures]).check(task.spec, "captions")
+    Split.of(parts[pairs.images]).check(task.spec, "captions")
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,8 @@ def _word_objective(
 ) -> WordDetectorTask:
     """Word prediction by the encoder, with a head whose fresh weights follow from the seed."""
     pairs, parts = _pairs(task, images.rows)
-    words, card = task.vocabulary.size, encoder.network.picture_card
-    captioned = np.unique(pairs.pictures)
+    words, card = task.vocabulary.size, encoder.network.image_card
+    captioned = np.unique(pairs.images)
     learned, measured = (captioned[parts[captioned] == one] for one in (TRAINING, VALIDATION))
     shares = shares_of(pairs, learned, words)
     with torch.random.fork_rng(devices=[]):
@@ -240,7 +240,7 @@ class DecoderTraining:
         encoder = task.encoder()
         with open_tensors(self.grids) as grids:
             pairs, parts = _pairs(task, grids.rows)
-            split = Split.of(parts[pairs.pictures])
+            split = Split.of(parts[pairs.images])
             mirror = _mirror(task, encoder)
             material = Material(grids, pairs, split.training, split.validation, mirror)
             options = Hyperparameters(

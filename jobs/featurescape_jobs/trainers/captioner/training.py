@@ -1,4 +1,4 @@
-"""The job `training` for a captioner: pictures and their captions in, words and weights out.
+"""The job `training` for a captioner: images and their captions in, words and weights out.
 
 Input: a dataset with captions, and ``model.shape``: an encoder of the catalog, whose weights stay as they
 are unless it is fine-tuned, and the shape of the decoder. The examples are in three parts (`trainers.split`): one
@@ -14,11 +14,11 @@ vocabulary_words, epochs, best_epoch, kept_epoch, its validation_loss (nats a wo
 training_examples, validation_examples, test_examples, scores of beam search on the test part (at most `SCORED` of
 it, evenly spread; null without such a part), execution.
 
-Cost: the encoder once over all pictures; then per caption and epoch three times what the decoder's forward pass
+Cost: the encoder once over all images; then per caption and epoch three times what the decoder's forward pass
 costs, on two cores some 200 captions a second with 7 × 7 × 1280 positions and 512 units. On disk, while it
-runs, the grids as float16 (125 kB a picture there, `trainers.tensor_cache`) and two checkpoints, in the job's
-folder; an attempt goes on with both. A fine-tuned encoder learns first (`word_objective`), from pictures as it
-reads them, also float16, which takes three forward passes a picture and epoch. The driver trains itself, or Ray
+runs, the grids as float16 (125 kB an image there, `trainers.tensor_cache`) and two checkpoints, in the job's
+folder; an attempt goes on with both. A fine-tuned encoder learns first (`word_objective`), from images as it
+reads them, also float16, which takes three forward passes an image and epoch. The driver trains itself, or Ray
 Train where there are several workers or GPUs.
 
 Failure modes: before any work, a dataset without captions, an encoder without a grid, no word that is frequent

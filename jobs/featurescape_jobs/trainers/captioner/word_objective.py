@@ -1,19 +1,19 @@
 """Task of word pretraining: multi-label detection of the captions' words, before a decoder learns sentences.
 
 Word by word a caption says little of the network that looks: the words before explain most of it, and what is
-left goes through the decoder. Here every word of a picture's captions is asked for at once, yes or no, of what
+left goes through the decoder. Here every word of an image's captions is asked for at once, yes or no, of what
 lies where in the grid::
 
-    p(word | picture) = σ(prior + e)
+    p(word | image) = σ(prior + e)
 
-e is what a `tag_head.TagHead` makes of the grid. Every epoch sees each picture otherwise (`augmentation`),
+e is what a `tag_head.TagHead` makes of the grid. Every epoch sees each image otherwise (`augmentation`),
 so that a network learns from few things what others are like.
 
-Batch norms keep their statistics, and nothing is left out in the encoder: what is said of a picture does not
+Batch norms keep their statistics, and nothing is left out in the encoder: what is said of an image does not
 depend on the batch. What lies behind the layers that are looked at stays as it is; so do depthwise filters,
 whose gradient would take longer than all else. Where the device has bfloat16, the encoder runs in it.
 
-Memory: a batch of pictures, and the encoder's activations of it for the backward pass.
+Memory: a batch of images, and the encoder's activations of it for the backward pass.
 
 Source: H. Fang et al., "From captions to visual concepts and back", 2015: words, learned as detectors first.
 """
@@ -48,37 +48,37 @@ NETWORK, HEAD = "network.", "head."
 _FRESH_FACTOR = 2.0
 """Of the encoder's learning rate, that of the layers behind it, which know nothing yet."""
 _RAREST = 1e-4
-"""Least part of the pictures that a word is taken to be said of, before anything is learned."""
+"""Least part of the images that a word is taken to be said of, before anything is learned."""
 Tags = NDArray[np.bool_]
-"""(N, V): which words some caption of each picture has."""
+"""(N, V): which words some caption of each image has."""
 _COUNTED = 1024
-"""Pictures whose tags are held at a time while words are counted."""
+"""Images whose tags are held at a time while words are counted."""
 
 
-def tags_of(pairs: Pairs, pictures: Indices, vocabulary_size: int) -> Tags:
+def tags_of(pairs: Pairs, images: Indices, vocabulary_size: int) -> Tags:
     """Words of all captions of some images."""
-    tags = np.zeros((len(pictures), vocabulary_size), np.bool_)
-    first = np.searchsorted(pairs.pictures, pictures, side="left")
-    last = np.searchsorted(pairs.pictures, pictures, side="right")
+    tags = np.zeros((len(images), vocabulary_size), np.bool_)
+    first = np.searchsorted(pairs.images, images, side="left")
+    last = np.searchsorted(pairs.images, images, side="right")
     for row, start, stop in zip(tags, pairs.starts[first], pairs.starts[last], strict=True):
         row[pairs.words[start:stop]] = True
     return tags
 
 
-def shares_of(pairs: Pairs, pictures: Indices, vocabulary_size: int) -> torch.Tensor:
-    """(V,): of how many of some pictures each word is said, 0 to 1."""
+def shares_of(pairs: Pairs, images: Indices, vocabulary_size: int) -> torch.Tensor:
+    """(V,): of how many of some images each word is said, 0 to 1."""
     counts = np.zeros(vocabulary_size, np.int64)
-    for part in batched(pictures, _COUNTED):
+    for part in batched(images, _COUNTED):
         counts += tags_of(pairs, part, vocabulary_size).sum(0)
-    return torch.from_numpy(counts / len(pictures)).float()
+    return torch.from_numpy(counts / len(images)).float()
 
 
 class WordDetector(nn.Module):
-    """Pictures (N, C, H, W), normalized, to logits (N, V) of the words.
+    """Images (N, C, H, W), normalized, to logits (N, V) of the words.
 
     Args:
         encoder: whose weights are to learn.
-        shares: (V,), of how many of the pictures each word is said, 0 to 1.
+        shares: (V,), of how many of the images each word is said, 0 to 1.
         dropout: part of the values in front of the words that is left out while it learns.
         device: where it runs.
     """
@@ -99,7 +99,7 @@ class WordDetector(nn.Module):
     def _free(self) -> None:
         """Let those weights learn that have a part in the grids, but for depthwise filters."""
         self.network.requires_grad_(True)
-        card = self._encoder.network.picture_card
+        card = self._encoder.network.image_card
         blank = torch.zeros(1, card.channels, card.input_px, card.input_px)
         self._grids(blank).sum().backward()  # type: ignore[no-untyped-call]
         for module in self.network.modules():
@@ -108,17 +108,17 @@ class WordDetector(nn.Module):
                 parameter.requires_grad_(parameter.grad is not None and not depthwise)
                 parameter.grad = None
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits of all words."""
-        seen = pictures.contiguous(memory_format=torch.channels_last)
+        seen = images.contiguous(memory_format=torch.channels_last)
         quick = has_bfloat16(self._device)
         with QuickDepthwise(), torch.autocast(self._device.type, torch.bfloat16, enabled=quick):
             grids = self._grids(seen)
         evidence: torch.Tensor = self.head.words(self.dropout(self.head.values(grids)))
         return self.prior + evidence
 
-    def _grids(self, pictures: torch.Tensor) -> torch.Tensor:
-        found = self._capture.follow(pictures)
+    def _grids(self, images: torch.Tensor) -> torch.Tensor:
+        found = self._capture.follow(images)
         return self._encoder.grid([found[layer].float() for layer in self._encoder.shapes])
 
     def train(self, mode: bool = True) -> WordDetector:
@@ -140,7 +140,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class WordDetectorTask:
-    """A `trainers.loop.TrainingTask`; its examples are pictures."""
+    """A `trainers.loop.TrainingTask`; its examples are images."""
 
     module: WordDetector
     store: CachedTensors
@@ -148,10 +148,10 @@ class WordDetectorTask:
     pairs: Pairs
     vocabulary_size: int
     training: Indices
-    """Which of the pictures."""
+    """Which of the images."""
     validation: Indices
     mean: tuple[float, ...]
-    """Per channel, as the encoder's pictures are normalized."""
+    """Per channel, as the encoder's images are normalized."""
     std: tuple[float, ...]
     batch_size: int
     device: torch.device
@@ -170,7 +170,7 @@ class WordDetectorTask:
         ]
 
     def epoch(self, number: int) -> list[Batch]:
-        """Every picture once."""
+        """Every image once."""
         generator = np.random.default_rng(seed_for(self.seed, f"epoch {number}"))
         mixed = generator.permutation(self.training)
         parts = batched(mixed, self.batch_size)
@@ -181,7 +181,7 @@ class WordDetectorTask:
         return [Batch(part) for part in batched(self.validation, self.batch_size)]
 
     def size_of(self, batch: Batch) -> BatchSize:
-        """Pictures, and words of their captions."""
+        """Images, and words of their captions."""
         return BatchSize(len(batch), int(self._tags(batch).sum()))
 
     def _tags(self, batch: Batch) -> Tags:
@@ -189,16 +189,16 @@ class WordDetectorTask:
 
     def measure(self, module: nn.Module, batch: Batch, total: BatchSize) -> BatchLoss:
         """Cross entropy of yes and no, for every word that is said; right: those among as many likeliest words."""
-        pictures, tags = self.store.batch(batch.indices), self._tags(batch)
+        images, tags = self.store.batch(batch.indices), self._tags(batch)
         if batch.draws is not None:
-            pictures = augment(pictures, batch.draws, self.mean, self.std)
+            images = augment(images, batch.draws, self.mean, self.std)
             if self.mirror is not None:
                 mirrored = self.mirror.chosen(batch.draws)
-                pictures, tags = (
-                    self.mirror.pictures(pictures, mirrored),
+                images, tags = (
+                    self.mirror.images(images, mirrored),
                     self.mirror.tags(tags, mirrored),
                 )
-        logits = module(pictures.to(self.device))
+        logits = module(images.to(self.device))
         said = torch.from_numpy(tags).to(self.device)
         nats = functional.binary_cross_entropy_with_logits(logits, said.float(), reduction="sum")
         words = said.sum(1)

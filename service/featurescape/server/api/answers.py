@@ -142,10 +142,10 @@ class Neighbor(_Point):
 class Example(_Point):
     """An example of a map, with its nearest neighbors."""
 
-    width: int = Field(description="Pixels of the picture as it was read.")
-    height: int = Field(description="Pixels of the picture as it was read.")
+    width: int = Field(description="Pixels of the image as it was read.")
+    height: int = Field(description="Pixels of the image as it was read.")
     attributes: Attributes = Field(
-        description="What is known of the example beside its label; of a described picture also the "
+        description="What is known of the example beside its label; of a described image also the "
         "words. Hostile text."
     )
     neighbors: list[Neighbor]
@@ -178,7 +178,7 @@ class CatalogDataset(DatasetFacts):
 
 
 class CatalogModel(ModelCard):
-    """A model; of those that read pictures also what `PictureCard` has."""
+    """A model; of those that read images also what `ImageCard` has."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -202,14 +202,14 @@ Shape = tuple[int, int, int]
 """Channels, height, width."""
 
 
-class LivePicture(_Answer):
-    """A picture that is kept for a while."""
+class LiveImage(_Answer):
+    """An image that is kept for a while."""
 
-    picture: str = Field(description="Its id.")
+    image: str = Field(description="Its id.")
 
 
-class EncodedPicture(_Answer):
-    """A picture inside an answer."""
+class EncodedImage(_Answer):
+    """An image inside an answer."""
 
     media_type: str
     width: int
@@ -217,7 +217,7 @@ class EncodedPicture(_Answer):
     data: str = Field(description="Base64.")
 
 
-class Grid(EncodedPicture):
+class Grid(EncodedImage):
     """The maps of a layer side by side."""
 
     columns: int
@@ -225,10 +225,10 @@ class Grid(EncodedPicture):
     tile: tuple[int, int] = Field(description="Height and width of a map.")
 
 
-class SeenPicture(EncodedPicture):
-    """The picture as the network sees it."""
+class SeenImage(EncodedImage):
+    """The image as the network sees it."""
 
-    size_px: tuple[int, int] = Field(description="Height and width of the picture as it came.")
+    size_px: tuple[int, int] = Field(description="Height and width of the image as it came.")
 
 
 class LiveLayer(_Answer):
@@ -270,7 +270,7 @@ class Output(_Answer):
 
 
 class Activations(_Answer):
-    """Every channel of a layer, for one picture."""
+    """Every channel of a layer, for one image."""
 
     layer: str
     shape: Shape
@@ -280,7 +280,7 @@ class Activations(_Answer):
     largest: list[float | None] = Field(description="Of each channel.")
     strongest: list[StrongChannel]
     outputs: list[Output]
-    picture: SeenPicture
+    image: SeenImage
 
 
 class UnitAnswer(_Answer):
@@ -289,7 +289,7 @@ class UnitAnswer(_Answer):
     layer: str
     channel: int
     method: Literal["saliency", "guided_backprop", "deconvolution"]
-    map: EncodedPicture
+    map: EncodedImage
     low: float | None
     high: float | None
     cell: tuple[int, int] = Field(description="Row and column.")
@@ -298,5 +298,5 @@ class UnitAnswer(_Answer):
     box: tuple[int, int, int, int] | None = Field(
         description="Top, left, bottom, right: what the cell sees, in pixels of the input; may leave it."
     )
-    explanation: EncodedPicture | None
+    explanation: EncodedImage | None
     problem: str | None

@@ -43,5 +43,5 @@ def thumbnail(job_id: CheckedId, row: int, use: Use) -> Response:
 @router.get("/{row}/image")
 def image(job_id: CheckedId, row: int, use: Use) -> Response:
     """The example itself, decoded and encoded anew: never the bytes that a user put there."""
-    body, kind = use.maps.picture(use.maps.open(job_id), row)
+    body, kind = use.maps.image(use.maps.open(job_id), row)
     return Response(body, media_type=kind, headers={"Cache-Control": IMMUTABLE})

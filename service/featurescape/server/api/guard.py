@@ -30,7 +30,7 @@ from featurescape_jobs.errors import (
 log = logging.getLogger("featurescape.server.api")
 
 COOKIE = "featurescape_session"
-_PICTURES = "/v1/live/pictures"
+_IMAGES = "/v1/live/images"
 _OPEN_PATHS = frozenset({"/v1/login"})
 _GUARDED = ("/v1", "/metrics")
 _INTERNAL = "the service made a mistake; its log says more"
@@ -66,7 +66,7 @@ class Guard:
         self._app = app
         self._hosts = settings.hosts
         self._body_bytes = settings.max_body_bytes
-        self._picture_bytes = settings.live_picture_bytes
+        self._image_bytes = settings.live_image_bytes
         self._token = token
         ancestors = " ".join(settings.frame_ancestors) or "'none'"
         self._headers: Mapping[str, str] = {
@@ -106,7 +106,7 @@ class Guard:
 
     def _body_limit(self, scope: Scope) -> int:
         """How much of a body is waited for; nothing of one that is announced as too large."""
-        limit = self._picture_bytes if scope["path"] == _PICTURES else self._body_bytes
+        limit = self._image_bytes if scope["path"] == _IMAGES else self._body_bytes
         announced = Headers(scope=scope).get("content-length", "0")
         return limit if announced.isdigit() and int(announced) <= limit else -1
 

@@ -1,4 +1,4 @@
-"""The live page's questions: a network, a picture, the activations of a layer, one unit of it."""
+"""The live page's questions: a network, an image, the activations of a layer, one unit of it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from featurescape_jobs.live.requests import (
 
 router = APIRouter(prefix="/v1/live", tags=["live"])
 
-_PICTURE_TYPES = ("application/octet-stream", "image/*")
+_IMAGE_TYPES = ("application/octet-stream", "image/*")
 
 
-@router.post("/pictures", response_model=answers.LivePicture)
-async def picture(request: Request, use: Use) -> dict[str, str]:
-    """Keep an encoded picture (the body) for a while; its id."""
-    data = await read_bytes(request, use.settings.live_picture_bytes, _PICTURE_TYPES)
-    return {"picture": use.live.keep(data)}
+@router.post("/images", response_model=answers.LiveImage)
+async def image(request: Request, use: Use) -> dict[str, str]:
+    """Keep an encoded image (the body) for a while; its id."""
+    data = await read_bytes(request, use.settings.live_image_bytes, _IMAGE_TYPES)
+    return {"image": use.live.keep(data)}
 
 
 @router.post("/networks", responses={200: {"model": answers.NetworkInfo}})
@@ -45,7 +45,7 @@ async def activations(request: Request, use: Use) -> Response:
 
 @router.post("/unit", responses={200: {"model": answers.UnitAnswer}})
 async def unit(request: Request, use: Use) -> Response:
-    """One channel of a layer for a picture, and what its strongest cell owes to the pixels."""
+    """One channel of a layer for an image, and what its strongest cell owes to the pixels."""
     return await _answer(request, use.live.ask(await _question(UnitQuestion, request, use)))
 
 

@@ -1,4 +1,4 @@
-"""Rows of an artifact's tables, and the pictures in them: what galleries show."""
+"""Rows of an artifact's tables, and the images in them: what galleries show."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _query(
 def search(
     job_id: CheckedId, kind: str, query: Annotated[RowQuery, Depends(_query)], use: Use
 ) -> dict[str, Any]:
-    """Rows of the artifact's tables of one kind; pictures as addresses, no long lists of numbers."""
+    """Rows of the artifact's tables of one kind; images as addresses, no long lists of numbers."""
     return use.rows.page(job_id, kind, query)
 
 
@@ -69,8 +69,8 @@ class Place:
 def image(
     job_id: CheckedId, place: Annotated[Place, Depends()], request: Request, use: Use
 ) -> Response:
-    """A picture or video in a row, as the job stored it; `at` is its place, as `octaves.1`."""
-    body, media_type = use.rows.picture(job_id, place.kind, place.row, place.at)
+    """An image or video in a row, as the job stored it; `at` is its place, as `octaves.1`."""
+    body, media_type = use.rows.image(job_id, place.kind, place.row, place.at)
     headers = {"Cache-Control": IMMUTABLE, "Accept-Ranges": "bytes"}
     try:
         span = parse_range(request.headers.get("range"), body.size)

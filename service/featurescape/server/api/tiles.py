@@ -1,4 +1,4 @@
-"""Tiles as colored pictures, for map clients that know only XYZ: QGIS, Leaflet, a notebook.
+"""Tiles as colored images, for map clients that know only XYZ: QGIS, Leaflet, a notebook.
 
 The viewer reads the archives themselves through `artifacts` and colors them on its own.
 """
@@ -52,7 +52,7 @@ def tile(
     hidden = _class_indices(hide)
     data = use.maps.tile(opened, info, (at.z, at.x, at.y))
     headers = {"Cache-Control": IMMUTABLE}
-    if info.legend.kind == "pictures" and data:
+    if info.legend.kind == "images" and data:
         return Response(data, media_type=info.media_type, headers=headers)
     body = _colored(data, info, at.z, colormap, hidden) if data else _empty(opened.info.tile_px)
     return Response(body, media_type="image/png", headers=headers)

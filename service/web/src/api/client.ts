@@ -85,9 +85,9 @@ export function imageUrl(map: string, row: number): string {
   return `/v1/maps/${id(map)}/examples/${row}/image`;
 }
 
-/** Address of a picture that is inside an answer. */
-export function dataUrl(picture: Encoded): string {
-  return `data:${picture.media_type};base64,${picture.data}`;
+/** Address of an image that is inside an answer. */
+export function dataUrl(image: Encoded): string {
+  return `data:${image.media_type};base64,${image.data}`;
 }
 
 /** Trades the service's token for a session cookie. */

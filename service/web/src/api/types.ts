@@ -12,7 +12,7 @@ export type {
   ColorLayerInfo as ColorLayer,
   ColumnInfo,
   Curve,
-  EncodedPicture as Encoded,
+  EncodedImage as Encoded,
   Example,
   ExampleMatch,
   ExamplePage,
@@ -46,8 +46,8 @@ export interface ModelChoice {
   training?: string;
 }
 
-/** A picture or video in a row of an artifact. */
-export interface Picture {
+/** An image or video in a row of an artifact. */
+export interface StoredImage {
   url: string;
   media_type: string;
 }

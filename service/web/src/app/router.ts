@@ -28,7 +28,7 @@ export function parseRoute(path: string): Route {
 
 const NUMBER = /^\d{1,10}$/;
 
-/** Pages below that of a job: its gallery, one picture of it, one unit. */
+/** Pages below that of a job: its gallery, one image of it, one unit. */
 function jobRoute(id: string, rest: string[]): Route | null {
   const [what, number] = rest;
   if (what === "gallery" && rest.length === 1) return { page: "gallery", id, row: null };

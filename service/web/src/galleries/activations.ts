@@ -1,11 +1,12 @@
-/** Activations: the maps of a layer for one picture, to zoom into; its strongest channels by name. */
+/** Activations: the maps of a layer for one image, to zoom into; its strongest channels by name. */
 
-import type { Picture, Row } from "../api/types";
+import type { Row, StoredImage } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatFigure, joined } from "../lib/format";
 import { type TileGrid, tileAt, tileCorner } from "../lib/tile-grid";
 import { unitLinks } from "../lib/unit-links";
 import { colorAt, type Drawn, largestOf, type Normalization, type Pixels, pixelsOf, valueOfColor } from "./gray-values";
+import { imageElement } from "./image";
 import {
   EXAMPLE_COLUMNS,
   type ExampleValues,
@@ -16,7 +17,6 @@ import {
   section,
   segments,
 } from "./parts";
-import { pictureElement } from "./picture";
 import { type About, type Opened, rowGallery } from "./types";
 import { loadImage, Zoomable } from "./zoomable";
 
@@ -31,14 +31,14 @@ interface Channel {
 interface Layer {
   layer: string;
   shape: [number, number, number];
-  grid: Picture | null;
+  grid: StoredImage | null;
   low: number | null;
   high: number | null;
   strongest: Channel[];
 }
 
 interface Activations extends ExampleValues {
-  picture: Picture | null;
+  image: StoredImage | null;
   layers: Layer[];
 }
 
@@ -79,7 +79,7 @@ class ActivationsView implements Opened {
     const seen = h(
       "div",
       { class: "seen" },
-      pictureElement(row.values.picture, { alt: `${row.values.example_id} as the network sees it` }),
+      imageElement(row.values.image, { alt: `${row.values.example_id} as the network sees it` }),
     );
     const side = h(
       "div",
@@ -134,7 +134,7 @@ class ActivationsView implements Opened {
       .catch(() => null)
       .then((links) => links && turn === this.turn && this.list(links));
     try {
-      if (!this.layer.grid) throw new Error("This layer has no picture.");
+      if (!this.layer.grid) throw new Error("This layer has no image.");
       const image = await loadImage(this.layer.grid.url);
       if (turn !== this.turn) return;
       this.pixels = pixelsOf(image);
@@ -207,9 +207,9 @@ class ActivationsView implements Opened {
 
 export const gallery = rowGallery<Activations>({
   kind: "activations",
-  noun: "picture",
-  wallColumns: ["example_id", "picture", "layers.layer", "layers.strongest.channel"],
-  columns: [...EXAMPLE_COLUMNS, "picture", ...FIELDS],
+  noun: "image",
+  wallColumns: ["example_id", "image", "layers.layer", "layers.strongest.channel"],
+  columns: [...EXAMPLE_COLUMNS, "image", ...FIELDS],
   hints: [
     [["1", "…", "9"], "layer"],
     [["+", "−"], "zoom"],
@@ -219,7 +219,7 @@ export const gallery = rowGallery<Activations>({
     const first = values.layers[0];
     const strongest = first?.strongest[0]?.channel;
     return {
-      picture: values.picture,
+      image: values.image,
       name: values.example_id,
       caption: strongest === undefined ? "" : `${first!.layer}: channel ${strongest}`,
     };

@@ -17,7 +17,7 @@ export function largestWeight(maps: readonly Weights[]): number {
   return maps.reduce((most, map) => map.reduce<number>((found, weight) => Math.max(found, weight ?? 0), most), 0);
 }
 
-/** Values of a grid at the pixels of a picture, linear between the centers of the cells, constant beyond. */
+/** Values of a grid at the pixels of an image, linear between the centers of the cells, constant beyond. */
 export function enlarge(values: Weights, [rows, columns]: Grid, height: number, width: number): Float32Array {
   const across = Array.from({ length: width }, (_, x) => between(x, width, columns));
   const enlarged = new Float32Array(height * width);

@@ -1,11 +1,12 @@
-/** Captions: what is said of a picture, and for each word the part of the picture that it looked at. */
+/** Captions: what is said of an image, and for each word the part of the image that it looked at. */
 
-import type { Picture, Row } from "../api/types";
+import type { Row, StoredImage } from "../api/types";
 import { fill, h, reducedMotion, setText } from "../lib/dom";
 import { formatCount, formatFigure, joined, plural } from "../lib/format";
 import { icon } from "../lib/icons";
 import type { RadioGroup } from "../lib/radio";
 import { alphaMap, largestWeight, strongestCell, type Weights } from "./attention-map";
+import { imageElement } from "./image";
 import {
   className,
   EXAMPLE_COLUMNS,
@@ -19,7 +20,6 @@ import {
   segments,
 } from "./parts";
 import { percent } from "./percent";
-import { pictureElement } from "./picture";
 import { type About, type Opened, rowGallery } from "./types";
 
 interface Alternative {
@@ -28,7 +28,7 @@ interface Alternative {
 }
 
 interface Captioned extends ExampleValues {
-  picture: Picture | null;
+  image: StoredImage | null;
   caption: string;
   log_probability: number | null;
   truncated: boolean;
@@ -43,12 +43,12 @@ interface Captioned extends ExampleValues {
 }
 
 const WORD_MS = 700;
-/** Longer side of the enlarged map; the page stretches it over the picture. */
+/** Longer side of the enlarged map; the page stretches it over the image. */
 const MAP_PX = 256;
-/** No word: the picture alone. */
+/** No word: the image alone. */
 export const NO_WORD = -1;
 
-/** The word so many further on; before the first there is the picture alone. */
+/** The word so many further on; before the first there is the image alone. */
 export function stepWord(at: number, by: number, count: number): number {
   return Math.min(count - 1, Math.max(NO_WORD, at + by));
 }
@@ -120,7 +120,7 @@ class CaptionView implements Opened {
       h("div", { class: "wide" }, controls, this.stage, this.sentence(), played, this.legend),
       side,
     );
-    this.showPicture();
+    this.showImage();
     this.label();
     this.draw();
   }
@@ -151,16 +151,16 @@ class CaptionView implements Opened {
     this.stage.replaceChildren();
   }
 
-  private showPicture(): void {
-    const picture = pictureElement(this.values.picture, { alt: this.values.caption, class: "under" });
+  private showImage(): void {
+    const image = imageElement(this.values.image, { alt: this.values.caption, class: "under" });
     this.canvas.width = this.canvas.height = MAP_PX;
-    if (picture instanceof HTMLImageElement)
-      picture.addEventListener("load", () => this.fit(picture.naturalWidth, picture.naturalHeight));
-    fill(this.stage, picture, this.canvas);
+    if (image instanceof HTMLImageElement)
+      image.addEventListener("load", () => this.fit(image.naturalWidth, image.naturalHeight));
+    fill(this.stage, image, this.canvas);
     this.stage.style.setProperty("--opacity", "0.8");
   }
 
-  /** Gives the map the shape of the picture, so that both cover the same part of the stage. */
+  /** Gives the map the shape of the image, so that both cover the same part of the stage. */
   private fit(width: number, height: number): void {
     const scale = MAP_PX / Math.max(width, height, 1);
     this.canvas.width = Math.max(1, Math.round(scale * width));
@@ -296,7 +296,7 @@ class CaptionView implements Opened {
     const gates = h(
       "p",
       { class: "faint small-print" },
-      "The line under a word is its gate β: how much of the picture the word was given.",
+      "The line under a word is its gate β: how much of the image the word was given.",
     );
     return [
       section("Caption", factList(captionFacts(values, about)), gates),
@@ -329,12 +329,12 @@ function captionFacts(values: Captioned, about: About): Fact[] {
 
 export const gallery = rowGallery<Captioned>({
   kind: "captions",
-  noun: "picture",
-  wallColumns: ["example_id", "picture", "caption", "log_probability", "truncated"],
+  noun: "image",
+  wallColumns: ["example_id", "image", "caption", "log_probability", "truncated"],
   // `attention` has more numbers a row than are given without being asked for.
   columns: [
     ...EXAMPLE_COLUMNS,
-    "picture",
+    "image",
     "caption",
     "log_probability",
     "truncated",
@@ -358,8 +358,8 @@ export const gallery = rowGallery<Captioned>({
     [["S"], "scale"],
   ],
   tile({ values }) {
-    const { picture, caption, log_probability, truncated } = values;
-    return { picture, name: caption, caption: nats(log_probability), ...(truncated ? { badge: "truncated" } : {}) };
+    const { image, caption, log_probability, truncated } = values;
+    return { image, name: caption, caption: nats(log_probability), ...(truncated ? { badge: "truncated" } : {}) };
   },
   open: (row, about) => new CaptionView(row, about),
 });

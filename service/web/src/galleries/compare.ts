@@ -1,7 +1,7 @@
-/** Two pictures of one place, before and after, with a line between them that is dragged. */
+/** Two images of one place, before and after, with a line between them that is dragged. */
 
 import { fill, h } from "../lib/dom";
-import { sharpen } from "./picture";
+import { sharpen } from "./image";
 
 const STEP = 5;
 
@@ -34,7 +34,7 @@ export class Compare {
   private split = 50;
 
   /**
-   * @param ratio width over height of the pictures
+   * @param ratio width over height of the images
    */
   constructor(
     ratio: number,

@@ -1,24 +1,24 @@
 /** Dreams: before and after, the octaves as a film, the objective, the zoom. */
 
-import type { Picture, Row } from "../api/types";
+import type { Row, StoredImage } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { formatCount, formatFigure, joined } from "../lib/format";
 import { Compare } from "./compare";
 import { Film } from "./film";
+import { imageElement } from "./image";
 import { objectiveChart } from "./objective";
 import { EXAMPLE_COLUMNS, type ExampleValues, exampleFacts, factList, names, section, segments } from "./parts";
-import { pictureElement } from "./picture";
 import { type About, type Opened, rowGallery } from "./types";
 
 interface Dream extends ExampleValues {
-  dream: Picture | null;
-  original: Picture | null;
-  octaves: (Picture | null)[];
+  dream: StoredImage | null;
+  original: StoredImage | null;
+  octaves: (StoredImage | null)[];
   octave_sizes: [number, number][];
   objective_originals: (number | null)[];
   objective_starts: (number | null)[];
   objective_ends: (number | null)[];
-  video: Picture | null;
+  video: StoredImage | null;
 }
 
 export interface Frame {
@@ -33,11 +33,11 @@ export interface Frame {
 /** The frames of the film: the end of every octave that was kept, and the dream. */
 export function frames(dream: Pick<Dream, "dream" | "octaves" | "octave_sizes" | "width" | "height">): Frame[] {
   const sizes = dream.octave_sizes;
-  const kept = dream.octaves.flatMap((picture, i): Frame[] => {
-    if (!picture) return [];
+  const kept = dream.octaves.flatMap((image, i): Frame[] => {
+    if (!image) return [];
     const [width, height] = sizes[i] ?? [0, 0];
     return [
-      { url: picture.url, name: `octave ${i + 1}`, word: joined(`octave ${i + 1}`, `${width} × ${height}`), octave: i },
+      { url: image.url, name: `octave ${i + 1}`, word: joined(`octave ${i + 1}`, `${width} × ${height}`), octave: i },
     ];
   });
   const whole = joined("dream", `${dream.width} × ${dream.height}`);
@@ -47,7 +47,7 @@ export function frames(dream: Pick<Dream, "dream" | "octaves" | "octave_sizes" |
   return dream.dream ? [...kept, { url: dream.dream.url, name: "dream", word: whole, octave: sizes.length - 1 }] : kept;
 }
 
-/** The objective of the dream over that of the picture itself, both at full size: other sizes do not compare. */
+/** The objective of the dream over that of the image itself, both at full size: other sizes do not compare. */
 export function gain(originals: readonly (number | null)[], ends: readonly (number | null)[]): number | null {
   const first = originals.at(-1) ?? null;
   const last = ends.at(-1) ?? null;
@@ -74,15 +74,11 @@ export function objectiveText(details: Readonly<Record<string, unknown>>): strin
   return joined(String(objective ?? ""), typeof channel === "number" && `channel ${formatCount(channel)}`);
 }
 
-function zoomElement(video: Picture): HTMLElement {
+function zoomElement(video: StoredImage): HTMLElement {
   if (!video.media_type.startsWith("video/"))
-    return h(
-      "div",
-      { class: "easel plain", testid: "zoom" },
-      pictureElement(video, { alt: "The zoom into the dream" }),
-    );
+    return h("div", { class: "easel plain", testid: "zoom" }, imageElement(video, { alt: "The zoom into the dream" }));
   const element = h("video", {
-    class: "picture",
+    class: "image",
     testid: "zoom",
     label: "The zoom into the dream",
     attrs: { controls: "", loop: "", src: video.url },
@@ -145,7 +141,7 @@ class DreamView implements Opened {
     this.film.stop();
   }
 
-  /** The switch between the two pictures and the zoom, where there is one. */
+  /** The switch between the two images and the zoom, where there is one. */
   private modes(dream: Dream, stage: HTMLElement): HTMLElement | null {
     const { video } = dream;
     if (!video) return null;
@@ -198,7 +194,7 @@ export const gallery = rowGallery<Dream>({
   ],
   tile({ values }, { manifest }) {
     const caption = growth(values.objective_originals, values.objective_ends, manifest.details["objective"]);
-    return { picture: values.dream, name: values.example_id, caption };
+    return { image: values.dream, name: values.example_id, caption };
   },
   open: (row, about) => new DreamView(row, about),
 });

@@ -1,4 +1,4 @@
-/** Pictures one after the other: played, stopped, or moved through by hand. */
+/** Images one after the other: played, stopped, or moved through by hand. */
 
 import { fill, h, reducedMotion, setText } from "../lib/dom";
 import { icon } from "../lib/icons";

@@ -1,7 +1,7 @@
 /** Filters: the weights of a convolution, sorted by norm, each to zoom into. */
 
 import { getRow } from "../api/client";
-import type { Picture, Row } from "../api/types";
+import type { Row, StoredImage } from "../api/types";
 import { h, setText } from "../lib/dom";
 import { formatCount, formatFigure, joined } from "../lib/format";
 import { type TileGrid, tileAt } from "../lib/tile-grid";
@@ -14,7 +14,7 @@ interface Filter {
   norm: number | null;
   is_dead: boolean;
   bias: number | null;
-  tile: Picture | null;
+  tile: StoredImage | null;
   /** Inputs, height and width. */
   shape: [number, number, number];
 }
@@ -83,7 +83,7 @@ class FilterView implements Opened {
 
   private async load(): Promise<void> {
     try {
-      if (!this.row.values.tile) throw new Error("This filter has no picture.");
+      if (!this.row.values.tile) throw new Error("This filter has no image.");
       const image = await loadImage(this.row.values.tile.url);
       if (this.ended) return;
       this.zoomable.show(image);
@@ -128,7 +128,7 @@ export const gallery = rowGallery<Filter>({
   tile({ values }) {
     const norm = values.norm === null ? "" : `norm ${formatFigure(values.norm)}`;
     return {
-      picture: values.tile,
+      image: values.tile,
       name: `Filter ${values.index}`,
       caption: norm,
       ...(values.is_dead ? { badge: "dead" } : {}),

@@ -1,9 +1,10 @@
-/** Gradients: which pixels an output depends on, by every method, over the picture. */
+/** Gradients: which pixels an output depends on, by every method, over the image. */
 
-import type { Picture, Row } from "../api/types";
+import type { Row, StoredImage } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatFigure, humanize, joined } from "../lib/format";
 import { type RadioGroup, radioGroup } from "../lib/radio";
+import { imageElement, sharpen } from "./image";
 import {
   className,
   EXAMPLE_COLUMNS,
@@ -17,20 +18,19 @@ import {
   segments,
 } from "./parts";
 import { percent } from "./percent";
-import { pictureElement, sharpen } from "./picture";
 import { SanityPart, sanityOf } from "./sanity";
 import { type About, type Opened, rowGallery } from "./types";
 
 interface AttributionMap {
   method: string;
   scale: number | null;
-  overlay: Picture | null;
-  relief: Picture | null;
+  overlay: StoredImage | null;
+  relief: StoredImage | null;
   completeness_error: number | null;
 }
 
 interface Gradients extends ExampleValues {
-  picture: Picture | null;
+  image: StoredImage | null;
   target: number;
   prediction: number;
   probability: number | null;
@@ -91,7 +91,7 @@ class GradientsView implements Opened {
     this.views = segments(
       "What is shown",
       [
-        ["over", "Over the picture"],
+        ["over", "Over the image"],
         ["map", "Alone"],
         ["relief", "Relief"],
       ],
@@ -155,7 +155,7 @@ class GradientsView implements Opened {
     return this.values.maps[this.shown]!;
   }
 
-  /** Every method as a small picture of its own; the number keys choose too. */
+  /** Every method as a small image of its own; the number keys choose too. */
   private methodSwitch(): RadioGroup {
     const choices = this.values.maps.map((map, i) => ({
       value: String(i),
@@ -166,8 +166,8 @@ class GradientsView implements Opened {
         h(
           "span",
           { class: "layers small" },
-          pictureElement(this.values.picture, { alt: "", class: "under" }),
-          pictureElement(map.overlay, { alt: "", class: "overlay" }),
+          imageElement(this.values.image, { alt: "", class: "under" }),
+          imageElement(map.overlay, { alt: "", class: "overlay" }),
         ),
         h("span", { class: "method-name" }, i < 9 ? h("kbd", {}, String(i + 1)) : null, methodTitle(map.method)),
       ],
@@ -179,7 +179,7 @@ class GradientsView implements Opened {
     const map = this.values.maps[index]!;
     if (index !== this.shown) this.sanity?.show(map.method);
     this.shown = index;
-    // A method without a relief is shown over the picture; the choice holds for the next one that has it.
+    // A method without a relief is shown over the image; the choice holds for the next one that has it.
     this.view = view;
     const seen = view === "relief" && !map.relief ? "over" : view;
     this.methods.select(String(index));
@@ -188,15 +188,11 @@ class GradientsView implements Opened {
     this.stage.dataset.view = seen;
     const title = methodTitle(map.method);
     if (seen === "relief")
-      fill(this.stage, pictureElement(map.relief, { alt: `${title}: the gradient in color`, testid: "relief" }));
+      fill(this.stage, imageElement(map.relief, { alt: `${title}: the gradient in color`, testid: "relief" }));
     else {
       this.overlay.src = map.overlay?.url ?? "";
       this.overlay.alt = `${title} of ${this.values.example_id}`;
-      fill(
-        this.stage,
-        pictureElement(this.values.picture, { alt: this.values.example_id, class: "under" }),
-        this.overlay,
-      );
+      fill(this.stage, imageElement(this.values.image, { alt: this.values.example_id, class: "under" }), this.overlay);
     }
     this.describe(map, seen);
   }
@@ -234,11 +230,11 @@ class GradientsView implements Opened {
 
 export const gallery = rowGallery<Gradients>({
   kind: "gradients",
-  noun: "picture",
-  wallColumns: ["example_id", "picture", "target", "probability"],
+  noun: "image",
+  wallColumns: ["example_id", "image", "target", "probability"],
   columns: [
     ...EXAMPLE_COLUMNS,
-    "picture",
+    "image",
     "target",
     "prediction",
     "probability",
@@ -255,12 +251,12 @@ export const gallery = rowGallery<Gradients>({
   ],
   hints: [
     [["1", "…", "9"], "method"],
-    [["O"], "over the picture or alone"],
+    [["O"], "over the image or alone"],
     [["R"], "relief"],
   ],
   tile({ values }, about) {
     return {
-      picture: values.picture,
+      image: values.image,
       name: values.example_id,
       caption: joined(className(outputNames(about), values.target), percent(values.probability)),
     };

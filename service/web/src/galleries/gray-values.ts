@@ -28,7 +28,7 @@ export interface Pixels {
   width: number;
 }
 
-/** The colors of a pixel of a picture. */
+/** The colors of a pixel of an image. */
 export function colorAt({ data, width }: Pixels, x: number, y: number): [number, number] {
   const at = 4 * (y * width + x);
   return [data[at] ?? 0, data[at + 1] ?? 0];

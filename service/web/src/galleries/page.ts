@@ -1,4 +1,4 @@
-/** The page of a gallery: the wall, and over it the picture that is opened. */
+/** The page of a gallery: the wall, and over it the image that is opened. */
 
 import { ApiError, getJob, getManifest, getRow, getRows } from "../api/client";
 import type { Job, Row } from "../api/types";
@@ -165,7 +165,7 @@ class GalleryPage<V> implements Page {
     const back = h(
       "a",
       { href: galleryPath(this.about.job.id), class: "button", testid: "to-wall" },
-      icon("pictures"),
+      icon("images"),
       `All ${this.gallery.noun}s`,
     );
     const title = h("h1", { tabIndex: -1, testid: "opened-title" }, opened.title);
@@ -175,7 +175,7 @@ class GalleryPage<V> implements Page {
         "header",
         { class: "opened-head" },
         h("div", { class: "opened-name" }, title, opened.detail !== "" && h("p", { class: "faint" }, opened.detail)),
-        h("nav", { class: "opened-nav", label: "Pictures" }),
+        h("nav", { class: "opened-nav", label: "Images" }),
         back,
       ),
       opened.element,
@@ -183,7 +183,7 @@ class GalleryPage<V> implements Page {
     );
     document.title = `${opened.title} · ${this.title} · featurescape`;
     window.scrollTo(0, 0);
-    // What had the focus is gone: a link of the wall, or of the picture before.
+    // What had the focus is gone: a link of the wall, or of the image before.
     if (document.activeElement === document.body) title.focus({ preventScroll: true });
   }
 
@@ -294,7 +294,7 @@ export async function galleryPage(app: HTMLElement, route: GalleryRoute): Promis
   const job = await findJob(app, route.id);
   if ("destroy" in job) return job;
   const gallery = await loadGallery(job.job);
-  if (!gallery) return messagePage(app, "No gallery", `${job.id} is a ${job.job} job; it has no pictures to show.`);
+  if (!gallery) return messagePage(app, "No gallery", `${job.id} is a ${job.job} job; it has no images to show.`);
   if (job.status !== "SUCCEEDED") {
     navigate(`/jobs/${encodeURIComponent(job.id)}`, true);
     return { destroy: () => undefined };

@@ -1,4 +1,4 @@
-/** Parts that opened pictures share: facts, a range with its value, a switch with keys. */
+/** Parts that opened images share: facts, a range with its value, a switch with keys. */
 
 import { h, setText } from "../lib/dom";
 import { attributeValue, formatCount, humanize } from "../lib/format";
@@ -16,7 +16,7 @@ export function factList(facts: readonly Fact[]): HTMLElement {
   );
 }
 
-/** What every row of examples says of its picture. */
+/** What every row of examples says of its image. */
 export interface ExampleValues {
   example_id: string;
   label: number | null;

@@ -1,4 +1,4 @@
-/** Where an opened picture is among its neighbors: the order of the wall it was opened from. */
+/** Where an opened image is among its neighbors: the order of the wall it was opened from. */
 
 export interface Place {
   /** As of the rows API; empty: the artifact's own. */
@@ -7,7 +7,7 @@ export interface Place {
   index: number;
 }
 
-/** Reads the query of an opened picture's address; null: it says nothing of use. */
+/** Reads the query of an opened image's address; null: it says nothing of use. */
 export function parsePlace(search: string): Place | null {
   const query = new URLSearchParams(search);
   const order = query.get("order") ?? "";

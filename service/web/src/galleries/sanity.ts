@@ -1,12 +1,12 @@
 /** The sanity check of a gradients job: what is left of a method's maps while weights become random. */
 
 import { getRows } from "../api/client";
-import type { Picture } from "../api/types";
+import type { StoredImage } from "../api/types";
 import { LineChart } from "../charts/line-chart";
 import { fill, h } from "../lib/dom";
 import { plural } from "../lib/format";
+import { imageElement } from "./image";
 import { section } from "./parts";
-import { pictureElement } from "./picture";
 import type { About } from "./types";
 
 interface Spread {
@@ -40,22 +40,22 @@ export interface SanityCheck {
   fails_above: number;
 }
 
-interface CheckedPicture {
+interface CheckedImage {
   example_id: string;
-  picture: Picture | null;
-  checks: { method: string; draw: number; stage: number; spearman: number | null; overlay: Picture | null }[];
+  image: StoredImage | null;
+  checks: { method: string; draw: number; stage: number; spearman: number | null; overlay: StoredImage | null }[];
 }
 
 const COLUMNS = [
   "example_id",
-  "picture",
+  "image",
   "checks.method",
   "checks.draw",
   "checks.stage",
   "checks.spearman",
   "checks.overlay",
 ];
-const MOST_PICTURES = 16;
+const MOST_IMAGES = 16;
 
 /** The check that the job made; null: none was asked for. */
 export function sanityOf(about: About): SanityCheck | null {
@@ -69,7 +69,7 @@ export function sanitySentence(check: SanityCheck, name: string): string {
   const method = check.methods.find((each) => each.method === name);
   if (!method) return "This method was not checked.";
   const last = method.stages[method.stages.length - 1];
-  const of = `${plural(check.examples.length, "picture")}, ${plural(check.draws, "random network")} each`;
+  const of = `${plural(check.examples.length, "image")}, ${plural(check.draws, "random network")} each`;
   const undefined_ = last?.undefined
     ? ` Of ${last.undefined + last.measured}, ${last.undefined} had no differences to compare.`
     : "";
@@ -95,13 +95,13 @@ export function sanityCurve(method: CheckedMethod): { values: number[]; low: num
   return { values: of("median"), low: of("low"), high: of("high") };
 }
 
-/** The part of an opened picture that shows the check, of one method at a time. */
+/** The part of an opened image that shows the check, of one method at a time. */
 export class SanityPart {
   readonly element: HTMLElement;
   private readonly content = h("div", { class: "sanity" });
   private readonly ended = new AbortController();
   private chart: LineChart | null = null;
-  private shown: CheckedPicture | null = null;
+  private shown: CheckedImage | null = null;
   private method = "";
 
   constructor(
@@ -134,7 +134,7 @@ export class SanityPart {
     const legend = h(
       "p",
       { class: "quiet" },
-      `Median over all pictures and random networks, quartiles shaded; the line is at ${this.check.passes_below}.`,
+      `Median over all images and random networks, quartiles shaded; the line is at ${this.check.passes_below}.`,
     );
     fill(this.content, sentence, this.strip(), this.chart.element, legend);
   }
@@ -146,10 +146,10 @@ export class SanityPart {
 
   private async load(exampleId: string): Promise<void> {
     try {
-      const page = await getRows<CheckedPicture>(
+      const page = await getRows<CheckedImage>(
         this.about.manifest.job_id,
         "sanity",
-        { limit: MOST_PICTURES, columns: COLUMNS },
+        { limit: MOST_IMAGES, columns: COLUMNS },
         this.ended.signal,
       );
       const rows = page.rows.map((row) => row.values);
@@ -161,7 +161,7 @@ export class SanityPart {
     }
   }
 
-  /** The maps of the first draw, stage by stage, of this picture or the first that was checked. */
+  /** The maps of the first draw, stage by stage, of this image or the first that was checked. */
   private strip(): HTMLElement {
     const row = this.shown;
     if (!row) return h("div", {});
@@ -175,8 +175,8 @@ export class SanityPart {
         h(
           "span",
           { class: "layers small" },
-          pictureElement(row.picture, { alt: "", class: "under" }),
-          pictureElement(overlay, { alt: `Stage ${stage}: ${what}`, class: "overlay" }),
+          imageElement(row.image, { alt: "", class: "under" }),
+          imageElement(overlay, { alt: `Stage ${stage}: ${what}`, class: "overlay" }),
         ),
         h("span", {}, `${stage} · ${what}`),
         h("span", { class: "quiet" }, spearman === null ? "no differences" : figure(spearman)),

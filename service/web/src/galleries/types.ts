@@ -1,6 +1,6 @@
-/** What a gallery is: the wall of an artifact's pictures, and one of them opened. */
+/** What a gallery is: the wall of an artifact's images, and one of them opened. */
 
-import type { Job, Manifest, Picture, Row } from "../api/types";
+import type { Job, Manifest, Row, StoredImage } from "../api/types";
 import type { Page, Route } from "../app/router";
 
 /** The job whose artifact is shown. */
@@ -9,14 +9,14 @@ export interface About {
   manifest: Manifest;
 }
 
-/** A picture on the wall. */
+/** An image on the wall. */
 export interface Tile {
-  picture: Picture | null;
-  /** Shown under the picture; hostile text. */
+  image: StoredImage | null;
+  /** Shown under the image; hostile text. */
   name: string;
   /** A second line: a figure. */
   caption: string;
-  /** A word on the picture, as "dead". */
+  /** A word on the image, as "dead". */
   badge?: string;
 }
 
@@ -26,18 +26,18 @@ export interface Order {
   label: string;
 }
 
-/** An opened picture. */
+/** An opened image. */
 export interface Opened {
   title: string;
   /** What is said under the title. */
   detail: string;
   element: HTMLElement;
-  /** Takes a key that the page does not know; true: it was for this picture. */
+  /** Takes a key that the page does not know; true: it was for this image. */
   onKey?(key: string): boolean;
   destroy(): void;
 }
 
-/** Keys of an opened picture and what they do, for the line at its foot. */
+/** Keys of an opened image and what they do, for the line at its foot. */
 export type KeyHint = readonly [keys: readonly string[], what: string];
 
 export interface RowGallery<V> {
@@ -47,10 +47,10 @@ export interface RowGallery<V> {
   noun: string;
   /** Columns that the wall reads; the first finds a row by its name. */
   wallColumns: readonly string[];
-  /** Columns that an opened picture reads. */
+  /** Columns that an opened image reads. */
   columns: readonly string[];
   orders?: readonly Order[];
-  /** Whether its pictures are drawn pixel by pixel on the wall. */
+  /** Whether its images are drawn pixel by pixel on the wall. */
   pixelated?: boolean;
   hints?: readonly KeyHint[];
   tile(row: Row<V>, about: About): Tile;

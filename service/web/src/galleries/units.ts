@@ -1,12 +1,12 @@
-/** Units: what excites a channel most, what it sees there, and pictures made to excite it. */
+/** Units: what excites a channel most, what it sees there, and images made to excite it. */
 
-import type { Picture, Row } from "../api/types";
+import type { Row, StoredImage } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatFigure, humanize, joined } from "../lib/format";
 import { unitPath } from "../lib/paths";
+import { imageElement } from "./image";
 import { className, factList, keyIndex, names, section } from "./parts";
 import { percent } from "./percent";
-import { pictureElement } from "./picture";
 import { type About, type Opened, rowGallery } from "./types";
 
 interface TopImage {
@@ -14,18 +14,18 @@ interface TopImage {
   example_id: string;
   label: number | null;
   activation: number | null;
-  picture: Picture | null;
-  /** Top, left, bottom, right in pixels of `picture`; may leave it. */
+  image: StoredImage | null;
+  /** Top, left, bottom, right in pixels of `image`; may leave it. */
   box: [number, number, number, number];
-  patch: Picture | null;
-  deconvolution: Picture | null;
-  guided: Picture | null;
+  patch: StoredImage | null;
+  deconvolution: StoredImage | null;
+  guided: StoredImage | null;
 }
 
 interface Visualization {
   recipe: string;
-  picture: Picture | null;
-  contrasted: Picture | null;
+  image: StoredImage | null;
+  contrasted: StoredImage | null;
   activation: number | null;
   fraction: number | null;
 }
@@ -42,7 +42,7 @@ interface Unit {
   preferred: Visualization[];
 }
 
-const TOP = ["rank", "example_id", "label", "activation", "picture", "box", "patch", "deconvolution", "guided"].map(
+const TOP = ["rank", "example_id", "label", "activation", "image", "box", "patch", "deconvolution", "guided"].map(
   (field) => `top.${field}`,
 );
 const SEEN: readonly (readonly [key: "patch" | "deconvolution" | "guided", title: string])[] = [
@@ -51,13 +51,13 @@ const SEEN: readonly (readonly [key: "patch" | "deconvolution" | "guided", title
   ["guided", "Guided backprop"],
 ];
 
-/** The picture of a unit on the wall: made for it, or else the patch that excites it most. */
-export function wallPicture(unit: Pick<Unit, "preferred" | "top">): Picture | null {
+/** The image of a unit on the wall: made for it, or else the patch that excites it most. */
+export function wallImage(unit: Pick<Unit, "preferred" | "top">): StoredImage | null {
   const made = unit.preferred.at(-1);
-  return made?.contrasted ?? made?.picture ?? unit.top[0]?.patch ?? null;
+  return made?.contrasted ?? made?.image ?? unit.top[0]?.patch ?? null;
 }
 
-/** A box as parts of a picture's size: left, top, width, height in percent. */
+/** A box as parts of an image's size: left, top, width, height in percent. */
 export function boxPercents(
   [top, left, bottom, right]: readonly number[],
   width: number,
@@ -75,16 +75,16 @@ export function bars(values: readonly (number | null)[]): number[] {
 
 /** An example with a line around what the unit sees of it. */
 function boxed(image: TopImage): HTMLElement {
-  const picture = pictureElement(image.picture, { alt: "" });
+  const element = imageElement(image.image, { alt: "" });
   const frame = h("span", { class: "field-box" });
-  if (picture instanceof HTMLImageElement) {
-    picture.addEventListener("load", () => {
-      const [left, top, width, height] = boxPercents(image.box, picture.naturalWidth, picture.naturalHeight);
+  if (element instanceof HTMLImageElement) {
+    element.addEventListener("load", () => {
+      const [left, top, width, height] = boxPercents(image.box, element.naturalWidth, element.naturalHeight);
       for (const [name, value] of Object.entries({ left, top, width, height }))
         frame.style.setProperty(name, `${value}%`);
     });
   }
-  return h("span", { class: "boxed" }, picture, frame);
+  return h("span", { class: "boxed" }, element, frame);
 }
 
 class UnitView implements Opened {
@@ -113,7 +113,7 @@ class UnitView implements Opened {
       "div",
       { class: "wide" },
       this.made(),
-      section("The pictures that excite it most", this.stage, this.said, this.table()),
+      section("The images that excite it most", this.stage, this.said, this.table()),
     );
     const side = h("div", { class: "side" }, section("Activation", this.reached()), section("Unit", this.facts()));
     this.element = h("div", { class: "opened unit" }, wide, side);
@@ -137,7 +137,7 @@ class UnitView implements Opened {
       h(
         "figure",
         { testid: `preferred-${each.recipe}` },
-        pictureElement(each.contrasted ?? each.picture, { alt: `Made to excite the unit: ${each.recipe}` }),
+        imageElement(each.contrasted ?? each.image, { alt: `Made to excite the unit: ${each.recipe}` }),
         h(
           "figcaption",
           {},
@@ -163,7 +163,7 @@ class UnitView implements Opened {
           on: { click: () => this.choose(i) },
         },
         boxed(image),
-        ...SEEN.map(([key]) => image[key] && pictureElement(image[key], { alt: "", lazy: true })),
+        ...SEEN.map(([key]) => image[key] && imageElement(image[key], { alt: "", lazy: true })),
         h("span", { class: "faint" }, image.activation === null ? "" : formatFigure(image.activation)),
       ),
     );
@@ -179,7 +179,7 @@ class UnitView implements Opened {
     const figure = (title: string, content: Node) =>
       h("figure", {}, content, h("figcaption", { class: "faint" }, title));
     const seen = SEEN.flatMap(([key, title]) =>
-      image[key] ? [figure(title, pictureElement(image[key], { alt: title }))] : [],
+      image[key] ? [figure(title, imageElement(image[key], { alt: title }))] : [],
     );
     fill(this.stage, figure("Example", boxed(image)), ...seen);
     const label = className(names(this.about.manifest.details, "classes"), image.label);
@@ -194,7 +194,7 @@ class UnitView implements Opened {
     );
   }
 
-  /** What the made pictures reach, beside what any example reaches. */
+  /** What the made images reach, beside what any example reaches. */
   private reached(): HTMLElement {
     const rows: [string, number | null][] = [
       ["Dataset", this.unit.maximum],
@@ -243,7 +243,7 @@ export const gallery = rowGallery<Unit>({
     "maximum",
     "excited_fraction",
     "top.patch",
-    "preferred.picture",
+    "preferred.image",
     "preferred.contrasted",
   ],
   columns: ["channel", "name", "maximum", "mean", "excited_fraction", "receptive_field", ...TOP, "preferred"],
@@ -258,7 +258,7 @@ export const gallery = rowGallery<Unit>({
     const dead = values.excited_fraction === 0;
     const caption = values.maximum === null ? "" : `maximum ${formatFigure(values.maximum)}`;
     return {
-      picture: wallPicture(values),
+      image: wallImage(values),
       name: values.name ?? `Unit ${values.channel}`,
       caption,
       ...(dead ? { badge: "dead" } : {}),

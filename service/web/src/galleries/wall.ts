@@ -1,4 +1,4 @@
-/** The wall: all pictures of an artifact, loaded as they come into sight. */
+/** The wall: all images of an artifact, loaded as they come into sight. */
 
 import { getRows } from "../api/client";
 import type { Row } from "../api/types";
@@ -6,17 +6,17 @@ import { fill, h, setText } from "../lib/dom";
 import { formatCount, plural } from "../lib/format";
 import { gridStep } from "../lib/grid-step";
 import { galleryPath } from "../lib/paths";
-import { pictureElement } from "./picture";
+import { imageElement } from "./image";
 import { formatPlace, type Place } from "./place";
 import type { About, RowGallery } from "./types";
 
 const PAGE_ROWS = 60;
 const LEAST_PX = 48;
 const MOST_PX = 420;
-/** What pictures start with: two beside one another on a phone. */
+/** What images start with: two beside one another on a phone. */
 const START_PX = { pixelated: 96, small: 156, large: 196 } as const;
 const NARROW = "(max-width: 760px)";
-/** Below it a picture has no room for words. */
+/** Below it an image has no room for words. */
 const WORDS_PX = 108;
 
 /** Address of a row that is opened from a place on a wall. */
@@ -46,8 +46,8 @@ export class Wall<V> {
     this.size = h("input", {
       type: "range",
       class: "range",
-      label: "Size of the pictures",
-      title: "Size of the pictures (+ and −)",
+      label: "Size of the images",
+      title: "Size of the images (+ and −)",
       testid: "wall-size",
       attrs: { min: String(LEAST_PX), max: String(MOST_PX), step: "4", value: String(START_PX[start]) },
       on: { input: () => this.resize(0) },
@@ -71,7 +71,7 @@ export class Wall<V> {
     this.seen.disconnect();
   }
 
-  /** Makes the pictures larger (1) or smaller (-1); 0: as the slider says. */
+  /** Makes the images larger (1) or smaller (-1); 0: as the slider says. */
   resize(steps: number): void {
     const px = Math.min(MOST_PX, Math.max(LEAST_PX, Number(this.size.value) * 1.25 ** steps));
     if (steps !== 0) this.size.value = String(px);
@@ -157,7 +157,7 @@ export class Wall<V> {
   }
 
   private tile(row: Row<V>, index: number): HTMLElement {
-    const { picture, name, caption, badge } = this.gallery.tile(row, this.about);
+    const { image, name, caption, badge } = this.gallery.tile(row, this.about);
     return h(
       "div",
       { role: "listitem", class: "tile" },
@@ -171,8 +171,8 @@ export class Wall<V> {
         },
         h(
           "span",
-          { class: "tile-picture" },
-          pictureElement(picture, { alt: "", lazy: true }),
+          { class: "tile-image" },
+          imageElement(image, { alt: "", lazy: true }),
           badge ? h("span", { class: "badge" }, badge) : null,
         ),
         h("span", { class: "tile-name" }, name),
@@ -191,7 +191,7 @@ export class Wall<V> {
     links[next]!.focus();
   }
 
-  /** Ctrl and the wheel zoom, as in a picture viewer. */
+  /** Ctrl and the wheel zoom, as in an image viewer. */
   private onWheel(event: WheelEvent): void {
     if (!event.ctrlKey) return;
     event.preventDefault();
@@ -199,12 +199,12 @@ export class Wall<V> {
   }
 }
 
-/** How far an opened picture is: "12 of 340". */
+/** How far an opened image is: "12 of 340". */
 export function position(index: number, total: number): string {
   return `${formatCount(index + 1)} of ${formatCount(total)}`;
 }
 
-/** Words at the foot of an opened picture: which keys do what. */
+/** Words at the foot of an opened image: which keys do what. */
 export function keyLine(hints: readonly (readonly [readonly string[], string])[]): HTMLElement {
   const line = h("p", { class: "key-line faint", attrs: { "aria-hidden": "true" } });
   fill(line, ...hints.map(([keys, what]) => h("span", {}, ...keys.map((key) => h("kbd", {}, key)), what)));

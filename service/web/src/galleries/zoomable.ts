@@ -1,12 +1,12 @@
-/** A picture to zoom and move in, pixel by pixel: wheel, drag, two fingers, keys. */
+/** An image to zoom and move in, pixel by pixel: wheel, drag, two fingers, keys. */
 
 import { onTheme } from "../app/theme";
 import { h } from "../lib/dom";
 
 export interface View {
-  /** Screen pixels per pixel of the picture. */
+  /** Screen pixels per pixel of the image. */
   scale: number;
-  /** Screen position of the picture's corner. */
+  /** Screen position of the image's corner. */
   x: number;
   y: number;
 }
@@ -26,10 +26,10 @@ const KEY_STEP_PX = 60;
 const ZOOM_STEP = 1.4;
 const CLICK_PX = 4;
 
-/** The view that shows all of the picture in the middle of the screen. */
-export function fitted(picture: Size, screen: Size): View {
-  const scale = Math.min(MOST_SCALE, screen[0] / picture[0], screen[1] / picture[1]);
-  return { scale, x: (screen[0] - scale * picture[0]) / 2, y: (screen[1] - scale * picture[1]) / 2 };
+/** The view that shows all of the image in the middle of the screen. */
+export function fitted(image: Size, screen: Size): View {
+  const scale = Math.min(MOST_SCALE, screen[0] / image[0], screen[1] / image[1]);
+  return { scale, x: (screen[0] - scale * image[0]) / 2, y: (screen[1] - scale * image[1]) / 2 };
 }
 
 /** The view zoomed by a factor, with the point of the screen in its place. */
@@ -39,17 +39,17 @@ export function zoomed(view: View, factor: number, at: Point, least: number): Vi
   return { scale, x: at[0] - by * (at[0] - view.x), y: at[1] - by * (at[1] - view.y) };
 }
 
-/** The view moved as little as needed for the picture to stay in sight: no edge beyond the middle. */
-export function kept(view: View, picture: Size, screen: Size): View {
+/** The view moved as little as needed for the image to stay in sight: no edge beyond the middle. */
+export function kept(view: View, image: Size, screen: Size): View {
   const clamp = (at: number, px: number, room: number) => Math.min(room / 2, Math.max(room / 2 - px, at));
   return {
     scale: view.scale,
-    x: clamp(view.x, view.scale * picture[0], screen[0]),
-    y: clamp(view.y, view.scale * picture[1], screen[1]),
+    x: clamp(view.x, view.scale * image[0], screen[0]),
+    y: clamp(view.y, view.scale * image[1], screen[1]),
   };
 }
 
-/** The pixel of the picture at a point of the screen. */
+/** The pixel of the image at a point of the screen. */
 export function pixelAt(view: View, at: Point): [number, number] {
   return [(at[0] - view.x) / view.scale, (at[1] - view.y) / view.scale];
 }
@@ -65,7 +65,7 @@ export class Zoomable {
     class: "zoomable",
     role: "application",
     tabIndex: 0,
-    label: "Picture. Plus and minus zoom, arrow keys move, zero shows all of it.",
+    label: "Image. Plus and minus zoom, arrow keys move, zero shows all of it.",
     testid: "zoomable",
   });
   private readonly canvas = h("canvas", { attrs: { "aria-hidden": "true" } });
@@ -106,7 +106,7 @@ export class Zoomable {
     window.cancelAnimationFrame(this.frame);
   }
 
-  /** Shows a loaded picture; of the size of the one before, in the same view. */
+  /** Shows a loaded image; of the size of the one before, in the same view. */
   show(image: HTMLImageElement): void {
     const same = this.image?.naturalWidth === image.naturalWidth && this.image.naturalHeight === image.naturalHeight;
     this.image = image;
@@ -114,13 +114,13 @@ export class Zoomable {
     this.paint();
   }
 
-  /** Draws a line around a part of the picture. */
+  /** Draws a line around a part of the image. */
   mark(box: Box | null): void {
     this.marked = box;
     this.paint();
   }
 
-  /** Brings a part of the picture to the middle, as large as a third of the screen. */
+  /** Brings a part of the image to the middle, as large as a third of the screen. */
   goTo(box: Box): void {
     const [width, height] = this.screen;
     const scale = Math.min(MOST_SCALE, Math.max(this.least, Math.min(width / box.width, height / box.height) / 3));
@@ -183,7 +183,7 @@ export class Zoomable {
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (!image) return;
     context.setTransform(ratio * view.scale, 0, 0, ratio * view.scale, ratio * view.x, ratio * view.y);
-    // Single values stay single squares; only a picture that is reduced is smoothed.
+    // Single values stay single squares; only an image that is reduced is smoothed.
     context.imageSmoothingEnabled = ratio * view.scale < 1;
     context.imageSmoothingQuality = "high";
     context.drawImage(image, 0, 0);
@@ -242,7 +242,7 @@ export class Zoomable {
       ArrowDown: [0, -KEY_STEP_PX],
     };
     const move = moves[key];
-    // While all of the picture is in sight, arrow keys are the page's: before and next.
+    // While all of the image is in sight, arrow keys are the page's: before and next.
     if (move && this.untouched) return false;
     if (move) this.moveBy(...move);
     else if (key === "+" || key === "=") this.zoom(ZOOM_STEP, middle);
@@ -262,7 +262,7 @@ export async function loadImage(url: string): Promise<HTMLImageElement> {
   try {
     await image.decode();
   } catch {
-    throw new Error("The picture cannot be read.");
+    throw new Error("The image cannot be read.");
   }
   return image;
 }

@@ -129,7 +129,7 @@ export function emptyState(): HTMLElement {
     "section",
     { class: "empty" },
     h("h2", {}, "No jobs yet"),
-    h("p", {}, "Maps are made by jobs that are submitted from Python. This makes one of a folder of pictures:"),
+    h("p", {}, "Maps are made by jobs that are submitted from Python. This makes one of a folder of images:"),
     code,
     h("p", { class: "faint" }, "It appears here as soon as it is submitted."),
   );

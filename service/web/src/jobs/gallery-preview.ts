@@ -1,22 +1,22 @@
-/** The first pictures of a gallery, when the row of its job comes into sight. */
+/** The first images of a gallery, when the row of its job comes into sight. */
 
 import { getManifest, getRows } from "../api/client";
 import type { Job } from "../api/types";
+import { imageElement } from "../galleries/image";
 import { loadGallery } from "../galleries/index";
-import { pictureElement } from "../galleries/picture";
 import { fill, h } from "../lib/dom";
 import { galleryPath } from "../lib/paths";
 
 const SHOWN = 4;
 
-async function pictures(job: Job): Promise<HTMLElement[]> {
+async function images(job: Job): Promise<HTMLElement[]> {
   const gallery = await loadGallery(job.job);
   if (!gallery || !("kind" in gallery)) return [];
   const about = { job, manifest: await getManifest(job.id) };
   const { rows } = await getRows<never>(job.id, gallery.kind, { limit: SHOWN, columns: gallery.wallColumns });
   return rows.flatMap((row) => {
-    const { picture } = gallery.tile(row, about);
-    return picture ? [pictureElement(picture, { alt: "" })] : [];
+    const { image } = gallery.tile(row, about);
+    return image ? [imageElement(image, { alt: "" })] : [];
   });
 }
 
@@ -43,7 +43,7 @@ export class GalleryPreview {
 
   private async start(): Promise<void> {
     this.seen.disconnect();
-    const found = await pictures(this.job).catch(() => []);
+    const found = await images(this.job).catch(() => []);
     this.element.classList.toggle("single", found.length < SHOWN);
     fill(this.element, ...found.slice(0, found.length < SHOWN ? 1 : SHOWN));
   }

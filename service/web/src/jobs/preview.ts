@@ -1,4 +1,4 @@
-/** A small picture of a finished map, drawn from its zoom 0 data tile when the row comes into sight. */
+/** A small image of a finished map, drawn from its zoom 0 data tile when the row comes into sight. */
 
 import { getManifest, mapInfo } from "../api/client";
 import type { ColorLayer } from "../api/types";

@@ -15,7 +15,7 @@ export function formatCount(value: number): string {
   return COUNT.format(value);
 }
 
-/** A noun with its count: (1, "picture") → "1 picture"; `many` where it is not the noun with an s. */
+/** A noun with its count: (1, "image") → "1 image"; `many` where it is not the noun with an s. */
 export function plural(value: number, noun: string, many = `${noun}s`): string {
   return `${formatCount(value)} ${value === 1 ? noun : many}`;
 }

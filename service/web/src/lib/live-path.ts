@@ -1,11 +1,11 @@
-/** What the address bar keeps of the live page. An uploaded picture stays in the browser: it is not in it. */
+/** What the address bar keeps of the live page. An uploaded image stays in the browser: it is not in it. */
 
 import type { Method, ModelChoice } from "../api/types";
 
 /** How a unit can be explained; the first is the default. */
 export const METHODS = ["saliency", "guided_backprop", "deconvolution"] as const satisfies readonly Method[];
 
-/** A picture that the service has: an example of a map, or a picture in a row of an artifact. */
+/** An image that the service has: an example of a map, or an image in a row of an artifact. */
 export type Source = { map: string; row: number } | { job: string; kind: string; row: number; at: string };
 
 export interface LiveState {
@@ -71,14 +71,14 @@ export function formatLiveState(state: LiveState): string {
   return text ? `?${text}` : "";
 }
 
-/** The address of a picture's bytes. */
+/** The address of an image's bytes. */
 export function sourceUrl(source: Source): string {
   const id = encodeURIComponent;
   if ("map" in source) return `/v1/maps/${id(source.map)}/examples/${source.row}/image`;
   return `/v1/jobs/${id(source.job)}/rows/${id(source.kind)}/${source.row}/image?at=${id(source.at)}`;
 }
 
-/** The address of the live page with a picture that the service has. */
+/** The address of the live page with an image that the service has. */
 export function livePath(source: Source, model: ModelChoice | null = null): string {
   return `/live${formatLiveState({ model, layer: null, channel: null, method: METHODS[0], source })}`;
 }

@@ -32,17 +32,17 @@ function onKey(event: KeyboardEvent, actions: LiveActions): void {
   event.preventDefault();
 }
 
-function pictureIn(data: DataTransfer | null): File | null {
+function imageIn(data: DataTransfer | null): File | null {
   return [...(data?.files ?? [])].find((file) => file.type.startsWith("image/")) ?? null;
 }
 
-/** Listens until the returned function is called; `target` is marked while a picture is held over the page. */
+/** Listens until the returned function is called; `target` is marked while an image is held over the page. */
 export function bindLiveKeys(target: HTMLElement, actions: LiveActions): () => void {
   const ended = new AbortController();
   const options = { signal: ended.signal };
   const take = (event: Event, data: DataTransfer | null): void => {
     target.classList.remove("dropping");
-    const file = pictureIn(data);
+    const file = imageIn(data);
     if (file || event.type === "drop") event.preventDefault(); // a browser would leave the page for any other file
     if (file) actions.file(file);
   };

@@ -18,7 +18,7 @@ export interface ModelOption {
 
 /** Weights of packages first: they are here already; then those that this service has trained. */
 export function modelOptions(catalog: Catalog, trainings: readonly Job[]): ModelOption[] {
-  const readers = catalog.models.filter((card) => card.reads === "pictures" && card.gives === "classes");
+  const readers = catalog.models.filter((card) => card.reads === "images" && card.gives === "classes");
   const shipped = (source: string) =>
     readers
       .filter((card) => card.weights?.source === source)

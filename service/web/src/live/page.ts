@@ -1,4 +1,4 @@
-/** The live page: a picture, a network, a layer, and its units one after the other. */
+/** The live page: an image, a network, a layer, and its units one after the other. */
 
 import { ApiError, getBlob, getManifest, listJobs, mapInfo } from "../api/client";
 import type { Activations, Cell, Method, ModelChoice, NetworkInfo } from "../api/types";
@@ -8,14 +8,14 @@ import { fill, h, setText } from "../lib/dom";
 import { formatLiveState, type LiveState, METHODS, parseLiveState, type Source, sourceUrl } from "../lib/live-path";
 import { unitLinks } from "../lib/unit-links";
 import { GridView } from "./grid-view";
+import { ImageCard, spread } from "./image-card";
 import { bindLiveKeys } from "./keys";
 import { NetworkBar, neighborLayer } from "./network-bar";
-import { PictureCard, spread } from "./picture-card";
 import { isGivenUp, Session } from "./session";
 import { UnitCard } from "./unit-card";
 
 const SAMPLES = 8;
-const HINT = "Arrow keys move through the channels, 1 to 3 choose the method, [ and ] the layer, O opens a picture.";
+const HINT = "Arrow keys move through the channels, 1 to 3 choose the method, [ and ] the layer, O opens an image.";
 
 class LivePage implements Page {
   private readonly state: LiveState = parseLiveState(location.search);
@@ -25,8 +25,8 @@ class LivePage implements Page {
     onModel: (model) => this.start(model),
     onLayer: (layer) => this.chooseLayer(layer),
   });
-  private readonly picture = new PictureCard({
-    onFile: (file) => void this.usePicture(file, null),
+  private readonly image = new ImageCard({
+    onFile: (file) => void this.useImage(file, null),
     onSource: (source) => void this.useSource(source),
   });
   private readonly grid = new GridView({ onSelect: (channel) => this.chooseChannel(channel) });
@@ -52,7 +52,7 @@ class LivePage implements Page {
       this.grid.element,
       h("p", { class: "faint live-hint" }, HINT),
     );
-    const main = h("main", { class: "page-main live" }, this.picture.element, middle, this.unit.element);
+    const main = h("main", { class: "page-main live" }, this.image.element, middle, this.unit.element);
     fill(app, h("div", { class: "page live-page" }, this.head.element, main));
     this.unit.selectMethod(this.state.method);
     this.unbind = bindLiveKeys(main, {
@@ -62,8 +62,8 @@ class LivePage implements Page {
       },
       method: (index) => this.chooseMethod(METHODS[index]!),
       layer: (step) => this.stepLayer(step),
-      choose: () => this.picture.choose(),
-      file: (file) => void this.usePicture(file, null),
+      choose: () => this.image.choose(),
+      file: (file) => void this.useImage(file, null),
     });
     void this.open();
   }
@@ -84,7 +84,7 @@ class LivePage implements Page {
       const model = await this.bar.offer(this.state.model);
       if (this.ended.signal.aborted) return;
       if (!model)
-        return this.say("This service has no network that reads pictures and has weights: run a training job first.");
+        return this.say("This service has no network that reads images and has weights: run a training job first.");
       this.start(model);
       void this.offerSamples();
       if (this.state.source) void this.useSource(this.state.source);
@@ -103,7 +103,7 @@ class LivePage implements Page {
     this.bar.layersOf(null);
     this.grid.hide();
     this.unit.hide();
-    this.picture.mark(null, [1, 1, 1]);
+    this.image.mark(null, [1, 1, 1]);
     void this.startSession(this.session);
   }
 
@@ -124,7 +124,7 @@ class LivePage implements Page {
       const known = network.layers.some(({ layer }) => layer === this.state.layer);
       this.state.layer = known ? this.state.layer : network.default_layer;
       window.clearInterval(this.timer);
-      this.say(session.hasPicture ? "" : "Choose a picture to begin.");
+      this.say(session.hasImage ? "" : "Choose an image to begin.");
       if (this.state.layer) this.bar.selectLayer(this.state.layer);
       await this.look();
     } catch (error) {
@@ -145,26 +145,26 @@ class LivePage implements Page {
     if (next) this.chooseLayer(next);
   }
 
-  // -- picture ---------------------------------------------------------------------------------
+  // -- image ---------------------------------------------------------------------------------
 
   private async useSource(source: Source): Promise<void> {
     try {
-      await this.usePicture(await getBlob(sourceUrl(source), this.ended.signal), source);
+      await this.useImage(await getBlob(sourceUrl(source), this.ended.signal), source);
     } catch (error) {
-      if (!isGivenUp(error)) this.picture.fail((error as Error).message);
+      if (!isGivenUp(error)) this.image.fail((error as Error).message);
     }
   }
 
-  private async usePicture(blob: Blob, source: Source | null): Promise<void> {
-    if (!this.session) return this.picture.fail("Choose a network first.");
+  private async useImage(blob: Blob, source: Source | null): Promise<void> {
+    if (!this.session) return this.image.fail("Choose a network first.");
     try {
       await this.session.use(blob);
       this.state.source = source;
-      this.picture.fail("");
+      this.image.fail("");
       if (this.network) this.say("");
       await this.look();
     } catch (error) {
-      if (!isGivenUp(error)) this.picture.fail((error as Error).message);
+      if (!isGivenUp(error)) this.image.fail((error as Error).message);
     }
   }
 
@@ -176,7 +176,7 @@ class LivePage implements Page {
     if (!map) return;
     const manifest = await getManifest(map.id, this.ended.signal).catch(() => null);
     if (manifest)
-      this.picture.offer({
+      this.image.offer({
         map: map.id,
         title: map.title ?? "the newest map",
         rows: spread(mapInfo(manifest).examples, SAMPLES),
@@ -185,18 +185,18 @@ class LivePage implements Page {
 
   // -- activations and units -------------------------------------------------------------------
 
-  /** Asks for the layer's activations of the picture, where there are all three. */
+  /** Asks for the layer's activations of the image, where there are all three. */
   private async look(): Promise<void> {
     const { session, network } = this;
     const { layer } = this.state;
-    if (!session?.hasPicture || !network || !layer) return this.settled();
+    if (!session?.hasImage || !network || !layer) return this.settled();
     this.busy();
     try {
       const shown = await session.activations(layer);
       this.shown = shown;
       this.say("");
       this.grid.show(shown);
-      this.picture.show(shown);
+      this.image.show(shown);
       this.grid.busy(false);
       void this.linkUnits(layer);
       const channel = this.state.channel;
@@ -204,8 +204,8 @@ class LivePage implements Page {
     } catch (error) {
       if (isGivenUp(error)) return;
       this.grid.busy(false);
-      if (error instanceof ApiError && error.code === "bad_picture") {
-        this.picture.fail(error.message);
+      if (error instanceof ApiError && error.code === "bad_image") {
+        this.image.fail(error.message);
         this.settled();
       } else this.complain(error, () => void this.look());
     }
@@ -244,7 +244,7 @@ class LivePage implements Page {
     try {
       const answer = await session.unit({ layer, channel, method, cell });
       this.unit.show(answer, performance.now() - asked);
-      this.picture.mark(answer.box, network.input);
+      this.image.mark(answer.box, network.input);
       this.showLink();
       this.settled();
     } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * Questions to the service, of each kind one at a time: the latest wins, an older one is given up. A
- * picture that the service has forgotten is sent again.
+ * Questions to the service, of each kind one at a time: the latest wins, an older one is given up. An
+ * image that the service has forgotten is sent again.
  */
 
 import { ApiError, postBytes, postJson } from "../api/client";
@@ -22,7 +22,7 @@ export function isGivenUp(error: unknown): boolean {
 export class Session {
   private readonly pending = new Map<string, AbortController>();
   private blob: Blob | null = null;
-  private picture: string | null = null;
+  private image: string | null = null;
 
   constructor(private chosen: ModelChoice) {}
 
@@ -30,11 +30,11 @@ export class Session {
     return this.chosen;
   }
 
-  get hasPicture(): boolean {
+  get hasImage(): boolean {
     return this.blob !== null;
   }
 
-  /** Another network for the same picture, which goes on being sent if it was. */
+  /** Another network for the same image, which goes on being sent if it was. */
   change(model: ModelChoice): void {
     for (const what of ["network", "activations", "unit"]) this.giveUp(what);
     this.chosen = model;
@@ -52,13 +52,13 @@ export class Session {
     );
   }
 
-  /** Sends a picture; the questions that follow are about it. */
+  /** Sends an image; the questions that follow are about it. */
   async use(blob: Blob): Promise<void> {
     this.giveUp("activations");
     this.giveUp("unit");
-    const picture = await this.latest("picture", (signal) => this.upload(blob, signal));
+    const image = await this.latest("image", (signal) => this.upload(blob, signal));
     this.blob = blob;
-    this.picture = picture;
+    this.image = image;
   }
 
   activations(layer: string): Promise<Activations> {
@@ -71,18 +71,17 @@ export class Session {
   }
 
   private async upload(blob: Blob, signal: AbortSignal): Promise<string> {
-    return (await postBytes<{ picture: string }>("/v1/live/pictures", blob, signal)).picture;
+    return (await postBytes<{ image: string }>("/v1/live/images", blob, signal)).image;
   }
 
   private ask<T>(what: string, question: Record<string, unknown>): Promise<T> {
     return this.latest(what, async (signal) => {
-      const send = () =>
-        postJson<T>(`/v1/live/${what}`, { model: this.model, picture: this.picture, ...question }, signal);
+      const send = () => postJson<T>(`/v1/live/${what}`, { model: this.model, image: this.image, ...question }, signal);
       try {
         return await send();
       } catch (error) {
         if (!(error instanceof ApiError) || error.code !== "not_found" || !this.blob) throw error;
-        this.picture = await this.upload(this.blob, signal);
+        this.image = await this.upload(this.blob, signal);
         return send();
       }
     });

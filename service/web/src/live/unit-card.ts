@@ -1,4 +1,4 @@
-/** One channel: its map, large, and what its cell owes to the pixels of the picture. */
+/** One channel: its map, large, and what its cell owes to the pixels of the image. */
 
 import { dataUrl } from "../api/client";
 import type { Cell, Encoded, Method, UnitAnswer } from "../api/types";
@@ -27,15 +27,15 @@ const SMALL_PX = 96;
 export function unitFacts(answer: UnitAnswer, milliseconds: number | null): string {
   const [row, column] = answer.cell;
   const silent = (answer.high ?? 0) === 0 && (answer.low ?? 0) === 0;
-  if (silent) return "silent: zero everywhere in this picture";
+  if (silent) return "silent: zero everywhere in this image";
   const value = answer.activation === null ? "no number" : formatFigure(answer.activation);
   const at = answer.map.width * answer.map.height > 1 ? `at row ${row}, column ${column}` : "";
   return joined([value, at].filter(Boolean).join(" "), milliseconds !== null && `${Math.round(milliseconds)} ms`);
 }
 
-function drawn(picture: Encoded, alt: string, testid: string): HTMLImageElement {
-  const sharp = Math.max(picture.width, picture.height) < SMALL_PX ? " pixelated" : "";
-  return h("img", { class: `picture${sharp}`, testid, attrs: { alt, draggable: "false", src: dataUrl(picture) } });
+function drawn(image: Encoded, alt: string, testid: string): HTMLImageElement {
+  const sharp = Math.max(image.width, image.height) < SMALL_PX ? " pixelated" : "";
+  return h("img", { class: `image${sharp}`, testid, attrs: { alt, draggable: "false", src: dataUrl(image) } });
 }
 
 export class UnitCard {

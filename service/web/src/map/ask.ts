@@ -1,4 +1,4 @@
-/** From a point of a map to a job for that one picture: what is asked, as a spec. */
+/** From a point of a map to a job for that one image: what is asked, as a spec. */
 
 import type { Catalog, Job, ModelCard } from "../api/types";
 import { canonical } from "../lib/unit-links";
@@ -27,7 +27,7 @@ const PLAIN_METHODS = ["saliency", "input_x_gradient", "smoothgrad"];
 /** Dataset and model of a features job. */
 export function sourceOf(features: Job): Source {
   const { dataset, model } = features.spec;
-  if (!isFields(dataset) || !isFields(model)) throw new Error("This map does not say which pictures it shows.");
+  if (!isFields(dataset) || !isFields(model)) throw new Error("This map does not say which images it shows.");
   return { dataset, model };
 }
 
@@ -43,13 +43,13 @@ export function earlierJob({ dataset }: Source): string | null {
 /** The dataset with this one example only. */
 function only(dataset: Fields, exampleId: string): Fields {
   if (dataset["example"] === "model") {
-    throw new Error("An example of this map is a model with all its views; this works on single pictures.");
+    throw new Error("An example of this map is a model with all its views; this works on single images.");
   }
   return { ...dataset, limit: null, example_ids: [exampleId] };
 }
 
 function suits(card: ModelCard | undefined, ask: Ask): boolean {
-  return card?.reads === "pictures" && card.gives === "classes" && (ask !== "dream" || Boolean(card.dream_layer));
+  return card?.reads === "images" && card.gives === "classes" && (ask !== "dream" || Boolean(card.dream_layer));
 }
 
 /** The map's own network where it can, else the first of the catalog that comes with weights. */

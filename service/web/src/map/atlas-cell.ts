@@ -1,7 +1,7 @@
 /** The cell of an atlas that an example is in: its icon, the classes that it speaks for, and its commonest label. */
 
 import { getRows } from "../api/client";
-import type { ColorLayer, MapInfo, Picture, Row } from "../api/types";
+import type { ColorLayer, MapInfo, Row, StoredImage } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { formatFigure, plural } from "../lib/format";
 
@@ -18,7 +18,7 @@ export interface AtlasCell {
   label_share: number | null;
   /** Null: no attribution was computed. */
   speaks_for?: SpokenFor[] | null;
-  icon: Picture | null;
+  icon: StoredImage | null;
 }
 
 const COLUMNS = ["vectors", "label", "label_share", "speaks_for", "icon"];
@@ -92,8 +92,7 @@ export class AtlasCells {
       h("h3", {}, "Cell of the atlas"),
       h("span", { class: "faint" }, plural(cell.vectors, "example")),
     );
-    const icon =
-      cell.icon && h("img", { class: "picture", attrs: { alt: "The icon of the cell", src: cell.icon.url } });
+    const icon = cell.icon && h("img", { class: "image", attrs: { alt: "The icon of the cell", src: cell.icon.url } });
     const facts = h("dl", {}, ...this.classes(cell), ...this.label(cell));
     return [head, h("div", { class: "atlas-cell-body" }, icon, facts)];
   }

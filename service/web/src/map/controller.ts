@@ -43,7 +43,7 @@ const NARROW = "(max-width: 760px)";
 
 /** What the job says of its map beside the map itself. */
 export interface Shown {
-  /** Side of a picture's cell in the thumbnails layer. */
+  /** Side of an image's cell in the thumbnails layer. */
   thumbnailPx: number;
   /** Of an atlas: why its cells are attributed to no classes. */
   noAttribution: string | null;
@@ -157,7 +157,7 @@ export class MapController {
     return this.stage.layerInfo(this.store.state.layer).legend.kind;
   }
 
-  /** The classes of the legend that is shown: the layer's own; of pictures those of the labels. */
+  /** The classes of the legend that is shown: the layer's own; of images those of the labels. */
   private get shownClasses(): readonly LegendClass[] {
     return this.kind === "category" ? this.stage.layerInfo(this.store.state.layer).legend.classes : this.classes;
   }

@@ -62,7 +62,7 @@ export class Cursor {
   private pick(coordinate: number[], reachPx: number): Promise<Point | null> {
     const { stage, picker, accepts } = this.parts;
     const [x, y] = toUnit(coordinate);
-    return picker.pick({ x, y, zoom: stage.zoom, reachPx, ok: accepts, pictures: stage.activePictures });
+    return picker.pick({ x, y, zoom: stage.zoom, reachPx, ok: accepts, images: stage.activeImages });
   }
 
   private moved(event: MapBrowserEvent): void {
@@ -84,7 +84,7 @@ export class Cursor {
     }
     const size = stage.olMap.getSize() ?? [0, 0];
     card.show({ row: found.row, ...describe(found.label) }, [pixel[0]!, pixel[1]!], [size[0]!, size[1]!]);
-    stage.highlight.hover(stage.activePictures ? null : found);
+    stage.highlight.hover(stage.activeImages ? null : found);
     target.style.cursor = "pointer";
     return found;
   }

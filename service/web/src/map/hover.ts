@@ -17,7 +17,7 @@ export class HoverCard {
     testid: "hover-card",
     attrs: { hidden: "", "aria-hidden": "true" },
   });
-  private readonly image = h("img", { class: "picture", attrs: { alt: "" } });
+  private readonly image = h("img", { class: "image", attrs: { alt: "" } });
   private readonly dot = h("span", { class: "dot" });
   private readonly name = h("span", { class: "hover-name" });
   private row = -1;

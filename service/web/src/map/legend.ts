@@ -142,12 +142,12 @@ export class Legend {
   private buildClasses({ layer, classes }: LegendView): void {
     this.rows = new Map(classes.map((each) => [each.index, this.classRow(each)]));
     const list = h("ul", { class: "classes" }, ...this.rows.values());
-    const pictures = layer.legend.kind === "pictures";
-    const note = "Every class keeps its pictures; hiding one clears the points beneath.";
+    const images = layer.legend.kind === "images";
+    const note = "Every class keeps its images; hiding one clears the points beneath.";
     if (classes.length === 0) {
       fill(
         this.element,
-        h("p", { class: "faint" }, "Pictures that the network sees as alike mostly lie near each other."),
+        h("p", { class: "faint" }, "Images that the network sees as alike mostly lie near each other."),
       );
       return;
     }
@@ -161,7 +161,7 @@ export class Legend {
       ),
       classes.length >= FIND_FROM && this.finder(classes),
       list,
-      pictures && h("p", { class: "faint note" }, note),
+      images && h("p", { class: "faint note" }, note),
     );
   }
 

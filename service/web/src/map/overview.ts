@@ -11,13 +11,13 @@ const LEAST_FRAME_PX = 7;
 export class Overview {
   readonly element = h("div", { class: "overview card", testid: "overview", label: "Overview map", role: "img" });
   private readonly frame = h("div", { class: "overview-frame" });
-  private readonly picture = h("canvas", { attrs: { "aria-hidden": "true" } });
+  private readonly image = h("canvas", { attrs: { "aria-hidden": "true" } });
 
   constructor(private readonly stage: Stage) {
     const scale = Math.min(2, Math.max(1, Math.round(window.devicePixelRatio)));
-    this.picture.width = SIZE_PX * scale;
-    this.picture.height = SIZE_PX * scale;
-    this.element.append(this.picture, this.frame);
+    this.image.width = SIZE_PX * scale;
+    this.image.height = SIZE_PX * scale;
+    this.element.append(this.image, this.frame);
     this.element.addEventListener("pointerdown", (event) => {
       this.element.setPointerCapture(event.pointerId);
       this.moveTo(event);
@@ -28,7 +28,7 @@ export class Overview {
   }
 
   private moveTo(event: PointerEvent): void {
-    const box = this.picture.getBoundingClientRect();
+    const box = this.image.getBoundingClientRect();
     const clamp = (value: number) => Math.min(1, Math.max(0, value));
     this.stage.view.cancelAnimations();
     const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
@@ -38,13 +38,13 @@ export class Overview {
   /** Draws the square in the present colors. */
   async repaint(): Promise<void> {
     const pixels = await this.stage.paintOverview();
-    const context = this.picture.getContext("2d");
+    const context = this.image.getContext("2d");
     if (!pixels || !context) return;
     const whole = createContext(WORLD, false);
     whole.putImageData(pixels, 0, 0);
-    context.clearRect(0, 0, this.picture.width, this.picture.height);
+    context.clearRect(0, 0, this.image.width, this.image.height);
     context.imageSmoothingQuality = "high";
-    context.drawImage(whole.canvas, 0, 0, this.picture.width, this.picture.height);
+    context.drawImage(whole.canvas, 0, 0, this.image.width, this.image.height);
   }
 
   /** Moves the frame to the view. */

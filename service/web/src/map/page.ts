@@ -11,7 +11,7 @@ import type { MapTitle } from "./sidebar";
 
 const DEFAULT_THUMBNAIL_PX = 64;
 
-/** Side of a picture's cell in the thumbnails layer, from the spec of the job that drew the map. */
+/** Side of an image's cell in the thumbnails layer, from the spec of the job that drew the map. */
 function thumbnailPx(manifest: Manifest): number {
   const value = manifest.spec["thumbnail_px"];
   return typeof value === "number" && value > 0 ? value : DEFAULT_THUMBNAIL_PX;

@@ -1,4 +1,4 @@
-/** The opened example: its picture, label, id, place, and nearest neighbors. */
+/** The opened example: its image, label, id, place, and nearest neighbors. */
 
 import { imageUrl, thumbnailUrl } from "../api/client";
 import type { Example, MapInfo, Neighbor } from "../api/types";
@@ -91,7 +91,7 @@ export class DetailPanel {
     fill(this.heading, this.dot(example.label), h("span", { testid: "detail-class" }, name));
     fill(
       this.body,
-      this.picture(example, name),
+      this.image(example, name),
       this.caption(example),
       this.identity(example),
       this.actions.cell(example),
@@ -117,7 +117,7 @@ export class DetailPanel {
     return dot;
   }
 
-  private picture(example: Example, name: string): HTMLElement {
+  private image(example: Example, name: string): HTMLElement {
     const image = h("img", {
       testid: "detail-image",
       attrs: { alt: `${name}: ${example.example_id}`, src: imageUrl(this.map, example.row) },
@@ -129,7 +129,7 @@ export class DetailPanel {
     const state = stepOf(example, this.stepUnit);
     if (state && this.stepUnit === "row") frame.append(rowMark(rowBox(example, ratio, state)));
     image.addEventListener("error", () => {
-      fill(frame, h("p", { class: "problem" }, "The picture cannot be read from its dataset any more."));
+      fill(frame, h("p", { class: "problem" }, "The image cannot be read from its dataset any more."));
     });
     return frame;
   }
@@ -214,7 +214,7 @@ export class DetailPanel {
   private neighbor(neighbor: Neighbor, i: number): HTMLButtonElement {
     const name = neighbor.class_name ?? "no label";
     const image = h("img", {
-      class: "picture",
+      class: "image",
       attrs: { alt: "", loading: "lazy", src: thumbnailUrl(this.map, neighbor.row) },
     });
     image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));

@@ -3,7 +3,7 @@
 import type { Example, MapInfo } from "../api/types";
 import { Lru } from "../lib/lru";
 import type { Archive } from "../tiles/archive";
-import type { PictureLayer } from "./picture-layer";
+import type { ImageLayer } from "./image-layer";
 import {
   type Accepts,
   containing,
@@ -26,7 +26,7 @@ export interface PickQuery {
   reachPx: number;
   ok: Accepts;
   /** The thumbnails layer, where it is the one on top. */
-  pictures: PictureLayer | null;
+  images: ImageLayer | null;
 }
 
 export class Picker {
@@ -41,15 +41,15 @@ export class Picker {
 
   /** The example at a place of the map, or null. */
   async pick(query: PickQuery): Promise<Point | null> {
-    const { x, y, zoom, ok, pictures } = query;
+    const { x, y, zoom, ok, images } = query;
     const perPixel = 1 / (this.info.tile_px * 2 ** zoom);
-    if (!pictures) return this.nearest(query, query.reachPx * perPixel);
-    const z = pictures.tileZoom(zoom);
-    if (z >= pictures.info.max_zoom) {
-      const half = this.thumbnailPx / 2 / this.info.tile_px / 2 ** pictures.info.max_zoom;
+    if (!images) return this.nearest(query, query.reachPx * perPixel);
+    const z = images.tileZoom(zoom);
+    if (z >= images.info.max_zoom) {
+      const half = this.thumbnailPx / 2 / this.info.tile_px / 2 ** images.info.max_zoom;
       return containing(await this.around(x, y, half), x, y, half, ok);
     }
-    const row = pictures.rowAt(x, y, zoom);
+    const row = images.rowAt(x, y, zoom);
     if (row === null) return null;
     if (row === undefined) return this.nearest(query, this.thumbnailPx / this.info.tile_px / 2 ** z / 2);
     const shown = await this.example(row);

@@ -65,7 +65,7 @@ export function nearest(tiles: PointTile[], x: number, y: number, radius: number
   return best(tiles, radius, ok, (px, py) => Math.hypot(px - x, py - y));
 }
 
-/** The point whose picture, a square of half side `half` around it, contains (x, y); nearest center first. */
+/** The point whose image, a square of half side `half` around it, contains (x, y); nearest center first. */
 export function containing(tiles: PointTile[], x: number, y: number, half: number, ok: Accepts): Point | null {
   return best(tiles, half, ok, (px, py) => Math.max(Math.abs(px - x), Math.abs(py - y)));
 }

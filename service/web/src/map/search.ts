@@ -104,7 +104,7 @@ export class SearchBox {
           },
         },
       },
-      h("img", { class: "picture", attrs: { alt: "", src: thumbnailUrl(this.map, match.row) } }),
+      h("img", { class: "image", attrs: { alt: "", src: thumbnailUrl(this.map, match.row) } }),
       h("code", {}, match.example_id),
       h("span", { class: "faint" }, match.caption ?? match.class_name ?? ""),
     );

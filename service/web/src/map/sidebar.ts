@@ -15,7 +15,7 @@ export interface MapTitle {
 /** The name of a map: its own title, or its dataset and model. */
 export function titleCard(id: string, info: MapInfo): { element: HTMLElement; set(title: MapTitle): void } {
   const name = h("h1", {}, id);
-  const detail = h("p", { class: "faint" }, plural(info.examples, info.step_unit ? "state" : "picture"));
+  const detail = h("p", { class: "faint" }, plural(info.examples, info.step_unit ? "state" : "image"));
   const home = h(
     "a",
     { class: "home", href: "/jobs", title: "All jobs and maps", label: "All jobs and maps" },
@@ -38,7 +38,7 @@ export function titleCard(id: string, info: MapInfo): { element: HTMLElement; se
     set(title) {
       setText(name, title.title);
       name.title = title.title;
-      setText(detail, joined(title.detail, plural(info.examples, info.step_unit ? "state" : "picture")));
+      setText(detail, joined(title.detail, plural(info.examples, info.step_unit ? "state" : "image")));
     },
   };
 }

@@ -17,9 +17,9 @@ import { type DataTile, paintCategory, paintDensity } from "../tiles/paint";
 import { DataLayer, type Painter } from "./data-layer";
 import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
-import { PictureLayer } from "./picture-layer";
+import { ImageLayer } from "./image-layer";
 
-/** How many levels the view goes beyond the deepest tiles, so that single pictures are seen large. */
+/** How many levels the view goes beyond the deepest tiles, so that single images are seen large. */
 export const OVERZOOM = 3;
 const MIN_ZOOM = -2;
 
@@ -37,7 +37,7 @@ export class Stage {
   readonly view: View;
   readonly highlight: Highlight;
   private readonly data = new Map<string, DataLayer>();
-  private readonly pictures = new Map<string, PictureLayer>();
+  private readonly images = new Map<string, ImageLayer>();
   private root: DataTile | null = null;
   private fittedView: number[] | null = null;
   private readonly rootLoaded: Promise<void>;
@@ -51,7 +51,7 @@ export class Stage {
   ) {
     for (const layer of info.layers) {
       const archive = openArchive(job, layer.path);
-      if (layer.legend.kind === "pictures") this.pictures.set(layer.name, new PictureLayer(layer, archive, onError));
+      if (layer.legend.kind === "images") this.images.set(layer.name, new ImageLayer(layer, archive, onError));
       else this.data.set(layer.name, new DataLayer(layer, archive, this.painter(layer), onError));
     }
     this.highlight = new Highlight(look.theme);
@@ -72,7 +72,7 @@ export class Stage {
 
   private createMap(target: HTMLElement): OlMap {
     const still = reducedMotion();
-    const layers = [...this.data.values(), ...this.pictures.values(), this.highlight].map((each) => each.olLayer);
+    const layers = [...this.data.values(), ...this.images.values(), this.highlight].map((each) => each.olLayer);
     const interactions = defaultInteractions({
       altShiftDragRotate: false,
       pinchRotate: false,
@@ -97,8 +97,8 @@ export class Stage {
   }
 
   /** The thumbnails layer where it is the chosen one. */
-  get activePictures(): PictureLayer | null {
-    return this.pictures.get(this.look.layer) ?? null;
+  get activeImages(): ImageLayer | null {
+    return this.images.get(this.look.layer) ?? null;
   }
 
   layerInfo(name: string): ColorLayer {
@@ -114,14 +114,14 @@ export class Stage {
   /** Shows the chosen color layer in its colors; nothing is fetched again. */
   applyLook(look: Look): void {
     this.look = look;
-    const pictures = this.pictures.has(look.layer);
+    const images = this.images.has(look.layer);
     for (const [name, layer] of this.data) {
-      const beneath = pictures && name === this.underlay?.name;
+      const beneath = images && name === this.underlay?.name;
       layer.olLayer.setVisible(name === look.layer || beneath);
       layer.olLayer.setOpacity(beneath ? 0.34 : 1);
       layer.setPainter(this.painter(this.layerInfo(name)));
     }
-    for (const [name, layer] of this.pictures) layer.olLayer.setVisible(name === look.layer);
+    for (const [name, layer] of this.images) layer.olLayer.setVisible(name === look.layer);
     this.highlight.setTheme(look.theme);
   }
 

@@ -1,4 +1,4 @@
-/** On maps of states: which step of its example a point is, marked on the picture or in its caption, and said. */
+/** On maps of states: which step of its example a point is, marked on the image or in its caption, and said. */
 
 import type { Example, MapInfo } from "../api/types";
 import { h } from "../lib/dom";
@@ -18,15 +18,15 @@ export function stepOf(example: Example, unit: MapInfo["step_unit"]): { step: nu
 }
 
 /**
- * Where row `step` of `steps` lies in a frame that holds the whole picture, in parts of the frame. A
- * network that reads rows sees the square in the middle of the picture.
+ * Where row `step` of `steps` lies in a frame that holds the whole image, in parts of the frame. A
+ * network that reads rows sees the square in the middle of the image.
  */
 export function rowBox(
-  picture: { width: number; height: number },
+  image: { width: number; height: number },
   ratio: number,
   { step, steps }: { step: number; steps: number },
 ): Box {
-  const { width, height } = picture;
+  const { width, height } = image;
   const side = Math.min(width, height);
   const shown = width / height;
   const across = Math.min(1, shown / ratio);

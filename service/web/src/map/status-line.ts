@@ -12,14 +12,14 @@ export interface DrawnFacts {
   z: number;
 }
 
-/** "1,797 of 1,797 pictures drawn": never silent about what is left out. */
+/** "1,797 of 1,797 images drawn": never silent about what is left out. */
 export function drawnText({ layer, examples, hidden, z }: DrawnFacts): string {
   const drawn = layer.drawn[z] ?? layer.drawn.at(-1) ?? examples;
   const total = formatCount(examples);
   const icons = layer.legend.icons?.[z] ?? layer.legend.icons?.at(-1);
-  if (icons !== undefined) return `${formatCount(icons)} icons for ${formatCount(drawn)} of ${total} pictures`;
-  if (layer.legend.kind === "pictures") {
-    const text = `${formatCount(drawn)} of ${total} pictures`;
+  if (icons !== undefined) return `${formatCount(icons)} icons for ${formatCount(drawn)} of ${total} images`;
+  if (layer.legend.kind === "images") {
+    const text = `${formatCount(drawn)} of ${total} images`;
     return drawn >= examples ? `${text} drawn` : `${text} at this zoom`;
   }
   const shown = layer.legend.kind === "category" ? Math.max(0, drawn - hidden) : drawn;

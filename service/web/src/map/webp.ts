@@ -1,5 +1,5 @@
 /**
- * Which example each cell of a thumbnails tile shows. Such a tile may carry, after its picture, one
+ * Which example each cell of a thumbnails tile shows. Such a tile may carry, after its image, one
  * RIFF chunk `FSRW` (decoders skip chunks they do not know): uint32 rows of its cells, row by row
  * from the top left, 0xffffffff where a cell is empty.
  */

@@ -44,7 +44,7 @@ export async function decodeDataTile(bytes: ArrayBuffer, type: string): Promise<
   return sparseTile(scratch.getImageData(0, 0, size, size).data, size);
 }
 
-/** Decodes a picture tile. */
-export function decodePicture(bytes: ArrayBuffer, type: string): Promise<ImageBitmap> {
+/** Decodes an image tile. */
+export function decodeImage(bytes: ArrayBuffer, type: string): Promise<ImageBitmap> {
   return createImageBitmap(new Blob([bytes], { type }));
 }

@@ -19,7 +19,7 @@ export interface DataTile {
   words: Uint32Array;
 }
 
-/** RGBA bytes of an opaque square picture → its words other than 0. */
+/** RGBA bytes of an opaque square image → its words other than 0. */
 export function sparseTile(rgba: Uint8ClampedArray, size: number): DataTile {
   const x = new Int16Array(size * size);
   const y = new Int16Array(size * size);

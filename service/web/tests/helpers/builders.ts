@@ -110,14 +110,14 @@ export function map(change: Partial<MapInfo> = {}): MapInfo {
   };
 }
 
-/** A network that classifies pictures. */
+/** A network that classifies images. */
 export function modelCard(change: Partial<ModelCard> = {}): ModelCard {
   return {
     name: "lenet",
     title: "LeNet-5",
     summary: "",
     paper: "",
-    reads: "pictures",
+    reads: "images",
     gives: "classes",
     sequence: false,
     family: null,

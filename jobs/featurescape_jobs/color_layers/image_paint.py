@@ -1,4 +1,4 @@
-"""Single pictures on a canvas: decode, fit into a box, paint, encode.
+"""Single images on a canvas: decode, fit into a box, paint, encode.
 
 A pixel is one uint32 with the bytes R, G, B, A in memory: painting whole pixels is four times faster than
 painting channels.
@@ -17,7 +17,7 @@ from featurescape_jobs.errors import ArtifactError
 _FORMATS = ("PNG", "WEBP", "JPEG")
 _MAX_SIDE_PX = 1024
 _NEAREST_FROM = 4.0
-# Measured on the deepest tiles of 70,000 Fashion-MNIST pictures: method 0 takes 4.8 ms a tile of 10.7 kB,
+# Measured on the deepest tiles of 70,000 Fashion-MNIST images: method 0 takes 4.8 ms a tile of 10.7 kB,
 # method 1 5.8 ms, method 2 7.1 ms and a quarter fewer bytes; on full tiles, 3 takes 2.5 times as long as 0.
 _WEBP_METHOD = 0
 _WEBP_QUALITY = 80
@@ -27,7 +27,7 @@ EMPTY_CELL = 0xFFFFFFFF
 def fit_image(data: bytes, box_px: int, row: int) -> NDArray[np.uint32]:
     """A thumbnail, scaled so that its longer side fits the box.
 
-    Tiny pictures (a quarter of the box or less) are enlarged by a whole factor with sharp pixels, others
+    Tiny images (a quarter of the box or less) are enlarged by a whole factor with sharp pixels, others
     smoothly.
 
     Args:
@@ -39,45 +39,45 @@ def fit_image(data: bytes, box_px: int, row: int) -> NDArray[np.uint32]:
         (h, w) opaque pixels. Raises `ArtifactError` if it cannot be decoded.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if max(image.size) > _MAX_SIDE_PX:
-                raise ArtifactError(f"the thumbnail of row {row} has {image.size} pixels")
-            image.load()
-            picture = image if image.mode in ("L", "RGB") else image.convert("RGB")
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            if max(opened.size) > _MAX_SIDE_PX:
+                raise ArtifactError(f"the thumbnail of row {row} has {opened.size} pixels")
+            opened.load()
+            image = opened if opened.mode in ("L", "RGB") else opened.convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:
         raise ArtifactError(
             f"the thumbnail of row {row} cannot be decoded: {error}", row=row
         ) from None
-    factor = box_px / max(picture.size)
+    factor = box_px / max(image.size)
     if factor >= _NEAREST_FROM:
-        return _pixels(picture).repeat(int(factor), 0).repeat(int(factor), 1)
+        return _pixels(image).repeat(int(factor), 0).repeat(int(factor), 1)
     if factor != 1:
-        width, height = (max(1, round(side * factor)) for side in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    return _pixels(picture)
+        width, height = (max(1, round(side * factor)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    return _pixels(image)
 
 
-def _pixels(picture: Image.Image) -> NDArray[np.uint32]:
-    """(h, w) opaque pixels of a gray or RGB picture."""
-    pixels: NDArray[np.uint32] = np.asarray(picture.convert("RGBA")).view(np.uint32)
+def _pixels(image: Image.Image) -> NDArray[np.uint32]:
+    """(h, w) opaque pixels of a gray or RGB image."""
+    pixels: NDArray[np.uint32] = np.asarray(image.convert("RGBA")).view(np.uint32)
     return pixels[..., 0]
 
 
 def paint(
     canvas: NDArray[np.uint32],
-    picture: NDArray[np.uint32],
+    image: NDArray[np.uint32],
     center: tuple[float, float],
     frame_px: int,
 ) -> None:
-    """Put a picture on a canvas; what lies outside the canvas is cut off.
+    """Put an image on a canvas; what lies outside the canvas is cut off.
 
     Args:
         canvas: (H, W) pixels.
-        picture: (h, w) pixels.
+        image: (h, w) pixels.
         center: x and y of its center on the canvas, in pixels.
         frame_px: pixels around it that are made transparent.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     left = int(np.floor(center[0] - width / 2 + 0.5))
     top = int(np.floor(center[1] - height / 2 + 0.5))
     if frame_px:
@@ -87,7 +87,7 @@ def paint(
     x1, y1 = min(canvas.shape[1], left + width), min(canvas.shape[0], top + height)
     if x0 >= x1 or y0 >= y1:
         return
-    canvas[y0:y1, x0:x1] = picture[y0 - top : y1 - top, x0 - left : x1 - left]
+    canvas[y0:y1, x0:x1] = image[y0 - top : y1 - top, x0 - left : x1 - left]
 
 
 def encode_webp(pixels: NDArray[np.uint32]) -> bytes:
@@ -103,7 +103,7 @@ def with_cell_rows(webp: bytes, rows: NDArray[np.uint32]) -> bytes:
 
     Args:
         webp: an encoded tile.
-        rows: (cells, cells), from the top left; `EMPTY_CELL` where a cell has no picture.
+        rows: (cells, cells), from the top left; `EMPTY_CELL` where a cell has no image.
     """
     body = rows.astype("<u4").tobytes()
     whole = webp + b"FSRW" + len(body).to_bytes(4, "little") + body

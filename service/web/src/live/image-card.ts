@@ -1,4 +1,4 @@
-/** The picture as the network sees it, what the network says it is, and where another one comes from. */
+/** The image as the network sees it, what the network says it is, and where another one comes from. */
 
 import { dataUrl, thumbnailUrl } from "../api/client";
 import type { Activations, Output, Shape, UnitAnswer } from "../api/types";
@@ -7,7 +7,7 @@ import { formatCount } from "../lib/format";
 import { icon } from "../lib/icons";
 import type { Source } from "../lib/live-path";
 
-export interface PictureActions {
+export interface ImageActions {
   onFile(file: Blob): void;
   onSource(source: Source): void;
 }
@@ -26,7 +26,7 @@ export function spread(examples: number, count: number): number[] {
   return Array.from({ length: n }, (_, k) => Math.floor(((k + 0.5) * examples) / n));
 }
 
-/** Left, top, width and height in percent of the part of a box that lies in the picture. */
+/** Left, top, width and height in percent of the part of a box that lies in the image. */
 export function boxShare(
   box: NonNullable<UnitAnswer["box"]>,
   [, height, width]: Shape,
@@ -50,7 +50,7 @@ function outputRow(output: Output): HTMLElement {
   );
 }
 
-export class PictureCard {
+export class ImageCard {
   private readonly file = h("input", {
     type: "file",
     class: "visually-hidden",
@@ -65,13 +65,13 @@ export class PictureCard {
   private readonly problem = h("p", {
     class: "problem",
     role: "alert",
-    testid: "live-picture-problem",
+    testid: "live-image-problem",
     attrs: { hidden: "" },
   });
   private readonly samples = h("div", { class: "live-samples", attrs: { hidden: "" } });
   readonly element: HTMLElement;
 
-  constructor(private readonly actions: PictureActions) {
+  constructor(private readonly actions: ImageActions) {
     this.file.addEventListener("change", () => {
       const chosen = this.file.files?.[0];
       this.file.value = "";
@@ -80,12 +80,12 @@ export class PictureCard {
     const choose = h(
       "button",
       { type: "button", class: "button", testid: "live-choose", on: { click: () => this.choose() } },
-      icon("pictures"),
-      "Choose a picture",
+      icon("images"),
+      "Choose an image",
     );
     this.element = h(
       "section",
-      { class: "card live-card live-picture", label: "Picture" },
+      { class: "card live-card live-image", label: "Image" },
       this.seen,
       this.size,
       this.problem,
@@ -102,20 +102,17 @@ export class PictureCard {
   }
 
   show(shown: Activations): void {
-    const { picture } = shown;
-    const sharp = Math.max(picture.width, picture.height) < SMALL_PX ? "pixelated" : "";
-    const image = h("img", {
+    const { image } = shown;
+    const sharp = Math.max(image.width, image.height) < SMALL_PX ? "pixelated" : "";
+    const element = h("img", {
       class: sharp,
       testid: "live-seen",
-      attrs: { alt: "The picture as the network sees it", draggable: "false", src: dataUrl(picture) },
+      attrs: { alt: "The image as the network sees it", draggable: "false", src: dataUrl(image) },
     });
-    fill(this.seen, image, this.field);
+    fill(this.seen, element, this.field);
     this.seen.hidden = false;
-    const [height, width] = picture.size_px;
-    setText(
-      this.size,
-      `${formatCount(width)} × ${formatCount(height)} px, seen as ${picture.width} × ${picture.height}`,
-    );
+    const [height, width] = image.size_px;
+    setText(this.size, `${formatCount(width)} × ${formatCount(height)} px, seen as ${image.width} × ${image.height}`);
     fill(this.outputs, ...shown.outputs.map(outputRow));
     this.fail("");
   }
@@ -138,10 +135,10 @@ export class PictureCard {
     this.problem.hidden = message === "";
   }
 
-  /** Pictures of a map, to begin with. */
+  /** Images of a map, to begin with. */
   offer({ map, title, rows }: Samples): void {
     const buttons = rows.map((row) => {
-      const image = h("img", { class: "picture", attrs: { alt: "", loading: "lazy", src: thumbnailUrl(map, row) } });
+      const image = h("img", { class: "image", attrs: { alt: "", loading: "lazy", src: thumbnailUrl(map, row) } });
       image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
       return h(
         "button",

@@ -1,4 +1,4 @@
-"""All pictures that Pillow tests itself with: each is read as Pillow's plain reading has it, or says why not."""
+"""All images that Pillow tests itself with: each is read as Pillow's plain reading has it, or says why not."""
 
 import io
 from pathlib import Path
@@ -10,12 +10,12 @@ from PIL import Image, ImageCms, ImageOps
 from featurescape_jobs.datasets.images import DATASET
 from featurescape_jobs.errors import ROW_ERROR_CODES, RowError
 from featurescape_jobs.images.decode import FORMATS, decode
-from featurescape_jobs.images.image_array import Picture
+from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.specs import DatasetSpec
 
 pytestmark = [
     pytest.mark.data,
-    pytest.mark.filterwarnings("ignore"),  # the pictures are odd: that is what they are for
+    pytest.mark.filterwarnings("ignore"),  # the images are odd: that is what they are for
 ]
 
 WITHIN = 2
@@ -69,7 +69,7 @@ def over_white(rgba: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, rgba).convert("RGB")
 
 
-def difference(ours: Picture, theirs: np.ndarray) -> int:
+def difference(ours: ImageArray, theirs: np.ndarray) -> int:
     """The largest of a channel; 256 for another size."""
     if ours.ndim == 2:
         ours = np.repeat(ours[..., None], 3, axis=-1)
@@ -95,9 +95,9 @@ def files(pillow_images: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def ours(files: dict[str, bytes]) -> dict[str, Picture | RowError]:
-    """What is read of each: a picture, or a row's error, and never another exception."""
-    found = dict[str, Picture | RowError]()
+def ours(files: dict[str, bytes]) -> dict[str, ImageArray | RowError]:
+    """What is read of each: an image, or a row's error, and never another exception."""
+    found = dict[str, ImageArray | RowError]()
     for name, data in files.items():
         try:
             found[name] = decode(data)
@@ -118,11 +118,11 @@ def theirs(files: dict[str, bytes]) -> dict[str, tuple[str, np.ndarray]]:
     return found
 
 
-def test_every_file_is_a_picture_or_a_row_error(ours: dict[str, Picture | RowError]) -> None:
-    pictures = [name for name, found in ours.items() if not isinstance(found, RowError)]
+def test_every_file_is_an_image_or_a_row_error(ours: dict[str, ImageArray | RowError]) -> None:
+    images = [name for name, found in ours.items() if not isinstance(found, RowError)]
     codes = {found.code for found in ours.values() if isinstance(found, RowError)}
     assert len(ours) > 1_000
-    assert len(pictures) > 700
+    assert len(images) > 700
     assert codes <= set(ROW_ERROR_CODES)
 
 
@@ -134,7 +134,7 @@ def test_every_file_is_listed_or_counted(pillow_images: Path, files: dict[str, b
 
 
 def test_what_pillow_reads_of_our_formats_is_read(
-    ours: dict[str, Picture | RowError], theirs: dict[str, tuple[str, np.ndarray]]
+    ours: dict[str, ImageArray | RowError], theirs: dict[str, tuple[str, np.ndarray]]
 ) -> None:
     formats = {*FORMATS, "MPO"}
     missing = {
@@ -147,7 +147,7 @@ def test_what_pillow_reads_of_our_formats_is_read(
 
 
 def test_pixels_are_those_of_pillows_plain_reading(
-    ours: dict[str, Picture | RowError], theirs: dict[str, tuple[str, np.ndarray]]
+    ours: dict[str, ImageArray | RowError], theirs: dict[str, tuple[str, np.ndarray]]
 ) -> None:
     compared, apart = 0, dict[str, int]()
     for name, found in ours.items():
@@ -162,7 +162,7 @@ def test_pixels_are_those_of_pillows_plain_reading(
 
 
 def test_what_is_turned_elsewhere_has_the_same_pixels_unturned(
-    ours: dict[str, Picture | RowError], theirs: dict[str, tuple[str, np.ndarray]]
+    ours: dict[str, ImageArray | RowError], theirs: dict[str, tuple[str, np.ndarray]]
 ) -> None:
     for name in ORIENTED_ELSEWHERE:
         found, (_, pixels) = ours[name], theirs[name]
@@ -174,7 +174,7 @@ def test_what_is_turned_elsewhere_has_the_same_pixels_unturned(
 def test_a_wrong_reading_is_told_apart(
     files: dict[str, bytes], theirs: dict[str, tuple[str, np.ndarray]]
 ) -> None:
-    """As they are in the file, without turning, profile and white: each shows in some picture."""
+    """As they are in the file, without turning, profile and white: each shows in some image."""
     for name in ("hopper_orientation_6.jpg", "icc_profile_big.jpg", "transparent.png"):
         as_it_is = np.asarray(Image.open(io.BytesIO(files[name])).convert("RGB"))
         assert difference(as_it_is, theirs[name][1]) > WITHIN

@@ -1,6 +1,6 @@
-"""The worker of `features` that reads pictures: decoded on threads, through the network, pooled.
+"""The worker of `features` that reads images: decoded on threads, through the network, pooled.
 
-An example is a picture, or a model with several views whose features are pooled. Memory: the network,
+An example is an image, or a model with several views whose features are pooled. Memory: the network,
 one shard of output, and per thread a batch of input and one decoded example.
 """
 
@@ -22,9 +22,9 @@ from featurescape_jobs.engine.frozen_rows import EXAMPLES
 from featurescape_jobs.engine.shard_worker import Processed
 from featurescape_jobs.extraction.columns import recurrent_runners
 from featurescape_jobs.extraction.rows import Features, features_table, pool_views
-from featurescape_jobs.models.base import PictureCard
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks import execution
-from featurescape_jobs.networks.image_batches import Batch, all_views, one_picture
+from featurescape_jobs.networks.image_batches import Batch, all_views, one_image
 from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.networks.worker_source import Source, in_parts
@@ -36,42 +36,42 @@ VIEWS_GUESS = 24
 
 
 @dataclass(frozen=True)
-class PictureSetup:
+class ImageSetup:
     """Configuration of a worker, which loads the weights itself."""
 
     spec: FeaturesSpec
     source: Source
     columns: tuple[LayerColumn, ...] = ()
 
-    def start(self) -> PictureFeatures:
+    def start(self) -> ImageFeatures:
         """Load the network and open the dataset, on the worker."""
         self.source.configure_process()
-        return PictureFeatures(self)
+        return ImageFeatures(self)
 
     def network(self) -> LoadedNetwork:
         """Network of the source."""
         return self.source.network()
 
 
-def default_batch_size(card: PictureCard, device: torch.device) -> int:
+def default_batch_size(card: ImageCard, device: torch.device) -> int:
     """Default batch size: 6 images of 224 px on a CPU, 16 on a GPU; as many values of other sizes, at most 512.
 
     On a CPU larger batches are slower: their largest activation is a block of more than 32 MiB, which the
     allocator always returns to the system, so that the next batch faults its pages in again, and it leaves the
-    cache. Measured with efficientnet_lite0, folded, on a thread: 6 at a time fault 200 pages a picture, 16 at a
+    cache. Measured with efficientnet_lite0, folded, on a thread: 6 at a time fault 200 pages an image, 16 at a
     time 1,300, and take a fifth longer.
     """
-    pictures = 6 if device.type == "cpu" else 16
+    images = 6 if device.type == "cpu" else 16
     values = card.channels * card.input_px**2
-    return max(1, min(512, (pictures * 3 * 224**2) // values))
+    return max(1, min(512, (images * 3 * 224**2) // values))
 
 
-class PictureFeatures:
+class ImageFeatures:
     """Runs the network up to the layers, pools, and keeps a thumbnail; threads decode beside it."""
 
-    def __init__(self, setup: PictureSetup) -> None:
+    def __init__(self, setup: ImageSetup) -> None:
         spec, source, network = setup.spec, setup.source, setup.network()
-        card = network.picture_card
+        card = network.image_card
         self._setup = setup
         self._schema = tables.features_schema(setup.columns, spec.dtype)
         self._target = execution.Target(network, setup.columns, worker_device())
@@ -79,7 +79,7 @@ class PictureFeatures:
         self._batch_size = spec.batch_size or default_batch_size(card, self._target.device)
         several = is_sequence(source.dataset)
         examples = max(1, self._batch_size // VIEWS_GUESS) if several else self._batch_size
-        read = all_views if several else one_picture
+        read = all_views if several else one_image
         self._batches = source.batches(card, examples, spec.thumbnail_px, read)
 
     def process(self, examples: pa.Table) -> Processed:
@@ -94,17 +94,17 @@ class PictureFeatures:
     def _rows(self, batch: Batch) -> pa.Table:
         n = batch.examples.num_rows
         thumbnails = [pa.array(batch.thumbnails, pa.binary()), pa.nulls(n, pa.string())]
-        pictures = {
+        images = {
             "thumbnail": pa.StructArray.from_arrays(thumbnails, fields=list(tables.IMAGE)),
             "width": pa.array(batch.sizes_px[:, 0].copy()),
             "height": pa.array(batch.sizes_px[:, 1].copy()),
         }
         found = zip(self._setup.columns, self._extract(batch), strict=True)
         dtype = self._setup.spec.dtype
-        return features_table(batch.examples, dict(found), pictures, dtype)
+        return features_table(batch.examples, dict(found), images, dtype)
 
     def _extract(self, batch: Batch) -> list[Features]:
-        """Per layer, of N examples; the network sees at most a batch of pictures at a time.
+        """Per layer, of N examples; the network sees at most a batch of images at a time.
 
         The views of a model are cut evenly: 24 as two passes of 12 rather than of 16 and 8.
         """
@@ -137,7 +137,7 @@ class PictureFeatures:
         return execution.runner_of_job(job, build, lambda: self._sample(work, inputs), work)
 
     def _sample(self, work: execution.Work, inputs: NDArray[np.float32]) -> execution.Sample:
-        """Pictures of the whole job; those at hand where it is not going to be measured."""
+        """Images of the whole job; those at hand where it is not going to be measured."""
         source = self._setup.source
         if execution.is_measured(work, self._batch_size):
             count = execution.sample_size(work) // (
@@ -152,4 +152,4 @@ class PictureFeatures:
     def _recurrent(self, mode: execution.Mode) -> execution.Runner:
         setup = self._setup
         runners = recurrent_runners(self._target.network, setup.spec.state, setup.columns, mode)
-        return lambda pictures: [runner.run(pictures) for runner in runners]
+        return lambda images: [runner.run(images) for runner in runners]

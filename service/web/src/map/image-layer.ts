@@ -1,16 +1,16 @@
-/** The thumbnails layer: image tiles, and which example each picture shows. */
+/** The thumbnails layer: image tiles, and which example each image shows. */
 
 import TileLayer from "ol/layer/Tile";
 import ImageTileSource from "ol/source/ImageTile";
 import type { ColorLayer } from "../api/types";
 import { Lru } from "../lib/lru";
-import { type Archive, createContext, decodePicture } from "../tiles/archive";
+import { type Archive, createContext, decodeImage } from "../tiles/archive";
 import { createGrid, projection, resolutionOf } from "./grid";
 import { cellRows, rowInCell } from "./webp";
 
 const CACHED_TILES = 96;
 
-export class PictureLayer {
+export class ImageLayer {
   readonly olLayer: TileLayer<ImageTileSource>;
   private readonly rows = new Lru<string, Uint32Array>(4 * CACHED_TILES);
   private readonly grid;
@@ -33,7 +33,7 @@ export class PictureLayer {
           if (!bytes) return blank;
           const rows = z < info.max_zoom ? cellRows(bytes) : null;
           if (rows) this.rows.set(`${z}/${x}/${y}`, rows);
-          return await decodePicture(bytes, info.media_type);
+          return await decodeImage(bytes, info.media_type);
         } catch (error) {
           if (!signal.aborted) onError(error);
           throw error;
@@ -49,8 +49,8 @@ export class PictureLayer {
   }
 
   /**
-   * The row of the picture drawn at (x, y) of the unit square; null: no picture there; undefined: the
-   * tile does not say (at the deepest zoom pictures lie at their exact places instead).
+   * The row of the image drawn at (x, y) of the unit square; null: no image there; undefined: the
+   * tile does not say (at the deepest zoom images lie at their exact places instead).
    */
   rowAt(x: number, y: number, zoom: number): number | null | undefined {
     const z = this.tileZoom(zoom);

@@ -1,4 +1,4 @@
-"""Parquet with pictures, of pictures and beside pictures: as tools for datasets leave them."""
+"""Parquet with images, of images and beside images: as tools for datasets leave them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from featurescape_jobs.specs import DatasetSpec
 from helpers.tar_builders import png, write
 
 IMAGES = DATASETS["images"]
-NO_PICTURE = {"bytes": None, "path": None}
+NO_IMAGE = {"bytes": None, "path": None}
 
 
 def spec_of(root: Path, **fields: object) -> DatasetSpec:
@@ -47,10 +47,10 @@ def table_of(path: Path, **columns: object) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-# -- tables beside pictures --------------------------------------------------------------------
+# -- tables beside images --------------------------------------------------------------------
 
 
-def test_files_of_img2dataset_are_pictures_with_the_columns_as_attributes(tmp_path: Path) -> None:
+def test_files_of_img2dataset_are_images_with_the_columns_as_attributes(tmp_path: Path) -> None:
     files = {f"00000/00000000{n}.png": png(n) for n in range(3)}
     write(tmp_path, {**files, "00000/000000000.json": b"{}", "00000_stats.json": b"{}"})
     keys = ["000000000", "000000001", "000000009"]
@@ -65,7 +65,7 @@ def test_files_of_img2dataset_are_pictures_with_the_columns_as_attributes(tmp_pa
     assert {each.reason: each.names for each in listing.passed_over.record().reasons} == {
         "a .json file": ["00000/000000000.json", "00000_stats.json"],
         "a table read for attributes": ["00000.parquet"],
-        "a table's row without its picture": ["00000.parquet: 000000009"],
+        "a table's row without its image": ["00000.parquet: 000000009"],
     }
 
 
@@ -135,7 +135,7 @@ def test_the_metadata_of_an_image_folder_are_attributes(tmp_path: Path, ending: 
     assert sorted(reds(tmp_path, entries)) == [1, 2]
 
 
-def test_a_table_that_cannot_be_read_costs_no_picture(
+def test_a_table_that_cannot_be_read_costs_no_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, {"0.png": png(0), "metadata.jsonl": b"\xff{", "a/1.png": png(1)})
@@ -146,7 +146,7 @@ def test_a_table_that_cannot_be_read_costs_no_picture(
     assert "2 tables that cannot be read" in summary(listing)
 
 
-# -- Parquet with pictures ---------------------------------------------------------------------
+# -- Parquet with images ---------------------------------------------------------------------
 
 
 def test_a_cloned_dataset_repository_is_found_in_its_folders(tmp_path: Path) -> None:
@@ -163,8 +163,8 @@ def test_a_cloned_dataset_repository_is_found_in_its_folders(tmp_path: Path) -> 
 
 
 def labeled_table(path: Path, labels: object, **columns: object) -> None:
-    pictures = [{"bytes": png(n), "path": None} for n in range(len(pa.array(labels)))]
-    table_of(path, **{"image": pictures, "label": labels, **columns})
+    images = [{"bytes": png(n), "path": None} for n in range(len(pa.array(labels)))]
+    table_of(path, **{"image": images, "label": labels, **columns})
 
 
 def test_a_column_called_label_is_the_label_and_said_to_be(tmp_path: Path) -> None:
@@ -192,16 +192,16 @@ def test_a_column_called_label_is_the_label_and_said_to_be(tmp_path: Path) -> No
 def test_a_column_called_label_that_is_none_is_said_to_be_none(
     tmp_path: Path, second: dict[str, object], said: str
 ) -> None:
-    pictures = [{"bytes": png(1), "path": None}] * 2
+    images = [{"bytes": png(1), "path": None}] * 2
     if "label" not in second or isinstance(second["label"], list):
         labeled_table(tmp_path / "a.parquet", ["dog", "cat"])
-    table_of(tmp_path / "b.parquet", image=pictures, **second)
+    table_of(tmp_path / "b.parquet", image=images, **second)
     listing, entries = listed(tmp_path)
     assert (listing.classes, listing.labels) == ((), said)
     assert {entry.label for entry in entries} == {None}
 
 
-def test_a_folder_of_pictures_with_parquet_deeper_is_a_folder_of_pictures(tmp_path: Path) -> None:
+def test_a_folder_of_images_with_parquet_deeper_is_a_folder_of_images(tmp_path: Path) -> None:
     write(tmp_path, {"cat/0.png": png(3)})
     table_of(tmp_path / "notes/x.parquet", image=[{"bytes": png(1), "path": None}])
     listing, entries = listed(tmp_path)
@@ -237,7 +237,7 @@ def test_images_that_are_paths_are_read_below_the_root(tmp_path: Path, form: str
     listing, entries = listed(root)
     assert len(entries) == 6
     assert reasons(listing) == {
-        "a picture that no row of the Parquet files names": ["beside/in/1.png"]
+        "an image that no row of the Parquet files names": ["beside/in/1.png"]
     }
     reader = IMAGES.open_reader(spec_of(root).resolved(str(root), (str(root),)))
     assert int(reader.read(entries[0].locator).flat[0]) == 5
@@ -275,7 +275,7 @@ def test_an_image_column_may_hold_the_bytes_themselves(tmp_path: Path) -> None:
     assert reds(tmp_path, entries) == [1, 2]
 
 
-def test_pictures_beside_parquet_that_has_its_own_are_counted(tmp_path: Path) -> None:
+def test_images_beside_parquet_that_has_its_own_are_counted(tmp_path: Path) -> None:
     table_of(tmp_path / "a.parquet", image=pa.array([png(1)]))
     own = {"bytes": png(3), "path": "c.png"}
     table_of(tmp_path / "d.parquet", image=[own])
@@ -284,17 +284,15 @@ def test_pictures_beside_parquet_that_has_its_own_are_counted(tmp_path: Path) ->
     assert len(entries) == 2
     assert reasons(listing) == {
         "a .parquet file": ["sub/e.parquet"],
-        "a picture that no row of the Parquet files names": ["b.png"],
+        "an image that no row of the Parquet files names": ["b.png"],
     }
 
 
 @pytest.mark.parametrize("second", [pa.array(["1", "2"]), pa.array([1, 2], pa.int8())])
 def test_labels_of_two_types_are_one_class_each(tmp_path: Path, second: pa.Array) -> None:
-    pictures = pa.array(
-        [NO_PICTURE] * 2, pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    )
-    table_of(tmp_path / "a.parquet", image=pictures, label=pa.array([1, None]))
-    table_of(tmp_path / "b.parquet", image=pictures, label=second)
+    images = pa.array([NO_IMAGE] * 2, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    table_of(tmp_path / "a.parquet", image=images, label=pa.array([1, None]))
+    table_of(tmp_path / "b.parquet", image=images, label=second)
     listing, entries = listed(tmp_path, label_column="label")
     assert list(listing.classes) == ["1", "2"]
     assert [entry.label for entry in entries] == [0, None, 0, 1]
@@ -319,7 +317,7 @@ def test_what_is_no_parquet_says_what_it_is(tmp_path: Path, data: bytes, said: s
         DATASETS["caption_table"].check(DatasetSpec(name="caption_table", root=str(tmp_path)))
 
 
-def test_parquet_without_images_or_pictures_lists_its_columns(tmp_path: Path) -> None:
+def test_parquet_without_images_or_images_lists_its_columns(tmp_path: Path) -> None:
     table_of(tmp_path / "a.parquet", url=["x"], image=[3])
     with pytest.raises(DatasetError, match=r"column 'image' is int64.*its columns: url, image"):
         listed(tmp_path)

@@ -1,7 +1,7 @@
 """Choice of the image of each cell: the one nearest to the mean of its cell in feature space.
 
-From the coarsest zoom to the finest: a cell that holds the picture chosen one level above keeps it, so
-that a picture does not vanish while one zooms in; every other cell takes its most central example.
+From the coarsest zoom to the finest: a cell that holds the image chosen one level above keeps it, so
+that an image does not vanish while one zooms in; every other cell takes its most central example.
 Distances are taken on sketches of the features (see `thumbnail_store`).
 
 Memory: one sorted copy of the sketches, and (cells, d) means in float64 for one level at a time.
@@ -29,7 +29,7 @@ class Choice:
     """(N,) zoom at which a row is drawn first; ``len(levels)`` if not before the deepest."""
 
 
-def choose_pictures(
+def choose_images(
     x: NDArray[np.float32],
     y: NDArray[np.float32],
     sketch: NDArray[np.float32],
