@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-EXTENDING = Path(__file__).parents[1] / "docs" / "extending.md"
+EXTENDING = Path(__file__).parents[2] / "docs" / "extending.md"
 _FILE = re.compile(r"^```python\n# jobs/(\S+\.py)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PACKAGE = "shiny"
 _HOMES = {

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SOURCES = [str(Path(__file__).parents[1] / source) for source in ("jobs", "service")]
+SOURCES = [str(Path(__file__).parents[2] / source) for source in ("jobs", "service")]
 CATALOG = """
 import json
 from featurescape.server.api.catalog import catalog
