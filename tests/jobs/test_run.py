@@ -259,6 +259,7 @@ def test_a_sign_of_life_leaves_the_progress_as_it_is(tmp_path: Path) -> None:
         "total": 9,
         "errors": 1,
         "message": "so far",
+        "curve": {"epoch": [], "loss": [], "validation_loss": [], "validation_accuracy": []},
     }
     assert before == {**same, "sequence": 2}
     assert shown() == {**same, "sequence": 3}
