@@ -16,6 +16,7 @@ POINTER = re.compile(r"\[`[^`\]]+`\]\((?P<path>[^)#]+)\)\s+`(?P<name>[A-Za-z_][\
 EVERYDAY = (
     *("a dataset", "a model", "a color layer", "a job type"),
     *("an objective", "an attribution method", "an API route", "a viewer page"),
+    *("a field of an answer", "an option"),
 )
 
 
