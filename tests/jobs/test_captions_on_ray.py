@@ -74,7 +74,7 @@ def test_two_workers_train_as_one_process_does(tmp_path: Path, by_two: tuple[Pat
 def test_two_workers_tune_an_encoder_as_one_process_does(tmp_path: Path, ray_address: str) -> None:
     root = write_scenes(tmp_path / "scenes", scenes(36))
     tuned = fine_tuned_spec(root)
-    changes = {name: tuned[name] for name in ("model", "captions")}
+    changes = {name: tuned[name] for name in ("model", "options")}
     alone = together(root, tmp_path / "alone", None, **changes)
     two = together(root, tmp_path / "two", ray_address, resources={"workers": 2}, **changes)
     assert two.details["epochs"] == alone.details["epochs"] == 4
