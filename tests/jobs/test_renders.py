@@ -247,17 +247,13 @@ def test_furniture_is_rendered_in_its_colors(mesa: None, tmp_path: Path, furnitu
 
 
 @pytest.mark.ray
-def test_two_workers_give_the_bytes_of_one(mesa: None, tmp_path: Path, shop: Path) -> None:
-    import ray
-
+def test_two_workers_give_the_bytes_of_one(
+    mesa: None, tmp_path: Path, shop: Path, ray_address: str
+) -> None:
     _, one, files, _ = render(tmp_path / "a", spec_of(shop))
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        spec = spec_of(shop, shard_size=2, resources={"workers": 2})
-        context = RunContext(Storage(str(tmp_path / "b")), JOB, 1, 0, {}, ray_address="auto")
-        outcome = renders.run(spec, context)
-    finally:
-        ray.shutdown()
+    spec = spec_of(shop, shard_size=2, resources={"workers": 2})
+    context = RunContext(Storage(str(tmp_path / "b")), JOB, 1, 0, {}, ray_address=ray_address)
+    outcome = renders.run(spec, context)
     parts = [f for f in context.files if f.kind == "renders"]
     two = pa.concat_tables([context.storage.read_table(context.path(f.path)) for f in parts])
     assert one.equals(two)

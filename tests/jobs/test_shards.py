@@ -270,7 +270,7 @@ def test_a_shard_that_storage_failed_once_is_done_again(tmp_path: Path, ray_addr
 @pytest.mark.ray
 def test_a_row_that_hangs_is_cut_off(tmp_path: Path, ray_address: str) -> None:
     run = context(tmp_path, ray_address=ray_address)
-    limits = {"row_timeout_seconds": 4.0, "shard_timeout_seconds": 2.0}
+    limits = {"row_timeout_seconds": 15.0, "shard_timeout_seconds": 2.0}
     result, _ = squares(run, SquareSetup(hangs=("35",)), **limits)
     assert (result.rows, result.error_codes) == (99, {"timeout": 1})
 
