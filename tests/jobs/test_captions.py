@@ -261,15 +261,17 @@ def test_a_spec_needs_a_training_and_a_beam_that_has_the_alternatives() -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(600)  # two trainings, each of which starts Ray's workers anew
 @ray_data_warns
 def test_a_worker_that_is_killed_while_it_encodes_leaves_no_trace(
     tmp_path: Path, ray_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tensor_cache, "CHUNK_BYTES", 1 << 17)  # of 32 kB each: four in a chunk
     root = write_scenes(tmp_path / "scenes", scenes(36))
-    together(root, tmp_path / "quiet", ray_address, resources={"workers": 2})
+    changes = {"resources": {"workers": 2}, "epochs": 1}
+    together(root, tmp_path / "quiet", ray_address, **changes)
     with killing(tmp_path / f"killed/jobs/{TRAINING}/work/grids_training", 1) as killed:
-        manifest = together(root, tmp_path / "killed", ray_address, resources={"workers": 2})
+        manifest = together(root, tmp_path / "killed", ray_address, **changes)
     assert len(killed) == 1
     assert manifest.error_rows == 0
     found = [
