@@ -261,7 +261,6 @@ def test_a_spec_needs_a_training_and_a_beam_that_has_the_alternatives() -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(600)  # two trainings, each of which starts Ray's workers anew
 @ray_data_warns
 def test_a_worker_that_is_killed_while_it_encodes_leaves_no_trace(
     tmp_path: Path, ray_address: str, monkeypatch: pytest.MonkeyPatch
