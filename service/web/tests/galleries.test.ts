@@ -19,30 +19,11 @@ import { galleryPath, unitPath } from "../src/lib/paths";
 import { columnsOf, gridSize, tileAt, tileCorner } from "../src/lib/tile-grid";
 import { canonical, unitJobs } from "../src/lib/unit-links";
 import { askKey, askSpec, earlierJob, modelFor, sourceOf } from "../src/map/ask";
-import { modelCard, weights } from "./helpers/builders";
+import { job as anyJob, modelCard, weights } from "./helpers/builders";
 
 const stored = (url: string): StoredImage => ({ url, media_type: "image/png" });
 
-function job(change: Partial<Job>): Job {
-  return {
-    id: "units-1",
-    job: "units",
-    title: null,
-    status: "SUCCEEDED",
-    spec: {},
-    inputs: {},
-    attempt: 1,
-    reason: null,
-    progress: null,
-    rows: null,
-    error_rows: null,
-    reused_from: null,
-    created_at: "2026-11-22T12:00:00Z",
-    started_at: null,
-    ended_at: null,
-    ...change,
-  };
-}
+const job = (change: Partial<Job>): Job => anyJob({ id: "units-1", job: "units", ...change });
 
 describe("addresses", () => {
   it("lead to a gallery, an image of it, and a unit", () => {

@@ -5,28 +5,9 @@ import { EtaTracker, fraction } from "../src/job-parts/eta";
 import { progressText } from "../src/job-parts/parts";
 import { figures, layoutNote, passedOverRows, specRows } from "../src/jobs/detail-parts";
 import { anyActive, chainStatus, groupChains } from "../src/jobs/group";
-import { progress as anyProgress } from "./helpers/builders";
+import { job as anyJob, progress as anyProgress } from "./helpers/builders";
 
-function job(id: string, change: Partial<Job> = {}): Job {
-  return {
-    id,
-    job: id.split("-")[0]!,
-    title: null,
-    status: "SUCCEEDED",
-    spec: {},
-    inputs: {},
-    attempt: 1,
-    reason: null,
-    progress: null,
-    rows: null,
-    error_rows: null,
-    reused_from: null,
-    created_at: "2026-11-22T12:00:00Z",
-    started_at: null,
-    ended_at: null,
-    ...change,
-  };
-}
+const job = (id: string, change: Partial<Job> = {}): Job => anyJob({ id, ...change });
 
 const spec = { dataset: { name: "digits" }, model: { name: "lenet" } };
 const chain = [

@@ -7,36 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry
-from featurescape_jobs.datasets.meshes import MeshReader
 from featurescape_jobs.datasets.sources.sweethome3d import properties
-from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.errors import DatasetError
 from helpers.mesh_builders import LIBRARY, LIBRARY_FILES, box_obj, sh3f, write
-
-MESHES = DATASETS["meshes"]
-
-
-def spec_of(root: Path) -> DatasetSpec:
-    return DatasetSpec(name="meshes", root=str(root))
+from helpers.mesh_listings import MESHES, code_of, reader, spec_of
 
 
 def listed(root: Path) -> tuple[list[Entry], list[str]]:
     listing = MESHES.freeze(spec_of(root))
     return list(listing.entries), list(listing.classes)
-
-
-def reader(root: Path) -> MeshReader:
-    opened = MESHES.open_reader(spec_of(root))
-    assert isinstance(opened, MeshReader)
-    return opened
-
-
-def code_of(root: Path, locator: str) -> str:
-    with pytest.raises(RowError) as caught:
-        reader(root).read_mesh(locator)
-    return caught.value.code
 
 
 def test_a_furniture_library_is_listed_by_its_catalog(tmp_path: Path) -> None:
