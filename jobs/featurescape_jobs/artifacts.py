@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA_VERSION = 2
 Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
 StepUnit = Literal["row", "view", "word"]
+AttributeType = Literal["number", "time", "category", "text"]
 TERMINAL: frozenset[str] = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 
 
@@ -128,6 +129,25 @@ class MapInfo(_Record):
         default=None,
         description="Job id of the captions that are the attribute `caption` of the points; null: none.",
     )
+
+
+class AttributeInfo(_Record):
+    """An attribute of examples: a column that a dataset knows, or that a job found out."""
+
+    name: str = Field(description="The column; hostile text where a file named it.")
+    type: AttributeType = Field(
+        description="number: int or float; time: ISO 8601, UTC where it says no zone; category: one of a few "
+        "words, or true and false; text: any words."
+    )
+    about: str = Field(default="", description="One line for people; empty: the name says it.")
+    unit: str = Field(default="", description="Of a number, as `nats`; empty: none.")
+
+
+class AttributeTable(_Record):
+    """Table of an artifact with attributes of its examples, by `example_id` (``details["attributes"]``)."""
+
+    kind: str = Field(description="Kind of the Parquet files that have the columns.")
+    columns: list[AttributeInfo] = Field(description="Which of their columns are attributes.")
 
 
 class PassedOverReason(_Record):
