@@ -68,6 +68,7 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         options = QualityOptions(spec.metric, seed=context.seed, threads=context.threads)
         report = quality(reduced, found.xy, labels, options, context.progress)
     with context.stage("write"):
+        context.class_names["label"] = features.manifest.details["classes"]
         _write(ids, found, context)
         if isinstance(vectors, StateVectors):
             context.add_table("data/states.parquet", vectors.table(), "states")

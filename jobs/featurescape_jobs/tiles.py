@@ -38,6 +38,7 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
     with context.stage("reading"):
         embedding = context.input("embedding")
         inputs = read_map_inputs(embedding)
+        context.class_names["label"] = inputs.class_names
         if spec.captions is not None:
             inputs = with_captions(inputs, context.input("captions"))
     left_out = {layer.name: why for layer in asked if (why := unsupported_reason(layer, inputs))}

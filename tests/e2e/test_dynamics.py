@@ -88,7 +88,7 @@ def words(running: RunningService) -> str:
     examples = pa.table(
         {
             "example_id": [entry.example_id for entry in entries],
-            "label": pa.array([entry.label for entry in entries], pa.int32()),
+            "label": pa.array([entry.label for entry in entries], pa.int64()),
             "locator": [entry.locator for entry in entries],
             "attributes": pa.nulls(3, pa.string()),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from featurescape_jobs.artifacts import ArtifactRef, Manifest, job_dir
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.tables import EMBEDDING, LayerColumn, features_schema
+from featurescape_jobs.tables.huggingface import KEY
 
 FEATURES_ID = "features-000000000001"
 EMBEDDING_ID = "embedding-000000000002"
@@ -132,7 +134,7 @@ def features_table(examples: Examples, rows: NDArray[np.int64]) -> pa.Table:
     values = pa.array(examples.features[rows].ravel())
     columns = [
         [ids[row] for row in rows],
-        pa.array([examples.labels[row] for row in rows], pa.int32()),
+        pa.array([examples.labels[row] for row in rows], pa.int64()),
         [f"locator/{row}" for row in rows],
         pa.FixedSizeListArray.from_arrays(values, dimensions),
         pa.array([{"bytes": examples.thumbnails[row], "path": None} for row in rows],
@@ -171,7 +173,7 @@ def commit_embedding(
     ids = examples.ids
     columns = [
         [ids[row] for row in rows],
-        pa.array([examples.labels[row] for row in rows], pa.int32()),
+        pa.array([examples.labels[row] for row in rows], pa.int64()),
         pa.array(examples.xy[rows, 0]),
         pa.array(examples.xy[rows, 1]),
     ]
@@ -180,6 +182,17 @@ def commit_embedding(
     manifest = make_manifest(EMBEDDING_ID, [ref], len(rows), inputs={"features": FEATURES_ID})
     commit(storage, manifest)
     return manifest
+
+
+def class_names_said(context: RunContext) -> dict[str, list[str]]:
+    """What each Parquet file of a job with labels says of their names (`tables.huggingface`), by its kind."""
+    found = {}
+    for ref in (file for file in context.files if file.path.endswith(".parquet")):
+        with context.storage.parquet(context.path(ref.path)) as file:
+            said = json.loads(file.schema_arrow.metadata[KEY])["info"]["features"]
+        if "label" in said:
+            found[ref.kind] = said["label"]["names"]
+    return found
 
 
 def tiles_context(storage: Storage, threads: int = 2, seed: int = 0) -> RunContext:

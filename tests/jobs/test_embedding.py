@@ -11,7 +11,13 @@ from featurescape_jobs import embedding
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import EmbeddingSpec
-from helpers.artifact_builders import EMBEDDING_ID, FEATURES_ID, commit_features, random_examples
+from helpers.artifact_builders import (
+    EMBEDDING_ID,
+    FEATURES_ID,
+    class_names_said,
+    commit_features,
+    random_examples,
+)
 
 
 def clusters(n: int = 300, dimensions: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +46,11 @@ def test_rows_keep_the_order_of_the_features(tmp_path: Path) -> None:
     assert outcome.rows == 300
     assert table["example_id"].to_pylist() == random_examples(300).ids
     assert table["label"].to_pylist()[:4] == [0, 1, 2, 0]
+
+
+def test_its_table_says_the_names_of_the_labels(tmp_path: Path) -> None:
+    _, context, _ = embed(tmp_path)
+    assert class_names_said(context) == {"embedding": random_examples(300).classes}
 
 
 def test_clusters_stay_apart(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from featurescape_jobs.networks.fidelity import fidelity
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import FeaturesSpec, parse_spec
+from helpers.artifact_builders import class_names_said
 
 RANDOM_LENET = {"name": "lenet", "weights": "random"}
 
@@ -286,3 +287,9 @@ def test_alone_in_a_batch_and_on_two_threads_the_features_are_equal(
     _, many, _ = extract(tmp_path / "b", changed)
     assert one["example_id"].equals(many["example_id"])
     assert np.allclose(matrix(one), matrix(many), atol=1e-5)
+
+
+def test_every_file_with_labels_says_their_names(tmp_path: Path) -> None:
+    _, table, context = extract(tmp_path, spec_of())
+    assert class_names_said(context) == {"features": [str(digit) for digit in range(10)]}
+    assert table.schema.field("label").type == pa.int64()

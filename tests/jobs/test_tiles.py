@@ -27,6 +27,7 @@ from helpers.artifact_builders import (
     FEATURES_ID,
     TILES_ID,
     Examples,
+    class_names_said,
     commit_embedding,
     commit_features,
     random_examples,
@@ -135,6 +136,7 @@ def test_points_parquet_is_in_the_order_of_the_embedding_and_leads_to_the_featur
     assert outcome.rows == 200
     table = storage.read_table(context.path("data/points.parquet"))
     assert table.schema.equals(POINTS)
+    assert class_names_said(context) == {"points": examples.classes}
     assert table["example_id"].to_pylist() == [examples.ids[row] for row in rows]
     assert table["locator"].to_pylist() == [f"locator/{row}" for row in rows]
     assert table["features_file"].to_pylist() == (rows // 100).tolist()

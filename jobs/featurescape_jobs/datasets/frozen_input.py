@@ -25,6 +25,7 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, DatasetError, SpecError
 from featurescape_jobs.models.base import ModelCard
 from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.tables import LABEL
 
 FROZEN = "input/frozen.json"
 _SAMPLED_GROUPS = 8
@@ -109,14 +110,14 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
     if context.storage.exists(context.path(FROZEN)):
         frozen = _read(context, resolved)
         _check_frozen(frozen, spec_sha256, context)
-        context.pass_over(frozen.passed_over)
-        return frozen
+        return _named(frozen, context)
     indexed = index_dataset(DATASETS[spec.name], resolved, context.storage)
     table = select_examples(indexed.table, spec)
     if table.num_rows == 0:
         raise DatasetError("dataset: no examples", field="dataset")
     size = shard_size or default_shard_size(table.num_rows)
-    written = context.storage.write_table(context.path(EXAMPLES), table, row_group_rows=size)
+    names = {LABEL.name: indexed.classes}
+    written = context.storage.write_table(context.path(EXAMPLES), table, size, names)
     frozen = FrozenInput(
         examples=table.num_rows,
         shard_size=size,
@@ -128,7 +129,13 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         labels=indexed.labels,
     )
     _write(frozen, context)
+    return _named(frozen, context)
+
+
+def _named(frozen: FrozenInput, context: RunContext) -> FrozenInput:
+    """Tell the context what the job's manifest and tables say of the dataset."""
     context.pass_over(frozen.passed_over)
+    context.class_names[LABEL.name] = frozen.classes
     return frozen
 
 

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,6 +115,8 @@ class RunContext:
     timings_seconds: dict[str, float] = field(default_factory=dict)
     passed_over: PassedOverFiles = field(default_factory=PassedOverFiles)
     """Files of the job's dataset that are no examples; for the manifest."""
+    class_names: dict[str, Sequence[str]] = field(default_factory=dict)
+    """Column with class numbers → their names, which the job's Parquet files have in their metadata."""
     _progress: Progress = field(init=False)
     _written_at: float = field(default=0.0, init=False)
     _lock: Any = field(default_factory=threading.Lock, init=False, repr=False)
@@ -155,7 +157,9 @@ class RunContext:
 
     def add_table(self, relative: str, table: pa.Table, kind: str) -> ArtifactRef:
         """Write a table as Parquet and name it in the manifest."""
-        written = self.storage.write_table(self.output(relative), table)
+        written = self.storage.write_table(
+            self.output(relative), table, class_names=self.class_names
+        )
         return self.add(written, kind, rows=table.num_rows)
 
     def add_bytes(self, relative: str, data: bytes, kind: str) -> ArtifactRef:

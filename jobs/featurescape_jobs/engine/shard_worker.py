@@ -22,6 +22,7 @@ from featurescape_jobs import tables
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, Shard, read_shard
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError
+from featurescape_jobs.tables.huggingface import ClassNames
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class ShardOutput:
     """Folder of tries and markers, relative to the job's folder."""
     folder: str = "data"
     """Where rows and members are written, relative to the job's folder."""
+    class_names: ClassNames = field(default_factory=dict)
+    """As `RunContext.class_names`."""
 
 
 def error_row(example: dict[str, Any], code: str, message: str) -> dict[str, Any]:
@@ -150,7 +153,8 @@ def commit(output: ShardOutput, shard: Shard, examples: pa.Table, processed: Pro
     if processed.members:
         members = storage.write(f"{output.job_path}/{stem}.tar", archive(processed.members))
     path = f"{stem}.parquet"
-    written = storage.write_table(f"{output.job_path}/{path}", processed.table)
+    table, names = processed.table.cast(output.schema), output.class_names
+    written = storage.write_table(f"{output.job_path}/{path}", table, class_names=names)
     marker = Marker(
         shard=shard.index,
         path=path,

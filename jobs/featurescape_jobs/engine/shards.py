@@ -150,6 +150,7 @@ class _Engine:
             frozen.path,
             frozen.work,
             folder,
+            dict(context.class_names),
         )
         self.shards = {shard.index: shard for shard in frozen.shards()}
         self.markers: dict[int, Marker] = {}

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from featurescape_jobs.errors import ArtifactError, NotFoundError, RequestError
+from featurescape_jobs.tables.huggingface import ClassNames, with_features
 
 _CHUNK_BYTES = 8 << 20
 _PROBE_BYTES = 65_536
@@ -198,12 +199,26 @@ class Storage:
             return None
         return Written(path, len(data), hashlib.sha256(data).hexdigest())
 
-    def write_table(self, path: str, table: pa.Table, row_group_rows: int = 4096) -> Written:
-        """Commit a table as Parquet. Holds the encoded file in memory: one shard."""
+    def write_table(
+        self,
+        path: str,
+        table: pa.Table,
+        row_group_rows: int = 4096,
+        class_names: ClassNames | None = None,
+    ) -> Written:
+        """Commit a table as Parquet. Holds the encoded file in memory: one shard.
+
+        Args:
+            path: of the file.
+            table: the rows.
+            row_group_rows: rows of a row group.
+            class_names: of columns with class numbers, for `tables.huggingface`.
+        """
         sink = pa.BufferOutputStream()
         lists = [f.name for f in table.schema if pa.types.is_nested(f.type)]
+        described = with_features(table.schema, class_names or {})
         pq.write_table(
-            table,
+            table.replace_schema_metadata(described.metadata),
             sink,
             row_group_size=row_group_rows,
             compression="zstd",

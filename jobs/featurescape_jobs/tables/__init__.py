@@ -16,14 +16,28 @@ TEXTS = pa.list_(pa.field("element", pa.string()))
 """Named as Parquet names it, so that a table is the same after it was written and read."""
 
 
+_VIDEO = {b"media": b"video"}
+
+
 def field(name: str, kind: pa.DataType, about: str, unit: str = "") -> pa.Field:
     """A column with its description, and its unit where it has one."""
     metadata = {"description": about, **({"unit": unit} if unit else {})}
     return pa.field(name, kind, metadata=metadata)
 
 
+def video_field(name: str, about: str) -> pa.Field:
+    """A column of encoded videos, stored as images are."""
+    described = field(name, IMAGE, about)
+    return described.with_metadata({**described.metadata, **_VIDEO})
+
+
+def is_video(column: pa.Field) -> bool:
+    """True if the column was made by `video_field`."""
+    return (column.metadata or {}).items() >= _VIDEO.items()
+
+
 EXAMPLE_ID = field("example_id", pa.string(), "Stable id of the example across all artifacts.")
-LABEL = field("label", pa.int32(), "Index into the dataset's classes; null: no label.")
+LABEL = field("label", pa.int64(), "Index into the dataset's classes; null: no label.")
 ATTRIBUTES = field(
     "attributes",
     pa.string(),
@@ -188,10 +202,18 @@ def errors_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 def check_schema(schema: pa.Schema, expected: pa.Schema, path: str) -> None:
-    """Raise `ArtifactError` unless names and types are the expected ones."""
-    if not schema.equals(expected, check_metadata=False):
+    """Raise `ArtifactError` unless names and types are the expected ones; metadata may be any."""
+    if not _with_wide_labels(schema).equals(expected, check_metadata=False):
         raise ArtifactError(
             f"{path} has the columns {', '.join(schema.names)}, "
             f"expected {', '.join(expected.names)} with their types",
             path=path,
         )
+
+
+def _with_wide_labels(schema: pa.Schema) -> pa.Schema:
+    """The schema with labels of int64, which were int32 in version 0.1."""
+    at = schema.get_field_index(LABEL.name)
+    if at < 0 or schema.field(at).type != pa.int32():
+        return schema
+    return schema.set(at, schema.field(at).with_type(LABEL.type))

@@ -60,7 +60,7 @@ PLAN = pa.schema(
 SAMPLED = pa.struct(
     [
         pa.field("example_id", pa.string()),
-        pa.field("label", pa.int32()),
+        pa.field("label", LABEL.type),
         pa.field("locator", pa.string()),
         pa.field("attributes", pa.string()),
         pa.field("y", pa.int32()),

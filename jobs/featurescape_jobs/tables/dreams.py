@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from featurescape_jobs.tables import ATTRIBUTES, EXAMPLE_ID, IMAGE, LABEL, field
+from featurescape_jobs.tables import ATTRIBUTES, EXAMPLE_ID, IMAGE, LABEL, field, video_field
 
 DREAMS = pa.schema(
     [
@@ -30,7 +30,7 @@ DREAMS = pa.schema(
         field("width", pa.int32(), "Width of the dream.", "pixels"),
         field("height", pa.int32(), "Height of the dream.", "pixels"),
         field("frames", pa.list_(IMAGE), "Frames of the zoom; empty where none was asked for."),
-        field("video", IMAGE, "The zoom as MP4, WebM or WebP bytes; null: not asked for."),
+        video_field("video", "The zoom as MP4, WebM or WebP bytes; null: not asked for."),
         ATTRIBUTES,
     ]
 )

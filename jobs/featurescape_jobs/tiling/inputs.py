@@ -46,7 +46,7 @@ class MapInputs:
 
     example_ids: pa.ChunkedArray
     labels: pa.ChunkedArray
-    """int32; null: no label."""
+    """int64; null: no label."""
     locators: pa.ChunkedArray
     attributes: pa.ChunkedArray
     """JSON; null: nothing is known."""
@@ -235,11 +235,11 @@ def classes_of(labels: pa.ChunkedArray, n_classes: int, path: str) -> NDArray[np
     """(N,) label or `NO_LABEL` of each example; raises `ArtifactError` for a label that is no class.
 
     Args:
-        labels: (N,) int32; null: no label.
+        labels: (N,) int64; null: no label.
         n_classes: that there are.
         path: where the labels come from, for the message.
     """
-    labeled: NDArray[np.int32] = labels.drop_null().to_numpy()
+    labeled: NDArray[np.int64] = labels.drop_null().to_numpy()
     if len(labeled) and not (labeled.min() >= 0 and labeled.max() < min(n_classes, NO_LABEL)):
         raise ArtifactError(
             f"{path} has labels from {labeled.min()} to {labeled.max()}, but there are "
