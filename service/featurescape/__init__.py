@@ -14,10 +14,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from featurescape.async_client import AsyncClient as AsyncClient
+    from featurescape.async_handles import AsyncArtifact as AsyncArtifact
+    from featurescape.async_handles import AsyncJob as AsyncJob
+    from featurescape.async_handles import AsyncMap as AsyncMap
     from featurescape.client import Client as Client
     from featurescape.handles import Artifact as Artifact
     from featurescape.handles import Job as Job
     from featurescape.handles import Map as Map
+    from featurescape.map_options import EmbeddingOptions as EmbeddingOptions
+    from featurescape.map_options import FeaturesOptions as FeaturesOptions
+    from featurescape.map_options import TilesOptions as TilesOptions
     from featurescape_jobs.artifacts import Manifest as Manifest
     from featurescape_jobs.errors import FeaturescapeError as FeaturescapeError
     from featurescape_jobs.errors import JobFailedError as JobFailedError
@@ -44,8 +51,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES: dict[str, tuple[str, ...]] = {
+    "featurescape.async_client": ("AsyncClient",),
+    "featurescape.async_handles": ("AsyncArtifact", "AsyncJob", "AsyncMap"),
     "featurescape.client": ("Client",),
     "featurescape.handles": ("Artifact", "Job", "Map"),
+    "featurescape.map_options": ("EmbeddingOptions", "FeaturesOptions", "TilesOptions"),
     "featurescape_jobs.artifacts": ("Manifest",),
     "featurescape_jobs.errors": (
         "FeaturescapeError",

@@ -17,6 +17,7 @@ import typer
 from featurescape import __version__, spec_fields, tables
 from featurescape.client import Client
 from featurescape.map_command import MapOptions, make_map
+from featurescape.set_options import read_options
 from featurescape.terminal import ERR, OUT, say, server_module
 from featurescape.watch import watch
 from featurescape_jobs.errors import FeaturescapeError, RequestError, SpecError
@@ -194,6 +195,15 @@ def map_(
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of all that is drawn at random.")] = 0,
     title: Annotated[str | None, typer.Option(help="A name for people.")] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="JOB.FIELD=VALUE",
+            help="Any field of features, embedding or tiles, as embedding.metric=cosine; several "
+            "times. `featurescape spec embedding` lists them.",
+        ),
+    ] = None,
     fresh: Fresh = False,
     watch: Annotated[
         bool | None,
@@ -222,6 +232,7 @@ def map_(
                 "seed": seed,
                 "title": title,
                 "reuse": not fresh,
+                **read_options(options or ()),
             },
             watch=ERR.is_terminal if watch is None else watch,
             url=url,

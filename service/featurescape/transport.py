@@ -1,4 +1,4 @@
-"""HTTP to one service: timeouts, retries where they are safe, and errors as exceptions."""
+"""HTTP to one service, blocking or awaited: each transport drives the operations of `steps`."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import httpx
 
-from featurescape_jobs.errors import ServiceUnavailableError, from_json
+from featurescape.steps import Copy, Pause, Send, Step, Steps
+from featurescape_jobs.errors import ServiceUnavailableError
 
 DEFAULT_URL = "http://127.0.0.1:8090"
-_PAUSES_SECONDS = (0.2, 0.6)
 _TIMEOUT = httpx.Timeout(60, connect=5)
 NO_PROXY = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
 """A proxy of the environment (HTTP_PROXY) is not asked for this machine's own services."""
-_PASSING = frozenset({502, 503, 504})
+
+T = TypeVar("T")
 
 
 def address(url: str | None) -> str:
@@ -25,8 +26,14 @@ def address(url: str | None) -> str:
     return (url or os.environ.get("FEATURESCAPE_URL") or DEFAULT_URL).rstrip("/")
 
 
+def _settings(url: str, token: str | None) -> dict[str, Any]:
+    token = token or os.environ.get("FEATURESCAPE_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return {"base_url": url, "timeout": _TIMEOUT, "mounts": NO_PROXY, "headers": headers}
+
+
 class Transport:
-    """Requests to the service at ``url``.
+    """Blocking requests to the service at ``url``.
 
     Args:
         url: address of the service; None: FEATURESCAPE_URL, or this machine.
@@ -35,52 +42,110 @@ class Transport:
 
     def __init__(self, url: str | None, token: str | None) -> None:
         self.url = address(url)
-        token = token or os.environ.get("FEATURESCAPE_TOKEN")
-        self._http = httpx.Client(
-            base_url=self.url,
-            timeout=_TIMEOUT,
-            mounts=NO_PROXY,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-        )
+        self._http = httpx.Client(**_settings(self.url, token))
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def get(self, path: str, **params: Any) -> httpx.Response:
-        """The answer to a GET; raises the service's error, or `ServiceUnavailableError`."""
-        wanted = {name: value for name, value in params.items() if value is not None}
-        return self._send(self._http.build_request("GET", path, params=wanted))
+    def run(self, steps: Steps[T]) -> T:
+        """The result of an operation; raises what it raises."""
+        result: Any = None
+        problem: Exception | None = None
+        try:
+            while True:
+                step = steps.send(result) if problem is None else steps.throw(problem)
+                result = problem = None
+                try:
+                    result = self._do(step)
+                except Exception as error:  # noqa: BLE001 - the operation decides what follows
+                    problem = error
+        except StopIteration as done:
+            return cast(T, done.value)
+        finally:
+            steps.close()
 
-    def post(self, path: str, body: Any = None, key: str | None = None) -> httpx.Response:
-        """The answer to a POST. It must be safe to repeat: by its nature, or by ``key``."""
-        headers = {"Idempotency-Key": key} if key else {}
-        return self._send(self._http.build_request("POST", path, json=body, headers=headers))
+    def _do(self, step: Step) -> Any:
+        if isinstance(step, Send):
+            with _http_errors(self.url):
+                return self._http.send(_request(self._http, step))
+        if isinstance(step, Copy):
+            return self._copy(step)
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        return step.call()
 
-    @contextmanager
-    def stream(self, path: str) -> Iterator[httpx.Response]:
-        """A GET whose body is read in pieces."""
-        with _http_errors(self.url), self._http.stream("GET", path) as answer:
+    def _copy(self, step: Copy) -> httpx.Response:
+        with _http_errors(self.url), self._http.stream("GET", step.path) as answer:
             if answer.is_error:
                 answer.read()
-                raise _error(answer)
-            yield answer
+                return answer
+            with step.target.open("wb") as file:
+                for chunk in answer.iter_bytes():
+                    file.write(chunk)
+            return answer
 
-    def _send(self, request: httpx.Request) -> httpx.Response:
-        for pause in (*_PAUSES_SECONDS, None):
-            try:
-                with _http_errors(self.url):
-                    answer = self._http.send(request)
-            except ServiceUnavailableError:
-                if pause is None:
-                    raise
-            else:
-                if not answer.is_error:
+
+class AsyncTransport:
+    """The same, awaited."""
+
+    def __init__(self, url: str | None, token: str | None) -> None:
+        self.url = address(url)
+        self._http = httpx.AsyncClient(**_settings(self.url, token))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def run(self, steps: Steps[T]) -> T:
+        """The result of an operation; raises what it raises.
+
+        Where it is cancelled, the operation is closed where it waits, and what it held is given back.
+        """
+        result: Any = None
+        problem: Exception | None = None
+        try:
+            while True:
+                step = steps.send(result) if problem is None else steps.throw(problem)
+                result = problem = None
+                try:
+                    result = await self._do(step)
+                except Exception as error:  # noqa: BLE001 - the operation decides what follows
+                    problem = error
+        except StopIteration as done:
+            return cast(T, done.value)
+        finally:
+            steps.close()
+
+    async def _do(self, step: Step) -> Any:
+        import anyio  # a dependency of httpx; the blocking client needs none of it
+
+        if isinstance(step, Send):
+            with _http_errors(self.url):
+                return await self._http.send(_request(self._http, step))
+        if isinstance(step, Copy):
+            return await self._copy(step)
+        if isinstance(step, Pause):
+            return await anyio.sleep(step.seconds)
+        return await anyio.to_thread.run_sync(step.call)
+
+    async def _copy(self, step: Copy) -> httpx.Response:
+        with _http_errors(self.url):
+            async with self._http.stream("GET", step.path) as answer:
+                if answer.is_error:
+                    await answer.aread()
                     return answer
-                if answer.status_code not in _PASSING or pause is None:
-                    raise _error(answer)
-            time.sleep(pause)
-        raise AssertionError("the last try returns or raises")
+                with step.target.open("wb") as file:
+                    async for chunk in answer.aiter_bytes():
+                        file.write(chunk)
+                return answer
+
+
+def _request(http: httpx.Client | httpx.AsyncClient, step: Send) -> httpx.Request:
+    headers = {"Idempotency-Key": step.key} if step.key else {}
+    return http.build_request(
+        step.method, step.path, params=step.params, json=step.body, headers=headers
+    )
 
 
 @contextmanager
@@ -94,12 +159,3 @@ def _http_errors(url: str) -> Iterator[None]:
             "serve`, or say where it is with FEATURESCAPE_URL or Client(url=…)",
             url=url,
         ) from error
-
-
-def _error(answer: httpx.Response) -> Exception:
-    fallback = f"{answer.request.url.path}: {answer.status_code} {answer.reason_phrase}"
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    return from_json(body, fallback)

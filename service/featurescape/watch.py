@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import Protocol
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
+from featurescape import operations
+from featurescape.job_state import JobState
+from featurescape.steps import Pause, Steps
 from featurescape.time_left import TimeLeft, in_words
-from featurescape_jobs.artifacts import PassedOverFiles
 from featurescape_jobs.artifacts import Progress as JobProgress
 from featurescape_jobs.errors import (
     FeaturescapeError,
@@ -22,46 +25,37 @@ from featurescape_jobs.errors import (
 )
 from featurescape_jobs.printable import printable
 
+if TYPE_CHECKING:
+    from featurescape.handles import Job
+
 _PAUSE_SECONDS = 0.3
 _PATIENCE_SECONDS = 60.0
 """A service that is started anew comes back; so long a silence is waited through."""
 
 
-class Watched(Protocol):
-    """Job as the watch needs it."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def job(self) -> str: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def ended(self) -> bool: ...
-    @property
-    def progress(self) -> JobProgress | None: ...
-    @property
-    def rows(self) -> int | None: ...
-    @property
-    def error_rows(self) -> int | None: ...
-    @property
-    def passed_over(self) -> PassedOverFiles: ...
-    @property
-    def labels(self) -> str: ...
-    @property
-    def reused_from(self) -> str | None: ...
-    @property
-    def reason(self) -> FeaturescapeError | None: ...
-    def refresh(self) -> object: ...
-
-
 def watch(
-    jobs: Sequence[Watched],
+    jobs: Sequence[Job],
     *,
     timeout_seconds: float | None = None,
     show: bool = True,
     console: Console | None = None,
 ) -> None:
+    """Wait for jobs of one service, blocking; raises as `watching` does."""
+    if jobs:
+        options = WatchOptions(timeout_seconds, show, console)
+        jobs[0]._transport.run(watching(jobs, options))
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """Options of a wait for jobs."""
+
+    timeout_seconds: float | None = None
+    show: bool = True
+    console: Console | None = None
+
+
+def watching(jobs: Sequence[JobState], options: WatchOptions) -> Steps[None]:
     """Wait until all jobs have ended, or one without a result: what it was wanted for will not be there.
 
     Raises:
@@ -70,31 +64,34 @@ def watch(
         TimeoutError: after ``timeout_seconds``; the jobs go on.
         ServiceUnavailableError: the service does not answer for a minute.
     """
-    console = console or Console()
-    display = _Display(jobs, console) if show else None
-    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    display = _Display(jobs, options.console or Console()) if options.show else None
+    seconds = options.timeout_seconds
+    deadline = None if seconds is None else time.monotonic() + seconds
     with display or nullcontext():
         heard_at = time.monotonic()
         while True:
-            heard_at = _heard(jobs, heard_at)
+            heard_at = yield from _heard(jobs, heard_at)
             if display is not None:
+                yield from _read_results(jobs)
                 display.update()
             if all(job.ended for job in jobs) or any(map(_is_lost, jobs)):
                 break
             if deadline is not None and time.monotonic() > deadline:
                 waiting = ", ".join(job.id for job in jobs if not job.ended)
-                raise TimeoutError(f"after {timeout_seconds:g} seconds still at work: {waiting}")
-            time.sleep(_PAUSE_SECONDS)
+                raise TimeoutError(f"after {seconds:g} seconds still at work: {waiting}")
+            yield Pause(_PAUSE_SECONDS)
     for job in filter(_is_lost, jobs):
         _raise_for(job)
 
 
-def _heard(jobs: Sequence[Watched], heard_at: float) -> float:
+def _heard(jobs: Sequence[JobState], heard_at: float) -> Steps[float]:
     """Refresh the jobs; returns when the service last answered, and raises once that is too long ago."""
     try:
-        _refresh(jobs)
+        yield from _refresh(jobs)
         if any(map(_is_lost, jobs)):
-            _refresh(jobs)  # a job that failed by another's failure may have been seen first
+            yield from _refresh(
+                jobs
+            )  # one that failed by another's failure may have been seen first
     except ServiceUnavailableError:
         if time.monotonic() - heard_at > _PATIENCE_SECONDS:
             raise
@@ -102,17 +99,24 @@ def _heard(jobs: Sequence[Watched], heard_at: float) -> float:
     return time.monotonic()
 
 
-def _refresh(jobs: Sequence[Watched]) -> None:
+def _refresh(jobs: Sequence[JobState]) -> Steps[None]:
     for job in jobs:
         if not job.ended:
-            job.refresh()
+            yield from operations.refresh(job)
 
 
-def _is_lost(job: Watched) -> bool:
+def _read_results(jobs: Sequence[JobState]) -> Steps[None]:
+    """Read the manifests of jobs that have succeeded; one that cannot be told now is only not shown."""
+    for job in jobs:
+        with suppress(FeaturescapeError):
+            yield from operations.known_manifest(job)
+
+
+def _is_lost(job: JobState) -> bool:
     return job.ended and job.status != "SUCCEEDED"
 
 
-def _raise_for(job: Watched) -> None:
+def _raise_for(job: JobState) -> None:
     reason = job.reason
     why = reason.message if reason is not None else "no reason given"
     if job.status == "STOPPED":
@@ -125,7 +129,7 @@ def _raise_for(job: Watched) -> None:
 class _Display:
     """One line per job: live in a terminal or notebook, else printed when the job ends."""
 
-    def __init__(self, jobs: Sequence[Watched], console: Console) -> None:
+    def __init__(self, jobs: Sequence[JobState], console: Console) -> None:
         self._jobs = jobs
         self._console = console
         self._live = console.is_terminal or console.is_jupyter
@@ -166,7 +170,7 @@ class _Display:
             elif job.progress is not None:
                 self._step(job, job.progress)
 
-    def _step(self, job: Watched, progress: JobProgress) -> None:
+    def _step(self, job: JobState, progress: JobProgress) -> None:
         counted = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
         errors = f" · {progress.errors:,} errors" if progress.errors else ""
         message = f" · {progress.message}" if progress.message else ""
@@ -179,7 +183,7 @@ class _Display:
             description=printable(f"{progress.stage}{counted}{left}{errors}{message}")[:120],
         )
 
-    def _finish(self, job: Watched) -> None:
+    def _finish(self, job: JobState) -> None:
         text = printable(_result(job))
         done = 1 if job.status == "SUCCEEDED" else 0
         self._bars.update(self._tasks[job.id], completed=done, total=1, description=text)
@@ -190,7 +194,7 @@ class _Display:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _result(job: Watched) -> str:
+def _result(job: JobState) -> str:
     if job.status != "SUCCEEDED":
         return job.status
     errors = job.error_rows or 0
@@ -199,8 +203,7 @@ def _result(job: Watched) -> str:
         text += f", {errors:,} error row{'' if errors == 1 else 's'} (job.errors() lists them)"
     if job.reused_from is not None:
         text += f"; the same as {job.reused_from}, not computed again"
-    try:
-        labels, passed_over = job.labels, job.passed_over.summary()
-    except FeaturescapeError:  # the job is done, whether or not this can be told now
+    if job._found is None:
         return text
+    labels, passed_over = job._found.details.get("labels", ""), job._found.passed_over.summary()
     return "; ".join(filter(None, (text, labels and f"labels: {labels}", passed_over)))

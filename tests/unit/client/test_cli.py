@@ -105,6 +105,22 @@ def test_a_map_is_submitted_and_its_address_printed(
     assert made["jobs"][1]["spec"]["perplexity"] == 2.5
 
 
+def test_any_option_of_the_three_jobs_can_be_set(
+    service: RunningService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("map", "digits", "--model", "lenet", "--weights", "random", "--json")
+    options = ("embedding.metric=cosine", "tiles.max_zoom=3", "features.layers=conv1,fc1")
+    assert run(*arguments, *(word for each in options for word in ("--set", each))) == 0
+    features, embedding, tiles = (
+        job["spec"] for job in json.loads(capsys.readouterr().out)["jobs"]
+    )
+    assert features["layers"] == ["conv1", "fc1"]
+    assert (embedding["metric"], tiles["max_zoom"]) == ("cosine", 3)
+    assert run(*arguments, "--set", "embedding.metrik=cosine") == 2
+    said = capsys.readouterr().err
+    assert "embedding.metrik: there is no such field; did you mean metric?" in said
+
+
 def test_columns_are_options_of_the_dataset(
     service: RunningService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 
 from featurescape import Client, DatasetSpec, FeaturesSpec, ModelSpec
-from featurescape.transport import Transport
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.errors import (
     ArtifactError,
@@ -26,6 +25,7 @@ from featurescape_jobs.errors import (
     UnknownNameError,
     WeightsError,
 )
+from helpers.either_client import KINDS, Connect, connecting
 from helpers.service_fakes import FEATURES_SPEC, RunningService, running_service
 from helpers.service_process import wait_for
 
@@ -38,10 +38,15 @@ def service(tmp_path: Path) -> Iterator[RunningService]:
         yield running
 
 
-@pytest.fixture
-def client(service: RunningService) -> Iterator[Client]:
-    with Client(service.url) as made:
+@pytest.fixture(params=KINDS)
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    with connecting(request.param) as made:
         yield made
+
+
+@pytest.fixture
+def client(service: RunningService, connect: Connect) -> Client:
+    return connect(service.url)
 
 
 def test_a_spec_is_submitted_as_model_or_mapping(client: Client) -> None:
@@ -83,13 +88,12 @@ def test_the_same_key_gives_the_same_job(client: Client) -> None:
         client.submit({**FEATURES_SPEC, "seed": 1}, "k")
 
 
-def test_a_wrong_spec_is_refused_before_any_network() -> None:
-    nowhere = Client("http://127.0.0.1:1")
+def test_a_wrong_spec_is_refused_before_any_network(connect: Connect) -> None:
+    nowhere = connect("http://127.0.0.1:1")
     with pytest.raises(SpecError, match="batch_size"):
         nowhere.submit({**FEATURES_SPEC, "batch_size": -1})
     with pytest.raises(SpecError, match="perplexity"):
         nowhere.map("digits", "lenet", perplexity=-1)
-    nowhere.close()
 
 
 def test_errors_of_the_service_arrive_as_their_classes(client: Client) -> None:
@@ -105,35 +109,45 @@ def test_errors_of_the_service_arrive_as_their_classes(client: Client) -> None:
             client.job(job_id)
 
 
-def test_where_nobody_answers_the_error_says_what_to_do() -> None:
-    refused = pytest.raises(ServiceUnavailableError, match="featurescape serve")
-    with Client("http://127.0.0.1:1") as nowhere, refused:
-        nowhere.jobs()
+def test_where_nobody_answers_the_error_says_what_to_do(connect: Connect) -> None:
+    with pytest.raises(ServiceUnavailableError, match="featurescape serve"):
+        connect("http://127.0.0.1:1").jobs()
 
 
-def test_address_and_token_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_and_token_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, connect: Connect
+) -> None:
     monkeypatch.setenv("FEATURESCAPE_URL", "http://example.org:1/")
-    with Client() as client:
-        assert client.url == "http://example.org:1"
+    assert connect().url == "http://example.org:1"
 
 
 def test_a_request_is_repeated_after_a_broken_connection(
-    service: RunningService, monkeypatch: pytest.MonkeyPatch
+    service: RunningService, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
     sent: list[str] = []
-    real = httpx.Client.send
 
-    def send(self: httpx.Client, request: httpx.Request, **more: object) -> httpx.Response:
+    def note(request: httpx.Request) -> None:
+        """Let the answer to the first request get lost."""
         sent.append(request.headers.get("idempotency-key", ""))
-        answer = real(self, request)
         if len(sent) == 1:
             raise httpx.ReadError("the answer got lost", request=request)
+
+    real, awaited = httpx.Client.send, httpx.AsyncClient.send
+
+    def send(self: httpx.Client, request: httpx.Request) -> httpx.Response:
+        answer = real(self, request)
+        note(request)
+        return answer
+
+    async def send_awaited(self: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+        answer = await awaited(self, request)
+        note(request)
         return answer
 
     monkeypatch.setattr(httpx.Client, "send", send)
-    monkeypatch.setattr("featurescape.transport._PAUSES_SECONDS", (0.0, 0.0))
-    with Client(service.url) as client:
-        job = client.submit(FEATURES_SPEC)
+    monkeypatch.setattr(httpx.AsyncClient, "send", send_awaited)
+    monkeypatch.setattr("featurescape.steps._PAUSES_SECONDS", (0.0, 0.0))
+    job = connect(service.url).submit(FEATURES_SPEC)
     assert len(sent) == 2
     assert sent[0] == sent[1] != ""
     assert [record.id for record in service.store.waiting() + service.store.running()] == [job.id]
@@ -279,23 +293,46 @@ def test_notebook_views_escape_what_users_wrote(client: Client, service: Running
     assert "<iframe" not in waiting._repr_html_()
 
 
-def test_a_token_is_sent(tmp_path: Path) -> None:
+def test_each_update_of_a_job_comes_until_it_has_ended(
+    client: Client, service: RunningService
+) -> None:
+    job = client.submit(FEATURES_SPEC)
+    begun(service, job.id)
+    service.commit.progress(job.id, sequence=1, stage="extract", done=1, total=4, updated_at=1.0)
+    seen = list[tuple[str, int]]()
+    for update in job.updates():
+        seen.append((update.status, update.progress.done if update.progress else 0))
+        if seen[-1] == ("RUNNING", 1):
+            service.commit.manifest(job.id)
+    assert seen[-1][0] == job.status == "SUCCEEDED"
+    assert list(job.updates()) == [], "nothing new comes of a job that has ended"
+
+
+def test_what_was_passed_over_and_where_labels_are_from_is_in_the_manifest(
+    client: Client, service: RunningService
+) -> None:
+    job = client.submit(FEATURES_SPEC)
+    assert (job.passed_over.files, job.labels) == (0, "")
+    begun(service, job.id)
+    found = {"files": 2, "reasons": [{"reason": "a HEIC image", "count": 2, "names": ["a", "b"]}]}
+    service.commit.finish(job.id, passed_over=found, details={"labels": "the column kind"})
+    job.wait(timeout_seconds=120, show=False)
+    assert (job.passed_over.files, job.labels) == (2, "the column kind")
+
+
+def test_a_token_is_sent(tmp_path: Path, connect: Connect) -> None:
     token = "a-token-of-24-characters"
     with running_service(tmp_path, token=token) as locked:
-        with Client(locked.url, token) as client:
-            assert client.jobs() == []
-        transport = Transport(locked.url, "another-token-of-some-length")
+        assert connect(locked.url, token).jobs() == []
         with pytest.raises(Exception, match="token is needed"):
-            transport.get("/v1/jobs")
-        transport.close()
+            connect(locked.url, "another-token-of-some-length").jobs()
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
-    service: RunningService, monkeypatch: pytest.MonkeyPatch
+    service: RunningService, monkeypatch: pytest.MonkeyPatch, connect: Connect
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with Client(service.url) as client:
-        assert client.jobs() == []
+    assert connect(service.url).jobs() == []

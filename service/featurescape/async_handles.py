@@ -1,0 +1,167 @@
+"""Handles of the client, awaited: the calls of `handles`, each a coroutine or an asynchronous iterator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featurescape import notebook, operations, reading
+from featurescape.job_state import JobState
+from featurescape.transport import AsyncTransport
+from featurescape.watch import WatchOptions, watching
+from featurescape_jobs.artifacts import ArtifactRef, Manifest, MapInfo, PassedOverFiles, Status
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class AsyncJob(JobState):
+    """A submitted job. ``status`` and the like are what the service said last: see `refresh`."""
+
+    def __init__(self, transport: AsyncTransport, state: dict[str, Any]) -> None:
+        super().__init__(transport.url, state)
+        self._transport = transport
+
+    async def refresh(self) -> AsyncJob:
+        """Ask the service again; returns itself."""
+        await self._transport.run(operations.refresh(self))
+        return self
+
+    async def wait(self, timeout_seconds: float | None = None, *, show: bool = True) -> AsyncJob:
+        """Wait until the job has ended, as `Job.wait`; returns itself."""
+        await self._transport.run(watching([self], WatchOptions(timeout_seconds, show)))
+        return self
+
+    async def updates(self) -> AsyncIterator[AsyncJob]:
+        """Itself, each time the service has something new of it (status, progress), until it has ended."""
+        while await self._transport.run(operations.next_update(self)):
+            yield self
+
+    async def stop(self) -> AsyncJob:
+        """Ask for the job's end; it is STOPPED within seconds. Returns itself."""
+        await self._transport.run(operations.stop(self))
+        return self
+
+    async def logs(self, tail_bytes: int = 64_000) -> str:
+        """The end of the job's log."""
+        return await self._transport.run(operations.logs(self.id, tail_bytes))
+
+    async def manifest(self) -> Manifest:
+        """The description of the artifact; `NotFoundError` until the job SUCCEEDED."""
+        return await self._transport.run(operations.manifest(self.id))
+
+    async def artifact(self) -> AsyncArtifact:
+        """Artifact of the job; `NotFoundError` until it SUCCEEDED."""
+        return AsyncArtifact(self._transport, await self.manifest())
+
+    @property
+    def passed_over(self) -> Awaitable[PassedOverFiles]:
+        """Files of the dataset that are no examples, by reason; none until it SUCCEEDED."""
+        return self._transport.run(operations.passed_over(self))
+
+    @property
+    def labels(self) -> Awaitable[str]:
+        """Source of the labels, if the dataset chose that; empty else, and until it SUCCEEDED."""
+        return self._transport.run(operations.labels(self))
+
+    async def errors(self) -> pa.Table:
+        """The examples that could not be read, and what was passed over: see `Artifact.errors`."""
+        return await (await self.artifact()).errors()
+
+
+class AsyncArtifact:
+    """The committed files of a job, read through the service and checked by their sha256."""
+
+    def __init__(self, transport: AsyncTransport, manifest: Manifest) -> None:
+        self._transport = transport
+        self.manifest = manifest
+
+    @property
+    def files(self) -> list[ArtifactRef]:
+        return list(self.manifest.files)
+
+    async def table(self, kind: str | None = None) -> pa.Table:
+        """All Parquet files of one kind as one table, in memory, as `Artifact.table`."""
+        return await self._transport.run(reading.table(self.manifest, kind))
+
+    async def errors(self) -> pa.Table:
+        """The examples that could not be read; then what is no example, as `Artifact.errors`."""
+        return await self._transport.run(reading.errors(self.manifest))
+
+    async def rows(
+        self,
+        kind: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        order: str | None = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The rows of one kind, fetched page by page, as `Artifact.rows`."""
+        named = kind or self.manifest.job
+        pages = reading.RowPages(self.manifest.job_id, named, columns, order)
+        while pages.left:
+            for row in await self._transport.run(pages.next()):
+                yield row
+
+    async def image(self, url: str) -> bytes:
+        """The encoded image or video at an address that `rows` gave."""
+        return await self._transport.run(reading.image(url))
+
+    async def download(self, folder: str | Path, kind: str | None = None) -> list[Path]:
+        """Copy the files (or those of one kind) into ``folder``, as `Artifact.download`."""
+        return await self._transport.run(reading.download(self.manifest, Path(folder), kind))
+
+    def __repr__(self) -> str:
+        return reading.described(self.manifest)
+
+
+class AsyncMap:
+    """A map, by the job that draws it and, where it was made by `AsyncClient.map`, the jobs before that."""
+
+    def __init__(self, transport: AsyncTransport, jobs: list[AsyncJob]) -> None:
+        self._transport = transport
+        self.jobs = jobs
+        """Features, embedding, tiles, as many of them as are known, behind a training where one was made for
+        them; the last draws the map."""
+
+    @property
+    def id(self) -> str:
+        return self.jobs[-1].id
+
+    @property
+    def tiles(self) -> AsyncJob:
+        """The job that draws the map."""
+        return self.jobs[-1]
+
+    @property
+    def url(self) -> str:
+        """The map in the viewer."""
+        return f"{self._transport.url}/maps/{self.id}"
+
+    @property
+    def status(self) -> Status:
+        """Status of the tiles job, when the service was asked last."""
+        return self.tiles.status
+
+    async def wait(self, timeout_seconds: float | None = None, *, show: bool = True) -> AsyncMap:
+        """Wait for all its jobs; returns itself. Raises what `AsyncJob.wait` raises."""
+        await self._transport.run(watching(self.jobs, WatchOptions(timeout_seconds, show)))
+        return self
+
+    async def info(self) -> MapInfo:
+        """Bounds, zoom levels, color layers with legends."""
+        return await self._transport.run(operations.map_info(self.id))
+
+    async def example(self, row: int) -> dict[str, Any]:
+        """One example with its nearest neighbors."""
+        return await self._transport.run(operations.example(self.id, row))
+
+    async def find(self, example_id: str) -> list[dict[str, Any]]:
+        """Examples whose id is this, or starts with it, or whose caption has its words; at most 50."""
+        return await self._transport.run(operations.find(self.id, example_id))
+
+    def __repr__(self) -> str:
+        return f"<AsyncMap {self.id} {self.status} {self.url}>"
+
+    def _repr_html_(self) -> str:
+        return notebook.map_html(self.tiles.state, self.url)

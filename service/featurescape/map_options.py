@@ -1,0 +1,119 @@
+"""Options of the jobs of a map, as `Client.map` takes them; by ``python docs/option_types.py``.
+
+Each is a dict: ``EmbeddingOptions(metric="cosine")`` and ``{"metric": "cosine"}`` are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+
+class ResourcesOptions(TypedDict, total=False):
+    """Resources that the job may use. The defaults fit a laptop and a small cluster."""
+
+    workers: int | None
+    """Worker processes; none: the CPUs of the cluster / cpus_per_worker."""
+    cpus_per_worker: int
+    """CPU threads of one worker process."""
+    gpus_per_worker: float | None
+    """GPUs of one worker, 0.5 for two workers on one GPU, 0 for none; none: 1 where the cluster has
+    GPUs and the job runs a network."""
+
+
+class FeaturesOptions(TypedDict, total=False):
+    """Options of the features job."""
+
+    layers: str | Sequence[str] | None
+    """Module paths of the layers, as `layer4.2`, all of one pass; the first is the column
+    `features`, the others `features_2` and so on. One name will do; none: the card's choice."""
+    pooling: Literal["mean", "max", "flatten", "last", "steps"] | None
+    """How an activation becomes a vector: mean or max over positions (or steps), flatten, the last
+    valid step of a sequence, or every step of it; none: the card's choice, for other layers than
+    the card's own mean or last."""
+    view_pooling: Literal["max", "mean", "steps"]
+    """Where an example is several views: the largest value over them, the mean, or the features of
+    every view as a sequence."""
+    state: Literal["hidden", "cell", "gates"]
+    """What is taken from a recurrent layer at each step."""
+    batch_size: int | None
+    """Examples per forward pass; none: fits the size of the network's input."""
+    shard_size: int | None
+    """Examples per shard, the unit of retry and commit; none: fits the dataset."""
+    dtype: Literal["float32", "float16"]
+    """Type of the features as stored."""
+    execution: Literal["auto", "float32", "folded", "bfloat16", "compiled"]
+    """How the network is run: as it is, folded (batch norms, and on CPUs activations, in the
+    kernels of the convolutions), that in bfloat16, or that compiled; auto: the fastest whose
+    features keep directions, sizes and neighbors of float32's."""
+    thumbnail_px: int
+    """Longer side of the thumbnail, in pixels."""
+    title: str | None
+    """A name for people; no control or bidirectional characters."""
+    seed: int
+    """All randomness is a function of seed and example id."""
+    resources: ResourcesOptions
+    """Worker processes and threads."""
+    reuse: bool
+    """Whether an artifact of the same spec, input and code, where there is one, is taken instead of
+    computing it again."""
+
+
+class EmbeddingOptions(TypedDict, total=False):
+    """Options of the embedding job."""
+
+    layer: str | None
+    """Which layer of the features job; none: its first."""
+    max_states: int | None
+    """For features of every step (pooling or view_pooling steps): lay out each step as a state of
+    its own, `<example id>#<step>`, at most this many, drawn by seed and id; none: one vector per
+    example."""
+    pca_components: int | None
+    """Reduce the features to this many principal components first; none: do not."""
+    perplexity: float | Literal["auto"]
+    """Effective number of neighbors, at most (N - 1) / 3; auto: 30, or (N - 1) / 3 where that is
+    less, and below 8 examples a layout by PCA."""
+    metric: Literal["euclidean", "cosine"]
+    """Distance between features."""
+    neighbors: Literal["auto", "exact", "approximate"]
+    """How the neighbor graph is built (FAISS)."""
+    early_exaggeration: float
+    """Factor of the first phase."""
+    early_exaggeration_iterations: int
+    """Iterations of the first phase."""
+    iterations: int
+    """Iterations after that."""
+    learning_rate: float | Literal["auto"]
+    """Step size; auto: N / exaggeration."""
+    title: str | None
+    """A name for people; no control or bidirectional characters."""
+    seed: int
+    """All randomness is a function of seed and example id."""
+    resources: ResourcesOptions
+    """Worker processes and threads."""
+    reuse: bool
+    """Whether an artifact of the same spec, input and code, where there is one, is taken instead of
+    computing it again."""
+
+
+class TilesOptions(TypedDict, total=False):
+    """Options of the tiles job."""
+
+    color_layers: Sequence[str]
+    """Color layers to draw; category is left out where there are no labels."""
+    captions: str | None
+    """A `captions` job of the same dataset, whose captions become an attribute of the points, to be
+    read and searched."""
+    max_zoom: int | None
+    """Deepest zoom level; none: deep enough for every image to have room."""
+    thumbnail_px: int
+    """Cell of one image in the thumbnails layer, in pixels."""
+    title: str | None
+    """A name for people; no control or bidirectional characters."""
+    seed: int
+    """All randomness is a function of seed and example id."""
+    resources: ResourcesOptions
+    """Worker processes and threads."""
+    reuse: bool
+    """Whether an artifact of the same spec, input and code, where there is one, is taken instead of
+    computing it again."""
