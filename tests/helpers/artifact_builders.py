@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.tables import EMBEDDING, LayerColumn, features_schema
 from featurescape_jobs.tables.huggingface import KEY
+from featurescape_jobs.tables.nested import image_structs
 
 FEATURES_ID = "features-000000000001"
 EMBEDDING_ID = "embedding-000000000002"
@@ -43,7 +45,8 @@ class Examples:
     xy: NDArray[np.float32]
     """(N, 2) layout."""
     labels: list[int | None]
-    thumbnails: list[bytes]
+    thumbnails: Sequence[bytes | None]
+    """None: the example has no image."""
     features: NDArray[np.float32]
     """(N, D)."""
     classes: list[str] = field(default_factory=list)
@@ -132,15 +135,15 @@ def features_table(examples: Examples, rows: NDArray[np.int64]) -> pa.Table:
     ids = examples.ids
     schema = features_schema([features_column(dimensions)], "float32")
     values = pa.array(examples.features[rows].ravel())
+    sides = pa.array([28 if examples.thumbnails[row] else None for row in rows], pa.int32())
     columns = [
         [ids[row] for row in rows],
         pa.array([examples.labels[row] for row in rows], pa.int64()),
         [f"locator/{row}" for row in rows],
         pa.FixedSizeListArray.from_arrays(values, dimensions),
-        pa.array([{"bytes": examples.thumbnails[row], "path": None} for row in rows],
-                 schema.field("thumbnail").type),
-        pa.array([28] * len(rows), pa.int32()),
-        pa.array([28] * len(rows), pa.int32()),
+        image_structs([examples.thumbnails[row] for row in rows]),
+        sides,
+        sides,
         pa.array([f'{{"row":{row}}}' for row in rows]),
     ]  # fmt: skip
     return pa.table(columns, schema=schema)

@@ -281,6 +281,26 @@ def test_without_the_images_layer_no_thumbnail_is_read(tmp_path: Path) -> None:
         draw(storage)
 
 
+def test_examples_without_images_are_on_the_map_and_in_no_layer_of_images(tmp_path: Path) -> None:
+    examples = random_examples(40)
+    examples.thumbnails = [None] * 40
+    outcome, info, _ = draw(make_inputs(tmp_path, examples))
+    assert [layer.name for layer in info.layers] == ["density", "category"]
+    assert outcome.details["left_out"] == {"thumbnails": "the examples have no images"}
+    assert info.examples == 40
+
+
+def test_of_examples_of_which_some_have_images_those_are_drawn(tmp_path: Path) -> None:
+    examples = random_examples(40)
+    pictured = {3, 5, 8, 13, 21, 34}
+    shown = [data if row in pictured else None for row, data in enumerate(examples.thumbnails)]
+    examples.thumbnails = shown
+    _, info, _ = draw(make_inputs(tmp_path, examples))
+    drawn = {layer.name: layer.drawn for layer in info.layers}
+    assert set(drawn["density"]) == {40}
+    assert drawn["thumbnails"][-1] == max(drawn["thumbnails"]) == len(pictured)
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_a_map_of_one_or_two_examples_is_a_map(tmp_path: Path, n: int) -> None:
     storage = make_inputs(tmp_path, random_examples(n, n_classes=1))

@@ -102,16 +102,20 @@ class Thumbnails:
 def _levels(scene: MapScene, images: Images) -> list[_Level]:
     """What is drawn where, per zoom level."""
     cells_per_tile = max(1, scene.tile_px // scene.thumbnail_px)
-    choice = choose_images(scene.x, scene.y, images.sketch, cells_per_tile, scene.max_zoom)
+    shown = images.rows  # examples without an image have no place here
+    choice = choose_images(
+        scene.x[shown], scene.y[shown], images.sketch[shown], cells_per_tile, scene.max_zoom
+    )
     levels = []
-    for zoom, rows in enumerate(choice.levels):
+    for zoom, chosen in enumerate(choice.levels):
+        rows = shown[chosen]
         cells = cells_per_tile << zoom
         cell_px = scene.tile_px / cells_per_tile
         center_x = (bins(scene.x[rows], cells) + 0.5) * cell_px
         center_y = (bins(scene.y[rows], cells) + 0.5) * cell_px
         levels.append(_Level(zoom, rows, center_x, center_y, frame_px=0))
     side_px = scene.tile_px << scene.max_zoom
-    rows = np.argsort(-choice.first_zoom, kind="stable").astype(np.int64)
+    rows = shown[np.argsort(-choice.first_zoom, kind="stable")]
     x, y = (scene.x[rows].astype(np.float64), scene.y[rows].astype(np.float64))
     levels.append(_Level(scene.max_zoom, rows, x * side_px, y * side_px, frame_px=1))
     return levels

@@ -61,6 +61,8 @@ def unsupported_reason(layer: ColorLayer, inputs: MapInputs) -> str | None:
     """Reason for which a layer cannot be drawn; None if it can."""
     if "labels" in layer.card.needs and not inputs.has_labels:
         return "the examples have no labels"
+    if "images" in layer.card.needs and not inputs.pictured.any():
+        return "the examples have no images"
     if "steps" in layer.card.needs and inputs.states is None:
         return "every point is a whole example, not a step of one"
     if "tokens" in layer.card.needs and inputs.tokens is None:

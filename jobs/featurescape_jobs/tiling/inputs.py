@@ -60,6 +60,8 @@ class MapInputs:
     """(N,) which features file holds the example."""
     features_row: NDArray[np.int32]
     """(N,) its row there."""
+    pictured: NDArray[np.bool_]
+    """(N,) whether it has an image, and so a thumbnail."""
     storage: Storage
     files: tuple[FeaturesFile, ...]
     """Which ``features_file`` counts."""
@@ -123,6 +125,7 @@ def read_map_inputs(embedding: InputArtifact) -> MapInputs:
         y=table["y"].to_numpy().astype(np.float32, copy=False),
         features_file=file_of[at],
         features_row=row_of[at],
+        pictured=index["width"].is_valid().to_numpy()[at],
         storage=features.storage,
         files=files,
         column=column,
@@ -175,10 +178,10 @@ def _store_batch(
 ) -> None:
     """Put features and thumbnails of a batch into the store."""
     places = pa.array(taken.places)
-    thumbnails = batch.column("thumbnail").take(places).field("bytes")
+    thumbnails = pc.struct_field(batch.column("thumbnail").take(places), "bytes")
     features = batch.column("features")
-    if thumbnails.null_count or features.null_count:
-        raise ArtifactError("a features file has an example without features or thumbnail")
+    if features.null_count:
+        raise ArtifactError("a features file has an example without features")
     if states is None:
         values = matrix_of(features.take(places))
     else:
@@ -207,8 +210,9 @@ def _check_files(features: InputArtifact, name: str) -> LayerColumn:
 def _index(
     features: InputArtifact,
 ) -> tuple[pa.Table, NDArray[np.int32], NDArray[np.int32]]:
-    """Ids, locators and attributes of all features rows, and their file and row numbers."""
-    tables = list(features.tables("features", ["example_id", "locator", "attributes"]))
+    """Ids, locators, widths and attributes of all features rows, and their file and row numbers."""
+    columns = ["example_id", "locator", "width", "attributes"]
+    tables = list(features.tables("features", columns))
     file_of = np.repeat(np.arange(len(tables)), [part.num_rows for part in tables])
     row_of = np.concatenate([np.arange(part.num_rows) for part in tables])
     return pa.concat_tables(tables), file_of.astype(np.int32), row_of.astype(np.int32)

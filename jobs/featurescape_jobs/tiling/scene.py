@@ -47,7 +47,12 @@ class ColorLayerCard(BaseModel):
 
 
 class Images(Protocol):
-    """The thumbnails of all examples, and how alike they look to the network."""
+    """The thumbnails of the examples that have an image, and how alike all look to the network."""
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(K,) rows that have a thumbnail, ascending."""
+        ...
 
     @property
     def sketch(self) -> NDArray[np.float32]:

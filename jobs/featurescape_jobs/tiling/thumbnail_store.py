@@ -72,14 +72,24 @@ class ThumbnailStore:
         self._descriptors: dict[int, int] = {}
         self.sketch: NDArray[np.float32] = np.zeros((n, sketch_dimensions), dtype=np.float32)
 
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(K,) rows that have a thumbnail, ascending."""
+        return np.flatnonzero(self._lengths)
+
     def add(
-        self, rows: NDArray[np.int64], thumbnails: Sequence[bytes], sketch: NDArray[np.float32]
+        self,
+        rows: NDArray[np.int64],
+        thumbnails: Sequence[bytes | None],
+        sketch: NDArray[np.float32],
     ) -> None:
-        """Store the thumbnails and (n, d) sketches of some rows."""
+        """Store the thumbnails and (n, d) sketches of some rows; None: it has no image."""
         self.sketch[rows] = sketch
         for row, part, data in zip(
             rows.tolist(), self._parts[rows].tolist(), thumbnails, strict=True
         ):
+            if data is None:
+                continue
             self._offsets[row] = self._ends[part]
             self._lengths[row] = len(data)
             self._ends[part] += len(data)

@@ -185,11 +185,13 @@ class Maps:
         return [*exact, *prefixed, *said][:limit]
 
     def thumbnail(self, opened: OpenMap, row: int) -> bytes:
-        """The encoded thumbnail of an example."""
+        """The encoded thumbnail of an example; raises `NotFoundError` where it has no image."""
         point = self._point(opened, row, ("features_file", "features_row"))
         stored = self._row(
             self._features_path(opened, point), point["features_row"], ("thumbnail",)
         )
+        if stored["thumbnail"] is None:
+            raise NotFoundError(f"example {row} has no image")
         return bytes(stored["thumbnail"]["bytes"])
 
     def image(self, opened: OpenMap, row: int) -> tuple[bytes, str]:

@@ -37,12 +37,14 @@ from helpers.artifact_builders import png, solid
 class HeldImages:
     """Thumbnails in memory."""
 
-    def __init__(self, thumbnails: list[bytes], sketch: np.ndarray) -> None:
+    def __init__(self, thumbnails: Sequence[bytes | None], sketch: np.ndarray) -> None:
         self._thumbnails = thumbnails
         self.sketch = sketch.astype(np.float32)
+        there = [data is not None for data in thumbnails]
+        self.rows = np.flatnonzero(there)
 
     def read(self, rows: np.ndarray) -> Sequence[bytes]:
-        return [self._thumbnails[row] for row in rows]
+        return [self._thumbnails[row] or b"" for row in rows]
 
 
 def make_scene(xy: np.ndarray, max_zoom: int, **fields: object) -> MapScene:

@@ -142,8 +142,8 @@ class Neighbor(_Point):
 class Example(_Point):
     """An example of a map, with its nearest neighbors."""
 
-    width: int = Field(description="Pixels of the image as it was read.")
-    height: int = Field(description="Pixels of the image as it was read.")
+    width: int | None = Field(description="Pixels of the image as it was read; null: it has none.")
+    height: int | None = Field(description="Pixels of the image as it was read; null: it has none.")
     attributes: Attributes = Field(
         description="What is known of the example beside its label; of a described image also the "
         "words. Hostile text."

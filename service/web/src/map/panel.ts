@@ -117,17 +117,19 @@ export class DetailPanel {
     return dot;
   }
 
-  private image(example: Example, name: string): HTMLElement {
+  private image(example: Example, name: string): HTMLElement | null {
+    const { width, height } = example;
+    if (width === null || height === null) return null;
     const image = h("img", {
       testid: "detail-image",
       attrs: { alt: `${name}: ${example.example_id}`, src: imageUrl(this.map, example.row) },
     });
-    if (Math.max(example.width, example.height) < 128) image.classList.add("pixelated");
+    if (Math.max(width, height) < 128) image.classList.add("pixelated");
     const frame = h("div", { class: "frame" }, image);
-    const ratio = Math.min(1.6, Math.max(0.75, example.width / example.height || 1));
+    const ratio = Math.min(1.6, Math.max(0.75, width / height || 1));
     frame.style.setProperty("--ratio", String(ratio));
     const state = stepOf(example, this.stepUnit);
-    if (state && this.stepUnit === "row") frame.append(rowMark(rowBox(example, ratio, state)));
+    if (state && this.stepUnit === "row") frame.append(rowMark(rowBox({ width, height }, ratio, state)));
     image.addEventListener("error", () => {
       fill(frame, h("p", { class: "problem" }, "The image cannot be read from its dataset any more."));
     });
@@ -166,7 +168,9 @@ export class DetailPanel {
     return h(
       "dl",
       { class: "facts" },
-      fact("Size", `${formatCount(example.width)} × ${formatCount(example.height)}`),
+      example.width !== null &&
+        example.height !== null &&
+        fact("Size", `${formatCount(example.width)} × ${formatCount(example.height)}`),
       fact("Position", `${example.x.toFixed(4)}, ${example.y.toFixed(4)}`),
       fact("Row", formatCount(example.row)),
       ...plainAttributes(example, this.stepUnit).map(([name, value]) => fact(humanize(name), attributeValue(value))),
