@@ -266,7 +266,7 @@ def _map_inputs(
             np.int32
         ),
         features_row=np.concatenate([np.arange(file.rows) for file in files]).astype(np.int32),
-        pictured=np.ones(len(labels), np.bool_),
+        has_image=np.ones(len(labels), np.bool_),
         storage=context.storage,
         files=files,
         column=plan.column,

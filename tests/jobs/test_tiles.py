@@ -292,13 +292,13 @@ def test_examples_without_images_are_on_the_map_and_in_no_layer_of_images(tmp_pa
 
 def test_of_examples_of_which_some_have_images_those_are_drawn(tmp_path: Path) -> None:
     examples = random_examples(40)
-    pictured = {3, 5, 8, 13, 21, 34}
-    shown = [data if row in pictured else None for row, data in enumerate(examples.thumbnails)]
-    examples.thumbnails = shown
+    shown = {3, 5, 8, 13, 21, 34}
+    thumbnails = [data if row in shown else None for row, data in enumerate(examples.thumbnails)]
+    examples.thumbnails = thumbnails
     _, info, _ = draw(make_inputs(tmp_path, examples))
     drawn = {layer.name: layer.drawn for layer in info.layers}
     assert set(drawn["density"]) == {40}
-    assert drawn["thumbnails"][-1] == max(drawn["thumbnails"]) == len(pictured)
+    assert drawn["thumbnails"][-1] == max(drawn["thumbnails"]) == len(shown)
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -182,7 +182,9 @@ def features_schema(columns: Sequence[LayerColumn], dtype: str) -> pa.Schema:
             *(_features_field(column, value) for column in columns),
             field("thumbnail", IMAGE, "The image, reduced; PNG or WebP bytes; null: it has none."),
             field("width", pa.int32(), "Width of the image as read; null: it has none.", "pixels"),
-            field("height", pa.int32(), "Height of the image as read; null: it has none.", "pixels"),
+            field(
+                "height", pa.int32(), "Height of the image as read; null: it has none.", "pixels"
+            ),
             ATTRIBUTES,
         ]
     )

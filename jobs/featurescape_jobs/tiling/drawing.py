@@ -61,7 +61,7 @@ def unsupported_reason(layer: ColorLayer, inputs: MapInputs) -> str | None:
     """Reason for which a layer cannot be drawn; None if it can."""
     if "labels" in layer.card.needs and not inputs.has_labels:
         return "the examples have no labels"
-    if "images" in layer.card.needs and not inputs.pictured.any():
+    if "images" in layer.card.needs and not inputs.has_image.any():
         return "the examples have no images"
     if "steps" in layer.card.needs and inputs.states is None:
         return "every point is a whole example, not a step of one"

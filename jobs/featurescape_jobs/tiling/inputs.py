@@ -60,7 +60,7 @@ class MapInputs:
     """(N,) which features file holds the example."""
     features_row: NDArray[np.int32]
     """(N,) its row there."""
-    pictured: NDArray[np.bool_]
+    has_image: NDArray[np.bool_]
     """(N,) whether it has an image, and so a thumbnail."""
     storage: Storage
     files: tuple[FeaturesFile, ...]
@@ -125,7 +125,7 @@ def read_map_inputs(embedding: InputArtifact) -> MapInputs:
         y=table["y"].to_numpy().astype(np.float32, copy=False),
         features_file=file_of[at],
         features_row=row_of[at],
-        pictured=index["width"].is_valid().to_numpy()[at],
+        has_image=index["width"].is_valid().to_numpy()[at],
         storage=features.storage,
         files=files,
         column=column,

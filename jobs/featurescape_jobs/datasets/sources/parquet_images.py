@@ -10,31 +10,38 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
 from featurescape_jobs.datasets.base import Entry, Listing
-from featurescape_jobs.datasets.sources.image_files import ImageReader, archive_path, is_image
+from featurescape_jobs.datasets.sources.image_cells import (
+    ImageCells,
+    is_binary,
+    is_image_cell,
+    struct_fields,
+)
+from featurescape_jobs.datasets.sources.image_files import archive_path, is_image
+from featurescape_jobs.datasets.sources.label_classes import (
+    NO_CLASSES,
+    LabelClasses,
+    class_names,
+    distinct,
+    is_label,
+    label_classes,
+)
 from featurescape_jobs.datasets.sources.survey import survey
 from featurescape_jobs.datasets.sources.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
-from featurescape_jobs.images import decode
 from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.images.signatures import PARQUET, SNIFF_BYTES, instead_of
 from featurescape_jobs.specs import Column, DatasetOptions
 
-_MAX_CLASSES = 4096
-_MAX_LABEL_CHARACTERS = 200
 _MAX_ROW_GROUP_BYTES = 4 << 30
-
-
 _MAX_FOLDERS = 1_000
 _LOOKED_AT = 8
 LABEL = "label"
@@ -103,15 +110,12 @@ class ParquetImages:
     ) -> None:
         self._tree = tree
         self.files = files
-        self._root = root or ""
         self._options = options
         self._row_group = lru_cache(maxsize=1)(self._read_row_group)
-        self._images = ImageReader(tree)
+        self._images = ImageCells(tree, root or "")
         self._column = options.label_column
         """Where the labels are; None: there are none."""
         self._labels = ""
-        self._key: Callable[[object], object] = lambda value: value
-        """What a label is compared by."""
 
     def has_images(self) -> bool:
         """True if one of the first files has the column; else they may say more of images beside them."""
@@ -126,7 +130,7 @@ class ParquetImages:
         column = self._options.image_column
         for path in self.files:
             kind = self._open(path).schema_arrow.field(column).type
-            if _is_binary(kind) or (pa.types.is_struct(kind) and "path" not in _fields(kind)):
+            if is_binary(kind) or (pa.types.is_struct(kind) and "path" not in struct_fields(kind)):
                 continue
             asked = f"{column}.path" if pa.types.is_struct(kind) else column
             with _arrow_errors(path, column, "image_column"):
@@ -134,7 +138,9 @@ class ParquetImages:
                     for value in batch.column(0).to_pylist():
                         name = value.get("path") if isinstance(value, dict) else value
                         with contextlib.suppress(RowError):  # of its row it will be the error
-                            yield from self._places(path, name) if isinstance(name, str) else ()
+                            yield from (
+                                self._images.places(path, name) if isinstance(name, str) else ()
+                            )
 
     def check(self) -> None:
         """Raise `DatasetError` where a file is no Parquet or lacks a column."""
@@ -154,9 +160,7 @@ class ParquetImages:
         if column not in schema.names:
             raise self._wrong("image_column", path, f"has no column {column!r}", schema)
         kind = schema.field(column).type
-        named = _fields(kind)
-        is_there = _is_binary(named.get("bytes")) or _is_text(named.get("path"))
-        if not (is_there or _is_text(kind) or _is_binary(kind)):
+        if not is_image_cell(kind):
             raise self._wrong(
                 "image_column",
                 path,
@@ -168,7 +172,7 @@ class ParquetImages:
         if label not in schema.names:
             raise self._wrong("label_column", path, f"has no column {label!r}", schema)
         kind = schema.field(label).type
-        if not _is_label(kind):
+        if not is_label(kind):
             problem = f"column {label!r} is {kind}, not text, integers, numbers or booleans"
             raise self._wrong("label_column", path, problem, schema)
 
@@ -188,37 +192,32 @@ class ParquetImages:
         """The listing; classes are the distinct labels, sorted. When it ends, what lies beside is counted."""
         for path in self.files:
             note(self._tree, path)
-        values = self._values()
-        names = self._class_names() if values else []
-        if names and all(isinstance(v, int) and 0 <= v < len(names) for v in values):
-            values, texts = [*range(len(names))], tuple(names)
-        else:
-            texts = tuple(str(value) for value in values)
+        classes = self._classes()
         tree = self._tree
-        return Listing(self._entries(values), texts, tree, tree.passed_over, self._labels)
+        return Listing(self._entries(classes), classes.texts, tree, tree.passed_over, self._labels)
 
-    def _values(self) -> list[object]:
-        """The distinct labels; sets the column that they are in, and what is said of it."""
+    def _classes(self) -> LabelClasses:
+        """The classes; sets the column that they are in, and what is said of it."""
         if self._column is not None:
-            return self._classes()
+            return self._classes_in(self._column)
         kinds = [
             schema.field(LABEL).type
             for schema in (self._open(path).schema_arrow for path in self.files)
             if LABEL in schema.names
         ]
-        if len(kinds) < len(self.files) or not all(map(_is_label, kinds)):
+        if len(kinds) < len(self.files) or not all(map(is_label, kinds)):
             odd = next(
-                (f"of type {kind}" for kind in kinds if not _is_label(kind)), "not in every file"
+                (f"of type {kind}" for kind in kinds if not is_label(kind)), "not in every file"
             )
             self._labels = f"none: the column {LABEL} is {odd}" if kinds else ""
-            return []
+            return NO_CLASSES
         self._column, self._labels = LABEL, f"the column {LABEL}"
         try:
-            return self._classes()
+            return self._classes_in(LABEL)
         except DatasetError as error:
             self._column = None
             self._labels = f"none: {error.message.partition(': ')[2]}"
-            return []
+            return NO_CLASSES
 
     def _pass_over_rest(self) -> None:
         """Count what lies beside the files, but for the images that their rows name."""
@@ -232,46 +231,17 @@ class ParquetImages:
                     continue
             self._tree.passed_over.add(file.reason or BESIDE, file.path)
 
-    def _class_names(self) -> list[str]:
-        """What Hugging Face's datasets library says of an integer column: ``ClassLabel``'s names."""
-        metadata = self._open(self.files[0]).schema_arrow.metadata or {}
-        try:
-            features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-            names = [str(name) for name in features[self._column]["names"]]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return []
-        sane = len(names) <= _MAX_CLASSES and all(len(n) <= _MAX_LABEL_CHARACTERS for n in names)
-        return names if sane else []
+    def _classes_in(self, column: str) -> LabelClasses:
+        names = class_names(self._open(self.files[0]).schema_arrow, column)
+        return label_classes(column, self._parts(column), names)
 
-    def _classes(self) -> list[object]:
-        column = self._column
-        if column is None:
-            return []
-        labels: set[object] = set()
+    def _parts(self, column: str) -> Iterator[list[object]]:
         for path in self.files:
             with _arrow_errors(path, column):
                 for batch in self._open(path).iter_batches(columns=[column]):
-                    labels.update(map(_label, pc.unique(batch.column(0)).to_pylist()))
-                    self._check_classes(labels)
-        labels.discard(None)
-        if any(isinstance(value, str) for value in labels):
-            # Text in one file and numbers in another: 1 and "1" are one class.
-            self._key = str
-            labels = {str(value) for value in labels}
-        return sorted(labels, key=_sort_key)
+                    yield distinct(batch.column(0))
 
-    def _check_classes(self, labels: set[object]) -> None:
-        column = self._column
-        longest = max((len(str(value)) for value in labels), default=0)
-        if len(labels - {None}) > _MAX_CLASSES or longest > _MAX_LABEL_CHARACTERS:
-            raise DatasetError(
-                f"dataset.label_column: {column!r} has more than {_MAX_CLASSES} values, or one of more "
-                f"than {_MAX_LABEL_CHARACTERS} characters; is it a label?",
-                field="dataset.label_column",
-            )
-
-    def _entries(self, classes: list[object]) -> Iterator[Entry]:
-        index = {value: position for position, value in enumerate(classes)}
+    def _entries(self, classes: LabelClasses) -> Iterator[Entry]:
         column = self._column
         for path in self.files:
             file = self._open(path)
@@ -283,8 +253,7 @@ class ParquetImages:
                         labels = file.read_row_group(group, columns=[column]).column(0).to_pylist()
                 for row, label in enumerate(labels):
                     where = f"{path}#{group}.{row}"
-                    key = _label(label)
-                    yield Entry(where, where, None if key is None else index.get(self._key(key)))
+                    yield Entry(where, where, classes.index(label))
         self._pass_over_rest()
 
     def _read_row_group(self, path: str, group: int) -> pa.ChunkedArray:
@@ -299,24 +268,7 @@ class ParquetImages:
             value = self._row_group(path, group)[row].as_py()
         except (DatasetError, OSError, IndexError, ValueError, pa.ArrowException) as error:
             raise RowError("decode_error", f"Parquet: {error}") from None
-        data = value.get("bytes") if isinstance(value, dict) else value
-        if isinstance(data, bytes):
-            return decode.decode(data)
-        name = value.get("path") if isinstance(value, dict) else value
-        if not isinstance(name, str) or not name:
-            raise RowError("empty_file", "the row has no image bytes and no path")
-        return self._images.read_first(self._places(path, name))
-
-    def _places(self, parquet: str, name: str) -> list[str]:
-        """Where an image that a row names may lie: below the root, or below its file's folder."""
-        below_root = name.removeprefix(f"{self._root.rstrip('/')}/")
-        parts = [part for part in below_root.replace("\\", "/").split("/") if part not in ("", ".")]
-        leads_out = below_root.startswith("/") or ".." in parts or "\0" in name
-        if leads_out or not parts or ":" in parts[0]:
-            raise RowError("refused", f"a path that leads outside: {name[:200]!r}")
-        below, folder = "/".join(parts), parquet.rpartition("/")[0]
-        is_absolute = below_root != name
-        return [below, f"{folder}/{below}"] if folder and not is_absolute else [below]
+        return self._images.read(value, path)
 
 
 class NamedFiles:
@@ -353,32 +305,3 @@ def _check_row_groups(path: str, metadata: pq.FileMetaData) -> None:
             f"{_MAX_ROW_GROUP_BYTES} are read; write it with smaller ones (row_group_size=1000)",
             field="dataset.root",
         )
-
-
-def _fields(kind: pa.DataType) -> dict[str, pa.DataType]:
-    return {f.name: f.type for f in kind} if pa.types.is_struct(kind) else {}
-
-
-def _is_binary(kind: pa.DataType | None) -> bool:
-    return kind is not None and bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _is_text(kind: pa.DataType | None) -> bool:
-    return kind is not None and bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_label(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    return bool(text or number or pa.types.is_boolean(kind))
-
-
-def _label(value: object) -> object:
-    """The value as a key; NaN, which is not equal to itself, as no label."""
-    return None if value != value else value
-
-
-def _sort_key(value: object) -> tuple[str, object]:
-    return (type(value).__name__, value)
