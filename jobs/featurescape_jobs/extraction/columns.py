@@ -10,6 +10,7 @@ import torch
 
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.extraction.recurrent_states import RecurrentRunner
+from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.capture import Capture, pool, zero_input
 from featurescape_jobs.networks.graphs import NoGraphError
 from featurescape_jobs.networks.loading import LoadedNetwork
@@ -59,6 +60,7 @@ def plan_columns(
             field="view_pooling",
         )
     measure = _recurrent if network.card.recurrent else _plain
+    text_layer = network.card.text_layer if isinstance(network.card, ImageCard) else None
     return tuple(
         LayerColumn(
             column="features" if number == 1 else f"features_{number}",
@@ -66,6 +68,7 @@ def plan_columns(
             pooling=column.pooling,
             dimensions=_checked(column),
             steps=column.steps or every_view,
+            texts=column.layer == text_layer,
         )
         for number, column in enumerate(measure(network, spec, layers), start=1)
     )

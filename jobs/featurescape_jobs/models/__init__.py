@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from featurescape_jobs.models.base import untrained as untrained
     from featurescape_jobs.models.registered import MODELS as MODELS
     from featurescape_jobs.models.registered import check_recurrent as check_recurrent
+    from featurescape_jobs.models.text_tower import TextTower as TextTower
+    from featurescape_jobs.models.text_tower import TwoTowerModel as TwoTowerModel
 else:
     from featurescape_jobs.registry.lazy_names import lazy_names
 
@@ -25,5 +27,6 @@ else:
                 *("Model", "ModelCard", "ImageCard", "WeightsCard", "untrained"),
             ),
             "featurescape_jobs.models.registered": ("MODELS", "check_recurrent"),
+            "featurescape_jobs.models.text_tower": ("TextTower", "TwoTowerModel"),
         },
     )

@@ -81,6 +81,11 @@ class ImageCard(ModelCard):
     dream_layer: str | None = Field(
         default=None, description="Where dreams are made if nobody says; none: no good place known."
     )
+    text_layer: str | None = Field(
+        default=None,
+        description="Layer whose features share a space with those of texts (`TwoTowerModel`); none: it "
+        "has no text tower.",
+    )
 
 
 class Model(Protocol):

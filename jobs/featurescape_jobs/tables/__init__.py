@@ -164,6 +164,8 @@ class LayerColumn:
     """D, features per example, or per step."""
     steps: bool = False
     """Whether there is a vector for every step, a list of them per example."""
+    texts: bool = False
+    """Whether the model has a text tower that gives vectors of texts in the same space."""
 
 
 def features_schema(columns: Sequence[LayerColumn], dtype: str) -> pa.Schema:
