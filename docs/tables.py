@@ -37,10 +37,12 @@ from featurescape_jobs.tables import dynamics as dynamics
 from featurescape_jobs.tables import interpret as inside
 from featurescape_jobs.tables.captions import CAPTIONS
 from featurescape_jobs.tables.dreams import DREAMS
+from featurescape_jobs.tables.predictions import CLASSES, predictions_schema
 
 PAGES = Path(__file__).parent
 _MARKED = re.compile(r"(<!-- table ([A-Za-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _DIMENSIONS = 7
+_TOP = 11
 _LAYER = tables.LayerColumn("features", "…", "…", _DIMENSIONS)
 
 Row = tuple[str, ...]
@@ -107,6 +109,8 @@ def _columns(name: str) -> str:
         "sanity": inside.SANITY,
         "units": inside.UNITS,
         "captions": CAPTIONS,
+        "predictions": predictions_schema(_TOP, steps=True),
+        "classes": CLASSES,
         "vectors": pa.schema(atlas.POSITION),
         "cells": atlas.CELLS,
         **dynamics.SCHEMAS,
@@ -122,6 +126,7 @@ def _column_rows(fields: Iterable[pa.Field], prefix: str = "") -> Iterable[Row]:
         inner = field.type.value_type if pa.types.is_list(field.type) else None
         records = inner is not None and pa.types.is_struct(inner) and inner[0].metadata is not None
         kind = str(field.type).replace("item: ", "").replace(f"[{_DIMENSIONS}]", "[D]")
+        kind = kind.replace(f"[{_TOP}]", "[K]")
         shown = "list of records" if records else kind
         yield (f"`{prefix}{field.name}`", f"`{shown}`", said.get("unit", ""), said["description"])
         if records:

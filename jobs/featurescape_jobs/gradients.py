@@ -55,10 +55,10 @@ from featurescape_jobs.interpret.sanity_rows import SanitySetup, describe_check
 from featurescape_jobs.interpret.targets import Targets, plan_targets
 from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks import worker_source
-from featurescape_jobs.networks.capture import layer_names, zero_input
+from featurescape_jobs.networks.capture import layer_names
 from featurescape_jobs.networks.channel_maps import deepest_map, measure
 from featurescape_jobs.networks.image_batches import Batch
-from featurescape_jobs.networks.loading import LoadedNetwork
+from featurescape_jobs.networks.loading import LoadedNetwork, count_outputs
 from featurescape_jobs.networks.relu_modules import Explainable, explain_output
 from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.specs import GradientsSpec
@@ -72,7 +72,7 @@ def run(spec: GradientsSpec, context: RunContext) -> Outcome:
         source = worker_source.Source.of(spec, context)
         network = source.network()
         setup = _plan(spec, source, network)
-        n_outputs = _count_outputs(network)
+        n_outputs = count_outputs(network)
     with context.stage("freeze input"):
         frozen = freeze(spec.dataset, context, spec.shard_size or setup.shard_size)
         targets = plan_targets(spec.target, n_outputs, frozen.classes, network.classes)
@@ -143,19 +143,6 @@ def _check_sanity(
 def _describe(name: str) -> dict[str, Any]:
     method = METHODS[name]
     return {"method": name, "reduction": method.reduction, "signed": method.signed}
-
-
-def _count_outputs(network: LoadedNetwork) -> int:
-    """Outputs of the network; raises `SpecError` where they are no vector."""
-    with torch.no_grad():
-        outputs = network.module(zero_input(network.model))
-    if outputs.ndim != 2:
-        raise SpecError(
-            f"model: its output has shape {tuple(outputs.shape)}; only one with a vector of outputs "
-            "can be explained",
-            field="model",
-        )
-    return int(outputs.shape[1])
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.specs import FiltersSpec as FiltersSpec
     from featurescape_jobs.specs import GradientsSpec as GradientsSpec
     from featurescape_jobs.specs import ModelSpec as ModelSpec
+    from featurescape_jobs.specs import PredictionsSpec as PredictionsSpec
     from featurescape_jobs.specs import RendersSpec as RendersSpec
     from featurescape_jobs.specs import Resources as Resources
     from featurescape_jobs.specs import TilesSpec as TilesSpec
@@ -76,6 +77,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "FiltersSpec",
         "GradientsSpec",
         "ModelSpec",
+        "PredictionsSpec",
         "RendersSpec",
         "Resources",
         "TilesSpec",

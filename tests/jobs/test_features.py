@@ -22,7 +22,7 @@ from featurescape_jobs.errors import (
     SpecError,
     WeightsError,
 )
-from featurescape_jobs.extraction.images import ImageFeatures
+from featurescape_jobs.extraction.image_pass import ImagePass
 from featurescape_jobs.images.decode import decode
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import execution
@@ -86,15 +86,15 @@ def test_a_batch_that_does_not_fit_memory_is_done_in_halves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, whole, _ = extract(tmp_path / "a", spec_of(batch_size=16))
-    extract_pass, sizes = ImageFeatures._pass, list[int]()
+    extract_pass, sizes = ImagePass._pass, list[int]()
 
-    def small(self: ImageFeatures, inputs: np.ndarray) -> object:
+    def small(self: ImagePass, inputs: np.ndarray) -> object:
         sizes.append(len(inputs))
         if len(inputs) > 5:
             raise MemoryError
         return extract_pass(self, inputs)
 
-    monkeypatch.setattr(ImageFeatures, "_pass", small)
+    monkeypatch.setattr(ImagePass, "_pass", small)
     _, halves, _ = extract(tmp_path / "b", spec_of(batch_size=16))
     assert max(sizes) == 16
     assert halves["example_id"].equals(whole["example_id"])

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from featurescape_jobs import datasets, embedding, features, renders, training
+from featurescape_jobs import datasets, embedding, features, predictions, renders, training
 from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
@@ -80,14 +80,15 @@ def run_job(root: Path, job_id: str, **fields: Any) -> tuple[Outcome, Manifest, 
     inputs = {"features": fields["features"]} if "features" in fields else {}
     context = RunContext(Storage(str(root)), job_id, 1, spec.seed, inputs)
     modules = {"features": features, "training": training, "embedding": embedding}
-    outcome = {**modules, "renders": renders}[spec.job].run(spec, context)
+    modules |= {"renders": renders, "predictions": predictions}
+    outcome = modules[spec.job].run(spec, context)
     manifest = _commit(spec, context, outcome)
     assert manifest is not None
     return outcome, manifest, context
 
 
-def table_of(context: RunContext) -> pa.Table:
-    kind = [file for file in context.files if file.kind == "features"]
+def table_of(context: RunContext, name: str = "features") -> pa.Table:
+    kind = [file for file in context.files if file.kind == name]
     return pa.concat_tables([context.storage.read_table(context.path(f.path)) for f in kind])
 
 
@@ -186,6 +187,46 @@ def test_a_view_lstm_is_trained_on_views_and_gives_features_of_models(tmp_path: 
     gates = {**model, "shape": {"family": "recurrent", **shape, "layers": 2}}
     with pytest.raises(SpecError, match=r"model\.shape"):
         run_job(tmp_path, "features-00000000000f", dataset=sequences, model=gates)
+
+
+def test_predictions_of_a_model_are_the_mean_over_its_views(tmp_path: Path) -> None:
+    fields = {"dataset": MODELS_WITH_VIEWS, "model": LENET}
+    outcome, _, context = run_job(tmp_path, "predictions-0000000000b1", **fields, labels="none")
+    table = table_of(context, "predictions")
+    assert (outcome.rows, outcome.error_rows) == (N - 1, 1)
+    spec = parse_spec({"job": "predictions", "dataset": {"name": "digits"}, "model": LENET})
+    network = load_network(spec.model, seed=0)
+    views = prepare(Turned().read_sequence("4"), network.image_card)
+    mean = network.module(torch.from_numpy(views)).softmax(1).mean(0)
+    [row] = [row for row in table.to_pylist() if row["example_id"] == "bar-04"]
+    assert row["prediction"] == int(mean.argmax())
+    assert row["confidence"] == pytest.approx(float(mean.max()), abs=1e-5)
+
+
+def test_a_trained_view_lstm_says_what_a_model_is_after_every_view(tmp_path: Path) -> None:
+    extract_views(tmp_path, view_pooling="steps")
+    sequences = {"name": "features", "job": VIEWS_ID}
+    shape = {"family": "recurrent", "cell": "gru", "hidden_units": 12}
+    run_job(
+        tmp_path,
+        TRAINING_ID,
+        dataset=sequences,
+        model={"name": "view_lstm", "shape": shape},
+        batch_size=16,
+        validation_fraction=0.3,
+    )
+    fields = {"dataset": sequences, "model": {"name": "view_lstm", "training": TRAINING_ID}}
+    outcome, _, context = run_job(tmp_path, "predictions-0000000000b2", **fields)
+    rows = table_of(context, "predictions").to_pylist()
+    assert [len(row["step_predictions"]) for row in rows[:5]] == [3, 4, 5, 3, 4]
+    assert {row["predicted"] for row in rows} <= {"right", "left"}
+    assert outcome.details["labels"]["matched_by"] == "name"
+    assert outcome.details["summary"]["accuracy"] > 0.9
+    steps = outcome.details["summary"]["steps"]
+    assert steps["examples"][0] == len(rows) > steps["examples"][4]
+    alone = run_job(tmp_path, "predictions-0000000000b3", **fields, batch_size=1)[2]
+    one = table_of(alone, "predictions")
+    np.testing.assert_allclose(one["loss"], [row["loss"] for row in rows], atol=1e-5)
 
 
 def test_a_sequence_alone_is_the_sequence_in_a_batch(tmp_path: Path) -> None:

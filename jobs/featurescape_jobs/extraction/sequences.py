@@ -25,7 +25,7 @@ from featurescape_jobs.specs import FeaturesSpec
 from featurescape_jobs.tables import LayerColumn
 
 BATCH_SIZE = 64
-_COPIED = ("thumbnail", "width", "height")
+_COPIED = {"thumbnail": tables.IMAGE, "width": pa.int32(), "height": pa.int32()}
 
 
 @dataclass(frozen=True)
@@ -69,24 +69,45 @@ class SequenceFeatures:
         return Processed(pa.concat_tables(parts), errors)
 
     def _rows(self, examples: pa.Table, errors: list[dict[str, Any]]) -> pa.Table:
-        rows, kept = list[dict[str, pa.Scalar]](), list[int]()
-        for number, example in enumerate(examples.to_pylist()):
-            try:
-                rows.append(self._reader.read_row(example["locator"]))
-                kept.append(number)
-            except RowError as error:
-                errors.append(error_row(example, error.code, error.message))
-        if not rows:
+        batch = read_sequences(self._reader, examples, errors)
+        if batch is None:
             return self._schema.empty_table()
-        inputs, lengths = padded([as_matrix(row["features"]) for row in rows])
-        found = [runner.run(inputs, lengths) for runner in self._runners]
+        found = [runner.run(batch.inputs, batch.lengths) for runner in self._runners]
         columns = dict(zip(self._setup.columns, found, strict=True))
-        copied = {
-            name: pa.array([row[name].as_py() for row in rows], self._schema.field(name).type)
-            for name in _COPIED
-        }
-        taken = examples.take(pa.array(kept, pa.int64()))
-        return features_table(taken, columns, copied, self._setup.spec.dtype)
+        return features_table(batch.examples, columns, batch.images, self._setup.spec.dtype)
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """Batch of N examples that could be read, padded to one length."""
+
+    examples: pa.Table
+    inputs: NDArray[np.float32]
+    """(N, T, D), zeros behind the shorter ones."""
+    lengths: NDArray[np.int64]
+    """(N,)"""
+    images: dict[str, pa.Array]
+    """Thumbnail, width and height of the image that each is from."""
+
+
+def read_sequences(
+    reader: SequencesReader, examples: pa.Table, errors: list[dict[str, Any]]
+) -> SequenceBatch | None:
+    """Sequences of the examples that can be read, None where none can; the others go to ``errors``."""
+    rows, kept = list[dict[str, pa.Scalar]](), list[int]()
+    for number, example in enumerate(examples.to_pylist()):
+        try:
+            rows.append(reader.read_row(example["locator"]))
+            kept.append(number)
+        except RowError as error:
+            errors.append(error_row(example, error.code, error.message))
+    if not rows:
+        return None
+    inputs, lengths = padded([as_matrix(row["features"]) for row in rows])
+    images = {
+        name: pa.array([row[name].as_py() for row in rows], kind) for name, kind in _COPIED.items()
+    }
+    return SequenceBatch(examples.take(pa.array(kept, pa.int64())), inputs, lengths, images)
 
 
 def padded(

@@ -24,6 +24,9 @@ from featurescape_jobs.models.base import (
     RecurrentModel,
 )
 
+OUTPUT = ""
+"""What the whole network gives, as torch names the outermost module."""
+
 
 def layer_names(module: nn.Module) -> list[str]:
     """Module paths of all layers, in the order they were defined."""
@@ -60,12 +63,14 @@ class Capture:
 
     Args:
         module: the network.
-        layers: module paths; `LayerError` if one does not exist.
+        layers: module paths, or `OUTPUT`; `LayerError` if one does not exist.
     """
 
     def __init__(self, module: nn.Module, layers: Sequence[str]) -> None:
         self._module = module
-        self._targets = {layer: check_layer(module, layer) for layer in layers}
+        self._targets = {
+            layer: module if layer == OUTPUT else check_layer(module, layer) for layer in layers
+        }
         self._calls: Counter[str] | None = None
 
     def run(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -28,7 +28,7 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.kernels.fused_conv import can_fuse, fuse, fused_convolutions
 from featurescape_jobs.networks import fidelity
 from featurescape_jobs.networks.capture import Capture, pool
-from featurescape_jobs.networks.fidelity import Features, Fidelity
+from featurescape_jobs.networks.fidelity import Comparison, Features
 from featurescape_jobs.networks.graphs import NoGraphError, first_tensor, fold, truncated
 from featurescape_jobs.networks.loading import LoadedNetwork, state_sha256
 from featurescape_jobs.networks.worker_process import device_kind
@@ -50,6 +50,8 @@ _KEY_VERSION = 1
 
 Runner = Callable[[NDArray[np.float32]], Sequence[Features]]
 """Normalized images (N, C, H, W) to the features of each layer."""
+Compare = Callable[[Sequence[Features], Sequence[Features]], Comparison]
+"""Compares what a mode gives for each layer with what plain float32 gives."""
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ class MeasuredMode:
 
     mode: Mode
     examples_per_second: float = 0.0
-    fidelity: Fidelity | None = None
+    fidelity: Comparison | None = None
     """To the features of the plain network."""
     problem: str = ""
     """Why it was not measured or cannot be used."""
@@ -135,8 +137,13 @@ def build(target: Target, mode: Mode) -> Runner:
 
 def check(target: Target, mode: Mode) -> None:
     """Raise `SpecError` where a mode that was asked for cannot be had; nothing is run."""
+    check_built(lambda: build(target, mode), mode)
+
+
+def check_built(build_it: Callable[[], object], mode: str) -> None:
+    """Raise `SpecError` where building the network in a mode raises `NoGraphError`."""
     try:
-        build(target, mode)
+        build_it()
     except NoGraphError as error:
         raise SpecError(
             f"execution: {mode} is not possible with this network and these layers: {error}; "
@@ -207,11 +214,13 @@ def _runner(target: Target, run: Callable[[torch.Tensor], Any], dtype: torch.dty
 
 @dataclass(frozen=True)
 class Sample:
-    """Sample that modes are measured on: images of the job, and the batch size."""
+    """Sample that modes are measured on: images of the job, the batch size, and what is compared."""
 
     inputs: NDArray[np.float32]
     """(S, C, H, W), normalized."""
     batch_size: int
+    compare: Compare = fidelity.worst
+    """What a mode has to keep."""
 
     def run(self, run: Runner) -> list[Features]:
         """The features of each layer of all, batch by batch."""
@@ -304,7 +313,7 @@ def choose(builder: Callable[[Mode], Runner], sample: Sample, work: Work) -> Cho
         return Choice("float32")
     plain_run = builder("float32")
     plain = sample.run(plain_run)
-    best = MeasuredMode("float32", _speed(plain_run, sample.timed), fidelity.worst(plain, plain))
+    best = MeasuredMode("float32", _speed(plain_run, sample.timed), sample.compare(plain, plain))
     rows = [best]
     for mode in MODES[1:]:
         if (
@@ -325,7 +334,7 @@ def _measure(
 ) -> MeasuredMode:
     try:
         run = builder(mode)
-        found = fidelity.worst(sample.run(run), plain)  # warms up as well; compiles
+        found = sample.compare(sample.run(run), plain)  # warms up as well; compiles
         if not found.passes:
             return MeasuredMode(mode, 0.0, found, "other features than float32's")
         return MeasuredMode(mode, _speed(run, sample.timed), found)

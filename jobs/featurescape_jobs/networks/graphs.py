@@ -18,6 +18,8 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from featurescape_jobs.networks.capture import OUTPUT
+
 
 class NoGraphError(Exception):
     """The network cannot be written as a graph: its path depends on values, or misses the layer."""
@@ -46,6 +48,8 @@ class _Tracer(fx.Tracer):
 def truncated(module: nn.Module, layers: Sequence[str]) -> fx.GraphModule:
     """The part of ``module`` up to ``layers``; it maps (N, C, H, W) to what they give, in a tuple.
 
+    `capture.OUTPUT` among them is what the whole network gives.
+
     Raises:
         NoGraphError: the forward pass cannot be followed, or does not come to a layer.
     """
@@ -54,9 +58,13 @@ def truncated(module: nn.Module, layers: Sequence[str]) -> fx.GraphModule:
         graph = tracer.trace(module)
     except Exception as error:  # noqa: BLE001 - tracing runs the network's own code on stand-ins
         raise NoGraphError(f"{type(error).__name__}: {error}"[:300]) from None
+    given = next(node for node in graph.nodes if node.op == "output").args[0]
+    if isinstance(given, fx.Node):
+        tracer.reached[OUTPUT] = tracer.proxy(given)
     for layer in layers:
         if not isinstance(tracer.reached.get(layer), fx.Proxy):
-            raise NoGraphError(f"the layer {layer} gives no tensor of its own")
+            name = f"the layer {layer}" if layer != OUTPUT else "the network"
+            raise NoGraphError(f"{name} gives no tensor of its own")
     ends = [tracer.reached[layer].node for layer in layers]
     for node in reversed(list(graph.nodes)):  # what comes later might change the output in place
         if node in ends:

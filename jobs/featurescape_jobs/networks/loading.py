@@ -218,6 +218,19 @@ def _check_outputs(module: nn.Module, model: Model, n_classes: int) -> None:
         )
 
 
+def count_outputs(network: LoadedNetwork) -> int:
+    """Outputs of the network; raises `SpecError` where they are no vector."""
+    with torch.no_grad():
+        outputs = network.module(zero_input(network.model))
+    if not isinstance(outputs, torch.Tensor) or outputs.ndim != 2:
+        shape = f"shape {tuple(outputs.shape)}" if isinstance(outputs, torch.Tensor) else "no shape"
+        raise SpecError(
+            f"model: its output has {shape}; only a vector of outputs, a score per class, will do",
+            field="model",
+        )
+    return int(outputs.shape[1])
+
+
 def state_sha256(module: nn.Module) -> str:
     """Checksum of all weights: names, shapes and values, in the order of the names."""
     digest = hashlib.sha256()

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.specs.needs import Files as Files
     from featurescape_jobs.specs.needs import Network as Network
     from featurescape_jobs.specs.needs import Trainee as Trainee
+    from featurescape_jobs.specs.predictions import PredictionsSpec as PredictionsSpec
     from featurescape_jobs.specs.references import input_jobs as input_jobs
     from featurescape_jobs.specs.references import input_kinds as input_kinds
     from featurescape_jobs.specs.references import installed_datasets as installed_datasets
@@ -91,6 +92,7 @@ else:
             "featurescape_jobs.specs.needs": (
                 *("Artifact", "ColorLayers", "Examples", "Files", "Network", "Trainee"),
             ),
+            "featurescape_jobs.specs.predictions": ("PredictionsSpec",),
             "featurescape_jobs.specs.references": (
                 *("input_jobs", "input_kinds", "installed_datasets", "places"),
             ),

@@ -19,6 +19,7 @@ from featurescape_jobs.specs.features import FeaturesSpec
 from featurescape_jobs.specs.filters import FiltersSpec
 from featurescape_jobs.specs.gradients import GradientsSpec
 from featurescape_jobs.specs.parsing import explained, read_job
+from featurescape_jobs.specs.predictions import PredictionsSpec
 from featurescape_jobs.specs.renders import RendersSpec
 from featurescape_jobs.specs.tiles import TilesSpec
 from featurescape_jobs.specs.training import TrainingSpec
@@ -40,6 +41,7 @@ JOB_SPECS: Registry[type[BaseJobSpec]] = Registry(
         AtlasSpec,
         DynamicsSpec,
         CaptionsSpec,
+        PredictionsSpec,
     ),
     Group("featurescape.jobs", check_declared),
 )

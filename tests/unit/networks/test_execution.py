@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from featurescape_jobs.networks import execution
-from featurescape_jobs.networks.capture import Capture
+from featurescape_jobs.networks.capture import OUTPUT, Capture
 from featurescape_jobs.networks.execution import Choice, Mode, Runner, Sample, Target, Work, choose
-from featurescape_jobs.networks.fidelity import worst
+from featurescape_jobs.networks.fidelity import of_logits, worst
 from featurescape_jobs.networks.graphs import NoGraphError, fold, truncated
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.specs import ModelSpec
@@ -222,3 +222,42 @@ def test_a_compiled_network_keeps_the_features_of_batches_of_any_size() -> None:
     for n in (8, 3, 8):
         assert worst(compiled(inputs[:n]), plain(inputs[:n])).relative_error < 0.1
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_what_a_mode_has_to_keep_is_the_samples_business() -> None:
+    """Logits that are shifted by output are other probabilities."""
+    shifted = runner(0.001, lambda x: x + np.arange(12) / 2)
+    made = {"float32": runner(0.03), "folded": shifted}
+
+    def build(mode: Mode) -> Runner:
+        if mode not in made:
+            raise NoGraphError("not in this test")
+        return made[mode]
+
+    assert choose(build, Sample(INPUTS, BATCH, of_logits), Work(LARGE)).mode == "float32"
+    found = [shifted(INPUTS)[0]]
+    assert not of_logits(found, [INPUTS.reshape(40, -1)]).passes
+
+
+@pytest.mark.parametrize("name", ["lenet", "resnet18"])
+def test_the_output_of_a_network_is_taken_as_a_layer_is(name: str) -> None:
+    network = load_network(ModelSpec(name=name, weights="random"), seed=0)
+    px, channels = network.image_card.input_px, network.image_card.channels
+    inputs = np.random.default_rng(0).normal(size=(2, channels, px, px)).astype(np.float32)
+    with torch.no_grad():
+        logits = network.module(torch.from_numpy(inputs)).numpy()
+    column = LayerColumn("logits", OUTPUT, "flatten", logits.shape[1])
+    target = Target(network, (column,), torch.device("cpu"))
+    for mode in ("float32", "folded"):
+        run = execution.build(target, mode)
+        for _ in range(2):  # the first pass of a capture is another one
+            np.testing.assert_allclose(run(inputs)[0], logits, atol=1e-4)
+
+
+def test_an_output_that_is_no_tensor_has_no_graph() -> None:
+    class Pair(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x, x + 1
+
+    with pytest.raises(NoGraphError, match="the network gives no tensor of its own"):
+        truncated(Pair(), [OUTPUT])

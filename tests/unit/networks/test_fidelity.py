@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featurescape_jobs.networks.fidelity import MAX_ROWS, PERFECT, Fidelity, fidelity, worst
+from featurescape_jobs.networks.fidelity import (
+    MAX_ROWS,
+    PERFECT,
+    Fidelity,
+    fidelity,
+    of_logits,
+    worst,
+)
 
 RNG = np.random.default_rng(0)
 # As with random weights: one large common part, and a small own part of every example.
@@ -77,3 +84,43 @@ def test_of_several_layers_the_worst_counts_and_steps_are_thinned_out() -> None:
     assert worst([steps], [steps]) == Fidelity(1.0, 0.0, 1.0)
     longer = [np.concatenate([one, one[:1]]) for one in steps]
     assert not worst([steps], [longer]).passes
+
+
+LOGITS = np.random.default_rng(3).normal(size=(200, 10)).astype(np.float32) * 4
+
+
+def test_logits_are_compared_by_what_they_say() -> None:
+    assert of_logits([LOGITS], [LOGITS]).passes
+    two = of_logits(
+        [np.array([[1, 0], [0, 3]], np.float32)], [np.array([[0, 1], [0, 3]], np.float32)]
+    )
+    assert two.agreement == 0.5
+    # of the first row each probability moves by tanh(1/2) of the whole, of the second nothing does
+    assert two.total_variation == pytest.approx(np.tanh(0.5) / 2)
+    noise = np.random.default_rng(4).normal(size=LOGITS.shape).astype(np.float32)
+    assert of_logits([LOGITS + 1e-3 * noise], [LOGITS]).passes
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [LOGITS[::-1], 2 * LOGITS, LOGITS[:, ::-1], np.full_like(LOGITS, np.nan), LOGITS[:9]],
+    ids=["other rows", "twice as sure", "other classes", "not finite", "too few"],
+)
+def test_other_logits_do_not_pass(wrong: np.ndarray) -> None:
+    assert not of_logits([wrong], [LOGITS]).passes
+
+
+def test_logits_that_are_nearly_alike_are_told_apart() -> None:
+    """With random weights every image gets nearly the same logits; a pass that ignores the image must fail."""
+    plain = np.float32([[2, 1, 0]]) + 1e-3 * LOGITS[:, :3]
+    constant = np.tile(plain.mean(0), (len(plain), 1))
+    said = of_logits([constant], [plain])
+    assert said.agreement == 1.0
+    assert said.total_variation < 0.01
+    assert not said.passes
+
+
+def test_logits_of_steps_are_compared_as_rows() -> None:
+    steps = [LOGITS[:3], LOGITS[3:5]]
+    assert of_logits([steps], [steps]).passes
+    assert not of_logits([steps], [[LOGITS[:3], LOGITS[5:7]]]).passes
