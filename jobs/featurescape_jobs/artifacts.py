@@ -129,6 +129,10 @@ class MapInfo(_Record):
         default=None,
         description="Job id of the captions that are the attribute `caption` of the points; null: none.",
     )
+    attributes: list[AttributeInfo] = Field(
+        default_factory=list,
+        description="Attributes of the points, in the order of the columns of `data/attributes.parquet`.",
+    )
 
 
 class AttributeInfo(_Record):
@@ -146,7 +150,9 @@ class AttributeInfo(_Record):
 class AttributeTable(_Record):
     """Table of an artifact with attributes of its examples, by `example_id` (``details["attributes"]``)."""
 
-    kind: str = Field(description="Kind of the Parquet files that have the columns.")
+    kind: str = Field(
+        description="Kind of the Parquet files that have the columns, or hold them as JSON in `attributes`."
+    )
     columns: list[AttributeInfo] = Field(description="Which of their columns are attributes.")
 
 
@@ -244,6 +250,12 @@ class Manifest(_Record):
         description="The job that computed the artifact, of the same spec, input and code; null: this one.",
     )
 
+    @property
+    def attribute_table(self) -> AttributeTable | None:
+        """Table of the attributes that it has of its examples; None: it has none."""
+        said = self.details.get("attributes")
+        return None if said is None else AttributeTable.model_validate(said)
+
     def of_kind(self, kind: str) -> list[ArtifactRef]:
         """The files of one kind, in order."""
         return [file for file in self.files if file.kind == kind]
@@ -293,3 +305,4 @@ def job_dir(job_id: str) -> str:
 
 
 Legend.model_rebuild()
+MapInfo.model_rebuild()

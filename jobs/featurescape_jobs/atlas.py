@@ -270,6 +270,7 @@ def _map_inputs(
         storage=context.storage,
         files=files,
         column=plan.column,
+        infos=frozen.attributes,
     )
 
 

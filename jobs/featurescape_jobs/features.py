@@ -11,7 +11,7 @@ list of these), ``features_2`` and so on for further layers, thumbnail (struct {
 WebP, longer side ``thumbnail_px``; of several views the first), width and height in pixels,
 attributes (JSON). Kind ``errors``: one row per example that could not be read, with a code. Details:
 classes, layers (column, layer, pooling, dimensions, steps), dimensions of the first, model,
-view_pooling, state, execution, error codes.
+view_pooling, state, execution, attributes (`AttributeTable`), error codes.
 
 Cost: one decode and one forward pass per image for all layers, stopped at the deepest, in the way
 that `execution` found fastest; decoding runs on threads beside the network. A worker holds the
@@ -34,7 +34,7 @@ from dataclasses import asdict, replace
 import torch
 
 from featurescape_jobs import tables
-from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.artifacts import AttributeInfo, AttributeTable, job_dir
 from featurescape_jobs.captioning.loading import captioner_of
 from featurescape_jobs.datasets.base import is_sequence
 from featurescape_jobs.datasets.features import open_sequences
@@ -76,11 +76,19 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
         "state": spec.state,
         "dtype": spec.dtype,
         "execution": chosen,
+        "attributes": _attributes(setup, frozen.attributes).model_dump(mode="json"),
         "error_codes": result.error_codes,
         "workers": result.workers,
         "nodes": result.nodes,
     }
     return Outcome(result.rows, result.error_rows, details)
+
+
+def _attributes(setup: Setup, known: tuple[AttributeInfo, ...]) -> AttributeTable:
+    """The dataset's attributes, and those that the job adds."""
+    added = (tables.CAPTION_INFO,) if isinstance(setup, WordSetup) else ()
+    others = (info for info in known if info.name not in {each.name for each in added})
+    return AttributeTable(kind="features", columns=[*others, *added])
 
 
 def _pools_views(setup: Setup) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
+from featurescape_jobs.artifacts import AttributeInfo
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images.image_array import ImageArray
@@ -105,6 +106,8 @@ class Listing:
     """What is no example, counted when ``entries`` has ended; a tree's own counter will do."""
     labels: str = ""
     """Where the labels are from, or why there are none, in words for people; empty where it needs no saying."""
+    attributes: Sequence[AttributeInfo] = ()
+    """What is known of the attributes; the types of all others are found over the values of all examples."""
 
 
 class Reader(Protocol):

@@ -20,14 +20,14 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from featurescape_jobs import tables
-from featurescape_jobs.artifacts import PassedOverFiles, known_fields
+from featurescape_jobs.artifacts import AttributeInfo, PassedOverFiles, known_fields
 from featurescape_jobs.datasets.base import Attributes, Dataset, Entry, Listing
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.tree import tree_at
@@ -36,9 +36,10 @@ from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, NotFoundError
 from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.tables.attributes import AttributeTypes
 
 FOLDER = "index"
-FORMAT = 4
+FORMAT = 5
 MIN_EXAMPLES = 1_000
 """Smaller listings are made anew: that is no slower than looking for them."""
 _MAX_STAMPS = 500_000
@@ -60,6 +61,8 @@ class Indexed:
     """What the listing found that is no example."""
     labels: str = ""
     """As `Listing.labels`."""
+    attributes: tuple[AttributeInfo, ...] = ()
+    """Names and types of the attributes that any example has."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class _IndexRecord:
     passed_over: dict[str, Any]
     """As the manifest has it."""
     labels: str = ""
+    attributes: list[dict[str, Any]] = field(default_factory=list)
+    """As `Indexed.attributes`, as records."""
 
 
 def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Indexed:
@@ -88,10 +93,11 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
     if found is not None:
         return found
     listing = dataset.freeze(spec)
-    table = _table(listing.entries)
+    types = AttributeTypes()
+    table = _table(listing.entries, types)
     check_unique(table)
-    passed_over = _passed_over(listing)
-    indexed = Indexed(table, tuple(listing.classes), False, passed_over, listing.labels)
+    passed_over, infos = _passed_over(listing), types.infos(listing.attributes)
+    indexed = Indexed(table, tuple(listing.classes), False, passed_over, listing.labels, infos)
     if table.num_rows >= MIN_EXAMPLES:
         _keep(storage, key, listing, indexed, spec.name)
     return indexed
@@ -130,10 +136,11 @@ def _find(storage: Storage, key: str, spec: DatasetSpec) -> Indexed | None:
             return None
         table = storage.read_table(kept.path)
         passed_over = PassedOver.from_record(PassedOverFiles.model_validate(kept.passed_over))
+        infos = tuple(map(AttributeInfo.model_validate, kept.attributes))
     except (NotFoundError, OSError, ValueError, TypeError, pa.ArrowException) as error:
         log.warning("the index %s cannot be read, the dataset is listed anew: %s", key, error)
         return None
-    return Indexed(table, tuple(kept.classes), True, passed_over, kept.labels)
+    return Indexed(table, tuple(kept.classes), True, passed_over, kept.labels, infos)
 
 
 def _holds(root: str, stamps: dict[str, str]) -> bool:
@@ -155,8 +162,9 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed, datase
         passed_over = indexed.passed_over.record().model_dump()
         classes, stamps = list(indexed.classes), dict(source.stamps)
         code = source_sha256(frozenset({dataset}))
+        infos = [info.model_dump() for info in indexed.attributes]
         kept = _IndexRecord(
-            path, written.sha256, code, classes, stamps, passed_over, indexed.labels
+            path, written.sha256, code, classes, stamps, passed_over, indexed.labels, infos
         )
         storage.write(name, json.dumps(asdict(kept)).encode())
         # Who still reads an earlier one, or has just written one, finds it gone and lists anew.
@@ -170,10 +178,11 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed, datase
 # -- made --------------------------------------------------------------------------------------
 
 
-def _table(entries: Iterator[Entry]) -> pa.Table:
+def _table(entries: Iterator[Entry], types: AttributeTypes) -> pa.Table:
     chunks = []
     while chunk := list(itertools.islice(entries, _CHUNK)):
         ids, locators, labels, sizes, attributes, captions = zip(*chunk, strict=True)
+        types.add(attributes)
         columns: list[Sequence[Any]] = [
             ids,
             labels,

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from featurescape_jobs.artifacts import PassedOverFiles, job_dir, known_fields
+from featurescape_jobs.artifacts import AttributeInfo, PassedOverFiles, job_dir, known_fields
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import DatasetCard
 from featurescape_jobs.datasets.cached_listing import index_dataset
@@ -44,6 +44,8 @@ class FrozenInput(FrozenRows):
     """What the whole dataset's listing found that is no example."""
     labels: str = ""
     """Where the labels are from, as `Listing.labels`."""
+    attributes: tuple[AttributeInfo, ...] = ()
+    """Names and types of the attributes, over the whole dataset."""
 
 
 def resolve_dataset(spec: DatasetSpec, context: RunContext) -> DatasetSpec:
@@ -119,14 +121,15 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
     names = {LABEL.name: indexed.classes}
     written = context.storage.write_table(context.path(EXAMPLES), table, size, names)
     frozen = FrozenInput(
-        examples=table.num_rows,
-        shard_size=size,
+        table.num_rows,
+        size,
         dataset=resolved,
         sha256=written.sha256,
         spec_sha256=spec_sha256,
         classes=indexed.classes,
         passed_over=indexed.passed_over.record(),
         labels=indexed.labels,
+        attributes=indexed.attributes,
     )
     _write(frozen, context)
     return _named(frozen, context)
@@ -143,6 +146,7 @@ def _write(frozen: FrozenInput, context: RunContext) -> None:
     """Keep all but the dataset, which is known from the spec."""
     said = {name: value for name, value in vars(frozen).items() if name != "dataset"}
     said["passed_over"] = frozen.passed_over.model_dump()
+    said["attributes"] = [info.model_dump() for info in frozen.attributes]
     context.storage.write(context.path(FROZEN), json.dumps(said).encode())
 
 
@@ -158,6 +162,7 @@ def _read(context: RunContext, resolved: DatasetSpec) -> FrozenInput:
     """What an earlier attempt froze."""
     found = json.loads(context.storage.read(context.path(FROZEN)))
     found["classes"] = tuple(found["classes"])
+    found["attributes"] = tuple(map(AttributeInfo.model_validate, found.get("attributes", ())))
     found["passed_over"] = PassedOverFiles.model_validate(found.get("passed_over", {}))
     return FrozenInput(**{**known_fields(FrozenInput, found), "dataset": resolved})
 

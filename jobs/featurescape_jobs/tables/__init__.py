@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from featurescape_jobs.artifacts import AttributeInfo
 from featurescape_jobs.errors import ArtifactError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -45,6 +46,7 @@ ATTRIBUTES = field(
 )
 CAPTION, WORDS = "caption", "words"
 """Attributes of an image that was described: the caption, and its words."""
+CAPTION_INFO = AttributeInfo(name=CAPTION, type="text", about="What a captioner says of the image.")
 
 INPUT = pa.schema(
     [

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo
 from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.tables.attributes import attributes_table
 from featurescape_jobs.tiling.geometry import (
     TILE_PX,
     UnitSquare,
@@ -85,6 +86,9 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
             target = context.output("data/points.pmtiles")
             points_ref = context.add(context.storage.upload(points, target), "points_tiles")
             context.add_table("data/points.parquet", points_table(inputs, scene), "points")
+            if inputs.infos:
+                typed = attributes_table(inputs.example_ids, inputs.attributes, inputs.infos)
+                context.add_table("data/attributes.parquet", typed, "attributes")
     return MapInfo(
         tile_px=TILE_PX,
         max_zoom=max(layer.max_zoom for layer in infos),
@@ -98,6 +102,7 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
         embedding=plan.embedding,
         features=plan.features,
         step_unit=None if inputs.states is None else inputs.states.unit,
+        attributes=list(inputs.infos),
     )
 
 

@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from featurescape_jobs.artifacts import known_fields
+from featurescape_jobs.artifacts import AttributeInfo, known_fields
 from featurescape_jobs.engine.context import InputArtifact
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.layouts.vectors import matrix_of, state_matrix
 from featurescape_jobs.tables import EMBEDDING, LayerColumn, check_schema, features_schema
 from featurescape_jobs.tiling.scene import NO_LABEL
-from featurescape_jobs.tiling.states import States, read_states
+from featurescape_jobs.tiling.states import Described, States, read_states
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
 from featurescape_jobs.tiling.tokens import Tokens
 
@@ -71,6 +71,8 @@ class MapInputs:
     """Where the map is one of states: each row a step of an example."""
     tokens: Tokens | None = None
     """Where each state is a word of a caption."""
+    infos: tuple[AttributeInfo, ...] = ()
+    """Names and types of those attributes that are columns."""
 
     @property
     def n(self) -> int:
@@ -110,15 +112,12 @@ def read_map_inputs(embedding: InputArtifact) -> MapInputs:
         at = _find(table["example_id"], ids)
     else:
         at = states.find(table["example_id"], ids, [file.rows for file in files])
-    attributes, tokens = index["attributes"].take(pa.array(at)), None
-    if states is not None:
-        described = states.described(attributes)
-        attributes, tokens = described.attributes, described.tokens
+    described = _described(features, index["attributes"].take(pa.array(at)), states)
     return MapInputs(
         example_ids=table["example_id"],
         labels=table["label"],
         locators=index["locator"].take(pa.array(at)),
-        attributes=attributes,
+        attributes=described.attributes,
         classes=classes_of(table["label"], len(class_names), path),
         class_names=class_names,
         x=table["x"].to_numpy().astype(np.float32, copy=False),
@@ -130,8 +129,23 @@ def read_map_inputs(embedding: InputArtifact) -> MapInputs:
         files=files,
         column=column,
         states=states,
-        tokens=tokens,
+        tokens=described.tokens,
+        infos=described.infos,
     )
+
+
+def _described(
+    features: InputArtifact, attributes: pa.ChunkedArray, states: States | None
+) -> Described:
+    """The attributes (N,) of the examples, with those of the states where there are any."""
+    table = features.manifest.attribute_table
+    known = tuple(table.columns) if table else ()
+    if states is None:
+        return Described(attributes, None, known)
+    found = states.described(attributes)
+    own = {info.name for info in found.infos}
+    infos = (*(info for info in known if info.name not in own), *found.infos)
+    return Described(found.attributes, found.tokens, infos)
 
 
 def store_thumbnails(

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.artifacts import StepUnit
+from featurescape_jobs.artifacts import AttributeInfo, StepUnit
 from featurescape_jobs.engine.context import InputArtifact
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.layouts.vectors import state_ids
@@ -23,6 +23,11 @@ from featurescape_jobs.tiling.tokens import Tokens
 
 TOKEN = "token"
 """Name of the attribute: the word of a state."""
+_STEP_INFOS = (
+    AttributeInfo(name="step", type="number", about="Which step of its example it is, from 0."),
+    AttributeInfo(name="steps", type="number", about="How many steps the example has."),
+)
+_TOKEN_INFO = AttributeInfo(name=TOKEN, type="category", about="The word that was chosen.")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Described:
     """(N,) JSON: what is known of the example, with ``step`` and ``steps``; of words also ``token``."""
     tokens: Tokens | None
     """None where the steps are no words."""
+    infos: tuple[AttributeInfo, ...]
+    """The attributes that a state has beside those of its example."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,9 @@ class States:
                 tokens.append(known[TOKEN])
             texts.append(json.dumps(known, ensure_ascii=False))  # a search finds letters, not codes
         chunked = pa.chunked_array([pa.array(texts, pa.string())])
-        return Described(chunked, Tokens.of(tokens) if self.unit == "word" else None)
+        if self.unit == "word":
+            return Described(chunked, Tokens.of(tokens), (*_STEP_INFOS, _TOKEN_INFO))
+        return Described(chunked, None, _STEP_INFOS)
 
 
 def read_states(embedding: InputArtifact, features: InputArtifact) -> States | None:

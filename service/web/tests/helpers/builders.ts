@@ -106,6 +106,7 @@ export function map(change: Partial<MapInfo> = {}): MapInfo {
     features: "features-1",
     step_unit: null,
     captions: null,
+    attributes: [],
     ...change,
   };
 }
