@@ -1,9 +1,10 @@
 """The files with slow tests, a process per file or group of files, and two at a time.
 
-``python tests/slow_files.py [--long] [PYTEST OPTION ...]``, as ``make test`` calls it; ``--long`` is ``make test-long``. Ray keeps in its process what the
-first cluster there was started with, so a process has one file, or a few that share a cluster. Much of the time
-is waiting (for Ray's processes to start, for a browser, for a pause to end), so three share the two cores of the
-smallest machine; a file with the mark ``alone`` runs when no other does.
+``python tests/slow_files.py [--long] [PYTEST OPTION ...]``, as ``make test`` calls it; with ``--long``,
+``make test-long``. Ray keeps in its process what the first cluster there was started with, so a process has one
+file, or a few that share a cluster. Much of the time is waiting (for Ray's processes to start, for a browser, for
+a pause to end), so three share the two cores of the smallest machine; a file with the mark ``alone`` runs when no
+other does.
 
 Each process has a folder of its own for Ray's sessions, removed afterwards, and one thread for its arithmetic, as
 in the fast lane. What is printed of a file is one line, what was skipped in it, and all of its output if it fails.
