@@ -35,7 +35,7 @@ class Span(NamedTuple):
     stop: int
 
 
-class _KernelCache(FunctionCache):  # type: ignore[misc]  # numba has no types
+class _KernelCache(FunctionCache):
     """Numba's cache on disk, which an earlier version of the program may have written.
 
     Its index has the classes of the arguments by name, and is read before numba looks how old it is: a class that
@@ -45,16 +45,17 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]  # numba has no types
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled kernel; None where it is to be compiled."""
         try:
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except (AttributeError, ImportError, pickle.UnpicklingError):
-            self.flush()
+            self.flush()  # type: ignore[no-untyped-call]
             return None
 
 
 def _compile(function: _Function, relaxed: frozenset[str]) -> _Function:
     # error_model "numpy": no check for a zero divisor, which would keep loops from being unrolled.
     made = numba.njit(function, nogil=True, fastmath=set(relaxed), error_model="numpy")
-    made._cache = _KernelCache(function)  # as njit's own cache=True does it
+    # As njit's own cache=True does it.
+    made._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
     return cast(_Function, made)
 
 
