@@ -61,7 +61,7 @@ class ArtifactRef(_Record):
 class Legend(_Record):
     """Legend of one color layer."""
 
-    kind: Literal["density", "category", "images"] = Field(
+    kind: Literal["density", "category", "images", "value"] = Field(
         description="How a tile's pixels are read; a viewer draws from it."
     )
     classes: list[LegendClass] = Field(
@@ -79,6 +79,28 @@ class Legend(_Record):
         default_factory=list,
         description="Images that stand for a cell each: cells along a side of the map, per zoom level.",
     )
+    value: ValueScale | None = Field(default=None, description="Value: the scale of the means.")
+
+
+class ValueScale(_Record):
+    """Scale of the means of a number or time; times are seconds since 1970, UTC."""
+
+    attribute: str = Field(description="Name of the attribute; hostile text.")
+    type: Literal["number", "time"] = Field(description="Type of the attribute.")
+    about: str = Field(default="", description="One line for people; empty: the name says it.")
+    unit: str = Field(default="", description="Of a number, as `nats`; empty: none.")
+    extent: tuple[float, float] = Field(description="The least and the largest value.")
+    range: tuple[float, float] = Field(
+        description="Values that the colors span: the quantiles 2 % and 98 %, made symmetric around zero where "
+        "they cross it; the extent where the quantiles are equal."
+    )
+    encoded: tuple[float, float] = Field(
+        description="Means of the steps 0 and 65535 of a pixel: three times the range, at most the extent."
+    )
+    below: int = Field(ge=0, description="Examples with a value below the range.")
+    above: int = Field(ge=0, description="Examples with a value above the range.")
+    missing: int = Field(ge=0, description="Examples without a value; they are not drawn.")
+    diverging: bool = Field(description="Whether the range crosses zero: neutral there.")
 
 
 class LegendClass(_Record):
@@ -93,7 +115,9 @@ class LegendClass(_Record):
 class ColorLayerInfo(_Record):
     """One tile archive of a map."""
 
-    name: str = Field(description="The color layer of the catalog.")
+    name: str = Field(
+        description="As it was asked for: the color layer of the catalog, `:`, and the attribute if it is of one."
+    )
     title: str = Field(description="Its name for people.")
     path: str = Field(description="The PMTiles archive, relative to the job's folder.")
     media_type: str = Field(description="Of a tile: image/png or image/webp.")

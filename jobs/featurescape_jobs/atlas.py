@@ -71,9 +71,9 @@ from featurescape_jobs.optvis.sizes import LayerSizes, layer_sizes
 from featurescape_jobs.specs.atlas import AtlasSpec
 from featurescape_jobs.tables import LayerColumn
 from featurescape_jobs.tables.atlas import CELLS, PLANNED, column_of, vectors_schema
-from featurescape_jobs.tiling.drawing import MapPlan, draw_map, unsupported_reason
+from featurescape_jobs.tiling.asked_layers import AskedLayer
+from featurescape_jobs.tiling.drawing import MapPlan, draw_map
 from featurescape_jobs.tiling.inputs import MapInputs, classes_of
-from featurescape_jobs.tiling.scene import ColorLayer
 
 MAX_VECTOR_BYTES = 8 << 30
 """Largest N × C matrix of vectors."""
@@ -133,7 +133,7 @@ def run(spec: AtlasSpec, context: RunContext) -> Outcome:
         made = _make_icons(spec, plan, cells, context)
         grids = _finished_grids(context)
     icons = IconLayer(grids, spec.icon_px)
-    info = draw_map(inputs, replace(wanted, layers=(icons, *layers)), context)
+    info = draw_map(inputs, replace(wanted, layers=(AskedLayer(icons), *layers)), context)
     details = {
         "map": info.model_dump(mode="json"),
         "left_out": left_out,
@@ -152,10 +152,10 @@ def run(spec: AtlasSpec, context: RunContext) -> Outcome:
     return Outcome(collected.rows, collected.error_rows, details)
 
 
-def _beside_icons(inputs: MapInputs) -> tuple[tuple[ColorLayer, ...], dict[str, str]]:
+def _beside_icons(inputs: MapInputs) -> tuple[tuple[AskedLayer, ...], dict[str, str]]:
     """The color layers that can be drawn, and by name why others cannot."""
-    asked = [COLOR_LAYERS[name] for name in _BESIDE_ICONS]
-    left_out = {layer.name: why for layer in asked if (why := unsupported_reason(layer, inputs))}
+    asked = [AskedLayer(COLOR_LAYERS[name]) for name in _BESIDE_ICONS]
+    left_out = {each.name: why for each in asked if (why := each.unsupported_reason(inputs))}
     return tuple(layer for layer in asked if layer.name not in left_out), left_out
 
 

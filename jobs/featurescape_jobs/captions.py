@@ -7,7 +7,7 @@ of a beam search with its log probability (nats) and its words; of every word it
 and its attention, (rows × columns) weights that sum to 1; the next best captions; what the dataset itself
 says; the image as the encoder saw it. Kind ``errors``: one row per example that could not be read. Details:
 classes, model, training, encoder, grid, vocabulary_words, beam, max_words, length_penalty, execution, truncated,
-mean_words, scores (against the dataset's own captions; null where it has none), error codes.
+mean_words, scores (against the dataset's own captions; null where it has none), attributes, error codes.
 
 Cost: the encoder once per image, and per word and beam the decoder; the keys of the attention once per
 image. A worker holds both networks, the grids of a batch (0.25 MB an image of 7 × 7 × 1280) and one shard of
@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from featurescape_jobs.artifacts import job_dir
+from featurescape_jobs.artifacts import AttributeInfo, AttributeTable, job_dir
 from featurescape_jobs.captioning.caption_worker import CaptionSetup
 from featurescape_jobs.captioning.describing import scores_of
 from featurescape_jobs.captioning.loading import LoadedCaptioner, captioner_of
@@ -44,9 +44,22 @@ from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.text_metrics import Pair
 from featurescape_jobs.sequences.vocabulary import tokens
 from featurescape_jobs.specs.captions import CaptionsSpec
+from featurescape_jobs.tables import CAPTION_INFO
 from featurescape_jobs.tables.captions import CAPTIONS
 
 ROW_TIMEOUT_SECONDS = 120.0
+_ATTRIBUTES = AttributeTable(
+    kind="captions",
+    columns=[
+        CAPTION_INFO,
+        AttributeInfo(
+            name="log_probability", type="number", about="Of the whole caption.", unit="nats"
+        ),
+        AttributeInfo(
+            name="truncated", type="category", about="Whether it did not end within max_words."
+        ),
+    ],
+)
 
 
 def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
@@ -81,6 +94,7 @@ def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
         "length_penalty": spec.length_penalty,
         "execution": chosen,
         **found,
+        "attributes": _ATTRIBUTES.model_dump(mode="json"),
         "error_codes": result.error_codes,
         "workers": result.workers,
         "nodes": result.nodes,

@@ -174,11 +174,11 @@ def replaced(tree: Any, names: dict[str, str]) -> Any:
 
 
 def _texts(tree: Any) -> frozenset[str]:
-    """Every text in JSON that is a value: among them the names of all datasets, models and color layers."""
+    """Every text in JSON that is a value, and its part before a colon: among them names of all entries."""
     if isinstance(tree, dict | list):
         values = tree.values() if isinstance(tree, dict) else tree
         return frozenset().union(*map(_texts, values))
-    return frozenset({tree} if isinstance(tree, str) else ())
+    return frozenset({tree, tree.partition(":")[0]} if isinstance(tree, str) else ())
 
 
 def _renamed(storage: Storage, then: dict[str, str], now: dict[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import runpy
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from featurescape.server.colormaps import COLORMAPS, lookup_table
+from featurescape.server.colormaps import COLORMAPS, color_value, lookup_table
+from featurescape_jobs.artifacts import ValueScale
 from helpers.gallery_builders import run_job
 from helpers.service_fakes import FEATURES_SPEC, RunningService, png
 
@@ -41,6 +43,33 @@ def test_a_category_tile_has_the_color_of_the_class_unless_hidden(
     assert not shown[1:, 1:, 3].any()
     assert pixels(http.get(address, params={"hide": "0,1"}))[0, 0, 3] == 155
     assert not pixels(http.get(address, params={"hide": "1,3"}))[..., 3].any()
+
+
+def test_a_layer_of_an_attribute_is_asked_for_by_its_name_whatever_that_is(
+    http: httpx.Client, map_id: str
+) -> None:
+    for name in ("value:a/b", "value:?#", "value:../../x y"):
+        answer = http.get(f"/v1/maps/{map_id}/tiles/{quote(name, safe='')}/0/0/0.png")
+        assert answer.status_code == 404
+        assert f"no color layer {name!r}" in answer.json()["error"]["message"]
+
+
+def test_means_are_colored_over_their_range_and_diverge_at_zero() -> None:
+    data = np.zeros((1, 5, 3), np.uint8)
+    for place, step in enumerate((0, 65535 // 3, 65535 // 2, 65535)):
+        data[0, place] = [step >> 8, step & 255, 1 + 12 * place]
+    fields = {"attribute": "n", "type": "number", "extent": (-3, 6), "below": 0, "above": 0}
+    scale = ValueScale(**fields, range=(0, 3), encoded=(-3, 6), missing=0, diverging=False)
+    found = color_value(data, scale, "viridis")
+    table = lookup_table("viridis")
+    assert found[0, :4, :3].tolist() == table[[0, 0, 127, 255]].tolist()
+    assert found[0, :, 3].tolist() == [131, 143, 155, 167, 0]
+    across = scale.model_copy(update={"range": (-3, 3), "encoded": (-3, 3), "diverging": True})
+    found = color_value(data, across, "viridis")
+    low, middle, high = (found[0, place, :3].astype(int) for place in (0, 2, 3))
+    assert np.ptp(middle) < 8
+    assert low[2] > low[0] + 50
+    assert high[0] > high[2] + 50
 
 
 def test_thumbnails_come_as_they_are(http: httpx.Client, map_id: str) -> None:

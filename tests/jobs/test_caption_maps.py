@@ -71,7 +71,7 @@ def test_a_caption_is_an_attribute_of_its_point(tmp_path: Path) -> None:
 
 
 def test_captions_of_other_examples_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="captions: captions-.* describes none"):  # noqa: RUF043
+    with pytest.raises(SpecError, match="captions: captions-.* says nothing of the map"):  # noqa: RUF043
         draw(tmp_path, {"elsewhere": "a cat"})
 
 

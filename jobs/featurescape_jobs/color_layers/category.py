@@ -9,16 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import Legend, LegendClass
-from featurescape_jobs.color_layers.data_tiles import write_data_tiles
+from featurescape_jobs.color_layers.data_tiles import LOG_STEPS, encode_log_counts, write_data_tiles
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
 from featurescape_jobs.tiling.aggregates import Cells, Points, largest_classes, pyramid
 from featurescape_jobs.tiling.geometry import aggregate_zoom
-from featurescape_jobs.tiling.scene import NO_LABEL, ColorLayerCard, LayerSummary, MapScene
+from featurescape_jobs.tiling.scene import (
+    NO_LABEL,
+    Attribute,
+    ColorLayerCard,
+    LayerSummary,
+    MapScene,
+)
 
 MAX_CLASSES = 4095  # 12 bits, one value of which is "no label"
 NO_LABEL_NAME = "no label"
+MAX_NAMED = 40
+"""Values of an attribute that have a color of their own."""
+NO_VALUE_NAME, NO_VALUE_COLOR = "no value", "#6b6b6b"
 _SHARE_STEPS = 15
-_LOG_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -44,9 +52,8 @@ def encode_categories(
         totals: (P,) count of all classes, at least 1.
     """
     share = np.rint(_SHARE_STEPS * tops / totals).astype(np.uint16)
-    log_count = 1 + np.minimum(254, np.rint(_LOG_STEPS * np.log2(totals)))
     green = ((classes >> 8) << 4) | share
-    return np.stack([classes & 255, green, log_count.astype(np.uint16)], axis=1).astype(np.uint8)
+    return np.stack([classes & 255, green, encode_log_counts(totals)], axis=1).astype(np.uint8)
 
 
 def _majority_class(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
@@ -60,7 +67,7 @@ def decode_categories(rgb: NDArray[np.uint8]) -> CategoryPixels:
     wide = rgb.astype(np.uint16)
     classes = wide[..., 0] | ((wide[..., 1] >> 4) << 8)
     shares = (wide[..., 1] & 15).astype(np.float32) / np.float32(_SHARE_STEPS)
-    log_count = (wide[..., 2].astype(np.float32) - 1) / _LOG_STEPS
+    log_count = (wide[..., 2].astype(np.float32) - 1) / LOG_STEPS
     counts = np.where(wide[..., 2] == 0, np.float32(0), np.exp2(log_count))
     return CategoryPixels(classes.astype(np.uint16), shares, counts.astype(np.float32))
 
@@ -106,6 +113,32 @@ def draw_classes(
     return LayerSummary(max_zoom, Legend(kind="category", classes=legend), drawn)
 
 
+def draw_attribute(scene: MapScene, path: Path, attribute: Attribute) -> LayerSummary:
+    """Write the archive of a layer that shows which value of an attribute prevails.
+
+    The `MAX_NAMED` most frequent values have a color each, those of equal frequency by the alphabet; all others
+    share one, and the examples without a value another.
+    """
+    names, codes = attribute.words()
+    counts = np.bincount(codes[codes >= 0], minlength=len(names))
+    named = len(names[:MAX_NAMED])
+    legend = [
+        LegendClass(index=index, name=names[index], color=color, count=int(counts[index]))
+        for index, color in enumerate(class_colors(named))
+    ]
+    rest = (
+        (f"{len(names) - named:,} other values", NO_LABEL_COLOR, int(counts[named:].sum())),
+        (NO_VALUE_NAME, NO_VALUE_COLOR, int((codes < 0).sum())),
+    )
+    legend += [
+        LegendClass(index=named + place, name=name, color=color, count=count)
+        for place, (name, color, count) in enumerate(rest)
+        if count
+    ]
+    kinds = np.where(codes < 0, named + 1, np.minimum(codes, named)).astype(np.uint16)
+    return draw_classes(scene, path, attribute.info.name, kinds, legend)
+
+
 class Category:
     """The most frequent class per pixel, by datashader's categorical counts."""
 
@@ -113,15 +146,18 @@ class Category:
     card = ColorLayerCard(
         name=name,
         title="Classes",
-        summary="Which class prevails at each place, and how purely.",
+        summary="Which class prevails at each place, and how purely; of an attribute as category:NAME.",
         kind="category",
         media_type="image/png",
         needs=("labels",),
         max_classes=MAX_CLASSES,
+        attributes=("category", "text", "number"),
     )
 
     def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; memory as of `aggregates`, however many classes there are."""
+        if scene.attribute is not None:
+            return draw_attribute(scene, path, scene.attribute)
         # "no label" is counted as one more class, after the others.
         kinds = np.minimum(scene.classes, len(scene.class_names)).astype(np.uint16)
         legend = legend_classes(scene.classes, scene.class_names)

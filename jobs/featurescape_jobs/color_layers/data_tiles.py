@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,25 +19,45 @@ from PIL import Image
 
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.tiling.aggregates import Cells, PixelPlaces, locate
+from featurescape_jobs.tiling.aggregates import PixelPlaces, locate
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.scene import MapScene
 
-PixelColors = Callable[[Cells], tuple[NDArray[np.uint64], NDArray[np.uint8]]]
-"""A level → (P,) ascending codes of its occupied pixels and their (P, 3) RGB values."""
 
+class Level(Protocol):
+    """Sparse aggregate of one zoom level."""
+
+    @property
+    def zoom(self) -> int: ...
+    @property
+    def tile_px(self) -> int: ...
+    @property
+    def codes(self) -> NDArray[np.uint64]: ...
+
+
+L = TypeVar("L", bound=Level)
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MEMORY_LEVEL = 9
+LOG_STEPS = 12
+"""Steps of a log count to a factor of two."""
 
 
 def write_data_tiles(
     scene: MapScene,
     path: Path,
-    levels: list[Cells],
-    colors: PixelColors,
+    levels: list[L],
+    colors: Callable[[L], tuple[NDArray[np.uint64], NDArray[np.uint8]]],
     metadata: Mapping[str, str],
 ) -> None:
-    """Write an archive of PNG tiles of all levels; one level's pixels are held at a time."""
+    """Write an archive of PNG tiles of all levels; one level's pixels are held at a time.
+
+    Args:
+        scene: the map.
+        path: of the archive.
+        levels: from zoom 0.
+        colors: a level → (P,) ascending codes of its occupied pixels and their (P, 3) RGB values.
+        metadata: of the archive.
+    """
     done, total = 0, sum(len(cells.codes) for cells in levels)
     with ArchiveWriter(path, "image/png") as archive:
         for cells in levels:
@@ -53,7 +73,7 @@ def write_data_tiles(
 
 
 def _encode_level(
-    cells: Cells, places: PixelPlaces, rgb: NDArray[np.uint8], threads: int
+    cells: Level, places: PixelPlaces, rgb: NDArray[np.uint8], threads: int
 ) -> Iterator[tuple[int, bytes, int]]:
     """(tile id, PNG, occupied pixels) of one level, ascending by id."""
     ids = hilbert_ids(cells.zoom, places.tile_x, places.tile_y)
@@ -64,6 +84,13 @@ def _encode_level(
         return int(ids[tile]), png, part.stop - part.start
 
     return ordered_map(encode, (int(tile) for tile in np.argsort(ids)), threads)
+
+
+def encode_log_counts(counts: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """(P,) 1 + 12 log2 of counts of at least 1, at most 255; 0 is left to empty pixels."""
+    steps = np.minimum(254, np.rint(LOG_STEPS * np.log2(counts)))
+    logs: NDArray[np.uint8] = (1 + steps).astype(np.uint8)
+    return logs
 
 
 def encode_png(

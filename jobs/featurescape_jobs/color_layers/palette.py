@@ -8,6 +8,7 @@ none is near the gray of "no label". OKLab: B. Ottosson, "A perceptual color spa
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 NO_LABEL_COLOR = "#8a8a8a"
 _CHOSEN = (
@@ -21,6 +22,11 @@ _TIERS = ((0.68, 0.13), (0.56, 0.14), (0.79, 0.10))
 _RAMP = ((0.5, 265.0), (0.82, 460.0))
 """Lightness and hue in degrees at both ends of a ramp."""
 _RAMP_CHROMA = 0.15
+_BELOW_HUE, _ABOVE_HUE = 255.0, 50.0
+"""Degrees of a blue and of an orange, for numbers below and above zero."""
+_DIVERGING_CHROMA = 0.15
+_DIVERGING_LIGHTNESS = {"light": (0.86, 0.47), "dark": (0.36, 0.80)}
+"""At zero, and at both ends: away from the page, so that more is darker on paper and brighter in the dark."""
 
 
 def class_colors(n: int) -> list[str]:
@@ -30,6 +36,18 @@ def class_colors(n: int) -> list[str]:
         for i in range(max(0, n - len(_CHOSEN)))
     )
     return [*_CHOSEN[:n], *walk]
+
+
+def diverging_colors(theme: Literal["light", "dark"], n: int = 256) -> list[str]:
+    """``n`` colors from blue over a gray, neutral at zero, to orange, for a page of a theme."""
+    neutral, end = _DIVERGING_LIGHTNESS[theme]
+    colors = []
+    for k in range(n):
+        at = 2 * k / max(1, n - 1) - 1
+        hue = _BELOW_HUE if at < 0 else _ABOVE_HUE
+        lightness = neutral + (end - neutral) * abs(at)
+        colors.append(oklch_to_hex(lightness, _DIVERGING_CHROMA * abs(at), hue))
+    return colors
 
 
 def ramp_colors(n: int) -> list[str]:

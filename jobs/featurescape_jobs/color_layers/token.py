@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from featurescape_jobs.artifacts import LegendClass
-from featurescape_jobs.color_layers.category import draw_classes
+from featurescape_jobs.color_layers.category import MAX_NAMED, draw_classes
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
 from featurescape_jobs.tiling.scene import ColorLayerCard, LayerSummary, MapScene
 from featurescape_jobs.tiling.tokens import Tokens
 
-MAX_NAMED = 40
-"""Words that have a color of their own."""
 OTHERS = "other words"
 
 

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.specs.shapes.captioner import EncoderSpec as EncoderSpec
     from featurescape_jobs.specs.shapes.recurrent import RecurrentSpec as RecurrentSpec
     from featurescape_jobs.specs.tiles import TilesSpec as TilesSpec
+    from featurescape_jobs.specs.tiles import layer_and_attribute as layer_and_attribute
     from featurescape_jobs.specs.training import TrainingSpec as TrainingSpec
     from featurescape_jobs.specs.training_options import CaptionTrainingSpec as CaptionTrainingSpec
     from featurescape_jobs.specs.units import UnitsSpec as UnitsSpec
@@ -101,7 +102,7 @@ else:
             "featurescape_jobs.specs.shapes": ("Shape",),
             "featurescape_jobs.specs.shapes.captioner": ("CaptionerSpec", "EncoderSpec"),
             "featurescape_jobs.specs.shapes.recurrent": ("RecurrentSpec",),
-            "featurescape_jobs.specs.tiles": ("TilesSpec",),
+            "featurescape_jobs.specs.tiles": ("TilesSpec", "layer_and_attribute"),
             "featurescape_jobs.specs.training": ("TrainingSpec",),
             "featurescape_jobs.specs.training_options": ("CaptionTrainingSpec",),
             "featurescape_jobs.specs.units": ("UnitsSpec",),

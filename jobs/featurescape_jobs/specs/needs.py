@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Artifact:
-    """The artifact of an earlier job, named by its id. `BaseJobSpec.check_input` is asked for its size."""
+    """The artifact of an earlier job, or of several, by id. `BaseJobSpec.check_input` is asked for its size."""
 
     field: str
-    job: str
-    """Type of that job."""
+    job: str | None
+    """Type of that job; None: any."""
 
 
 @dataclass(frozen=True)

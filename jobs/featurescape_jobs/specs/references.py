@@ -53,10 +53,20 @@ def input_kinds(spec: BaseJobSpec) -> dict[str, str]:
 def _inputs(spec: BaseJobSpec) -> Iterator[tuple[str, str, str]]:
     """Field path, job id and job type of every job that the spec names."""
     for need in type(spec).needs:
-        if isinstance(need, Artifact) and (job_id := at(spec, need.field)) is not None:
-            yield need.field, job_id, need.job
+        if isinstance(need, Artifact):
+            for field, job_id in _named(spec, need.field):
+                yield field, job_id, need.job or job_id.partition("-")[0]
     for path, part in parts(spec):
         for field, kind in type(part).inputs.items():
             if (job_id := getattr(part, field)) is not None:
                 # Of a dataset any: which one it can be read from, its card says.
                 yield f"{path}.{field}", job_id, kind or job_id.partition("-")[0]
+
+
+def _named(spec: BaseJobSpec, field: str) -> Iterator[tuple[str, str]]:
+    """Path and id of the job, or of each job, that a field names: ``attributes.0`` and so on."""
+    value = at(spec, field)
+    if isinstance(value, tuple):
+        yield from ((f"{field}.{place}", job_id) for place, job_id in enumerate(value))
+    elif value is not None:
+        yield field, value

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from featurescape_jobs.specs.base import BaseJobSpec, JobCard, JobId, Name
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, JobId
 from featurescape_jobs.specs.needs import Artifact, ColorLayers
+
+MAX_ATTRIBUTE_JOBS = 16
+ColorLayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}(:.{1,200})?$")]
+"""Of a color layer, with ``:`` and an attribute where it is to show one."""
+
+
+def layer_and_attribute(name: str) -> tuple[str, str | None]:
+    """The color layer that a name asks for, and the attribute that it is to show."""
+    layer, colon, attribute = name.partition(":")
+    return layer, attribute if colon else None
+
+
+def _distinct(jobs: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(jobs)) < len(jobs):
+        raise ValueError("a job is named twice")
+    return jobs
 
 
 class TilesSpec(BaseJobSpec):
@@ -15,12 +31,25 @@ class TilesSpec(BaseJobSpec):
 
     job: Literal["tiles"] = "tiles"
     card = JobCard("Draw tiles", "A zoomable map of an embedding.", 16, draws_map=True)
-    needs = (Artifact("embedding", "embedding"), Artifact("captions", "captions"), ColorLayers())
+    needs = (
+        Artifact("embedding", "embedding"),
+        Artifact("captions", "captions"),
+        Artifact("attributes", None),
+        ColorLayers(),
+    )
     embedding: JobId = Field(description="The `embedding` job to draw.")
-    color_layers: tuple[Name, ...] = Field(
+    color_layers: tuple[ColorLayerName, ...] = Field(
         default=("density", "category", "thumbnails"),
         min_length=1,
-        description="Color layers to draw; category is left out where there are no labels.",
+        max_length=64,
+        description="Color layers to draw, those of an attribute as `value:NAME` or `category:NAME`; category is "
+        "left out where there are no labels.",
+    )
+    attributes: Annotated[tuple[JobId, ...], AfterValidator(_distinct)] = Field(
+        default=(),
+        max_length=MAX_ATTRIBUTE_JOBS,
+        description="Jobs that say something of each example, as `captions`: their columns become attributes of "
+        "the points, joined by the example's id.",
     )
     captions: JobId | None = Field(
         default=None,

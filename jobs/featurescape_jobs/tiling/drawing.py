@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo
 from featurescape_jobs.engine.context import RunContext
-from featurescape_jobs.tables.attributes import attributes_table
+from featurescape_jobs.tiling.asked_layers import AskedLayer
 from featurescape_jobs.tiling.geometry import (
     TILE_PX,
     UnitSquare,
@@ -28,7 +28,7 @@ from featurescape_jobs.tiling.geometry import (
 )
 from featurescape_jobs.tiling.inputs import MapInputs, store_thumbnails
 from featurescape_jobs.tiling.points import points_table, write_point_tiles
-from featurescape_jobs.tiling.scene import ColorLayer, MapScene
+from featurescape_jobs.tiling.scene import MapScene
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
 
 
@@ -36,8 +36,8 @@ from featurescape_jobs.tiling.thumbnail_store import SketchProjection, Thumbnail
 class MapPlan:
     """Plan of a map."""
 
-    layers: tuple[ColorLayer, ...]
-    """That can be drawn: see `unsupported_reason`."""
+    layers: tuple[AskedLayer, ...]
+    """That can be drawn: see `AskedLayer.unsupported_reason`."""
     max_zoom: int | None
     """Deepest zoom level; None: deep enough for every image to have room."""
     thumbnail_px: int
@@ -58,28 +58,15 @@ class MapPlan:
         return fit_square(x, y, margin_for(self.zoom_for(len(x)), self.thumbnail_px))
 
 
-def unsupported_reason(layer: ColorLayer, inputs: MapInputs) -> str | None:
-    """Reason for which a layer cannot be drawn; None if it can."""
-    if "labels" in layer.card.needs and not inputs.has_labels:
-        return "the examples have no labels"
-    if "images" in layer.card.needs and not inputs.has_image.any():
-        return "the examples have no images"
-    if "steps" in layer.card.needs and inputs.states is None:
-        return "every point is a whole example, not a step of one"
-    if "tokens" in layer.card.needs and inputs.tokens is None:
-        return "no point is a word of a caption"
-    most, have = layer.card.max_classes, len(inputs.class_names)
-    if most is not None and have > most:
-        return f"there are {have} classes, it holds at most {most}"
-    return None
-
-
 def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
     """Draw all layers and the points, one stage each, and name their files in the context."""
     with tempfile.TemporaryDirectory(prefix="featurescape-tiles-") as name:
         folder = Path(name)
         with _open_scene(inputs, plan, context, folder) as (square, scene):
-            infos = [_draw(layer, scene, context, folder) for layer in plan.layers]
+            infos = [
+                _draw(number, asked, asked.scene(scene, inputs), context)
+                for number, asked in enumerate(plan.layers)
+            ]
         with context.stage("points", inputs.n):
             points = folder / "points.pmtiles"
             points_zoom = write_point_tiles(scene, points, context.seed)
@@ -87,8 +74,7 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
             points_ref = context.add(context.storage.upload(points, target), "points_tiles")
             context.add_table("data/points.parquet", points_table(inputs, scene), "points")
             if inputs.infos:
-                typed = attributes_table(inputs.example_ids, inputs.attributes, inputs.infos)
-                context.add_table("data/attributes.parquet", typed, "attributes")
+                context.add_table("data/attributes.parquet", inputs.table, "attributes")
     return MapInfo(
         tile_px=TILE_PX,
         max_zoom=max(layer.max_zoom for layer in infos),
@@ -115,7 +101,7 @@ def _open_scene(
     x, y = square.place(inputs.x, inputs.y)
     with contextlib.ExitStack() as stack:
         images = None
-        if any("images" in layer.card.needs for layer in plan.layers):
+        if any("images" in asked.layer.card.needs for asked in plan.layers):
             project = SketchProjection(inputs.column.dimensions, context.seed)
             thumbnails = folder / "thumbnails"
             thumbnails.mkdir()
@@ -140,17 +126,19 @@ def _open_scene(
         yield square, scene
 
 
-def _draw(layer: ColorLayer, scene: MapScene, context: RunContext, folder: Path) -> ColorLayerInfo:
-    """Draw one layer and commit its archive."""
-    path = folder / f"{layer.name}.pmtiles"
-    with context.stage(layer.name):
-        drawn = layer.draw(scene, path)
-        target = context.output(f"data/{layer.name}.pmtiles")
-        ref = context.add(context.storage.upload(path, target), layer.name)
-        path.unlink(missing_ok=True)
+def _draw(number: int, asked: AskedLayer, scene: MapScene, context: RunContext) -> ColorLayerInfo:
+    """Draw one layer and commit its archive; that of an attribute is called by number, whatever its name."""
+    layer = asked.layer
+    stem = layer.name if asked.attribute is None else f"{layer.name}-{number}"
+    with tempfile.TemporaryDirectory(prefix="featurescape-layer-") as folder:
+        path = Path(folder) / f"{stem}.pmtiles"
+        with context.stage(layer.name):
+            drawn = layer.draw(scene, path)
+            target = context.output(f"data/{stem}.pmtiles")
+            ref = context.add(context.storage.upload(path, target), layer.name)
     return ColorLayerInfo(
-        name=layer.name,
-        title=layer.card.title,
+        name=asked.name,
+        title=asked.title,
         path=ref.path,
         media_type=layer.card.media_type,
         min_zoom=0,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.layouts.vectors import matrix_of, state_matrix
 from featurescape_jobs.tables import EMBEDDING, LayerColumn, check_schema, features_schema
+from featurescape_jobs.tables.attributes import attributes_table
 from featurescape_jobs.tiling.scene import NO_LABEL
 from featurescape_jobs.tiling.states import Described, States, read_states
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
@@ -73,6 +75,15 @@ class MapInputs:
     """Where each state is a word of a caption."""
     infos: tuple[AttributeInfo, ...] = ()
     """Names and types of those attributes that are columns."""
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """Typed columns of the attributes, as `attributes_table` has them."""
+        return attributes_table(self.example_ids, self.attributes, self.infos)
+
+    def typed(self, info: AttributeInfo) -> pa.ChunkedArray:
+        """The column of an attribute, one of ``infos``."""
+        return self.table.column(1 + self.infos.index(info))
 
     @property
     def n(self) -> int:

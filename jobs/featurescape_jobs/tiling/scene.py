@@ -13,17 +13,22 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from featurescape_jobs.artifacts import Legend
+from featurescape_jobs.artifacts import AttributeInfo, AttributeType, Legend
 from featurescape_jobs.tiling.geometry import TILE_PX
 from featurescape_jobs.tiling.tokens import Tokens
 
 NO_LABEL = 65535
 """Class of an example without label, in `MapScene.classes` and in the point tiles."""
 
-Need = Literal["labels", "images", "steps", "tokens"]
+LARGEST_NUMBER = 1e300
+"""A number that is not below this in size is none that can be averaged."""
+
+Need = Literal["labels", "images", "steps", "tokens", "attribute"]
 
 
 class ColorLayerCard(BaseModel):
@@ -34,7 +39,7 @@ class ColorLayerCard(BaseModel):
     name: str
     title: str
     summary: str
-    kind: Literal["density", "category", "images"] = Field(
+    kind: Literal["density", "category", "images", "value"] = Field(
         description="How the viewer reads the tiles; see the legend of the manifest."
     )
     media_type: Literal["image/png", "image/webp"]
@@ -43,6 +48,10 @@ class ColorLayerCard(BaseModel):
     )
     max_classes: int | None = Field(
         default=None, description="Left out of maps with more classes; none: any number."
+    )
+    attributes: tuple[AttributeType, ...] = Field(
+        default=(),
+        description="Types of the attributes that it can be asked for, as value:NAME; none: it shows none.",
     )
 
 
@@ -62,6 +71,39 @@ class Images(Protocol):
     def read(self, rows: NDArray[np.int64]) -> Sequence[bytes]:
         """Encoded thumbnails (PNG, WebP or JPEG) of these rows, in their order; thread-safe."""
         ...
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """An attribute of N examples."""
+
+    info: AttributeInfo
+    column: pa.ChunkedArray
+    """(N,) of the type's Arrow type; null: no value."""
+
+    def numbers(self) -> NDArray[np.float64]:
+        """(N,) numbers, or times as seconds since 1970; NaN where there is none."""
+        column = self.column
+        if self.info.type == "time":
+            micros: NDArray[np.float64] = column.cast(pa.int64()).cast(pa.float64()).to_numpy()
+            return micros / 1e6
+        numbers: NDArray[np.float64] = column.to_numpy()
+        return numbers
+
+    def words(self) -> tuple[list[str], NDArray[np.int32]]:
+        """Different values as text, the most frequent first, and the (N,) place of each among them, or -1."""
+        texts = self.column.cast(pa.string())
+        counted = pc.value_counts(texts.drop_null()).to_pylist()
+        ordered = sorted(counted, key=lambda each: (-each["counts"], each["values"]))
+        names = [each["values"] for each in ordered]
+        places = pc.index_in(texts, value_set=pa.array(names, pa.string()))
+        codes: NDArray[np.int32] = places.fill_null(-1).to_numpy().astype(np.int32)
+        return names, codes
+
+
+def has_number(attribute: Attribute) -> bool:
+    """True if any example has a number that can be averaged."""
+    return bool((np.abs(attribute.numbers()) < LARGEST_NUMBER).any())
 
 
 @dataclass(frozen=True)
@@ -85,6 +127,8 @@ class MapScene:
     """(N,) which step of its example each is, from 0; None where each is a whole example."""
     tokens: Tokens | None = None
     """Which word each is of; None where they are no words."""
+    attribute: Attribute | None = None
+    """That the layer was asked for; None: its own matter."""
 
     @property
     def n(self) -> int:

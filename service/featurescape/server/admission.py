@@ -43,9 +43,11 @@ from featurescape_jobs.specs import (
     TrainingSpec,
     input_jobs,
     input_kinds,
+    layer_and_attribute,
 )
 from featurescape_jobs.specs.needs import Need
 from featurescape_jobs.specs.references import at, parts
+from featurescape_jobs.tiling.asked_layers import check_asked
 from featurescape_jobs.trainers import check_training
 
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -90,8 +92,8 @@ class Admission:
             case Trainee():
                 self._check_trainee(need, spec)
             case ColorLayers():
-                for name in at(spec, need.field):
-                    _known(COLOR_LAYERS, name, need.field)
+                for name, attribute in map(layer_and_attribute, at(spec, need.field)):
+                    check_asked(_known(COLOR_LAYERS, name, need.field).card, attribute)
             case Files():
                 self._check_files(need, spec)
             case _:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurescape_jobs.artifacts import Legend, LegendClass
+from featurescape_jobs.artifacts import Legend, LegendClass, ValueScale
+from featurescape_jobs.color_layers.palette import diverging_colors
 
 COLORMAPS: tuple[str, ...] = ("viridis", "magma", "inferno", "plasma", "cividis", "turbo", "gray")
 _DARKEST_GRAY = 0x1A
@@ -38,6 +40,12 @@ def lookup_table(name: str) -> Pixels:
     colors = np.asarray(colormaps[name](np.arange(256)))[:, :3]
     table: Pixels = np.rint(colors * 255).astype(np.uint8)
     return table
+
+
+@cache
+def diverging_table(theme: Literal["light", "dark"] = "light") -> Pixels:
+    """(256, 3) RGB from blue, for numbers below zero, to orange."""
+    return np.array([_rgb(color) for color in diverging_colors(theme)], np.uint8)
 
 
 def decode(tile: bytes) -> Pixels:
@@ -78,6 +86,33 @@ def color_density(data: Pixels, count_max: int, colormap: str) -> Pixels:
     return np.dstack([colors, alpha])
 
 
+def color_value(data: Pixels, scale: ValueScale, colormap: str) -> Pixels:
+    """Means in color over the scale's range, fuller where there are more examples.
+
+    Args:
+        data: (H, W, 3) value tile; R << 8 | G are the steps of the mean over the encoded span, B = 0 where nothing
+            is, else 1 + 12 log2(count).
+        scale: the layer's scale.
+        colormap: one of `COLORMAPS`; where the scale is diverging, blue over gray to orange is taken.
+
+    Returns:
+        (H, W, 4) RGBA, transparent where nothing is.
+    """
+    steps = data[..., 0].astype(np.float64) * 256 + data[..., 1]
+    (start, end), (low, high) = scale.encoded, scale.range
+    means = start + steps / 65535 * (end - start)
+    part = (means - low) / (high - low) if high > low else np.full(means.shape, 0.5)
+    table = diverging_table() if scale.diverging else lookup_table(colormap)
+    colors = table[np.rint(255 * np.clip(part, 0, 1)).astype(np.uint8)]
+    return np.dstack([colors, np.where(data[..., 2] > 0, _strength(data), 0).astype(np.uint8)])
+
+
+def _strength(data: Pixels) -> NDArray[np.uint16]:
+    """(H, W) opacity of tiles that have 1 + 12 log2(count) in B."""
+    strength: NDArray[np.uint16] = np.minimum(130 + data[..., 2].astype(np.uint16), 255)
+    return strength
+
+
 def color_category(data: Pixels, legend: Legend, hidden: Collection[int] = ()) -> Pixels:
     """The most frequent class of each pixel in its color, fuller where there are more examples.
 
@@ -95,9 +130,8 @@ def color_category(data: Pixels, legend: Legend, hidden: Collection[int] = ()) -
     for entry in legend.classes:
         table[entry.index] = _class_color(entry, hidden)
     colored: Pixels = table[classes]
-    strength = np.minimum(130 + data[..., 2].astype(np.uint16), 255).astype(np.uint8)
     shown = (data[..., 2] > 0) & (colored[..., 3] > 0)
-    colored[..., 3] = np.where(shown, strength, 0)
+    colored[..., 3] = np.where(shown, _strength(data), 0)
     return colored
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featurescape.server.colormaps import lookup_table
+from featurescape.server.colormaps import Pixels, diverging_table, lookup_table
 
 TARGET = Path(__file__).parents[1] / "src/tiles/colormap-tables.ts"
 SHOWN = ("magma", "viridis", "inferno", "plasma", "cividis", "gray")
@@ -22,10 +22,18 @@ def text() -> str:
     ]
     lines += ["", "export const COLORMAPS = {"]
     for name in SHOWN:
-        rows = lookup_table(name).reshape(-1, _COLORS_A_LINE * 3)
-        lines += [f"  {name}:", *(f'    "{row.tobytes().hex()}" +' for row in rows)]
-        lines[-1] = lines[-1].removesuffix(" +") + ","
+        lines += _entry(name, lookup_table(name))
+    lines += ["} as const;", "", "/** Neutral in the middle, for pages of each theme. */"]
+    lines += ["export const DIVERGING = {"]
+    lines += [*_entry("light", diverging_table("light")), *_entry("dark", diverging_table("dark"))]
     return "\n".join([*lines, "} as const;", ""])
+
+
+def _entry(name: str, table: Pixels) -> list[str]:
+    rows = table.reshape(-1, _COLORS_A_LINE * 3)
+    lines = [f"  {name}:", *(f'    "{row.tobytes().hex()}" +' for row in rows)]
+    lines[-1] = lines[-1].removesuffix(" +") + ","
+    return lines
 
 
 if __name__ == "__main__":

@@ -2,19 +2,26 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { ColorLayer } from "../src/api/types";
 import { Legend, type LegendView, labelClasses, longestLegend, scaleTicks, soloed, toggled } from "../src/map/legend";
+import type { Range } from "../src/map/value-scale";
 import { COLORMAPS } from "../src/tiles/colormap-tables";
 import { layer, map } from "./helpers/builders";
 import { at, shown, stubPixels, texts, type } from "./helpers/page";
 
 let hidden: ReadonlySet<number>[];
 let colormaps: string[];
+let ranges: (Range | null)[];
 let legend: Legend;
 
 beforeEach(() => {
   stubPixels();
   hidden = [];
   colormaps = [];
-  legend = new Legend({ onHidden: (set) => hidden.push(set), onColormap: (name) => colormaps.push(name) });
+  ranges = [];
+  legend = new Legend({
+    onHidden: (set) => hidden.push(set),
+    onColormap: (name) => colormaps.push(name),
+    onRange: (range) => ranges.push(range),
+  });
   shown(legend.element);
 });
 
@@ -24,6 +31,7 @@ function view(of: ColorLayer, change: Partial<LegendView> = {}): LegendView {
     classes: of.legend.classes,
     colormap: "viridis",
     hidden: new Set(),
+    range: null,
     theme: "dark",
     max: 100,
     dotted: false,
@@ -115,7 +123,7 @@ describe("the legend of classes", () => {
     legend.update(view(layer("images"), { classes: CLASSES.legend.classes }));
     expect(legend.element.textContent).toContain("hiding one clears the points beneath");
     expect(legend.element.querySelector("h2")!.textContent).toBe("Classes");
-    const other = new Legend({ onHidden: vi.fn(), onColormap: vi.fn() });
+    const other = new Legend({ onHidden: vi.fn(), onColormap: vi.fn(), onRange: vi.fn() });
     other.update(view(layer("images")));
     expect(other.element.textContent).toContain("sees as alike");
     expect(other.element.querySelector("button")).toBeNull();

@@ -11,7 +11,15 @@ const facts: MapFacts = {
   examples: 1797,
   maxZoom: 7,
 };
-const start: MapState = { center: null, zoom: null, layer: "density", colormap: "magma", hidden: new Set(), row: null };
+const start: MapState = {
+  center: null,
+  zoom: null,
+  layer: "density",
+  colormap: "magma",
+  hidden: new Set(),
+  range: null,
+  row: null,
+};
 
 describe("the address bar", () => {
   it("is empty for the state a map opens with", () => {
@@ -27,6 +35,7 @@ describe("the address bar", () => {
       { hidden: new Set([0, 1, 2, 3, 5]) },
       { hidden: new Set(facts.classes) },
       { row: 0 },
+      { range: [-0.5, 2e9] },
       { layer: "thumbnails", row: 1796, center: [0, 1], zoom: -0.5, hidden: new Set([5]) },
     ];
     for (const change of states) {
@@ -48,7 +57,7 @@ describe("the address bar", () => {
   });
 
   it("falls back where a value is malformed or out of range", () => {
-    const search = "?c=NaN,2&z=x&layer=<img>&colormap=constructor&hide=9,-1,a&row=1797";
+    const search = "?c=NaN,2&z=x&layer=<img>&colormap=constructor&hide=9,-1,a&row=1797&range=2,1";
     expect(parseMapState(search, facts)).toEqual(start);
     expect(parseMapState("?z=99&row=-1&c=0.5", facts)).toEqual({ ...start, zoom: 7 });
   });

@@ -33,7 +33,7 @@ class Address:
     suffix: Literal["png", "webp"]
 
 
-@router.get("/{layer}/{z}/{x}/{y}.{suffix}")
+@router.get("/{layer:path}/{z}/{x}/{y}.{suffix}")
 def tile(
     job_id: CheckedId,
     at: Annotated[Address, Depends()],
@@ -64,6 +64,8 @@ def _colored(
     pixels = colormaps.decode(data)
     if info.legend.kind == "density":
         rgba = colormaps.color_density(pixels, info.legend.count_max[z], colormap)
+    elif info.legend.value is not None:
+        rgba = colormaps.color_value(pixels, info.legend.value, colormap)
     else:
         rgba = colormaps.color_category(pixels, info.legend, hidden)
     return colormaps.encode(rgba)

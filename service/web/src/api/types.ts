@@ -29,6 +29,7 @@ export type {
   Progress,
   Reason,
   UnitAnswer,
+  ValueScale,
 } from "./schema";
 
 export type Status = schema.Job["status"];

@@ -106,6 +106,7 @@ export class MapController {
     this.legend = new Legend({
       onColormap: (colormap) => this.store.set({ colormap }),
       onHidden: (hidden) => this.store.set({ hidden }),
+      onRange: (range) => this.store.set({ range }),
     });
     this.layers = layerCard(info.layers, this.legend, (layer) => this.setLayer(layer));
     this.title = titleCard(id, info);
@@ -127,8 +128,7 @@ export class MapController {
       target: this.target,
       card: hover,
       picker: new Picker(info, openArchive(id, info.points), shown.thumbnailPx, (row) => this.examples.get(row)),
-      accepts: (label) =>
-        !this.store.state.hidden.has(label) || this.kind === "density" || this.shownClasses !== this.classes,
+      accepts: (label) => !this.store.state.hidden.has(label) || this.shownClasses !== this.classes,
       describe: (label) => ({ className: this.nameOf(label), color: this.colorOf(label) }),
       onOpen: (row) => void this.open(row, "show"),
       onNothing: () => this.close(),
@@ -159,19 +159,20 @@ export class MapController {
 
   /** The classes of the legend that is shown: the layer's own; of images those of the labels. */
   private get shownClasses(): readonly LegendClass[] {
-    return this.kind === "category" ? this.stage.layerInfo(this.store.state.layer).legend.classes : this.classes;
+    if (this.kind === "images") return this.classes;
+    return this.stage.layerInfo(this.store.state.layer).legend.classes;
   }
 
   /** Shows another color layer; what was hidden of other classes than its own does not count for it. */
   private setLayer(layer: string): void {
     const before = this.shownClasses;
-    this.store.set({ layer });
+    this.store.set({ layer, range: null });
     if (this.shownClasses !== before && this.store.state.hidden.size > 0) this.store.set({ hidden: new Set() });
   }
 
   private look() {
-    const { layer, colormap, hidden } = this.store.state;
-    return { layer, colormap, hidden, theme: currentTheme() };
+    const { layer, colormap, hidden, range } = this.store.state;
+    return { layer, colormap, hidden, range, theme: currentTheme() };
   }
 
   private colorOf(label: number | null): string {
@@ -255,7 +256,10 @@ export class MapController {
 
   private changed(state: MapState, previous: MapState): void {
     const looks =
-      state.layer !== previous.layer || state.colormap !== previous.colormap || state.hidden !== previous.hidden;
+      state.layer !== previous.layer ||
+      state.colormap !== previous.colormap ||
+      state.range !== previous.range ||
+      state.hidden !== previous.hidden;
     if (state.layer !== previous.layer) {
       document.body.dataset.ready = "false";
       this.cursor.clear();
@@ -285,9 +289,10 @@ export class MapController {
     const { max, z, dots } = this.stage.scaleAt(layer, this.stage.zoom);
     this.legend.update({
       layer,
-      classes: this.kind === "density" ? [] : this.shownClasses,
+      classes: this.shownClasses,
       colormap: state.colormap,
       hidden: state.hidden,
+      range: state.range,
       theme: currentTheme(),
       max,
       dotted: dots.radius > 0,

@@ -1,12 +1,14 @@
 /** The legend of the chosen color layer: scale and colormaps, or classes to hide and solo. */
 
-import type { ColorLayer, LegendClass, MapInfo } from "../api/types";
+import type { ColorLayer, LegendClass, MapInfo, ValueScale } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { formatCount } from "../lib/format";
 import { icon } from "../lib/icons";
 import { radioGroup } from "../lib/radio";
 import { COLORMAPS } from "../tiles/colormap-tables";
-import { type ColormapName, isColormap, lookupTable, type Theme } from "../tiles/colormaps";
+import { type ColormapName, divergingTable, isColormap, lookupTable, type Theme } from "../tiles/colormaps";
+import { valueLegend } from "./value-legend";
+import { type Range, shownRange } from "./value-scale";
 
 /** Above this many classes the legend has a field to find one. */
 const FIND_FROM = 14;
@@ -18,6 +20,8 @@ export interface LegendView {
   colormap: ColormapName;
   hidden: ReadonlySet<number>;
   theme: Theme;
+  /** Values that the colors of a value layer span. */
+  range: Range | null;
   /** Largest count that a dot shows at the present zoom. */
   max: number;
   /** Whether one pixel is drawn per pixel of data, or a dot. */
@@ -27,6 +31,7 @@ export interface LegendView {
 export interface LegendActions {
   onColormap(name: ColormapName): void;
   onHidden(hidden: ReadonlySet<number>): void;
+  onRange(range: Range | null): void;
 }
 
 /** The classes hidden after "only this one" is asked for; asked again, all are shown. */
@@ -52,8 +57,7 @@ export function scaleTicks(max: number): number[] {
   return [...ticks.filter((_, i) => i % step === 0), max];
 }
 
-function gradient(name: ColormapName, theme: Theme, className: string): HTMLCanvasElement {
-  const table = lookupTable(name, theme);
+function gradient(table: Uint32Array, className: string): HTMLCanvasElement {
   const canvas = h("canvas", { class: className, attrs: { "aria-hidden": "true" } });
   canvas.width = table.length;
   canvas.height = 1;
@@ -93,12 +97,16 @@ export class Legend {
     this.view = view;
     const { layer, theme, colormap, max, dotted } = view;
     const density = layer.legend.kind === "density";
-    const key = density ? `${layer.name}/${theme}/${colormap}/${max}/${dotted}` : layer.name;
+    const { value } = layer.legend;
+    let key = layer.name;
+    if (density) key = `${layer.name}/${theme}/${colormap}/${max}/${dotted}`;
+    else if (value) key = `${layer.name}/${theme}/${colormap}/${shownRange(value, view.range)}`;
     if (key !== this.shownKey) {
       const focused =
         this.element.contains(document.activeElement) && document.activeElement?.getAttribute("data-value");
       this.shownKey = key;
       if (density) this.buildDensity(view);
+      else if (value) this.buildValue(view, value);
       else this.buildClasses(view);
       if (focused) this.element.querySelector<HTMLElement>(`[data-value="${CSS.escape(focused)}"]`)?.focus();
     }
@@ -112,18 +120,6 @@ export class Legend {
       label.style.left = `${max <= 1 ? 50 : (100 * Math.log(tick)) / Math.log(max)}%`;
       return label;
     });
-    const names = Object.keys(COLORMAPS) as ColormapName[];
-    const choices = names.map((name) => ({
-      value: name,
-      label: name,
-      title: name,
-      testid: `colormap-${name}`,
-      content: [gradient(name, theme, "swatch")],
-    }));
-    const group = radioGroup("Colormap", "colormaps", choices, (value) => {
-      if (isColormap(value)) this.actions.onColormap(value);
-    });
-    group.select(colormap);
     fill(
       this.element,
       h(
@@ -132,11 +128,41 @@ export class Legend {
         h("h2", {}, dotted ? "Examples per dot" : "Examples per pixel"),
         h("span", { class: "faint" }, "log scale"),
       ),
-      gradient(colormap, theme, "scale"),
+      gradient(lookupTable(colormap, theme), "scale"),
       h("div", { class: max <= 1 ? "ticks lone" : "ticks" }, ...ticks),
+      ...this.colormaps(colormap, theme),
+    );
+  }
+
+  private buildValue({ layer, range, colormap, theme }: LegendView, value: ValueScale): void {
+    this.rows.clear();
+    const table = value.diverging ? divergingTable(theme) : lookupTable(colormap, theme);
+    const bar = gradient(table, "scale");
+    fill(
+      this.element,
+      ...valueLegend(layer, value, shownRange(value, range), bar, (asked) => this.actions.onRange(asked)),
+      ...(value.diverging ? [] : this.colormaps(colormap, theme)),
+    );
+  }
+
+  /** The choice of a sequential colormap. */
+  private colormaps(colormap: ColormapName, theme: Theme): HTMLElement[] {
+    const names = Object.keys(COLORMAPS) as ColormapName[];
+    const choices = names.map((name) => ({
+      value: name,
+      label: name,
+      title: name,
+      testid: `colormap-${name}`,
+      content: [gradient(lookupTable(name, theme), "swatch")],
+    }));
+    const group = radioGroup("Colormap", "colormaps", choices, (value) => {
+      if (isColormap(value)) this.actions.onColormap(value);
+    });
+    group.select(colormap);
+    return [
       h("div", { class: "legend-head second" }, h("h2", {}, "Colormap"), h("span", { class: "faint" }, colormap)),
       group.element,
-    );
+    ];
   }
 
   private buildClasses({ layer, classes }: LegendView): void {

@@ -11,13 +11,15 @@ import type { ColorLayer, MapInfo } from "../api/types";
 import { reducedMotion } from "../lib/dom";
 import { openArchive } from "../tiles/archive";
 
-import { type ColormapName, lookupTable, pack, parseHex, type Theme } from "../tiles/colormaps";
+import { type ColormapName, divergingTable, lookupTable, pack, parseHex, type Theme } from "../tiles/colormaps";
 import { type Dots, dotMax, dotsAt } from "../tiles/dots";
 import { type DataTile, paintCategory, paintDensity } from "../tiles/paint";
+import { paintValue } from "../tiles/paint-value";
 import { DataLayer, type Painter } from "./data-layer";
 import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
 import { ImageLayer } from "./image-layer";
+import { type Range, shownRange, stepOf } from "./value-scale";
 
 /** How many levels the view goes beyond the deepest tiles, so that single images are seen large. */
 export const OVERZOOM = 3;
@@ -27,6 +29,8 @@ export interface Look {
   layer: string;
   colormap: ColormapName;
   hidden: ReadonlySet<number>;
+  /** Values that the colors of a value layer span; null: its own. */
+  range: Range | null;
   theme: Theme;
 }
 
@@ -150,7 +154,17 @@ export class Stage {
         paint: (tile, out, z, drawn) => paintDensity(tile, out, { table, dots: drawn, max: max(z, drawn) }),
       };
     }
-    const { classes } = layer.legend;
+    const { classes, value } = layer.legend;
+    if (value) {
+      const table = value.diverging
+        ? divergingTable(this.look.theme)
+        : lookupTable(this.look.colormap, this.look.theme);
+      const [from, to] = shownRange(value, this.look.range).map((at) => stepOf(value, at)) as [number, number];
+      return {
+        dots,
+        paint: (tile, out, z, drawn) => paintValue(tile, out, { table, from, to, dots: drawn, max: max(z, drawn) }),
+      };
+    }
     const length = classes.reduce((most, each) => Math.max(most, each.index + 1), 0);
     const colors = new Uint32Array(length);
     for (const each of classes) colors[each.index] = pack(...parseHex(each.color), 255);

@@ -1,4 +1,4 @@
-/** What the address bar keeps of a map: center, zoom, color layer, colormap, hidden classes, selected row. */
+/** What the address bar keeps of a map: center, zoom, color layer, colormap, hidden classes, range, selected row. */
 
 import { type ColormapName, DEFAULT_COLORMAP, isColormap } from "../tiles/colormaps";
 
@@ -10,6 +10,8 @@ export interface MapState {
   colormap: ColormapName;
   /** Class indices that are not drawn. */
   hidden: ReadonlySet<number>;
+  /** Values that the colors of a value layer span; null: the layer's own range. */
+  range: readonly [low: number, high: number] | null;
   row: number | null;
 }
 
@@ -53,6 +55,7 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
   const zoom = finite(query.get("z") ?? undefined);
   const layer = query.get("layer") ?? "";
   const colormap = query.get("colormap") ?? "";
+  const [low, high] = (query.get("range") ?? "").split(",").map(finite);
   const row = /^\d{1,10}$/.test(query.get("row") ?? "") ? Number(query.get("row")) : null;
   return {
     center: inside(center[0]) && inside(center[1]) ? [center[0], center[1]] : null,
@@ -60,6 +63,7 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
     layer: facts.layers.includes(layer) ? layer : facts.first,
     colormap: isColormap(colormap) ? colormap : DEFAULT_COLORMAP,
     hidden: hiddenFrom(query, facts.classes),
+    range: low != null && high != null && low < high ? [low, high] : null,
     row: row !== null && row < facts.examples ? row : null,
   };
 }
@@ -82,6 +86,7 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
     // The shorter of the two lists.
     parts.push(shown.length > 0 && shown.length < hidden.length ? `only=${shown}` : `hide=${hidden}`);
   }
+  if (state.range) parts.push(`range=${state.range.map((value) => Number(value.toPrecision(7)))}`);
   if (state.row !== null) parts.push(`row=${state.row}`);
   return parts.length > 0 ? `?${parts.join("&")}` : "";
 }

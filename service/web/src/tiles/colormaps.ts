@@ -1,6 +1,6 @@
 /** Sequential colormaps as lookup tables, under the names that the API's tiles have. */
 
-import { COLORMAPS } from "./colormap-tables";
+import { COLORMAPS, DIVERGING } from "./colormap-tables";
 
 export type ColormapName = keyof typeof COLORMAPS;
 export type Theme = "dark" | "light";
@@ -36,6 +36,12 @@ export function sample(name: ColormapName, t: number): [number, number, number] 
  */
 export function span(theme: Theme): [number, number] {
   return theme === "dark" ? [0.36, 1] : [0.7, 0.06];
+}
+
+/** 256 packed colors from below to above zero, neutral in the middle. */
+export function divergingTable(theme: Theme): Uint32Array {
+  const hex = DIVERGING[theme];
+  return Uint32Array.from({ length: TABLE_SIZE }, (_, i) => pack(...parseHex(`#${hex.slice(6 * i, 6 * i + 6)}`), 255));
 }
 
 /** 256 packed colors from the smallest to the largest count. */

@@ -86,7 +86,7 @@ export function logScale(count: number, max: number): number {
   return Math.min(1, Math.max(0, Math.log(count) / Math.log(max)));
 }
 
-interface Kernel {
+export interface Kernel {
   dx: Int32Array;
   dy: Int32Array;
   /** How much of the pixel the dot covers, 0…1. */
@@ -113,7 +113,7 @@ export function discKernel(radius: number, half: number): Kernel {
 }
 
 /** Calls `put` with each output pixel that the dot of tile pixel `i` covers. */
-function eachCovered(
+export function eachCovered(
   tile: DataTile,
   dots: Dots,
   kernel: Kernel,
@@ -133,7 +133,8 @@ function eachCovered(
   }
 }
 
-function kernelOf(dots: Dots): Kernel {
+/** The disc of dots. */
+export function kernelOf(dots: Dots): Kernel {
   return discKernel(dots.radius, dots.scale === 1 ? 0.5 : 0);
 }
 

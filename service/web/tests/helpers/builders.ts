@@ -85,7 +85,7 @@ export function layer(kind: LayerKind, names: readonly string[] = [], change: Pa
     media_type: "image/png",
     min_zoom: 0,
     max_zoom: 3,
-    legend: { kind, classes, count_max: [100, 50, 20, 5], icons: [], grids: [] },
+    legend: { kind, classes, count_max: [100, 50, 20, 5], icons: [], grids: [], value: null },
     drawn: [100, 100, 100, 100],
     ...change,
   };
