@@ -16,7 +16,7 @@ SIZE := about 0.9 GB to download and 3.3 GB on the disk; with the CUDA build of 
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo found setup test test-fast test-portable check format bench viewer dist clean
+.PHONY: demo found setup test test-fast test-long test-portable check format bench viewer dist clean
 
 demo: found $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARGS=--no-serve ends when it is complete.
 	@$(BIN)/featurescape demo $(ARGS)
@@ -35,6 +35,9 @@ test: found $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package i
 
 test-fast: $(VENV)/.ready  ## No Ray, no browser, no real data: about four minutes.
 	$(FAST_LANE) $(ARGS)
+
+test-long: found $(VENV)/.ready $(STATIC)  ## The slow files with what is left out elsewhere: datasets at their full size.
+	@$(BIN)/python tests/slow_files.py --long $(ARGS)
 
 test-portable: $(VENV)/.ready  ## The fast lane with an older processor's arithmetic, in an order of SHUFFLE=seed.
 	$(PORTABLE) $(FAST_LANE) --shuffle $(SHUFFLE) $(ARGS)

@@ -1,9 +1,9 @@
 """The files with slow tests, a process per file or group of files, and two at a time.
 
-``python tests/slow_files.py [PYTEST OPTION ...]``, as ``make test`` calls it. Ray keeps in its process what the
-first cluster there was started with, so a process has one file, or a few that share a cluster. Much of the time
-is waiting (for Ray's processes to start, for a browser, for a pause to end), so two share the two cores of the
-smallest machine (of three, rows with a time limit ran out of it); a file with the mark ``alone`` runs when no
+``python tests/slow_files.py [--long] [PYTEST OPTION ...]``, as ``make test`` calls it; with ``--long``,
+``make test-long``. Ray keeps in its process what the first cluster there was started with, so a process has one
+file, or a few that share a cluster. Much of the time is waiting (for Ray's processes to start, for a browser, for
+a pause to end), so three share the two cores of the smallest machine; a file with the mark ``alone`` runs when no
 other does.
 
 Each process has a folder of its own for Ray's sessions, removed afterwards, and one thread for its arithmetic, as
@@ -26,8 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SLOW = ("ray", "browser", "data", "compiler", "memory", "benchmark", "release")
 """The marks that the fast lane leaves out."""
-ALONE = "alone"
-AT_ONCE = 2
+ALONE, LONG = "alone", "long"
+AT_ONCE = 3
 LONGEST = (
     "tests/e2e/test_first_map.py",
     "tests/e2e/test_pipeline.py",
@@ -126,7 +126,7 @@ def _has_mark(text: str, mark: str) -> bool:
 
 
 def run(files: Files, options: Sequence[str]) -> Done:
-    """The slow tests of these files, in a process with a folder of its own."""
+    """The tests of these files, in a process with a folder of its own."""
     # The path is short: Ray puts sockets below it, and a socket's path may have 107 characters.
     with (
         tempfile.TemporaryDirectory(
@@ -136,7 +136,7 @@ def run(files: Files, options: Sequence[str]) -> Done:
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
     ):
         environment = {"OMP_NUM_THREADS": "1", **os.environ, "RAY_TMPDIR": folder}
-        command = [sys.executable, "-m", "pytest", "-q", "-m", " or ".join(SLOW), *files, *options]
+        command = [sys.executable, "-m", "pytest", "-q", *files, *options]
         begun = time.monotonic()
         done = subprocess.run(
             command,
@@ -170,9 +170,12 @@ def make_token() -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def main(options: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run them all; the exit status."""
     make_token()
+    slow, long = " or ".join(SLOW), f"--{LONG}"
+    selected = slow if long in arguments else f"({slow}) and not {LONG}"
+    options = ["-m", selected, *(each for each in arguments if each != long)]
     beside, alone = slow_files()
     failed, begun = list[str](), time.monotonic()
     for done in run_all(beside, alone, options):

@@ -100,7 +100,11 @@ class TilesOptions(TypedDict, total=False):
     """Options of the tiles job."""
 
     color_layers: Sequence[str]
-    """Color layers to draw; category is left out where there are no labels."""
+    """Color layers to draw, those of an attribute as `value:NAME` or `category:NAME`; category is
+    left out where there are no labels."""
+    attributes: Sequence[str]
+    """Jobs that say something of each example, as `captions`: their columns become attributes of
+    the points, joined by the example's id."""
     captions: str | None
     """A `captions` job of the same dataset, whose captions become an attribute of the points, to be
     read and searched."""

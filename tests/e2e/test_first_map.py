@@ -89,7 +89,7 @@ def opened(client: Client, out: str) -> Map:
     return client.open_map(out.strip().rpartition("/")[2])
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 8, 40, 91])
+@pytest.mark.parametrize("count", [1, 8, 91])
 def test_a_folder_of_any_size_gives_a_map(newcomer: Newcomer, client: Client, count: int) -> None:
     out, err = newcomer.first_map(count)
     info = opened(client, out).info()
@@ -97,7 +97,7 @@ def test_a_folder_of_any_size_gives_a_map(newcomer: Newcomer, client: Client, co
     images = next(layer for layer in info.layers if layer.name == "thumbnails")
     assert images.drawn[-1] == count
     assert "not computed again" not in err
-    assert newcomer.started == 1, "one service for all six"
+    assert newcomer.started == 1, "one service for all"
 
 
 def test_the_same_folder_again_is_not_computed_again(newcomer: Newcomer, client: Client) -> None:

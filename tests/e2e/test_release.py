@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.distributions import Distributions, build, empty_environment, install
+from helpers.distributions import Distributions, build, empty_environment, install_linked
 from helpers.free_ports import free_port
 
 pytestmark = [pytest.mark.release, pytest.mark.timeout(900)]
@@ -49,7 +49,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
 def environment(tmp_path_factory: pytest.TempPathFactory, released: Distributions) -> Path:
     """An environment that was empty before the wheel came with its extra ``server``."""
     folder = empty_environment(tmp_path_factory.mktemp("release") / "environment")
-    install(folder, f"{released.wheel}[server]")
+    install_linked(folder, released.wheel, "server")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Maps of one, two, seven and eight examples: laid out, measured and drawn like any other."""
+"""Maps of one to 91 examples: laid out, measured and drawn like any other."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from helpers.artifact_builders import (
     random_examples,
 )
 
+NEIGHBORS = 12
+"""That a map keeps of each example."""
 MODULES: dict[str, Any] = {"embedding": embedding, "tiles": tiles}
 
 
@@ -49,16 +51,16 @@ def commit_examples(root: Path, n: int, equal: bool = False) -> Examples:
 
 
 @pytest.mark.parametrize("equal", [False, True])
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 8])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 40, 91])
 def test_a_folder_of_any_size_becomes_a_map(tmp_path: Path, n: int, equal: bool) -> None:
     examples = commit_examples(tmp_path, n, equal)
     laid_out, context = run_job(tmp_path, EMBEDDING_ID, features=FEATURES_ID)
     assert laid_out.rows == n
-    by_tsne = n == 8 and not equal
-    assert laid_out.details["method"] == ("t-SNE" if by_tsne else "PCA")
-    assert laid_out.details["perplexity"] == (7 / 3 if by_tsne else None)
+    perplexity = None if equal else {8: 7 / 3, 40: 13, 91: 30}.get(n)
+    assert laid_out.details["method"] == ("PCA" if perplexity is None else "t-SNE")
+    assert laid_out.details["perplexity"] == perplexity
     near = context.storage.read_table(context.path("data/neighbors.parquet"))
-    assert [len(rows) for rows in near["neighbor_rows"].to_pylist()] == [n - 1] * n
+    assert [len(rows) for rows in near["neighbor_rows"].to_pylist()] == [min(n - 1, NEIGHBORS)] * n
 
     drawn, context = run_job(tmp_path, TILES_ID, embedding=EMBEDDING_ID)
     info = MapInfo.model_validate(drawn.details["map"])

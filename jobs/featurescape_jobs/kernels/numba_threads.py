@@ -9,6 +9,7 @@ result depends on the seed and the number of threads alone.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.core.caching import FunctionCache
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -33,9 +35,27 @@ class Span(NamedTuple):
     stop: int
 
 
+class _KernelCache(FunctionCache):
+    """Numba's cache on disk, which an earlier version of the program may have written.
+
+    Its index has the classes of the arguments by name, and is read before numba looks how old it is: a class that
+    this version has not would end the program. Such an index is replaced.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled kernel; None where it is to be compiled."""
+        try:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except (AttributeError, ImportError, pickle.UnpicklingError):
+            self.flush()  # type: ignore[no-untyped-call]
+            return None
+
+
 def _compile(function: _Function, relaxed: frozenset[str]) -> _Function:
     # error_model "numpy": no check for a zero divisor, which would keep loops from being unrolled.
-    made = numba.njit(function, nogil=True, cache=True, fastmath=set(relaxed), error_model="numpy")
+    made = numba.njit(function, nogil=True, fastmath=set(relaxed), error_model="numpy")
+    # As njit's own cache=True does it.
+    made._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
     return cast(_Function, made)
 
 

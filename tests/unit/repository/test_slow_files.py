@@ -18,7 +18,7 @@ def tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the tests of a project that has none yet."""
     monkeypatch.setattr(slow_files, "ROOT", tmp_path)
     monkeypatch.setattr(slow_files, "make_token", lambda: None)
-    marks = "".join(f"  {mark}\n" for mark in (*slow_files.SLOW, slow_files.ALONE))
+    marks = "".join(f"  {mark}\n" for mark in (*slow_files.SLOW, slow_files.ALONE, slow_files.LONG))
     (tmp_path / "pytest.ini").write_text(f"[pytest]\naddopts = -ra\nmarkers =\n{marks}")
     folder = tmp_path / "tests"
     folder.mkdir()
@@ -82,7 +82,17 @@ def test_what_failed_is_printed_whole_and_named_at_the_end(
     assert slow_files.main(["-k", "unknown"]) == 0, "no test was asked for"
 
 
-def test_two_at_a_time_and_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_long_is_left_out_unless_it_is_asked_for(
+    tests: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    marks = "ray\n@pytest.mark.long"
+    (tests / "test_size.py").write_text(MARKED.format(mark=marks, body="assert not 'run'"))
+    assert slow_files.main([]) == 0
+    assert slow_files.main(["--long"]) == 1
+    assert "assert not 'run'" in capfd.readouterr().out
+
+
+def test_some_at_a_time_and_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     running, most, beside_alone = set[Files](), 0, set[Files]()
     alone = ("alone",)
     lock, all_there = threading.Lock(), threading.Barrier(slow_files.AT_ONCE)
@@ -105,5 +115,5 @@ def test_two_at_a_time_and_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     done = [each.files for each in slow_files.run_all(beside, [alone], [])]
     assert sorted(done[:6]) == beside
     assert done[6:] == [alone]
-    assert most == slow_files.AT_ONCE == 2
+    assert most == slow_files.AT_ONCE
     assert beside_alone == {alone}
