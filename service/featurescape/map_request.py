@@ -163,7 +163,7 @@ def _check_layers(asked: Any) -> Steps[None]:
     if not names:
         return
     known = [card["name"] for card in (yield from operations.catalog())["color_layers"]]
-    for name in names:
+    for name in (each.partition(":")[0] for each in names):  # value:NAME is of an attribute
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
@@ -178,15 +178,14 @@ def _check_inputs(group: str, options: Options) -> Steps[None]:
     """Raise `InputJobError` for a job that an option names, and that is missing or of another type."""
     needs = (need for need in JOB_SPECS[group].needs if isinstance(need, Artifact))
     for need in needs:
-        named, place = options.get(need.field), f"{group}.{need.field}"
-        if not isinstance(named, str):
-            continue
-        try:
-            job = (yield from operations.job_state(named))["job"]
-        except NotFoundError as error:
-            raise InputJobError(f"{place}: {error.message}", field=place) from None
-        if job != need.job:
-            raise InputJobError(f"{place}: {named} is a {job} job, not {need.job}", field=place)
+        given, place = options.get(need.field), f"{group}.{need.field}"
+        for named in (given,) if isinstance(given, str) else given or ():
+            try:
+                job = (yield from operations.job_state(str(named)))["job"]
+            except NotFoundError as error:
+                raise InputJobError(f"{place}: {error.message}", field=place) from None
+            if need.job not in (None, job):
+                raise InputJobError(f"{place}: {named} is a {job} job, not {need.job}", field=place)
 
 
 def _network(

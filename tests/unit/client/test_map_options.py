@@ -117,6 +117,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"perplexity": 5, "embedding": {"perplexity": 5}}, "embedding.perplexity", "give one of"),
     ({"tiles": {"color_layers": ["densty"]}}, "tiles.color_layers", "did you mean density?"),
     ({"tiles": {"captions": "captions-000000000000"}}, "tiles.captions", "there is no job"),
+    ({"tiles": {"color_layers": ["valeu:entropy"]}}, "tiles.color_layers", "did you mean value?"),
+    ({"tiles": {"attributes": ["captions-000000000000"]}}, "tiles.attributes", "there is no job"),
     ({"embedding": "cosine"}, "embedding", "options of the embedding job"),
     ({"perplexity": 1}, "perplexity", "perplexity: "),
     ({"seed": -1}, "seed", "seed: "),
@@ -142,6 +144,9 @@ def test_a_job_that_is_named_has_to_be_of_its_type(client: Client, service: Runn
     with pytest.raises(InputJobError, match=r"tiles\.captions: .* is a features job, not captions"):
         client.map("digits", RANDOM, tiles=TilesOptions(captions=other.id))
     assert len(service.store.waiting()) == before
+    attributes = TilesOptions(attributes=[other.id], color_layers=["value:entropy", "density"])
+    view = client.map("digits", RANDOM, tiles=attributes)
+    assert view.tiles.spec["attributes"] == [other.id], "of any type"
 
 
 @pytest.mark.parametrize(
