@@ -7,14 +7,16 @@ async with AsyncClient() as client:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from featurescape import map_request, operations
 from featurescape.async_handles import AsyncJob, AsyncMap
 from featurescape.map_options import EmbeddingOptions, FeaturesOptions, TilesOptions
 from featurescape.map_request import MapRequest
+from featurescape.tables_at import VectorFields, placed
 from featurescape.transport import AsyncTransport
 from featurescape_jobs.specs import BaseJobSpec, DatasetSpec, ModelSpec
 
@@ -76,7 +78,7 @@ class AsyncClient:
 
     async def map(
         self,
-        dataset: str | Path | DatasetSpec | Mapping[str, Any],
+        dataset: object,
         model: str | ModelSpec | Mapping[str, Any] | None = None,
         *,
         layer: str | None = None,
@@ -88,13 +90,14 @@ class AsyncClient:
         features: FeaturesOptions | None = None,
         embedding: EmbeddingOptions | None = None,
         tiles: TilesOptions | None = None,
+        **vectors: Unpack[VectorFields],
     ) -> AsyncMap:
         """Make a map, as `Client.map`; returns at once.
 
         Cancelled in the middle, it leaves the jobs that were submitted; the same call later takes what they made.
         """
         request = MapRequest(
-            dataset=dataset,
+            dataset=await asyncio.to_thread(placed, dataset, vectors, self.url),
             model=model,
             layer=layer,
             training=training,

@@ -18,6 +18,7 @@ from featurescape import __version__, spec_fields, tables
 from featurescape.client import Client
 from featurescape.map_command import MapOptions, make_map
 from featurescape.set_options import read_options
+from featurescape.tables_at import VECTORS
 from featurescape.terminal import ERR, OUT, say, server_module
 from featurescape.watch import watch
 from featurescape_jobs.errors import FeaturescapeError, RequestError, SpecError
@@ -179,11 +180,23 @@ def map_(
     limit: Annotated[int | None, typer.Option(help="At most this many examples.")] = None,
     label_column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Where the label is, of Parquet or tar shards."),
+        typer.Option(metavar="NAME", help="Where the label is, of Parquet, tar shards or vectors."),
     ] = None,
     image_column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Where the image is, of Parquet or tar shards."),
+        typer.Option(metavar="NAME", help="Where the image is, of Parquet, tar shards or vectors."),
+    ] = None,
+    vector_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Where vectors of your own are; x_* for one column a component."
+        ),
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the ids are, of vectors.")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the texts are, of vectors.")
     ] = None,
     perplexity: Annotated[
         Any,
@@ -219,7 +232,15 @@ def map_(
     """Make a map: features, embedding and tiles. Starts the service where none answers."""
     if model is None and weights is not None:
         raise RequestError("--weights: say which --model they are of")
-    columns = {"label_column": label_column, "image_column": image_column}
+    if vector_column is not None and read_as is None:
+        read_as = VECTORS
+    columns = {
+        "label_column": label_column,
+        "image_column": image_column,
+        "vector_column": vector_column,
+        "id_column": id_column,
+        "text_column": text_column,
+    }
     return make_map(
         MapOptions(
             dataset=dataset,

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from featurescape import map_request, operations
 from featurescape.handles import Job, Map
 from featurescape.map_options import EmbeddingOptions, FeaturesOptions, TilesOptions
 from featurescape.map_request import MapRequest
+from featurescape.tables_at import VectorFields, placed
 from featurescape.transport import Transport
 from featurescape_jobs.specs import BaseJobSpec, DatasetSpec, ModelSpec
 
@@ -88,7 +89,7 @@ class Client:
 
     def map(
         self,
-        dataset: str | Path | DatasetSpec | Mapping[str, Any],
+        dataset: object,
         model: str | ModelSpec | Mapping[str, Any] | None = None,
         *,
         layer: str | None = None,
@@ -100,12 +101,14 @@ class Client:
         features: FeaturesOptions | None = None,
         embedding: EmbeddingOptions | None = None,
         tiles: TilesOptions | None = None,
+        **vectors: Unpack[VectorFields],
     ) -> Map:
         """Make a map: features → embedding → tiles as three chained jobs; returns at once.
 
         Args:
             dataset: a name of the catalog (``"digits"``), a folder of images or of MNIST's IDX
-                files, ``s3://bucket/prefix``, or a spec.
+                files, ``s3://bucket/prefix``, or a spec; or vectors: a file of them, or a table of pandas,
+                polars or pyarrow, or an array (N, D).
             model: a name of the catalog, or a spec; None: the one of ``training``, or what the dataset's
                 card names, trained by a job before the map where it has no weights of its own.
             layer: module path of the layer; None: the card's choice.
@@ -119,12 +122,14 @@ class Client:
             features: other options of the features job: ``FeaturesOptions(pooling="mean")``, or a dict.
             embedding: of the embedding job, as ``EmbeddingOptions(metric="cosine")``.
             tiles: of the tiles job, as ``TilesOptions(max_zoom=6)``.
+            vectors: columns of vectors, as ``vector_column="clip"``; of what is in memory also ids and labels,
+                and the folder that it is written to: see `VectorFields`.
 
         Raises:
             SpecError: a field is wrong, which the message names with its group; nothing was submitted then.
         """
         request = MapRequest(
-            dataset=dataset,
+            dataset=placed(dataset, vectors, self.url),
             model=model,
             layer=layer,
             training=training,

@@ -26,7 +26,17 @@ _COCO_IMAGES = re.compile(r"(?:train|val|test)(?:[0-9]{4})?|images")
 _FLICKR = {"Flickr8k.token.txt", "results_20130124.token", "captions.txt"}
 _FLICKR_IMAGES = re.compile(r"flicke?r(?:8k|30k)[_-](?:dataset|images)|images", re.IGNORECASE)
 _MESHES = {".obj", ".glb", ".ply", ".off", ".sh3f"}
-_BY_SUFFIX = {".parquet": "images", ".tar": "webdataset", ".sh3f": "meshes"}
+_BY_SUFFIX = {
+    ".parquet": "images",
+    ".tar": "webdataset",
+    ".sh3f": "meshes",
+    ".npy": "vectors",
+    ".npz": "vectors",
+    ".safetensors": "vectors",
+}
+_SAVED = ({"state.json", "dataset_info.json"}, {"dataset_dict.json"})
+"""What a folder has that Hugging Face's save_to_disk wrote."""
+_ARRAYS = {".npy", ".npz", ".safetensors"}
 _PACKED = (".zip", ".7z", ".rar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 _LOOKED_AT = 1000
 """Names, at most, by which it is told what a folder holds."""
@@ -71,8 +81,8 @@ def _name_of_file(path: Path) -> str:
             f"{_FIELD}: {path} is a packed archive; unpack it, and give the folder", field=_FIELD
         )
     raise DatasetError(
-        f"{_FIELD}: {path} is a file; give a folder of images (as {path.parent}), a .parquet file or a "
-        ".tar archive",
+        f"{_FIELD}: {path} is a file; give a folder of images (as {path.parent}), a .parquet file, a "
+        ".tar archive, or vectors in .npy, .npz or .safetensors",
         field=_FIELD,
     )
 
@@ -95,6 +105,8 @@ class _Folder:
 
 def _name_of(root: Path) -> str:
     top = _folder(root, "")
+    if any(names <= set(top.files) for names in _SAVED):
+        return "vectors"
     below = list(_below(root, top))
     if any(map(_IDX.fullmatch, (name for one in below for name in one.files))):
         return "mnist"
@@ -110,6 +122,8 @@ def _name_of(root: Path) -> str:
         return "meshes"
     if any(".tar" in one.endings() for one in below) and not _has_images(below, beside=set()):
         return "webdataset"
+    if top.endings() & _ARRAYS and not _has_images(below, beside=set()):
+        return "vectors"
     return "images"
 
 

@@ -126,7 +126,7 @@ def make_map(request: MapRequest) -> Steps[list[State]]:
             spec = {**request.common, "job": "training", "dataset": source, "model": model}
             before = [(yield from operations.submit(spec))]
             training = str(before[0]["id"])
-    network = yield from _network(model, training)
+    network = None if model is None and training is None else (yield from _network(model, training))
     spec = {**features, "job": "features", "model": network, "dataset": source}
     first = yield from operations.submit(spec)
     spec = {**embedding, "job": "embedding", "features": first["id"]}
@@ -204,10 +204,12 @@ def _network(
     return spec if training is None else {**spec, "training": training}
 
 
-def _default_model(name: str) -> Steps[tuple[dict[str, Any], bool]]:
-    """The model that the dataset's card names, and whether it has to be trained first."""
+def _default_model(name: str) -> Steps[tuple[dict[str, Any] | None, bool]]:
+    """The model that the dataset's card names, None for vectors, and whether it has to be trained first."""
     catalog = yield from operations.catalog()
     cards = {card["name"]: card for card in catalog["datasets"]}
-    model = cast(str, cards.get(name, {}).get("default_model", _DEFAULT_MODEL))
+    model = cast("str | None", cards.get(name, {}).get("default_model", _DEFAULT_MODEL))
+    if model is None:
+        return None, False
     weights = {card["name"]: card["weights"] for card in catalog["models"]}
     return {"name": model}, weights.get(model) is None

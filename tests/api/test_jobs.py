@@ -244,6 +244,35 @@ def test_what_a_job_reads_is_what_its_dataset_gives(http: httpx.Client, data: Pa
     assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "guide.dataset")
 
 
+def test_vectors_are_read_without_a_model_and_images_with_one(
+    http: httpx.Client, data: Path
+) -> None:
+    np.save(data / "vectors.npy", np.eye(3))
+    dataset = {"name": "vectors", "root": str(data / "vectors.npy")}
+    vectors: dict[str, Any] = {"job": "features", "dataset": dataset}
+    assert http.post("/v1/jobs", json=vectors).is_success
+    error = refused(http, {**vectors, "model": FEATURES_SPEC["model"]})
+    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "dataset")
+    assert "leave the model out" in error["message"]
+    error = refused(http, {"job": "features", "dataset": FEATURES_SPEC["dataset"]})
+    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "model")
+    assert "digits gives images" in error["message"]
+    error = refused(http, {**vectors, "dataset": {**dataset, "vector_column": "vectr"}})
+    assert (error["code"], error["detail"]["field"]) == ("dataset_error", "dataset.vector_column")
+    assert "did you mean vector" in error["message"]
+
+
+def test_a_background_lies_below_the_allowed_roots(
+    http: httpx.Client, service: RunningService, map_id: str
+) -> None:
+    embedding = service.store.get(map_id).inputs["embedding"]
+    background = {"image": "/etc/plan.png", "extent": [0, 0, 1, 1]}
+    spec = {"job": "tiles", "embedding": embedding, "background": background}
+    error = refused(http, spec)
+    assert error["detail"]["field"] == "background.image"
+    assert "not below an allowed root" in error["message"]
+
+
 def test_options_of_another_kind_of_training_are_refused(http: httpx.Client) -> None:
     spec = {"job": "training", "dataset": {"name": "digits"}, "model": {"name": "lenet"}}
     error = refused(http, {**spec, "options": {"family": "captioner"}})

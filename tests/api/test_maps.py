@@ -139,6 +139,21 @@ def test_the_thumbnail_is_the_stored_one_also_of_a_second_file(
         assert answer.headers["content-type"] == "image/png"
 
 
+def test_an_example_without_an_image_has_no_size_and_no_thumbnail(
+    http: httpx.Client, service: RunningService
+) -> None:
+    map_id = service.commit.digits_map(images=False)
+    example = http.get(f"/v1/maps/{map_id}/examples/1").json()
+    assert (example["example_id"], example["width"], example["height"]) == (
+        "digits-0001",
+        None,
+        None,
+    )
+    answer = http.get(f"/v1/maps/{map_id}/examples/1/thumbnail")
+    assert answer.status_code == 404
+    assert "has no image" in answer.json()["error"]["message"]
+
+
 def test_the_image_is_read_from_the_dataset_and_encoded_anew(
     http: httpx.Client, map_id: str
 ) -> None:

@@ -169,9 +169,9 @@ class Committer:
             rows=rows,
         )
 
-    def digits_map(self) -> str:
+    def digits_map(self, *, images: bool = True) -> str:
         """Four digits on a map with all three layers; returns the id of the tiles job."""
-        features = self._features()
+        features = self._features(images=images)
         embedding = self.started({"job": "embedding", "features": features, "perplexity": 2})
         ids = [f"digits-{row:04d}" for row in range(ROWS)]
         layout = {"example_id": ids, "label": [0, 1, None, 3], "x": [0.0] * 4, "y": [0.0] * 4}
@@ -197,7 +197,7 @@ class Committer:
         self.finish(embedding, files=files)
         return self._tiles(features, embedding, ids)
 
-    def _features(self) -> str:
+    def _features(self, *, images: bool) -> str:
         job_id = self.started(FEATURES_SPEC)
         ids = [f"digits-{row:04d}" for row in range(ROWS)]
         table = pa.Table.from_pydict(
@@ -206,9 +206,11 @@ class Committer:
                 "label": [0, 1, None, 3],
                 "locator": ["0", "1", "2", "3"],
                 "features": [[float(row), 0.0] for row in range(ROWS)],
-                "thumbnail": [{"bytes": png(row), "path": None} for row in range(ROWS)],
-                "width": [8] * ROWS,
-                "height": [8] * ROWS,
+                "thumbnail": [
+                    {"bytes": png(row), "path": None} if images else None for row in range(ROWS)
+                ],
+                "width": [8 if images else None] * ROWS,
+                "height": [8 if images else None] * ROWS,
                 "attributes": [None] * ROWS,
             },
             schema=features_schema([features_column(2)], "float32"),

@@ -37,7 +37,7 @@ class DatasetFacts(BaseModel):
     needs_root: bool
     splits: tuple[str, ...] = ("all",)
     root_hint: str = ""
-    gives: Literal["images", "meshes", "features"] = "images"
+    gives: Literal["images", "meshes", "features", "vectors"] = "images"
     sequences: bool = Field(
         default=False,
         description="Whether an example can be a model with all its views (option `example`).",
@@ -46,8 +46,9 @@ class DatasetFacts(BaseModel):
     job: str | None = Field(
         default=None, description="Job type whose artifact can be the dataset, in place of a root."
     )
-    default_model: str = Field(
-        default="efficientnet_lite0", description="What a map is made with if nobody says."
+    default_model: str | None = Field(
+        default="efficientnet_lite0",
+        description="What a map is made with if nobody says; null: its vectors, without a model.",
     )
     places: tuple[str, ...] = Field(
         default=(),

@@ -81,6 +81,17 @@ def check_meant_for(spec: DatasetSpec, reads: str, reader: str) -> None:
         )
 
 
+def check_unread(spec: DatasetSpec, gives: str) -> None:
+    """Raise `SpecError` where no model is named, and the dataset does not give what needs none."""
+    found = DATASETS[spec.name].card.gives
+    if found != gives:
+        raise SpecError(
+            f"model: {spec.name} gives {found}, which a model has to read; name one (without a model only "
+            f"{gives} are taken)",
+            field="model",
+        )
+
+
 def check_reads(spec: DatasetSpec, card: ModelCard) -> None:
     """Raise `SpecError` where the dataset does not give what the model reads."""
     check_meant_for(spec, card.reads, card.name)
@@ -90,6 +101,7 @@ _REMEDIES = {
     "images": "choose a model that reads images, or a dataset that gives what is read",
     "meshes": "render them first with a `renders` job, and name it in dataset.job of shapenet",
     "features": "choose a model that reads features (view_lstm)",
+    "vectors": "leave the model out, in a `features` job: the vectors are its features",
 }
 
 

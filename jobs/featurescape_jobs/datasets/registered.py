@@ -14,6 +14,7 @@ from featurescape_jobs.datasets import (
     mnist,
     shapenet,
     stamps,
+    vectors,
     webdataset,
 )
 from featurescape_jobs.datasets.base import Dataset, DatasetCard
@@ -34,6 +35,7 @@ DATASETS: Registry[Dataset] = Registry(
         flickr8k.DATASET,
         caption_table.DATASET,
         stamps.DATASET,
+        vectors.DATASET,
     ),
     Group("featurescape.datasets", entry_with(DatasetCard, "check", "freeze", "open_reader")),
 )

@@ -40,17 +40,22 @@ _COPIED = ("example_id", "label", "locator", "attributes")
 T = TypeVar("T")
 
 
-class BulkSpec(Protocol):
-    """Fields of a spec that are needed here."""
+class ExamplesSpec(Protocol):
+    """Fields of a spec that are needed here, but for the model."""
 
     @property
     def dataset(self) -> DatasetSpec: ...
     @property
-    def model(self) -> ModelSpec: ...
-    @property
     def seed(self) -> int: ...
     @property
     def resources(self) -> Resources: ...
+
+
+class BulkSpec(ExamplesSpec, Protocol):
+    """Fields of a spec that are needed here."""
+
+    @property
+    def model(self) -> ModelSpec: ...
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,16 @@ class Source:
 
     @classmethod
     def of(cls, spec: BulkSpec, context: RunContext) -> Source:
-        """Source of a job's spec; raises `SpecError` where the model does not read what the dataset gives."""
+        """Source of a job's spec; raises what `with_model` raises."""
+        return cls.with_model(spec.model, spec, context)
+
+    @classmethod
+    def with_model(cls, model: ModelSpec, spec: ExamplesSpec, context: RunContext) -> Source:
+        """Source of a spec's examples; raises `SpecError` where the model does not read what they are."""
         dataset = resolve_dataset(spec.dataset, context)
-        check_reads(dataset, MODELS[spec.model.name].card)
+        check_reads(dataset, MODELS[model.name].card)
         return cls(
-            spec.model,
+            model,
             dataset,
             spec.seed,
             spec.resources,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs.base import BaseJobSpec, JobCard, LayerNames
@@ -18,9 +18,12 @@ class FeaturesSpec(BaseJobSpec):
 
     job: Literal["features"] = "features"
     card = JobCard("Extract features", "One vector and thumbnail per example.", 0)
-    needs = (Examples(), Network(gives=("classes", "captions")))
+    needs = (Examples(unread="vectors"), Network(gives=("classes", "captions")))
     dataset: DatasetSpec = Field(description="The examples.")
-    model: ModelSpec = Field(description="The network.")
+    model: ModelSpec | None = Field(
+        default=None,
+        description="The network; none: the dataset gives vectors, which are taken as they are.",
+    )
     layers: LayerNames | None = Field(
         default=None,
         min_length=1,
@@ -68,6 +71,13 @@ class FeaturesSpec(BaseJobSpec):
         default=64, ge=8, le=256, description="Longer side of the thumbnail, in pixels."
     )
 
+    @field_validator("layers", "pooling", "batch_size")
+    @classmethod
+    def _of_a_model(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and info.data.get("model", "wrong") is None:
+            raise ValueError("without a model, vectors are taken as they are; leave it out")
+        return value
+
     def check_network(self, field: str, gives: str) -> None:
         """The states of a captioner are those of a trained one, at each word of its own captions."""
         if gives != "captions":
@@ -76,7 +86,7 @@ class FeaturesSpec(BaseJobSpec):
         for name, is_so, why in (
             (
                 f"{field}.training",
-                self.model.training is None,
+                self.model is not None and self.model.training is None,
                 "name the `training` job of the captioner",
             ),
             (

@@ -27,6 +27,8 @@ class Examples:
     """What the dataset has to give, as `DatasetCard.gives`; None: what the models read."""
     read_by: tuple[str, ...] = ("model",)
     """Fields of the models that read it."""
+    unread: str | None = None
+    """What the dataset has to give where none of these is named, as `DatasetCard.gives`."""
 
 
 @dataclass(frozen=True)

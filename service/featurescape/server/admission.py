@@ -15,7 +15,7 @@ from featurescape.server.jobstore import JobStore
 from featurescape.server.settings import Settings
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS, check_reads, check_split
-from featurescape_jobs.datasets.frozen_input import check_job, check_meant_for
+from featurescape_jobs.datasets.frozen_input import check_job, check_meant_for, check_unread
 from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.errors import (
     DatasetError,
@@ -253,6 +253,8 @@ def _check_examples(need: Examples, spec: BaseJobSpec) -> None:
     with under_field("dataset", need.field):
         if need.gives is not None:
             check_meant_for(dataset, need.gives, spec.name)
-        for field in need.read_by:
-            if (model := at(spec, field)) is not None:
-                check_reads(dataset, MODELS[model.name].card)
+        models = [model for field in need.read_by if (model := at(spec, field)) is not None]
+        for model in models:
+            check_reads(dataset, MODELS[model.name].card)
+        if need.unread is not None and not models:
+            check_unread(dataset, need.unread)

@@ -17,10 +17,11 @@ from rich.table import Table
 
 from featurescape import tables
 from featurescape.client import Client
+from featurescape.data_home import data_home
 from featurescape.handles import Job, Map
 from featurescape.server.embedded import EmbeddedService
 from featurescape.server.serve import log_to_stderr, make_settings
-from featurescape.server.settings import Settings, data_home
+from featurescape.server.settings import Settings
 from featurescape.watch import watch
 from featurescape_jobs.engine.private_files import keep_files_private
 from featurescape_jobs.errors import ServiceUnavailableError

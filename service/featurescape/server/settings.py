@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from featurescape.data_home import data_home
 from featurescape_jobs.registry import plugins
 
 _CLIENT_VARIABLES = {"FEATURESCAPE_URL"}
@@ -24,17 +24,6 @@ _MIN_TOKEN_CHARACTERS = 16
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Several values; in the environment separated by commas."""
-
-
-def data_home() -> Path:
-    """Folder of this platform for the data of programs, with our name."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "featurescape"
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local"))
-        return Path(base) / "featurescape"
-    base = os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))
-    return Path(base) / "featurescape"
 
 
 def is_loopback(host: str) -> bool:

@@ -357,6 +357,7 @@ describe("asking about an example", () => {
     expect(earlierJob({ dataset: { name: "features", job: "features-1" }, model: {} })).toBe("features-1");
     expect(earlierJob(source("lenet"))).toBeNull();
     expect(() => sourceOf(job({ spec: { features: "x" } }))).toThrow("which images");
+    expect(() => sourceOf(job({ spec: { dataset: { name: "vectors" }, model: null } }))).toThrow("without a network");
   });
 
   it("has one key for one question", () => {

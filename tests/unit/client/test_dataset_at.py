@@ -28,6 +28,14 @@ LAYOUTS = [
     ("images", ["a.parquet"]),
     ("images", ["README.md", "data/train-00000-of-00001.parquet", ".git/a.tar"]),
     ("images", ["default/train/0000.PARQUET"]),
+    # vectors
+    ("vectors", ["a.npy", "a_ids.txt"]),
+    ("vectors", ["a.NPZ"]),
+    ("vectors", ["a.safetensors", "README.md"]),
+    ("vectors", ["state.json", "dataset_info.json", "data-00000-of-00001.arrow"]),
+    ("vectors", ["dataset_dict.json", "train/state.json", "train/data-00000-of-00001.arrow"]),
+    ("images", ["a.npy", "a.jpg"]),
+    ("images", ["state.json"]),
     # IDX files
     ("mnist", ["t10k-labels-idx1-ubyte.gz"]),
     ("mnist", ["train-images.idx3-ubyte"]),
@@ -85,7 +93,7 @@ def test_every_dataset_with_a_layout_of_its_own_is_guessed() -> None:
 
 def test_a_folder_of_very_many_names_is_told_by_the_first(tmp_path: Path) -> None:
     for number in range(3000):
-        (tmp_path / f"{number}.npy").touch()
+        (tmp_path / f"{number}.bin").touch()
     assert dataset_at(tmp_path)["name"] == "images"
 
 
@@ -97,7 +105,14 @@ def test_links_in_a_circle_are_looked_into_as_deep_as_folders(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("name", "dataset"),
-    [("x.parquet", "images"), ("y.TAR", "webdataset"), ("z.sh3f", "meshes")],
+    [
+        ("x.parquet", "images"),
+        ("y.TAR", "webdataset"),
+        ("z.sh3f", "meshes"),
+        ("a.npy", "vectors"),
+        ("b.NPZ", "vectors"),
+        ("c.safetensors", "vectors"),
+    ],
 )
 def test_a_file_is_told_by_its_ending(tmp_path: Path, name: str, dataset: str) -> None:
     (tmp_path / name).touch()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from featurescape.server.settings import Settings, data_home, is_loopback, unknown_variables
+from featurescape.data_home import data_home
+from featurescape.server.settings import Settings, is_loopback, unknown_variables
 
 TOKEN = "a-token-of-24-characters"
 

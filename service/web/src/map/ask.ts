@@ -27,6 +27,7 @@ const PLAIN_METHODS = ["saliency", "input_x_gradient", "smoothgrad"];
 /** Dataset and model of a features job. */
 export function sourceOf(features: Job): Source {
   const { dataset, model } = features.spec;
+  if (model === null) throw new Error("This map is of vectors, which came without a network; none can be asked.");
   if (!isFields(dataset) || !isFields(model)) throw new Error("This map does not say which images it shows.");
   return { dataset, model };
 }
