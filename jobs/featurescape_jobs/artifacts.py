@@ -133,7 +133,8 @@ class MapInfo(_Record):
     tile_px: int = Field(description="Side of a tile, in pixels.")
     max_zoom: int = Field(description="Deepest zoom of any layer.")
     bounds: tuple[float, float, float, float] = Field(
-        description="x0, y0, x1, y1 of the embedding that the unit square shows (a square)."
+        description="x0, y0, x1, y1 of the embedding that the unit square shows (a square): its bottom left "
+        "and its top right corner; y0 is the larger one where y grows downwards."
     )
     examples: int = Field(description="Examples in the map.")
     has_labels: bool = Field(description="Whether any example has a label.")
@@ -156,6 +157,9 @@ class MapInfo(_Record):
     attributes: list[AttributeInfo] = Field(
         default_factory=list,
         description="Attributes of the points, in the order of the columns of `data/attributes.parquet`.",
+    )
+    background: ColorLayerInfo | None = Field(
+        default=None, description="Tiles of an image that lies beneath all layers; null: none."
     )
 
 

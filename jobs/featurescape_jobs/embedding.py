@@ -1,13 +1,14 @@
-"""Job ``embedding``: lay features out in two dimensions with t-SNE.
+"""Job ``embedding``: lay features out in two dimensions, with t-SNE or by coordinates that the examples have.
 
-Input: a `features` artifact, one layer of it: a vector per example, or with `max_states` one per step.
+Input: a `features` artifact, one layer of it: a vector per example, or with `max_states` one per step. With
+`coordinates` two attributes of the examples are x and y as they are.
 
 Output: kind ``embedding``, one row per example in the order of the features: example_id, label, x, y
 (float32). Kind ``neighbors``: the nearest examples of each, by row number, with their distances in feature
 space. Kind ``states``, only of steps: which step of which example each row is. Kinds ``reference`` (the
 reduced features) and ``pca`` (mean and components): what is needed to place new examples later. Details:
 quality (neighbors kept, label accuracy, distance correlation, KL divergence), KL per 50 iterations, states
-(how many there were to choose from).
+(how many there were to choose from). With coordinates also ``errors``: the examples that have none.
 
 Cost: PCA reads the features twice; the neighbor graph is FAISS; the descent is linear in N per iteration.
 70,000 examples take well under a minute on two cores. Holds N × K reduced features (K components) and the
@@ -33,7 +34,9 @@ from safetensors.numpy import save
 
 from featurescape_jobs import tables
 from featurescape_jobs.engine.context import InputArtifact, Outcome, RunContext
+from featurescape_jobs.engine.row_failures import all_failed
 from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.layouts.coordinates import PlacedVectors, placed_layout, read_places
 from featurescape_jobs.layouts.neighbor_table import neighbor_table
 from featurescape_jobs.layouts.pca import MAX_DIMENSIONS, fit_pca
 from featurescape_jobs.layouts.quality import QualityOptions, quality
@@ -58,11 +61,11 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     features = context.input("features")
     column = layer_column(features, spec)
     vectors = _vectors(spec, features, column, context)
-    perplexity = spec.perplexity_for(vectors.n)
+    perplexity = None if spec.coordinates else spec.perplexity_for(vectors.n)
     with context.stage("reduce", _reduced_rows(spec, vectors, column)):
         reduced, explained = _reduce(spec, vectors, column, context)
         ids = vectors.ids()
-    found = layout(reduced, _options(spec, perplexity, context), stages=context)
+    found = _laid_out(reduced, vectors, _options(spec, perplexity, context), context)
     with context.stage("measure"):
         labels = _labels(ids["label"])
         options = QualityOptions(spec.metric, seed=context.seed, threads=context.threads)
@@ -72,6 +75,7 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         _write(ids, found, context)
         if isinstance(vectors, StateVectors):
             context.add_table("data/states.parquet", vectors.table(), "states")
+    errors = len(vectors.errors) if isinstance(vectors, PlacedVectors) else 0
     details = {
         "method": found.method,
         "perplexity": perplexity if found.method == "t-SNE" else None,
@@ -83,8 +87,21 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         "column": column.column,
         "classes": features.manifest.details["classes"],
         "states": vectors.total if isinstance(vectors, StateVectors) else None,
+        "coordinates": spec.coordinates,
+        "y_axis": spec.y_axis if spec.coordinates else "up",
+        "error_codes": {"no_coordinates": errors} if errors else {},
     }
-    return Outcome(rows=len(found.xy), details=details)
+    return Outcome(len(found.xy), errors, details)
+
+
+def _laid_out(
+    reduced: Floats, vectors: Vectors, options: LayoutOptions, context: RunContext
+) -> Layout:
+    """By t-SNE, or where the vectors have their places."""
+    if not isinstance(vectors, PlacedVectors):
+        return layout(reduced, options, stages=context)
+    with context.stage("neighbors"):
+        return placed_layout(reduced, vectors.xy, options.neighbor_options())
 
 
 def _options(spec: EmbeddingSpec, perplexity: float | None, context: RunContext) -> LayoutOptions:
@@ -132,10 +149,26 @@ def layer_column(features: InputArtifact, spec: EmbeddingSpec) -> LayerColumn:
 def _vectors(
     spec: EmbeddingSpec, features: InputArtifact, column: LayerColumn, context: RunContext
 ) -> Vectors:
+    if spec.coordinates is not None:
+        with context.stage("coordinates"):
+            return _placed(spec.coordinates, features, column, context)
     if spec.max_states is None:
         return ExampleVectors(features, column)
     with context.stage("choose states"):
         return choose_states(features, column, spec.max_states, context.seed)
+
+
+def _placed(
+    names: tuple[str, str], features: InputArtifact, column: LayerColumn, context: RunContext
+) -> PlacedVectors:
+    """The examples that have coordinates; the others are named as error rows."""
+    found = read_places(features, column, names)
+    if found.errors:
+        errors = tables.errors_table(found.errors)
+        if not found.n:
+            raise all_failed(errors)
+        context.add_table("data/errors.parquet", errors, "errors")
+    return found
 
 
 def _stack(blocks: Iterator[Floats], shape: tuple[int, int]) -> Floats:

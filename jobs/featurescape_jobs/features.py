@@ -87,7 +87,9 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
     return Outcome(result.rows, result.error_rows, details)
 
 
-def _attributes(setup: NetworkSetup | VectorSetup, known: tuple[AttributeInfo, ...]) -> AttributeTable:
+def _attributes(
+    setup: NetworkSetup | VectorSetup, known: tuple[AttributeInfo, ...]
+) -> AttributeTable:
     """The dataset's attributes, and those that the job adds."""
     added = (tables.CAPTION_INFO,) if isinstance(setup, WordSetup) else ()
     others = (info for info in known if info.name not in {each.name for each in added})

@@ -10,6 +10,7 @@ Output, all in the unit square (x right, y down):
 - ``data/points.parquet``: `tables.POINTS`, one row per example in the order of the embedding.
 - ``data/attributes.parquet``: typed columns of the attributes, the dataset's and those of the jobs in
   ``attributes``, in the order of the points (see `tables.attributes`).
+- ``data/background.pmtiles``: where the spec has one, an image beneath the layers (see `tiling.background`).
 - ``details["map"]``: `artifacts.MapInfo`; ``details["left_out"]``: layers that could not be drawn, and why;
   ``details["joined"]``: of each job with attributes, how many examples and rows have no partner.
 
@@ -28,11 +29,16 @@ from __future__ import annotations
 
 from featurescape_jobs.artifacts import AttributeTable
 from featurescape_jobs.color_layers import COLOR_LAYERS
+from featurescape_jobs.datasets.sources.tree import tree_at
+from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.engine.context import Outcome, RunContext
-from featurescape_jobs.errors import SpecError
+from featurescape_jobs.errors import DatasetError, RowError, SpecError
+from featurescape_jobs.images import decode
 from featurescape_jobs.specs import TilesSpec, layer_and_attribute
+from featurescape_jobs.specs.tiles import BackgroundSpec
 from featurescape_jobs.tables import CAPTION_INFO
 from featurescape_jobs.tiling.asked_layers import ask
+from featurescape_jobs.tiling.background import Background
 from featurescape_jobs.tiling.drawing import MapPlan, draw_map
 from featurescape_jobs.tiling.inputs import read_map_inputs
 from featurescape_jobs.tiling.joined import Source, join
@@ -53,12 +59,15 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
     if not layers:
         said = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise SpecError(f"color_layers: none can be drawn ({said})", field="color_layers")
+    y_axis = embedding.manifest.details.get("y_axis", "up")
     plan = MapPlan(
         layers,
         spec.max_zoom,
         spec.thumbnail_px,
         embedding=embedding.manifest.job_id,
         features=embedding.manifest.inputs["features"],
+        y_axis=y_axis,
+        background=_background(spec.background, y_axis, context) if spec.background else None,
     )
     info = draw_map(inputs, plan, context).model_copy(update={"captions": spec.captions})
     details = {
@@ -79,3 +88,28 @@ def _sources(spec: TilesSpec, context: RunContext) -> list[Source]:
         said = AttributeTable(kind="captions", columns=[CAPTION_INFO])
         sources.append(Source(context.input("captions"), said, "captions"))
     return sources
+
+
+def _background(spec: BackgroundSpec, y_axis: str, context: RunContext) -> Background:
+    """The image of a background; raises `SpecError` where it cannot be read, or is upside down."""
+    field = "background.image"
+    _, bottom, _, top = spec.extent
+    if (top > bottom) != (y_axis == "up"):
+        raise SpecError(
+            f"background.extent: y of the bottom edge is {bottom:g} and of the top edge {top:g}, but y of the "
+            f"embedding grows {y_axis}wards; exchange the two, or ask the embedding for another y_axis",
+            field="background.extent",
+        )
+    try:
+        tree = tree_at(check_root(spec.image, context.allowed_roots, SpecError, field))
+        names = [found.name for found in tree.scan() if not found.is_folder]
+        if len(names) != 1:
+            raise DatasetError("it is a folder")
+        size = min(tree.size(names[0]), decode.MAX_BYTES + 1)
+        image = decode.decode(tree.read(names[0], 0, size))
+    except (OSError, DatasetError, RowError) as error:
+        raise SpecError(
+            f"{field}: cannot read {spec.image[:200]!r} ({error}); give a file that is an image",
+            field=field,
+        ) from None
+    return Background(image, spec.extent)

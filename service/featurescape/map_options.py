@@ -6,7 +6,7 @@ Each is a dict: ``EmbeddingOptions(metric="cosine")`` and ``{"metric": "cosine"}
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Literal, Required, TypedDict
 
 
 class ResourcesOptions(TypedDict, total=False):
@@ -19,6 +19,16 @@ class ResourcesOptions(TypedDict, total=False):
     gpus_per_worker: float | None
     """GPUs of one worker, 0.5 for two workers on one GPU, 0 for none; none: 1 where the cluster has
     GPUs and the job runs a network."""
+
+
+class BackgroundOptions(TypedDict, total=False):
+    """An image that is drawn beneath a map."""
+
+    image: Required[str]
+    """The file, or s3://bucket/key; the service allows only places below its own list of roots."""
+    extent: Required[tuple[float, float, float, float]]
+    """x of its left edge, y of its bottom edge, x of its right edge, y of its top edge, in the
+    units of the embedding's coordinates."""
 
 
 class FeaturesOptions(TypedDict, total=False):
@@ -85,6 +95,12 @@ class EmbeddingOptions(TypedDict, total=False):
     """Iterations after that."""
     learning_rate: float | Literal["auto"]
     """Step size; auto: N / exaggeration."""
+    coordinates: tuple[str, str] | None
+    """Two attributes of the examples, numbers, that are x and y in place of t-SNE: another
+    program's layout, a city, a floor plan; none: t-SNE."""
+    y_axis: Literal["up", "down"]
+    """Where larger y of coordinates are on the map: up as in plots and of latitudes, or down as in
+    pixels."""
     title: str | None
     """A name for people; no control or bidirectional characters."""
     seed: int
@@ -112,6 +128,9 @@ class TilesOptions(TypedDict, total=False):
     """Deepest zoom level; none: deep enough for every image to have room."""
     thumbnail_px: int
     """Cell of one image in the thumbnails layer, in pixels."""
+    background: BackgroundOptions | None
+    """An image beneath all layers, as a floor plan or a city map under `coordinates`; none: there
+    is none."""
     title: str | None
     """A name for people; no control or bidirectional characters."""
     seed: int

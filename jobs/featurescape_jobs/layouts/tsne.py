@@ -83,7 +83,7 @@ class Layout:
     exaggeration taken out; ``neighbors`` is the graph that it was made from, by PCA that of all
     examples; ``seconds`` are by stage. ``method`` is PCA where that was asked for, and where the
     neighbors tell nothing: all are equally far from one another, for which the optimum of t-SNE is a
-    single point, or all are equal.
+    single point, or all are equal; coordinates where the examples came with places (`coordinates`).
     """
 
     xy: Floats
@@ -91,7 +91,7 @@ class Layout:
     kl_history: tuple[tuple[int, float], ...]
     neighbors: Neighbors
     seconds: dict[str, float] = field(default_factory=dict)
-    method: Literal["t-SNE", "PCA"] = "t-SNE"
+    method: Literal["t-SNE", "PCA", "coordinates"] = "t-SNE"
 
 
 def layout(

@@ -10,9 +10,12 @@ from featurescape_jobs.specs.base import BaseJobSpec, JobCard, JobId, LayerName
 from featurescape_jobs.specs.needs import Artifact
 from featurescape_jobs.specs.perplexity import MIN_TSNE_EXAMPLES, Perplexity, perplexity_for
 
+AttributeName = Annotated[str, Field(min_length=1, max_length=200)]
+"""Name of an attribute of examples."""
+
 
 class EmbeddingSpec(BaseJobSpec):
-    """Lay features out in two dimensions with t-SNE."""
+    """Lay features out in two dimensions, with t-SNE or by coordinates that the examples have."""
 
     job: Literal["embedding"] = "embedding"
     card = JobCard("Embed features", "t-SNE: two coordinates per example.", 16)
@@ -56,6 +59,16 @@ class EmbeddingSpec(BaseJobSpec):
     learning_rate: Annotated[float, Field(gt=0, le=1e7)] | Literal["auto"] = Field(
         default="auto", description="Step size; auto: N / exaggeration."
     )
+    coordinates: tuple[AttributeName, AttributeName] | None = Field(
+        default=None,
+        description="Two attributes of the examples, numbers, that are x and y in place of t-SNE: another "
+        "program's layout, a city, a floor plan; none: t-SNE.",
+    )
+    y_axis: Literal["up", "down"] = Field(
+        default="up",
+        description="Where larger y of coordinates are on the map: up as in plots and of latitudes, or "
+        "down as in pixels.",
+    )
 
     @field_validator("perplexity")
     @classmethod
@@ -67,11 +80,28 @@ class EmbeddingSpec(BaseJobSpec):
             )
         return value
 
+    @field_validator("coordinates")
+    @classmethod
+    def _in_place_of_tsne(
+        cls, value: tuple[str, str] | None, info: ValidationInfo
+    ) -> tuple[str, str] | None:
+        if value is None:
+            return None
+        if info.data.get("max_states") is not None:
+            raise ValueError(
+                "states of an example have no coordinates of their own; leave out max_states"
+            )
+        if info.data.get("perplexity", "auto") != "auto":
+            raise ValueError(
+                "they take the place of t-SNE, which perplexity is of; give one of the two"
+            )
+        return value
+
     def perplexity_for(self, examples: int) -> float | None:
         """Perplexity of `specs.perplexity.perplexity_for`, with what is asked for here."""
         return perplexity_for(self.perplexity, examples)
 
     def check_input(self, field: str, examples: int) -> None:
         """Check the perplexity of whole examples, which are as many as the features; of states it is unknown."""
-        if self.max_states is None:
+        if self.max_states is None and self.coordinates is None:
             self.perplexity_for(examples)

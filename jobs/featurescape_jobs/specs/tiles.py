@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
-from featurescape_jobs.specs.base import BaseJobSpec, JobCard, JobId
-from featurescape_jobs.specs.needs import Artifact, ColorLayers
+from featurescape_jobs.specs.base import BaseJobSpec, JobCard, JobId, Spec
+from featurescape_jobs.specs.needs import Artifact, ColorLayers, Files
 
 MAX_ATTRIBUTE_JOBS = 16
 ColorLayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}(:.{1,200})?$")]
@@ -26,6 +26,34 @@ def _distinct(jobs: tuple[str, ...]) -> tuple[str, ...]:
     return jobs
 
 
+class BackgroundSpec(Spec):
+    """An image that is drawn beneath a map."""
+
+    places: ClassVar[tuple[str, ...]] = ("image",)
+
+    image: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="The file, or s3://bucket/key; the service allows only places below its own list of roots.",
+    )
+    extent: tuple[float, float, float, float] = Field(
+        description="x of its left edge, y of its bottom edge, x of its right edge, y of its top edge, in the "
+        "units of the embedding's coordinates."
+    )
+
+    @field_validator("extent")
+    @classmethod
+    def _has_an_area(
+        cls, value: tuple[float, float, float, float]
+    ) -> tuple[float, float, float, float]:
+        left, bottom, right, top = value
+        if left >= right or bottom == top:
+            raise ValueError(
+                "left, bottom, right, top: left is less than right, and bottom is not top"
+            )
+        return value
+
+
 class TilesSpec(BaseJobSpec):
     """Draw an embedding as a tile pyramid: density, category and thumbnails."""
 
@@ -36,6 +64,7 @@ class TilesSpec(BaseJobSpec):
         Artifact("captions", "captions"),
         Artifact("attributes", None),
         ColorLayers(),
+        Files("background"),
     )
     embedding: JobId = Field(description="The `embedding` job to draw.")
     color_layers: tuple[ColorLayerName, ...] = Field(
@@ -67,4 +96,9 @@ class TilesSpec(BaseJobSpec):
         ge=16,
         le=256,
         description="Cell of one image in the thumbnails layer, in pixels.",
+    )
+    background: BackgroundSpec | None = Field(
+        default=None,
+        description="An image beneath all layers, as a floor plan or a city map under `coordinates`; none: "
+        "there is none.",
     )

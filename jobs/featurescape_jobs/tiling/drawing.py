@@ -16,12 +16,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo
+from featurescape_jobs.artifacts import ColorLayerInfo, Legend, MapInfo
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.tiling.asked_layers import AskedLayer
+from featurescape_jobs.tiling.background import (
+    MEDIA_TYPE,
+    Background,
+    Placed,
+    write_background,
+)
 from featurescape_jobs.tiling.geometry import (
     TILE_PX,
     UnitSquare,
+    YAxis,
     automatic_max_zoom,
     fit_square,
     margin_for,
@@ -46,6 +53,10 @@ class MapPlan:
     """Job id of the embedding."""
     features: str
     """Job id of the features."""
+    y_axis: YAxis = "up"
+    """Where larger y of the layout are."""
+    background: Background | None = None
+    """An image beneath all layers."""
 
     def zoom_for(self, n: int) -> int:
         """Deepest zoom level of the images of N examples."""
@@ -54,8 +65,12 @@ class MapPlan:
         return automatic_max_zoom(n, self.thumbnail_px)
 
     def square_for(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> UnitSquare:
-        """The square of the layout, (N,) x and y, that the map shows."""
-        return fit_square(x, y, margin_for(self.zoom_for(len(x)), self.thumbnail_px))
+        """The square that the map shows: all of the layout, (N,) x and y, and of the background."""
+        margin = margin_for(self.zoom_for(len(x)), self.thumbnail_px)
+        if self.background is not None:
+            corners = self.background.corners
+            x, y = np.concatenate([x, corners[0]]), np.concatenate([y, corners[1]])
+        return fit_square(x, y, margin, self.y_axis)
 
 
 def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
@@ -67,6 +82,9 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
                 _draw(number, asked, asked.scene(scene, inputs), context)
                 for number, asked in enumerate(plan.layers)
             ]
+            background = None
+            if plan.background is not None:
+                background = _draw_background(plan.background.placed(square), context, folder)
         with context.stage("points", inputs.n):
             points = folder / "points.pmtiles"
             points_zoom = write_point_tiles(scene, points, context.seed)
@@ -89,6 +107,7 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
         features=plan.features,
         step_unit=None if inputs.states is None else inputs.states.unit,
         attributes=list(inputs.infos),
+        background=background,
     )
 
 
@@ -145,4 +164,23 @@ def _draw(number: int, asked: AskedLayer, scene: MapScene, context: RunContext) 
         max_zoom=drawn.max_zoom,
         legend=drawn.legend,
         drawn=drawn.counts,
+    )
+
+
+def _draw_background(placed: Placed, context: RunContext, folder: Path) -> ColorLayerInfo:
+    """Cut the background into tiles and commit its archive."""
+    path = folder / "background.pmtiles"
+    with context.stage("background"):
+        max_zoom = write_background(placed, path)
+        target = context.output("data/background.pmtiles")
+        ref = context.add(context.storage.upload(path, target), "background")
+    return ColorLayerInfo(
+        name="background",
+        title="Background",
+        path=ref.path,
+        media_type=MEDIA_TYPE,
+        min_zoom=0,
+        max_zoom=max_zoom,
+        legend=Legend(kind="images"),
+        drawn=[],
     )

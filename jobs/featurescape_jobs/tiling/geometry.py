@@ -9,13 +9,14 @@ is the code of the child shifted right by two, and everything in a tile is one c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.errors import ArtifactError
 
+YAxis = Literal["up", "down"]
 TILE_PX = 512
 MAX_ZOOM = 12
 POINTS_PER_TILE = 300
@@ -30,27 +31,32 @@ class UnitSquare:
     """Square of the embedding that the map shows."""
 
     bounds: tuple[float, float, float, float]
-    """x0, y0, x1, y1 in the units of the embedding; a square."""
+    """x0, y0, x1, y1 in the units of the embedding, of the bottom left and the top right corner; a square.
+
+    Where y grows downwards, y0 is the larger one."""
 
     def place(
         self, x: NDArray[np.float32], y: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Map coordinates of points of the embedding: y up becomes y down."""
-        x0, _, x1, y1 = self.bounds
-        side = x1 - x0
-        map_x = (x.astype(np.float64) - x0) / side
-        map_y = (y1 - y.astype(np.float64)) / side
+        """Map coordinates of points of the embedding: the top has y 0."""
+        x0, y0, x1, y1 = self.bounds
+        map_x = (x.astype(np.float64) - x0) / (x1 - x0)
+        map_y = (y1 - y.astype(np.float64)) / (y1 - y0)
         return map_x.astype(np.float32), map_y.astype(np.float32)
 
 
 def fit_square(
-    x: NDArray[np.float32], y: NDArray[np.float32], margin_fraction: float = _MARGIN_FRACTION
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    margin_fraction: float = _MARGIN_FRACTION,
+    y_axis: YAxis = "up",
 ) -> UnitSquare:
     """The padded square around all points; raises `ArtifactError` for NaN or infinity.
 
     Args:
         x, y: (N,) coordinates of the embedding, N at least 1.
         margin_fraction: empty part of the square at each side, below 0.5.
+        y_axis: where larger y are.
     """
     low = np.array([x.min(), y.min()], dtype=np.float64)
     high = np.array([x.max(), y.max()], dtype=np.float64)
@@ -63,7 +69,7 @@ def fit_square(
     half = extent / (1 - 2 * margin_fraction) / 2
     x0, y0 = (float(value) for value in center - half)
     x1, y1 = (float(value) for value in center + half)
-    return UnitSquare((x0, y0, x1, y1))
+    return UnitSquare((x0, y0, x1, y1) if y_axis == "up" else (x0, y1, x1, y0))
 
 
 def margin_for(max_zoom: int, thumbnail_px: int) -> float:

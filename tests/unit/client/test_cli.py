@@ -222,7 +222,7 @@ def test_the_fields_of_a_job_are_listed_without_a_service(
     assert run("spec", "embedding", "--json") == 0
     assert "perplexity" in json.loads(capsys.readouterr().out)["properties"]
     assert run("spec", "embeding") == 2
-    assert "Did you mean embedding?" in capsys.readouterr().err
+    assert "Did you mean embedding" in capsys.readouterr().err
 
 
 def test_an_interrupted_command_says_nothing_and_has_its_status(

@@ -14,6 +14,10 @@ from featurescape_jobs.specs import DatasetSpec, parse_spec
 
 NAMES = {
     "images": ["image_column", "label_column"],
+    "vectors": [
+        *("vector_column", "id_column", "label_column"),
+        *("image_column", "text_column", "zero_vectors"),
+    ],
     "webdataset": ["image_column", "label_column"],
     "caption_table": ["image_column", "label_column", "caption_column"],
     "shapenet": ["example"],

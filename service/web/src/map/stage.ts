@@ -42,6 +42,8 @@ export class Stage {
   readonly highlight: Highlight;
   private readonly data = new Map<string, DataLayer>();
   private readonly images = new Map<string, ImageLayer>();
+  /** An image beneath all layers, as a floor plan. */
+  private readonly background: ImageLayer | null;
   private root: DataTile | null = null;
   private fittedView: number[] | null = null;
   private readonly rootLoaded: Promise<void>;
@@ -58,6 +60,8 @@ export class Stage {
       if (layer.legend.kind === "images") this.images.set(layer.name, new ImageLayer(layer, archive, onError));
       else this.data.set(layer.name, new DataLayer(layer, archive, this.painter(layer), onError));
     }
+    const { background } = info;
+    this.background = background && new ImageLayer(background, openArchive(job, background.path), onError);
     this.highlight = new Highlight(look.theme);
     this.view = new View({
       projection,
@@ -76,7 +80,9 @@ export class Stage {
 
   private createMap(target: HTMLElement): OlMap {
     const still = reducedMotion();
-    const layers = [...this.data.values(), ...this.images.values(), this.highlight].map((each) => each.olLayer);
+    const beneath = this.background ? [this.background] : [];
+    const drawn = [...beneath, ...this.data.values(), ...this.images.values(), this.highlight];
+    const layers = drawn.map((each) => each.olLayer);
     const interactions = defaultInteractions({
       altShiftDragRotate: false,
       pinchRotate: false,

@@ -107,6 +107,7 @@ export function map(change: Partial<MapInfo> = {}): MapInfo {
     step_unit: null,
     captions: null,
     attributes: [],
+    background: null,
     ...change,
   };
 }
