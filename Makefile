@@ -36,7 +36,7 @@ test: found $(VENV)/.ready $(STATIC)  ## All lanes; those whose Debian package i
 test-fast: $(VENV)/.ready  ## No Ray, no browser, no real data: about four minutes.
 	$(FAST_LANE) $(ARGS)
 
-test-long: found $(VENV)/.ready $(STATIC)  ## The slow files with what is left out elsewhere: datasets at their full size.
+test-long: found $(VENV)/.ready $(STATIC)  ## The slow files with what takes minutes by itself and is left out elsewhere.
 	@$(BIN)/python tests/slow_files.py --long $(ARGS)
 
 test-portable: $(VENV)/.ready  ## The fast lane with an older processor's arithmetic, in an order of SHUFFLE=seed.

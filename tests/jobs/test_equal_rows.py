@@ -83,6 +83,7 @@ def done(root: Path, job_id: str, photos: Path) -> tuple[Manifest, pa.Table]:
 
 @pytest.mark.compiler
 @pytest.mark.alone  # its load would slow others down
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_beside_a_busy_machine_an_equal_job_gives_equal_rows(tmp_path: Path) -> None:
     photos, out = write_photos(tmp_path / "in"), tmp_path / "out"

@@ -68,8 +68,8 @@ def check_said(said: str, comparisons: int, controls: int) -> None:
         ("index", 1, 3, False),
         ("lstm", 1, 3, True),
         ("units", 2, 2, True),
-        ("dreams", 1, 3, False),
-        ("fashion_mnist", 1, 3, True),
+        pytest.param("dreams", 1, 3, False, marks=pytest.mark.long),
+        pytest.param("fashion_mnist", 1, 3, True, marks=pytest.mark.long),
     ],
 )
 def test_ours_passes_and_the_controls_fail(
