@@ -7,7 +7,7 @@ STATIC := service/featurescape/static/index.html
 NPM := $(shell command -v npm 2>/dev/null)
 WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 # Two processes of one thread each, as on the smallest machine; a file's tests stay together.
-FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler and not memory and not benchmark and not release"
+FAST_LANE := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not ray and not browser and not data and not compiler and not memory and not benchmark and not release and not ecosystem"
 # One machine computes as an old one does: no AVX-512 anywhere, and baseline kernels where a library has them.
 PORTABLE := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
   OPENBLAS_CORETYPE=Haswell FAISS_SIMD_LEVEL=NONE NUMBA_CPU_NAME=generic NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
@@ -16,7 +16,7 @@ SIZE := about 0.9 GB to download and 3.3 GB on the disk; with the CUDA build of 
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo found setup test test-fast test-long test-portable check format bench viewer dist clean
+.PHONY: demo found setup test test-fast test-long test-portable test-ecosystem check format bench viewer dist clean
 
 demo: found $(VENV)/.ready $(STATIC)  ## Submit the digits map, show it, serve it. ARGS=--no-serve ends when it is complete.
 	@$(BIN)/featurescape demo $(ARGS)
@@ -41,6 +41,9 @@ test-long: found $(VENV)/.ready $(STATIC)  ## The slow files with what takes min
 
 test-portable: $(VENV)/.ready  ## The fast lane with an older processor's arithmetic, in an order of SHUFFLE=seed.
 	$(PORTABLE) $(FAST_LANE) --shuffle $(SHUFFLE) $(ARGS)
+
+test-ecosystem: $(VENV)/.ready  ## DuckDB, Polars, pandas, datasets and Embedding Atlas open what is exported.
+	$(BIN)/pytest -m ecosystem tests/e2e/test_ecosystem.py $(ARGS)
 
 check: $(VENV)/.ready $(STATIC)  ## Formatting, lint, types, the dependency rule, the viewer's types.
 	$(BIN)/ruff format --check .

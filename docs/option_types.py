@@ -94,11 +94,11 @@ def _members(kind: Any, nested: dict[str, type[Spec]]) -> Iterator[str]:
         for argument in arguments:
             yield from _members(argument, nested)
     elif origin is Literal:
-        yield f"Literal[{', '.join(map(json.dumps, arguments))}]"
-    elif origin is tuple and arguments[-1:] == (...,):
-        yield f"Sequence[{_type(arguments[0], nested)}]"
+        said = (json.dumps(each) if isinstance(each, str) else repr(each) for each in arguments)
+        yield f"Literal[{', '.join(said)}]"
     elif origin is tuple:
-        yield f"tuple[{', '.join(_type(each, nested) for each in arguments)}]"
+        kinds = {_type(each, nested) for each in arguments if each is not ...}
+        yield f"Sequence[{' | '.join(sorted(kinds))}]"
     elif origin is dict:
         yield f"Mapping[{', '.join(_type(each, nested) for each in arguments)}]"
     elif isinstance(kind, type) and issubclass(kind, Spec):

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SLOW = ("ray", "browser", "data", "compiler", "memory", "benchmark", "release")
+SLOW = ("ray", "browser", "data", "compiler", "memory", "benchmark", "release", "ecosystem")
 """The marks that the fast lane leaves out."""
 ALONE, LONG = "alone", "long"
 AT_ONCE = 3

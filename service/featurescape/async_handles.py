@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from featurescape import notebook, operations, reading
 from featurescape.job_state import JobState
+from featurescape.joined import ExportOptions, export
 from featurescape.transport import AsyncTransport
 from featurescape.watch import WatchOptions, watching
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, MapInfo, PassedOverFiles, Status
@@ -111,6 +112,19 @@ class AsyncArtifact:
         """Copy the files (or those of one kind) into ``folder``, as `Artifact.download`."""
         return await self._transport.run(reading.download(self.manifest, Path(folder), kind))
 
+    async def to_parquet(
+        self,
+        path: str | Path,
+        *,
+        joined: bool = False,
+        features: bool = False,
+        overwrite: bool = False,
+        show: bool = True,
+    ) -> Path:
+        """Write one Parquet file, as `Artifact.to_parquet`; returns its path."""
+        options = ExportOptions(joined, features, overwrite, show)
+        return await self._transport.run(export(self.manifest, path, options))
+
     def __repr__(self) -> str:
         return reading.described(self.manifest)
 
@@ -159,6 +173,19 @@ class AsyncMap:
     async def find(self, example_id: str) -> list[dict[str, Any]]:
         """Examples whose id is this, or starts with it, or whose caption has its words; at most 50."""
         return await self._transport.run(operations.find(self.id, example_id))
+
+    async def to_parquet(
+        self,
+        path: str | Path,
+        *,
+        features: bool = False,
+        overwrite: bool = False,
+        show: bool = True,
+    ) -> Path:
+        """Write the map as one Parquet file: `AsyncArtifact.to_parquet` with ``joined=True``."""
+        options = ExportOptions(True, features, overwrite, show)
+        manifest = await self._transport.run(operations.manifest(self.id))
+        return await self._transport.run(export(manifest, path, options))
 
     def __repr__(self) -> str:
         return f"<AsyncMap {self.id} {self.status} {self.url}>"

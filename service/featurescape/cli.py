@@ -336,6 +336,24 @@ def show(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     return 0
 
 
+@_command("export")
+def export(
+    map_id: Annotated[str, typer.Argument(metavar="MAP", help="Id of its tiles or atlas job.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The Parquet file to write.")],
+    features: Annotated[
+        bool, typer.Option("--features", help="With the features that were laid out.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there already.")
+    ] = False,
+    url: Url = None,
+) -> int:
+    """Write a map as one Parquet file: ids, labels, attributes, coordinates, neighbors and thumbnails."""
+    with Client(url) as client:
+        print(client.open_map(map_id).to_parquet(file, features=features, overwrite=overwrite))
+    return 0
+
+
 @_command("logs")
 def logs(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     """Print the end of a job's log."""

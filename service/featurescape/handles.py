@@ -1,6 +1,6 @@
 """Handles of the client: a job, its artifact, a map. Each asks the service when it is asked.
 
-What they ask is in `operations` and `reading`; `async_handles` has the same, awaited.
+What they ask is in `operations`, `reading` and `joined`; `async_handles` has the same, awaited.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from featurescape import notebook, operations, reading
 from featurescape.job_state import JobState
+from featurescape.joined import ExportOptions, export
 from featurescape.transport import Transport
 from featurescape.watch import WatchOptions, watching
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, MapInfo, PassedOverFiles, Status
@@ -146,6 +147,32 @@ class Artifact:
         """
         return self._transport.run(reading.download(self.manifest, Path(folder), kind))
 
+    def to_parquet(
+        self,
+        path: str | Path,
+        *,
+        joined: bool = False,
+        features: bool = False,
+        overwrite: bool = False,
+        show: bool = True,
+    ) -> Path:
+        """Write one Parquet file, row group by row group; it is there when it is whole. Returns its path.
+
+        Args:
+            path: of the file.
+            joined: of a map: id, label, label name, x, y, neighbors, thumbnail and typed attributes of every
+                point. Else the table that is named like the job, all its files as one.
+            features: joined: the features that were laid out, too.
+            overwrite: whether a file that is there already is replaced.
+            show: whether to show progress.
+
+        Raises:
+            RequestError: the file is there already, or cannot be there.
+            NotFoundError: joined: this is no map.
+        """
+        options = ExportOptions(joined, features, overwrite, show)
+        return self._transport.run(export(self.manifest, path, options))
+
     def __repr__(self) -> str:
         return reading.described(self.manifest)
 
@@ -194,6 +221,19 @@ class Map:
     def find(self, example_id: str) -> list[dict[str, Any]]:
         """Examples whose id is this, or starts with it, or whose caption has its words; at most 50."""
         return self._transport.run(operations.find(self.id, example_id))
+
+    def to_parquet(
+        self,
+        path: str | Path,
+        *,
+        features: bool = False,
+        overwrite: bool = False,
+        show: bool = True,
+    ) -> Path:
+        """Write the map as one Parquet file: `Artifact.to_parquet` with ``joined=True``."""
+        options = ExportOptions(True, features, overwrite, show)
+        manifest = self._transport.run(operations.manifest(self.id))
+        return self._transport.run(export(manifest, path, options))
 
     def __repr__(self) -> str:
         return f"<Map {self.id} {self.status} {self.url}>"

@@ -26,7 +26,7 @@ class BackgroundOptions(TypedDict, total=False):
 
     image: Required[str]
     """The file, or s3://bucket/key; the service allows only places below its own list of roots."""
-    extent: Required[tuple[float, float, float, float]]
+    extent: Required[Sequence[float]]
     """x of its left edge, y of its bottom edge, x of its right edge, y of its top edge, in the
     units of the embedding's coordinates."""
 
@@ -95,7 +95,7 @@ class EmbeddingOptions(TypedDict, total=False):
     """Iterations after that."""
     learning_rate: float | Literal["auto"]
     """Step size; auto: N / exaggeration."""
-    coordinates: tuple[str, str] | None
+    coordinates: Sequence[str] | None
     """Two attributes of the examples, numbers, that are x and y in place of t-SNE: another
     program's layout, a city, a floor plan; none: t-SNE."""
     y_axis: Literal["up", "down"]

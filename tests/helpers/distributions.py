@@ -39,10 +39,10 @@ def empty_environment(folder: Path) -> Path:
     return folder
 
 
-def install(environment: Path, requirement: str, *options: str) -> None:
-    """Install with the pip of these tests; modules are compiled when they are imported."""
+def install(environment: Path, *requirements: str) -> None:
+    """Install with the pip of these tests, its options among them; modules are compiled when imported."""
     into = ["--python", str(environment / "bin" / "python"), "install", "--quiet", "--no-compile"]
-    command = [sys.executable, "-m", "pip", *into, *options, requirement]
+    command = [sys.executable, "-m", "pip", *into, *requirements]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
 

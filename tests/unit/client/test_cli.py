@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from featurescape import cli, tables
@@ -172,6 +173,24 @@ def test_a_result_is_shown_with_its_stages(
     assert "4 of 4 drawn" in shown
     assert run("show", map_id, "--json") == 0
     assert json.loads(capsys.readouterr().out)["manifest"]["job"] == "tiles"
+
+
+def test_a_map_is_exported_as_one_file(
+    service: RunningService, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    map_id, path = service.commit.digits_map(), tmp_path / "map.parquet"
+    assert run("export", map_id, str(path), "--features") == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (f"{path}\n", "")
+    table = pq.read_table(path)
+    assert table["id"].to_pylist() == [f"digits-{row:04d}" for row in range(4)]
+    assert table["label_name"].to_pylist() == ["0", "1", None, "3"]
+    assert table["name"].to_pylist() == [None, "a <b>one</b>", None, None]
+    assert table["features"].to_pylist()[3] == [3.0, 0.0]
+    assert run("export", map_id, str(path)) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert run("export", map_id, str(path), "--overwrite") == 0
+    assert "features" not in pq.read_schema(path).names
 
 
 def test_a_job_is_stopped_and_its_log_printed(
