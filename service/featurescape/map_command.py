@@ -10,6 +10,7 @@ from typing import Any
 
 from featurescape.client import Client
 from featurescape.dataset_at import dataset_at
+from featurescape.map_request import check_options
 from featurescape.reach import is_local, look, wait_for
 from featurescape.terminal import ERR, OUT, say, server_module
 from featurescape.transport import address
@@ -37,7 +38,8 @@ class MapOptions:
 
 def make_map(options: MapOptions) -> int:
     """Submit the jobs, print the map's address, and wait for it where that is asked for."""
-    wanted = dataset_at(options.dataset)  # what is wrong with it, before anything is started
+    check_options(options.made_with)  # what is wrong, before anything is started
+    wanted = dataset_at(options.dataset)
     with Client(_service(options.url, wanted)) as client:
         dataset = client.dataset(options.dataset) | options.fields
         made = client.map(dataset, options.model, **options.made_with)

@@ -108,6 +108,21 @@ def _in_group(error: SpecError, group: str, given: Options) -> SpecError:
     return SpecError(f"{group}.{error.message}", field=f"{group}.{named}", problems=renamed)
 
 
+def check_options(given: Mapping[str, Any]) -> None:
+    """Raise `SpecError` where arguments of `Client.map` are wrong whatever the dataset and the service."""
+    common = {name: given[name] for name in ("seed", "title", "reuse") if name in given}
+    request = MapRequest(
+        dataset="",
+        model=None,
+        layer=given.get("layer"),
+        perplexity=None if given.get("perplexity") == "auto" else given.get("perplexity"),
+        common=common,
+        groups={group: given.get(group) for group in GROUPS},
+    )
+    for group in GROUPS:
+        request.options(group)
+
+
 def make_map(request: MapRequest) -> Steps[list[State]]:
     """Submit the jobs of a map: a training where one is needed, features, embedding, tiles.
 

@@ -351,6 +351,17 @@ def test_what_is_no_dataset_is_said_before_anything_is_started(
     assert said.out == ""
 
 
+def test_a_wrong_option_is_said_before_a_service_is_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(background, "ensure", pytest.fail)
+    monkeypatch.setattr("featurescape.map_command.look", pytest.fail)
+    for wrong in (("--set", "tiles.max_zoom=13"), ("--seed", "-1"), ("--perplexity", "1")):
+        assert run("map", "digits", *wrong) == 2
+        name = wrong[-1].partition("=")[0] if wrong[0] == "--set" else wrong[0].strip("-")
+        assert f"featurescape: {name}: " in capsys.readouterr().err
+
+
 def test_where_no_service_can_be_started_it_is_said_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
