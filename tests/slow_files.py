@@ -59,6 +59,7 @@ TOGETHER = (
     (
         "tests/e2e/test_galleries.py",
         "tests/e2e/test_captions_gallery.py",
+        "tests/e2e/test_predictions_gallery.py",
         "tests/e2e/test_atlas.py",
         "tests/e2e/test_dynamics.py",
         "tests/e2e/test_training_page.py",

@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
         pa.field("example_id", pa.string(), metadata={"description": "Its id."}),
         pa.field("channel", pa.int32()),
         pa.field("norm", pa.float32()),
+        pa.field("even", pa.bool_()),
         pa.field("image", IMAGE),
         pa.field("film", pa.list_(IMAGE)),
         pa.field("parts", pa.list_(RECORD)),
@@ -55,6 +56,7 @@ def example(row: int) -> dict[str, Any]:
         "example_id": f"id/{row} <b>&?",
         "channel": 10 * row,
         "norm": NORMS[row],
+        "even": row % 2 == 0,
         "image": image(IMAGES[row]),
         "film": [image(png(10 + row)), None, image(png(20 + row))],
         "parts": [{"name": "first", **part}, {"name": None, **part}],
@@ -104,7 +106,16 @@ def test_without_being_asked_long_lists_of_numbers_are_left_out(
     http: httpx.Client, job: str
 ) -> None:
     values = rows(http, job)["rows"][2]["values"]
-    assert list(values) == ["example_id", "channel", "norm", "image", "film", "parts", "note"]
+    assert list(values) == [
+        "example_id",
+        "channel",
+        "norm",
+        "even",
+        "image",
+        "film",
+        "parts",
+        "note",
+    ]
     assert values["note"] is None
     assert [sorted(part) for part in values["parts"]] == [["grid", "name", "short"]] * 2
     assert values["parts"][1]["short"] == [2, -2]
@@ -168,6 +179,37 @@ def test_rows_are_ordered_by_a_column_and_those_without_a_value_come_last(
     assert numbers(rows(http, job, order="norm", columns="norm"))[:5] == [6, 2, 4, 0, 5]
     largest = rows(http, job, order="-norm", limit=3, offset=1)
     assert (largest["total"], numbers(largest)) == (ROWS, [0, 4, 2])
+
+
+def test_rows_are_those_where_all_conditions_hold(http: httpx.Client, job: str) -> None:
+    address = f"/v1/jobs/{job}/rows/things"
+
+    def rows(**query: Any) -> list[int]:
+        page = http.get(address, params={"columns": "channel", **query}).json()
+        assert page["total"] == len(page["rows"])
+        return [row["row"] for row in page["rows"]]
+
+    assert rows(where="channel=30") == [3]
+    assert rows(where="example_id=id/2 <b>&?") == [2]
+    assert rows(where=["channel=30", "example_id=id/2 <b>&?"]) == []
+    assert rows(where="channel=-1") == []
+    assert rows(where="even=true") == [0, 2, 4, 6]
+    assert rows(where="even=false", order="-channel") == [5, 3, 1]
+    assert rows(where="even=true", order="norm", offset=0) == [6, 2, 4, 0]
+
+
+@pytest.mark.parametrize(
+    "where", ["nobody=1", "channel=x", "channel", "norm=1", "even=1", "parts=1", "=", ""]
+)
+def test_a_condition_that_cannot_be_is_refused(http: httpx.Client, job: str, where: str) -> None:
+    answer = http.get(f"/v1/jobs/{job}/rows/things", params={"where": where})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["detail"]["field"] == "where"
+
+
+def test_conditions_are_few(http: httpx.Client, job: str) -> None:
+    answer = http.get(f"/v1/jobs/{job}/rows/things", params={"where": ["channel=1"] * 5})
+    assert answer.status_code == 422
 
 
 def test_what_is_not_finite_is_null(http: httpx.Client, job: str) -> None:

@@ -105,6 +105,11 @@ class Galleries:
         dataset = {"name": "images", "root": str(root)}
         return {**common, **quick, "dataset": dataset, "model": {"name": "efficientnet_lite0"}}
 
+    def _predictions(self) -> dict[str, Any]:
+        """Of random weights: some are right by chance."""
+        dataset = {"name": "digits", "limit": 40}
+        return {"job": "predictions", "dataset": dataset, "model": LENET, "thumbnail_px": 8}
+
     def _units(self) -> dict[str, Any]:
         common = {"job": "units", "dataset": {"name": "digits", "limit": 20}, "model": LENET}
         made = {"preferred_channels": [0, 1], "preferred_steps": 4, "execution": "float32"}

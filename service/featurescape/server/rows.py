@@ -33,7 +33,9 @@ _MOST_ORDERED = 2_000_000
 _ORDER_BYTES = 32 << 20
 _KEYS = {"example_id": str, "channel": int}
 """Columns that a row can be found by."""
+MOST_CONDITIONS = 4
 _INDEX = re.compile(r"\d{1,9}", re.ASCII)
+_INTEGER = re.compile(r"-?\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class RowQuery:
     """A column of numbers or texts; with ``-`` before it, the largest first."""
     example_id: str | None = None
     channel: int | None = None
+    where: tuple[str, ...] = ()
+    """Conditions that all hold, as ``label=3``: a column of whole numbers, texts or booleans has the value."""
 
 
 def media_type(head: bytes) -> str | None:
@@ -126,6 +130,16 @@ class RowTable:
             )
         number = int(np.searchsorted(self.starts, row, side="right")) - 1
         return self.maps.files.row(self.path(number), row - int(self.starts[number]), columns)
+
+    def matching(self, where: tuple[str, ...]) -> NDArray[np.bool_]:
+        """Mask of the rows where all conditions hold; raises `SpecError` for one that cannot be."""
+        mask = np.ones(self.rows, bool)
+        for condition in where:
+            column, _, text = condition.partition("=")
+            holds = np.zeros(self.rows, bool)
+            holds[self.places(column, _value_of(self.columns.get(column), condition, text))] = True
+            mask &= holds
+        return mask
 
     def places(self, column: str, value: str | int) -> list[int]:
         """Rows where a plain column has the value, in order."""
@@ -234,11 +248,41 @@ class Rows:
             value = getattr(query, key)
             if value is not None:
                 return table.places(key, value)
+        if query.where:
+            asked = "\n".join([*query.where, query.order or ""])
+            return self._orders.get_or_make(
+                (table.job_id, table.kind, asked), lambda: self._matching(table, query)
+            )
         if query.order is None:
             return range(table.rows)
-        return self._orders.get_or_make(
-            (table.job_id, table.kind, query.order), lambda: _order(table, str(query.order))
-        )
+        return self._ordered(table, query.order)
+
+    def _ordered(self, table: RowTable, order: str) -> NDArray[np.int64]:
+        key = (table.job_id, table.kind, order)
+        return self._orders.get_or_make(key, lambda: _order(table, order))
+
+    def _matching(self, table: RowTable, query: RowQuery) -> NDArray[np.int64]:
+        mask = table.matching(query.where)
+        if query.order is None:
+            return np.flatnonzero(mask)
+        ordered = self._ordered(table, query.order)
+        return ordered[mask[ordered]]
+
+
+def _value_of(column: Column | None, condition: str, text: str) -> str | int:
+    """The value that a condition asks for, of the column's type."""
+    kind = column.field.type if column is not None else None
+    if kind is not None and pa.types.is_boolean(kind) and text in ("true", "false"):
+        return text == "true"
+    if kind is not None and pa.types.is_integer(kind) and _INTEGER.fullmatch(text):
+        return int(text)
+    if kind is not None and pa.types.is_string(kind):
+        return text
+    raise SpecError(
+        f"where: {condition[:80]!r} is no column=value of a column of whole numbers, texts or booleans "
+        "(true, false)",
+        field="where",
+    )
 
 
 def _order(table: RowTable, order: str) -> NDArray[np.int64]:

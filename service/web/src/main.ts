@@ -10,6 +10,7 @@ import "./styles/panel.css";
 import "./styles/gallery.css";
 import "./styles/dynamics.css";
 import "./styles/captions.css";
+import "./styles/predictions.css";
 import "./styles/live.css";
 import "./styles/narrow.css";
 import { listJobs, SIGN_IN_EVENT } from "./api/client";

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Asking } from "../src/map/asking";
+import { Asking } from "../src/job-parts/asking";
 import { AtlasCells } from "../src/map/atlas-cell";
 import type { ImageLayer } from "../src/map/image-layer";
 import { Picker } from "../src/map/picker";

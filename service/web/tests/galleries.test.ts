@@ -15,10 +15,10 @@ import { around, formatPlace, parsePlace } from "../src/galleries/place";
 import type { About } from "../src/galleries/types";
 import { bars, boxPercents, wallImage } from "../src/galleries/units";
 import { fitted, kept, pixelAt, zoomed } from "../src/galleries/zoomable";
+import { askKey, askSpec, earlierJob, modelFor, sourceOf } from "../src/job-parts/ask";
 import { galleryPath, unitPath } from "../src/lib/paths";
 import { columnsOf, gridSize, tileAt, tileCorner } from "../src/lib/tile-grid";
 import { canonical, unitJobs } from "../src/lib/unit-links";
-import { askKey, askSpec, earlierJob, modelFor, sourceOf } from "../src/map/ask";
 import { job as anyJob, modelCard, weights } from "./helpers/builders";
 
 const stored = (url: string): StoredImage => ({ url, media_type: "image/png" });

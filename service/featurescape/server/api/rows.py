@@ -11,7 +11,7 @@ from featurescape.server.api import answers
 from featurescape.server.api.artifacts import IMMUTABLE, parse_range
 from featurescape.server.api.errors import error_response
 from featurescape.server.api.services import CheckedId, Use
-from featurescape.server.rows import MOST_ROWS, RowQuery
+from featurescape.server.rows import MOST_CONDITIONS, MOST_ROWS, RowQuery
 from featurescape_jobs.errors import RangeError
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/rows/{kind}", tags=["artifacts"])
@@ -28,6 +28,16 @@ def _columns(columns: _Names = None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
+def _conditions(
+    where: Annotated[
+        list[Annotated[str, Query(max_length=400)]] | None, Query(max_length=MOST_CONDITIONS)
+    ] = None,
+) -> tuple[str, ...]:
+    """Conditions of rows, as `label=3` or `correct=false`; all hold."""
+    return tuple(where or ())
+
+
+_Conditions = Annotated[tuple[str, ...], Depends(_conditions)]
 _Columns = Annotated[tuple[str, ...] | None, Depends(_columns)]
 
 
@@ -38,8 +48,9 @@ def _query(
     order: Annotated[str | None, Query(max_length=200)] = None,
     example_id: Annotated[str | None, Query(max_length=4096)] = None,
     channel: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
+    where: _Conditions = (),
 ) -> RowQuery:
-    return RowQuery(offset, limit, columns, order, example_id, channel)
+    return RowQuery(offset, limit, columns, order, example_id, channel, where)
 
 
 @router.get("", response_model=answers.RowPage)

@@ -135,15 +135,19 @@ export interface RowQuery {
   order?: string;
   example_id?: string;
   channel?: number;
+  /** Conditions that all hold, as "label=3". */
+  where?: readonly string[];
 }
 
 /** The query string of a request for rows. */
 export function rowSearch(query: RowQuery): string {
-  const parts = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
-  const search = new URLSearchParams(
-    parts.map(([name, value]) => [name, Array.isArray(value) ? value.join(",") : String(value)]),
-  );
-  return parts.length > 0 ? `?${search}` : "";
+  const { where = [], ...plain } = query;
+  const parts = Object.entries(plain).filter(([, value]) => value !== undefined && value !== "");
+  const search = new URLSearchParams([
+    ...parts.map(([name, value]) => [name, Array.isArray(value) ? value.join(",") : String(value)]),
+    ...where.map((condition) => ["where", condition]),
+  ]);
+  return search.size > 0 ? `?${search}` : "";
 }
 
 export function getRows<V>(job: string, kind: string, query: RowQuery, signal?: AbortSignal): Promise<RowPage<V>> {

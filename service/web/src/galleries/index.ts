@@ -13,6 +13,7 @@ export const GALLERIES: Readonly<Record<string, Load>> = {
   units: () => import("./units"),
   dynamics: () => import("./dynamics"),
   captions: () => import("./captions"),
+  predictions: () => import("./predictions"),
 };
 
 /** Whether the job's artifact can be looked at as a gallery now. */

@@ -14,7 +14,7 @@ import { Lru } from "../lib/lru";
 import { galleryPath } from "../lib/paths";
 import { loadGallery } from "./index";
 import { around, type Place, parsePlace } from "./place";
-import type { About, KeyHint, Opened, RowGallery } from "./types";
+import type { About, Above, KeyHint, Opened, RowGallery } from "./types";
 import { keyLine, position, rowPath, Wall } from "./wall";
 
 const KEPT_ROWS = 32;
@@ -37,6 +37,7 @@ class GalleryPage<V> implements Page {
   private readonly rows = new Lru<number, Promise<Row<V>>>(KEPT_ROWS);
   private readonly onKey = (event: KeyboardEvent) => this.key(event);
   private wall: Wall<V> | null = null;
+  private above: Above | null = null;
   private wallScroll = 0;
   private wallFocus: HTMLElement | null = null;
   private opened: Opened | null = null;
@@ -66,6 +67,7 @@ class GalleryPage<V> implements Page {
     this.turn += 1;
     document.removeEventListener("keydown", this.onKey);
     this.opened?.destroy();
+    this.above?.destroy();
     this.wall?.destroy();
     this.head.destroy();
   }
@@ -102,7 +104,10 @@ class GalleryPage<V> implements Page {
       document.body.dataset.ready = "true";
       return;
     }
-    this.wall = new Wall(this.gallery, this.about, (name) => this.find(name));
+    const wall = new Wall(this.gallery, this.about, (name) => this.find(name));
+    this.wall = wall;
+    this.above = this.gallery.above?.(this.about, wall) ?? null;
+    if (this.above) wall.begin(); // what stands above may be longer than the window
     this.fillWall(this.wall);
   }
 
@@ -126,6 +131,7 @@ class GalleryPage<V> implements Page {
         h("h1", {}, this.title),
         bad > 0 && h("p", { class: "warning" }, `${plural(bad, "example")} could not be read; errors.parquet says why`),
       ),
+      this.above?.element,
       wall.element,
     );
   }
@@ -141,7 +147,8 @@ class GalleryPage<V> implements Page {
 
   private async rowOf(route: GalleryRoute): Promise<Row<V>> {
     const { id } = this.about.job;
-    const { kind, columns } = this.gallery;
+    const { kind } = this.gallery;
+    const columns = [...this.gallery.columns, ...(this.gallery.moreColumns?.(this.about) ?? [])];
     if (route.page === "unit") {
       const { channel } = route;
       const found = (await getRows<V>(id, kind, { channel, columns, limit: 1 })).rows[0];
@@ -194,9 +201,9 @@ class GalleryPage<V> implements Page {
     for (const place of [asked, { order: "", index: row.row }]) {
       if (!place) continue;
       const { order, index } = place;
-      const page = await getRows<V>(this.about.job.id, this.gallery.kind, { ...around(index), columns, order }).catch(
-        () => null,
-      );
+      const where = place.where ?? [];
+      const asking = { ...around(index), columns, order, where };
+      const page = await getRows<V>(this.about.job.id, this.gallery.kind, asking).catch(() => null);
       if (turn !== this.turn) return;
       const at = page?.rows.findIndex((each) => each.row === row.row) ?? -1;
       // An address may be old or made up: the place then is that in the artifact itself.
@@ -206,9 +213,9 @@ class GalleryPage<V> implements Page {
     }
   }
 
-  private showPlace({ order, index }: Place, total: number, before: Row<V> | null, after: Row<V> | null): void {
+  private showPlace({ index, ...shown }: Place, total: number, before: Row<V> | null, after: Row<V> | null): void {
     const path = (row: Row<V> | null, at: number) =>
-      row && rowPath(this.gallery, this.about, row, { order, index: at });
+      row && rowPath(this.gallery, this.about, row, { ...shown, index: at });
     this.neighbors = { before: path(before, index - 1), after: path(after, index + 1) };
     const link = (name: "back" | "arrow", label: string, to: string | null, testid: string) =>
       h(

@@ -3,6 +3,8 @@
 export interface Place {
   /** As of the rows API; empty: the artifact's own. */
   order: string;
+  /** Conditions of the rows API; none: all rows. */
+  where?: readonly string[];
   /** Position in that order, from 0. */
   index: number;
 }
@@ -11,13 +13,18 @@ export interface Place {
 export function parsePlace(search: string): Place | null {
   const query = new URLSearchParams(search);
   const order = query.get("order") ?? "";
+  const where = query.getAll("where");
   const index = query.get("at") ?? "";
-  return order !== "" && /^\d{1,10}$/.test(index) ? { order, index: Number(index) } : null;
+  const known = order !== "" || where.length > 0;
+  if (!known || !/^\d{1,10}$/.test(index)) return null;
+  return { order, index: Number(index), ...(where.length > 0 ? { where } : {}) };
 }
 
 /** The query that `parsePlace` reads; empty for the artifact's own order, where the row says it all. */
-export function formatPlace({ order, index }: Place): string {
-  return order === "" ? "" : `?${new URLSearchParams({ order, at: String(index) })}`;
+export function formatPlace({ order, where = [], index }: Place): string {
+  if (order === "" && where.length === 0) return "";
+  const parts = [...(order === "" ? [] : [["order", order]]), ...where.map((each) => ["where", each])];
+  return `?${new URLSearchParams([...parts, ["at", String(index)]])}`;
 }
 
 /** Rows to ask for around a position: the one before it, itself, and the one after it. */

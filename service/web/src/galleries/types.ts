@@ -24,6 +24,19 @@ export interface Order {
   /** Of the rows API; empty: as in the artifact. */
   value: string;
   label: string;
+  /** Conditions of the rows API: only these rows. */
+  where?: readonly string[];
+}
+
+/** Shows some rows on the wall only, and says which. */
+export interface WallFilter {
+  show(where: readonly string[], words: string): void;
+}
+
+/** What stands above the wall. */
+export interface Above {
+  element: HTMLElement;
+  destroy(): void;
 }
 
 /** An opened image. */
@@ -49,12 +62,16 @@ export interface RowGallery<V> {
   wallColumns: readonly string[];
   /** Columns that an opened image reads. */
   columns: readonly string[];
+  /** Further ones, which not every artifact has. */
+  moreColumns?(about: About): readonly string[];
   orders?: readonly Order[];
   /** Whether its images are drawn pixel by pixel on the wall. */
   pixelated?: boolean;
   hints?: readonly KeyHint[];
   tile(row: Row<V>, about: About): Tile;
   open(row: Row<V>, about: About): Opened;
+  /** What stands above the wall; it may have the wall show some rows only. */
+  above?(about: About, filter: WallFilter): Above;
   /** Address of a row where it has one of its own: of a unit. */
   path?(row: Row<V>, about: About): string | null;
 }

@@ -2,13 +2,13 @@
 
 import { getRows } from "../api/client";
 import type { Row } from "../api/types";
-import { fill, h, setText } from "../lib/dom";
+import { fill, h, reducedMotion, setText } from "../lib/dom";
 import { formatCount, plural } from "../lib/format";
 import { gridStep } from "../lib/grid-step";
 import { galleryPath } from "../lib/paths";
 import { imageElement } from "./image";
 import { formatPlace, type Place } from "./place";
-import type { About, RowGallery } from "./types";
+import type { About, RowGallery, WallFilter } from "./types";
 
 const PAGE_ROWS = 60;
 const LEAST_PX = 48;
@@ -25,14 +25,17 @@ export function rowPath<V>(gallery: RowGallery<V>, about: About, row: Row<V>, pl
   return path + formatPlace(place);
 }
 
-export class Wall<V> {
+export class Wall<V> implements WallFilter {
   readonly element: HTMLElement;
   private readonly tiles = h("div", { class: "tiles", role: "list", testid: "wall" });
   private readonly more = h("p", { class: "wall-more faint", role: "status" });
   private readonly count = h("span", { class: "faint", testid: "wall-count" });
   private readonly size: HTMLInputElement;
   private readonly seen: IntersectionObserver;
+  private readonly filtered = h("span", { class: "wall-filter", testid: "wall-filter" });
   private order = "";
+  private where: readonly string[] = [];
+  private chosen: readonly string[] = [];
   private loaded = 0;
   private total = Number.POSITIVE_INFINITY;
   private pending: AbortController | null = null;
@@ -71,6 +74,11 @@ export class Wall<V> {
     this.seen.disconnect();
   }
 
+  /** Loads the first images, whether they are in sight or not. */
+  begin(): void {
+    void this.load();
+  }
+
   /** Makes the images larger (1) or smaller (-1); 0: as the slider says. */
   resize(steps: number): void {
     const px = Math.min(MOST_PX, Math.max(LEAST_PX, Number(this.size.value) * 1.25 ** steps));
@@ -94,7 +102,16 @@ export class Wall<V> {
         ...orders.map((each) => h("option", { attrs: { value: each.value } }, each.label)),
       );
     const find = this.gallery.wallColumns[0] === "example_id" && this.finder();
-    return h("div", { class: "wall-controls" }, this.count, h("span", { class: "push" }), find, order, this.size);
+    return h(
+      "div",
+      { class: "wall-controls" },
+      this.count,
+      this.filtered,
+      h("span", { class: "push" }),
+      find,
+      order,
+      this.size,
+    );
   }
 
   private finder(): HTMLElement {
@@ -115,10 +132,32 @@ export class Wall<V> {
     return form;
   }
 
+  show(where: readonly string[], words: string): void {
+    this.chosen = where;
+    const all = { type: "button", class: "text-button", testid: "wall-all", on: { click: () => this.show([], "") } };
+    fill(this.filtered, words && h("span", { attrs: { dir: "auto" } }, words), words && h("button", all, "Show all"));
+    this.restart();
+    if (where.length > 0) this.element.scrollIntoView({ behavior: reducedMotion() ? "auto" : "smooth" });
+  }
+
   private reorder(order: string): void {
+    this.order = order;
+    this.where = this.gallery.orders?.find((each) => each.value === order)?.where ?? [];
+    this.restart();
+  }
+
+  /** Conditions of the order and of what was chosen above the wall. */
+  private get conditions(): string[] {
+    return [...new Set([...this.where, ...this.chosen])];
+  }
+
+  private get asked(): { order: string; where: string[] } {
+    return { order: this.order, where: this.conditions };
+  }
+
+  private restart(): void {
     this.pending?.abort();
     this.pending = null;
-    this.order = order;
     this.loaded = 0;
     this.total = Number.POSITIVE_INFINITY;
     this.tiles.replaceChildren();
@@ -130,14 +169,14 @@ export class Wall<V> {
     const pending = new AbortController();
     this.pending = pending;
     setText(this.more, "Loading …");
-    const query = { offset: this.loaded, limit: PAGE_ROWS, columns: this.gallery.wallColumns, order: this.order };
+    const query = { offset: this.loaded, limit: PAGE_ROWS, columns: this.gallery.wallColumns, ...this.asked };
     try {
       const page = await getRows<V>(this.about.job.id, this.gallery.kind, query, pending.signal);
       this.total = page.total;
       this.tiles.append(...page.rows.map((row, i) => this.tile(row, page.offset + i)));
       this.loaded += page.rows.length;
       setText(this.count, plural(page.total, this.gallery.noun));
-      setText(this.more, this.total === 0 ? `There is no ${this.gallery.noun}: no example could be read.` : "");
+      setText(this.more, this.total === 0 ? this.emptiness() : "");
       document.body.dataset.ready = "true";
     } catch (error) {
       if (pending.signal.aborted) return;
@@ -148,6 +187,11 @@ export class Wall<V> {
       if (this.pending === pending) this.pending = null;
     }
     this.watchAgain();
+  }
+
+  private emptiness(): string {
+    const { noun } = this.gallery;
+    return this.conditions.length > 0 ? `No such ${noun}.` : `There is no ${noun}: no example could be read.`;
   }
 
   /** Where the end of the wall is still in sight, nothing would tell of it again. */
@@ -164,7 +208,7 @@ export class Wall<V> {
       h(
         "a",
         {
-          href: rowPath(this.gallery, this.about, row, { order: this.order, index }),
+          href: rowPath(this.gallery, this.about, row, { ...this.asked, index }),
           title: caption ? `${name} · ${caption}` : name,
           label: [name, caption, badge].filter(Boolean).join(", "),
           testid: "tile",

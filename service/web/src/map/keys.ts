@@ -1,8 +1,8 @@
 /** Keyboard shortcuts of the map page. OpenLayers itself has arrows, plus and minus while the map has the focus. */
 
 import { toggleTheme } from "../app/theme";
+import type { Ask } from "../job-parts/ask";
 import { isTyping } from "../lib/dom";
-import type { Ask } from "./ask";
 
 const ASKS: Readonly<Record<string, Ask>> = { d: "dream", e: "explain", u: "units" };
 

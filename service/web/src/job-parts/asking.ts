@@ -3,12 +3,12 @@
 import { getCatalog, getJob, submitJob } from "../api/client";
 import { type Catalog, type Example, isTerminal, type Job } from "../api/types";
 import { navigate } from "../app/router";
-import { ProgressBar, reasonLine } from "../job-parts/parts";
-import { poll } from "../job-parts/poll";
 import { fill, h, setText } from "../lib/dom";
 import { galleryPath } from "../lib/paths";
 import { findUnitJobs } from "../lib/unit-links";
 import { type Ask, askKey, askSpec, earlierJob, modelFor, type Source, sourceOf } from "./ask";
+import { ProgressBar, reasonLine } from "./parts";
+import { poll } from "./poll";
 
 const BUTTONS: readonly (readonly [ask: Ask, label: string, key: string])[] = [
   ["dream", "Dream it", "D"],
@@ -31,19 +31,19 @@ export class Asking {
   readonly element = h("section", { class: "asking", testid: "asking" });
   private readonly status = h("div", { class: "asking-status", testid: "asking-status" });
   private buttons: HTMLButtonElement[] = [];
-  private example: Example | null = null;
+  private example: Pick<Example, "example_id"> | null = null;
   private source: Promise<Source> | null = null;
   private catalog: Promise<Catalog> | null = null;
   private endPoll: (() => void) | null = null;
   private turn = 0;
 
   /**
-   * @param features id of the features job of the map
+   * @param features id of the job that has read the examples: the features job of a map, or a `predictions` job
    */
   constructor(private readonly features: string) {}
 
   /** The buttons for an example; what was asked for the one before goes on, but is no longer watched. */
-  show(example: Example): HTMLElement {
+  show(example: Pick<Example, "example_id">): HTMLElement {
     this.stop();
     this.example = example;
     this.buttons = BUTTONS.map(([ask, label, key]) =>
