@@ -9,8 +9,7 @@ for `features` that of the largest worker. The embedding ends behind the stage `
 vectors have been read twice and reduced to 50 components; or a later one, as ``affinities``, whose memory grows
 with the perplexity and not with D. ``--folder`` keeps the files, so that ``--only`` can go on with them.
 
-Gate: driver and worker below 4 GiB when the vectors have been read. Control: that many vectors of
-ten times as many components, held at once, are above it.
+Gate: driver and worker below 4 GiB when the vectors have been read.
 """
 
 from __future__ import annotations

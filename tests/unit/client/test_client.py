@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -234,6 +235,24 @@ def test_files_are_downloaded_once_and_checked(
     with pytest.raises(ArtifactError, match="sha256"):
         artifact.table("points")
     assert not list((tmp_path / "copy" / "data").glob(".*"))
+
+
+def test_vectors_are_mapped_without_a_model(client: Client, tmp_path: Path) -> None:
+    matrix = np.arange(30.0).reshape(10, 3)
+    np.save(tmp_path / "clip.npy", matrix)
+    of_file = client.map(tmp_path / "clip.npy", vector_column="vector")
+    in_memory = client.map(matrix, ids=list("abcdefghij"), folder=tmp_path)
+    for view in (of_file, in_memory):
+        assert [job.job for job in view.jobs] == ["features", "embedding", "tiles"]
+        assert view.jobs[0].spec["model"] is None
+        assert view.jobs[0].spec["dataset"]["name"] == "vectors"
+    assert of_file.jobs[0].spec["dataset"]["vector_column"] == "vector"
+    with pytest.raises(DatasetError, match="did you mean vector"):
+        client.map(tmp_path / "clip.npy", vector_column="vectr")
+    with pytest.raises(SpecError, match="leave the model out"):
+        client.map(matrix, RANDOM, folder=tmp_path)
+    with pytest.raises(DatasetError, match="not below an allowed root"):
+        client.map(matrix, folder=tmp_path.parent)
 
 
 def test_a_map_is_three_chained_jobs(client: Client) -> None:
