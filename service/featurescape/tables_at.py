@@ -175,7 +175,10 @@ def _as_table(given: Any) -> pa.Table:
         names = ["id" if name == _UNNAMED_INDEX else name for name in table.column_names]
         return table.rename_columns(names).replace_schema_metadata(None)
     if hasattr(given, "__arrow_c_stream__"):
-        return pa.table(given)
+        table = pa.table(given)
+        return table.cast(
+            pa.schema([field.with_type(_plain(field.type)) for field in table.schema])
+        )
     if hasattr(given, "to_arrow"):
         return given.to_arrow()
     array = np.asarray(given)
@@ -183,3 +186,18 @@ def _as_table(given: Any) -> pa.Table:
         raise ValueError(f"an array {array.shape} of {array.dtype}")
     flat = pa.array(np.ascontiguousarray(array).reshape(-1))
     return pa.table({"vector": pa.FixedSizeListArray.from_arrays(flat, array.shape[1])})
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type without views, as polars has them in memory and few formats have on disk."""
+    import pyarrow as pa
+
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _plain(kind.value_type), kind.ordered)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    return kind

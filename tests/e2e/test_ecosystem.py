@@ -17,10 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from featurescape.dataset_at import dataset_at
 from featurescape_jobs import features
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.datasets.vectors import open_vectors
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.specs import FeaturesSpec
+from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
 from featurescape_jobs.tables import NEIGHBORS
 from helpers.artifact_builders import EMBEDDING_ID, FEATURES_ID, TILES_ID, random_examples
 from helpers.distributions import empty_environment, install
@@ -163,6 +166,27 @@ print(len(found), found[0]["thumbnail"].size, len(found[0]["features"]), *sorted
     files = str(tmp_path / "jobs" / FEATURES_ID / "data" / "features-*.parquet")
     said = python_in(environment, "python", "-c", script, files, cwd=tmp_path)
     assert said.splitlines()[-1] == "100 (8, 8) 84 0 1 2 3 4 5 6 7 8 9"
+
+
+def test_what_datasets_saves_to_disk_is_vectors(environment: Path, tmp_path: Path) -> None:
+    script = """
+import sys
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
+kinds = {"id": Value("string"), "clip": Sequence(Value("float32")), "label": ClassLabel(names=["cat", "dog"])}
+columns = {"id": [f"r{n}" for n in range(50)], "clip": [[n, 1.0] for n in range(50)], "label": [0, 1] * 25}
+rows = Dataset.from_dict(columns, features=Features(kinds))
+rows.save_to_disk("whole", num_shards=3)
+DatasetDict(train=rows.select(range(30)), test=rows.select(range(30, 50))).save_to_disk("split")
+"""
+    python_in(environment, "python", "-c", script, cwd=tmp_path)
+    for name in ("whole", "split"):
+        spec = DatasetSpec.model_validate(dataset_at(tmp_path / name))
+        listing = DATASETS["vectors"].freeze(spec)
+        listed = list(listing.entries)
+        assert [one.example_id for one in listed] == [f"r{number}" for number in range(50)]
+        assert [one.label for one in listed] == [0, 1] * 25
+        assert tuple(listing.classes) == ("cat", "dog")
+        assert open_vectors(spec).dimensions() == 2
 
 
 def test_embedding_atlas_opens_the_joined_export(

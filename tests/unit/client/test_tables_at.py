@@ -45,11 +45,21 @@ def of_pandas() -> object:
     return pytest.importorskip("pandas").DataFrame({"vector": list(MATRIX)})
 
 
-def of_polars() -> object:
-    return pytest.importorskip("polars").DataFrame({"vector": MATRIX})
+class Capsule:
+    """A table of another library, which hands it over by Arrow's protocol, with views of texts as polars has."""
+
+    def __init__(self, columns: dict[str, pa.Array]) -> None:
+        self._table = pa.table(columns)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
 
 
-KINDS = [of_numpy, of_lists, of_torch, of_arrow, of_batch, of_pandas, of_polars]
+def of_capsule() -> object:
+    return Capsule({"vector": pa.array(MATRIX.tolist())})
+
+
+KINDS = [of_numpy, of_lists, of_torch, of_arrow, of_batch, of_pandas, of_capsule]
 
 
 def test_the_fields_are_the_options_of_the_dataset() -> None:
@@ -86,6 +96,22 @@ def test_the_index_of_a_data_frame_is_the_ids(tmp_path: Path) -> None:
     listed = entries(DatasetSpec.model_validate(found))
     assert [one.example_id for one in listed] == list("wxyz")
     assert [one.attributes for one in listed] == [{"price": n} for n in (1, 2, 3, 4)]
+
+
+def test_views_of_texts_are_written_as_texts(tmp_path: Path) -> None:
+    names = pa.array(["a", "b", "c", "d"], pa.string_view())
+    images = pa.StructArray.from_arrays(
+        [pa.array([b"1"] * 4, pa.binary_view()), names], names=["bytes", "path"]
+    )
+    kinds = names.dictionary_encode()
+    given = Capsule(
+        {"v": pa.array(MATRIX.tolist()), "k": names, "img": images, "kind": kinds}
+    )  # fmt: skip
+    fields = {"id_column": "k", "image_column": "img", "folder": tmp_path}
+    found = vectors_at(given, fields, HERE)  # type: ignore[arg-type]
+    listed = entries(DatasetSpec.model_validate(found))
+    assert [one.example_id for one in listed] == ["a", "b", "c", "d"]
+    assert listed[1].attributes == {"kind": "b"}
 
 
 def test_a_file_with_columns_to_be_read_is_vectors(tmp_path: Path) -> None:
