@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featurescape import notebook, operations, reading
+from featurescape import notebook, operations, reading, searching
 from featurescape.job_state import JobState
 from featurescape.joined import ExportOptions, export
+from featurescape.searching import Query
 from featurescape.transport import Transport
 from featurescape.watch import WatchOptions, watching
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, MapInfo, PassedOverFiles, Status
@@ -234,6 +235,32 @@ class Map:
         options = ExportOptions(True, features, overwrite, show)
         manifest = self._transport.run(operations.manifest(self.id))
         return self._transport.run(export(manifest, path, options))
+
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        image: str | Path | bytes | None = None,
+        like: str | None = None,
+        k: int = 20,
+    ) -> pa.Table:
+        """The examples nearest to words, to an image (a file or its bytes) or to the example ``like``.
+
+        Args:
+            text: where the model of the map has a text tower.
+            image: any, encoded by the map's own model.
+            like: id of an example of the map.
+            k: how many, at most 200.
+
+        Returns:
+            Nearest first: example_id, class_name, distance, similarity (the cosine; null where the distance is
+            Euclidean), row, x, y. The schema's metadata ``search`` says how they were found, and the recall.
+
+        Raises:
+            SpecError: the map cannot be searched so; the message says what can be done.
+            LiveUnavailableError: the service's Ray is not there, or a large map is still being read.
+        """
+        return self._transport.run(searching.search(self.id, Query(text, image, like), k))
 
     def __repr__(self) -> str:
         return f"<Map {self.id} {self.status} {self.url}>"

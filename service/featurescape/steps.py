@@ -31,6 +31,8 @@ class Send:
     body: Any = None
     key: str | None = None
     """Idempotency key."""
+    data: bytes | None = None
+    """A body that is no JSON."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ def get(path: str, **params: Any) -> Steps[httpx.Response]:
 def post(path: str, body: Any = None, key: str | None = None) -> Steps[httpx.Response]:
     """The answer to a POST. It must be safe to repeat: by its nature, or by ``key``."""
     return (yield from _retried(Send("POST", path, body=body, key=key)))
+
+
+def upload(path: str, data: bytes) -> Steps[httpx.Response]:
+    """The answer to a POST of a file's bytes, which must be safe to repeat."""
+    return (yield from _retried(Send("POST", path, data=data)))
 
 
 def copy(path: str, target: Path) -> Steps[None]:

@@ -143,6 +143,9 @@ class AsyncTransport:
 
 def _request(http: httpx.Client | httpx.AsyncClient, step: Send) -> httpx.Request:
     headers = {"Idempotency-Key": step.key} if step.key else {}
+    if step.data is not None:
+        headers["Content-Type"] = "application/octet-stream"
+        return http.build_request(step.method, step.path, content=step.data, headers=headers)
     return http.build_request(
         step.method, step.path, params=step.params, json=step.body, headers=headers
     )

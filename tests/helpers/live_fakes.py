@@ -13,6 +13,12 @@ from featurescape_jobs.errors import FeaturescapeError
 from featurescape_jobs.live.frames import Frame
 
 ACCESS = RayAccess("fake", {})
+NEAREST = {
+    **{"examples": 4, "dimensions": 2, "metric": "cosine", "method": "approximate"},
+    **{"recall": 0.9912, "recall_at": 20, "recall_queries": 256},
+    **{"rows": [3, 0], "distances": [0.25, 1.5]},
+}
+"""What an actor that searches a map of four examples answers."""
 
 
 class FakeBridge:
@@ -50,7 +56,8 @@ class FakeBridge:
 
     def _start(self, head: dict[str, Any], body: bytes) -> Frame:
         self.networks[head["network"]] = set()
-        return _ok({"model": head["setup"]["model"]["name"], "network": head["network"]})
+        model = head["setup"].get("model", {"name": head["actor"]})
+        return _ok({"model": model["name"], "network": head["network"]})
 
     def _end(self, head: dict[str, Any], body: bytes) -> Frame:
         del self.networks[head["network"]]
@@ -63,8 +70,10 @@ class FakeBridge:
         image = head["question"]["image"]
         if body:
             images.add(image)
-        if image not in images:
+        if image is not None and image not in images:
             return Frame({"status": "image"})
+        if head["method"] == "nearest":
+            return _ok(NEAREST)
         return _ok({"method": head["method"], "question": head["question"], "sent": len(body)})
 
 

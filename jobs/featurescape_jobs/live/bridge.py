@@ -5,11 +5,11 @@ are those of the process: so it lives in a process of its own, which the service
 bridge reads frames from the socket FD, starts and asks actors on the cluster at ADDRESS, and answers in any
 order. When the service closes the socket, or dies, the bridge ends, and with it its actors.
 
-Frames in: ``{"id", "do": "start", "network", "setup", "cpus", "gpus", "seconds"}``, ``{"id", "do": "ask",
-"network", "method", "question", "seconds"}`` with the image as the body, ``{"id", "do": "end",
-"network"}``. Frames out: ``{"id", "status"}`` with ``ok`` (the body is the answer), ``image`` (ask again
-with it), ``error`` (with ``error``, ours), or ``gone`` and ``late`` (with ``reason``: the actor has ended, by
-itself or because it took too long).
+Frames in: ``{"id", "do": "start", "actor", "network", "setup", "cpus", "gpus", "seconds"}`` (``actor``: a
+name of `ACTORS`), ``{"id", "do": "ask", "network", "method", "question", "seconds"}`` with the image as the
+body, ``{"id", "do": "end", "network"}``. Frames out: ``{"id", "status"}`` with ``ok`` (the body is the
+answer), ``image`` (ask again with it), ``error`` (with ``error``, ours), or ``gone`` and ``late`` (with
+``reason``: the actor has ended, by itself or because it took too long).
 
 Holds the images of the calls under way.
 """
@@ -23,7 +23,7 @@ import threading
 from typing import Any
 
 from featurescape_jobs.errors import FeaturescapeError
-from featurescape_jobs.live.actor import NetworkActor
+from featurescape_jobs.live.actor import ACTORS
 from featurescape_jobs.live.frames import Frame, FrameSocket
 from featurescape_jobs.registry import plugins
 
@@ -99,7 +99,7 @@ class Bridge:
         self._frames.send(Frame({"id": head["id"], **values}, body or b""))
 
     def _start(self, head: dict[str, Any], _body: bytes) -> bytes:
-        actor_class = self._ray.remote(NetworkActor).options(
+        actor_class = self._ray.remote(ACTORS[head["actor"]]).options(
             num_cpus=head["cpus"],
             num_gpus=head["gpus"],
             max_restarts=0,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.specs import SHA256_PATTERN, ModelSpec, Spec
-from featurescape_jobs.specs.base import LayerName
+from featurescape_jobs.specs.base import JobId, LayerName
 
 ExplainMethod = Literal["saliency", "guided_backprop", "deconvolution"]
 Place = Annotated[int, Field(ge=0, lt=10_000_000)]
@@ -57,6 +57,36 @@ class NetworkSetup(Spec):
     """Configuration of an actor that loads its network."""
 
     model: ModelSpec
+    storage_root: str
+    allowed_roots: tuple[str, ...] | None
+    threads: int = Field(ge=1)
+
+
+MOST_FOUND = 200
+SearchText = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class SearchQuestion(Spec):
+    """Question of the examples of a map that are nearest to a text, an image, or one of them."""
+
+    text: SearchText | None = None
+    image: str | None = Field(default=None, pattern=SHA256_PATTERN)
+    row: int | None = Field(default=None, ge=0, lt=2**31)
+    k: int = Field(default=20, ge=1, le=MOST_FOUND)
+
+    @model_validator(mode="after")
+    def _one(self) -> SearchQuestion:
+        if sum(each is not None for each in (self.text, self.image, self.row)) != 1:
+            raise ValueError("ask by one of text, image and row")
+        return self
+
+
+class SearchSetup(Spec):
+    """Configuration of an actor that searches a map."""
+
+    map: JobId
+    embedding: JobId
+    features: JobId
     storage_root: str
     allowed_roots: tuple[str, ...] | None
     threads: int = Field(ge=1)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -31,8 +32,8 @@ from featurescape_jobs.errors import (
     from_json,
 )
 from featurescape_jobs.live.frames import Frame
-from featurescape_jobs.live.requests import ActivationsQuestion, NetworkSetup, UnitQuestion
-from featurescape_jobs.specs import ModelSpec
+from featurescape_jobs.live.requests import ActivationsQuestion, UnitQuestion
+from featurescape_jobs.specs import ModelSpec, Spec
 
 log = logging.getLogger("featurescape.server.live")
 
@@ -56,9 +57,42 @@ class _GoneError(Exception):
         self.late = late
 
 
+@dataclass(frozen=True)
+class Subject:
+    """Subject of questions, for which there is an actor: a network, or a map that is searched."""
+
+    actor: str
+    """Kind of the actor, as `featurescape_jobs.live.actor.ACTORS` names them."""
+    name: str
+    """Name for people."""
+    setup: dict[str, Any]
+    """JSON of the actor's setup without what is of the service: storage, roots, threads."""
+    start_seconds: float | None = None
+    """How long it may take to start; None: as long as the settings let a network."""
+
+    @property
+    def key(self) -> str:
+        return json.dumps([self.actor, self.setup], sort_keys=True)
+
+
+def subject_of(model: ModelSpec) -> Subject:
+    """The network of a model."""
+    return Subject(
+        "network", f"the network of {model.name}", {"model": model.model_dump(mode="json")}
+    )
+
+
+@dataclass(frozen=True)
+class Call:
+    """A question, and the method of the actor that answers it."""
+
+    method: str
+    question: Spec
+
+
 @dataclass(eq=False)
 class _Network:
-    """One network: an actor behind the bridge, or one that is being started."""
+    """One subject's actor behind the bridge, or one that is being started."""
 
     name: str
     started: asyncio.Task[bytes]
@@ -125,27 +159,33 @@ class Live:
             LiveUnavailableError: Ray is not there, or the network does not start.
             SpecError: the model cannot be had so.
         """
-        return await self._retried(model, self._described)
+        return await self._retried(subject_of(model), self._described)
 
     async def ask(self, question: ActivationsQuestion | UnitQuestion) -> bytes:
-        """The answer of the question's network, as JSON.
+        """The answer of the question's network, as JSON; raises what `answer` raises."""
+        method = "unit" if isinstance(question, UnitQuestion) else "activations"
+        return await self.answer(subject_of(question.model), Call(method, question), question.image)
+
+    async def answer(self, subject: Subject, call: Call, image: str | None = None) -> bytes:
+        """The answer of a subject's actor, as JSON; ``image``: the id of one that it may need.
 
         Raises:
             NotFoundError: the image is not kept any more.
             LiveUnavailableError: Ray is not there, or the network does not start or answer.
             SpecError: what is asked for does not exist; `ImageError`: it is no image.
         """
-        image = self._images.get_or_make(question.image, lambda: _missing(question.image))
+        data = b""
+        if image is not None:
+            data = self._images.get_or_make(image, lambda: _missing(image))
 
         async def asked(network: _Network) -> bytes:
             await asyncio.shield(network.started)
-            answer = await self._in_turn(network, partial(self._asking, network, question))
+            answer = await self._in_turn(network, partial(self._asking, network, call))
             if answer is None:
-                with_it = partial(self._asking, network, question, image)
-                answer = await self._in_turn(network, with_it)
+                answer = await self._in_turn(network, partial(self._asking, network, call, data))
             return answer or b""
 
-        return await self._retried(question.model, asked)
+        return await self._retried(subject, asked)
 
     async def close(self) -> None:
         """Release all networks."""
@@ -170,19 +210,19 @@ class Live:
         return await asyncio.shield(network.started)
 
     async def _retried(
-        self, model: ModelSpec, question: Callable[[_Network], Awaitable[bytes]]
+        self, subject: Subject, question: Callable[[_Network], Awaitable[bytes]]
     ) -> bytes:
         """The answer; where the network turns out to have ended, of a new one."""
         reason = ""
         for _ in range(_TRIES):
-            key = model.model_dump_json()
-            network = self._networks.get(key) or await self._add(key, model)
+            key = subject.key
+            network = self._networks.get(key) or await self._add(subject)
             network.used_at = time.monotonic()
             try:
                 return await question(network)
             except (_GoneError, BridgeLostError) as error:
                 reason = str(error)
-                log.warning("live network of %s ended: %s", model.name, reason)
+                log.warning("%s ended: %s", subject.name, reason)
                 self._forget(key, network)
                 if isinstance(error, _GoneError) and error.late:
                     break
@@ -193,11 +233,10 @@ class Live:
             finally:
                 network.used_at = time.monotonic()
         raise LiveUnavailableError(
-            f"the network of {model.name} ended while it was asked ({reason}); try again, or another "
-            "image or layer"
+            f"{subject.name} ended while it was asked ({reason}); try again, or ask for something else"
         )
 
-    async def _add(self, key: str, model: ModelSpec) -> _Network:
+    async def _add(self, subject: Subject) -> _Network:
         """Begin to start a network, in the place of the one unused for longest where all are taken."""
         if self._settings.live_networks == 0:
             raise LiveUnavailableError("this service has none (FEATURESCAPE_LIVE_NETWORKS is 0)")
@@ -209,28 +248,29 @@ class Live:
                     "FEATURESCAPE_LIVE_NETWORKS higher"
                 )
             await self._release(min(idle)[1])
+        key = subject.key
         if key not in self._networks:  # a release lets others run
             name = str(next(self._names))
-            started = asyncio.create_task(self._start(name, model))
+            started = asyncio.create_task(self._start(name, subject))
             self._networks[key] = _Network(name, started)
         return self._networks[key]
 
-    async def _start(self, name: str, model: ModelSpec) -> bytes:
+    async def _start(self, name: str, subject: Subject) -> bytes:
         settings = self._settings
-        setup = NetworkSetup(
-            model=model,
-            storage_root=self._storage_root,
-            allowed_roots=settings.roots,
-            threads=settings.live_threads,
-        )
         head = {
             "do": "start",
+            "actor": subject.actor,
             "network": name,
-            "setup": setup.model_dump(mode="json"),
+            "setup": {
+                **subject.setup,
+                "storage_root": self._storage_root,
+                "allowed_roots": settings.roots,
+                "threads": settings.live_threads,
+            },
             # A local Ray has one node: to reserve its CPUs would starve jobs, or wait for them.
             "cpus": 0 if settings.embedded else settings.live_threads,
             "gpus": settings.live_gpus,
-            "seconds": settings.live_start_seconds,
+            "seconds": subject.start_seconds or settings.live_start_seconds,
         }
         bridge = await self._connected()
         try:
@@ -238,22 +278,22 @@ class Live:
             return _body(frame) or b""
         except (_GoneError, BridgeLostError) as error:
             raise LiveUnavailableError(
-                f"the network of {model.name} does not start: {error}. Where the cluster is full it "
+                f"{subject.name} does not start: {error}. Where the cluster is full it "
                 "waits for a free CPU; FEATURESCAPE_LIVE_START_SECONDS lets it wait longer"
             ) from None
 
     async def _asking(
         self,
         network: _Network,
-        question: ActivationsQuestion | UnitQuestion,
+        call: Call,
         image: bytes = b"",
     ) -> bytes | None:
         """The answer; None: the actor needs the image."""
         head = {
             "do": "ask",
             "network": network.name,
-            "method": "unit" if isinstance(question, UnitQuestion) else "activations",
-            "question": question.model_dump(mode="json"),
+            "method": call.method,
+            "question": call.question.model_dump(mode="json"),
             "seconds": self._settings.live_call_seconds,
         }
         if self._bridge is None:

@@ -184,6 +184,25 @@ class Maps:
                 ]
         return [*exact, *prefixed, *said][:limit]
 
+    def row_of(self, opened: OpenMap, example_id: str) -> int:
+        """The row of an example; raises `NotFoundError`."""
+        path = self._only(opened.manifest, "points")
+        if path is not None:
+            file = self.files.open(path)
+            for group in range(file.groups):
+                at = pc.index(file.read(group, ("example_id",))["example_id"], example_id).as_py()
+                if at >= 0:
+                    return int(file.starts[group]) + int(at)
+        raise NotFoundError(
+            f"{opened.manifest.job_id} has no example {example_id[:200]!r}; /v1/maps/…/examples?example_id= "
+            "lists those that begin so"
+        )
+
+    def place(self, opened: OpenMap, row: int) -> dict[str, Any]:
+        """An example and where it lies on the map."""
+        point = self._point(opened, row, ("example_id", "label", "x", "y"))
+        return {"row": row, **point, "class_name": opened.class_name(point["label"])}
+
     def thumbnail(self, opened: OpenMap, row: int) -> bytes:
         """The encoded thumbnail of an example; raises `NotFoundError` where it has no image."""
         point = self._point(opened, row, ("features_file", "features_row"))

@@ -163,7 +163,10 @@ class Settings(BaseSettings):
     )
 
     live_networks: int = Field(
-        default=2, ge=0, le=100, description="Networks that the live page keeps at once; 0: none."
+        default=2,
+        ge=0,
+        le=100,
+        description="Networks that the live page, and maps that searches, keep at once; 0: none.",
     )
     live_idle_seconds: float = Field(
         default=300, gt=0, description="A live network that nobody asks for so long is released."

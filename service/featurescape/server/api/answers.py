@@ -198,6 +198,47 @@ class Catalog(BaseModel):
 
 # -- live networks -----------------------------------------------------------------------------
 
+
+class SearchFacts(_Answer):
+    """By what a map can be searched."""
+
+    examples: int = Field(description="Among how many.")
+    layer: str = Field(description="Whose features are compared.")
+    metric: Literal["euclidean", "cosine"]
+    text_problem: str | None = Field(description="Why not by words; null: it can be.")
+    image_problem: str | None = Field(description="Why not by an image; null: it can be.")
+
+
+class SearchResult(_Answer):
+    """One of the examples that are nearest to what was asked for."""
+
+    row: int
+    example_id: str
+    label: int | None
+    class_name: str | None
+    x: float
+    y: float
+    distance: float = Field(description="Euclidean, or 1 - cosine.")
+    similarity: float | None = Field(description="The cosine; null: the distance is Euclidean.")
+
+
+class SearchAnswer(_Answer):
+    """The nearest examples, nearest first, and how they were searched."""
+
+    examples: int = Field(description="Among how many.")
+    dimensions: int = Field(description="Features of each.")
+    metric: Literal["euclidean", "cosine"]
+    method: Literal["exact", "approximate"]
+    recall: float = Field(
+        description="Part of the true nearest that are found; 1: all are compared."
+    )
+    recall_at: int | None = Field(description="Neighbors among which it was measured.")
+    recall_queries: int | None = Field(
+        description="Examples that it was measured with, which had no part in the index's training."
+    )
+    results: list[SearchResult]
+
+
 Shape = tuple[int, int, int]
 """Channels, height, width."""
 

@@ -18,6 +18,7 @@ from featurescape.server.api import (
     jobs,
     live,
     rows,
+    search,
     tiles,
     viewer,
 )
@@ -65,6 +66,6 @@ def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
     app.state.services = services
     app.state.token = token
     add_error_handlers(app)
-    for part in (catalog, jobs, artifacts, rows, tiles, examples, live, health, viewer):
+    for part in (catalog, jobs, artifacts, rows, tiles, examples, search, live, health, viewer):
         app.include_router(part.router)
     return app

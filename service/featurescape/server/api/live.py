@@ -34,19 +34,23 @@ async def image(request: Request, use: Use) -> dict[str, str]:
 async def network(request: Request, use: Use) -> Response:
     """Start a network, or find it started; its layers and input."""
     asked = await _question(NetworkQuestion, request, use)
-    return await _answer(request, use.live.describe(asked.model))
+    return await answer_while_asked(request, use.live.describe(asked.model))
 
 
 @router.post("/activations", responses={200: {"model": answers.Activations}})
 async def activations(request: Request, use: Use) -> Response:
     """Activations of a layer for an image: all channels as a grid, the strongest, the outputs."""
-    return await _answer(request, use.live.ask(await _question(ActivationsQuestion, request, use)))
+    return await answer_while_asked(
+        request, use.live.ask(await _question(ActivationsQuestion, request, use))
+    )
 
 
 @router.post("/unit", responses={200: {"model": answers.UnitAnswer}})
 async def unit(request: Request, use: Use) -> Response:
     """One channel of a layer for an image, and what its strongest cell owes to the pixels."""
-    return await _answer(request, use.live.ask(await _question(UnitQuestion, request, use)))
+    return await answer_while_asked(
+        request, use.live.ask(await _question(UnitQuestion, request, use))
+    )
 
 
 async def _question(kind: type[Any], request: Request, use: Services) -> Any:
@@ -57,7 +61,7 @@ async def _question(kind: type[Any], request: Request, use: Services) -> Any:
     return asked
 
 
-async def _answer(request: Request, work: Coroutine[Any, Any, bytes]) -> Response:
+async def answer_while_asked(request: Request, work: Coroutine[Any, Any, bytes]) -> Response:
     """The answer; where the asker goes away meanwhile, the question leaves the queue."""
     answering = asyncio.create_task(work)
     leaving = asyncio.create_task(_gone(request))

@@ -21,6 +21,7 @@ from featurescape.server.row_files import RowFiles
 from featurescape.server.rows import Rows
 from featurescape.server.runner import JobRunner
 from featurescape.server.scheduler import Scheduler
+from featurescape.server.search import Search
 from featurescape.server.settings import Settings
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
@@ -45,6 +46,7 @@ class Services:
     maps: Maps
     rows: Rows
     live: Live
+    search: Search
     metrics: Metrics
     lock: BinaryIO
     stopping: bool = False
@@ -65,6 +67,7 @@ class Services:
         maps = Maps(settings, store, storage, RowFiles(storage))
         chosen = runner or make_runner(settings)
         scheduler = Scheduler(settings, store, storage, chosen)
+        live = Live(settings, storage.root, chosen.access)
         return cls(
             settings=settings,
             store=store,
@@ -73,7 +76,8 @@ class Services:
             admission=Admission(settings, store),
             maps=maps,
             rows=Rows(maps),
-            live=Live(settings, storage.root, chosen.access),
+            live=live,
+            search=Search(maps, live),
             metrics=Metrics(store, scheduler),
             lock=lock,
         )
