@@ -19,6 +19,7 @@ const start: MapState = {
   hidden: new Set(),
   range: null,
   row: null,
+  search: null,
 };
 
 describe("the address bar", () => {
@@ -36,6 +37,8 @@ describe("the address bar", () => {
       { hidden: new Set(facts.classes) },
       { row: 0 },
       { range: [-0.5, 2e9] },
+      { search: { by: "text", value: "a red chair & “50 %” + more" } },
+      { search: { by: "like", value: "cats/#1?.png" }, row: 3 },
       { layer: "thumbnails", row: 1796, center: [0, 1], zoom: -0.5, hidden: new Set([5]) },
     ];
     for (const change of states) {
@@ -59,6 +62,7 @@ describe("the address bar", () => {
   it("falls back where a value is malformed or out of range", () => {
     const search = "?c=NaN,2&z=x&layer=<img>&colormap=constructor&hide=9,-1,a&row=1797&range=2,1";
     expect(parseMapState(search, facts)).toEqual(start);
+    expect(parseMapState(`?q=${"x".repeat(1001)}&like=%20`, facts)).toEqual(start);
     expect(parseMapState("?z=99&row=-1&c=0.5", facts)).toEqual({ ...start, zoom: 7 });
   });
 });

@@ -12,6 +12,8 @@ import type {
   MapInfo,
   Row,
   RowPage,
+  SearchAnswer,
+  SearchFacts,
 } from "./types";
 
 export class ApiError extends Error {
@@ -124,6 +126,21 @@ export function getExample(map: string, row: number, signal?: AbortSignal): Prom
 export async function findExamples(map: string, text: string, signal?: AbortSignal): Promise<ExampleMatch[]> {
   const path = `/v1/maps/${id(map)}/examples?example_id=${id(text)}`;
   return (await getJson<ExamplePage>(path, signal)).examples;
+}
+
+/** By what a map can be searched. */
+export function getSearchFacts(map: string): Promise<SearchFacts> {
+  return getJson<SearchFacts>(`/v1/maps/${id(map)}/search`);
+}
+
+/** Examples nearest to words (`text`), an uploaded image (`image`) or an example (`like`). */
+export function searchMap(map: string, query: Record<string, unknown>, signal: AbortSignal): Promise<SearchAnswer> {
+  return postJson<SearchAnswer>(`/v1/maps/${id(map)}/search`, query, signal);
+}
+
+/** Leaves an image with the service for a while; its id. */
+export async function uploadImage(image: Blob, signal?: AbortSignal): Promise<string> {
+  return (await postBytes<{ image: string }>("/v1/live/images", image, signal)).image;
 }
 
 /** Which rows of an artifact, and what of them. */

@@ -28,6 +28,9 @@ export type {
   PassedOverFiles,
   Progress,
   Reason,
+  SearchAnswer,
+  SearchFacts,
+  SearchResult,
   UnitAnswer,
   ValueScale,
 } from "./schema";

@@ -5,6 +5,7 @@ import type { Activations, Output, Shape, UnitAnswer } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { formatCount } from "../lib/format";
 import { icon } from "../lib/icons";
+import { imageField } from "../lib/image-files";
 import type { Source } from "../lib/live-path";
 
 export interface ImageActions {
@@ -51,13 +52,7 @@ function outputRow(output: Output): HTMLElement {
 }
 
 export class ImageCard {
-  private readonly file = h("input", {
-    type: "file",
-    class: "visually-hidden",
-    testid: "live-file",
-    tabIndex: -1,
-    attrs: { accept: "image/*", "aria-hidden": "true" },
-  });
+  private readonly file = imageField("live-file", (file) => this.actions.onFile(file));
   private readonly seen = h("div", { class: "live-seen", attrs: { hidden: "" } });
   private readonly field = h("span", { class: "live-field", attrs: { hidden: "" } });
   private readonly size = h("p", { class: "faint live-size" });
@@ -72,11 +67,6 @@ export class ImageCard {
   readonly element: HTMLElement;
 
   constructor(private readonly actions: ImageActions) {
-    this.file.addEventListener("change", () => {
-      const chosen = this.file.files?.[0];
-      this.file.value = "";
-      if (chosen) actions.onFile(chosen);
-    });
     const choose = h(
       "button",
       { type: "button", class: "button", testid: "live-choose", on: { click: () => this.choose() } },

@@ -3,6 +3,7 @@
 import { toggleTheme } from "../app/theme";
 import { isTyping } from "../lib/dom";
 import { gridStep } from "../lib/grid-step";
+import { takeImages } from "../lib/image-files";
 
 export interface LiveActions {
   /** Moves to the channel that `to` says, given the current one, their number and the columns. */
@@ -32,35 +33,10 @@ function onKey(event: KeyboardEvent, actions: LiveActions): void {
   event.preventDefault();
 }
 
-function imageIn(data: DataTransfer | null): File | null {
-  return [...(data?.files ?? [])].find((file) => file.type.startsWith("image/")) ?? null;
-}
-
 /** Listens until the returned function is called; `target` is marked while an image is held over the page. */
 export function bindLiveKeys(target: HTMLElement, actions: LiveActions): () => void {
   const ended = new AbortController();
-  const options = { signal: ended.signal };
-  const take = (event: Event, data: DataTransfer | null): void => {
-    target.classList.remove("dropping");
-    const file = imageIn(data);
-    if (file || event.type === "drop") event.preventDefault(); // a browser would leave the page for any other file
-    if (file) actions.file(file);
-  };
-  document.addEventListener("keydown", (event) => onKey(event, actions), options);
-  document.addEventListener("paste", (event) => take(event, event.clipboardData), options);
-  document.addEventListener("drop", (event) => take(event, event.dataTransfer), options);
-  document.addEventListener(
-    "dragover",
-    (event) => {
-      event.preventDefault();
-      target.classList.add("dropping");
-    },
-    options,
-  );
-  document.addEventListener(
-    "dragleave",
-    (event) => !event.relatedTarget && target.classList.remove("dropping"),
-    options,
-  );
+  document.addEventListener("keydown", (event) => onKey(event, actions), { signal: ended.signal });
+  takeImages(target, actions.file, ended.signal);
   return () => ended.abort();
 }

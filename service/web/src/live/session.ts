@@ -3,7 +3,7 @@
  * image that the service has forgotten is sent again.
  */
 
-import { ApiError, postBytes, postJson } from "../api/client";
+import { ApiError, postJson, uploadImage } from "../api/client";
 import type { Activations, Cell, Method, ModelChoice, NetworkInfo, UnitAnswer } from "../api/types";
 
 export interface UnitQuestion {
@@ -71,7 +71,7 @@ export class Session {
   }
 
   private async upload(blob: Blob, signal: AbortSignal): Promise<string> {
-    return (await postBytes<{ image: string }>("/v1/live/images", blob, signal)).image;
+    return uploadImage(blob, signal);
   }
 
   private ask<T>(what: string, question: Record<string, unknown>): Promise<T> {

@@ -22,6 +22,7 @@ import { Overview } from "./overview";
 import { DetailPanel } from "./panel";
 import { Picker } from "./picker";
 import { SearchBox } from "./search";
+import { Searching } from "./searching";
 import { layerCard, type MapTitle, titleCard } from "./sidebar";
 import { OVERZOOM, type Padding, Stage } from "./stage";
 import { exampleOf } from "./state-mark";
@@ -77,6 +78,7 @@ export class MapController {
   private readonly panel: DetailPanel;
   private readonly asking: Asking;
   private readonly search: SearchBox;
+  private readonly searching: Searching;
   private readonly help = new HelpDialog();
   private readonly overview: Overview;
   private readonly drawn = h("span", { testid: "drawn" });
@@ -117,10 +119,14 @@ export class MapController {
       onOpen: (row) => void this.open(row, "show"),
       onLocate: () => void this.locate(),
       cell: (example) => cells.show(example, this.stage.zoom),
-      tools: (example) => this.asking.show(exampleOf(example, info.step_unit)),
+      tools: (example) => this.tools(example),
     });
     this.search = new SearchBox(id, (row) => void this.open(row, "find"));
     this.stage = new Stage(this.target, id, info, this.look(), (error) => this.complain(error));
+    this.searching = new Searching(id, this.stage.highlight, {
+      onOpen: (row) => void this.open(row, "show"),
+      onSaved: (search) => this.store.set({ search }),
+    });
     this.overview = new Overview(this.stage);
     const hover = new HoverCard(id);
     this.cursor = new Cursor({
@@ -149,6 +155,7 @@ export class MapController {
     for (const end of this.ends) end();
     delete window.featurescape;
     this.asking.stop();
+    this.searching.destroy();
     this.cursor.destroy();
     this.stage.destroy();
   }
@@ -161,6 +168,11 @@ export class MapController {
   private get shownClasses(): readonly LegendClass[] {
     if (this.kind === "images") return this.classes;
     return this.stage.layerInfo(this.store.state.layer).legend.classes;
+  }
+
+  /** What can be asked about an example that is open. */
+  private tools(example: Example): HTMLElement {
+    return h("div", {}, this.searching.button(example), this.asking.show(exampleOf(example, this.info.step_unit)));
   }
 
   /** Shows another color layer; what was hidden of other classes than its own does not count for it. */
@@ -209,6 +221,7 @@ export class MapController {
       h("div", { class: "corner" }, this.overview.element, zoom),
       h("p", { class: "status-line card", attrs: { "aria-live": "polite" } }, this.drawn, this.depth),
       this.problem,
+      this.searching.strip.element,
       this.panel.element,
     );
   }
@@ -238,9 +251,10 @@ export class MapController {
         help: () => this.help.toggle(),
         neighbors: () => this.root.querySelector<HTMLElement>('[data-testid="neighbours"] button')?.focus(),
         ask: (what) => void this.asking.ask(what),
-        escape: () => this.close(),
+        escape: () => (this.store.state.row === null ? this.searching.clear() : this.close()),
       }),
     );
+    void this.searching.begin(this.search, this.root, this.store.state.search);
     this.relook();
     if (row !== null) void this.open(row, center ? "stay" : "find");
   }

@@ -18,8 +18,20 @@ export interface Place {
 }
 
 const INK = {
-  dark: { line: "rgba(255,255,255,0.42)", ring: "#ffffff", halo: "rgba(8,10,13,0.72)", fill: "rgba(255,255,255,0.16)" },
-  light: { line: "rgba(22,24,28,0.42)", ring: "#16181c", halo: "rgba(255,255,255,0.85)", fill: "rgba(22,24,28,0.1)" },
+  dark: {
+    line: "rgba(255,255,255,0.42)",
+    ring: "#ffffff",
+    halo: "rgba(8,10,13,0.72)",
+    fill: "rgba(255,255,255,0.16)",
+    accent: "#ffb454",
+  },
+  light: {
+    line: "rgba(22,24,28,0.42)",
+    ring: "#16181c",
+    halo: "rgba(255,255,255,0.85)",
+    fill: "rgba(22,24,28,0.1)",
+    accent: "#b4410e",
+  },
 } as const;
 
 function ring(radius: number, width: number, color: string, fill?: string): Style {
@@ -39,6 +51,7 @@ function styles(theme: Theme): Record<string, Style[]> {
       new Style({ stroke: new Stroke({ color: ink.line, width: 1.25 }) }),
     ],
     neighbor: [ring(5, 3.5, ink.halo), ring(5, 1.5, ink.ring, ink.fill)],
+    found: [ring(7, 4, ink.halo), ring(7, 2, ink.accent, ink.fill)],
     hover: [ring(8, 4, ink.halo), ring(8, 1.75, ink.ring)],
     selected: [ring(11, 5, ink.halo), ring(11, 2.25, ink.ring, ink.fill), ring(15.5, 1, ink.line)],
   };
@@ -46,6 +59,7 @@ function styles(theme: Theme): Record<string, Style[]> {
 
 export class Highlight {
   private readonly marks = new VectorSource();
+  private found: Feature<PointGeometry>[] = [];
   private readonly hovered = new Feature<PointGeometry>({ kind: "hover" });
   readonly olLayer: VectorLayer;
 
@@ -65,10 +79,18 @@ export class Highlight {
     this.hovered.setGeometry(place ? new PointGeometry(toPlane(place.x, place.y)) : undefined);
   }
 
+  /** Rings what a search found; none: the rings go. */
+  find(places: readonly Place[]): void {
+    this.marks.removeFeatures(this.found);
+    this.found = places.map(({ x, y }) => new Feature({ geometry: new PointGeometry(toPlane(x, y)), kind: "found" }));
+    this.marks.addFeatures(this.found);
+  }
+
   /** Marks an example and draws lines to its neighbors. */
   select(place: Place | null, neighbors: readonly Place[]): void {
     this.marks.clear(true);
     this.marks.addFeature(this.hovered);
+    this.marks.addFeatures(this.found);
     if (!place) return;
     const center = toPlane(place.x, place.y);
     const point = (at: number[], kind: string) => new Feature({ geometry: new PointGeometry(at), kind });

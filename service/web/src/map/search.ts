@@ -1,12 +1,23 @@
-/** From an example's id or caption to its point: a combobox over the ids that begin with what is typed. */
+/**
+ * The search box: a combobox over the examples whose id or caption has what is typed, to go to one of them. Where the
+ * map can be searched by words, its first choice is that; where by an image, there is a button for one.
+ */
 
 import { findExamples, thumbnailUrl } from "../api/client";
 import type { ExampleMatch } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { icon } from "../lib/icons";
+import { imageField } from "../lib/image-files";
 
 const WAIT_MS = 160;
 const SHOWN = 12;
+const WORDS = "Search by words, or find an id";
+
+/** Searches that the map allows besides that of ids and captions. */
+export interface Offers {
+  onWords?: (text: string) => void;
+  onImage?: (file: Blob) => void;
+}
 
 export class SearchBox {
   readonly element: HTMLElement;
@@ -31,7 +42,8 @@ export class SearchBox {
     attrs: { id: "search-results", hidden: "" },
   });
   private options: HTMLElement[] = [];
-  private matches: ExampleMatch[] = [];
+  private choices: (() => void)[] = [];
+  private offers: Offers = {};
   private active = -1;
   private timer = 0;
   private pending: AbortController | null = null;
@@ -50,10 +62,33 @@ export class SearchBox {
     );
     this.input.addEventListener("input", () => this.schedule());
     this.input.addEventListener("keydown", (event) => this.onKey(event));
-    this.input.addEventListener("focus", () => this.matches.length > 0 && this.expand(true));
+    this.input.addEventListener("focus", () => this.choices.length > 0 && this.expand(true));
     this.element.addEventListener("focusout", (event) => {
       if (!this.element.contains(event.relatedTarget as Node | null)) this.expand(false);
     });
+  }
+
+  /** Adds what the map can be searched by, once that is known. */
+  offer(offers: Offers): void {
+    this.offers = offers;
+    if (offers.onWords) {
+      this.input.placeholder = WORDS;
+      this.input.setAttribute("aria-label", WORDS);
+    }
+    if (!offers.onImage) return;
+    const field = imageField("search-image", offers.onImage);
+    const label = "Search by an image: choose one, or drop or paste it";
+    const button = h(
+      "button",
+      { type: "button", class: "icon-button small", label, title: label, on: { click: () => field.click() } },
+      icon("images"),
+    );
+    this.list.before(field, button);
+  }
+
+  /** Shows what is searched for. */
+  set text(text: string) {
+    this.input.value = text;
   }
 
   focus(): void {
@@ -65,24 +100,33 @@ export class SearchBox {
     window.clearTimeout(this.timer);
     this.pending?.abort();
     const text = this.input.value.trim();
-    if (text === "") this.show([], "");
-    else this.timer = window.setTimeout(() => void this.find(text), WAIT_MS);
+    if (text === "") this.show("", [], "");
+    else if (this.offers.onWords) this.show(text, [], "");
+    if (text !== "") this.timer = window.setTimeout(() => void this.find(text), WAIT_MS);
   }
 
   private async find(text: string): Promise<void> {
     this.pending = new AbortController();
     const { signal } = this.pending;
     try {
-      this.show((await findExamples(this.map, text, signal)).slice(0, SHOWN), "No id begins with this.");
+      const found = await findExamples(this.map, text, signal);
+      this.show(text, found.slice(0, SHOWN), this.offers.onWords ? "" : "No id begins with this.");
     } catch (error) {
-      if (!signal.aborted) this.show([], (error as Error).message);
+      if (!signal.aborted) this.show(text, [], (error as Error).message);
     }
   }
 
-  private show(matches: ExampleMatch[], empty: string): void {
-    this.matches = matches;
-    this.options = matches.map((match, i) => this.option(match, i));
-    this.setActive(matches.length > 0 ? 0 : -1);
+  private show(text: string, matches: ExampleMatch[], empty: string): void {
+    const { onWords } = this.offers;
+    const byWords = onWords && text !== "";
+    this.choices = matches.map((match) => () => this.onOpen(match.row));
+    if (byWords) this.choices.unshift(() => onWords(text));
+    const contents = matches.map((match) => this.content(match));
+    if (byWords) contents.unshift([icon("search"), h("span", { class: "by-words" }, `Search for “${text}”`)]);
+    this.options = contents.map((content, i) => this.option(content, i));
+    // Who typed a whole id means that example.
+    const first = byWords && matches[0]?.example_id === text ? 1 : 0;
+    this.setActive(this.options.length > 0 ? first : -1);
     fill(
       this.list,
       ...this.options,
@@ -91,7 +135,15 @@ export class SearchBox {
     this.expand(this.list.childElementCount > 0);
   }
 
-  private option(match: ExampleMatch, i: number): HTMLElement {
+  private content(match: ExampleMatch): Node[] {
+    return [
+      h("img", { class: "image", attrs: { alt: "", src: thumbnailUrl(this.map, match.row) } }),
+      h("code", {}, match.example_id),
+      h("span", { class: "faint" }, match.caption ?? match.class_name ?? ""),
+    ];
+  }
+
+  private option(content: Node[], i: number): HTMLElement {
     return h(
       "li",
       {
@@ -104,9 +156,7 @@ export class SearchBox {
           },
         },
       },
-      h("img", { class: "image", attrs: { alt: "", src: thumbnailUrl(this.map, match.row) } }),
-      h("code", {}, match.example_id),
-      h("span", { class: "faint" }, match.caption ?? match.class_name ?? ""),
+      ...content,
     );
   }
 
@@ -126,11 +176,13 @@ export class SearchBox {
   }
 
   private choose(index: number): void {
-    const match = this.matches[index];
-    if (!match) return;
+    const chosen = this.choices[index];
+    if (!chosen) return;
+    window.clearTimeout(this.timer);
+    this.pending?.abort();
     this.expand(false);
     this.input.blur();
-    this.onOpen(match.row);
+    chosen();
   }
 
   private onKey(event: KeyboardEvent): void {

@@ -1,4 +1,4 @@
-/** What the address bar keeps of a map: center, zoom, color layer, colormap, hidden classes, range, selected row. */
+/** What the address bar keeps of a map: place, zoom, color layer, colormap, classes, range, selected row, search. */
 
 import { type ColormapName, DEFAULT_COLORMAP, isColormap } from "../tiles/colormaps";
 
@@ -13,6 +13,13 @@ export interface MapState {
   /** Values that the colors of a value layer span; null: the layer's own range. */
   range: readonly [low: number, high: number] | null;
   row: number | null;
+  search: SavedSearch | null;
+}
+
+/** A search that an address can keep. */
+export interface SavedSearch {
+  by: "text" | "like";
+  value: string;
 }
 
 /** What the state is checked against. */
@@ -46,6 +53,19 @@ function hiddenFrom(query: URLSearchParams, classes: readonly number[]): Set<num
   return new Set(indices(query.get("hide"), classes));
 }
 
+const LONGEST = { text: 1000, like: 4096 } as const;
+
+function searchFrom(query: URLSearchParams): SavedSearch | null {
+  for (const [name, by] of [
+    ["q", "text"],
+    ["like", "like"],
+  ] as const) {
+    const value = query.get(name)?.trim() ?? "";
+    if (value !== "" && value.length <= LONGEST[by]) return { by, value };
+  }
+  return null;
+}
+
 /** Reads a query string; whatever is missing, malformed or out of range falls back to its default. */
 export function parseMapState(search: string, facts: MapFacts): MapState {
   const query = new URLSearchParams(search);
@@ -65,6 +85,7 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
     hidden: hiddenFrom(query, facts.classes),
     range: low != null && high != null && low < high ? [low, high] : null,
     row: row !== null && row < facts.examples ? row : null,
+    search: searchFrom(query),
   };
 }
 
@@ -88,5 +109,7 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
   }
   if (state.range) parts.push(`range=${state.range.map((value) => Number(value.toPrecision(7)))}`);
   if (state.row !== null) parts.push(`row=${state.row}`);
+  if (state.search)
+    parts.push(`${state.search.by === "text" ? "q" : "like"}=${encodeURIComponent(state.search.value)}`);
   return parts.length > 0 ? `?${parts.join("&")}` : "";
 }
