@@ -25,6 +25,11 @@ class SearchedMap:
 
     storage: Storage
 
+    @classmethod
+    def at(cls, root: Path) -> SearchedMap:
+        """What jobs have left in a folder."""
+        return cls(Storage(str(root)))
+
     @property
     def setup(self) -> SearchSetup:
         return SearchSetup(
@@ -60,7 +65,7 @@ def searched_map(root: Path, features: dict[str, Any], **embedding: Any) -> Sear
         {"job": "tiles", "embedding": IDS["embedding"], "color_layers": ["density"]},
     ):
         run_and_commit(root, spec)
-    return SearchedMap(Storage(str(root)))
+    return SearchedMap.at(root)
 
 
 def run_and_commit(root: Path, fields: dict[str, Any]) -> None:
