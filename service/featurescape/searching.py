@@ -19,7 +19,7 @@ _FACTS = ("examples", "metric", "method", "recall", "recall_at", "recall_queries
 
 @dataclass(frozen=True)
 class Query:
-    """What a map is searched by: one of the three."""
+    """Query of a search: one of the three."""
 
     text: str | None = None
     image: str | Path | bytes | None = None

@@ -1,4 +1,4 @@
-"""By what a map can be searched, as its manifests say: known to the service without torch and before any start."""
+"""Searches that a map allows, as its manifests say: known to the service without torch and before any start."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def metric_of(embedding: Manifest, column: LayerColumn) -> Metric:
 
 
 def text_problem(features: Manifest, column: LayerColumn) -> str | None:
-    """Why the map cannot be searched by words, and what to do; None: it can."""
+    """Reason why the map cannot be searched by words, and what to do; None: it can."""
     if column.texts:
         return None
     name = _model_name(features)
@@ -48,7 +48,7 @@ def text_problem(features: Manifest, column: LayerColumn) -> str | None:
 
 
 def image_problem(features: Manifest, column: LayerColumn) -> str | None:
-    """Why the map cannot be searched by an image, and what to do; None: it can."""
+    """Reason why the map cannot be searched by an image, and what to do; None: it can."""
     name = _model_name(features)
     if name is None:
         what = "its vectors are of no model that is known here"

@@ -60,7 +60,7 @@ class Search:
     live: Live
 
     def about(self, job_id: str) -> dict[str, Any]:
-        """By what a map can be searched; the reason where it cannot."""
+        """Searches that a map allows; the reasons for those it does not."""
         opened = self._opened(job_id)
         column = column_of(opened.embedding, opened.features)
         return {

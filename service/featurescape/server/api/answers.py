@@ -200,7 +200,7 @@ class Catalog(BaseModel):
 
 
 class SearchFacts(_Answer):
-    """By what a map can be searched."""
+    """Searches that a map allows."""
 
     examples: int = Field(description="Among how many.")
     layer: str = Field(description="Whose features are compared.")

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/maps/{job_id}/search", tags=["maps"])
 
 @router.get("", response_model=answers.SearchFacts)
 def about(job_id: CheckedId, use: Use) -> dict[str, Any]:
-    """By what the map can be searched, by which distance, among how many."""
+    """Searches that the map allows, by which distance, among how many."""
     return use.search.about(job_id)
 
 
