@@ -19,7 +19,7 @@ from pathlib import Path
 from machine import describe
 
 SCRIPTS = (
-    "tiles", "index", "lstm", "units", "fine_tuning", "captions", "dreams", "features", "embedding",
+    "tiles", "index", "lstm", "units", "fine_tuning", "captions", "dreams", "features", "predictions", "embedding",
     "fashion_mnist",
 )  # fmt: skip
 """The quick ones first."""

@@ -21,44 +21,53 @@ MODEL = "efficientnet_lite0"
 BATCH = 32
 WARM_BATCHES = 3
 Forward = Callable[[Any], Any]
-"""A batch of normalized images to features, (N, D)."""
+"""A batch of normalized images to features (N, D), or to its likeliest classes and their probabilities."""
 
 
-def network() -> Any:
-    """EfficientNet-Lite0 without its last layer, in torch's own memory layout."""
+def network(top: int = 0) -> Any:
+    """EfficientNet-Lite0 in torch's own memory layout, without its last layer where no classes are wanted."""
     import torch
 
     from featurescape_jobs.networks.loading import load_network
     from featurescape_jobs.specs import ModelSpec
 
     module = load_network(ModelSpec(name=MODEL), seed=0).module
-    module.classifier = torch.nn.Identity()
+    if not top:
+        module.classifier = torch.nn.Identity()
     return module
 
 
-def plain() -> Forward:
+def _likeliest(outputs: Any, top: int) -> Any:
+    """The features; or the ``top`` likeliest classes and behind them their probabilities, (N, 2 top)."""
+    if not top:
+        return outputs.numpy()
+    best = outputs.softmax(1).topk(top)
+    return np.concatenate([best.indices.numpy(), best.values.numpy()], 1)
+
+
+def plain(top: int = 0) -> Forward:
     """Eager float32."""
     import torch
 
-    module = network()
+    module = network(top)
 
     def forward(batch: Any) -> Any:
         with torch.no_grad():
-            return module(batch).numpy()
+            return _likeliest(module(batch), top)
 
     return forward
 
 
-def strong(*, bfloat16: bool) -> Forward:
+def strong(top: int = 0, *, bfloat16: bool) -> Forward:
     """channels_last, batch norms folded, and autocast to bfloat16 or not."""
     import torch
 
-    module = folded(network()).to(memory_format=torch.channels_last)
+    module = folded(network(top)).to(memory_format=torch.channels_last)
 
     def forward(batch: Any) -> Any:
         batch = batch.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            return module(batch).float().numpy()
+            return _likeliest(module(batch).float(), top)
 
     return forward
 

@@ -67,6 +67,7 @@ def check_said(said: str, comparisons: int, controls: int) -> None:
         ("embedding", 1, 2, True),
         ("index", 1, 3, False),
         ("lstm", 1, 3, True),
+        ("predictions", 1, 3, True),
         ("units", 2, 2, True),
         pytest.param("dreams", 1, 3, False, marks=pytest.mark.long),
         pytest.param("fashion_mnist", 1, 3, True, marks=pytest.mark.long),
@@ -91,6 +92,7 @@ LOOSE: list[tuple[str, dict[str, Any]]] = [
     ("tiles", {"COUNTS_TOLERANCE": 10.0}),
     ("embedding", {"SMALL_MARGINS": (100.0, 1.0)}),
     ("lstm", {"fidelity": lambda found, plain: fidelity.PERFECT}),
+    ("predictions", {"MIN_AGREEMENT": 0.0, "MAX_APART": 1.0}),
     ("units", {"SAME_PLACES": 0.0, "SAME_VALUES": np.inf}),
 ]
 
