@@ -198,6 +198,18 @@ def map_(
     text_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Where the texts are, of vectors.")
     ] = None,
+    exif: Annotated[
+        bool,
+        typer.Option("--exif", help="Date, camera and place of photos become attributes."),
+    ] = False,
+    metadata: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="CSV, JSON lines or Parquet in the folder, with a column file_name; its columns become "
+            "attributes.",
+        ),
+    ] = None,
     perplexity: Annotated[
         Any,
         typer.Option(
@@ -234,17 +246,19 @@ def map_(
         raise RequestError("--weights: say which --model they are of")
     if vector_column is not None and read_as is None:
         read_as = VECTORS
-    columns = {
+    of_dataset = {
         "label_column": label_column,
         "image_column": image_column,
         "vector_column": vector_column,
         "id_column": id_column,
         "text_column": text_column,
+        "exif": exif or None,
+        "metadata": metadata,
     }
     return make_map(
         MapOptions(
             dataset=dataset,
-            fields=_given(name=read_as, split=split, limit=limit, **columns),
+            fields=_given(name=read_as, split=split, limit=limit, **of_dataset),
             model=None if model is None else _given(name=model, weights=weights),
             made_with={
                 "layer": layer,

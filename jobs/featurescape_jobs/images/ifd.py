@@ -32,11 +32,14 @@ class Entry:
 
 
 class Tiff:
-    """Reader of the directories in ``data``; ``valid`` is False where no TIFF starts there."""
+    """Reader of the directories in ``data``; ``valid`` is False where no TIFF starts there.
+
+    ``little``: whether the lowest byte of a number comes first.
+    """
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._order: str = "little" if data[:2] == b"II" else "big"
+        self.data = data
+        self.little = data[:2] == b"II"
         magic = self._number(2, 2)
         self.valid = data[:2] in (b"II", b"MM") and magic in (42, 43)
         self._big = magic == 43
@@ -46,12 +49,13 @@ class Tiff:
         """Offset of the first directory."""
         return self._number(8, 8) if self._big else self._number(4, 4)
 
-    def entries(self, offset: int) -> dict[int, Entry]:
-        """The directory at ``offset`` by tag; what lies behind the end is left out."""
+    def entries(self, offset: int, limit: int = 1 << 16) -> dict[int, Entry]:
+        """The directory at ``offset`` by tag, at most ``limit`` entries; what lies behind the end is left out."""
         start, count, width = self._table(offset)
+        count = min(count, limit)
         value = 8 if self._big else 4
         found = dict[int, Entry]()
-        for at in range(start, min(start + count * width, len(self._data) - width + 1), width):
+        for at in range(start, min(start + count * width, len(self.data) - width + 1), width):
             kind, number = self._number(at + 2, 2), self._number(at + 4, value)
             found[self._number(at, 2)] = Entry(kind, number, at + 4 + value)
         return found
@@ -59,7 +63,7 @@ class Tiff:
     def count_directories(self, limit: int) -> int:
         """Count the chained directories, at most ``limit``."""
         offset, seen = self.first(), set[int]()
-        while offset and offset not in seen and offset < len(self._data) and len(seen) < limit:
+        while offset and offset not in seen and offset < len(self.data) and len(seen) < limit:
             seen.add(offset)
             start, count, width = self._table(offset)
             offset = self._number(start + count * width, 8 if self._big else 4)
@@ -67,7 +71,13 @@ class Tiff:
 
     def short(self, entry: Entry) -> int:
         """The first value of an entry of small numbers."""
-        return self._number(entry.field, {1: 1, 3: 2, 4: 4}.get(entry.type, 0))
+        return self._number(entry.field, {1: 1, 3: 2, 4: 4, 13: 4}.get(entry.type, 0))
+
+    def value(self, entry: Entry, limit: int) -> bytes:
+        """The first bytes of an entry's values, at most ``limit``; fewer where the data end."""
+        inline = 8 if self._big else 4
+        at = entry.field if entry.size_bytes <= inline else self._number(entry.field, inline)
+        return self.data[at : at + min(entry.size_bytes, limit)]
 
     def _table(self, offset: int) -> tuple[int, int, int]:
         """Where the entries of a directory start, how many there are, and the bytes of one."""
@@ -76,8 +86,8 @@ class Tiff:
         return offset + 2, self._number(offset, 2), 12
 
     def _number(self, at: int, size: int) -> int:
-        field = self._data[at : at + size]
-        return int.from_bytes(field, "little" if self._order == "little" else "big")
+        field = self.data[at : at + size]
+        return int.from_bytes(field, "little" if self.little else "big")
 
 
 def orientation(exif: bytes) -> int:

@@ -13,11 +13,11 @@ from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec, parse_spec
 
 NAMES = {
-    "images": ["image_column", "label_column"],
     "vectors": [
         *("vector_column", "id_column", "label_column"),
         *("image_column", "text_column", "zero_vectors"),
     ],
+    "images": ["image_column", "label_column", "exif", "metadata", "attribute_columns"],
     "webdataset": ["image_column", "label_column"],
     "caption_table": ["image_column", "label_column", "caption_column"],
     "shapenet": ["example"],

@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,13 +22,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from featurescape_jobs.datasets.base import Attributes
+from featurescape_jobs.datasets.sources.attribute_values import (
+    MAX_COLUMNS,
+    all_numbers,
+    number_of,
+    plain_name,
+    plain_value,
+)
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.tree import Tree, note
+from featurescape_jobs.errors import DatasetError
 
 MAX_BYTES = 256 << 20
-MAX_COLUMNS = 32
-MAX_CHARACTERS = 500
 _DIGITS = 5
+FILE_NAME = "file_name"
+"""The column of a table that names the image."""
 METADATA = ("metadata.parquet", "metadata.csv", "metadata.jsonl")
 
 READ = "a table read for attributes"
@@ -58,10 +65,12 @@ class _Table:
 class Beside:
     """The tables of a tree, for images that are asked for in the order of their names."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, metadata: str | None = None) -> None:
+        """``metadata`` is a further table, whose column `FILE_NAME` is a path below the root."""
         self._tree = tree
         self._tables: dict[str, list[_Table]] = {}
         self._read: set[str] = set()
+        self._named = metadata
         self._folder: str | None = None
         self._above: list[_Table] = []
 
@@ -119,7 +128,7 @@ class Beside:
                 continue
             note(self._tree, path)
             try:
-                rows = _keyed(_rows(self._tree, path), "key" if by_stem else "file_name")
+                rows = read_rows(self._tree, path, "key" if by_stem else FILE_NAME)
             except (OSError, ValueError, csv.Error, RecursionError, pa.ArrowException):
                 self._tree.passed_over.add(UNREADABLE, path)
                 continue
@@ -127,7 +136,35 @@ class Beside:
                 self._read.add(path)
                 composed = unicodedata.normalize("NFC", folder)
                 tables.append(_Table(path, composed, by_stem, rows))
+        if not folder and self._named is not None and self._named not in inside:
+            note(self._tree, self._named)
+            self._read.add(self._named)
+            tables.append(_Table(self._named, "", False, named_rows(self._tree, self._named)))
         return tables
+
+
+def named_rows(tree: Tree, path: str) -> dict[str, Attributes]:
+    """Rows of a table that a spec names, by the path of their image; raises `DatasetError`."""
+    field = "dataset.metadata"
+    suffixes = tuple(f".{name.partition('.')[2]}" for name in METADATA)
+    try:
+        if path.startswith("/") or not {"..", ""}.isdisjoint(path.split("/")) or "\0" in path:
+            raise ValueError("it leads outside")
+        if not path.lower().endswith(suffixes):
+            raise ValueError(f"it ends in none of {', '.join(suffixes)}")
+        rows = read_rows(tree, path, FILE_NAME)
+    except (OSError, ValueError, csv.Error, RecursionError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"{field}: cannot read {path[:200]!r} below the root ({str(error)[:200]}); give the path of a CSV, "
+            "JSON lines or Parquet table below the root",
+            field=field,
+        ) from None
+    if not rows:
+        raise DatasetError(
+            f"{field}: no row of {path[:200]!r} has a {FILE_NAME}; call the column with the path of the image so",
+            field=field,
+        )
+    return rows
 
 
 def is_shard_folder(tree: Tree, image: str) -> bool:
@@ -144,6 +181,12 @@ def is_shard_folder(tree: Tree, image: str) -> bool:
     key = name.rpartition(".")[0]
     is_numbered = key.isdecimal() and key.startswith(folder) and len(key) > len(folder)
     return is_numbered and bool(tree.stamp(f"{folder}/{key}.json"))
+
+
+def read_rows(tree: Tree, path: str, column: str) -> dict[str, Attributes]:
+    """Attributes of the rows of a table, by the value of a column."""
+    rows = _keyed(_rows(tree, path), column)
+    return _with_numbers(rows) if path.endswith(".csv") else rows
 
 
 def _rows(tree: Tree, path: str) -> Iterable[dict[str, Any]]:
@@ -168,19 +211,26 @@ def _keyed(rows: Iterable[dict[str, Any]], column: str) -> dict[str, Attributes]
         if isinstance(key, str | int) and str(key):
             plain = unicodedata.normalize("NFC", str(key).replace("\\", "/").removeprefix("./"))
             named = {
-                str(n)[:200]: _value(v) for n, v in row.items() if n is not None and n != column
+                plain_name(n): plain_value(v)
+                for n, v in row.items()
+                if n is not None and n != column
             }
             first = [(n, v) for n, v in named.items() if v is not None][:MAX_COLUMNS]
             found[plain] = {name: value for name, value in first if value is not None}
     return found
 
 
-def _value(value: object) -> str | int | float | None:
-    """A value that an attribute may have; None for any other."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, int):
-        return value if abs(value) < 1 << 63 else None
-    return value[:MAX_CHARACTERS] if isinstance(value, str) and value else None
+def _with_numbers(rows: dict[str, Attributes]) -> dict[str, Attributes]:
+    """The rows of a CSV, in which columns whose every text is a number are numbers."""
+    texts: dict[str, set[str]] = {}
+    for row in rows.values():
+        for name, value in row.items():
+            texts.setdefault(name, set()).add(str(value))
+    numbers = {name for name, found in texts.items() if all_numbers(found)}
+    return {
+        key: {
+            name: number_of(str(value)) if name in numbers else value  # type: ignore[misc]
+            for name, value in row.items()
+        }
+        for key, row in rows.items()
+    }

@@ -18,7 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from featurescape_jobs.datasets.base import Entry, Listing
+from featurescape_jobs.datasets.base import Attributes, Entry, Listing
+from featurescape_jobs.datasets.sources.attribute_values import (
+    MAX_COLUMNS,
+    plain_name,
+    plain_value,
+)
 from featurescape_jobs.datasets.sources.image_cells import (
     ImageCells,
     is_binary,
@@ -44,6 +49,7 @@ from featurescape_jobs.specs import Column, DatasetOptions
 _MAX_ROW_GROUP_BYTES = 4 << 30
 _MAX_FOLDERS = 1_000
 _LOOKED_AT = 8
+_BATCH_ROWS = 4096
 LABEL = "label"
 """The column that is taken for the label where the spec names none."""
 BESIDE = "an image that no row of the Parquet files names"
@@ -106,8 +112,15 @@ class ParquetImages:
     """Listing and reader of a set of Parquet files with the same columns."""
 
     def __init__(
-        self, tree: Tree, files: tuple[str, ...], root: str | None, options: ParquetOptions
+        self,
+        tree: Tree,
+        files: tuple[str, ...],
+        root: str | None,
+        options: ParquetOptions,
+        attributes: tuple[str, ...] | None = (),
     ) -> None:
+        """``attributes`` names the columns that become attributes; None: all that can."""
+        self._attributes_of = attributes
         self._tree = tree
         self.files = files
         self._options = options
@@ -148,6 +161,7 @@ class ParquetImages:
             file = self._open(path)
             schema = file.schema_arrow
             self._check_image(path, schema)
+            self._check_attributes(path, schema)
             _check_row_groups(path, file.metadata)
             label = self._options.label_column
             if label is not None:
@@ -167,6 +181,15 @@ class ParquetImages:
                 f"column {column!r} is {kind}, not a struct with bytes or path, nor paths, nor bytes",
                 schema,
             )
+
+    def _check_attributes(self, path: str, schema: pa.Schema) -> None:
+        for name in self._attributes_of or ():
+            if name not in schema.names:
+                raise self._wrong("attribute_columns", path, f"has no column {name!r}", schema)
+            kind = schema.field(name).type
+            if not _is_plain(kind):
+                problem = f"column {name!r} is {kind}, not text, numbers, times or booleans"
+                raise self._wrong("attribute_columns", path, problem, schema)
 
     def _check_label(self, path: str, schema: pa.Schema, label: str) -> None:
         if label not in schema.names:
@@ -251,10 +274,34 @@ class ParquetImages:
                 if column is not None:
                     with _arrow_errors(path, column):
                         labels = file.read_row_group(group, columns=[column]).column(0).to_pylist()
-                for row, label in enumerate(labels):
+                known = self._attributes(path, file, group)
+                for row, (label, attributes) in enumerate(zip(labels, known, strict=True)):
                     where = f"{path}#{group}.{row}"
-                    yield Entry(where, where, classes.index(label))
+                    yield Entry(where, where, classes.index(label), attributes=attributes)
         self._pass_over_rest()
+
+    def _attributes(
+        self, path: str, file: pq.ParquetFile, group: int
+    ) -> Iterator[Attributes | None]:
+        """What the other columns say of the rows of a group, a few thousand of which are held."""
+        names = self._attribute_columns(file.schema_arrow)
+        if not names:
+            yield from itertools.repeat(None, file.metadata.row_group(group).num_rows)
+            return
+        with _arrow_errors(path, ", ".join(names)[:200], "attribute_columns"):
+            batches = file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=names)
+            for row in itertools.chain.from_iterable(batch.to_pylist() for batch in batches):
+                plain = {name: plain_value(row[name]) for name in names}
+                yield {
+                    plain_name(name): value for name, value in plain.items() if value is not None
+                } or None
+
+    def _attribute_columns(self, schema: pa.Schema) -> list[str]:
+        """Names of the columns of a file that become attributes, in its order."""
+        taken = {self._options.image_column, self._column}
+        plain = [f.name for f in schema if f.name not in taken and _is_plain(f.type)]
+        wanted = self._attributes_of
+        return plain[:MAX_COLUMNS] if wanted is None else [name for name in plain if name in wanted]
 
     def _read_row_group(self, path: str, group: int) -> pa.ChunkedArray:
         file = self._open(path)
@@ -305,3 +352,11 @@ def _check_row_groups(path: str, metadata: pq.FileMetaData) -> None:
             f"{_MAX_ROW_GROUP_BYTES} are read; write it with smaller ones (row_group_size=1000)",
             field="dataset.root",
         )
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """True if values of a type can be attributes."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    is_time = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    return bool(is_time or pa.types.is_decimal(kind) or is_label(kind))
