@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from featurescape import __version__, spec_fields, tables
+from featurescape.cli_options import AsJson, Exif, Fresh, JobId, Metadata, Storage, Url
 from featurescape.client import Client
 from featurescape.map_command import MapOptions, make_map
 from featurescape.set_options import read_options
@@ -31,16 +32,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 Command = Callable[..., int]
-
-Url = Annotated[
-    str | None, typer.Option(help="Address of the service (FEATURESCAPE_URL).", metavar="URL")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Storage = Annotated[
-    str | None, typer.Option(help="Folder or s3://… for everything that jobs make.")
-]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Compute anew what is there already.")]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="Job id.")]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -198,18 +189,8 @@ def map_(
     text_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Where the texts are, of vectors.")
     ] = None,
-    exif: Annotated[
-        bool,
-        typer.Option("--exif", help="Date, camera and place of photos become attributes."),
-    ] = False,
-    metadata: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TABLE",
-            help="CSV, JSON lines or Parquet in the folder, with a column file_name; its columns become "
-            "attributes.",
-        ),
-    ] = None,
+    exif: Exif = False,
+    metadata: Metadata = None,
     perplexity: Annotated[
         Any,
         typer.Option(
