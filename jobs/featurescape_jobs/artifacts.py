@@ -161,6 +161,11 @@ class MapInfo(_Record):
     background: ColorLayerInfo | None = Field(
         default=None, description="Tiles of an image that lies beneath all layers; null: none."
     )
+    text: str | None = Field(
+        default=None,
+        description="The attribute that is shown of an example without an image: the first text; null: there is "
+        "none, or every example has an image.",
+    )
 
 
 class AttributeInfo(_Record):

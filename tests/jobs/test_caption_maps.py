@@ -51,14 +51,16 @@ def draw(root: Path, said: dict[str, str]) -> tuple[MapInfo, list[dict[str, Any]
     return info, storage.read_table(context.path("data/points.parquet")).to_pylist(), storage
 
 
-def search(root: Path, text: str, limit: int = 50) -> list[dict[str, Any]]:
+def search(root: Path, wanted: str, limit: int = 50, **change: Any) -> list[dict[str, Any]]:
+    """What a search of the map finds, where its info says something else."""
     info, points, storage = draw(root, SAID)
     table = pa.Table.from_pylist(points)
     files = [write_table(storage, TILES_ID, "points.parquet", table, "points")]
     manifest = make_manifest(TILES_ID, files, len(points))
     none: Any = None  # neither settings nor record are asked
     maps = Maps(none, none, storage, RowFiles(storage))
-    return maps.search(OpenMap(manifest, info, manifest, manifest), text, limit)
+    shown = info.model_copy(update=change)
+    return maps.search(OpenMap(manifest, shown, manifest, manifest), wanted, limit)
 
 
 def test_a_caption_is_an_attribute_of_its_point(tmp_path: Path) -> None:
@@ -103,6 +105,12 @@ def test_a_search_finds_ids_and_captions_with_all_words(
 
 def test_a_search_gives_no_more_than_it_may(tmp_path: Path) -> None:
     assert [entry["row"] for entry in search(tmp_path, "a", limit=1)] == [2]
+
+
+def test_a_search_looks_into_the_texts_of_examples_without_images(tmp_path: Path) -> None:
+    found = search(tmp_path / "text", "brown cat", captions=None, text="caption")
+    assert [entry["row"] for entry in found] == [5]
+    assert search(tmp_path / "none", "brown cat", captions=None, text=None) == []
 
 
 def test_a_map_waits_for_its_captions() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,21 @@ def test_jobs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     commit(storage, make_manifest(OTHER_ID, [], 0))
     with pytest.raises(SpecError, match="has no attributes of examples"):
         draw(storage, attributes=(OTHER_ID,))
+
+
+def test_a_map_of_examples_without_images_says_which_attribute_is_their_text(
+    tmp_path: Path,
+) -> None:
+    storage = make(tmp_path)
+    columns = [AttributeInfo(name="age", type="number"), AttributeInfo(name="said", type="text")]
+    say(storage, OTHER_ID, columns, example_id=["example-000004"], age=[3], said=["مرحبا <b>"])
+    asked: dict[str, Any] = {"attributes": (OTHER_ID,), "color_layers": ("density",)}
+    assert draw(storage, **asked)[1].text is None
+    examples = random_examples(N)
+    examples = replace(examples, thumbnails=[None, *examples.thumbnails[1:]])
+    commit_features(storage, examples)
+    assert draw(storage, **asked)[1].text == "said"
+    assert draw(storage, color_layers=("density",))[1].text is None
 
 
 def test_the_service_knows_the_jobs_of_a_list_by_their_places() -> None:

@@ -108,6 +108,7 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
         step_unit=None if inputs.states is None else inputs.states.unit,
         attributes=list(inputs.infos),
         background=background,
+        text=inputs.text,
     )
 
 

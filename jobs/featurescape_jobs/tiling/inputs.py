@@ -76,6 +76,13 @@ class MapInputs:
     infos: tuple[AttributeInfo, ...] = ()
     """Names and types of those attributes that are columns."""
 
+    @property
+    def text(self) -> str | None:
+        """The attribute that is shown of an example without an image; None: each has one, or there is no text."""
+        if self.has_image.all():
+            return None
+        return next((info.name for info in self.infos if info.type == "text"), None)
+
     @cached_property
     def table(self) -> pa.Table:
         """Typed columns of the attributes, as `attributes_table` has them."""

@@ -30,6 +30,7 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, RowError
 from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.specs import DatasetSpec, draws_map
+from featurescape_jobs.tables import CAPTION
 from featurescape_jobs.tiling.archive import ArchiveReader
 
 _IMAGE_BYTES = 64 << 20
@@ -53,6 +54,13 @@ class OpenMap:
                 return layer
         known = ", ".join(layer.name for layer in self.info.layers)
         raise NotFoundError(f"this map has no color layer {name[:80]!r}; it has {known}")
+
+    @property
+    def said_in(self) -> str | None:
+        """The attribute that a search looks into beside the ids: the caption, or the text of the map."""
+        if self.info.captions is not None or self.info.step_unit == "word":
+            return CAPTION
+        return self.info.text
 
     def class_name(self, label: int | None) -> str | None:
         """The name of a class; None for no label."""
@@ -161,8 +169,8 @@ class Maps:
         if path is None:
             return []
         file = self.files.open(path)
-        has_captions = opened.info.captions is not None or opened.info.step_unit == "word"
-        columns = ("example_id", "label", *(("attributes",) if has_captions else ()))
+        said_in = opened.said_in
+        columns = ("example_id", "label", *(("attributes",) if said_in else ()))
         exact, prefixed, said = (
             list[dict[str, Any]](),
             list[dict[str, Any]](),
@@ -175,9 +183,9 @@ class Maps:
             for place in hits[:limit]:
                 entry = _match(opened, table, place, start)
                 (exact if entry["example_id"] == text else prefixed).append(entry)
-            if has_captions and len(said) < limit:
+            if said_in is not None and len(said) < limit:
                 by_id = set(hits)
-                found = _captions_with(table["attributes"], text)
+                found = _texts_with(table["attributes"], text, said_in)
                 new = [place for place in found if place not in by_id][: limit - len(said)]
                 said += [
                     _match(opened, table, place, start) | {"caption": found[place]} for place in new
@@ -272,13 +280,13 @@ def _match(opened: OpenMap, table: pa.Table, place: int, start: int) -> dict[str
     }
 
 
-def _captions_with(attributes: pa.ChunkedArray, text: str) -> dict[int, str]:
-    """Captions that have all words of ``text``, by place, in any case."""
+def _texts_with(attributes: pa.ChunkedArray, text: str, name: str) -> dict[int, str]:
+    """Texts of an attribute that have all words of ``text``, by place, in any case."""
     words = text.lower().split()
     hits = pc.match_substring(attributes, pattern=max(words, key=len, default=""), ignore_case=True)
     found: dict[int, str] = {}
     for place in pc.indices_nonzero(hits.fill_null(False)).to_pylist():
-        caption = json.loads(attributes[place].as_py()).get("caption")
+        caption = json.loads(attributes[place].as_py()).get(name)
         if isinstance(caption, str) and words and all(word in caption.lower() for word in words):
             found[place] = caption
     return found

@@ -13,20 +13,23 @@ import { openArchive } from "../tiles/archive";
 import { AtlasCells } from "./atlas-cell";
 import { Cursor } from "./cursor";
 import { Examples } from "./examples";
-import { firstLayer } from "./first-layer";
+import { factsOf } from "./facts";
 import { HelpDialog } from "./help";
 import { HoverCard } from "./hover";
 import { bindKeys } from "./keys";
-import { Legend, labelClasses, longestLegend } from "./legend";
+import { Legend, labelClasses } from "./legend";
 import { Overview } from "./overview";
 import { DetailPanel } from "./panel";
 import { Picker } from "./picker";
+import type { Accepts } from "./points";
 import { SearchBox } from "./search";
 import { Searching } from "./searching";
 import { layerCard, type MapTitle, titleCard } from "./sidebar";
-import { OVERZOOM, type Padding, Stage } from "./stage";
+import { type Padding, Stage } from "./stage";
 import { exampleOf } from "./state-mark";
 import { drawnText, zoomText } from "./status-line";
+import { labelsOver, type TextLabels } from "./text-labels";
+import { Texts } from "./texts";
 import { formatMapState, type MapFacts, type MapState, parseMapState } from "./url-state";
 
 declare global {
@@ -54,17 +57,6 @@ function button(name: IconName, label: string, onClick: () => void): HTMLElement
   return h("button", { type: "button", class: "icon-button", label, title: label, on: { click: onClick } }, icon(name));
 }
 
-/** What the address of a map may say. */
-function factsOf(info: MapInfo): MapFacts {
-  return {
-    layers: info.layers.map((layer) => layer.name),
-    first: firstLayer(info),
-    classes: longestLegend(info).map((each) => each.index),
-    examples: info.examples,
-    maxZoom: info.max_zoom + OVERZOOM,
-  };
-}
-
 export class MapController {
   private readonly facts: MapFacts;
   private readonly classes: readonly LegendClass[];
@@ -81,6 +73,7 @@ export class MapController {
   private readonly searching: Searching;
   private readonly help = new HelpDialog();
   private readonly overview: Overview;
+  private readonly labels: TextLabels | null;
   private readonly drawn = h("span", { testid: "drawn" });
   private readonly depth = h("span", { class: "faint depth" });
   private readonly problem = h("p", { class: "map-problem card", role: "alert", attrs: { hidden: "" } });
@@ -93,6 +86,9 @@ export class MapController {
   });
   private readonly root: HTMLElement;
   private readonly ends: (() => void)[] = [];
+  /** Whether a point of a label can be picked: its class is not hidden. */
+  private readonly accepts: Accepts = (label) =>
+    !this.store.state.hidden.has(label) || this.shownClasses !== this.classes;
   private writeTimer = 0;
 
   constructor(
@@ -113,6 +109,7 @@ export class MapController {
     this.layers = layerCard(info.layers, this.legend, (layer) => this.setLayer(layer));
     this.title = titleCard(id, info);
     this.asking = new Asking(info.features);
+    const texts = info.text ? new Texts(id, info.text) : null;
     const cells = new AtlasCells(id, info, shown.noAttribution);
     this.panel = new DetailPanel(id, info.step_unit, (label) => this.colorOf(label), {
       onClose: () => this.close(),
@@ -120,6 +117,7 @@ export class MapController {
       onLocate: () => void this.locate(),
       cell: (example) => cells.show(example, this.stage.zoom),
       tools: (example) => this.tools(example),
+      texts,
     });
     this.search = new SearchBox(id, (row) => void this.open(row, "find"));
     this.stage = new Stage(this.target, id, info, this.look(), (error) => this.complain(error));
@@ -128,17 +126,11 @@ export class MapController {
       onSaved: (search) => this.store.set({ search }),
     });
     this.overview = new Overview(this.stage);
-    const hover = new HoverCard(id);
-    this.cursor = new Cursor({
-      stage: this.stage,
-      target: this.target,
-      card: hover,
-      picker: new Picker(info, openArchive(id, info.points), shown.thumbnailPx, (row) => this.examples.get(row)),
-      accepts: (label) => !this.store.state.hidden.has(label) || this.shownClasses !== this.classes,
-      describe: (label) => ({ className: this.nameOf(label), color: this.colorOf(label) }),
-      onOpen: (row) => void this.open(row, "show"),
-      onNothing: () => this.close(),
-    });
+    const hover = new HoverCard(id, texts);
+    const picker = new Picker(info, openArchive(id, info.points), shown.thumbnailPx, (row) => this.examples.get(row));
+    this.labels =
+      texts && labelsOver(this.target, { ...this.stage.labelParts(), picker, accepts: this.accepts, texts });
+    this.cursor = this.createCursor(picker, hover);
     this.root = this.layout(hover.element);
     fill(app, this.root, this.help.element);
     window.featurescape = { map: this.stage.olMap };
@@ -157,7 +149,21 @@ export class MapController {
     this.asking.stop();
     this.searching.destroy();
     this.cursor.destroy();
+    this.labels?.destroy();
     this.stage.destroy();
+  }
+
+  private createCursor(picker: Picker, card: HoverCard): Cursor {
+    return new Cursor({
+      stage: this.stage,
+      target: this.target,
+      card,
+      picker,
+      accepts: this.accepts,
+      describe: (label) => ({ className: this.nameOf(label), color: this.colorOf(label) }),
+      onOpen: (row) => void this.open(row, "show"),
+      onNothing: () => this.close(),
+    });
   }
 
   private get kind(): string {
@@ -279,6 +285,7 @@ export class MapController {
       this.cursor.clear();
     }
     if (looks) this.relook();
+    if (state.hidden !== previous.hidden) void this.labels?.update();
     window.clearTimeout(this.writeTimer);
     this.writeTimer = window.setTimeout(() => this.write(), looks ? 0 : WRITE_MS);
   }

@@ -8,6 +8,7 @@ import { gridStep } from "../lib/grid-step";
 import { icon } from "../lib/icons";
 import { livePath } from "../lib/live-path";
 import { captionMark, plainAttributes, rowBox, rowMark, stepLine, stepOf, wordsOf } from "./state-mark";
+import { type Texts, textOf } from "./texts";
 
 export interface PanelActions {
   onClose(): void;
@@ -18,6 +19,8 @@ export interface PanelActions {
   cell(example: Example): HTMLElement | null;
   /** What can be done with an example. */
   tools(example: Example): HTMLElement;
+  /** Texts of examples that have no image; null: the map has none. */
+  texts?: Texts | null;
 }
 
 type ColorOf = (label: number | null) => string;
@@ -91,13 +94,13 @@ export class DetailPanel {
     fill(this.heading, this.dot(example.label), h("span", { testid: "detail-class" }, name));
     fill(
       this.body,
-      this.image(example, name),
+      this.image(example, name) ?? this.text(example),
       this.caption(example),
       this.identity(example),
       this.actions.cell(example),
       this.facts(example),
-      this.actions.tools(example),
-      this.live(example),
+      example.width !== null && this.actions.tools(example),
+      example.width !== null && this.live(example),
       this.neighbors(example),
     );
   }
@@ -134,6 +137,14 @@ export class DetailPanel {
       fill(frame, h("p", { class: "problem" }, "The image cannot be read from its dataset any more."));
     });
     return frame;
+  }
+
+  private text(example: Example): HTMLElement | null {
+    const { texts } = this.actions;
+    const text = texts ? textOf(example.attributes, texts.name) : null;
+    return text === null
+      ? null
+      : h("p", { class: "example-text", testid: "detail-text", attrs: { dir: "auto" } }, text);
   }
 
   private caption(example: Example): HTMLElement | null {
@@ -173,7 +184,9 @@ export class DetailPanel {
         fact("Size", `${formatCount(example.width)} × ${formatCount(example.height)}`),
       fact("Position", `${example.x.toFixed(4)}, ${example.y.toFixed(4)}`),
       fact("Row", formatCount(example.row)),
-      ...plainAttributes(example, this.stepUnit).map(([name, value]) => fact(humanize(name), attributeValue(value))),
+      ...plainAttributes(example, this.stepUnit)
+        .filter(([name]) => example.width !== null || name !== this.actions.texts?.name)
+        .map(([name, value]) => fact(humanize(name), attributeValue(value))),
     );
   }
 
@@ -215,6 +228,12 @@ export class DetailPanel {
     );
   }
 
+  /** Puts the text of a row in the place of an image that is not there. */
+  private async read(image: HTMLElement, row: number): Promise<void> {
+    const text = await this.actions.texts?.get(row).catch(() => null);
+    image.replaceWith(h("span", { class: "image words", attrs: { dir: "auto" } }, text ?? ""));
+  }
+
   private neighbor(neighbor: Neighbor, i: number): HTMLButtonElement {
     const name = neighbor.class_name ?? "no label";
     const image = h("img", {
@@ -222,6 +241,7 @@ export class DetailPanel {
       attrs: { alt: "", loading: "lazy", src: thumbnailUrl(this.map, neighbor.row) },
     });
     image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
+    image.addEventListener("error", () => void this.read(image, neighbor.row));
     return h(
       "button",
       {

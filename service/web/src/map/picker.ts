@@ -12,12 +12,14 @@ import {
   type Point,
   type PointTile,
   parsePointTile,
+  pointsOf,
   tilesAround,
 } from "./points";
 
 /** How near the cursor must be to a point, in screen pixels. */
 export const REACH_PX = 14;
 const CACHED_TILES = 128;
+const MOST_TILES = 32;
 
 export interface PickQuery {
   x: number;
@@ -33,7 +35,7 @@ export class Picker {
   private readonly tiles = new Lru<string, Promise<PointTile | null>>(CACHED_TILES);
 
   constructor(
-    private readonly info: MapInfo,
+    readonly info: MapInfo,
     private readonly archive: Archive,
     private readonly thumbnailPx: number,
     private readonly example: (row: number) => Promise<Example>,
@@ -65,6 +67,22 @@ export class Picker {
     const z = this.info.points_zoom;
     const loads = tilesAround(z, x, y, radius).map(([column, row]) => this.load(z, column, row));
     return (await Promise.all(loads)).filter((tile) => tile !== null);
+  }
+
+  /** The points within a part of the unit square; empty where that touches more than `MOST_TILES` tiles. */
+  async within(left: number, top: number, right: number, bottom: number): Promise<Point[]> {
+    const z = this.info.points_zoom;
+    const last = 2 ** z - 1;
+    const tile = (value: number) => Math.min(last, Math.max(0, Math.floor(value * 2 ** z)));
+    const [columns, rows] = [tile(right) - tile(left) + 1, tile(bottom) - tile(top) + 1];
+    if (columns * rows > MOST_TILES) return [];
+    const places = Array.from({ length: columns * rows }, (_, i) => [
+      tile(left) + (i % columns),
+      tile(top) + Math.floor(i / columns),
+    ]);
+    const tiles = await Promise.all(places.map(([column, row]) => this.load(z, column!, row!)));
+    const inside = ({ x, y }: Point) => x >= left && x <= right && y >= top && y <= bottom;
+    return tiles.flatMap((each) => (each ? pointsOf(each).filter(inside) : []));
   }
 
   private load(z: number, x: number, y: number): Promise<PointTile | null> {

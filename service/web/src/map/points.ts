@@ -42,6 +42,11 @@ function pointAt(tile: PointTile, i: number): Point {
   return { row: tile.row[i]!, x: tile.x[i]!, y: tile.y[i]!, label: tile.label[i]! };
 }
 
+/** The points of a tile, one by one. */
+export function pointsOf(tile: PointTile): Point[] {
+  return Array.from({ length: tile.count }, (_, i) => pointAt(tile, i));
+}
+
 /** How far a point is from where the search starts. */
 type Distance = (x: number, y: number) => number;
 

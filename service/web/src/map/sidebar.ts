@@ -12,10 +12,16 @@ export interface MapTitle {
   detail: string;
 }
 
+/** What a point of a map is. */
+function nounOf({ step_unit, text }: MapInfo): string {
+  if (step_unit) return "state";
+  return text ? "example" : "image";
+}
+
 /** The name of a map: its own title, or its dataset and model. */
 export function titleCard(id: string, info: MapInfo): { element: HTMLElement; set(title: MapTitle): void } {
   const name = h("h1", {}, id);
-  const detail = h("p", { class: "faint" }, plural(info.examples, info.step_unit ? "state" : "image"));
+  const detail = h("p", { class: "faint" }, plural(info.examples, nounOf(info)));
   const home = h(
     "a",
     { class: "home", href: "/jobs", title: "All jobs and maps", label: "All jobs and maps" },
@@ -38,7 +44,7 @@ export function titleCard(id: string, info: MapInfo): { element: HTMLElement; se
     set(title) {
       setText(name, title.title);
       name.title = title.title;
-      setText(detail, joined(title.detail, plural(info.examples, info.step_unit ? "state" : "image")));
+      setText(detail, joined(title.detail, plural(info.examples, nounOf(info))));
     },
   };
 }

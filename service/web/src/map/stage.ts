@@ -19,6 +19,7 @@ import { DataLayer, type Painter } from "./data-layer";
 import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
 import { ImageLayer } from "./image-layer";
+import type { LabelStage } from "./text-labels";
 import { type Range, shownRange, stepOf } from "./value-scale";
 
 /** How many levels the view goes beyond the deepest tiles, so that single images are seen large. */
@@ -226,6 +227,19 @@ export class Stage {
   pixelOf(x: number, y: number): [number, number] | null {
     const pixel = this.olMap.getPixelFromCoordinate(toPlane(x, y)) as number[] | null;
     return pixel && [pixel[0]!, pixel[1]!];
+  }
+
+  /** What labels over the map are placed by. */
+  labelParts(): LabelStage {
+    return {
+      olMap: this.olMap,
+      zoom: () => this.zoom,
+      pixelOf: (x, y) => this.pixelOf(x, y),
+      placeOf: (pixel) => {
+        const at = this.olMap.getCoordinateFromPixel(pixel) as number[] | null;
+        return at && toUnit(at);
+      },
+    };
   }
 
   zoomBy(delta: number): void {

@@ -90,7 +90,7 @@ function rangeSliders(
   reset.hidden = own;
   return h(
     "div",
-    { class: "range", role: "group", label: "Range of the colors" },
+    { class: "value-range", role: "group", label: "Range of the colors" },
     h("div", { class: "legend-head second" }, h("h2", {}, "Range"), reset),
     slider(0),
     slider(1),

@@ -108,6 +108,7 @@ export function map(change: Partial<MapInfo> = {}): MapInfo {
     captions: null,
     attributes: [],
     background: null,
+    text: null,
     ...change,
   };
 }

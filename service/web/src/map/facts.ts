@@ -1,0 +1,18 @@
+/** What the address of a map may say. */
+
+import type { MapInfo } from "../api/types";
+import { firstLayer } from "./first-layer";
+import { longestLegend } from "./legend";
+import { OVERZOOM } from "./stage";
+import type { MapFacts } from "./url-state";
+
+/** What the state in the address is checked against. */
+export function factsOf(info: MapInfo): MapFacts {
+  return {
+    layers: info.layers.map((layer) => layer.name),
+    first: firstLayer(info),
+    classes: longestLegend(info).map((each) => each.index),
+    examples: info.examples,
+    maxZoom: info.max_zoom + OVERZOOM,
+  };
+}
