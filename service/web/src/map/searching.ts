@@ -3,7 +3,6 @@
 import { getSearchFacts, searchMap, uploadImage } from "../api/client";
 import type { SearchFacts, SearchResult } from "../api/types";
 import { h } from "../lib/dom";
-import { icon } from "../lib/icons";
 import { takeImages } from "../lib/image-files";
 import { FoundStrip } from "./found-strip";
 import type { SearchBox } from "./search";
@@ -80,11 +79,10 @@ export class Searching {
       "button",
       {
         type: "button",
-        class: "text-button",
+        class: "button",
         testid: "more-like-this",
         on: { click: () => void this.ask({ by: "like", value: example.example_id }) },
       },
-      icon("search"),
       "More like this",
     );
   }
