@@ -64,7 +64,7 @@ $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV), once: $(SIZE). Then some minutes to install."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "featurescape needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --editable '.[server,dev]' $(PIP_OPTIONS)
+	@$(BIN)/pip install --editable '.[server,timm,transformers,dev]' $(PIP_OPTIONS)
 	@touch $@
 
 viewer: $(STATIC)  ## Build the viewer into the Python package.

@@ -29,7 +29,7 @@ from featurescape_jobs.errors import ROW_ERROR_CODES, error_classes
 from featurescape_jobs.images import signatures
 from featurescape_jobs.images.suffixes import SUFFIXES
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import ImageCard
+from featurescape_jobs.models.base import CollectionCard, ImageCard, ModelCard
 from featurescape_jobs.rendering.color_terms import agreement, read_survey
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.tables import atlas as atlas
@@ -204,7 +204,7 @@ def _dataset_options(_: str) -> str:
 
 def _models(_: str) -> str:
     def rows() -> Iterable[Row]:
-        for card in (model.card for model in MODELS.values()):
+        for card in (model.card for model in MODELS.values() if isinstance(model.card, ModelCard)):
             weights = f"{card.weights.name}, {card.weights.license}" if card.weights else "trained"
             default = f"`{card.default_layer}`, {card.default_pooling}"
             shape = "T × D features" if card.gives == "classes" else "as its encoder"
@@ -220,6 +220,24 @@ def _models(_: str) -> str:
         "weights",
     )
     return _table(header, rows())
+
+
+def _collections(_: str) -> str:
+    rows = (
+        (f"`{card.name}`", card.summary, f"`{card.package}`", card.weights_in)
+        for card in (entry.card for entry in MODELS.values())
+        if isinstance(card, CollectionCard)
+    )
+    return _table(("collection", "what", "package", "a path in `weights` is a"), rows)
+
+
+def _collection_options(_: str) -> str:
+    def rows() -> Iterable[Row]:
+        for card in (entry.card for entry in MODELS.values()):
+            for field in spec_fields.of(card.options):
+                yield (f"`{card.name}`", f"`{field.name}`", *field[1:])
+
+    return _table(("collection", "field", "values", "default", "meaning"), rows())
 
 
 def _color_layers(_: str) -> str:
@@ -308,6 +326,8 @@ _TABLES: dict[str, Callable[[str], str]] = {
     "datasets": _datasets,
     "dataset_options": _dataset_options,
     "models": _models,
+    "collections": _collections,
+    "collection_options": _collection_options,
     "color_layers": _color_layers,
     "color_names": _color_names,
     "routes": _routes,

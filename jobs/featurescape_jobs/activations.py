@@ -63,7 +63,7 @@ def run(spec: ActivationsSpec, context: RunContext) -> Outcome:
         result = run_shards(bulk, frozen, context)
     details = {
         "classes": list(frozen.classes),
-        "model": spec.model.name,
+        "model": spec.model.label,
         "layers": [asdict(shape) for shape in setup.shapes],
         "normalization": spec.normalization,
         "values": spec.values,

@@ -162,7 +162,7 @@ def _beside_icons(inputs: MapInputs) -> tuple[tuple[AskedLayer, ...], dict[str, 
 def _described(spec: AtlasSpec, plan: AtlasPlan) -> dict[str, Any]:
     """The network and how it runs, as the manifest has them."""
     return {
-        "model": spec.model.name,
+        "model": spec.model.label,
         "layer": plan.layer,
         "channels": plan.sizes.channels,
         "outputs": plan.outputs,

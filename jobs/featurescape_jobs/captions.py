@@ -84,7 +84,7 @@ def run(spec: CaptionsSpec, context: RunContext) -> Outcome:
     chosen = read_choice(context.storage, job_dir(context.job_id))
     details = {
         "classes": list(frozen.classes),
-        "model": spec.model.name,
+        "model": spec.model.label,
         "training": spec.model.training,
         "encoder": encoder.describe(),
         "grid": [captioner.grid.rows, captioner.grid.columns],

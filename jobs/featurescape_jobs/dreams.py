@@ -39,7 +39,7 @@ from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.engine.storage import Written
 from featurescape_jobs.errors import DatasetError, RowError, SpecError
 from featurescape_jobs.images.image_array import ImageArray
-from featurescape_jobs.models import MODELS
+from featurescape_jobs.models import resolve
 from featurescape_jobs.networks.loading import LoadedNetwork, image_card
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.optvis.deepdream import octave_sizes
@@ -86,7 +86,7 @@ def run(spec: DreamsSpec, context: RunContext) -> Outcome:
     chosen = read_choice(context.storage, job_dir(context.job_id))
     details = {
         "classes": list(frozen.classes),
-        "model": spec.model.name,
+        "model": spec.model.label,
         "layer": setup.layers[0] if len(setup.layers) == 1 else None,
         "layers": list(setup.layers),
         "objective": spec.objective,
@@ -120,7 +120,7 @@ def _plan(spec: DreamsSpec, context: RunContext) -> DreamSetup:
     DATASETS[source.dataset.name].check(source.dataset)
     if spec.zoom is not None and spec.zoom.video != "none":
         check_video(spec.zoom.video)
-    terms = terms_of(spec, image_card(MODELS[spec.model.name]))
+    terms = terms_of(spec, image_card(resolve(spec.model, allowed_roots=context.allowed_roots)))
     network = source.network()
     sizes = check_terms(terms, network)
     _check_fits(spec, network, layers_of(terms), sizes)

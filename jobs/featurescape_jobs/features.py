@@ -72,7 +72,7 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
     details = {
         "classes": list(frozen.classes),
         "labels": frozen.labels,
-        "model": None if spec.model is None else spec.model.name,
+        "model": None if spec.model is None else spec.model.label,
         "layers": [asdict(column) for column in setup.columns],
         "dimensions": setup.columns[0].dimensions,
         "view_pooling": spec.view_pooling if _pools_views(setup) else None,

@@ -60,7 +60,7 @@ def run(spec: FiltersSpec, context: RunContext) -> Outcome:
         context.add_bytes("data/grid.png", encode_png(drawn.grid), "grid")
     n, inputs, h, w = drawn.weights.shape
     details = {
-        "model": spec.model.name,
+        "model": spec.model.label,
         "layer": layer,
         "shape": [n, inputs, h, w],
         "normalization": spec.normalization,

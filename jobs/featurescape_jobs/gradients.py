@@ -90,7 +90,7 @@ def run(spec: GradientsSpec, context: RunContext) -> Outcome:
     details = {
         "classes": list(frozen.classes),
         "outputs": list(network.classes) if network.classes else None,
-        "model": spec.model.name,
+        "model": spec.model.label,
         "layer": setup.layer,
         "methods": [_describe(name) for name in spec.methods],
         "options": asdict(setup.options),

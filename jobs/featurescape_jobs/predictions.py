@@ -87,7 +87,7 @@ def run(spec: PredictionsSpec, context: RunContext) -> Outcome:
         "outputs": list(options.outputs.names),
         "labels": options.outputs.to_json(frozen.classes),
         "label_source": frozen.labels,
-        "model": spec.model.name,
+        "model": spec.model.label,
         "top": options.top,
         "summary": measures.to_json(),
         "attributes": AttributeTable(kind=KIND, columns=columns).model_dump(mode="json"),

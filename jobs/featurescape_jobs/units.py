@@ -137,7 +137,7 @@ def _details(plan: Plan, scanned: Scanned, made: BulkResult, context: RunContext
     details = {
         "classes": list(scanned.examples.classes),
         "outputs": list(plan.outputs) if plan.outputs else None,
-        "model": pages.spec.model.name,
+        "model": pages.spec.model.label,
         "layer": shape.layer,
         "channels": shape.channels,
         "positions": [shape.height, shape.width],

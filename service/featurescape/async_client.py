@@ -71,6 +71,10 @@ class AsyncClient:
         """Datasets, models, job types with their schema, and color layers of the service."""
         return await self._transport.run(operations.catalog())
 
+    async def network(self, model: str | Mapping[str, Any]) -> dict[str, Any]:
+        """Layers of a network with the shapes that they give, and its input; as `Client.network`."""
+        return await self._transport.run(operations.network(model))
+
     async def open_map(self, job_id: str) -> AsyncMap:
         """A map by the id of its tiles or atlas job; raises `NotFoundError`."""
         state = await self._transport.run(operations.map_state(job_id))

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from featurescape import __version__, spec_fields, tables
+from featurescape.catalog_command import show_catalog
 from featurescape.cli_options import AsJson, Exif, Fresh, JobId, Metadata, Storage, Url
 from featurescape.client import Client
 from featurescape.map_command import MapOptions, make_map
@@ -24,6 +25,7 @@ from featurescape.terminal import ERR, OUT, say, server_module
 from featurescape.watch import watch
 from featurescape_jobs.errors import FeaturescapeError, RequestError, SpecError
 from featurescape_jobs.printable import printable_lines
+from featurescape_jobs.specs import model_fields
 
 app = typer.Typer(
     help="Zoomable maps of what neural networks see in images.",
@@ -146,7 +148,10 @@ def map_(
         ),
     ],
     model: Annotated[
-        str | None, typer.Option(help="Model of the catalog; without it, what suits the dataset.")
+        str | None,
+        typer.Option(
+            help="Model of the catalog, as lenet or torchvision/convnext_tiny; without it, what suits the dataset."
+        ),
     ] = None,
     layer: Annotated[
         str | None, typer.Option(help="Module path of the layer; without it, the model's choice.")
@@ -240,7 +245,7 @@ def map_(
         MapOptions(
             dataset=dataset,
             fields=_given(name=read_as, split=split, limit=limit, **of_dataset),
-            model=None if model is None else _given(name=model, weights=weights),
+            model=None if model is None else {**model_fields(model), **_given(weights=weights)},
             made_with={
                 "layer": layer,
                 "training": training,
@@ -368,16 +373,22 @@ def stop(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
 
 
 @_command("catalog")
-def catalog(url: Url = None, as_json: AsJson = False) -> int:
-    """List datasets, models, jobs and color layers."""
-    with Client(url) as client:
-        found = client.catalog()
-    if as_json:
-        print(json.dumps(found))
-    else:
-        for table in tables.catalog(found):
-            OUT.print(table)
-    return 0
+def catalog(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="List the layers of this network, as torchvision/convnext_tiny or lenet.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Folder or file of its weights; without it, random ones.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> int:
+    """List datasets, models, jobs and color layers, or the layers of one network."""
+    return show_catalog(model, weights, url, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,19 @@ class Client:
         """Datasets, models, job types with their schema, and color layers of the service."""
         return self._transport.run(operations.catalog())
 
+    def network(self, model: str | Mapping[str, Any]) -> dict[str, Any]:
+        """Layers of a network with the shapes that they give for an image, and its input.
+
+        Args:
+            model: as ``"torchvision/convnext_tiny"``, or the fields of a spec; without ``weights`` they
+                are random.
+
+        Raises:
+            SpecError: there is no such model, or it reads no images.
+            LiveUnavailableError: the service cannot start a network.
+        """
+        return self._transport.run(operations.network(model))
+
     def open_map(self, job_id: str) -> Map:
         """A map by the id of its tiles or atlas job; raises `NotFoundError`."""
         return Map(

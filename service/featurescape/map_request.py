@@ -23,7 +23,14 @@ from featurescape_jobs.errors import (
     SpecError,
     UnknownNameError,
 )
-from featurescape_jobs.specs import JOB_SPECS, Artifact, DatasetSpec, ModelSpec, parse_spec
+from featurescape_jobs.specs import (
+    JOB_SPECS,
+    Artifact,
+    DatasetSpec,
+    ModelSpec,
+    model_fields,
+    parse_spec,
+)
 
 _DEFAULT_MODEL = "efficientnet_lite0"
 _SOME_JOB = "0123456789ab"
@@ -215,7 +222,7 @@ def _network(
     if isinstance(model, ModelSpec):
         spec = model.model_dump(mode="json")
     else:
-        spec = {"name": model} if isinstance(model, str) else dict(model or {})
+        spec = model_fields(model) if isinstance(model, str) else dict(model or {})
     return spec if training is None else {**spec, "training": training}
 
 

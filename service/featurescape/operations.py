@@ -11,7 +11,7 @@ from featurescape.job_state import JobState
 from featurescape.steps import Pause, Steps, get, post
 from featurescape_jobs.artifacts import Manifest, MapInfo, PassedOverFiles
 from featurescape_jobs.errors import NotFoundError
-from featurescape_jobs.specs import JOB_SPECS, BaseJobSpec, draws_map, parse_spec
+from featurescape_jobs.specs import JOB_SPECS, BaseJobSpec, draws_map, model_fields, parse_spec
 
 State = dict[str, Any]
 """A job as the service's JSON has it."""
@@ -51,6 +51,13 @@ def job_states(limit: int, status: str | None, job: str | None) -> Steps[list[St
 def catalog() -> Steps[dict[str, Any]]:
     """The catalog of the service."""
     return cast("dict[str, Any]", (yield from get("/v1/catalog")).json())
+
+
+def network(model: str | Mapping[str, Any]) -> Steps[dict[str, Any]]:
+    """Layers of a network with their shapes, and its input; random weights where none are named."""
+    given = model_fields(model) if isinstance(model, str) else dict(model)
+    fields = {"weights": "random", **given}
+    return cast("dict[str, Any]", (yield from post("/v1/live/networks", {"model": fields})).json())
 
 
 def map_state(job_id: str) -> Steps[State]:

@@ -25,6 +25,7 @@ _STYLES = {
 _SECTIONS = (
     ("datasets", "Datasets"),
     ("models", "Models"),
+    ("collections", "Collections of models"),
     ("jobs", "Jobs"),
     ("color_layers", "Color layers"),
 )
@@ -152,7 +153,7 @@ def _layout(manifest: Manifest) -> str:
 
 def catalog(found: dict[str, Any]) -> Iterator[Table]:
     """The catalog, a table per kind."""
-    for key, title in _SECTIONS:
+    for key, title in ((key, title) for key, title in _SECTIONS if key in found):
         table = _table("name", "title", "summary", title=title)
         for card in found[key]:
             table.add_row(_text(card["name"]), _text(card["title"]), _text(card["summary"]))
@@ -165,6 +166,20 @@ def catalog(found: dict[str, Any]) -> Iterator[Table]:
             state = f"left out: {plugin['reason']}" if plugin["reason"] else "loaded"
             table.add_row(_text(plugin["distribution"]), _text(point), _text(state))
         yield table
+
+
+def network(found: dict[str, Any]) -> Table:
+    """The layers of a network, in the order in which they run."""
+    channels, height, width = found["input"]
+    title = f"{found['model']}, input {channels} × {height} × {width}"
+    table = _table("layer", "channels × rows × columns", "", title=printable(title))
+    suggested = set(found["suggested"])
+    for row in found["layers"]:
+        layer, shape = row["layer"], " × ".join(map(str, row["shape"]))
+        table.add_row(
+            _text(layer), _text(shape), _text("on its card" if layer in suggested else "")
+        )
+    return table
 
 
 def spec(job: str, found: Iterable[Field]) -> Table:

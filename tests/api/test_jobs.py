@@ -101,6 +101,13 @@ def test_odd_keys_are_refused(http: httpx.Client, key: str) -> None:
         ({"dataset": {"name": "images"}}, "dataset_error", "dataset.root"),
         ({"model": {"name": "lanet"}}, "unknown_name", "lenet"),
         ({"model": {"name": "lenet"}}, "weights_error", "model.weights"),
+        ({"model": {"name": "lenet", "weihgts": "/x"}}, "invalid_spec", "model.weihgts"),
+        ({"model": {"name": "torchvision"}}, "invalid_spec", "model.architecture"),
+        (
+            {"model": {"name": "torchvision", "architecture": "vgg11", "weights": "/etc/x.pth"}},
+            "weights_error",
+            "model.weights",
+        ),
         ({"dataset": {"name": "digits", "example": "model"}}, "dataset_error", "dataset.example"),
         (
             {"model": {"name": "lenet", "weights": "random", "shape": {"family": "recurrent"}}},

@@ -31,6 +31,7 @@ from featurescape_jobs.models.captioner.attention import Grid
 from featurescape_jobs.models.weights import State
 from featurescape_jobs.networks import execution
 from featurescape_jobs.networks.capture import Capture, layer_names, zero_input
+from featurescape_jobs.networks.channel_maps import check_channels_first
 from featurescape_jobs.networks.loading import LoadedNetwork, load_network, state_sha256
 from featurescape_jobs.specs import EncoderSpec, encoder_model
 from featurescape_jobs.tables import LayerColumn
@@ -129,7 +130,8 @@ def open_encoder(spec: EncoderSpec, place: Place) -> Encoder:
         card = network.image_card
         if spec.input_px is not None:
             network = replace(network, model=AtSize(network.model, spec.input_px))
-    asked = spec.layers or card.layers
+    asked = spec.layers or card.channel_layers
+    check_channels_first(card, asked)
     found = _activations(spec, network, asked)
     grids = [layer for layer in asked if _is_grid(found[layer])]
     wrong = [layer for layer in spec.layers or () if layer not in grids]

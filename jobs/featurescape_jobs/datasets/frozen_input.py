@@ -23,7 +23,7 @@ from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, FrozenRows, default_shard_size
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, DatasetError, SpecError
-from featurescape_jobs.models.base import ModelCard
+from featurescape_jobs.models.base import EntryCard
 from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.tables import LABEL
 
@@ -92,7 +92,7 @@ def check_unread(spec: DatasetSpec, gives: str) -> None:
         )
 
 
-def check_reads(spec: DatasetSpec, card: ModelCard) -> None:
+def check_reads(spec: DatasetSpec, card: EntryCard) -> None:
     """Raise `SpecError` where the dataset does not give what the model reads."""
     check_meant_for(spec, card.reads, card.name)
 

@@ -11,7 +11,7 @@ from featurescape_jobs.registry import plugins
 
 _PACKAGES = (
     *("featurescape", "torch", "torchvision", "captum", "ray", "pyarrow", "openTSNE", "datashader"),
-    *("vtk", "trimesh", "numpy", "pillow", "scikit-learn", "faiss-cpu"),
+    *("vtk", "trimesh", "numpy", "pillow", "scikit-learn", "faiss-cpu", "timm", "transformers"),
 )
 _SOURCES = Path(__file__).parents[1]
 

@@ -12,6 +12,7 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.extraction.recurrent_states import RecurrentRunner
 from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks.capture import Capture, pool, zero_input
+from featurescape_jobs.networks.channel_maps import check_channels_first
 from featurescape_jobs.networks.graphs import NoGraphError
 from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.specs import FeaturesSpec
@@ -53,6 +54,7 @@ def plan_columns(
             features.
     """
     layers = spec.layers or (network.card.default_layer,)
+    check_channels_first(network.card, layers)
     every_view = several_views and spec.view_pooling == "steps"
     if every_view and spec.pooling == "steps":
         raise SpecError(
@@ -102,6 +104,11 @@ def _recurrent(
     network: LoadedNetwork, spec: FeaturesSpec, layers: tuple[str, ...]
 ) -> list[LayerColumn]:
     pooling = spec.pooling or network.card.default_pooling
+    if pooling == "first":
+        raise SpecError(
+            "pooling: first is the token of a transformer; of steps take last, mean, max or steps",
+            field="pooling",
+        )
     if spec.execution not in ("auto", *RECURRENT_TYPES):
         raise SpecError(
             f"execution: a recurrent network runs in float32 or bfloat16, not {spec.execution}; "

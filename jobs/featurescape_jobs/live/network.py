@@ -110,7 +110,7 @@ class LiveNetwork:
         self._classes = network.classes
         self._device = worker_device()
         network.module.to(self._device)
-        self._shapes = {s.layer: s for s in shapes_of(network.module, self._zeros())}
+        self._shapes = {s.layer: s for s in self._measured()}
         self._prepared_images: LRUCache[str, PreparedImage] = LRUCache(KEPT_IMAGES)
         self._outputs: LRUCache[str, list[dict[str, Any]]] = LRUCache(KEPT_IMAGES)
         self._maps: LRUCache[tuple[str, str], LayerMaps] = LRUCache(
@@ -276,6 +276,12 @@ class LiveNetwork:
         module = self._network.module
         explainable = explain_layer(module, layer)
         return Graph(explainable, receptive_field(module, layer, self._zeros()))
+
+    def _measured(self) -> list[LayerShape]:
+        """Layers whose channels can be looked at."""
+        hidden = set(self._card.positions_first)
+        found = shapes_of(self._network.module, self._zeros())
+        return [shape for shape in found if shape.layer not in hidden]
 
     def _zeros(self) -> torch.Tensor:
         return zero_input(self._network.model).to(self._device)

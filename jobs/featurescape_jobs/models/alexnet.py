@@ -35,5 +35,4 @@ MODEL = TorchvisionModel(
         weights=imagenet_weights("alexnet-owt-7be5be79.pth"),
         n_classes=1000,
     ),
-    enum="AlexNet_Weights",
 )

@@ -7,12 +7,12 @@ know stands on the card.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from featurescape_jobs.errors import SpecError, WeightsError
-from featurescape_jobs.specs import ModelSpec, RecurrentSpec
+from featurescape_jobs.specs import ModelOptions, ModelSpec, RecurrentSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,8 +30,8 @@ class WeightsCard(BaseModel):
     url: str | None = Field(default=None, description="Where they are downloaded from.")
 
 
-class ModelCard(BaseModel):
-    """Catalog card of a model; enough to feed it without loading it."""
+class EntryCard(BaseModel):
+    """Facts of an entry of the catalog that hold for every network it gives."""
 
     model_config = ConfigDict(
         frozen=True, protected_namespaces=(), json_schema_serialization_defaults_required=True
@@ -40,7 +40,6 @@ class ModelCard(BaseModel):
     name: str
     title: str
     summary: str
-    paper: str
     reads: Literal["images", "features"] = Field(
         default="images", description="Images, or a sequence of features of another job."
     )
@@ -48,25 +47,48 @@ class ModelCard(BaseModel):
         default="classes",
         description="A score per class, or words, for the jobs `captions` and `features` only.",
     )
-    sequence: bool = Field(default=False, description="Activations are (N, T, H), a row per step.")
     family: Literal["recurrent", "captioner"] | None = Field(
         default=None, description="Whose `model.shape` it takes; none: it has one shape."
-    )
-    layers: tuple[str, ...] = Field(description="Layers people ask for; any module path works.")
-    default_layer: str
-    default_pooling: Literal["mean", "max", "flatten", "last", "steps"]
-    weights: WeightsCard | None = Field(description="None: trained by a `training` job.")
-    n_classes: int = Field(
-        default=10, description="Outputs of the pretrained weights, and of random ones."
     )
     trainer: Literal["classifier", "captioner"] | None = Field(
         default=None, description="How the job `training` trains it; none: it does not."
     )
+    weights_in: Literal["file", "folder"] = Field(
+        default="file", description="What a path in `model.weights` leads to."
+    )
+    options: type[ModelOptions] = Field(
+        default=ModelOptions,
+        description="Fields of its own in `model`: their JSON schema, by name.",
+    )
+
+    @field_serializer("options")
+    def _schema(self, options: type[ModelOptions]) -> dict[str, Any]:
+        return dict(options.model_json_schema().get("properties", {}))
 
     @property
     def recurrent(self) -> bool:
         """True if it is a `RecurrentModel`."""
         return self.family == "recurrent"
+
+
+class CollectionCard(EntryCard):
+    """Card of a `Collection`: its networks have cards of their own, made from a spec."""
+
+    package: str = Field(description="That its networks are built with; it has to be installed.")
+
+
+class ModelCard(EntryCard):
+    """Catalog card of a model; enough to feed it without loading it."""
+
+    paper: str
+    sequence: bool = Field(default=False, description="Activations are (N, T, H), a row per step.")
+    layers: tuple[str, ...] = Field(description="Layers people ask for; any module path works.")
+    default_layer: str
+    default_pooling: Literal["mean", "max", "flatten", "first", "last", "steps"]
+    weights: WeightsCard | None = Field(description="None: trained by a `training` job.")
+    n_classes: int = Field(
+        default=10, description="Outputs of the pretrained weights, and of random ones."
+    )
 
 
 class ImageCard(ModelCard):
@@ -77,7 +99,19 @@ class ImageCard(ModelCard):
     resize_px: int = Field(description="Shorter side after resizing, before the center crop.")
     mean: tuple[float, ...] = Field(description="Subtracted from values in 0 to 1, per channel.")
     std: tuple[float, ...] = Field(description="Divided by, per channel.")
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    resize: Literal["shorter_side", "square"] = Field(
+        default="shorter_side",
+        description="What becomes `resize_px` long; of a square both sides, whatever the image's.",
+    )
+    crop_rounding: Literal["even", "down"] = Field(
+        default="even",
+        description="Where a crop begins that cannot be centered: half a pixel to the even number, or down.",
+    )
+    positions_first: tuple[str, ...] = Field(
+        default=(),
+        description="Layers whose maps are (N, H, W, C): no channel of theirs can be looked at.",
+    )
     dream_layer: str | None = Field(
         default=None, description="Where dreams are made if nobody says; none: no good place known."
     )
@@ -87,9 +121,14 @@ class ImageCard(ModelCard):
         "has no text tower.",
     )
 
+    @property
+    def channel_layers(self) -> tuple[str, ...]:
+        """Layers of the card whose channels can be looked at."""
+        return tuple(layer for layer in self.layers if layer not in self.positions_first)
+
 
 class Model(Protocol):
-    """An entry of the registry."""
+    """A network: an entry of the registry, or what a `Collection` gives."""
 
     @property
     def name(self) -> str: ...
@@ -110,6 +149,27 @@ class Model(Protocol):
     def classes(self) -> tuple[str, ...] | None:
         """Names of the outputs of the pretrained weights; may import torch to know them."""
         ...
+
+
+@runtime_checkable
+class Collection(Protocol):
+    """An entry of the registry that gives many models: which, the options of a spec say."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def card(self) -> CollectionCard: ...
+
+    def model_of(self, spec: ModelSpec) -> Model:
+        """The model that a spec names; may import torch. Its ``weights`` are checked against the allowed roots.
+
+        Raises:
+            SpecError: the options name nothing that can be had; or an `UnknownNameError`, `WeightsError`.
+        """
+        ...
+
+
+ModelEntry = Model | Collection
 
 
 @dataclass(frozen=True)
@@ -166,7 +226,7 @@ def shaped(model: Model, shape: RecurrentSpec | None, dimensions: int | None) ->
     return recurrent.configured(shape or recurrent.recurrent, dimensions)
 
 
-def check_shape(card: ModelCard, spec: ModelSpec) -> None:
+def check_shape(card: EntryCard, spec: ModelSpec) -> None:
     """Raise `SpecError` where a shape of another family is asked for than the model's."""
     if spec.shape is None or spec.shape.family == card.family:
         return
@@ -177,7 +237,13 @@ def check_shape(card: ModelCard, spec: ModelSpec) -> None:
     )
 
 
-def check_gives(card: ModelCard, gives: str) -> None:
+def check_options(card: EntryCard, spec: ModelSpec) -> None:
+    """Raise `SpecError` where the spec has an option that the entry has not, or a wrong one, or another shape."""
+    card.options.of(spec)
+    check_shape(card, spec)
+
+
+def check_gives(card: EntryCard, gives: str) -> None:
     """Raise `SpecError` for a model that writes captions where classes are needed, or the reverse."""
     if card.gives == gives:
         return

@@ -52,7 +52,6 @@ MODEL = TorchvisionModel(
         weights=imagenet_weights("googlenet-1378be20.pth"),
         n_classes=1000,
     ),
-    enum="GoogLeNet_Weights",
     options={"aux_logits": False, "transform_input": True, "init_weights": True},
     unused=("aux1.", "aux2."),
 )

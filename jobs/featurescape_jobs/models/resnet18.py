@@ -35,5 +35,4 @@ MODEL = TorchvisionModel(
         weights=imagenet_weights("resnet18-f37072fd.pth"),
         n_classes=1000,
     ),
-    enum="ResNet18_Weights",
 )

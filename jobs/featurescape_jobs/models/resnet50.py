@@ -38,5 +38,4 @@ MODEL = TorchvisionModel(
         weights=imagenet_weights("resnet50-0676ba61.pth"),
         n_classes=1000,
     ),
-    enum="ResNet50_Weights",
 )

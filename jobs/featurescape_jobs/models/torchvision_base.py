@@ -41,14 +41,14 @@ class TorchvisionModel:
     """An entry of the registry whose network is ``torchvision.models.<name>``.
 
     Args:
-        card: its name is torchvision's name of the function that builds it.
-        enum: torchvision's enum of weights, as ``ResNet50_Weights``.
+        card: its name, or what is behind its slash, is torchvision's name of the function that builds it.
+        version: which of torchvision's weights.
         options: further arguments of the function.
         unused: parts of torchvision's weight file that the network built here has not.
     """
 
     card: ImageCard
-    enum: str
+    version: str = "IMAGENET1K_V1"
     options: Mapping[str, Any] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
@@ -56,11 +56,23 @@ class TorchvisionModel:
     def name(self) -> str:
         return self.card.name
 
-    def build(self, n_classes: int) -> nn.Module:
-        """(N, 3, 224, 224) to logits (N, n_classes)."""
+    @property
+    def architecture(self) -> str:
+        """Name of torchvision's function."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def weights(self) -> Any:
+        """Torchvision's weights of this version, with their meta data."""
         from featurescape_jobs.models.torchvision_shim import torchvision
 
-        make = getattr(torchvision().models, self.name)
+        return torchvision().models.get_model_weights(self.architecture)[self.version]
+
+    def build(self, n_classes: int) -> nn.Module:
+        """(N, 3, H, W) to logits (N, n_classes)."""
+        from featurescape_jobs.models.torchvision_shim import torchvision
+
+        make = torchvision().models.get_model_builder(self.architecture)
         network: nn.Module = make(weights=None, num_classes=n_classes, **self.options)
         if self.unused:
             network.register_load_state_dict_pre_hook(self._drop_unused)  # type: ignore[no-untyped-call]
@@ -71,15 +83,13 @@ class TorchvisionModel:
             del state[key]
 
     def pretrained(self) -> nn.Module:
-        """Network with ImageNet weights from torchvision's cache or download; raises `WeightsError`."""
+        """Network with the weights from torchvision's cache or download; raises `WeightsError`."""
         from featurescape_jobs.models.weights import load_state
 
         return load_state(lambda: self.build(self.card.n_classes), self._download(), self.name)
 
     def _download(self) -> dict[str, torch.Tensor]:
-        from featurescape_jobs.models.torchvision_shim import torchvision
-
-        weights = getattr(torchvision().models, self.enum).IMAGENET1K_V1
+        weights = self.weights
         file = weights.url.rsplit("/", 1)[-1]
         try:
             with _socket_timeout(DOWNLOAD_TIMEOUT_SECONDS):
@@ -97,10 +107,8 @@ class TorchvisionModel:
         return state
 
     def classes(self) -> tuple[str, ...]:
-        """The 1,000 ImageNet names, in torchvision's order."""
-        from featurescape_jobs.models.torchvision_shim import imagenet_classes
-
-        return imagenet_classes()
+        """Names of the weights' classes, in torchvision's order."""
+        return tuple(str(name) for name in self.weights.meta["categories"])
 
 
 @contextmanager

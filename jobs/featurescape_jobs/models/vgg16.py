@@ -35,5 +35,4 @@ MODEL = TorchvisionModel(
         weights=imagenet_weights("vgg16-397923af.pth"),
         n_classes=1000,
     ),
-    enum="VGG16_Weights",
 )

@@ -21,6 +21,7 @@ from safetensors import torch as safetensors
 from torch import nn
 
 from featurescape_jobs.errors import WeightsError
+from featurescape_jobs.models.weightless import Weightless
 
 MAX_FILE_BYTES = 4 << 30
 STATE_DICT_SUFFIXES = (".pt", ".pth")
@@ -99,16 +100,17 @@ def parse_state(data: bytes, suffix: str, source: str) -> State:
 
 
 def output_layer(module: nn.Module) -> str:
-    """Module path of the last linear layer: the one whose rows are the classes."""
-    names = [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
-    return str(names[-1])
+    """Module path of the layer whose rows are the classes: the last linear one, or the last convolution."""
+    parts = list(module.named_modules())
+    names = [name for name, part in parts if isinstance(part, nn.Linear)]
+    return str((names or [name for name, part in parts if isinstance(part, nn.Conv2d)])[-1])
 
 
 def count_classes(build: Callable[[int], nn.Module], state: State) -> int | None:
     """Classes of a state dict: rows of its output layer's weight; None if it has no such tensor."""
-    with torch.device("meta"):
+    with Weightless():
         weight = state.get(f"{output_layer(build(1))}.weight")
-    return None if weight is None or weight.ndim != 2 else int(weight.shape[0])
+    return None if weight is None or weight.ndim not in (2, 4) else int(weight.shape[0])
 
 
 def load_state(build: Callable[[], nn.Module], state: State, source: str) -> nn.Module:
@@ -119,7 +121,7 @@ def load_state(build: Callable[[], nn.Module], state: State, source: str) -> nn.
     Raises:
         WeightsError: names missing, left over or of other shape; ``detail["mismatches"]`` has all.
     """
-    with torch.device("meta"):
+    with Weightless():
         module = build()
     values = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     problems: list[str] = []

@@ -129,7 +129,8 @@ def pool(activation: torch.Tensor, pooling: str, *, sequence: bool) -> torch.Ten
 
     Args:
         activation: (N, C, H, W), (N, T, H) or (N, D).
-        pooling: mean or max over positions or steps, flatten, or last (the last step).
+        pooling: mean or max over positions or steps, flatten, last (the last step), or first (the first position
+            of a row: a transformer's class token).
         sequence: whether the network reads steps; only then is there a last one.
 
     Returns:
@@ -154,15 +155,20 @@ def pool(activation: torch.Tensor, pooling: str, *, sequence: bool) -> torch.Ten
     values = activation.float()
     if values.ndim == 2 or pooling == "flatten":
         return values.flatten(1)
-    if pooling == "last":
-        if values.ndim != 3:
-            raise SpecError(
-                "pooling: last needs steps (N, T, H), and the layer has positions; use mean or max",
-                field="pooling",
-            )
-        return values[:, -1]
+    if pooling in ("first", "last"):
+        return _one_step(values, pooling)
     positions = (2, 3) if values.ndim == 4 else (1,)
     return values.mean(positions) if pooling == "mean" else values.amax(positions)
+
+
+def _one_step(values: torch.Tensor, pooling: str) -> torch.Tensor:
+    """The first or last of the steps or tokens (N, T, H)."""
+    if values.ndim != 3:
+        raise SpecError(
+            f"pooling: {pooling} needs steps or tokens (N, T, H), and the layer has positions; use mean or max",
+            field="pooling",
+        )
+    return values[:, 0 if pooling == "first" else -1]
 
 
 def zero_input(model: Model) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.errors import LayerError
+from featurescape_jobs.models.base import ImageCard, ModelCard
 from featurescape_jobs.networks.capture import Capture, layer_names, zero_input
 from featurescape_jobs.networks.loading import LoadedNetwork
 
@@ -56,12 +58,27 @@ class MapShape:
         return self.channels * self.height * self.width
 
 
+def check_channels_first(card: ModelCard, layers: Sequence[str]) -> None:
+    """Raise `LayerError` for a layer whose maps are (N, H, W, C): its second axis is none of channels."""
+    if not isinstance(card, ImageCard):
+        return
+    for layer in set(layers) & set(card.positions_first):
+        known = card.channel_layers
+        raise LayerError(
+            f"layer: {layer} of {card.name} gives positions before channels, (N, H, W, C), which is not read "
+            f"here; choose one of {', '.join(known[-10:])}",
+            field="layer",
+            layers=list(known),
+        )
+
+
 def measure(network: LoadedNetwork, layers: tuple[str, ...]) -> list[MapShape]:
     """The shapes of the layers' maps, by a pass of one input of zeros.
 
     Raises:
         LayerError: no such layer, it does not run, or its activation has no channels.
     """
+    check_channels_first(network.card, layers)
     shapes = []
     for layer, found in Capture(network.module, layers).run(zero_input(network.model)).items():
         if found.ndim not in (2, 3, 4):
@@ -78,7 +95,7 @@ def measure(network: LoadedNetwork, layers: tuple[str, ...]) -> list[MapShape]:
 
 def deepest_map(network: LoadedNetwork) -> str | None:
     """The last layer on the card whose channels have more than one position; None: there is none."""
-    shapes = measure(network, network.card.layers)
+    shapes = measure(network, network.image_card.channel_layers)
     return next((s.layer for s in reversed(shapes) if s.height > 1 and s.width > 1), None)
 
 

@@ -14,14 +14,13 @@ from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.engine.context import InputArtifact, open_input
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, SpecError, WeightsError
-from featurescape_jobs.models import MODELS
+from featurescape_jobs.models import resolve
 from featurescape_jobs.models.base import (
     ImageCard,
     Model,
     ModelCard,
     RecurrentModel,
     check_gives,
-    check_shape,
     shaped,
 )
 from featurescape_jobs.models.weights import (
@@ -99,28 +98,28 @@ def load_network(
         WeightsError: the weights cannot be had or do not fit.
         InputJobError, ArtifactError: the training job has no artifact, or a damaged one.
     """
-    model = _classifier(spec, dimensions)
+    model = resolve(spec, dimensions, allowed_roots)
+    check_gives(model.card, "classes")
     if spec.training is not None:
         network = _trained(model, spec, _open_training(spec, spec.training, storage))
-    elif spec.weights == "pretrained":
-        network = LoadedNetwork(model.pretrained(), model, pretrained=True)
     elif spec.weights == "random":
         outputs = n_classes or model.card.n_classes
         network = LoadedNetwork(build_random(model, outputs, seed), model)
     else:
-        network = LoadedNetwork(_from_file(model, spec, allowed_roots), model)
+        network = _with_weights(model, spec, allowed_roots)
     if n_classes is not None:
         _check_outputs(network.module, network.model, n_classes)
     _freeze(network)
     return network
 
 
-def _classifier(spec: ModelSpec, dimensions: int | None) -> Model:
-    """The model of the catalog in the shape that the spec asks for; raises `SpecError`."""
-    entry = MODELS[spec.name]
-    check_gives(entry.card, "classes")
-    check_shape(entry.card, spec)
-    return shaped(entry, spec.shape_as(RecurrentSpec), dimensions)
+def _with_weights(
+    model: Model, spec: ModelSpec, allowed_roots: tuple[str, ...] | None
+) -> LoadedNetwork:
+    """The network with its own weights, also those of the folder that it was resolved with, or a file's."""
+    if spec.weights == "pretrained" or model.card.weights_in == "folder":
+        return LoadedNetwork(model.pretrained(), model, pretrained=True)
+    return LoadedNetwork(_from_file(model, spec, allowed_roots), model)
 
 
 def _freeze(network: LoadedNetwork) -> None:

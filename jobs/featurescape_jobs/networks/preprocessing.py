@@ -1,8 +1,8 @@
 """Images as a network wants them: channels, size and normalization as its card says.
 
-Shorter side to ``resize_px`` with antialiasing, center crop to ``input_px``, values 0 to 1, minus
-mean, over std: what torchvision's presets do on a Pillow image, per image and so the same in any
-batch. Only the part that the crop keeps is resampled. Memory: one batch as float32, and one
+Shorter side (or, as the card says, both sides) to ``resize_px`` with antialiasing, center crop to ``input_px``,
+values 0 to 1, minus mean, over std: what torchvision's presets do on a Pillow image, per image and so the same in
+any batch. Only the part that the crop keeps is resampled. Memory: one batch as float32, and one
 image.
 """
 
@@ -19,8 +19,10 @@ from featurescape_jobs.models.base import ImageCard
 Images = Sequence[NDArray[np.uint8]]
 
 _FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
 }
 # Above this ratio Pillow first averages whole blocks: much faster for large photos, and from a gap
 # of 3 on not to be told from plain resampling (Pillow's documentation of `reducing_gap`).
@@ -80,10 +82,13 @@ def normalize(resized: NDArray[np.uint8], card: ImageCard) -> NDArray[np.float32
 def _kept_box(width: int, height: int, card: ImageCard) -> tuple[float, float, float, float]:
     """The part of the source that resizing and then cropping keeps, in source pixels."""
     shorter = min(width, height)
-    scaled_w = max(1, card.resize_px * width // shorter)
-    scaled_h = max(1, card.resize_px * height // shorter)
-    left = round((scaled_w - card.input_px) / 2)
-    top = round((scaled_h - card.input_px) / 2)
+    scaled_w, scaled_h = card.resize_px, card.resize_px
+    if card.resize == "shorter_side":
+        scaled_w = max(1, card.resize_px * width // shorter)
+        scaled_h = max(1, card.resize_px * height // shorter)
+    rounded = round if card.crop_rounding == "even" else int
+    left = rounded((scaled_w - card.input_px) / 2)
+    top = rounded((scaled_h - card.input_px) / 2)
     x, y = width / scaled_w, height / scaled_h
     right, bottom = (left + card.input_px) * x, (top + card.input_px) * y
     return left * x, top * y, min(right, width), min(bottom, height)

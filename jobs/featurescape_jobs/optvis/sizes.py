@@ -12,6 +12,7 @@ import torch
 
 from featurescape_jobs.errors import LayerError
 from featurescape_jobs.networks.capture import layer_names
+from featurescape_jobs.networks.channel_maps import check_channels_first
 from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.optvis.pixels import build_pixels
 
@@ -41,7 +42,9 @@ def layer_sizes(network: LoadedNetwork, layer: str) -> LayerSizes:
         LayerError: there is no such layer, or it gives neither (N, C, H, W) nor (N, K).
         SpecError: the network reads no images.
     """
-    made_for = network.image_card.input_px
+    card = network.image_card
+    check_channels_first(card, (layer,))
+    made_for = card.input_px
     probe = _Probe(network, layer)
     shape = probe.shape(made_for)
     if shape is None or len(shape) not in (2, 4):
@@ -80,6 +83,10 @@ class _Probe:
         try:
             with torch.no_grad():
                 activation = self._network(image)
-        except RuntimeError:  # what torch raises where a kernel or a matrix does not fit
+        except (
+            RuntimeError,
+            AssertionError,
+            ValueError,
+        ):  # of torch, and of networks that look themselves
             return None
         return tuple(activation.shape) if activation.numel() else None

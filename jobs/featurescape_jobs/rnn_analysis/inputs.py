@@ -118,7 +118,7 @@ def _load(field: str, spec: ModelSpec, dataset: DatasetSpec | None, context: Run
             field="model.shape",
         )
     kind = module.layers[0].ahead.kind
-    return Network(kind, field, spec, card, module, network.classes)
+    return Network(kind, field, spec, network.card, module, network.classes)
 
 
 class _AnyLabel(LabeledExamples):

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from featurescape_jobs.specs.features import FeaturesSpec as FeaturesSpec
     from featurescape_jobs.specs.filters import FiltersSpec as FiltersSpec
     from featurescape_jobs.specs.gradients import GradientsSpec as GradientsSpec
+    from featurescape_jobs.specs.model import ModelOptions as ModelOptions
     from featurescape_jobs.specs.model import ModelSpec as ModelSpec
     from featurescape_jobs.specs.model import encoder_model as encoder_model
+    from featurescape_jobs.specs.model import model_fields as model_fields
     from featurescape_jobs.specs.needs import Artifact as Artifact
     from featurescape_jobs.specs.needs import ColorLayers as ColorLayers
     from featurescape_jobs.specs.needs import Examples as Examples
@@ -89,7 +91,12 @@ else:
             "featurescape_jobs.specs.features": ("FeaturesSpec",),
             "featurescape_jobs.specs.filters": ("FiltersSpec",),
             "featurescape_jobs.specs.gradients": ("GradientsSpec",),
-            "featurescape_jobs.specs.model": ("ModelSpec", "encoder_model"),
+            "featurescape_jobs.specs.model": (
+                "ModelOptions",
+                "ModelSpec",
+                "encoder_model",
+                "model_fields",
+            ),
             "featurescape_jobs.specs.needs": (
                 *("Artifact", "ColorLayers", "Examples", "Files", "Network", "Trainee"),
             ),

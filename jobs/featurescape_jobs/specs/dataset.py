@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-from featurescape_jobs.errors import DatasetError
+from featurescape_jobs.errors import DatasetError, SpecError
 from featurescape_jobs.specs.base import ExampleId, JobId, Name, Spec
+from featurescape_jobs.specs.options import EntryOptions
 
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 """Name of a column, or the ending of an entry."""
@@ -99,24 +92,9 @@ class DatasetSpec(Spec):
         return found
 
 
-class DatasetOptions(Spec):
+class DatasetOptions(EntryOptions):
     """Options of a single dataset; this one has none. Named on the dataset's card."""
 
-    @classmethod
-    def of(cls, spec: DatasetSpec) -> Self:
-        """The options of a spec; raises `DatasetError` that names the first wrong one."""
-        try:
-            return cls.model_validate(spec.options)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            field = str(first["loc"][0]) if first["loc"] else "name"
-            problem = first["msg"]
-            if first["type"] == "extra_forbidden":
-                problem = f"{spec.name} has no such option; {cls._nearest(field)}"
-            raise DatasetError(f"dataset.{field}: {problem}", field=f"dataset.{field}") from None
-
-    @classmethod
-    def _nearest(cls, field: str) -> str:
-        known = [*cls.model_fields, *DatasetSpec.model_fields]
-        near = difflib.get_close_matches(field, known, n=1)
-        return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    field: ClassVar[str] = "dataset"
+    common: ClassVar[type[Spec]] = DatasetSpec
+    problem: ClassVar[type[SpecError]] = DatasetError

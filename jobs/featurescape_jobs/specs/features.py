@@ -32,10 +32,11 @@ class FeaturesSpec(BaseJobSpec):
         "column `features`, the others `features_2` and so on. One name will do; none: the card's "
         "choice.",
     )
-    pooling: Literal["mean", "max", "flatten", "last", "steps"] | None = Field(
+    pooling: Literal["mean", "max", "flatten", "first", "last", "steps"] | None = Field(
         default=None,
         description="How an activation becomes a vector: mean or max over positions (or steps), "
-        "flatten, the last valid step of a sequence, or every step of it; none: the card's choice, "
+        "flatten, the first token of a transformer, the last valid step of a sequence, or every step of it; "
+        "none: the card's choice, "
         "for other layers than the card's own mean or last.",
     )
     view_pooling: Literal["max", "mean", "steps"] = Field(
@@ -82,7 +83,7 @@ class FeaturesSpec(BaseJobSpec):
         """The states of a captioner are those of a trained one, at each word of its own captions."""
         if gives != "captions":
             return
-        flat = self.pooling == "flatten"
+        flat = self.pooling in ("flatten", "first")
         for name, is_so, why in (
             (
                 f"{field}.training",

@@ -17,7 +17,6 @@ from featurescape_jobs.engine.context import InputArtifact
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.layouts.vectors import state_ids
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.tables import STATES, WORDS, check_schema
 from featurescape_jobs.tiling.tokens import Tokens
 
@@ -123,7 +122,7 @@ def _token(words: object, step: int, steps: int) -> str:
 
 def _unit(features: InputArtifact) -> StepUnit:
     """A captioner's words, rows where a network read an image row by row, else an example's views."""
-    card = MODELS[str(features.manifest.details["model"])].card
+    card = MODELS[str(features.manifest.spec["model"]["name"])].card
     if card.gives == "captions":
         return "word"
-    return "row" if isinstance(card, ImageCard) and card.recurrent else "view"
+    return "row" if card.reads == "images" and card.recurrent else "view"

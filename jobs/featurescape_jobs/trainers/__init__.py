@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import check_shape
+from featurescape_jobs.models.base import check_options
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.specs import ModelSpec, TrainingSpec
 from featurescape_jobs.trainers.checks import (
@@ -65,7 +65,7 @@ def trainer_of(model: str) -> Trainer:
 def check_training(spec: TrainingSpec) -> Trainer:
     """The trainer of a spec; raises `SpecError` where it cannot train so. Reads nothing."""
     trainer, card = trainer_of(spec.model.name), MODELS[spec.model.name].card
-    check_shape(card, spec.model)
+    check_options(card, spec.model)
     if spec.options is not None and spec.options.family != trainer.name:
         raise SpecError(
             f"options.family: {card.name} is trained as a {trainer.name}, not as a {spec.options.family}",

@@ -44,12 +44,12 @@ from featurescape_jobs.datasets.frozen_input import FrozenInput, freeze
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES
 from featurescape_jobs.engine.row_failures import all_failed
-from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.base import Model, RecurrentModel, shaped
+from featurescape_jobs.models import MODELS, resolve
+from featurescape_jobs.models.base import Model, RecurrentModel
 from featurescape_jobs.networks.loading import build_random, load_network
 from featurescape_jobs.networks.worker_process import torch_threads
 from featurescape_jobs.networks.worker_source import Source
-from featurescape_jobs.specs import RecurrentSpec, TrainingSpec
+from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress
 from featurescape_jobs.trainers.classifier_data import TrainingData, labeled_examples, read_examples
 from featurescape_jobs.trainers.classifier_task import ClassifierTask, Evaluation, evaluate
@@ -99,10 +99,9 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
 
 def _shaped(source: Source, spec: TrainingSpec) -> Model:
     """The model in the shape to train it in, if it can be, on the source's dataset."""
-    model = MODELS[spec.model.name]
-    reads_features = model.card.reads == "features"
+    reads_features = MODELS[spec.model.name].card.reads == "features"
     dimensions = open_sequences(source.dataset)[1] if reads_features else None
-    return shaped(model, spec.model.shape_as(RecurrentSpec), dimensions)
+    return resolve(spec.model, dimensions)
 
 
 def _shown(context: RunContext) -> ReadReport:

@@ -27,7 +27,13 @@ from featurescape_jobs.errors import (
     under_field,
 )
 from featurescape_jobs.models import MODELS, check_recurrent
-from featurescape_jobs.models.base import check_gives, check_shape, untrained
+from featurescape_jobs.models.base import (
+    EntryCard,
+    ModelCard,
+    check_gives,
+    check_options,
+    untrained,
+)
 from featurescape_jobs.models.downloads import check_download
 from featurescape_jobs.registry import Named, Registry
 from featurescape_jobs.specs import (
@@ -184,23 +190,30 @@ class Admission:
             with under_field("model", field):
                 check_gives(_known(MODELS, network.name, "model.name").card, "classes")
                 self._check_weights(network)
-        if model.weights != "pretrained" or card.weights is not None:
+        if (
+            model.weights != "pretrained"
+            or not isinstance(card, ModelCard)
+            or card.weights is not None
+        ):
             self._check_weights(model)
 
     def _check_weights(self, model: ModelSpec) -> None:
-        """Whether weights of the model's shape can be had."""
-        check_shape(MODELS[model.name].card, model)
+        """Whether the options are the entry's, and weights can be had.
+
+        What a collection's network is, only those who can load it know: there, the job looks.
+        """
         card = MODELS[model.name].card
+        check_options(card, model)
         if model.training is not None:
             self._check_trained(model, model.training)
-        elif model.weights == "pretrained":
+        elif model.weights == "pretrained" and isinstance(card, ModelCard):
             if card.weights is None:
                 raise untrained(model.name)
             # What the machines of a cluster can reach is not known here: there, the job looks.
             if self.settings.embedded:
                 check_download(card)
-        elif model.weights != "random":
-            self._check_weights_file(model)
+        elif model.weights not in ("pretrained", "random"):
+            self._check_weights_place(model, card)
 
     def _check_trained(self, spec: ModelSpec, job_id: str) -> None:
         trained = self.store.get(job_id).spec["model"]["name"]
@@ -211,8 +224,18 @@ class Admission:
                 job_id=job_id,
             )
 
-    def _check_weights_file(self, spec: ModelSpec) -> None:
+    def _check_weights_place(self, spec: ModelSpec, card: EntryCard) -> None:
         path = Path(check_root(spec.weights, self.settings.roots, WeightsError, _WEIGHTS))
+        if card.weights_in == "file":
+            self._check_weights_file(spec, path)
+        elif not Path(spec.weights).is_absolute() or (self.settings.embedded and not path.is_dir()):
+            raise WeightsError(
+                f"{_WEIGHTS}: `pretrained`, `random` or the absolute path of a folder that is there, not "
+                f"{spec.weights[:200]!r}",
+                field=_WEIGHTS,
+            )
+
+    def _check_weights_file(self, spec: ModelSpec, path: Path) -> None:
         if path.suffix.lower() not in _WEIGHT_SUFFIXES or not Path(spec.weights).is_absolute():
             raise WeightsError(
                 f"{_WEIGHTS}: `pretrained`, `random` or the absolute path of a .safetensors, .pt "

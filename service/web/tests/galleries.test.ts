@@ -301,6 +301,7 @@ describe("a unit", () => {
 
 describe("asking about an example", () => {
   const catalog: Catalog = {
+    collections: [],
     datasets: [],
     models: [
       modelCard({ name: "lenet", dream_layer: "relu2" }),

@@ -52,6 +52,7 @@ describe("networks to choose from", () => {
   it("are shipped ones, trained ones, and those that are downloaded", () => {
     const catalog: Catalog = {
       datasets: [],
+      collections: [],
       models: [
         card("lenet", null),
         card("vgg16", "download"),

@@ -26,8 +26,8 @@ from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError
-from featurescape_jobs.models import MODELS
-from featurescape_jobs.networks import loading, worker_source
+from featurescape_jobs.models import MODELS, registered
+from featurescape_jobs.networks import worker_source
 from featurescape_jobs.registry import Registry
 from featurescape_jobs.run import JOBS
 from featurescape_jobs.specs import FeaturesSpec, TilesSpec, parse_spec
@@ -239,7 +239,7 @@ def extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for module in (frozen_input, worker_source, loaded["brightness"]):
         monkeypatch.setattr(module, "DATASETS", datasets)
     models = Registry("model", (*MODELS.values(), loaded["models.pocket"].MODEL))
-    for module in (loading, features, worker_source):
+    for module in (registered, features, worker_source):
         monkeypatch.setattr(module, "MODELS", models)
     layers = Registry(
         "color layer", (*COLOR_LAYERS.values(), loaded["color_layers.labeled"].COLOR_LAYER)

@@ -48,9 +48,9 @@ def test_a_shape_is_of_the_family_that_it_names() -> None:
         ({**GRU, "layers": 9}, "model.shape.layers", "less than or equal to 4"),
         ({"family": "captioner", "cell": "gru"}, "model.shape.cell", "there are family, encoder"),
         (
-            {"family": "captioner", "encoder": {"nmae": "lenet"}},
-            "model.shape.encoder.nmae",
-            "did you mean name",
+            {"family": "captioner", "encoder": {"input_px": 1}},
+            "model.shape.encoder.input_px",
+            "greater than or equal to 16",
         ),
     ],
 )

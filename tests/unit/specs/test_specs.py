@@ -79,8 +79,8 @@ def test_numbers_that_are_none_are_refused(number: str) -> None:
 def test_an_unknown_field_is_answered_with_the_nearest() -> None:
     with pytest.raises(SpecError, match=r"batchsize: there is no such field; did you mean batch_s"):
         parse_spec({**FEATURES, "batchsize": 3})
-    with pytest.raises(SpecError, match=r"model.weihgts: .* did you mean weights\?"):
-        parse_spec({**FEATURES, "model": {"name": "lenet", "weihgts": "/x"}})
+    with pytest.raises(SpecError, match=r"resources.wrokers: .* did you mean workers\?"):
+        parse_spec({**FEATURES, "resources": {"wrokers": 1}})
 
 
 def test_an_unknown_job_is_answered_with_the_nearest() -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from featurescape_jobs.specs.base import SHA256_PATTERN, JobId, LayerNames, Name, Spec
 
 
 class EncoderSpec(Spec):
-    """The network whose activations a captioner looks at."""
+    """The network whose activations a captioner looks at; options of its entry stand beside these fields."""
+
+    model_config = ConfigDict(extra="allow")
 
     places: ClassVar[tuple[str, ...]] = ("weights",)
     inputs: ClassVar[Mapping[str, str | None]] = {"training": "training"}

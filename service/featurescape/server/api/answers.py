@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from featurescape_jobs import artifacts
 from featurescape_jobs.artifacts import MapInfo, Progress, Status
 from featurescape_jobs.datasets.base import DatasetFacts
-from featurescape_jobs.models.base import ModelCard
+from featurescape_jobs.models.base import CollectionCard, ModelCard
 
 
 class _Answer(BaseModel):
@@ -182,8 +182,19 @@ class CatalogModel(ModelCard):
 
     model_config = ConfigDict(extra="allow")
 
+    options: dict[str, Any] = Field(  # type: ignore[assignment] # a class of fields, as JSON its schema
+        description="JSON schema of its own fields in a spec, by name."
+    )
     dream_layer: str | None = Field(
         default=None, description="Where dreams are made; none: no good place is known."
+    )
+
+
+class CatalogCollection(CollectionCard):
+    """A collection of models, of which the options of a spec name one."""
+
+    options: dict[str, Any] = Field(  # type: ignore[assignment] # a class of fields, as JSON its schema
+        description="JSON schema of its own fields in a spec, by name."
     )
 
 
@@ -194,6 +205,7 @@ class Catalog(BaseModel):
 
     datasets: list[CatalogDataset]
     models: list[CatalogModel]
+    collections: list[CatalogCollection]
 
 
 # -- live networks -----------------------------------------------------------------------------

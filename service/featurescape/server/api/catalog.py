@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from typing import Any
 
 from fastapi import APIRouter, Response
 
@@ -12,7 +13,8 @@ from featurescape.server.api import answers
 from featurescape.server.colormaps import COLORMAPS
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.models import MODELS
+from featurescape_jobs.models import MODELS, CollectionCard, ModelCard
+from featurescape_jobs.models.base import EntryCard
 from featurescape_jobs.registry import plugins
 from featurescape_jobs.specs import JOB_SPECS
 
@@ -25,12 +27,19 @@ def catalog() -> Response:
     return Response(_catalog(), media_type="application/json")
 
 
+def _cards(kind: type[EntryCard]) -> list[dict[str, Any]]:
+    """Cards of the models, or of the collections of models."""
+    cards = (entry.card for entry in MODELS.values())
+    return [card.model_dump(mode="json") for card in cards if isinstance(card, kind)]
+
+
 @cache
 def _catalog() -> bytes:
     found = {
         "version": __version__,
         "datasets": [dataset.card.model_dump(mode="json") for dataset in DATASETS.values()],
-        "models": [model.card.model_dump(mode="json") for model in MODELS.values()],
+        "models": _cards(ModelCard),
+        "collections": _cards(CollectionCard),
         "jobs": [
             {
                 "name": spec.name,

@@ -131,6 +131,8 @@ export function modelCard(change: Partial<ModelCard> = {}): ModelCard {
     n_classes: 10,
     trainer: null,
     dream_layer: null,
+    weights_in: "file",
+    options: {},
     ...change,
   };
 }

@@ -1,0 +1,94 @@
+"""Jobs that look inside, on networks of collections: what works, and what says why it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from featurescape_jobs import activations, dreams, gradients, units
+from featurescape_jobs.datasets import DATASETS
+from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.engine.storage import Storage
+from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.networks.loading import load_network
+from featurescape_jobs.networks.preprocessing import prepare
+from featurescape_jobs.specs import (
+    ActivationsSpec,
+    DatasetSpec,
+    DreamsSpec,
+    GradientsSpec,
+    ModelSpec,
+    UnitsSpec,
+    model_fields,
+)
+from helpers.extras import needs
+
+pytestmark = needs("timm")
+
+DIGITS = {"name": "digits", "limit": 2}
+CONVNET, TRANSFORMER = "timm/test_convnext", "timm/test_vit"
+
+
+def job(module: Any, kind: Any, root: Path, label: str, **fields: Any) -> pa.Table:
+    """Rows of a job that was run here."""
+    model = {**model_fields(label), "weights": "random"}
+    spec = kind(dataset=DIGITS, model=model, **fields)
+    context = RunContext(Storage(str(root)), f"{kind.name}-0123456789ab", 1, spec.seed, {})
+    outcome = module.run(spec, context)
+    assert outcome.details["model"] == label
+    files = [file.path for file in context.files if file.kind == kind.name]
+    return pa.concat_tables([context.storage.read_table(context.path(path)) for path in files])
+
+
+@pytest.mark.parametrize("label", [CONVNET, TRANSFORMER])
+def test_saliency_is_the_gradient_of_the_prediction(label: str, tmp_path: Path) -> None:
+    table = job(gradients, GradientsSpec, tmp_path, label, methods=["saliency"])
+    model = ModelSpec(**model_fields(label), weights="random")
+    network = load_network(model, seed=0)
+    reader = DATASETS["digits"].open_reader(DatasetSpec(name="digits"))
+    images = [reader.read(locator) for locator in table["locator"].to_pylist()]
+    inputs = torch.from_numpy(prepare(images, network.image_card)).requires_grad_()
+    network.module(inputs).amax(1).sum().backward()
+    assert inputs.grad is not None
+    for row, expected in enumerate(inputs.grad.abs().amax(1)):
+        (entry,) = table["maps"][row].as_py()
+        found = np.reshape(entry["values"], entry["shape"])
+        np.testing.assert_allclose(found, expected, rtol=0.01, atol=1e-3 * float(expected.max()))
+
+
+def test_units_and_activations_of_a_transformer_are_those_of_its_tokens(tmp_path: Path) -> None:
+    table = job(activations, ActivationsSpec, tmp_path, TRANSFORMER, layers="blocks.1")
+    (entry,) = table["layers"][0].as_py()
+    tokens, width = (160 // 16) ** 2 + 1, load_width()
+    assert entry["shape"] == [width, tokens, 1]
+    asked = {"layer": "blocks.1", "channels": [0, 3], "preferred_steps": 2}
+    pages = job(units, UnitsSpec, tmp_path / "units", TRANSFORMER, **asked)
+    assert pages["channel"].to_pylist() == [0, 3]
+
+
+def load_width() -> int:
+    model = ModelSpec(**model_fields(TRANSFORMER), weights="random")
+    return int(load_network(model, seed=0).module.num_features)  # type: ignore[arg-type]
+
+
+def test_a_convnet_has_gradcam_and_dreams(tmp_path: Path) -> None:
+    maps = job(gradients, GradientsSpec, tmp_path, CONVNET, methods=["gradcam"])
+    assert maps.num_rows == 2
+    asked = {"layer": "stages.1", "max_px": 64, "iterations": 1}
+    assert job(dreams, DreamsSpec, tmp_path / "dreams", CONVNET, **asked).num_rows == 2
+
+
+@pytest.mark.parametrize("method", ["gradcam", "guided_backprop"])
+def test_what_a_transformer_has_not_is_said_before_any_work(method: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="graph"):
+        job(gradients, GradientsSpec, tmp_path, TRANSFORMER, methods=[method])
+
+
+def test_a_dream_needs_a_map_or_a_vector(tmp_path: Path) -> None:
+    with pytest.raises(LayerError, match=r"\(N, C, H, W\), or a vector"):
+        job(dreams, DreamsSpec, tmp_path, TRANSFORMER, layer="blocks.1", max_px=160)
