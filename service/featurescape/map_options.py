@@ -37,10 +37,10 @@ class FeaturesOptions(TypedDict, total=False):
     layers: str | Sequence[str] | None
     """Module paths of the layers, as `layer4.2`, all of one pass; the first is the column
     `features`, the others `features_2` and so on. One name will do; none: the card's choice."""
-    pooling: Literal["mean", "max", "flatten", "last", "steps"] | None
-    """How an activation becomes a vector: mean or max over positions (or steps), flatten, the last
-    valid step of a sequence, or every step of it; none: the card's choice, for other layers than
-    the card's own mean or last."""
+    pooling: Literal["mean", "max", "flatten", "first", "last", "steps"] | None
+    """How an activation becomes a vector: mean or max over positions (or steps), flatten, the first
+    token of a transformer, the last valid step of a sequence, or every step of it; none: the card's
+    choice, for other layers than the card's own mean or last."""
     view_pooling: Literal["max", "mean", "steps"]
     """Where an example is several views: the largest value over them, the mean, or the features of
     every view as a sequence."""
