@@ -2,9 +2,9 @@
 
 ``python tests/slow_files.py [--long] [PYTEST OPTION ...]``, as ``make test`` calls it; with ``--long``,
 ``make test-long``. Ray keeps in its process what the first cluster there was started with, so a process has one
-file, or a few that share a cluster. Much of the time is waiting (for Ray's processes to start, for a browser, for
-a pause to end), so three share the two cores of the smallest machine; a file with the mark ``alone`` runs when no
-other does.
+file, or a few that share a cluster. Some of the time is waiting (for Ray's processes to start, for a browser, for
+a pause to end), so two share the two cores of the smallest machine; three are no faster, since most of the time
+is importing. A file with the mark ``alone`` runs when no other does.
 
 Each process has a folder of its own for Ray's sessions, removed afterwards, and one thread for its arithmetic, as
 in the fast lane. What is printed of a file is one line, what was skipped in it, and all of its output if it fails.
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 SLOW = ("ray", "browser", "data", "compiler", "memory", "benchmark", "release", "ecosystem")
 """The marks that the fast lane leaves out."""
 ALONE, LONG = "alone", "long"
-AT_ONCE = 3
+AT_ONCE = 2
 LONGEST = (
     "tests/e2e/test_first_map.py",
     "tests/e2e/test_pipeline.py",

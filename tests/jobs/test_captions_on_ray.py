@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.errors import (
-    SpecError,
-)
+from featurescape_jobs.errors import SpecError
 from helpers.caption_runs import (
     DRAWN,
     TEST,
@@ -100,14 +98,3 @@ def test_workers_that_do_not_fit_are_named(tmp_path: Path, ray_address: str) -> 
     root = write_scenes(tmp_path / "scenes", scenes(8))
     with pytest.raises(SpecError, match=r"resources\.workers: 9 workers need 9 CPUs"):
         together(root, tmp_path, ray_address, resources={"workers": 9})
-
-
-@pytest.mark.ray
-@ray_data_warns
-def test_what_is_wrong_while_training_together_ends_the_job_at_once(
-    tmp_path: Path, ray_address: str
-) -> None:
-    root = write_scenes(tmp_path / "scenes", scenes(36))
-    changes = {"resources": {"workers": 2}, "validation_fraction": 1e-9}
-    with pytest.raises(SpecError, match="validation_fraction: of 36 captions 0 choose the epoch"):
-        together(root, tmp_path, ray_address, **changes)
