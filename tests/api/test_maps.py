@@ -200,6 +200,8 @@ def test_an_atlas_is_a_map_whose_examples_it_holds_itself(
     for what in ("thumbnail", "image"):
         answer = http.get(f"/v1/maps/{atlas_id}/examples/5/{what}")
         assert answer.headers["content-type"] == "image/png"
+    refused = http.get(f"/v1/maps/{atlas_id}/search")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "not_found")
     shown = pixels(http.get(f"/v1/maps/{atlas_id}/examples/5/image"))[..., 0]
     locator = int(found["example_id"].rpartition("-")[2])
     assert np.array_equal(shown, np.rint(load_digits().images[locator] * (255 / 16)))

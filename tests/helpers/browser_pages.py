@@ -72,4 +72,4 @@ def page(browser: Browser) -> Iterator[Page]:
     opened.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
     yield opened
     context.close()
-    assert complaints == []
+    assert complaints == [], complaints

@@ -94,7 +94,7 @@ class Search:
     def _opened(self, job_id: str) -> OpenMap:
         """A map with a vector for each point; raises `NotFoundError`."""
         opened = self.maps.open(job_id)
-        if not opened.manifest.of_kind("points"):
+        if opened.features.job_id == job_id:
             raise NotFoundError(
                 f"the points of {job_id} are cells, which have no vector of one example: search the map of a "
                 "tiles job"

@@ -61,6 +61,7 @@ beforeEach(() => {
     hover: (each: SearchResult | null) => active.push(each?.row ?? null),
   };
   searching = new Searching("tiles-1", marks, {
+    possible: true,
     onOpen: (row) => opened.push(row),
     onSaved: (search) => saved.push(search),
   });
@@ -121,6 +122,15 @@ describe("by words", () => {
     service.on(/^GET .*\/search$/, new Refusal(404, "not_found", "cells"));
     await begin();
     expect(box.element.querySelector("button")).toBeNull();
+  });
+
+  it("asks nothing where points have no vectors", async () => {
+    const none = { onOpen: () => {}, onSaved: () => {}, possible: false };
+    const cells = new Searching("atlas-1", { find: () => {}, hover: () => {} }, none);
+    await cells.begin(box, page(), { by: "text", value: "a fish" });
+    expect(cells.button({ example_id: "a" })).toBeNull();
+    expect(service.paths).toEqual([]);
+    expect(searching.button({ example_id: "a" })).not.toBeNull();
   });
 });
 

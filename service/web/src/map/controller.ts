@@ -122,6 +122,7 @@ export class MapController {
     this.search = new SearchBox(id, (row) => void this.open(row, "find"));
     this.stage = new Stage(this.target, id, info, this.look(), (error) => this.complain(error));
     this.searching = new Searching(id, this.stage.highlight, {
+      possible: info.features !== id,
       onOpen: (row) => void this.open(row, "show"),
       onSaved: (search) => this.store.set({ search }),
     });

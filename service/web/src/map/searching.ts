@@ -19,6 +19,8 @@ interface Marks {
 }
 
 export interface SearchingActions {
+  /** Whether each point has a vector: those of an atlas are cells. */
+  readonly possible: boolean;
   onOpen(row: number): void;
   /** For the address. */
   onSaved(search: SavedSearch | null): void;
@@ -55,6 +57,7 @@ export class Searching {
 
   /** Adds what the map can be searched by to the search box and the page, and asks again what the address asks. */
   async begin(box: SearchBox, page: HTMLElement, saved: SavedSearch | null): Promise<void> {
+    if (!this.actions.possible) return;
     if (saved) void this.ask(saved);
     if (saved?.by === "text") box.text = saved.value;
     const facts = await getSearchFacts(this.map).catch((): SearchFacts | null => null);
@@ -73,8 +76,9 @@ export class Searching {
     this.pending?.abort();
   }
 
-  /** The button of an example that is open. */
-  button(example: { example_id: string }): HTMLElement {
+  /** The button of an example that is open; null where nothing can be searched. */
+  button(example: { example_id: string }): HTMLElement | null {
+    if (!this.actions.possible) return null;
     return h(
       "button",
       {
