@@ -9,13 +9,14 @@ the image's size), relief (PNG; guided methods and deconvolution), completeness_
 gradients)), width and height in pixels, attributes. Kind ``errors``: one row per example that could not be
 read or has no label to explain. Where the spec has `sanity`, kind ``sanity``: one row per image that was
 checked, with its maps while weights become random, as `interpret.sanity` has it. Details: classes, outputs,
-model, layer, methods, sanity, error codes.
+model, layer, what attention rollout reads, methods, sanity, error codes.
 
 Cost: passes per image, of which most are forward and backward: 1 each for saliency, input × gradient,
 guided backprop, deconvolution and Grad-CAM, 2 for guided Grad-CAM, `smoothgrad_samples` for SmoothGrad,
-`integration_steps` to seven times as many for integrated gradients, and one forward pass per window for
-occlusion. A sanity check repeats that draws × stages times for a few images. A worker holds the network, a
-batch with the activations of a pass and one shard of output.
+`integration_steps` to seven times as many for integrated gradients, one forward pass per window for
+occlusion, and one for attention rollout, with another one of a few images per batch. A sanity check repeats
+that draws × stages times for a few images. A worker holds the network, a batch with the activations of a
+pass and one shard of output.
 
 Failure modes: unknown layer, or one without positions (`LayerError`); a method that the network cannot have,
 a target that is no output (`SpecError`); no weights (`WeightsError`); dataset missing or of another kind
@@ -55,7 +56,8 @@ from featurescape_jobs.interpret.sanity_rows import SanitySetup, describe_check
 from featurescape_jobs.interpret.targets import Targets, plan_targets
 from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks import worker_source
-from featurescape_jobs.networks.capture import layer_names
+from featurescape_jobs.networks.attention import check_rollout
+from featurescape_jobs.networks.capture import layer_names, zero_input
 from featurescape_jobs.networks.channel_maps import deepest_map, measure
 from featurescape_jobs.networks.image_batches import Batch
 from featurescape_jobs.networks.loading import LoadedNetwork, count_outputs
@@ -92,6 +94,7 @@ def run(spec: GradientsSpec, context: RunContext) -> Outcome:
         "outputs": list(network.classes) if network.classes else None,
         "model": spec.model.label,
         "layer": setup.layer,
+        "rollout_reads": setup.rollout_reads,
         "methods": [_describe(name) for name in spec.methods],
         "options": asdict(setup.options),
         "percentile": overlays.PERCENTILE,
@@ -155,6 +158,8 @@ class GradientsSetup:
     layer: str | None
     """That Grad-CAM looks at; None: no method needs one."""
     options: Options
+    rollout_reads: str | None
+    """Which tokens attention rollout ends at; None: it was not asked for."""
     targets: Targets = field(default_factory=lambda: Targets("prediction"))
 
     @property
@@ -187,7 +192,11 @@ def _plan(
     layer = None
     if any(METHODS[name].needs_layer for name in spec.methods):
         layer = _checked_layer(network, spec.layer)
-    check_methods(spec.methods, explain_output(network.module, layer))
+    explainable = _rewritten(network, layer)
+    check_methods(spec.methods, explainable)
+    reads = None
+    if any(METHODS[name].needs_attention for name in spec.methods):
+        reads = check_rollout(explainable.network, zero_input(network.model))
     window = spec.occlusion_px or max(1, card.input_px // 7)
     stride = spec.occlusion_stride_px or max(1, window // 2)
     if window > card.input_px or stride > window:
@@ -206,7 +215,21 @@ def _plan(
         occlusion_stride_px=stride,
         images_per_pass=spec.batch_size or worker_source.batch_size(card, 8),
     )
-    return GradientsSetup(spec, source, card, layer, options)
+    return GradientsSetup(spec, source, card, layer, options, reads)
+
+
+def _rewritten(network: LoadedNetwork, layer: str | None) -> Explainable:
+    """The network as it is explained; raises `SpecError` where Grad-CAM cannot be had of it."""
+    try:
+        return explain_output(network.module, layer)
+    except LayerError:
+        raise
+    except SpecError as error:
+        raise SpecError(
+            f"methods: gradcam and guided_gradcam cannot be had of this network ({error.message}); leave "
+            "them out. A transformer has rollout",
+            field="methods",
+        ) from None
 
 
 def _checked_layer(network: LoadedNetwork, asked: str | None) -> str:
@@ -216,7 +239,7 @@ def _checked_layer(network: LoadedNetwork, asked: str | None) -> str:
     if layer is None:
         raise LayerError(
             "layer: no layer of this network has positions, which Grad-CAM needs; leave out the "
-            "methods gradcam and guided_gradcam",
+            "methods gradcam and guided_gradcam. A transformer has rollout",
             field="layer",
             layers=names,
         )

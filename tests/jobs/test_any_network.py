@@ -85,8 +85,20 @@ def test_a_convnet_has_gradcam_and_dreams(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["gradcam", "guided_backprop"])
 def test_what_a_transformer_has_not_is_said_before_any_work(method: str, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="graph"):
+    with pytest.raises(SpecError, match=r"graph.*A transformer has rollout") as caught:
         job(gradients, GradientsSpec, tmp_path, TRANSFORMER, methods=[method])
+    assert caught.value.detail["field"] == "methods"
+
+
+def test_a_transformer_has_rollout_and_a_convnet_is_told_of_gradcam(tmp_path: Path) -> None:
+    asked = {"methods": ["rollout", "saliency"]}
+    maps = job(gradients, GradientsSpec, tmp_path, TRANSFORMER, **asked)["maps"].to_pylist()
+    for rollout, saliency in maps:
+        assert (rollout["shape"], saliency["shape"]) == ([10, 10], [160, 160])
+        assert 0 < min(rollout["values"]) < max(rollout["values"]) < 1
+        assert rollout["overlay"]["bytes"]
+    with pytest.raises(SpecError, match=r"no attention.*has gradcam"):
+        job(gradients, GradientsSpec, tmp_path / "no", CONVNET, methods=["rollout"])
 
 
 def test_a_dream_needs_a_map_or_a_vector(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
-"""Attribution of an output to the pixels, by nine methods, with Captum.
+"""Attribution of an output to the pixels, by nine methods of Captum and attention rollout.
 
 Every method gives one map per image, for a target per image. Nothing depends on the batch: the noise
 of SmoothGrad is drawn per image from its own seed (Captum's ``NoiseTunnel`` draws from torch's global
-state, for the batch as a whole). Hooks are Captum's and end with each call.
+state, for the batch as a whole). Hooks are Captum's and end with each call. Attention rollout has no target: its
+map is the same for all.
 
 Sources: K. Simonyan et al. 2013 (saliency); A. Shrikumar et al. 2016 (input × gradient); M. Sundararajan
 et al. 2017 (integrated gradients); D. Smilkov et al. 2017 (SmoothGrad); J. Springenberg et al. 2014 (guided
 backpropagation); M. Zeiler, R. Fergus 2013 (deconvolution, occlusion); R. Selvaraju et al. 2017 (Grad-CAM,
-guided Grad-CAM); N. Kokhlikyan et al. 2020 (Captum).
+guided Grad-CAM); S. Abnar, W. Zuidema 2020 (attention rollout); N. Kokhlikyan et al. 2020 (Captum).
 
 Memory: a batch of images with the activations of one forward and backward pass.
 """
@@ -25,6 +26,7 @@ from captum import attr
 from torch import nn
 
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.networks.attention import roll_out
 from featurescape_jobs.networks.relu_modules import Explainable
 
 MAX_COMPLETENESS_ERROR = 0.01
@@ -207,6 +209,11 @@ def _occlusion(work: _MethodInputs) -> Any:
     )
 
 
+def _rollout(work: _MethodInputs) -> torch.Tensor:
+    """(N, 1, h, w), a cell for each patch; the same for every target."""
+    return roll_out(work.network, work.inputs.detach()).maps
+
+
 def _largest(values: torch.Tensor) -> torch.Tensor:
     return values.abs().amax(1)
 
@@ -232,6 +239,7 @@ class Method:
     """Whether negative values speak against the target."""
     needs_layer: bool = False
     needs_relus: bool = False
+    needs_attention: bool = False
     relief: bool = False
     """Whether its gradient is looked at as an image in color."""
 
@@ -257,6 +265,7 @@ METHODS: dict[str, Method] = {
         relief=True,
     ),
     "occlusion": Method(_occlusion, _first, "the same in all channels", signed=True),
+    "rollout": Method(_rollout, _first, "one channel", signed=False, needs_attention=True),
 }
 
 
@@ -266,7 +275,7 @@ def check_methods(methods: Sequence[str], explainable: Explainable) -> None:
         if METHODS[name].needs_relus and explainable.rectifiers == 0:
             raise SpecError(
                 f"methods: {name} changes the gradient of ReLUs, and this network has none, or "
-                "cannot be written as a graph; leave it out",
+                "cannot be written as a graph; leave it out. A transformer has rollout",
                 field="methods",
             )
 
@@ -283,7 +292,8 @@ def attribute(
         options: of the methods.
 
     Returns:
-        (N, C, H, W) float32 without gradient; of Grad-CAM (N, 1, h, w) in the size of its layer.
+        (N, C, H, W) float32 without gradient; of Grad-CAM and rollout (N, 1, h, w), a cell
+        of the layer or a patch each.
     """
     # Captum says so on each call; its hooks do end with the call.
     warnings.filterwarnings("ignore", "Setting backward hooks on ReLU activations", UserWarning)

@@ -21,6 +21,7 @@ Method = Literal[
     "gradcam",
     "guided_gradcam",
     "occlusion",
+    "rollout",
 ]
 
 
@@ -74,7 +75,8 @@ class GradientsSpec(BaseJobSpec):
         ),
         min_length=1,
         description="The ways to explain; these six take one or two passes each, "
-        "integrated_gradients, smoothgrad and occlusion take fifty and more.",
+        "integrated_gradients, smoothgrad and occlusion take fifty and more. rollout is for transformers, "
+        "and takes two.",
     )
     target: Literal["label", "prediction"] | Annotated[int, Field(ge=0)] = Field(
         default="prediction",

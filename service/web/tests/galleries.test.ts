@@ -218,6 +218,7 @@ describe("zooming", () => {
 describe("words", () => {
   it("name methods, outputs and fractions", () => {
     expect(methodTitle("gradcam")).toBe("Grad-CAM");
+    expect(methodTitle("rollout")).toBe("Attention rollout");
     expect(methodTitle("integrated_gradients")).toBe("Integrated gradients");
     expect(percent(0.97312)).toBe("97.3 %");
     expect(percent(0.00004)).toBe("less than 0.1 %");

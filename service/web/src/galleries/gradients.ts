@@ -42,6 +42,7 @@ const TITLES: Readonly<Record<string, string>> = {
   smoothgrad: "SmoothGrad",
   gradcam: "Grad-CAM",
   guided_gradcam: "Guided Grad-CAM",
+  rollout: "Attention rollout",
 };
 
 /** "guided_backprop" → "Guided backprop". */
