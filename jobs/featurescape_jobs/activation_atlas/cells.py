@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.layouts.whitening import Whitening
 from featurescape_jobs.tables.atlas import PLAN, SAMPLED
-from featurescape_jobs.tiling.geometry import bins
+from featurescape_jobs.tiling.geometry import bins, run_starts
 
 LARGEST_GRID = 20
 """Cells along a side, where nobody says: Carter's coarsest."""
@@ -107,7 +107,7 @@ def _members(placed: Placed, grid: int) -> Iterator[tuple[int, int, NDArray[np.i
     codes = bins(placed.y, grid) * grid + bins(placed.x, grid)
     order = np.argsort(codes, kind="stable")
     codes = codes[order]
-    starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+    starts = run_starts(codes)
     for start, end in zip(starts, np.append(starts[1:], len(codes)), strict=True):
         row, column = divmod(int(codes[start]), grid)
         yield row, column, order[start:end].astype(np.int64)

@@ -34,7 +34,7 @@ from featurescape_jobs.color_layers.image_paint import (
 )
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
-from featurescape_jobs.tiling.geometry import bins
+from featurescape_jobs.tiling.geometry import bins, run_starts
 from featurescape_jobs.tiling.image_choice import choose_images
 from featurescape_jobs.tiling.scene import ColorLayerCard, Images, LayerSummary, MapScene
 
@@ -154,7 +154,7 @@ def _blocks(scene: MapScene, level: _Level) -> Iterator[_Block]:
     block_y = np.concatenate([y for _, y in corners])
     pairs = np.unique(np.stack([ids, indices, block_x, block_y]), axis=1)
     ids, indices, block_x, block_y = pairs
-    starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
+    starts = run_starts(ids)
     for start, end in zip(starts, np.append(starts[1:], len(ids)), strict=True):
         x, y = int(block_x[start]), int(block_y[start])
         yield _Block(level.zoom, x, y, side_tiles, indices[start:end])

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.engine.ordered_map import ordered_map
-from featurescape_jobs.tiling.geometry import TILE_PX, bins, morton, unmorton
+from featurescape_jobs.tiling.geometry import TILE_PX, bins, morton, run_starts, unmorton
 
 _SHARD_PX = 1024
 _CELLS_PER_POINT = 1024
@@ -90,7 +90,7 @@ def locate(pixels: NDArray[np.uint64], tile_px: int) -> PixelPlaces:
     """Split ascending pixel codes of one level into tiles."""
     shift = np.uint64(2 * (tile_px.bit_length() - 1))
     tiles = pixels >> shift
-    starts = _starts(tiles)
+    starts = run_starts(tiles)
     tile_x, tile_y = unmorton(tiles[starts])
     ends = np.append(starts[1:], len(tiles))
     columns, rows = unmorton(pixels & ((np.uint64(1) << shift) - np.uint64(1)))
@@ -121,7 +121,7 @@ def deepest(points: Points, zoom: int, threads: int = 1, tile_px: int = TILE_PX)
     shard_codes = morton(bins(points.x, side // shard_px), bins(points.y, side // shard_px))
     order = np.argsort(shard_codes, kind="stable")
     shard_codes = shard_codes[order]
-    starts = _starts(shard_codes)
+    starts = run_starts(shard_codes)
     ends = np.append(starts[1:], len(order))
     shards = [
         _Shard(points, order[a:b], int(shard_codes[a]), shard_px, side)
@@ -139,13 +139,13 @@ def largest_classes(cells: Cells) -> tuple[NDArray[Any], NDArray[Any], NDArray[A
     Of equally frequent classes the first is taken.
     """
     pixels = cells.pixels
-    starts = _starts(pixels)
+    starts = run_starts(pixels)
     sizes = np.diff(np.append(starts, len(pixels)))
     totals = np.add.reduceat(cells.counts, starts)
     tops = np.maximum.reduceat(cells.counts, starts)
     group = np.repeat(np.arange(len(starts)), sizes)
     is_top = np.flatnonzero(cells.counts == tops[group])
-    first = is_top[_starts(group[is_top])]
+    first = is_top[run_starts(group[is_top])]
     return pixels[starts], totals, cells.classes[first], tops
 
 
@@ -208,10 +208,5 @@ def _sum_equal(
     if np.any(codes[1:] < codes[:-1]):
         order = np.argsort(codes, kind="stable")
         codes, counts = codes[order], counts[order]
-    starts = _starts(codes)
+    starts = run_starts(codes)
     return codes[starts], np.add.reduceat(counts, starts, dtype=np.uint32)
-
-
-def _starts(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Where each run of equal values begins; ``values`` is ascending and not empty."""
-    return np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))

@@ -115,6 +115,11 @@ def unmorton(codes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.i
     return _gather(codes), _gather(codes >> np.uint64(1))
 
 
+def run_starts(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Indices at which runs of equal values begin; ``values`` (N,) is not empty."""
+    return np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
+
+
 def _interleave(values: NDArray[Any]) -> NDArray[np.uint64]:
     bits = values.astype(np.uint64)
     for shift, mask in _MASKS:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.tiling.geometry import bins, morton
+from featurescape_jobs.tiling.geometry import bins, morton, run_starts
 
 _CHUNK_ROWS = 65_536
 
@@ -54,7 +54,7 @@ def choose_images(
     levels = []
     for zoom in range(n_zooms):
         cells = codes >> np.uint64(2 * (n_zooms - 1 - zoom))
-        starts = np.flatnonzero(np.concatenate(([True], cells[1:] != cells[:-1])))
+        starts = run_starts(cells)
         distances = _distances_to_mean(sketch, starts)
         distances[first_zoom[order] < zoom] = -1  # the choice of the level above stays
         chosen = order[_first_smallest(distances, starts)]
@@ -85,4 +85,4 @@ def _first_smallest(values: NDArray[np.float64], starts: NDArray[np.intp]) -> ND
     smallest = np.repeat(np.minimum.reduceat(values, starts), sizes)
     candidates = np.flatnonzero(values == smallest)
     run = np.searchsorted(starts, candidates, side="right")
-    return candidates[np.flatnonzero(np.concatenate(([True], run[1:] != run[:-1])))]
+    return candidates[run_starts(run)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.tiling.geometry import TILE_PX, bins, morton
+from featurescape_jobs.tiling.geometry import TILE_PX, bins, morton, run_starts
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _summed(
     sums: NDArray[np.float64],
 ) -> MeanCells:
     """Entries of ascending codes, those of equal codes added up."""
-    starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+    starts = run_starts(codes)
     return MeanCells(
         zoom,
         tile_px,

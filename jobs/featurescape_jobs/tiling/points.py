@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.tables import POINTS
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
-from featurescape_jobs.tiling.geometry import automatic_points_zoom, bins
+from featurescape_jobs.tiling.geometry import automatic_points_zoom, bins, run_starts
 from featurescape_jobs.tiling.inputs import MapInputs
 from featurescape_jobs.tiling.scene import MapScene
 
@@ -27,7 +27,7 @@ def write_point_tiles(scene: MapScene, path: Path, seed: int) -> int:
     shuffled = np.random.default_rng(seed).permutation(scene.n)
     order = shuffled[np.argsort(ids[shuffled], kind="stable")]
     ids = ids[order]
-    starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
+    starts = run_starts(ids)
     with ArchiveWriter(path, "application/octet-stream") as archive:
         for start, end in zip(starts, np.append(starts[1:], scene.n), strict=True):
             archive.add(int(ids[start]), _pack(scene, order[start:end]))
