@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from helpers.live_fakes import FakeBridges
 from helpers.service_fakes import RunningService, running_service
 
 
@@ -19,6 +20,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         # Nothing is handed to the fake Ray, so that jobs stay as the test left them.
         running.runner.up = False
         yield running
+
+
+@pytest.fixture
+def bridges(service: RunningService) -> Iterator[FakeBridges]:
+    """Fakes in the place of the service's bridge; Ray is there, as far as it is asked."""
+    live = service.embedded.app.state.services.live
+    fakes = FakeBridges()
+    opened, live._open_bridge = live._open_bridge, fakes.open
+    service.runner.up = True
+    yield fakes
+    service.runner.up = False
+    live._open_bridge = opened
+    live._bridge = None
+    live._networks.clear()
 
 
 @pytest.fixture(scope="module")

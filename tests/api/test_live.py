@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,20 +21,6 @@ LENET = {"name": "lenet", "weights": "random"}
 BYTES = {"Content-Type": "application/octet-stream"}
 TRAINING = {"job": "training", "dataset": {"name": "digits"}, "model": {"name": "lenet"}}
 TOKEN = "canary-token-9c1f6ab2"
-
-
-@pytest.fixture
-def bridges(service: RunningService) -> Iterator[FakeBridges]:
-    """Fakes in the place of the service's bridge; Ray is there, as far as it is asked."""
-    live = service.embedded.app.state.services.live
-    fakes = FakeBridges()
-    opened, live._open_bridge = live._open_bridge, fakes.open
-    service.runner.up = True
-    yield fakes
-    service.runner.up = False
-    live._open_bridge = opened
-    live._bridge = None
-    live._networks.clear()
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:

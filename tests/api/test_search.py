@@ -26,20 +26,6 @@ BYTES = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture
-def bridges(service: RunningService) -> Iterator[FakeBridges]:
-    """Fakes in the place of the service's bridge; Ray is there, as far as it is asked."""
-    live = service.embedded.app.state.services.live
-    fakes = FakeBridges()
-    opened, live._open_bridge = live._open_bridge, fakes.open
-    service.runner.up = True
-    yield fakes
-    service.runner.up = False
-    live._open_bridge = opened
-    live._bridge = None
-    live._networks.clear()
-
-
-@pytest.fixture
 def view(service: RunningService, map_id: str, bridges: FakeBridges) -> Iterator[Map]:
     with Client(service.url) as client:
         yield client.open_map(map_id)
