@@ -6,16 +6,7 @@ import { bindKeys } from "../src/map/keys";
 import { press, shown } from "./helpers/page";
 
 function mapActions() {
-  return {
-    layer: vi.fn(),
-    fit: vi.fn(),
-    showAll: vi.fn(),
-    search: vi.fn(),
-    help: vi.fn(),
-    neighbors: vi.fn(),
-    ask: vi.fn(),
-    escape: vi.fn(),
-  };
+  return { layer: vi.fn(), escape: vi.fn(), fit: vi.fn(), search: vi.fn() };
 }
 
 describe("keys of a map", () => {
@@ -24,7 +15,13 @@ describe("keys of a map", () => {
   beforeEach(() => {
     document.body.replaceChildren();
     actions = mapActions();
-    end = bindKeys(actions);
+    end = bindKeys(
+      [
+        { key: "f", about: "Show the whole map", run: actions.fit },
+        { key: "/", about: "Search", run: actions.search },
+      ],
+      actions,
+    );
   });
   afterEach(() => end());
 
@@ -33,14 +30,19 @@ describe("keys of a map", () => {
       Object.entries(actions).flatMap(([name, { mock }]) => (mock.calls.length ? [[name, mock.calls]] : [])),
     );
 
-  it("do what the list of shortcuts says, in either case", () => {
-    for (const key of ["f", "F", "a", "n", "/", "?"]) expect(press(document, key)).toBe(true);
-    expect(calls()).toEqual({ fit: [[], []], showAll: [[]], neighbors: [[]], search: [[]], help: [[]] });
+  it("run the shortcuts, in either case", () => {
+    for (const key of ["f", "F", "/"]) expect(press(document, key)).toBe(true);
+    expect(calls()).toEqual({ fit: [[], []], search: [[]] });
   });
 
-  it("choose a layer by its number from 1, and ask by letters", () => {
-    for (const key of ["1", "9", "d", "e", "u"]) press(document, key);
-    expect(calls()).toEqual({ layer: [[0], [8]], ask: [["dream"], ["explain"], ["units"]] });
+  it("choose a layer by its number from 1", () => {
+    for (const key of ["1", "9"]) press(document, key);
+    expect(calls()).toEqual({ layer: [[0], [8]] });
+  });
+
+  it("are refused where two parts want the same", () => {
+    const shortcut = { key: "f", about: "", run: vi.fn() };
+    expect(() => bindKeys([shortcut, shortcut], actions)).toThrow(/one key/);
   });
 
   it("are the browser's with Ctrl, Alt or Meta, and nobody's where they are no keys of ours", () => {

@@ -24,8 +24,7 @@ function made(unit: "row" | "view" | "word" | null = null) {
     onClose: vi.fn(),
     onOpen: vi.fn(),
     onLocate: vi.fn(),
-    cell: vi.fn((_: Example): HTMLElement | null => null),
-    tools: vi.fn((_: Example) => h("div", { testid: "tools" })),
+    about: vi.fn((_: Example) => [h("div", { testid: "tools" })]),
   };
   const panel = new DetailPanel("tiles-1", unit, (label) => (label === null ? "gray" : `color-${label}`), actions);
   shown(panel.element);
@@ -132,14 +131,12 @@ describe("the opened example", () => {
     expect(panel.open).toBe(false);
   });
 
-  it("shows the cell of an atlas and the tools that it is given", () => {
+  it("shows what the parts of the page add", () => {
     const { panel, actions } = made();
-    actions.cell.mockReturnValue(h("section", { testid: "cell" }));
     const opened = example();
     panel.show(opened);
-    expect(at(panel.element, "cell")).toBeTruthy();
     expect(at(panel.element, "tools")).toBeTruthy();
-    expect(actions.tools.mock.calls).toEqual([[opened]]);
+    expect(actions.about.mock.calls).toEqual([[opened]]);
   });
 });
 

@@ -3,32 +3,28 @@
 import type OlMap from "ol/Map";
 import { ApiError } from "../api/client";
 import type { Example, LegendClass, MapInfo } from "../api/types";
-import { currentTheme, onTheme } from "../app/theme";
+import { currentTheme, onTheme, toggleTheme } from "../app/theme";
 import { themeButton } from "../app/theme-button";
-import { Asking } from "../job-parts/asking";
 import { fill, h, setText } from "../lib/dom";
 import { type IconName, icon } from "../lib/icons";
 import { Store } from "../lib/store";
 import { openArchive } from "../tiles/archive";
-import { AtlasCells } from "./atlas-cell";
 import { Cursor } from "./cursor";
 import { Examples } from "./examples";
 import { factsOf } from "./facts";
+import { Framing } from "./framing";
 import { HelpDialog } from "./help";
 import { HoverCard } from "./hover";
 import { bindKeys } from "./keys";
 import { Legend, labelClasses } from "./legend";
-import { Overview } from "./overview";
 import { DetailPanel } from "./panel";
+import type { Arrive, MapContext, MapPart, Shortcut, Shown } from "./part";
+import { partsOf } from "./parts";
 import { Picker } from "./picker";
 import type { Accepts } from "./points";
-import { SearchBox } from "./search";
-import { Searching } from "./searching";
 import { layerCard, type MapTitle, titleCard } from "./sidebar";
-import { type Padding, Stage } from "./stage";
-import { exampleOf } from "./state-mark";
+import { Stage } from "./stage";
 import { drawnText, zoomText } from "./status-line";
-import { labelsOver, type TextLabels } from "./text-labels";
 import { Texts } from "./texts";
 import { formatMapState, type MapFacts, type MapState, parseMapState } from "./url-state";
 
@@ -41,18 +37,6 @@ declare global {
 
 const WRITE_MS = 250;
 const NO_LABEL_COLOR = "#8a8a8a";
-/** An example nearer than this to a card or an edge is not in sight. */
-const EDGE_PX = 40;
-const NARROW = "(max-width: 760px)";
-
-/** What the job says of its map beside the map itself. */
-export interface Shown {
-  /** Side of an image's cell in the thumbnails layer. */
-  thumbnailPx: number;
-  /** Of an atlas: why its cells are attributed to no classes. */
-  noAttribution: string | null;
-}
-
 function button(name: IconName, label: string, onClick: () => void): HTMLElement {
   return h("button", { type: "button", class: "icon-button", label, title: label, on: { click: onClick } }, icon(name));
 }
@@ -63,17 +47,17 @@ export class MapController {
   private readonly store: Store<MapState>;
   private readonly stage: Stage;
   private readonly examples: Examples;
+  private readonly picker: Picker;
+  private readonly texts: Texts | null;
   private readonly cursor: Cursor;
   private readonly legend: Legend;
   private readonly layers: ReturnType<typeof layerCard>;
   private readonly title: ReturnType<typeof titleCard>;
   private readonly panel: DetailPanel;
-  private readonly asking: Asking;
-  private readonly search: SearchBox;
-  private readonly searching: Searching;
-  private readonly help = new HelpDialog();
-  private readonly overview: Overview;
-  private readonly labels: TextLabels | null;
+  private readonly framing: Framing;
+  private readonly parts: readonly MapPart[];
+  private readonly shortcuts: readonly Shortcut[];
+  private readonly help: HelpDialog;
   private readonly drawn = h("span", { testid: "drawn" });
   private readonly depth = h("span", { class: "faint depth" });
   private readonly problem = h("p", { class: "map-problem card", role: "alert", attrs: { hidden: "" } });
@@ -84,7 +68,7 @@ export class MapController {
     role: "application",
     label: "Map. Arrow keys move, plus and minus zoom, Enter opens the example at the cross.",
   });
-  private readonly root: HTMLElement;
+  private readonly root = h("main", { class: "map-page" });
   private readonly ends: (() => void)[] = [];
   /** Whether a point of a label can be picked: its class is not hidden. */
   private readonly accepts: Accepts = (label) =>
@@ -101,6 +85,7 @@ export class MapController {
     this.facts = factsOf(info);
     this.store = new Store(parseMapState(location.search, this.facts));
     this.examples = new Examples(id);
+    this.texts = info.text ? new Texts(id, info.text) : null;
     this.legend = new Legend({
       onColormap: (colormap) => this.store.set({ colormap }),
       onHidden: (hidden) => this.store.set({ hidden }),
@@ -108,31 +93,26 @@ export class MapController {
     });
     this.layers = layerCard(info.layers, this.legend, (layer) => this.setLayer(layer));
     this.title = titleCard(id, info);
-    this.asking = new Asking(info.features);
-    const texts = info.text ? new Texts(id, info.text) : null;
-    const cells = new AtlasCells(id, info, shown.noAttribution);
     this.panel = new DetailPanel(id, info.step_unit, (label) => this.colorOf(label), {
       onClose: () => this.close(),
       onOpen: (row) => void this.open(row, "show"),
       onLocate: () => void this.locate(),
-      cell: (example) => cells.show(example, this.stage.zoom),
-      tools: (example) => this.tools(example),
-      texts,
+      about: (example) => this.about(example),
+      texts: this.texts,
     });
-    this.search = new SearchBox(id, (row) => void this.open(row, "find"));
     this.stage = new Stage(this.target, id, info, this.look(), (error) => this.complain(error));
-    this.searching = new Searching(id, this.stage.highlight, {
-      possible: info.features !== id,
-      onOpen: (row) => void this.open(row, "show"),
-      onSaved: (search) => this.store.set({ search }),
+    this.framing = new Framing(this.stage, {
+      target: this.target,
+      layers: this.layers.element,
+      panel: this.panel,
     });
-    this.overview = new Overview(this.stage);
-    const hover = new HoverCard(id, texts);
-    const picker = new Picker(info, openArchive(id, info.points), shown.thumbnailPx, (row) => this.examples.get(row));
-    this.labels =
-      texts && labelsOver(this.target, { ...this.stage.labelParts(), picker, accepts: this.accepts, texts });
-    this.cursor = this.createCursor(picker, hover);
-    this.root = this.layout(hover.element);
+    const hover = new HoverCard(id, this.texts);
+    this.picker = new Picker(info, openArchive(id, info.points), shown.thumbnailPx, (row) => this.examples.get(row));
+    this.cursor = this.createCursor(hover);
+    this.parts = partsOf(this.context(id, shown));
+    this.shortcuts = this.allShortcuts();
+    this.help = new HelpDialog(this.shortcuts);
+    this.fill(hover.element);
     fill(app, this.root, this.help.element);
     window.featurescape = { map: this.stage.olMap };
     this.start();
@@ -147,19 +127,40 @@ export class MapController {
     window.clearTimeout(this.writeTimer);
     for (const end of this.ends) end();
     delete window.featurescape;
-    this.asking.stop();
-    this.searching.destroy();
     this.cursor.destroy();
-    this.labels?.destroy();
+    for (const part of this.parts) part.destroy?.();
     this.stage.destroy();
   }
 
-  private createCursor(picker: Picker, card: HoverCard): Cursor {
+  /** What the parts work with. */
+  private context(id: string, shown: Shown): MapContext {
+    const { info, store, stage, examples, picker, texts, classes, target, root, accepts } = this;
+    return {
+      ...{ id, info, shown, store, stage, examples, picker, texts, classes, target, root, accepts },
+      open: (row, arrive) => this.open(row, arrive),
+      flyTo: (place, zoom) => this.framing.flyTo(place, zoom),
+      complain: (error) => this.complain(error),
+    };
+  }
+
+  private allShortcuts(): Shortcut[] {
+    const neighbors = () => this.root.querySelector<HTMLElement>('[data-testid="neighbours"] button')?.focus();
+    return [
+      { key: "f", about: "Show the whole map", run: () => this.framing.fit(true) },
+      { key: "a", about: "Show all classes", run: () => this.store.set({ hidden: new Set() }) },
+      { key: "n", about: "Go to the nearest neighbors", run: neighbors },
+      ...this.parts.flatMap((part) => part.shortcuts ?? []),
+      { key: "t", about: "Light or dark", run: toggleTheme },
+      { key: "?", about: "These shortcuts", run: () => this.help.toggle() },
+    ];
+  }
+
+  private createCursor(card: HoverCard): Cursor {
     return new Cursor({
       stage: this.stage,
       target: this.target,
       card,
-      picker,
+      picker: this.picker,
       accepts: this.accepts,
       describe: (label) => ({ className: this.nameOf(label), color: this.colorOf(label) }),
       onOpen: (row) => void this.open(row, "show"),
@@ -177,9 +178,8 @@ export class MapController {
     return this.stage.layerInfo(this.store.state.layer).legend.classes;
   }
 
-  /** What can be asked about an example that is open. */
-  private tools(example: Example): HTMLElement {
-    return h("div", {}, this.searching.button(example), this.asking.show(exampleOf(example, this.info.step_unit)));
+  private about(example: Example): HTMLElement[] {
+    return this.parts.map((part) => part.about?.(example)).filter((each) => each != null);
   }
 
   /** Shows another color layer; what was hidden of other classes than its own does not count for it. */
@@ -202,7 +202,7 @@ export class MapController {
     return this.info.classes[label] ?? "no label";
   }
 
-  private layout(hover: HTMLElement): HTMLElement {
+  private fill(hover: HTMLElement): void {
     const theme = themeButton();
     this.ends.push(theme.destroy);
     const zoom = h(
@@ -210,58 +210,45 @@ export class MapController {
       { class: "zoom card", role: "group", label: "Zoom" },
       button("plus", "Zoom in", () => this.stage.zoomBy(1)),
       button("minus", "Zoom out", () => this.stage.zoomBy(-1)),
-      button("fit", "Show the whole map", () => this.fit(true)),
+      button("fit", "Show the whole map", () => this.framing.fit(true)),
     );
-    return h(
-      "main",
-      { class: "map-page" },
-      h("div", { class: "left" }, this.title.element, this.layers.element),
+    const of = (place: "tools" | "cards" | "corner" | "elements") => this.parts.flatMap((part) => part[place] ?? []);
+    const help = button("help", "Keyboard shortcuts", () => this.help.toggle());
+    fill(
+      this.root,
+      h("div", { class: "left" }, this.title.element, this.layers.element, ...of("cards")),
       this.target,
       hover,
-      h(
-        "div",
-        { class: "top card" },
-        this.search.element,
-        button("help", "Keyboard shortcuts", () => this.help.toggle()),
-        theme.element,
-      ),
-      h("div", { class: "corner" }, this.overview.element, zoom),
+      h("div", { class: "top card" }, ...of("tools"), help, theme.element),
+      h("div", { class: "corner" }, ...of("corner"), zoom),
       h("p", { class: "status-line card", attrs: { "aria-live": "polite" } }, this.drawn, this.depth),
       this.problem,
-      this.searching.strip.element,
+      ...of("elements"),
       this.panel.element,
     );
   }
 
   private start(): void {
     const { center, zoom, row } = this.store.state;
-    const { olMap, view } = this.stage;
+    const { olMap } = this.stage;
     if (new URLSearchParams(location.search).has("embed")) this.root.classList.add("embedded");
     // Panels have their size only once they are in the page.
     olMap.updateSize();
     if (center && zoom !== null) this.stage.moveTo(center[0], center[1], zoom);
-    else this.fit(false);
+    else this.framing.fit(false);
     olMap.on("rendercomplete", () => {
       document.body.dataset.ready = "true";
     });
     olMap.on("moveend", () => this.moved());
-    view.on("change", () => this.overview.follow());
-    olMap.on("change:size", () => this.overview.follow());
     this.ends.push(
       onTheme(() => this.relook()),
       this.store.subscribe((state, previous) => this.changed(state, previous)),
-      bindKeys({
+      bindKeys(this.shortcuts, {
         layer: (i) => this.info.layers[i] && this.setLayer(this.info.layers[i]!.name),
-        fit: () => this.fit(true),
-        showAll: () => this.store.set({ hidden: new Set() }),
-        search: () => this.search.focus(),
-        help: () => this.help.toggle(),
-        neighbors: () => this.root.querySelector<HTMLElement>('[data-testid="neighbours"] button')?.focus(),
-        ask: (what) => void this.asking.ask(what),
-        escape: () => (this.store.state.row === null ? this.searching.clear() : this.close()),
+        escape: () => this.escape(),
       }),
     );
-    void this.searching.begin(this.search, this.root, this.store.state.search);
+    for (const part of this.parts) part.start?.();
     this.relook();
     if (row !== null) void this.open(row, center ? "stay" : "find");
   }
@@ -270,8 +257,7 @@ export class MapController {
   private relook(): void {
     this.stage.applyLook(this.look());
     this.layers.group.select(this.store.state.layer);
-    void this.overview.repaint();
-    this.overview.follow();
+    for (const part of this.parts) part.relook?.();
     this.describe();
   }
 
@@ -286,7 +272,7 @@ export class MapController {
       this.cursor.clear();
     }
     if (looks) this.relook();
-    if (state.hidden !== previous.hidden) void this.labels?.update();
+    for (const part of this.parts) part.changed?.(state, previous);
     window.clearTimeout(this.writeTimer);
     this.writeTimer = window.setTimeout(() => this.write(), looks ? 0 : WRITE_MS);
   }
@@ -301,7 +287,6 @@ export class MapController {
     const whole = this.stage.fitted;
     this.store.set(whole ? { center: null, zoom: null } : { center: this.stage.center, zoom: this.stage.zoom });
     this.describe();
-    this.overview.follow();
   }
 
   /** Legend and status line for the present zoom. */
@@ -325,7 +310,7 @@ export class MapController {
   }
 
   /** Opens an example. The map moves where it has to ("show"), goes close ("find"), or stays ("stay"). */
-  private async open(row: number, arrive: "show" | "find" | "stay"): Promise<void> {
+  private async open(row: number, arrive: Arrive): Promise<void> {
     // Who works by keyboard goes on in the panel; a mouse click leaves the focus on the map.
     const takesFocus = this.root.querySelector(":focus-visible") !== null;
     this.store.set({ row });
@@ -337,56 +322,32 @@ export class MapController {
       this.panel.show(example);
       if (takesFocus) this.panel.focus();
       this.stage.highlight.select(example, example.neighbors);
-      if (arrive === "find") this.fly(example, Math.max(this.stage.zoom, this.info.max_zoom - 1));
-      else if (arrive === "show" && !this.inSight(example)) this.fly(example, this.stage.zoom);
+      if (arrive === "find") this.framing.flyTo(example, Math.max(this.stage.zoom, this.info.max_zoom - 1));
+      else if (arrive === "show" && !this.framing.inSight(example)) this.framing.flyTo(example, this.stage.zoom);
     } catch (error) {
       if (this.store.state.row === row) this.panel.failed((error as Error).message);
     }
   }
 
-  /** The part of the map that cards leave free: left, top, right, bottom in pixels. */
-  private free(): [number, number, number, number] {
-    const { clientWidth: width, clientHeight: height } = this.target;
-    const { offsetWidth, offsetHeight } = this.panel.element;
-    if (window.matchMedia(NARROW).matches) return [0, 64, width, height - (this.panel.open ? offsetHeight : 120)];
-    return [this.layers.element.offsetWidth + 16, 0, width - (this.panel.open ? offsetWidth + 16 : 0), height];
-  }
-
-  private inSight(example: Example): boolean {
-    const pixel = this.stage.pixelOf(example.x, example.y);
-    const [left, top, right, bottom] = this.free();
-    const [x, y] = pixel ?? [-1, -1];
-    return x > left + EDGE_PX && x < right - EDGE_PX && y > top + EDGE_PX && y < bottom - EDGE_PX;
-  }
-
-  private fly(example: Example, zoom: number): void {
-    const [left, top, right, bottom] = this.free();
-    const { clientWidth: width, clientHeight: height } = this.target;
-    this.stage.flyTo(example.x, example.y, zoom, [(width - left - right) / 2, (height - top - bottom) / 2]);
-  }
-
   private async locate(): Promise<void> {
     const { row } = this.store.state;
-    if (row !== null) this.fly(await this.examples.get(row), Math.max(this.stage.zoom, this.info.max_zoom));
+    if (row !== null) this.framing.flyTo(await this.examples.get(row), Math.max(this.stage.zoom, this.info.max_zoom));
   }
 
   private close(): void {
     if (this.store.state.row === null) return;
     const inside = this.panel.element.contains(document.activeElement);
     this.panel.hide();
-    this.asking.stop();
+    for (const part of this.parts) part.closed?.();
     this.root.classList.remove("with-panel");
     this.stage.highlight.select(null, []);
     this.store.set({ row: null });
     if (inside) this.target.focus();
   }
 
-  private fit(animate: boolean): void {
-    const { clientWidth: width, clientHeight: height } = this.target;
-    const [left, top, right, bottom] = this.free();
-    const narrow = window.matchMedia(NARROW).matches;
-    const padding: Padding = narrow ? [top + 16, 4, height - bottom, 4] : [20, width - right + 20, 52, left + 20];
-    this.stage.fit(padding, animate);
+  /** Ends what a part has going on, else closes the open example. */
+  private escape(): void {
+    if (!this.parts.some((part) => part.escape?.())) this.close();
   }
 
   private complain(error: unknown): void {

@@ -2,35 +2,32 @@
 
 import { h } from "../lib/dom";
 import { icon } from "../lib/icons";
+import type { Shortcut } from "./part";
 
-const ROWS: readonly [string[], string][] = [
+type Row = readonly [keys: readonly string[], about: string];
+
+const FIRST: readonly Row[] = [
   [["←", "↑", "→", "↓"], "Move the map"],
   [["+", "−"], "Zoom in, zoom out"],
-  [["F"], "Show the whole map"],
   [["Enter"], "Open the example at the cross"],
   [["1", "2", "3"], "Choose the color layer"],
-  [["A"], "Show all classes"],
-  [["/"], "Search"],
+];
+const LAST: readonly Row[] = [
   [["←", "→", "Enter"], "Walk along what was found, open it"],
-  [["N"], "Go to the nearest neighbors"],
-  [["D"], "Dream the open example"],
-  [["E"], "Explain it"],
-  [["U"], "Which units see it"],
   [["Esc"], "Close what is open"],
-  [["T"], "Light or dark"],
-  [["?"], "These shortcuts"],
 ];
 
 export class HelpDialog {
   readonly element: HTMLDialogElement;
 
-  constructor() {
+  constructor(shortcuts: readonly Shortcut[]) {
     const close = h(
       "button",
       { type: "button", class: "icon-button", label: "Close", on: { click: () => this.element.close() } },
       icon("close"),
     );
-    const rows = ROWS.map(([keys, what]) =>
+    const own = shortcuts.map(({ key, about }): Row => [[key.toUpperCase()], about]);
+    const rows = [...FIRST, ...own, ...LAST].map(([keys, what]) =>
       h("div", {}, h("dt", {}, ...keys.map((key) => h("kbd", {}, key))), h("dd", {}, what)),
     );
     this.element = h(

@@ -1,32 +1,17 @@
 /** Keyboard shortcuts of the map page. OpenLayers itself has arrows, plus and minus while the map has the focus. */
 
-import { toggleTheme } from "../app/theme";
-import type { Ask } from "../job-parts/ask";
 import { isTyping } from "../lib/dom";
-
-const ASKS: Readonly<Record<string, Ask>> = { d: "dream", e: "explain", u: "units" };
+import type { Shortcut } from "./part";
 
 export interface KeyActions {
   layer(index: number): unknown;
-  fit(): void;
-  showAll(): void;
-  search(): void;
-  help(): void;
-  neighbors(): void;
-  ask(what: Ask): void;
   escape(): void;
 }
 
-/** Listens until the returned function is called. */
-export function bindKeys(actions: KeyActions): () => void {
-  const table: Record<string, () => unknown> = {
-    f: actions.fit,
-    a: actions.showAll,
-    n: actions.neighbors,
-    t: toggleTheme,
-    "/": actions.search,
-    "?": actions.help,
-  };
+/** Listens until the returned function is called; raises where two shortcuts have one key. */
+export function bindKeys(shortcuts: readonly Shortcut[], actions: KeyActions): () => void {
+  const table = new Map(shortcuts.map(({ key, run }) => [key, run]));
+  if (table.size < shortcuts.length) throw new RangeError("two shortcuts have one key");
   const onKey = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
@@ -35,15 +20,10 @@ export function bindKeys(actions: KeyActions): () => void {
     }
     if (isTyping(event.target)) return;
     const key = event.key.toLowerCase();
-    const asked = ASKS[key];
-    const action = /^[1-9]$/.test(key)
-      ? () => actions.layer(Number(key) - 1)
-      : asked
-        ? () => actions.ask(asked)
-        : table[key];
-    if (!action) return;
+    const run = /^[1-9]$/.test(key) ? () => actions.layer(Number(key) - 1) : table.get(key);
+    if (!run) return;
     event.preventDefault();
-    action();
+    run();
   };
   document.addEventListener("keydown", onKey);
   return () => document.removeEventListener("keydown", onKey);

@@ -1,5 +1,7 @@
 /** The overview map: the whole square with the frame of what is in view; drag it to move. */
 
+import type { EventsKey } from "ol/events";
+import { unByKey } from "ol/Observable";
 import { h } from "../lib/dom";
 import { createContext } from "../tiles/archive";
 import { WORLD } from "./grid";
@@ -12,6 +14,8 @@ export class Overview {
   readonly element = h("div", { class: "overview card", testid: "overview", label: "Overview map", role: "img" });
   private readonly frame = h("div", { class: "overview-frame" });
   private readonly image = h("canvas", { attrs: { "aria-hidden": "true" } });
+
+  private keys: EventsKey[] = [];
 
   constructor(private readonly stage: Stage) {
     const scale = Math.min(2, Math.max(1, Math.round(window.devicePixelRatio)));
@@ -27,6 +31,19 @@ export class Overview {
     });
   }
 
+  /** Follows the view from now on. */
+  start(): void {
+    this.keys = [
+      this.stage.view.on("change", () => this.follow()),
+      this.stage.olMap.on("moveend", () => this.follow()),
+      this.stage.olMap.on("change:size", () => this.follow()),
+    ];
+  }
+
+  destroy(): void {
+    unByKey(this.keys);
+  }
+
   private moveTo(event: PointerEvent): void {
     const box = this.image.getBoundingClientRect();
     const clamp = (value: number) => Math.min(1, Math.max(0, value));
@@ -37,6 +54,7 @@ export class Overview {
 
   /** Draws the square in the present colors. */
   async repaint(): Promise<void> {
+    this.follow();
     const pixels = await this.stage.paintOverview();
     const context = this.image.getContext("2d");
     if (!pixels || !context) return;

@@ -15,10 +15,8 @@ export interface PanelActions {
   /** A neighbor was chosen. */
   onOpen(row: number): void;
   onLocate(): void;
-  /** The cell of an atlas that an example is in; null where the map is no atlas. */
-  cell(example: Example): HTMLElement | null;
-  /** What can be done with an example. */
-  tools(example: Example): HTMLElement;
+  /** What the parts of the page say of an example, and do with it. */
+  about(example: Example): HTMLElement[];
   /** Texts of examples that have no image; null: the map has none. */
   texts?: Texts | null;
 }
@@ -97,9 +95,8 @@ export class DetailPanel {
       this.image(example, name) ?? this.text(example),
       this.caption(example),
       this.identity(example),
-      this.actions.cell(example),
       this.facts(example),
-      example.width !== null && this.actions.tools(example),
+      ...this.actions.about(example),
       example.width !== null && this.live(example),
       this.neighbors(example),
     );

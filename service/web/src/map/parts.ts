@@ -1,0 +1,79 @@
+/** The parts of the map page, in the order in which they stand in its bar, columns and panel. */
+
+import { Asking } from "../job-parts/asking";
+import { AtlasCells } from "./atlas-cell";
+import { Overview } from "./overview";
+import type { MakePart, MapContext, MapPart } from "./part";
+import { SearchBox } from "./search";
+import { Searching } from "./searching";
+import { exampleOf } from "./state-mark";
+import { labelsOver } from "./text-labels";
+
+export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview];
+
+/** The parts that a map has use for. */
+export function partsOf(context: MapContext): MapPart[] {
+  return PARTS.map((make) => make(context)).filter((part) => part !== null);
+}
+
+function atlas({ id, info, shown, stage }: MapContext): MapPart {
+  const cells = new AtlasCells(id, info, shown.noAttribution);
+  return { about: (example) => cells.show(example, stage.zoom) };
+}
+
+function search({ id, info, stage, store, root, open }: MapContext): MapPart {
+  const box = new SearchBox(id, (row) => void open(row, "find"));
+  const searching = new Searching(id, stage.highlight, {
+    possible: info.features !== id,
+    onOpen: (row) => void open(row, "show"),
+    onSaved: (saved) => store.set({ search: saved }),
+  });
+  return {
+    tools: [box.element],
+    elements: [searching.strip.element],
+    shortcuts: [{ key: "/", about: "Search", run: () => box.focus() }],
+    about: (example) => (example.width === null ? null : searching.button(example)),
+    start: () => void searching.begin(box, root, store.state.search),
+    escape: () => {
+      if (store.state.row !== null || !searching.open) return false;
+      searching.clear();
+      return true;
+    },
+    destroy: () => searching.destroy(),
+  };
+}
+
+function asking({ info }: MapContext): MapPart {
+  const asks = new Asking(info.features);
+  return {
+    shortcuts: [
+      { key: "d", about: "Dream the open example", run: () => void asks.ask("dream") },
+      { key: "e", about: "Explain it", run: () => void asks.ask("explain") },
+      { key: "u", about: "Which units see it", run: () => void asks.ask("units") },
+    ],
+    about: (example) => (example.width === null ? null : asks.show(exampleOf(example, info.step_unit))),
+    closed: () => asks.stop(),
+    destroy: () => asks.stop(),
+  };
+}
+
+function texts({ texts, stage, picker, accepts, target }: MapContext): MapPart | null {
+  if (!texts) return null;
+  const labels = labelsOver(target, { ...stage.labelParts(), picker, accepts, texts });
+  return {
+    changed: (state, previous) => {
+      if (state.hidden !== previous.hidden) void labels.update();
+    },
+    destroy: () => labels.destroy(),
+  };
+}
+
+function overview({ stage }: MapContext): MapPart {
+  const map = new Overview(stage);
+  return {
+    corner: [map.element],
+    start: () => map.start(),
+    relook: () => void map.repaint(),
+    destroy: () => map.destroy(),
+  };
+}
