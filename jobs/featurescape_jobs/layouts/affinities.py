@@ -13,11 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from openTSNE.affinity import PerplexityBasedNN
+from openTSNE.affinity import Affinities as OpenTSNEAffinities
 
 from featurescape_jobs.kernels.numba_threads import Span, Workers, compiled
 from featurescape_jobs.layouts.neighbors import Neighbors
-from featurescape_jobs.layouts.opentsne_index import OpenTSNEIndex
 from featurescape_jobs.layouts.stages import UNWATCHED, OnRows, Stages, unwatched
 
 Floats = npt.NDArray[np.float32]
@@ -42,34 +41,24 @@ class Edges(NamedTuple):
     weights: Floats
 
 
-class Affinities(PerplexityBasedNN):  # type: ignore[misc]
+class Affinities(OpenTSNEAffinities):  # type: ignore[misc]
     """Joint affinities of N examples, in the form that openTSNE's embedding takes.
 
     ``P`` is a scipy CSR matrix (N, N), symmetric, of sum 1, with some 1.4 k entries a row in float32,
-    8 bytes an entry with its column. ``to_new`` is openTSNE's.
+    8 bytes an entry with its column; while it is made, 12 bytes more for each of the N k neighbors.
     """
 
     def __init__(
         self,
-        index: OpenTSNEIndex,
+        neighbors: Neighbors,
         perplexity: float,
         workers: Workers,
         stages: Stages = UNWATCHED,
     ) -> None:
-        # Not super().__init__: it would search and calibrate by its own means.
-        self.knn_index = index
-        self.perplexity = perplexity
-        self.effective_perplexity_ = perplexity
-        self.symmetrize = True
-        self.n_jobs = workers.threads
-        self.verbose = False
-        self.knn_kwargs = None
-        if index.neighbors is None:
-            index.build()
-        assert index.neighbors is not None
-        self.neighbors: Neighbors = index.neighbors
-        with stages.stage("affinities", _PASSES * len(self.neighbors.indices)):
-            self.P = joint_affinities(self.neighbors, perplexity, workers, stages.progress)
+        super().__init__(verbose=False)
+        self.neighbors = neighbors
+        with stages.stage("affinities", _PASSES * len(neighbors.indices)):
+            self.P = joint_affinities(neighbors, perplexity, workers, stages.progress)
 
 
 def conditional_affinities(
@@ -97,7 +86,7 @@ def joint_affinities(
     rows = np.arange(n + 1, dtype=np.int64) * k
     forward = Edges(
         rows,
-        neighbors.indices.astype(np.uint32).ravel(),
+        neighbors.indices.view(np.uint32).ravel(),
         conditional_affinities(neighbors.distances, perplexity, workers, on_rows).ravel(),
     )
     backward = _transposed(forward, lambda done: on_rows(n + done))

@@ -10,7 +10,7 @@ Features are searched in batches whose size follows from the sizes alone, so tha
 it is and the result does not depend on how long it takes.
 
 Cost on 70,000 x 50, k = 90, two cores: exact about 7 s, approximate about 2.5 s. Memory: a copy of the
-features in float32 and 8 bytes per neighbor, 16 during the search.
+features in float32 (two more where cells are built) and 8 bytes per neighbor.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy.typing as npt
 from featurescape_jobs.kernels.numba_threads import Workers
 from featurescape_jobs.layouts.candidates import rerank, without_self
 from featurescape_jobs.layouts.scaling import Scale, rows_in_range
-from featurescape_jobs.layouts.stages import OnRows, unwatched
+from featurescape_jobs.layouts.stages import UNWATCHED, OnRows, Stages, unwatched
 
 Floats = npt.NDArray[np.float32]
 Metric = Literal["euclidean", "cosine"]
@@ -114,12 +114,13 @@ class NeighborIndex:
             raise ValueError(f"k is {k}, but {n} examples have 1 to {n - 1} neighbors each")
         asked = self._vectors if rows is None else self._vectors[rows]
         rows = np.arange(n) if rows is None else rows
-        found, squares = self._search(asked, k + 1, on_rows)
         indices = np.empty((len(rows), k), np.int32)
-        kept = np.empty((len(rows), k), np.float32)
+        squares = np.empty((len(rows), k), np.float32)
         with Workers(self.options.threads) as workers:
-            workers.run(without_self, len(rows), rows, (found, squares), indices, kept)
-        return self._neighbors(indices, kept)
+            for part, *candidates in self._searched(asked, k + 1, workers, on_rows):
+                taken = rows[part], tuple(candidates), indices[part], squares[part]
+                workers.run(without_self, len(taken[0]), *taken)
+        return self._neighbors(indices, squares)
 
     def of(self, queries: npt.ArrayLike, k: int) -> Neighbors:
         """The k nearest examples of each query; ``queries`` (M, D), 1 <= k <= N."""
@@ -130,15 +131,22 @@ class NeighborIndex:
             raise ValueError(f"queries have {asked.shape[1]} features, the examples {self._d}")
         scaled = checked_features(self._scale.apply(asked))
         vectors = comparable(scaled, self.options.metric, self._vectors.shape[1])
-        found, squares = self._search(vectors, k)
-        return self._neighbors(found.astype(np.int32), squares)
+        indices, squares = (
+            np.empty((len(asked), k), np.int32),
+            np.empty((len(asked), k), np.float32),
+        )
+        with Workers(self.options.threads) as workers:
+            for part, found, near in self._searched(vectors, k, workers):
+                indices[part], squares[part] = found, near
+        return self._neighbors(indices, squares)
 
     def _neighbors(self, indices: npt.NDArray[np.int32], squares: Floats) -> Neighbors:
-        # For unit vectors |a - b|^2 = 2 (1 - cos).
-        cosine = self.options.metric == "cosine"
-        distances: Floats = squares / np.float32(2) if cosine else np.sqrt(squares)
-        distances = self._scale.distances(distances)
-        return Neighbors(indices, distances, self.method)
+        """The graph of squared distances, in whose place the distances are written."""
+        if self.options.metric == "cosine":
+            squares /= np.float32(2)  # for unit vectors |a - b|^2 = 2 (1 - cos)
+        else:
+            np.sqrt(squares, out=squares)
+        return Neighbors(indices, self._scale.distances(squares), self.method)
 
     def prepare(self, k: int, on_rows: OnRows = unwatched) -> None:
         """Build what a search for k neighbors needs, in `preparation_rows` rows of work."""
@@ -156,22 +164,26 @@ class NeighborIndex:
         trained = _TRAINING_ITERATIONS * self._training_rows
         return trained + len(self) + _SAMPLE * (1 + len(_ladder(self._cells)))
 
-    def _search(
-        self, vectors: Floats, k: int, on_rows: OnRows = unwatched
-    ) -> tuple[npt.NDArray[np.int64], Floats]:
-        """k candidates per row in order, with true squared distances."""
+    def _searched(
+        self, vectors: Floats, k: int, workers: Workers, on_rows: OnRows = unwatched
+    ) -> Iterator[tuple[slice, npt.NDArray[np.int64], Floats]]:
+        """Batches of rows, with k candidates a row in order and their true squared distances."""
         self.prepare(k - 1)
-        m = len(vectors)
-        found, squares = np.empty((m, k), np.int64), np.empty((m, k), np.float32)
-        with _faiss_threads(self.options.threads), Workers(self.options.threads) as workers:
-            for rows in _batches(m, self._row_work):
-                if self.method == "approximate":
-                    self._index.search(vectors[rows], k, D=squares[rows], I=found[rows])
-                # Exact, or cells that hold fewer than k examples: no list may come back short.
-                if self.method == "exact" or found[rows].min() < 0:
-                    found[rows], squares[rows] = self._exactly(vectors[rows], k, workers)
-                on_rows(rows.stop)
-        return found, squares
+        for rows in _batches(len(vectors), self._row_work):
+            with _faiss_threads(self.options.threads):
+                found, squares = self._candidates(vectors[rows], k, workers)
+            yield rows, found, squares
+            on_rows(rows.stop)
+
+    def _candidates(
+        self, vectors: Floats, k: int, workers: Workers
+    ) -> tuple[npt.NDArray[np.int64], Floats]:
+        if self.method == "approximate":
+            squares, found = self._index.search(vectors, k)
+            # Cells may hold fewer than k examples: no list may come back short.
+            if found.min() >= 0:
+                return found, squares
+        return self._exactly(vectors, k, workers)
 
     def _exactly(
         self, vectors: Floats, k: int, workers: Workers
@@ -248,15 +260,23 @@ class NeighborIndex:
 
 
 def kneighbors(
-    features: npt.ArrayLike, k: int, options: NeighborOptions = NeighborOptions()
+    features: npt.ArrayLike,
+    k: int,
+    options: NeighborOptions = NeighborOptions(),
+    stages: Stages = UNWATCHED,
 ) -> Neighbors:
     """The k nearest other examples of every example.
 
     ``features`` (N, D); the result has shape (N, k). An example is never its own neighbor, however
-    many equal ones there are. Raises ``ValueError`` as :class:`NeighborIndex` does, and for a k
-    outside 1 to N - 1.
+    many equal ones there are. ``stages`` hears of the making of an index, where one is made, and of the
+    search. Raises ``ValueError`` as :class:`NeighborIndex` does, and for a k outside 1 to N - 1.
     """
-    return NeighborIndex(features, options).among_themselves(k)
+    index = NeighborIndex(features, options)
+    if index.preparation_rows:
+        with stages.stage("neighbor index", index.preparation_rows):
+            index.prepare(k, stages.progress)
+    with stages.stage("neighbors", len(index)):
+        return index.among_themselves(k, on_rows=stages.progress)
 
 
 def search(

@@ -40,7 +40,6 @@ from featurescape_jobs.layouts.neighbors import (
     comparable,
     kneighbors,
 )
-from featurescape_jobs.layouts.opentsne_index import OpenTSNEIndex
 from featurescape_jobs.layouts.scaling import Scale
 from featurescape_jobs.layouts.stages import UNWATCHED, Stages
 
@@ -121,13 +120,11 @@ def layout(
             start = initial_positions(examples, options.seed)
             order = _along_curve(start)
         with clock.stage("neighbors"):
-            index = OpenTSNEIndex.of(examples[order], k, options.neighbor_options())
-            index.build(stages)
-            assert index.neighbors is not None
-        if _tells_nothing(index.neighbors):
-            return _by_pca(examples, _in_place(index.neighbors, order), options)
+            graph = kneighbors(examples[order], k, options.neighbor_options(), stages)
+        if _tells_nothing(graph):
+            return _by_pca(examples, _in_place(graph, order), options)
         with clock.stage("affinities"):
-            affinities = Affinities(index, options.perplexity, workers, stages)
+            affinities = Affinities(graph, options.perplexity, workers, stages)
         with clock.stage("optimization"):
             embedding = _embedding(start[order], affinities, workers)
             history = _optimized(embedding, options, _Watch(on_progress, clock.check, stages))

@@ -6,13 +6,14 @@ import pytest
 from openTSNE.affinity import PerplexityBasedNN
 from scipy.spatial.distance import cdist
 
+from featurescape_jobs.kernels.numba_threads import Workers
+from featurescape_jobs.layouts.affinities import Affinities
 from featurescape_jobs.layouts.neighbors import (
     NeighborIndex,
     NeighborOptions,
     kneighbors,
     search,
 )
-from featurescape_jobs.layouts.opentsne_index import OpenTSNEIndex
 
 
 def clustered(n, d=8, seed=0):
@@ -76,15 +77,12 @@ def test_some_rows_have_the_neighbors_they_have_among_all():
     ).all()
 
 
-def test_opentsne_takes_the_index():
+def test_affinities_are_those_of_opentsne():
     features = clustered(300)
-    affinities = PerplexityBasedNN(perplexity=10, knn_index=OpenTSNEIndex.of(features, 30))
+    with Workers(1) as workers:
+        found = Affinities(kneighbors(features, 30), 10, workers)
     expected = PerplexityBasedNN(features, perplexity=10, method="exact")
-    assert abs(affinities.P - expected.P).max() < 1e-8
-    weights, indices, distances = affinities.to_new(features[:4], return_distances=True)
-    assert weights.shape == (4, 300)
-    assert (indices[:, 0] == np.arange(4)).all()
-    assert (distances[:, 0] == 0).all()
+    assert abs(found.P - expected.P).max() < 1e-8
 
 
 def test_the_number_of_threads_of_faiss_is_put_back():
