@@ -217,12 +217,23 @@ class PassedOverReason(_Record):
 
 
 class PassedOverFiles(_Record):
-    """Files below a dataset's root that are no examples; they are no error rows either."""
+    """Files below a dataset's root that are no examples, and columns of its tables that are no attributes."""
 
-    files: int = Field(default=0, ge=0, description="How many; a folder not entered counts once.")
+    files: int = Field(
+        default=0, ge=0, description="How many of both; a folder not entered counts once."
+    )
     reasons: list[PassedOverReason] = Field(
         default_factory=list, description="Why, the commonest reason first."
     )
+
+    @property
+    def total(self) -> str:
+        """How many files and columns, in words."""
+        columns = sum(each.count for each in self.reasons if each.reason.startswith(_COLUMN))
+        counts = {"file": self.files - columns, "column": columns}
+        return " and ".join(
+            f"{n:,} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items() if n
+        )
 
     def summary(self, most: int = 6) -> str:
         """One line for people; empty where nothing was passed over."""
@@ -230,7 +241,7 @@ class PassedOverFiles(_Record):
             return ""
         said = ", ".join(each.counted for each in self.reasons[:most])
         more = ", …" if len(self.reasons) > most else ""
-        return f"{self.files:,} file{'' if self.files == 1 else 's'} passed over: {said}{more}"
+        return f"{self.total} passed over: {said}{more}"
 
     def explained(self, most: int = 6) -> str:
         """Text of what there is and what can be done, for a message; empty where nothing was passed over."""
@@ -240,10 +251,12 @@ class PassedOverFiles(_Record):
         return ", ".join(said) + (", …" if len(self.reasons) > most else "")
 
 
+_COLUMN = "a column "
+"""Beginning of the reasons of columns."""
 _PLURALS = {"it": "them", "its": "their", "the file itself": "the files themselves"}
 _SINGULAR = re.compile(rf"\b(?:{'|'.join(_PLURALS)})\b")
 """Words of a remedy for one file."""
-_QUALIFIER = re.compile(r" (?:of|that|without|outside|inside|with|in|to|back|no|beside)\b|$")
+_QUALIFIER = re.compile(r" (?:of|that|without|outside|inside|with|in|to|back|no|beside|beyond)\b|$")
 
 
 def _plural(noun: str) -> str:

@@ -12,7 +12,8 @@ list of these), ``features_2`` and so on for further layers, thumbnail (struct {
 WebP, longer side ``thumbnail_px``; of several views the first), width and height in pixels (null, as
 the thumbnail, of vectors without an image), attributes (JSON). Kind ``errors``: one row per example that could
 not be read, with a code. Details: classes, layers (column, layer, pooling, dimensions, steps), dimensions of the
-first, model, view_pooling, state, execution, attributes (`AttributeTable`), error codes.
+first, model, view_pooling, state, execution, attributes (`AttributeTable`), error codes, remarks (vectors of
+zeros that are kept: how many, and the first ones).
 
 Cost: one decode and one forward pass per image for all layers, stopped at the deepest, in the way
 that `execution` found fastest; decoding runs on threads beside the network. A worker holds the
@@ -81,6 +82,7 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
         "execution": chosen,
         "attributes": _attributes(setup, frozen.attributes).model_dump(mode="json"),
         "error_codes": result.error_codes,
+        "remarks": result.remarks,
         "workers": result.workers,
         "nodes": result.nodes,
     }

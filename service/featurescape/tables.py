@@ -83,7 +83,7 @@ def job(state: dict[str, Any], manifest: Manifest | None, url: str) -> Table:
     if manifest is not None:
         table.add_row("examples", f"{manifest.rows:,} ({manifest.error_rows:,} error rows)")
         if manifest.passed_over.files:
-            table.add_row("passed over", f"{manifest.passed_over.files:,} files are no examples")
+            table.add_row("passed over", manifest.passed_over.total)
         for each in manifest.passed_over.reasons:
             remedy = f" – {each.remedy}" if each.remedy else ""
             names = ", ".join(each.names) + (", …" if each.count > len(each.names) else "")
@@ -110,6 +110,9 @@ def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield from _trained(details)
     if details.get("labels"):
         yield "labels", details["labels"]
+    for code, said in (details.get("remarks") or {}).items():
+        more = ", …" if said["rows"] > len(said["first"]) else ""
+        yield f"kept, with {code}", f"{said['rows']:,}: {', '.join(said['first'])}{more}"
     if details.get("method") is not None:
         yield "layout", _layout(manifest)
     quality = details.get("quality", {})

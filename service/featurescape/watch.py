@@ -206,4 +206,6 @@ def _result(job: JobState) -> str:
     if job._found is None:
         return text
     labels, passed_over = job._found.details.get("labels", ""), job._found.passed_over.summary()
-    return "; ".join(filter(None, (text, labels and f"labels: {labels}", passed_over)))
+    remarks = job._found.details.get("remarks") or {}
+    kept = ", ".join(f"{said['rows']:,} kept with {code}" for code, said in remarks.items())
+    return "; ".join(filter(None, (text, labels and f"labels: {labels}", kept, passed_over)))

@@ -152,6 +152,24 @@ def test_every_row_is_a_vector_or_an_error_row_once(tmp_path: Path, shard_size: 
     assert copied.outcome.details["error_codes"] == Counter(row["code"] for row in errors.values())
 
 
+@pytest.mark.parametrize("shard_size", [None, 2])
+def test_zero_vectors_that_are_kept_are_counted_and_named(
+    tmp_path: Path, shard_size: int | None
+) -> None:
+    vectors = np.ones((12, 2))
+    vectors[[1, 2, 4, 5, 8, 9, 11]] = 0
+    pq.write_table(pa.table({"v": fixed(vectors)}), tmp_path / "a.parquet")
+    dataset = {"name": "vectors", "root": str(tmp_path / "a.parquet")}
+    copied = ran(tmp_path / "out", "features", dataset=dataset, shard_size=shard_size)
+    assert (copied.outcome.rows, copied.outcome.error_rows) == (12, 0)
+    assert copied.outcome.details["remarks"] == {
+        "zero_vector": {"rows": 7, "first": [f"a.parquet#{row}" for row in (1, 2, 4, 5, 8)]}
+    }
+    dataset["zero_vectors"] = "error"
+    refused = ran(tmp_path / "refused", "features", dataset=dataset, shard_size=shard_size)
+    assert (refused.outcome.error_rows, refused.outcome.details["remarks"]) == (7, {})
+
+
 def test_vectors_that_are_all_wrong_are_a_job_that_fails(tmp_path: Path) -> None:
     pq.write_table(pa.table({"v": fixed(np.full((5, 2), np.nan))}), tmp_path / "a.parquet")
     with pytest.raises(AllRowsFailedError, match="5 not_finite"):

@@ -106,6 +106,7 @@ class VectorsDataset:
         check_split(CARD, spec)
         table = open_vectors(spec)
         table.check()
+        table.pass_over_columns()
         classes, said = table.classes()
         tree, types = table.tree, table.columns.types
         return Listing(table.entries(classes), classes.texts, tree, tree.passed_over, said, types)

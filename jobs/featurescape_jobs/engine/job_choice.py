@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,9 +66,22 @@ class JobMode:
         if known is not None:
             return known
         found = choose().to_json()
-        if not found["measured"] or storage.write_new(path, json.dumps(found).encode()):
+        if not found["measured"] or storage.write_new(path, _body(found)):
             return found
         return _read_choice(storage, path) or found
+
+
+def _body(choice: dict[str, Any]) -> bytes:
+    """JSON, which has no infinity: what cannot be compared, as features that are not finite, is null."""
+    return json.dumps(_finite(choice), allow_nan=False).encode()
+
+
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def key_of(*facts: Any) -> str:
@@ -102,7 +116,7 @@ def read_choice(storage: Storage, job_path: str) -> dict[str, Any] | None:
 
 def commit_choice(storage: Storage, job_path: str, choice: dict[str, Any]) -> dict[str, Any]:
     """Commit the choice, or find that another worker was first: then theirs holds."""
-    if storage.write_new(f"{job_path}/{CHOICE}", json.dumps(choice).encode()) is not None:
+    if storage.write_new(f"{job_path}/{CHOICE}", _body(choice)) is not None:
         return choice
     settled = read_choice(storage, job_path)
     assert settled is not None

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from featurescape_jobs import tables
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, Shard, read_shard
+from featurescape_jobs.engine.remarks import Counted, Remark, count
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.tables.huggingface import ClassNames
@@ -33,6 +34,8 @@ class Processed:
     errors: list[dict[str, Any]] = field(default_factory=list)
     members: list[tuple[str, bytes]] = field(default_factory=list)
     """Files that go with the rows, as relative path and bytes: one tar archive per shard."""
+    remarks: list[Remark] = field(default_factory=list)
+    """On some of the output rows, in their order."""
 
     @classmethod
     def joined(cls, pieces: Sequence[Processed]) -> Processed:
@@ -41,6 +44,7 @@ class Processed:
             pa.concat_tables([piece.table for piece in pieces]),
             [row for piece in pieces for row in piece.errors],
             [member for piece in pieces for member in piece.members],
+            [remark for piece in pieces for remark in piece.remarks],
         )
 
 
@@ -77,6 +81,7 @@ class Marker:
     members_sha256: str | None
     worker: str
     """Who did it: ``<node>:<pid>``."""
+    remarks: Counted = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,7 @@ def commit(output: ShardOutput, shard: Shard, examples: pa.Table, processed: Pro
         members_bytes=members.size_bytes if members else 0,
         members_sha256=members.sha256 if members else None,
         worker=worker_name(),
+        remarks=count(processed.remarks),
     )
     body = json.dumps(asdict(marker)).encode()
     storage.write(f"{output.job_path}/{output.work}/markers/{shard.index:05d}-{token}.json", body)

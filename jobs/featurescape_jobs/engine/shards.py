@@ -28,6 +28,7 @@ from featurescape_jobs.artifacts import job_dir, known_fields
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.deaths import read_deaths, write_death
 from featurescape_jobs.engine.frozen_rows import FrozenPhase, FrozenRows, Shard, read_shard
+from featurescape_jobs.engine.remarks import Counted, added
 from featurescape_jobs.engine.row_failures import all_failed
 from featurescape_jobs.engine.shard_worker import (
     Marker,
@@ -85,6 +86,8 @@ class BulkResult:
     """Processes that committed a shard."""
     nodes: int
     """Machines that they ran on."""
+    remarks: Counted
+    """On rows that are kept, by code."""
 
 
 def run_shards(bulk: Bulk, frozen: FrozenRows, context: RunContext) -> BulkResult:
@@ -311,7 +314,8 @@ class _Engine:
         codes = dict(Counter(errors["code"].to_pylist()))
         workers = {marker.worker for marker in markers}
         nodes = {worker.rpartition(":")[0] for worker in workers}
-        return BulkResult(rows, error_rows, codes, len(workers), len(nodes))
+        remarks = added(marker.remarks for marker in markers)
+        return BulkResult(rows, error_rows, codes, len(workers), len(nodes), remarks)
 
     def files(self) -> PhaseFiles:
         """What is there now."""

@@ -15,9 +15,15 @@ import pyarrow as pa
 
 from featurescape_jobs import tables
 from featurescape_jobs.datasets.sources.image_cells import ImageCells
-from featurescape_jobs.datasets.sources.vector_rows import Checked, VectorBatch, checked_vectors
+from featurescape_jobs.datasets.sources.vector_rows import (
+    ZERO_VECTOR,
+    Checked,
+    VectorBatch,
+    checked_vectors,
+)
 from featurescape_jobs.datasets.vectors import VectorOptions, open_vectors, place
 from featurescape_jobs.engine.ordered_map import ordered_map
+from featurescape_jobs.engine.remarks import Remark
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.extraction.rows import features_table
@@ -75,24 +81,26 @@ class VectorCopies:
     def process(self, examples: pa.Table) -> Processed:
         """Vectors of a shard, in the order of its examples."""
         parts, errors = [self._schema.empty_table()], list[dict[str, Any]]()
+        remarks = list[Remark]()
         for path, first, rows in _by_file(examples["locator"].to_pylist()):
             of_file, done = examples.slice(first, len(rows)), 0
             code, said = "not_found", f"{path} has fewer rows by now"
             try:
                 for batch in self._table.read(path, rows):
                     taken = of_file.take(pa.array(batch.places))
-                    parts.append(self._copied(path, taken, batch, errors))
+                    copied = self._copied(path, taken, batch)
+                    parts.append(copied.table)
+                    errors += copied.errors
+                    remarks += copied.remarks
                     done += len(batch.places)
             except (OSError, ValueError, pa.ArrowException, DatasetError) as error:
                 code, said = "decode_error", str(error)[:300]
             missing = of_file.slice(done).to_pylist()
             errors += [error_row(example, code, said) for example in missing]
-        return Processed(pa.concat_tables(parts), errors)
+        return Processed(pa.concat_tables(parts), errors, remarks=remarks)
 
-    def _copied(
-        self, path: str, examples: pa.Table, batch: VectorBatch, errors: list[dict[str, Any]]
-    ) -> pa.Table:
-        """Rows of n examples; what is wrong with others goes to ``errors``."""
+    def _copied(self, path: str, examples: pa.Table, batch: VectorBatch) -> Processed:
+        """Rows of n examples, and what is wrong with others."""
         checked = self._checked(batch)
         found = self._thumbnails(path, batch, checked)
         problems = dict(checked.problems)
@@ -102,17 +110,20 @@ class VectorCopies:
                 problems[int(checked.rows[number])] = (image.code, image.message)
             else:
                 right.append(number)
-        for row in sorted(problems):
-            errors.append(error_row(examples.slice(row, 1).to_pylist()[0], *problems[row]))
+        errors = [
+            error_row(examples.slice(row, 1).to_pylist()[0], *problems[row])
+            for row in sorted(problems)
+        ]
         images = [one for one in found if isinstance(one, _Image)]
         columns = {
             "thumbnail": image_structs([one.thumbnail for one in images]),
             "width": pa.array([one.width for one in images], pa.int32()),
             "height": pa.array([one.height for one in images], pa.int32()),
         }
-        kept = examples.take(pa.array(checked.rows[right]))
-        values = {self._column: checked.values[right]}
-        return features_table(kept, dict(values), columns, self._spec.dtype)
+        kept, values = examples.take(pa.array(checked.rows[right])), checked.values[right]
+        table = features_table(kept, {self._column: values}, columns, self._spec.dtype)
+        zeros = kept["locator"].take(pa.array(np.flatnonzero(~values.any(axis=1)))).to_pylist()
+        return Processed(table, errors, remarks=[(ZERO_VECTOR, locator) for locator in zeros])
 
     def _checked(self, batch: VectorBatch) -> Checked:
         columns = [batch.rows.column(name) for name in self._table.columns.vector]

@@ -8,6 +8,7 @@ import {
   inputsBlock,
   passedOverBlock,
   qualityBlock,
+  remarksBlock,
   specBlock,
   timingsBlock,
 } from "../src/jobs/detail-parts";
@@ -238,6 +239,15 @@ describe("its parts", () => {
     const reasons = [{ reason: "a HEIC image: convert it", count: 3, names: ["a.heic"] }];
     const block = passedOverBlock(manifest({ passed_over: { files: 3, reasons } }))!;
     expect(texts(block, "dd")).toEqual(["3: a.heic, … – convert it"]);
+  });
+
+  it("show which rows were kept with a remark, and no figure of them", () => {
+    expect(remarksBlock(manifest())).toBeNull();
+    const details = { remarks: { zero_vector: { rows: 7, first: ["a.parquet#3", "<b>"] } } };
+    const block = remarksBlock(manifest({ details }))!;
+    expect(texts(block, "dt")).toEqual(["Zero vector"]);
+    expect(texts(block, "dd")).toEqual(["7: a.parquet#3, <b>, …"]);
+    expect(qualityBlock(manifest({ details }))).toBeNull();
   });
 
   it("show at most two hundred files, and say how many more there are", () => {

@@ -17,6 +17,7 @@ import pytest
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Entry
 from featurescape_jobs.datasets.sources.row_files.base import ForwardRows
+from featurescape_jobs.datasets.sources.vector_columns import MAX_ATTRIBUTES
 from featurescape_jobs.datasets.sources.vector_rows import Checked, checked_vectors
 from featurescape_jobs.datasets.vectors import open_vectors, place
 from featurescape_jobs.errors import RowError
@@ -148,18 +149,40 @@ def test_other_columns_are_attributes_with_their_types(tmp_path: Path) -> None:
     listing = DATASETS["vectors"].freeze(spec)
     first, second = listing.entries
     assert first.attributes == {
-        "price": 1.5, "count": 3, "sold": True, "when": "2026-01-02T03:04:05", "kind": "a",
+        "price": 1.5, "count": 3, "sold": "true", "when": "2026-01-02T03:04:05", "kind": "a",
         "title": "x" * 1000,
     }  # fmt: skip
-    assert second.attributes == {"sold": False, "kind": "b"}
+    assert second.attributes == {"sold": "false", "kind": "b"}
     types = {one.name: one.type for one in listing.attributes}
     assert types == {
         "price": "number", "count": "number", "sold": "category", "when": "time", "kind": "category",
         "title": "text",
     }  # fmt: skip
-    assert open_vectors(spec).columns.left_out == {
-        "box": "is list<element: int64>", "more": "is struct<a: int64>",
-    }  # fmt: skip
+    passed_over = listing.passed_over.record()
+    assert passed_over.summary() == "2 columns passed over: 2 columns of lists, records or bytes"
+    assert passed_over.reasons[0].names == [
+        "box (is list<element: int64>)", "more (is struct<a: int64>)",
+    ]  # fmt: skip
+
+
+def test_columns_that_are_left_out_are_counted_once_for_all_files(tmp_path: Path) -> None:
+    names = [f"n{number}" for number in range(MAX_ATTRIBUTES + 2)]
+    columns = {"v": fixed(np.eye(2)), **{name: [1, 2] for name in names}}
+    for name in ("a", "b"):
+        pq.write_table(pa.table({**columns, "raw": [b"x", b"y"]}), tmp_path / f"{name}.parquet")
+    listing = DATASETS["vectors"].freeze(DatasetSpec(name="vectors", root=str(tmp_path)))
+    first, *_ = listing.entries
+    assert first.attributes == dict.fromkeys(names[:MAX_ATTRIBUTES], 1)
+    found = listing.passed_over.record()
+    assert found.summary() == (
+        f"3 columns passed over: 2 columns beyond the first {MAX_ATTRIBUTES}, which become attributes, "
+        "1 column of lists, records or bytes"
+    )
+    np.savez(tmp_path / "c.npz", clip=np.eye(3), other=np.arange(2))
+    spec = DatasetSpec(name="vectors", root=str(tmp_path / "c.npz"))
+    found = DATASETS["vectors"].freeze(spec).passed_over.record()
+    assert found.summary() == "1 column passed over: 1 column of another form than the vectors'"
+    assert found.reasons[0].names == ["other (has 2 rows, not 3)"]
 
 
 def test_components_that_are_named_one_by_one_are_attributes_too(tmp_path: Path) -> None:

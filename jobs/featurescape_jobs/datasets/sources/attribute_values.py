@@ -1,4 +1,4 @@
-"""Values of tables as attributes of examples: what JSON has of them, and numbers in columns of texts."""
+"""Values of tables as attributes of examples: which columns can be, what JSON has of them, numbers in texts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import re
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
+
+import pyarrow as pa
+
+from featurescape_jobs.artifacts import AttributeType
+from featurescape_jobs.datasets.sources.label_classes import is_label
 
 MAX_COLUMNS = 32
 MAX_CHARACTERS = 500
@@ -17,8 +22,35 @@ _NUMBER = re.compile(
 _WHOLE = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})", re.ASCII)
 
 
-def plain_value(value: object) -> str | int | float | None:
-    """A value that an attribute may have; None for any other, and for an empty text."""
+def is_plain(kind: pa.DataType) -> bool:
+    """True if values of a type can be attributes: texts, numbers, times and booleans."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return _is_time(kind) or bool(pa.types.is_decimal(kind)) or is_label(kind)
+
+
+def declared_type(kind: pa.DataType) -> AttributeType | None:
+    """The attribute's type that a column's type says; None: of texts their values tell, and others can be none."""
+    if not is_plain(kind):
+        return None
+    if pa.types.is_boolean(kind) or pa.types.is_dictionary(kind):
+        return "category"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    return "time" if _is_time(kind) else None
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def plain_value(value: object, characters: int = MAX_CHARACTERS) -> str | int | float | None:
+    """A value that an attribute may have; None for any other, and for an empty text.
+
+    Args:
+        value: of a cell.
+        characters: of a text, that are kept.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime | date):
@@ -27,11 +59,11 @@ def plain_value(value: object) -> str | int | float | None:
         number = float(value)
         return number if math.isfinite(number) else None
     if isinstance(value, int):
-        return value if abs(value) < 1 << 63 else None
+        return value if abs(value) < 1 << 64 else None
     if not isinstance(value, str) or not value:
         return None
     # A lone surrogate, as an escape of JSON gives it, is no text that a table takes.
-    return value[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
+    return value[:characters].encode("utf-8", "replace").decode()
 
 
 def plain_name(name: object) -> str:

@@ -21,6 +21,7 @@ from pydantic import Field
 from featurescape_jobs.datasets.base import Attributes, Entry, Listing
 from featurescape_jobs.datasets.sources.attribute_values import (
     MAX_COLUMNS,
+    is_plain,
     plain_name,
     plain_value,
 )
@@ -39,6 +40,7 @@ from featurescape_jobs.datasets.sources.label_classes import (
     is_label,
     label_classes,
 )
+from featurescape_jobs.datasets.sources.passed_over import NESTED_COLUMN
 from featurescape_jobs.datasets.sources.survey import survey
 from featurescape_jobs.datasets.sources.tree import Tree, note
 from featurescape_jobs.errors import DatasetError, RowError
@@ -53,6 +55,7 @@ _BATCH_ROWS = 4096
 LABEL = "label"
 """The column that is taken for the label where the spec names none."""
 BESIDE = "an image that no row of the Parquet files names"
+TOO_MANY = f"a column beyond the first {MAX_COLUMNS}, which become attributes: name those in attribute_columns"
 
 
 def find_parquet(tree: Tree) -> tuple[str, ...]:
@@ -187,7 +190,7 @@ class ParquetImages:
             if name not in schema.names:
                 raise self._wrong("attribute_columns", path, f"has no column {name!r}", schema)
             kind = schema.field(name).type
-            if not _is_plain(kind):
+            if not is_plain(kind):
                 problem = f"column {name!r} is {kind}, not text, numbers, times or booleans"
                 raise self._wrong("attribute_columns", path, problem, schema)
 
@@ -216,6 +219,7 @@ class ParquetImages:
         for path in self.files:
             note(self._tree, path)
         classes = self._classes()
+        self._pass_over_columns()
         tree = self._tree
         return Listing(self._entries(classes), classes.texts, tree, tree.passed_over, self._labels)
 
@@ -298,10 +302,27 @@ class ParquetImages:
 
     def _attribute_columns(self, schema: pa.Schema) -> list[str]:
         """Names of the columns of a file that become attributes, in its order."""
-        taken = {self._options.image_column, self._column}
-        plain = [f.name for f in schema if f.name not in taken and _is_plain(f.type)]
+        plain = [f.name for f in self._others(schema) if is_plain(f.type)]
         wanted = self._attributes_of
         return plain[:MAX_COLUMNS] if wanted is None else [name for name in plain if name in wanted]
+
+    def _others(self, schema: pa.Schema) -> list[pa.Field]:
+        """Columns that hold neither the image nor the label."""
+        taken = {self._options.image_column, self._column}
+        return [field for field in schema if field.name not in taken]
+
+    def _pass_over_columns(self) -> None:
+        """Count the columns that become no attributes, where all that can were asked for."""
+        if self._attributes_of is not None:
+            return
+        found = dict[str, str]()
+        for path in self.files:
+            others = self._others(self._open(path).schema_arrow)
+            found |= {f.name: NESTED_COLUMN for f in others if not is_plain(f.type)}
+            plain = [f.name for f in others if is_plain(f.type)]
+            found |= dict.fromkeys(plain[MAX_COLUMNS:], TOO_MANY)
+        for name, reason in found.items():
+            self._tree.passed_over.add(reason, name)
 
     def _read_row_group(self, path: str, group: int) -> pa.ChunkedArray:
         file = self._open(path)
@@ -352,11 +373,3 @@ def _check_row_groups(path: str, metadata: pq.FileMetaData) -> None:
             f"{_MAX_ROW_GROUP_BYTES} are read; write it with smaller ones (row_group_size=1000)",
             field="dataset.root",
         )
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    """True if values of a type can be attributes."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    is_time = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
-    return bool(is_time or pa.types.is_decimal(kind) or is_label(kind))

@@ -1,4 +1,5 @@
-"""Files below a dataset's root that are no examples, counted by reason so that none vanishes in silence.
+"""Files below a dataset's root that are no examples, and columns of its tables that are no attributes, counted by
+reason so that none vanishes in silence.
 
 A reason is a noun phrase with its article, as `images.signatures` names a kind of file ("a HEIC image"), and,
 behind a colon, what can be done. Holds `MAX_REASONS` reasons with `MAX_NAMES` names each, whatever is counted.
@@ -22,6 +23,7 @@ SYSTEM_FILE = "a system file"
 SYSTEM_FOLDER = "a system folder"
 SPECIAL_FILE = "a pipe, socket or device"
 OTHER_REASON = "a file of another kind"
+NESTED_COLUMN = "a column of lists, records or bytes: such values are no attributes"
 
 SYSTEM_FOLDERS = frozenset({
     "@eadir", "@tmp", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "lost+found",
@@ -58,7 +60,7 @@ class PassedOver:
         return sum(self._counts.values())
 
     def add(self, reason: str, name: str) -> None:
-        """Count a file or folder; ``name`` is its path below the root, in any bytes."""
+        """Count a file or folder; ``name`` is its path below the root, in any bytes. Or a column, by its name."""
         self._count(reason, 1, [name])
 
     def merge(self, other: PassedOver) -> None:

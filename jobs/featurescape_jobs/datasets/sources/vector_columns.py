@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from featurescape_jobs.artifacts import AttributeInfo, AttributeType
+from featurescape_jobs.artifacts import AttributeInfo
+from featurescape_jobs.datasets.sources.attribute_values import declared_type, is_plain
 from featurescape_jobs.datasets.sources.image_cells import is_image_cell, is_text
 from featurescape_jobs.datasets.sources.label_classes import is_label
+from featurescape_jobs.datasets.sources.passed_over import NESTED_COLUMN
 from featurescape_jobs.datasets.sources.row_files.base import RowFile
 from featurescape_jobs.errors import DatasetError
 
@@ -22,6 +24,9 @@ VECTOR_NAMES = ("vector", "embedding", "embeddings", "vectors", "features")
 ID_NAMES = ("id", "ids", "example_id")
 LABEL_NAMES = ("label", "labels")
 MAX_ATTRIBUTES = 64
+OTHER_FORM = "a column of another form than the vectors': save one value a row"
+TWICE = "a column with a name that another has: rename it"
+TOO_MANY = f"a column beyond the first {MAX_ATTRIBUTES}, which become attributes"
 _SHOWN = 20
 
 Fits = Callable[[pa.DataType], bool]
@@ -40,6 +45,16 @@ class AskedColumns:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Column that is not read."""
+
+    reason: str
+    """As `passed_over` has reasons."""
+    why: str
+    """Of this one, behind its name."""
+
+
+@dataclass(frozen=True)
 class VectorColumns:
     """The columns that are read."""
 
@@ -52,8 +67,8 @@ class VectorColumns:
     attributes: tuple[str, ...]
     types: tuple[AttributeInfo, ...]
     """Of those attributes whose type is known from the file."""
-    left_out: Mapping[str, str]
-    """Columns that are not read → why."""
+    left_out: Mapping[str, LeftOut]
+    """By name."""
 
     @property
     def name(self) -> str:
@@ -80,17 +95,14 @@ def choose_columns(file: RowFile, asked: AskedColumns) -> VectorColumns:
     components = vector if asked.vector is None or len(asked.vector) == 1 else ()
     taken = {*components, identity, label, image}
     attributes, types = list[str](), list[AttributeInfo]()
-    left_out = dict(file.left_out)
+    left_out = {name: LeftOut(OTHER_FORM, why) for name, why in file.left_out.items()}
     for field in file.schema:
         if field.name in taken:
             continue
-        kind = "text" if field.name == text else attribute_type(field.type)
-        can_be_told = kind is not None or is_text(field.type)
-        if not can_be_told or file.schema.names.count(field.name) > 1:
-            left_out[field.name] = "is there twice" if can_be_told else f"is {field.type}"
-            continue
-        if len(attributes) == MAX_ATTRIBUTES:
-            left_out[field.name] = f"comes behind {MAX_ATTRIBUTES} others"
+        kind = "text" if field.name == text else declared_type(field.type)
+        problem = _problem(field, file, len(attributes))
+        if problem is not None:
+            left_out[field.name] = problem
             continue
         attributes.append(field.name)
         if kind is not None:
@@ -98,14 +110,14 @@ def choose_columns(file: RowFile, asked: AskedColumns) -> VectorColumns:
     return VectorColumns(vector, identity, label, image, tuple(attributes), tuple(types), left_out)
 
 
-def attribute_type(kind: pa.DataType) -> AttributeType | None:
-    """The type of an attribute; None: of texts their values tell, and others can be none."""
-    if pa.types.is_boolean(kind) or pa.types.is_dictionary(kind):
-        return "category"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return "time"
+def _problem(field: pa.Field, file: RowFile, attributes: int) -> LeftOut | None:
+    """Why a column becomes no attribute behind so many others; None: it does."""
+    if not is_plain(field.type):
+        return LeftOut(NESTED_COLUMN, f"is {field.type}")
+    if file.schema.names.count(field.name) > 1:
+        return LeftOut(TWICE, "is there twice")
+    if attributes == MAX_ATTRIBUTES:
+        return LeftOut(TOO_MANY, f"comes behind {MAX_ATTRIBUTES} others")
     return None
 
 

@@ -7,7 +7,6 @@ the listing is made, the distinct labels.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from featurescape_jobs.datasets.base import Attributes, Entry
+from featurescape_jobs.datasets.sources.attribute_values import plain_value
 from featurescape_jobs.datasets.sources.label_classes import (
     NO_CLASSES,
     LabelClasses,
@@ -42,6 +42,8 @@ MAX_DIMENSIONS = 1 << 18
 """Components of a vector: 1 MiB as float32."""
 MAX_TEXT = 1000
 """Characters of a text that are kept as an attribute."""
+ZERO_VECTOR = "zero_vector"
+"""Code of a vector of zeros, as an error row or as a remark."""
 _LOOKED_AT = 1024
 """First rows of lists of any length, by which the number of components is told."""
 
@@ -99,6 +101,15 @@ class VectorTable:
                         f"has no column {name!r}, which {self.paths[0]} has",
                         "write both alike",
                     )
+
+    def pass_over_columns(self) -> None:
+        """Count the columns that are not read, each once, however many files have it."""
+        seen = set[str]()
+        for path in self.paths:
+            for name, found in choose_columns(self._open(path), self._asked).left_out.items():
+                if name not in seen:
+                    self.tree.passed_over.add(found.reason, f"{name} ({found.why})")
+                    seen.add(name)
 
     def dimensions(self) -> int:
         """D, the number of components: by the type of the column, or most of the first rows.
@@ -217,19 +228,8 @@ def _id(value: object, place: str, column: str) -> str:
 
 def _attributes(cells: dict[str, Any]) -> Attributes | None:
     """What is known of an example: no nulls, and no numbers that JSON has not."""
-    known = {name: _attribute(value) for name, value in cells.items() if value is not None}
+    known = {name: plain_value(value, MAX_TEXT) for name, value in cells.items()}
     return {name: value for name, value in known.items() if value is not None} or None
-
-
-def _attribute(value: Any) -> str | int | float | None:
-    if isinstance(value, str):
-        return value[:MAX_TEXT]
-    if isinstance(value, bool | int):
-        return value
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat())
-    number = float(value)
-    return number if math.isfinite(number) else None
 
 
 # -- vectors of a batch ------------------------------------------------------------------------
@@ -277,7 +277,7 @@ def checked_vectors(
         empty = right & ~values.any(axis=1)
         for at in np.flatnonzero(empty):
             problems[int(rows[at])] = (
-                "zero_vector",
+                ZERO_VECTOR,
                 "all components are zero: it has no direction",
             )
         right &= ~empty

@@ -13,7 +13,15 @@ import { elapsedSeconds, formatAgo, formatDuration, joined, plural } from "../li
 import { icon } from "../lib/icons";
 import { galleryPath } from "../lib/paths";
 import { CurveBlock } from "./curve";
-import { filesBlock, inputsBlock, passedOverBlock, qualityBlock, specBlock, timingsBlock } from "./detail-parts";
+import {
+  filesBlock,
+  inputsBlock,
+  passedOverBlock,
+  qualityBlock,
+  remarksBlock,
+  specBlock,
+  timingsBlock,
+} from "./detail-parts";
 
 const LOG_BYTES = 16_384;
 
@@ -136,7 +144,14 @@ class JobView {
   }
 
   async showManifest(manifest: Manifest, signal: AbortSignal): Promise<void> {
-    fill(this.result, passedOverBlock(manifest), qualityBlock(manifest), timingsBlock(manifest), filesBlock(manifest));
+    fill(
+      this.result,
+      passedOverBlock(manifest),
+      remarksBlock(manifest),
+      qualityBlock(manifest),
+      timingsBlock(manifest),
+      filesBlock(manifest),
+    );
     await this.curve.show(manifest, signal);
   }
 

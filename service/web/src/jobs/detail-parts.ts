@@ -64,10 +64,10 @@ export function timingsBlock(manifest: Manifest): HTMLElement | null {
   return section("Time per stage", h("dl", { class: "table" }, ...rows));
 }
 
-/** Numbers of the manifest's details, nested ones too; lists and the map are left out. */
+/** Numbers of the manifest's details, nested ones too; lists, the map and remarks are left out. */
 export function figures(details: Record<string, unknown>): [string, number][] {
   return Object.entries(details).flatMap(([key, value]): [string, number][] => {
-    if (key === "map" || Array.isArray(value)) return [];
+    if (key === "map" || key === "remarks" || Array.isArray(value)) return [];
     if (typeof value === "number" && Number.isFinite(value)) return [[humanize(key), value]];
     if (value && typeof value === "object") return figures(value as Record<string, unknown>);
     return [];
@@ -116,6 +116,21 @@ export function passedOverBlock(manifest: Manifest): HTMLElement | null {
     h("div", {}, h("dt", {}, kind), h("dd", {}, found, hint ? h("span", { class: "faint" }, ` – ${hint}`) : null)),
   );
   return section("Passed over", h("dl", { class: "table", testid: "passed-over" }, ...rows));
+}
+
+/** What is said of rows that were kept: how many of each kind, and the first ones. */
+export function remarksBlock({ details }: Pick<Manifest, "details">): HTMLElement | null {
+  const remarks = Object.entries((details["remarks"] ?? {}) as Record<string, { rows: number; first: string[] }>);
+  if (remarks.length === 0) return null;
+  const rows = remarks.map(([code, { rows: count, first }]) =>
+    h(
+      "div",
+      {},
+      h("dt", {}, humanize(code)),
+      h("dd", {}, `${formatCount(count)}: ${first.join(", ")}${count > first.length ? ", …" : ""}`),
+    ),
+  );
+  return section("Kept, but", h("dl", { class: "table", testid: "remarks" }, ...rows));
 }
 
 const SHOWN_FILES = 200;
