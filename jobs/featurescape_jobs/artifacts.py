@@ -10,6 +10,7 @@
         work/                   shards and markers of every attempt; never read by users
         data/…                  files of the artifact, named by the manifest
         manifest.json           written last: the artifact exists if and only if this file does
+    <storage root>/search/<job id>/   indexes of a map that is searched, made anew where they are missing
     <storage root>/reuse/       which job has computed what (`reuse`)
 
 The base install has this module; it imports neither pyarrow nor numpy.
@@ -228,7 +229,7 @@ class PassedOverFiles(_Record):
 
     @property
     def total(self) -> str:
-        """How many files and columns, in words."""
+        """The number of files and of columns, in words."""
         columns = sum(each.count for each in self.reasons if each.reason.startswith(_COLUMN))
         counts = {"file": self.files - columns, "column": columns}
         return " and ".join(
@@ -348,6 +349,16 @@ class Failure(_Record):
 def job_dir(job_id: str) -> str:
     """Folder of a job, relative to the storage root. ``job_id`` must be a checked id."""
     return f"jobs/{job_id}"
+
+
+def search_dir(job_id: str) -> str:
+    """Folder with the search indexes of a map, relative to the storage root."""
+    return f"search/{job_id}"
+
+
+def folders_of(job_id: str) -> tuple[str, ...]:
+    """All folders that belong to a job and may go with it, relative to the storage root."""
+    return job_dir(job_id), search_dir(job_id)
 
 
 Legend.model_rebuild()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from sklearn.datasets import load_digits
 from featurescape.server.colormaps import COLORMAPS, color_value, lookup_table
 from featurescape_jobs.artifacts import ValueScale
 from helpers.gallery_builders import run_job
-from helpers.service_fakes import FEATURES_SPEC, RunningService, png
+from helpers.service_fakes import FEATURES_SPEC, RunningService, png, webp
 
 WEB = Path(__file__).parents[2] / "service/web"
 
@@ -76,6 +77,21 @@ def test_thumbnails_come_as_they_are(http: httpx.Client, map_id: str) -> None:
     answer = http.get(f"/v1/maps/{map_id}/tiles/thumbnails/0/0/0.webp")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
     assert http.get(f"/v1/maps/{map_id}/tiles/thumbnails/0/0/0.png").status_code == 404
+
+
+def test_a_background_has_tiles_too(
+    http: httpx.Client, service: RunningService, map_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/v1/maps/{map_id}/tiles/background/0/0/0.webp"
+    assert http.get(address).status_code == 404
+    maps = service.embedded.app.state.services.maps
+    opened = maps.open(map_id)
+    background = opened.layer("thumbnails").model_copy(update={"name": "background"})
+    info = opened.info.model_copy(update={"background": background})
+    monkeypatch.setattr(maps, "open", lambda _: replace(opened, info=info))
+    answer = http.get(address)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+    assert answer.content == webp()
 
 
 def test_an_empty_tile_is_transparent(http: httpx.Client, map_id: str) -> None:

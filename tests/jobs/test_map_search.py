@@ -12,6 +12,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
+from featurescape_jobs.artifacts import folders_of
 from featurescape_jobs.errors import ImageError, NotFoundError, SpecError
 from featurescape_jobs.live.actor import SearchActor
 from featurescape_jobs.live.map_search import MapSearch
@@ -136,7 +137,9 @@ def test_the_index_of_a_large_map_is_kept_with_its_recall_and_built_again_where_
 ) -> None:
     first = MapSearch(digits.setup, exact_up_to=N - 1).describe()
     assert first["method"] == "approximate"
-    paths = digits.storage.list_files(f"search/{IDS['tiles']}")
+    # The job's own folder, and what goes with it.
+    _, folder = folders_of(IDS["tiles"])
+    paths = digits.storage.list_files(folder)
     assert [path.rpartition(".")[2] for path in paths] == ["faiss", "json"]
     said = json.loads(digits.storage.read(paths[1]))
     assert said["sha256"] == digits.storage.sha256(paths[0])

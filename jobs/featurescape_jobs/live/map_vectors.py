@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from featurescape_jobs.artifacts import search_dir
 from featurescape_jobs.engine.context import InputArtifact
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, NotFoundError, SpecError
@@ -87,7 +88,7 @@ def open_search(
     file = VectorFile.write(path, (len(rows), column.dimensions), metric, blocks)
     if len(file) <= exact_up_to:
         return VectorSearch(file)
-    name = f"search/{artifacts.tiles.manifest.job_id}/{column.column}-{metric}"
+    name = f"{search_dir(artifacts.tiles.manifest.job_id)}/{column.column}-{metric}"
     return VectorSearch(file, _kept_index(artifacts.tiles.storage, name, file, folder))
 
 

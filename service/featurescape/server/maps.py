@@ -48,11 +48,13 @@ class OpenMap:
     features: Manifest
 
     def layer(self, name: str) -> ColorLayerInfo:
-        """A color layer of the map; raises `NotFoundError`."""
-        for layer in self.info.layers:
+        """A color layer of the map, or its background; raises `NotFoundError`."""
+        background = self.info.background
+        layers = [*self.info.layers, *([] if background is None else [background])]
+        for layer in layers:
             if layer.name == name:
                 return layer
-        known = ", ".join(layer.name for layer in self.info.layers)
+        known = ", ".join(layer.name for layer in layers)
         raise NotFoundError(f"this map has no color layer {name[:80]!r}; it has {known}")
 
     @property

@@ -245,7 +245,7 @@ describe("its parts", () => {
     expect(remarksBlock(manifest())).toBeNull();
     const details = { remarks: { zero_vector: { rows: 7, first: ["a.parquet#3", "<b>"] } } };
     const block = remarksBlock(manifest({ details }))!;
-    expect(texts(block, "dt")).toEqual(["Zero vector"]);
+    expect(texts(block, "dt")).toEqual(["zero vector"]);
     expect(texts(block, "dd")).toEqual(["7: a.parquet#3, <b>, …"]);
     expect(qualityBlock(manifest({ details }))).toBeNull();
   });
