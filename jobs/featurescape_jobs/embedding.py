@@ -8,7 +8,8 @@ Output: kind ``embedding``, one row per example in the order of the features: ex
 space. Kind ``states``, only of steps: which step of which example each row is. Kinds ``reference`` (the
 reduced features) and ``pca`` (mean and components): what is needed to place new examples later. Details:
 quality (neighbors kept, label accuracy, distance correlation, KL divergence), KL per 50 iterations, states
-(how many there were to choose from). With coordinates also ``errors``: the examples that have none.
+(how many there were to choose from). With coordinates also ``errors``: the examples that have none. With
+`aligned_to` also ``drift``: of each example the share of its neighbors that changed, an attribute for maps.
 
 Cost: PCA reads the features twice; the neighbor graph is FAISS; the descent is linear in N per iteration.
 70,000 examples take well under a minute on two cores. Holds N × K reduced features (K components) and the
@@ -25,22 +26,26 @@ recommended by openTSNE (P. Poličar et al., 2019; D. Kobak, P. Berens, 2019).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from featurescape_jobs import tables
+from featurescape_jobs.artifacts import AttributeTable
 from featurescape_jobs.engine.context import InputArtifact, Outcome, RunContext
 from featurescape_jobs.engine.row_failures import all_failed
 from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.layouts.alignment import DRIFT, EarlierLayout, read_earlier
 from featurescape_jobs.layouts.coordinates import PlacedVectors, placed_layout, read_places
 from featurescape_jobs.layouts.neighbor_table import neighbor_table
 from featurescape_jobs.layouts.pca import MAX_DIMENSIONS, fit_pca
 from featurescape_jobs.layouts.quality import QualityOptions, quality
-from featurescape_jobs.layouts.tsne import Layout, LayoutOptions, layout
+from featurescape_jobs.layouts.tsne import Layout, LayoutOptions, initial_positions, layout
 from featurescape_jobs.layouts.vectors import (
     ExampleVectors,
     StateVectors,
@@ -65,16 +70,19 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     with context.stage("reduce", _reduced_rows(spec, vectors, column)):
         reduced, explained = _reduce(spec, vectors, column, context)
         ids = vectors.ids()
-    found = _laid_out(reduced, vectors, _options(spec, perplexity, context), context)
+    earlier = _earlier(ids["example_id"], context) if spec.aligned_to else None
+    options = _options(spec, perplexity, context)
+    found = _laid_out(reduced, vectors, options, earlier, context)
     with context.stage("measure"):
         labels = _labels(ids["label"])
-        options = QualityOptions(spec.metric, seed=context.seed, threads=context.threads)
-        report = quality(reduced, found.xy, labels, options, context.progress)
+        measured = QualityOptions(spec.metric, seed=context.seed, threads=context.threads)
+        report = quality(reduced, found.xy, labels, measured, context.progress)
     with context.stage("write"):
         context.class_names["label"] = features.manifest.details["classes"]
         _write(ids, found, context)
         if isinstance(vectors, StateVectors):
             context.add_table("data/states.parquet", vectors.table(), "states")
+        changed = _write_drift(ids, found, earlier, context) if earlier else {}
     errors = len(vectors.errors) if isinstance(vectors, PlacedVectors) else 0
     details = {
         "method": found.method,
@@ -90,18 +98,51 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         "coordinates": spec.coordinates,
         "y_axis": spec.y_axis if spec.coordinates else "up",
         "error_codes": {"no_coordinates": errors} if errors else {},
+        **changed,
     }
     return Outcome(len(found.xy), errors, details)
 
 
+def _earlier(ids: pa.ChunkedArray, context: RunContext) -> EarlierLayout:
+    with context.stage("earlier layout"):
+        return read_earlier(context.input("aligned_to"), ids)
+
+
 def _laid_out(
-    reduced: Floats, vectors: Vectors, options: LayoutOptions, context: RunContext
+    reduced: Floats,
+    vectors: Vectors,
+    options: LayoutOptions,
+    earlier: EarlierLayout | None,
+    context: RunContext,
 ) -> Layout:
     """By t-SNE, or where the vectors have their places."""
-    if not isinstance(vectors, PlacedVectors):
+    if isinstance(vectors, PlacedVectors):
+        with context.stage("neighbors"):
+            return placed_layout(reduced, vectors.xy, options.neighbor_options())
+    if earlier is None:
         return layout(reduced, options, stages=context)
-    with context.stage("neighbors"):
-        return placed_layout(reduced, vectors.xy, options.neighbor_options())
+    start = earlier.start(initial_positions(reduced, options.seed))
+    found = layout(reduced, replace(options, start=start), stages=context)
+    return replace(found, xy=earlier.rotated(found.xy))
+
+
+def _write_drift(
+    ids: pa.Table, found: Layout, earlier: EarlierLayout, context: RunContext
+) -> dict[str, Any]:
+    """Write how much the neighbors of each example changed; the details that say so."""
+    drift = earlier.drift(found.neighbors)
+    table = pa.Table.from_arrays([ids["example_id"], drift], schema=tables.DRIFT)
+    context.add_table("data/drift.parquet", table, "drift")
+    known = int(earlier.known.sum())
+    return {
+        "attributes": AttributeTable(kind="drift", columns=[DRIFT]).model_dump(mode="json"),
+        "aligned_to": {
+            "job": context.inputs["aligned_to"],
+            "examples": known,
+            "new_examples": len(drift) - known,
+            "mean_drift": pc.mean(drift).as_py(),
+        },
+    }
 
 
 def _options(spec: EmbeddingSpec, perplexity: float | None, context: RunContext) -> LayoutOptions:

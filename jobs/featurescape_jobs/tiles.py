@@ -27,6 +27,8 @@ Source of the method: tile pyramids of aggregates as in datashader (Cottam, Lums
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from featurescape_jobs.artifacts import AttributeTable
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets.sources.tree import tree_at
@@ -84,6 +86,10 @@ def _sources(spec: TilesSpec, context: RunContext) -> list[Source]:
         Source.of(context.input(f"attributes.{place}"), "attributes")
         for place in range(len(spec.attributes))
     ]
+    embedding = context.input("embedding")
+    if embedding.manifest.attribute_table is not None:
+        changed = replace(Source.of(embedding, "embedding"), of_points=True)
+        sources.insert(0, changed)
     if spec.captions is not None:
         said = AttributeTable(kind="captions", columns=[CAPTION_INFO])
         sources.append(Source(context.input("captions"), said, "captions"))

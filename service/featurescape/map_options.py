@@ -98,6 +98,11 @@ class EmbeddingOptions(TypedDict, total=False):
     coordinates: Sequence[str] | None
     """Two attributes of the examples, numbers, that are x and y in place of t-SNE: another
     program's layout, a city, a floor plan; none: t-SNE."""
+    aligned_to: str | None
+    """An `embedding` job of the same examples, as of another layer, model, perplexity or
+    checkpoint: t-SNE starts from its positions, the layout is turned and mirrored onto it, and each
+    example gets `drift`, the share of its nearest neighbors that are others than there; none: it
+    stands by itself."""
     y_axis: Literal["up", "down"]
     """Where larger y of coordinates are on the map: up as in plots and of latitudes, or down as in
     pixels."""

@@ -67,6 +67,8 @@ class LayoutOptions:
     neighbors: Method = "auto"
     seed: int = 0
     threads: int = 1
+    start: npt.NDArray[np.float64] | None = field(default=None, compare=False)
+    """Positions (N, 2) to start from, of any scale; None: by PCA."""
 
     def neighbor_options(self) -> NeighborOptions:
         """The options of the neighbor search in it."""
@@ -117,7 +119,7 @@ def layout(
     clock = _Clock(should_stop)
     with Workers(options.threads) as workers:
         with clock.stage("initialization"), stages.stage("initialization"):
-            start = initial_positions(examples, options.seed)
+            start = _start(examples, options)
             order = _along_curve(start)
         with clock.stage("neighbors"):
             graph = kneighbors(examples[order], k, options.neighbor_options(), stages)
@@ -176,6 +178,13 @@ def initial_positions(features: Floats, seed: int) -> npt.NDArray[np.float64]:
     if not np.ptp(features, axis=0).any():
         return np.asarray(initialization.random(n, 2, random_state=seed))
     return np.asarray(initialization.pca(features, random_state=seed), dtype=np.float64)
+
+
+def _start(features: Floats, options: LayoutOptions) -> npt.NDArray[np.float64]:
+    if options.start is None or not np.ptp(options.start[:, 0]):
+        return initial_positions(features, options.seed)
+    centered = options.start - options.start.mean(axis=0)
+    return np.asarray(initialization.rescale(centered), dtype=np.float64)
 
 
 def _along_curve(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -19,7 +19,7 @@ class EmbeddingSpec(BaseJobSpec):
 
     job: Literal["embedding"] = "embedding"
     card = JobCard("Embed features", "t-SNE: two coordinates per example.", 16)
-    needs = (Artifact("features", "features"),)
+    needs = (Artifact("features", "features"), Artifact("aligned_to", "embedding"))
     features: JobId = Field(description="The `features` job to lay out.")
     layer: LayerName | None = Field(
         default=None, description="Which layer of the features job; none: its first."
@@ -64,6 +64,13 @@ class EmbeddingSpec(BaseJobSpec):
         description="Two attributes of the examples, numbers, that are x and y in place of t-SNE: another "
         "program's layout, a city, a floor plan; none: t-SNE.",
     )
+    aligned_to: JobId | None = Field(
+        default=None,
+        description="An `embedding` job of the same examples, as of another layer, model, perplexity or "
+        "checkpoint: t-SNE starts from its positions, the layout is turned and mirrored onto it, and each "
+        "example gets `drift`, the share of its nearest neighbors that are others than there; none: it stands "
+        "by itself.",
+    )
     y_axis: Literal["up", "down"] = Field(
         default="up",
         description="Where larger y of coordinates are on the map: up as in plots and of latitudes, or "
@@ -97,11 +104,19 @@ class EmbeddingSpec(BaseJobSpec):
             )
         return value
 
+    @field_validator("aligned_to")
+    @classmethod
+    def _is_free_to_turn(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("coordinates") is not None:
+            raise ValueError("coordinates stay where they are; leave out one of the two")
+        return value
+
     def perplexity_for(self, examples: int) -> float | None:
         """Perplexity of `specs.perplexity.perplexity_for`, with what is asked for here."""
         return perplexity_for(self.perplexity, examples)
 
     def check_input(self, field: str, examples: int) -> None:
         """Check the perplexity of whole examples, which are as many as the features; of states it is unknown."""
-        if self.max_states is None and self.coordinates is None:
+        whole = self.max_states is None and self.coordinates is None
+        if field == "features" and whole:
             self.perplexity_for(examples)

@@ -104,6 +104,17 @@ NEIGHBORS = pa.schema(
         field("distances", pa.list_(pa.float32()), "Distances in feature space to them."),
     ]
 )
+DRIFT = pa.schema(
+    [
+        EXAMPLE_ID,
+        field(
+            "drift",
+            pa.float32(),
+            "Share of the nearest neighbors that are others than in the earlier embedding; null: not in it.",
+            "fraction",
+        ),
+    ]
+)
 RENDERS = pa.schema(
     [
         field(

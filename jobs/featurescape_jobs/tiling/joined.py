@@ -35,6 +35,8 @@ class Source:
     table: AttributeTable
     field: str
     """Of the spec, that names its job."""
+    of_points: bool = False
+    """Whether its rows are the points of the map, which may be states, and not their examples."""
 
     @classmethod
     def of(cls, artifact: InputArtifact, field: str) -> Source:
@@ -98,7 +100,7 @@ def _join(inputs: MapInputs, source: Source) -> tuple[MapInputs, dict[str, Any]]
     if pc.count_distinct(ids).as_py() != len(ids):
         raise ArtifactError(f"{job_id} names an example twice", job_id=job_id)
     wanted = inputs.example_ids
-    if inputs.states is not None:
+    if inputs.states is not None and not source.of_points:
         wanted = pc.replace_substring_regex(wanted, pattern=_STATE, replacement="")
     places = pc.index_in(wanted, value_set=ids)
     if places.null_count == len(wanted):
