@@ -20,6 +20,7 @@ from featurescape import cli, spec_fields
 from featurescape.server.api import artifacts as artifact_routes
 from featurescape.server.api import catalog, examples, health, jobs, live, search, tiles
 from featurescape.server.api import rows as row_routes
+from featurescape.server.api import selections as selection_routes
 from featurescape.server.settings import Settings
 from featurescape_jobs import artifacts, tables
 from featurescape_jobs.color_layers import COLOR_LAYERS
@@ -258,7 +259,8 @@ def _color_names(_: str) -> str:
 
 
 def _routes(_: str) -> str:
-    parts = (catalog, jobs, artifact_routes, row_routes, tiles, examples, search, live, health)
+    maps = (tiles, examples, search, selection_routes)
+    parts = (catalog, jobs, artifact_routes, row_routes, *maps, live, health)
     routes = [route for part in parts for route in part.router.routes]
     found = [each for each in routes if isinstance(each, APIRoute) and each.include_in_schema]
 

@@ -20,6 +20,9 @@ NO_JSON = {
     "/v1/maps/{job_id}/tiles/{layer}/{z}/{x}/{y}.{suffix}",
     "/v1/maps/{job_id}/examples/{row}/thumbnail",
     "/v1/maps/{job_id}/examples/{row}/image",
+    "/v1/maps/{job_id}/selections/marks",
+    "/v1/maps/{job_id}/selections/export",
+    "/v1/maps/{job_id}/selections/{name}/export",
     "/livez",
     "/readyz",
 }

@@ -31,6 +31,7 @@ from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import FeaturesSpec, parse_spec
 from helpers.artifact_builders import class_names_said
+from helpers.frozen_selections import freeze_selection
 
 RANDOM_LENET = {"name": "lenet", "weights": "random"}
 
@@ -71,6 +72,18 @@ def test_features_are_the_activation_of_the_layer(tmp_path: Path) -> None:
     images = [reader.read(locator) for locator in table["locator"].to_pylist()]
     network.module(torch.from_numpy(prepare(images, network.card)))
     assert np.allclose(matrix(table), found[0].numpy(), atol=1e-5)
+
+
+def test_a_selection_has_features_of_its_examples_in_its_order(tmp_path: Path) -> None:
+    ids = [f"digits-{row:04d}" for row in (31, 4, 15)]
+    selection = freeze_selection(Storage(str(tmp_path)), ids)
+    whole = spec_of(dataset={"name": "digits", "example_ids": ids})
+    some = spec_of(dataset={"name": "digits", "selection": selection})
+    _, one, _ = extract(tmp_path, whole, "features-000000000001")
+    _, two, _ = extract(tmp_path, some, "features-000000000002")
+    assert two["example_id"].to_pylist() == ids
+    listed = [one["example_id"].to_pylist().index(name) for name in ids]
+    assert np.allclose(matrix(two), matrix(one)[listed], atol=1e-5)
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 7}, {"shard_size": 11}])

@@ -4,8 +4,8 @@
 the classes, what was passed over, the checksum of the code, and the stamp of every folder and archive that the
 listing was made from. A later job of the same dataset looks at these only; where one differs, or the table is
 damaged, it lists anew: other code may join, name or caption otherwise what lies in the same files. The key is
-that of dataset, root, split and columns, not of ``limit`` or ``example_ids``. Any of these files may be deleted
-at any time.
+that of dataset, root, split and columns, not of ``limit``, ``example_ids`` or ``selection``. Any of these files
+may be deleted at any time.
 
 Memory: the listing as Arrow columns (about 100 bytes an example, and its captions), 16 bytes an example
 while ids are compared, and the encoded table.
@@ -113,7 +113,7 @@ def _passed_over(listing: Listing) -> PassedOver:
 
 
 def _key(spec: DatasetSpec) -> str:
-    said = spec.model_dump(mode="json", exclude={"limit", "example_ids"})
+    said = spec.model_dump(mode="json", exclude={"limit", "example_ids", "selection"})
     body = json.dumps([FORMAT, said, spec.allowed_roots], sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 

@@ -22,9 +22,10 @@ from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, FrozenRows, default_shard_size
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.errors import ArtifactError, DatasetError, SpecError
+from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, SpecError
 from featurescape_jobs.models.base import EntryCard
 from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs.selected import SelectionRef
 from featurescape_jobs.tables import LABEL
 
 FROZEN = "input/frozen.json"
@@ -126,7 +127,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         _check_frozen(frozen, spec_sha256, context)
         return _named(frozen, context)
     indexed = index_dataset(DATASETS[spec.name], resolved, context.storage)
-    table = select_examples(indexed.table, spec)
+    table = select_examples(indexed.table, spec, context.storage)
     if table.num_rows == 0:
         raise DatasetError("dataset: no examples", field="dataset")
     size = shard_size or default_shard_size(table.num_rows)
@@ -179,13 +180,19 @@ def _read(context: RunContext, resolved: DatasetSpec) -> FrozenInput:
     return FrozenInput(**{**known_fields(FrozenInput, found), "dataset": resolved})
 
 
-def select_examples(table: pa.Table, spec: DatasetSpec) -> pa.Table:
+def select_examples(table: pa.Table, spec: DatasetSpec, storage: Storage) -> pa.Table:
     """Select the examples of a listing that the spec names, at most as many as it says.
 
+    Args:
+        table: the listing.
+        spec: of the dataset.
+        storage: that has the rows of selections.
+
     Raises:
-        DatasetError: an example that it names is not there.
+        DatasetError: an example that it names is not there, or its selection is not.
     """
-    return _evenly_subsample(_only(table, spec.example_ids), spec.limit)
+    selected = _selected(table, spec.selection, storage)
+    return _evenly_subsample(_only(selected, spec.example_ids), spec.limit)
 
 
 def sample_examples(storage: Storage, path: str, count: int) -> pa.Table:
@@ -195,6 +202,34 @@ def sample_examples(storage: Storage, path: str, count: int) -> pa.Table:
         of_each = -(-count // len(groups))
         parts = [_evenly_subsample(file.read_row_group(int(group)), of_each) for group in groups]
     return _evenly_subsample(pa.concat_tables(parts), count)
+
+
+def _selected(table: pa.Table, selection: SelectionRef | None, storage: Storage) -> pa.Table:
+    """The rows of the examples of a selection, in its order; those of an example with several points once."""
+    if selection is None:
+        return table
+    field = "dataset.selection"
+    try:
+        if storage.sha256(selection.path) != selection.sha256:
+            raise DatasetError(
+                f"{field}: {selection.path} is damaged; save the selection anew", field=field
+            )
+        ids = storage.read_table(selection.path, ["example_id"])["example_id"].unique()
+    except NotFoundError:
+        raise DatasetError(
+            f"{field}: {selection.name!r} of {selection.map} is not kept any more; save it anew and take "
+            "the dataset from there",
+            field=field,
+        ) from None
+    rows = pc.index_in(ids, table["example_id"])
+    if rows.null_count:
+        missing = ids.filter(pc.is_null(rows))
+        raise DatasetError(
+            f"{field}: {len(missing)} of its {len(ids)} examples are not in the dataset any more, as "
+            f"{missing[0].as_py()[:200]!r}; map the dataset again, and select there",
+            field=field,
+        )
+    return table.take(rows)
 
 
 def _only(table: pa.Table, example_ids: tuple[str, ...] | None) -> pa.Table:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 from featurescape_jobs.errors import DatasetError, SpecError
 from featurescape_jobs.specs.base import ExampleId, JobId, Name, Spec
 from featurescape_jobs.specs.options import EntryOptions
+from featurescape_jobs.specs.selected import SelectionRef
 
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 """Name of a column, or the ending of an entry."""
@@ -57,6 +58,11 @@ class DatasetSpec(Spec):
         min_length=1,
         max_length=1000,
         description="Only these examples, in the order of the listing; none: all.",
+    )
+    selection: SelectionRef | None = Field(
+        default=None,
+        description="Only the examples of this selection of a map of the dataset, in the order of the map; "
+        "none: all.",
     )
     _allowed_roots: tuple[str, ...] | None = PrivateAttr(default=None)
 

@@ -178,6 +178,14 @@ class JobStore:
         with self._database.snapshot() as connection:
             return zero | {status: int(jobs) for status, jobs in connection.execute(_COUNTS)}
 
+    def mentions(self, text: str) -> bool:
+        """True if the spec of any job has the text, which has no wildcards."""
+        with self._database.snapshot() as connection:
+            found = connection.scalar(
+                select(JOBS.c.sequence).where(JOBS.c.spec.contains(text)).limit(1)
+            )
+        return found is not None
+
     def queue_age_seconds(self) -> float:
         """Age of the oldest waiting job; 0 where none waits."""
         waiting = select(JOBS.c.created_at).where(JOBS.c.status == "PENDING")

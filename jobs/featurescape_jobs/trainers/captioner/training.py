@@ -123,7 +123,7 @@ def _plan(spec: TrainingSpec, context: RunContext) -> tuple[Task, Encoder]:
 def _held_out(spec: TrainingSpec) -> DatasetSpec | None:
     if spec.validation_split is None:
         return None
-    return spec.dataset.model_copy(update={"split": spec.validation_split})
+    return spec.dataset.model_copy(update={"split": spec.validation_split, "selection": None})
 
 
 def _freeze(task: Task, context: RunContext) -> Task:
@@ -134,7 +134,7 @@ def _freeze(task: Task, context: RunContext) -> Task:
 
         def make(dataset: DatasetSpec = listing.dataset) -> pa.Table:
             table = index_dataset(DATASETS[dataset.name], dataset, context.storage).table
-            return select_examples(table, dataset)
+            return select_examples(table, dataset, context.storage)
 
         phase = freeze_rows(listing.name, make, context, frozen.shard_size)
         sha256 += context.storage.sha256(context.path(phase.path))

@@ -10,17 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from featurescape.server.api.answer import Answer as _Answer
 from featurescape_jobs import artifacts
 from featurescape_jobs.artifacts import MapInfo, Progress, Status
 from featurescape_jobs.datasets.base import DatasetFacts
 from featurescape_jobs.models.base import CollectionCard, ModelCard
-
-
-class _Answer(BaseModel):
-    """Base of what the service itself puts together: no other fields than those named."""
-
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
 
 # -- jobs --------------------------------------------------------------------------------------
 

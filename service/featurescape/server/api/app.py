@@ -19,6 +19,7 @@ from featurescape.server.api import (
     live,
     rows,
     search,
+    selections,
     tiles,
     viewer,
 )
@@ -28,6 +29,21 @@ from featurescape.server.api.metrics import CountAnswers
 from featurescape.server.api.services import Services
 from featurescape.server.runner import JobRunner
 from featurescape.server.settings import Settings
+
+_PARTS = (
+    catalog,
+    jobs,
+    artifacts,
+    rows,
+    tiles,
+    examples,
+    search,
+    selections,
+    live,
+    health,
+    viewer,
+)
+"""Modules with routes; a path goes to the first that takes it."""
 
 
 def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
@@ -66,6 +82,6 @@ def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
     app.state.services = services
     app.state.token = token
     add_error_handlers(app)
-    for part in (catalog, jobs, artifacts, rows, tiles, examples, search, live, health, viewer):
+    for part in _PARTS:
         app.include_router(part.router)
     return app

@@ -22,6 +22,8 @@ from featurescape.server.rows import Rows
 from featurescape.server.runner import JobRunner
 from featurescape.server.scheduler import Scheduler
 from featurescape.server.search import Search
+from featurescape.server.selections import Selections
+from featurescape.server.selections.members import Unfound
 from featurescape.server.settings import Settings
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
@@ -47,6 +49,7 @@ class Services:
     rows: Rows
     live: Live
     search: Search
+    selections: Selections
     metrics: Metrics
     lock: BinaryIO
     stopping: bool = False
@@ -78,6 +81,7 @@ class Services:
             rows=Rows(maps),
             live=live,
             search=Search(maps, live),
+            selections=Selections(maps, Unfound()),
             metrics=Metrics(store, scheduler),
             lock=lock,
         )
