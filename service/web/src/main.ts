@@ -12,6 +12,7 @@ import "./styles/dynamics.css";
 import "./styles/captions.css";
 import "./styles/predictions.css";
 import "./styles/live.css";
+import "./styles/compare.css";
 import "./styles/narrow.css";
 import { listJobs, SIGN_IN_EVENT } from "./api/client";
 import { loginPage } from "./app/login-page";
@@ -44,6 +45,8 @@ async function open(route: Route): Promise<Page> {
       return (await import("./galleries/page")).galleryPage(app, route);
     case "map":
       return (await import("./map/page")).mapPage(app, route.id);
+    case "compare":
+      return (await import("./compare/page")).comparePage(app);
     case "live":
       return (await import("./live/page")).livePage(app);
     case "missing":

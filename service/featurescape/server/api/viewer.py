@@ -16,7 +16,7 @@ router = APIRouter(include_in_schema=False)
 STATIC = Path(__file__).parents[2] / "static"
 _GALLERY = r"(/gallery(/\d{1,10})?|/units/\d{1,10})?"
 _PAGES = re.compile(
-    rf"(live|jobs(/[a-z0-9-]{{1,40}}{_GALLERY})?|maps(/[a-z0-9-]{{1,40}})?)?/?", re.ASCII
+    rf"(live|compare|jobs(/[a-z0-9-]{{1,40}}{_GALLERY})?|maps(/[a-z0-9-]{{1,40}})?)?/?", re.ASCII
 )
 _MEDIA_TYPES = {
     ".css": "text/css",

@@ -8,6 +8,7 @@ export type Route =
   | { page: "unit"; id: string; channel: number }
   | { page: "map"; id: string }
   | { page: "live" }
+  | { page: "compare" }
   | { page: "missing"; path: string };
 
 /** The route of a path. */
@@ -22,6 +23,7 @@ export function parseRoute(path: string): Route {
     if (inside) return inside;
   }
   if (parts.length === 2 && id && first === "maps") return { page: "map", id };
+  if (parts.length === 1 && first === "compare") return { page: "compare" };
   if (parts.length === 1 && first === "live") return { page: "live" };
   return { page: "missing", path };
 }

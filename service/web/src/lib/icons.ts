@@ -41,6 +41,7 @@ const PATHS = {
   alert: ["M10 3.6l7 12.4H3z", "M10 8.4v3.4M10 13.8v.1"],
   play: ["M7 5l8 5-8 5z"],
   pause: ["M7.5 5.5v9M12.5 5.5v9"],
+  compare: ["M3.5 4.5h6v11h-6z", "M10.5 4.5h6v11h-6z"],
   grid: ["M4 5.5h12M4 10h12M4 14.5h12"],
 } as const;
 

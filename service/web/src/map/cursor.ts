@@ -21,6 +21,8 @@ export interface CursorParts {
   picker: Picker;
   accepts: Accepts;
   describe(label: number): { className: string; color: string };
+  /** The example under the cursor; null: none. */
+  onHover?(point: Point | null): void;
   onOpen(row: number): void;
   onNothing(): void;
 }
@@ -56,6 +58,7 @@ export class Cursor {
     this.turn += 1;
     this.parts.card.hide();
     this.parts.stage.highlight.hover(null);
+    this.parts.onHover?.(null);
     this.parts.target.style.cursor = "";
   }
 
@@ -85,6 +88,7 @@ export class Cursor {
     const size = stage.olMap.getSize() ?? [0, 0];
     card.show({ row: found.row, ...describe(found.label) }, [pixel[0]!, pixel[1]!], [size[0]!, size[1]!]);
     stage.highlight.hover(stage.activeImages ? null : found);
+    this.parts.onHover?.(found);
     target.style.cursor = "pointer";
     return found;
   }

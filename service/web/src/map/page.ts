@@ -12,13 +12,13 @@ import type { MapTitle } from "./sidebar";
 const DEFAULT_THUMBNAIL_PX = 64;
 
 /** Side of an image's cell in the thumbnails layer, from the spec of the job that drew the map. */
-function thumbnailPx(manifest: Manifest): number {
+export function thumbnailPx(manifest: Manifest): number {
   const value = manifest.spec["thumbnail_px"];
   return typeof value === "number" && value > 0 ? value : DEFAULT_THUMBNAIL_PX;
 }
 
-/** Dataset and model are named by the features job; the map is shown without waiting for it. */
-async function mapTitle(job: string, info: MapInfo): Promise<MapTitle> {
+/** Title of a map: dataset and model are named by its features job. */
+export async function mapTitle(job: string, info: MapInfo): Promise<MapTitle> {
   const [tiles, features] = await Promise.all([
     getJob(job).catch((): Job | null => null),
     info.features ? getJob(info.features).catch((): Job | null => null) : null,

@@ -1,6 +1,8 @@
 /** The parts of the map page, in the order in which they stand in its bar, columns and panel. */
 
 import { Asking } from "../job-parts/asking";
+import { h } from "../lib/dom";
+import { icon } from "../lib/icons";
 import { AtlasCells } from "./atlas-cell";
 import { Overview } from "./overview";
 import type { MakePart, MapContext, MapPart } from "./part";
@@ -9,7 +11,7 @@ import { Searching } from "./searching";
 import { exampleOf } from "./state-mark";
 import { labelsOver } from "./text-labels";
 
-export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview];
+export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview, compare];
 
 /** The parts that a map has use for. */
 export function partsOf(context: MapContext): MapPart[] {
@@ -75,5 +77,13 @@ function overview({ stage }: MapContext): MapPart {
     start: () => map.start(),
     relook: () => void map.repaint(),
     destroy: () => map.destroy(),
+  };
+}
+
+function compare({ id }: MapContext): MapPart {
+  const label = "Compare with other maps";
+  const href = `/compare?maps=${encodeURIComponent(id)}`;
+  return {
+    tools: [h("a", { class: "icon-button", href, label, title: label, testid: "compare" }, icon("compare"))],
   };
 }

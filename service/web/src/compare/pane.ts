@@ -1,0 +1,183 @@
+/** One of the maps that are compared: its title, its color layer, the map, and the same example marked in it. */
+
+import type { MapInfo } from "../api/types";
+import { currentTheme } from "../app/theme";
+import { h, setText } from "../lib/dom";
+import { plural } from "../lib/format";
+import { icon } from "../lib/icons";
+import { Cursor } from "../map/cursor";
+import { firstLayer } from "../map/first-layer";
+import { HoverCard } from "../map/hover";
+import { labelClasses } from "../map/legend";
+import { Picker } from "../map/picker";
+import { Stage } from "../map/stage";
+import { Texts } from "../map/texts";
+import { openArchive } from "../tiles/archive";
+import { DEFAULT_COLORMAP } from "../tiles/colormaps";
+import { Rows } from "./matching";
+
+const NO_LABEL_COLOR = "#8a8a8a";
+const MARGIN_PX = 12;
+
+/** A map, and what the jobs say that made it. */
+export interface Compared {
+  id: string;
+  info: MapInfo;
+  title: string;
+  thumbnailPx: number;
+}
+
+export interface PaneActions {
+  /** The example under the cursor; null: none. */
+  onHover(row: number | null): void;
+  onOpen(row: number): void;
+  onNothing(): void;
+  /** The view was moved here. */
+  onMove(): void;
+  onLayer(): void;
+  onRemove(): void;
+}
+
+export class Pane {
+  readonly element: HTMLElement;
+  readonly rows: Rows;
+  readonly stage: Stage;
+  private readonly target: HTMLElement;
+  private readonly cursor: Cursor;
+  private readonly note = h("span", { class: "faint", testid: "pane-note" });
+  private readonly problem = h("p", { class: "problem", role: "alert", attrs: { hidden: "" } });
+  private readonly choice: HTMLSelectElement;
+
+  constructor(
+    readonly map: Compared,
+    layer: string | null,
+    actions: PaneActions,
+  ) {
+    const { id, info } = map;
+    this.rows = new Rows(map);
+    this.target = h("div", {
+      class: "map",
+      tabIndex: 0,
+      role: "application",
+      label: `Map: ${map.title}. Arrow keys move, plus and minus zoom, Enter opens the example at the cross.`,
+    });
+    this.choice = h(
+      "select",
+      {
+        class: "field select",
+        label: `Color layer of ${map.title}`,
+        testid: "pane-layer",
+        on: { change: () => this.recolor(actions) },
+      },
+      ...info.layers.map((each) => h("option", { attrs: { value: each.name } }, each.title)),
+    );
+    this.choice.value = info.layers.some((each) => each.name === layer) ? layer! : firstLayer(info);
+    this.stage = new Stage(this.target, id, info, this.look(), (error) => this.complain(error));
+    const texts = info.text ? new Texts(id, info.text) : null;
+    const card = new HoverCard(id, texts);
+    const classes = labelClasses(info);
+    this.cursor = new Cursor({
+      stage: this.stage,
+      target: this.target,
+      card,
+      picker: new Picker(info, openArchive(id, info.points), map.thumbnailPx, (row) => this.rows.get(row)),
+      accepts: () => true,
+      describe: (label) => ({
+        className: info.classes[label] ?? "no label",
+        color: classes.find((each) => each.index === label)?.color ?? NO_LABEL_COLOR,
+      }),
+      onHover: (point) => actions.onHover(point?.row ?? null),
+      onOpen: (row) => actions.onOpen(row),
+      onNothing: () => actions.onNothing(),
+    });
+    this.element = h(
+      "section",
+      { class: "pane", testid: "pane", label: map.title },
+      this.head(actions),
+      h("div", { class: "pane-map" }, this.target, card.element, this.problem),
+    );
+    this.stage.view.on("change", () => actions.onMove());
+  }
+
+  get layer(): string {
+    return this.choice.value;
+  }
+
+  /** Shows the whole map; the pane has its size only once it is in the page. */
+  start(): void {
+    this.stage.olMap.updateSize();
+    this.stage.fit([MARGIN_PX, MARGIN_PX, MARGIN_PX, MARGIN_PX], false);
+  }
+
+  relook(): void {
+    this.stage.applyLook(this.look());
+  }
+
+  /** Takes the view of another pane. */
+  follow(other: Pane): void {
+    this.stage.moveTo(...other.stage.center, other.stage.zoom);
+  }
+
+  /** Rings a row; null: none. */
+  async ring(row: number | null): Promise<void> {
+    this.stage.highlight.hover(row === null ? null : await this.rows.get(row));
+  }
+
+  /** Marks a row with its neighbors, and says what of it; null: the mark goes. */
+  async select(row: number | null, note: string): Promise<void> {
+    const example = row === null ? null : await this.rows.get(row);
+    this.stage.highlight.select(example, example?.neighbors ?? []);
+    setText(this.note, note);
+  }
+
+  destroy(): void {
+    this.cursor.destroy();
+    this.stage.destroy();
+  }
+
+  private head(actions: PaneActions): HTMLElement {
+    const { id, title, info } = this.map;
+    const remove = h(
+      "button",
+      {
+        type: "button",
+        class: "icon-button small",
+        label: `Leave out ${title}`,
+        title: "Leave out",
+        testid: "pane-remove",
+        on: { click: () => actions.onRemove() },
+      },
+      icon("close"),
+    );
+    const name = h("a", { href: `/maps/${encodeURIComponent(id)}`, testid: "pane-title" }, title);
+    return h(
+      "header",
+      { class: "pane-head" },
+      h("h2", {}, name),
+      h("span", { class: "faint" }, plural(info.examples, "example")),
+      this.note,
+      this.choice,
+      remove,
+    );
+  }
+
+  private recolor(actions: PaneActions): void {
+    this.relook();
+    actions.onLayer();
+  }
+
+  private look() {
+    return {
+      layer: this.choice.value,
+      colormap: DEFAULT_COLORMAP,
+      hidden: new Set<number>(),
+      range: null,
+      theme: currentTheme(),
+    };
+  }
+
+  private complain(error: unknown): void {
+    setText(this.problem, `Some tiles could not be loaded: ${(error as Error)?.message ?? error}`);
+    this.problem.hidden = false;
+  }
+}

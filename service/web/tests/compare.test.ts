@@ -1,0 +1,71 @@
+// @vitest-environment happy-dom
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { type Comparison, formatComparison, parseComparison } from "../src/compare/address";
+import { inCommon, Rows, sameRows } from "../src/compare/matching";
+import { example, map, neighbor } from "./helpers/builders";
+import { Service } from "./helpers/service";
+
+afterEach(() => vi.unstubAllGlobals());
+
+const parsed = (url: string) => parseComparison(url.replace(/^[^?]*/, ""));
+
+describe("the address of a comparison", () => {
+  it("is read back as it was written", () => {
+    const state: Comparison = {
+      maps: [
+        { id: "tiles-1", layer: "value:drift & more" },
+        { id: "tiles-2", layer: null },
+      ],
+      example: "a/b?c=ä",
+      linked: false,
+    };
+    expect(parsed(formatComparison(state))).toEqual(state);
+  });
+
+  it("leaves out what is no id, what is named twice, and more than four", () => {
+    const { maps } = parsed("?maps=tiles-1,../x,tiles-1,tiles-2,tiles-3,tiles-4,tiles-5");
+    expect(maps.map(({ id }) => id)).toEqual(["tiles-1", "tiles-2", "tiles-3", "tiles-4"]);
+  });
+
+  it("moves the views together unless it says otherwise", () => {
+    expect(parsed("?maps=tiles-1").linked).toBe(true);
+    expect(parsed("").maps).toEqual([]);
+  });
+});
+
+describe("the same example in two maps", () => {
+  const info = map({ features: "features-1", examples: 10 });
+
+  it("has the same row where both show one features job whole", () => {
+    expect(sameRows(info, { ...info })).toBe(true);
+    expect(sameRows(info, { ...info, features: "features-2" })).toBe(false);
+    expect(sameRows(info, { ...info, examples: 9 })).toBe(false);
+    expect(sameRows(info, { ...info, step_unit: "row" })).toBe(false);
+  });
+
+  it("is found by its id in others, and only where the id is the same", async () => {
+    const service = new Service();
+    service.on(/tiles-1.examples.3$/, example({ row: 3, example_id: "cat" }));
+    service.on(/tiles-2.examples.example_id=cat$/, {
+      examples: [
+        { row: 8, example_id: "cat-1", class_name: null },
+        { row: 5, example_id: "cat", class_name: null },
+      ],
+    });
+    service.on(/tiles-3.examples.example_id=cat$/, {
+      examples: [{ row: 8, example_id: "cat-1", class_name: null }],
+    });
+    const first = new Rows({ id: "tiles-1", info });
+    const other = { ...info, features: "features-2" };
+    expect(await new Rows({ id: "tiles-2", info: other }).rowLike(first, 3)).toBe(5);
+    expect(await new Rows({ id: "tiles-3", info: other }).rowLike(first, 3)).toBeNull();
+    expect(await new Rows({ id: "tiles-4", info }).rowLike(first, 3)).toBe(3);
+  });
+
+  it("has neighbors in common by their ids, wherever they lie", () => {
+    const one = { neighbors: [neighbor(1), neighbor(2), neighbor(3)] };
+    const other = { neighbors: [neighbor(3, { row: 70 }), neighbor(9)] };
+    expect(inCommon(one, other)).toBe(1);
+    expect(inCommon(one, { neighbors: [] })).toBe(0);
+  });
+});
