@@ -32,6 +32,11 @@ class LRUCache(Generic[K, V]):
         with self._lock:
             return self._values.get(key)
 
+    def discard(self, key: K) -> None:
+        """Let go of a value, if it is kept."""
+        with self._lock:
+            self._values.pop(key, None)
+
     def get_or_make(self, key: K, make: Callable[[], V]) -> V:
         """The value; ``make`` makes it where it is missing, outside of the lock.
 

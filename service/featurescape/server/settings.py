@@ -193,6 +193,13 @@ class Settings(BaseSettings):
         description="Largest image that the live page takes, in bytes.",
     )
 
+    find_bytes: int = Field(
+        default=8 << 30,
+        ge=0,
+        description="Disk that the indexes of maps may take in which words and numbers are found, beside the job "
+        "record; those that were used least lately go first.",
+    )
+
     @field_validator("allowed_hosts", "allowed_roots", "plugins", "frame_ancestors", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

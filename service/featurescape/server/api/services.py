@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from featurescape.server.admission import Admission
 from featurescape.server.api.metrics import Metrics
 from featurescape.server.database_lock import lock_database
+from featurescape.server.finding import Finding
 from featurescape.server.jobstore import JobStore
 from featurescape.server.live import Live
 from featurescape.server.maps import Maps
@@ -50,6 +51,7 @@ class Services:
     live: Live
     search: Search
     selections: Selections
+    finding: Finding
     metrics: Metrics
     lock: BinaryIO
     stopping: bool = False
@@ -82,6 +84,7 @@ class Services:
             live=live,
             search=Search(maps, live),
             selections=Selections(maps, Unfound()),
+            finding=Finding.at(maps, settings.database_path.parent / "find", settings.find_bytes),
             metrics=Metrics(store, scheduler),
             lock=lock,
         )
@@ -94,6 +97,7 @@ class Services:
         """Stop handing out jobs and let go of everything."""
         self.stopping = True
         self.scheduler.close()
+        self.finding.close()
         self.store.close()
         self.lock.close()
 
