@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 
 from featurescape import cli, spec_fields
 from featurescape.server.api import artifacts as artifact_routes
-from featurescape.server.api import catalog, examples, health, jobs, live, search, tiles
+from featurescape.server.api import catalog, examples, find, health, jobs, live, search, tiles
 from featurescape.server.api import rows as row_routes
 from featurescape.server.api import selections as selection_routes
 from featurescape.server.settings import Settings
@@ -259,7 +259,7 @@ def _color_names(_: str) -> str:
 
 
 def _routes(_: str) -> str:
-    maps = (tiles, examples, search, selection_routes)
+    maps = (tiles, examples, search, find, selection_routes)
     parts = (catalog, jobs, artifact_routes, row_routes, *maps, live, health)
     routes = [route for part in parts for route in part.router.routes]
     found = [each for each in routes if isinstance(each, APIRoute) and each.include_in_schema]
@@ -267,11 +267,18 @@ def _routes(_: str) -> str:
     def rows() -> Iterable[Row]:
         for route in found:
             methods = " ".join(sorted(route.methods - {"HEAD"}))
-            query = ", ".join(f"`{param.alias}`" for param in route.dependant.query_params)
+            query = ", ".join(f"`{name}`" for name in _query_names(route))
             path = route.path.replace(":path}", "}")
             yield (f"`{methods} {path}`", query, _first_line(route.description))
 
     return _table(("route", "query", "what it answers"), rows())
+
+
+def _query_names(route: APIRoute) -> Iterable[str]:
+    """Names of a route's query; those of a model are its fields."""
+    for param in route.dependant.query_params:
+        fields = getattr(param.field_info.annotation, "model_fields", None)
+        yield from [param.alias] if fields is None else fields
 
 
 def _commands(_: str) -> str:

@@ -24,7 +24,6 @@ from featurescape.server.runner import JobRunner
 from featurescape.server.scheduler import Scheduler
 from featurescape.server.search import Search
 from featurescape.server.selections import Selections
-from featurescape.server.selections.members import Unfound
 from featurescape.server.settings import Settings
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS
@@ -73,6 +72,7 @@ class Services:
         chosen = runner or make_runner(settings)
         scheduler = Scheduler(settings, store, storage, chosen)
         live = Live(settings, storage.root, chosen.access)
+        finding = Finding.at(maps, settings.database_path.parent / "find", settings.find_bytes)
         return cls(
             settings=settings,
             store=store,
@@ -83,8 +83,8 @@ class Services:
             rows=Rows(maps),
             live=live,
             search=Search(maps, live),
-            selections=Selections(maps, Unfound()),
-            finding=Finding.at(maps, settings.database_path.parent / "find", settings.find_bytes),
+            selections=Selections(maps, finding),
+            finding=finding,
             metrics=Metrics(store, scheduler),
             lock=lock,
         )

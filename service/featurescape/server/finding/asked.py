@@ -1,4 +1,4 @@
-"""What is asked of a map: words, conditions, and which part of the answer."""
+"""Questions to a map: words, conditions, and which part of the answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from featurescape_jobs.specs import Spec
 MOST_RESULTS = 1000
 MOST_MARKED = 20_000
 
+Arrangement = Literal["exact", "grid"]
 Words = Annotated[str, Field(max_length=1000)]
 Where = Annotated[str, Field(max_length=4000)]
 
@@ -42,6 +43,6 @@ class FindPage(FindQuery):
     marked: int = Field(
         default=0, ge=0, le=MOST_MARKED, description="Places for a map, at most so many."
     )
-    arrangement: Literal["exact", "grid"] = Field(
+    arrangement: Arrangement = Field(
         default="exact", description="Of the map, which the places are of."
     )

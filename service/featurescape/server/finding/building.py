@@ -60,7 +60,7 @@ class Source:
 
     @property
     def points_sha256(self) -> str:
-        """What an index is of."""
+        """Checksum of the points, by which an index is known to be of them."""
         return self.opened.manifest.of_kind("points")[0].sha256
 
     def path(self, kind: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What is known of every point of a map, in one file that is mapped into memory: `ColumnTable`.
+"""Columns of all points of a map, in one file that is mapped into memory: `ColumnTable`.
 
 Columns lie plain, without compression or nulls of their own kind, so that a condition runs over the bytes of
 the file: numbers as float64 with NaN for none, times as microseconds with the least integer for none,

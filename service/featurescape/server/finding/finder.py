@@ -60,7 +60,7 @@ class Finding:
         return self._found(opened, self.indexes.get(opened), asked)
 
     def facts(self, job_id: str) -> dict[str, Any]:
-        """What conditions can name, and with which values; the index is made where there is none."""
+        """Attributes that conditions can name, with their values; the index is made where there is none."""
         opened = self.maps.open(job_id)
         table = self.indexes.get(opened).table
         return {

@@ -47,12 +47,12 @@ class Token:
     at: int
 
     def is_word(self, *words: str) -> bool:
-        """Whether it is one of these keywords."""
+        """True if it is one of these keywords."""
         return self.kind == "word" and self.text.lower() in words
 
     @property
     def shown(self) -> str:
-        """For an error."""
+        """The token as an error shows it."""
         return "the end" if self.kind == "end" else repr(self.text[:60])
 
 

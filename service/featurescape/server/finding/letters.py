@@ -88,7 +88,7 @@ class Term:
 
 
 def terms_of(text: str) -> tuple[Term, ...]:
-    """What a search asks for: each of its words, and what stands in quotes as a phrase; the last word may go on.
+    """Terms of a search: each of its words, and what stands in quotes as a phrase; the last word may go on.
 
     Raises:
         SpecError: more than `MOST_TERMS`.
@@ -111,7 +111,7 @@ def terms_of(text: str) -> tuple[Term, ...]:
 
 
 def hits(text: str, terms: Sequence[Term]) -> list[tuple[int, int]]:
-    """Where terms stand in a text: first character, and the one after the last; in order, none in another."""
+    """Places of terms in a text: first character, and the one after the last; in order, none in another."""
     words, places = _placed_words(text)
     found = [
         (places[start][0], places[start + len(term.words) - 1][1])

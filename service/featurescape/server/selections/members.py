@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from featurescape.server.finding import FindQuery
 from featurescape.server.maps import OpenMap
 from featurescape.server.selections import queries
 from featurescape.server.selections.columns import NO_LABEL, MapColumns
 from featurescape.server.selections.queries import SelectionQuery
 from featurescape_jobs.artifacts import AttributeType, job_dir
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.live.requests import parse_question
 from featurescape_jobs.tables.attributes import parse_time
 
 Mask = NDArray[np.bool_]
@@ -30,18 +32,9 @@ CLUSTER = "cluster"
 class Finder(Protocol):
     """A search of words and conditions."""
 
-    def rows(self, opened: OpenMap, words: str | None, where: str | None) -> NDArray[np.int64]:
+    def rows(self, opened: OpenMap, asked: FindQuery) -> NDArray[np.int64]:
         """Rows that have the words and meet the conditions."""
         ...
-
-
-class Unfound:
-    """Finder of a service that has no index of words and conditions."""
-
-    def rows(self, opened: OpenMap, words: str | None, where: str | None) -> NDArray[np.int64]:
-        """Raise `SpecError`: there is nothing to search in."""
-        field = "words" if words is not None else "where"
-        raise SpecError(f"{field}: this service does not search by {field}", field=field)
 
 
 class SavedRows(Protocol):
@@ -105,7 +98,8 @@ class Members:
             case queries.BoxQuery():
                 return self.columns.positions(opened, query.arrangement).in_box(query.box)
             case queries.FoundQuery():
-                return self.finder.rows(opened, query.words, query.where)
+                asked = {"words": query.words, "where": query.where}
+                return self.finder.rows(opened, parse_question(FindQuery, asked))
             case queries.NeighborsQuery():
                 return self._neighbors(opened, query)
             case queries.RowsQuery():
