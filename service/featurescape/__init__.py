@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from featurescape.async_handles import AsyncArtifact as AsyncArtifact
     from featurescape.async_handles import AsyncJob as AsyncJob
     from featurescape.async_handles import AsyncMap as AsyncMap
+    from featurescape.async_selection import AsyncSelection as AsyncSelection
     from featurescape.client import Client as Client
     from featurescape.handles import Artifact as Artifact
     from featurescape.handles import Job as Job
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from featurescape.map_options import EmbeddingOptions as EmbeddingOptions
     from featurescape.map_options import FeaturesOptions as FeaturesOptions
     from featurescape.map_options import TilesOptions as TilesOptions
+    from featurescape.selection_handles import Selection as Selection
     from featurescape_jobs.artifacts import Manifest as Manifest
     from featurescape_jobs.errors import FeaturescapeError as FeaturescapeError
     from featurescape_jobs.errors import JobFailedError as JobFailedError
@@ -54,9 +56,11 @@ __version__ = "0.1.0"
 _HOMES: dict[str, tuple[str, ...]] = {
     "featurescape.async_client": ("AsyncClient",),
     "featurescape.async_handles": ("AsyncArtifact", "AsyncJob", "AsyncMap"),
+    "featurescape.async_selection": ("AsyncSelection",),
     "featurescape.client": ("Client",),
     "featurescape.handles": ("Artifact", "Job", "Map"),
     "featurescape.map_options": ("EmbeddingOptions", "FeaturesOptions", "TilesOptions"),
+    "featurescape.selection_handles": ("Selection",),
     "featurescape_jobs.artifacts": ("Manifest",),
     "featurescape_jobs.errors": (
         "FeaturescapeError",

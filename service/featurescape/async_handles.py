@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from featurescape import notebook, operations, reading, searching
+from featurescape import notebook, operations, reading, searching, selecting
+from featurescape.async_selection import AsyncSelection
 from featurescape.job_state import JobState
 from featurescape.joined import ExportOptions, export
 from featurescape.searching import Query
+from featurescape.selecting import SelectFields
 from featurescape.transport import AsyncTransport
 from featurescape.watch import WatchOptions, watching
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, MapInfo, PassedOverFiles, Status
@@ -213,6 +215,26 @@ class AsyncMap:
             LiveUnavailableError: the service's Ray is not there, or a large map is still being read.
         """
         return await self._transport.run(searching.search(self.id, Query(text, image, like), k))
+
+    async def select(
+        self, query: Mapping[str, Any] | None = None, **kinds: Unpack[SelectFields]
+    ) -> AsyncSelection:
+        """Points of the map, as `Map.select`."""
+        asked = await self._transport.run(selecting.selecting(self.id, query, kinds))
+        return AsyncSelection(self._transport, self.id, asked)
+
+    async def selection(self, name: str) -> AsyncSelection:
+        """A selection of the map by the name that it is saved under; raises `NotFoundError`."""
+        state = await self._transport.run(selecting.saved(self.id, name))
+        return AsyncSelection(self._transport, self.id, {"saved": state["name"]}, state)
+
+    async def selections(self) -> list[AsyncSelection]:
+        """The selections of the map that are saved, by name."""
+        states = await self._transport.run(selecting.all_saved(self.id))
+        return [
+            AsyncSelection(self._transport, self.id, {"saved": state["name"]}, state)
+            for state in states
+        ]
 
     def __repr__(self) -> str:
         return f"<AsyncMap {self.id} {self.status} {self.url}>"

@@ -19,6 +19,7 @@ from featurescape.catalog_command import show_catalog
 from featurescape.cli_options import AsJson, Exif, Fresh, JobId, Metadata, Storage, Url
 from featurescape.client import Client
 from featurescape.map_command import MapOptions, make_map
+from featurescape.select_command import select
 from featurescape.set_options import read_options
 from featurescape.tables_at import VECTORS
 from featurescape.terminal import ERR, OUT, say, server_module
@@ -352,6 +353,9 @@ def export(
     with Client(url) as client:
         print(client.open_map(map_id).to_parquet(file, features=features, overwrite=overwrite))
     return 0
+
+
+_command("select")(select)
 
 
 @_command("logs")

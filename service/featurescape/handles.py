@@ -5,14 +5,16 @@ What they ask is in `operations`, `reading` and `joined`; `async_handles` has th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from featurescape import notebook, operations, reading, searching
+from featurescape import notebook, operations, reading, searching, selecting
 from featurescape.job_state import JobState
 from featurescape.joined import ExportOptions, export
 from featurescape.searching import Query
+from featurescape.selecting import SelectFields
+from featurescape.selection_handles import Selection
 from featurescape.transport import Transport
 from featurescape.watch import WatchOptions, watching
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, MapInfo, PassedOverFiles, Status
@@ -261,6 +263,33 @@ class Map:
             LiveUnavailableError: the service's Ray is not there, or a large map is still being read.
         """
         return self._transport.run(searching.search(self.id, Query(text, image, like), k))
+
+    def select(
+        self, query: Mapping[str, Any] | None = None, **kinds: Unpack[SelectFields]
+    ) -> Selection:
+        """Points of the map; of several kinds those that are in all of them.
+
+        Args:
+            query: as the service takes it: ``{"class": 3}``, ``{"union": [{…}, {…}]}``.
+            kinds: ``class_="cat"``, ``where="year > 1990"``, ``box=(0, 0, 0.5, 0.5)``: see `SelectFields`.
+
+        Raises:
+            SpecError: nothing is said, or a class that there is not.
+        """
+        asked = self._transport.run(selecting.selecting(self.id, query, kinds))
+        return Selection(self._transport, self.id, asked)
+
+    def selection(self, name: str) -> Selection:
+        """A selection of the map by the name that it is saved under; raises `NotFoundError`."""
+        state = self._transport.run(selecting.saved(self.id, name))
+        return Selection(self._transport, self.id, {"saved": state["name"]}, state)
+
+    def selections(self) -> list[Selection]:
+        """The selections of the map that are saved, by name."""
+        states = self._transport.run(selecting.all_saved(self.id))
+        return [
+            Selection(self._transport, self.id, {"saved": state["name"]}, state) for state in states
+        ]
 
     def __repr__(self) -> str:
         return f"<Map {self.id} {self.status} {self.url}>"

@@ -37,10 +37,12 @@ class Send:
 
 @dataclass(frozen=True)
 class Copy:
-    """A GET whose body goes to a file in pieces; its result is the answer, read if it is an error."""
+    """A body that goes to a file in pieces; its result is the answer, read if it is an error."""
 
     path: str
     target: Path
+    body: Any = None
+    """Of a POST; None: it is a GET."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,19 @@ def upload(path: str, data: bytes) -> Steps[httpx.Response]:
     return (yield from _retried(Send("POST", path, data=data)))
 
 
-def copy(path: str, target: Path) -> Steps[None]:
-    """Copy the body of a GET into a file; raises as `get` does."""
-    yield from _retried(Copy(path, target))
+def put(path: str, body: Any, **params: Any) -> Steps[httpx.Response]:
+    """The answer to a PUT."""
+    return (yield from _retried(Send("PUT", path, params=params, body=body)))
+
+
+def delete(path: str) -> Steps[httpx.Response]:
+    """The answer to a DELETE."""
+    return (yield from _retried(Send("DELETE", path)))
+
+
+def copy(path: str, target: Path, body: Any = None) -> Steps[None]:
+    """Copy the answer to a GET, or to a POST of ``body``, into a file; raises as `get` does."""
+    yield from _retried(Copy(path, target, body))
 
 
 def work(call: Callable[[], T]) -> Steps[T]:

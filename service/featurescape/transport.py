@@ -76,7 +76,7 @@ class Transport:
         return step.call()
 
     def _copy(self, step: Copy) -> httpx.Response:
-        with _http_errors(self.url), self._http.stream("GET", step.path) as answer:
+        with _http_errors(self.url), self._http.stream(*_asked(step), json=step.body) as answer:
             if answer.is_error:
                 answer.read()
                 return answer
@@ -131,7 +131,7 @@ class AsyncTransport:
 
     async def _copy(self, step: Copy) -> httpx.Response:
         with _http_errors(self.url):
-            async with self._http.stream("GET", step.path) as answer:
+            async with self._http.stream(*_asked(step), json=step.body) as answer:
                 if answer.is_error:
                     await answer.aread()
                     return answer
@@ -139,6 +139,11 @@ class AsyncTransport:
                     async for chunk in answer.aiter_bytes():
                         file.write(chunk)
                 return answer
+
+
+def _asked(step: Copy) -> tuple[str, str]:
+    """Method and path of a copy."""
+    return "GET" if step.body is None else "POST", step.path
 
 
 def _request(http: httpx.Client | httpx.AsyncClient, step: Send) -> httpx.Request:

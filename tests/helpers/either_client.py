@@ -38,6 +38,18 @@ class Blocking:
 
         return call
 
+    def __or__(self, other: Blocking) -> Any:
+        return self._settled(self._target | other._target)
+
+    def __and__(self, other: Blocking) -> Any:
+        return self._settled(self._target & other._target)
+
+    def __sub__(self, other: Blocking) -> Any:
+        return self._settled(self._target - other._target)
+
+    def __invert__(self) -> Any:
+        return self._settled(~self._target)
+
     def __repr__(self) -> str:
         return repr(self._target)
 
