@@ -18,12 +18,15 @@ The base install has this module; it imports neither pyarrow nor numpy.
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from featurescape_jobs.records import PassedOverFiles as PassedOverFiles
+from featurescape_jobs.records import PassedOverReason as PassedOverReason
+from featurescape_jobs.records import Record
 
 SCHEMA_VERSION = 2
 Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED"]
@@ -38,18 +41,7 @@ def known_fields(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name in names}
 
 
-class _Record(BaseModel):
-    """Base of what is written by one version and read by others: fields that are not known are left out."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        frozen=True,
-        protected_namespaces=(),
-        json_schema_serialization_defaults_required=True,
-    )
-
-
-class ArtifactRef(_Record):
+class ArtifactRef(Record):
     """One file of an artifact."""
 
     path: str = Field(description="Relative to the job's folder, as `data/features-00000.parquet`.")
@@ -59,7 +51,7 @@ class ArtifactRef(_Record):
     rows: int | None = Field(default=None, description="Rows, for Parquet files.")
 
 
-class Legend(_Record):
+class Legend(Record):
     """Legend of one color layer."""
 
     kind: Literal["density", "category", "images", "value"] = Field(
@@ -83,7 +75,7 @@ class Legend(_Record):
     value: ValueScale | None = Field(default=None, description="Value: the scale of the means.")
 
 
-class ValueScale(_Record):
+class ValueScale(Record):
     """Scale of the means of a number or time; times are seconds since 1970, UTC."""
 
     attribute: str = Field(description="Name of the attribute; hostile text.")
@@ -104,7 +96,7 @@ class ValueScale(_Record):
     diverging: bool = Field(description="Whether the range crosses zero: neutral there.")
 
 
-class LegendClass(_Record):
+class LegendClass(Record):
     """One class of a category layer."""
 
     index: int = Field(description="The class in the tiles' pixels.")
@@ -113,7 +105,7 @@ class LegendClass(_Record):
     count: int = Field(description="Examples of the class.")
 
 
-class ColorLayerInfo(_Record):
+class ColorLayerInfo(Record):
     """One tile archive of a map."""
 
     name: str = Field(
@@ -128,7 +120,47 @@ class ColorLayerInfo(_Record):
     drawn: list[int] = Field(description="Examples that are drawn, per zoom level.")
 
 
-class MapInfo(_Record):
+class ArrangedLayer(Record):
+    """The archive of a color layer in one arrangement; title, legend and media type are in `MapInfo.layers`."""
+
+    name: str = Field(description="Of the color layer, as in `layers` of the map.")
+    path: str = Field(description="The PMTiles archive, relative to the job's folder.")
+    min_zoom: int = Field(description="Coarsest zoom level with tiles.")
+    max_zoom: int = Field(description="Deepest zoom level with tiles.")
+    drawn: list[int] = Field(description="Examples that are drawn, per zoom level.")
+
+
+class Arrangement(Record):
+    """A way in which the examples of a map are arranged."""
+
+    name: Literal["exact", "grid"] = Field(
+        description="exact: where the embedding has them; grid: a filled grid, every example in a cell of its own."
+    )
+    extent: tuple[float, float, float, float] = Field(
+        description="x0, y0, x1, y1 of the part of the unit square that is filled: left, top, right, bottom."
+    )
+    layers: list[ArrangedLayer] = Field(
+        description="The color layers that are drawn so; in the grid, density is not: it is the same everywhere."
+    )
+    points: str = Field(description="PMTiles archive of the point tiles.")
+    points_zoom: int = Field(description="The one zoom level of the point tiles.")
+    cell: float | None = Field(
+        default=None,
+        description="Grid: side of a cell, in the unit square; null: there are no cells.",
+    )
+    neighbors_kept: float | None = Field(
+        default=None,
+        description="Grid: share of the nearest neighbors at exact places that are among the nearest in the grid, "
+        "0 to 1; null: exact, or of one example.",
+    )
+    neighbors_k: int = Field(default=0, description="Neighbors looked at: 10, or all others.")
+    neighbors_examples: int = Field(
+        default=0,
+        description="Examples whose neighbors were looked at: all, or a sample of 100,000.",
+    )
+
+
+class MapInfo(Record):
     """A map: in the details of a `tiles` or `atlas` artifact, all that a viewer needs to draw it."""
 
     tile_px: int = Field(description="Side of a tile, in pixels.")
@@ -167,9 +199,14 @@ class MapInfo(_Record):
         description="The attribute that is shown of an example without an image: the first text; null: there is "
         "none, or every example has an image.",
     )
+    arrangements: list[Arrangement] = Field(
+        default_factory=list,
+        description="The arrangements that can be shown, exact first; empty: there is only that, as `layers` and "
+        "`points` say.",
+    )
 
 
-class AttributeInfo(_Record):
+class AttributeInfo(Record):
     """An attribute of examples: a column that a dataset knows, or that a job found out."""
 
     name: str = Field(description="The column; hostile text where a file named it.")
@@ -181,7 +218,7 @@ class AttributeInfo(_Record):
     unit: str = Field(default="", description="Of a number, as `nats`; empty: none.")
 
 
-class AttributeTable(_Record):
+class AttributeTable(Record):
     """Table of an artifact with attributes of its examples, by `example_id` (``details["attributes"]``)."""
 
     kind: str = Field(
@@ -190,88 +227,7 @@ class AttributeTable(_Record):
     columns: list[AttributeInfo] = Field(description="Which of their columns are attributes.")
 
 
-class PassedOverReason(_Record):
-    """Files that were passed over for one reason."""
-
-    reason: str = Field(
-        description="What they are, as `a HEIC image`, and behind a colon what can be done."
-    )
-    count: int = Field(ge=1, description="How many.")
-    names: list[str] = Field(description="Paths of the first ones, at most 5; hostile text.")
-
-    @property
-    def counted(self) -> str:
-        """The count and the reason in words: ``2 HEIC images``."""
-        kind = self.reason.partition(":")[0]
-        article, _, noun = kind.partition(" ")
-        if article not in ("a", "an"):
-            return f"{self.count:,} of {kind}"
-        return f"{self.count:,} {noun if self.count == 1 else _plural(noun)}"
-
-    @property
-    def remedy(self) -> str:
-        """Remedy, in the number of the files: ``convert them to JPEG or PNG``; empty: not known."""
-        remedy = self.reason.partition(": ")[2]
-        if self.count == 1:
-            return remedy
-        return _SINGULAR.sub(lambda word: _PLURALS[word[0]], remedy)
-
-
-class PassedOverFiles(_Record):
-    """Files below a dataset's root that are no examples, and columns of its tables that are no attributes."""
-
-    files: int = Field(
-        default=0, ge=0, description="How many of both; a folder not entered counts once."
-    )
-    reasons: list[PassedOverReason] = Field(
-        default_factory=list, description="Why, the commonest reason first."
-    )
-
-    @property
-    def total(self) -> str:
-        """The number of files and of columns, in words."""
-        columns = sum(each.count for each in self.reasons if each.reason.startswith(_COLUMN))
-        counts = {"file": self.files - columns, "column": columns}
-        return " and ".join(
-            f"{n:,} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items() if n
-        )
-
-    def summary(self, most: int = 6) -> str:
-        """One line for people; empty where nothing was passed over."""
-        if not self.files:
-            return ""
-        said = ", ".join(each.counted for each in self.reasons[:most])
-        more = ", …" if len(self.reasons) > most else ""
-        return f"{self.total} passed over: {said}{more}"
-
-    def explained(self, most: int = 6) -> str:
-        """Text of what there is and what can be done, for a message; empty where nothing was passed over."""
-        said = []
-        for each in self.reasons[:most]:
-            said.append(f"{each.counted} ({each.remedy})" if each.remedy else each.counted)
-        return ", ".join(said) + (", …" if len(self.reasons) > most else "")
-
-
-_COLUMN = "a column "
-"""Beginning of the reasons of columns."""
-_PLURALS = {"it": "them", "its": "their", "the file itself": "the files themselves"}
-_SINGULAR = re.compile(rf"\b(?:{'|'.join(_PLURALS)})\b")
-"""Words of a remedy for one file."""
-_QUALIFIER = re.compile(r" (?:of|that|without|outside|inside|with|in|to|back|no|beside|beyond)\b|$")
-
-
-def _plural(noun: str) -> str:
-    """The plural of a noun phrase whose head stands before its first preposition."""
-    end = _QUALIFIER.search(noun)
-    head, rest = (noun[: end.start()], noun[end.start() :]) if end else (noun, "")
-    if head.endswith(("s", "x", "ch", "sh")):
-        return f"{head}es{rest}"
-    if head.endswith("y") and not head.endswith(("ay", "ey", "oy")):
-        return f"{head[:-1]}ies{rest}"
-    return f"{head}s{rest}"
-
-
-class Manifest(_Record):
+class Manifest(Record):
     """The description of a committed artifact; its existence is the commit."""
 
     schema_version: int = Field(default=SCHEMA_VERSION, description="Version of this record.")
@@ -308,7 +264,7 @@ class Manifest(_Record):
         return [file for file in self.files if file.kind == kind]
 
 
-class Curve(_Record):
+class Curve(Record):
     """Learning curve of a training so far: an entry per epoch, or evenly spread ones where it has many."""
 
     epoch: tuple[int, ...] = Field(default=(), description="From 1.")
@@ -323,7 +279,7 @@ class Curve(_Record):
     )
 
 
-class Progress(_Record):
+class Progress(Record):
     """Progress of a job. A hint: markers and the manifest are the truth."""
 
     attempt: int = 1
@@ -337,7 +293,7 @@ class Progress(_Record):
     updated_at: float = Field(default=0.0, description="Unix time, seconds.")
 
 
-class Failure(_Record):
+class Failure(Record):
     """Reason of a job that ended without a manifest (`failure.json`)."""
 
     attempt: int

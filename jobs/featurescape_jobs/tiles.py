@@ -7,6 +7,8 @@ Output, all in the unit square (x right, y down):
 
 - ``data/<color layer>.pmtiles``: one PMTiles archive per color layer (see `color_layers`), zoom 0 and up.
 - ``data/points.pmtiles``: x, y, row and class of every example (see `tiling.points`).
+- ``data/<color layer>-grid.pmtiles``, ``data/points-grid.pmtiles``: the same in a filled grid, where images
+  are drawn (see `tiling.arrangement`).
 - ``data/points.parquet``: `tables.POINTS`, one row per example in the order of the embedding.
 - ``data/attributes.parquet``: typed columns of the attributes, the dataset's and those of the jobs in
   ``attributes``, in the order of the points (see `tables.attributes`).
@@ -70,6 +72,7 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
         features=embedding.manifest.inputs["features"],
         y_axis=y_axis,
         background=_background(spec.background, y_axis, context) if spec.background else None,
+        grid="grid" in spec.arrangements,
     )
     info = draw_map(inputs, plan, context).model_copy(update={"captions": spec.captions})
     details = {

@@ -133,6 +133,10 @@ class TilesOptions(TypedDict, total=False):
     """Deepest zoom level; none: deep enough for every image to have room."""
     thumbnail_px: int
     """Cell of one image in the thumbnails layer, in pixels."""
+    arrangements: Sequence[Literal["exact", "grid"]]
+    """How the examples are arranged: `exact`, where the embedding has them (of every map), and
+    `grid`, a filled grid where every image has a cell of its own; left out where no images are
+    drawn."""
     background: BackgroundOptions | None
     """An image beneath all layers, as a floor plan or a city map under `coordinates`; none: there
     is none."""

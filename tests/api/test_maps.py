@@ -138,6 +138,8 @@ def test_an_example_is_shown_with_its_neighbors(http: httpx.Client, map_id: str)
     assert (near["row"], near["example_id"], near["distance"]) == (0, "digits-0000", 1.0)
     assert (near["label"], near["class_name"]) == (0, "0")
     assert (near["x"], near["y"]) == (pytest.approx(0.1), pytest.approx(0.5))
+    assert (near["grid_x"], near["grid_y"]) == (0.4375, 0.4375)
+    assert (found["grid_x"], found["grid_y"]) == (0.5625, 0.5625)
 
 
 @pytest.mark.parametrize("row", ["4", "-1", str(10**15)])

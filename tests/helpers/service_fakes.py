@@ -240,6 +240,8 @@ class Committer:
                 "features_file": [0, 0, 0, 1],
                 "features_row": [0, 1, 2, 0],
                 "attributes": [None, '{"name":"a <b>one</b>","azimuth_degrees":30.5}', None, None],
+                "grid_x": [0.4375, 0.5625, 0.4375, 0.5625],
+                "grid_y": [0.4375, 0.4375, 0.5625, 0.5625],
             },
             schema=POINTS,
         )

@@ -14,7 +14,6 @@ from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo, job_dir
 from featurescape_jobs.color_layers.category import decode_categories
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
 from featurescape_jobs.color_layers.density import decode_counts
-from featurescape_jobs.color_layers.image_paint import EMPTY_CELL
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, InputJobError, SpecError, UnknownNameError
@@ -34,6 +33,7 @@ from helpers.artifact_builders import (
     solid,
     tiles_context,
 )
+from helpers.painted_images import level_tiles, shown_images
 
 
 def draw(storage: Storage, **spec: object) -> tuple[Outcome, MapInfo, RunContext]:
@@ -51,12 +51,6 @@ def make_inputs(path: Path, examples: Examples) -> Storage:
 
 def archive_of(storage: Storage, path: str) -> ArchiveReader:
     return ArchiveReader(storage, f"{job_dir(TILES_ID)}/{path}")
-
-
-def level_tiles(archive: ArchiveReader, zoom: int) -> dict[tuple[int, int], bytes]:
-    side = 1 << zoom
-    found = {(x, y): archive.get(zoom, x, y) for x in range(side) for y in range(side)}
-    return {place: tile for place, tile in found.items() if tile is not None}
 
 
 def read_points(tile: bytes) -> dict[str, np.ndarray]:
@@ -82,11 +76,13 @@ def test_the_job_draws_every_layer_and_says_what_it_drew(tmp_path: Path) -> None
     assert info.classes == ["class 0", "class 1", "class 2"]
     assert all(layer.drawn[-1] == 700 for layer in info.layers)
     assert [file.kind for file in context.files] == [
-        "density", "category", "thumbnails", "points_tiles", "points",
+        "density", "category", "thumbnails", "category_grid", "thumbnails_grid", "points_tiles_grid",
+        "points_tiles", "points",
     ]  # fmt: skip
     for file in context.files:
         assert storage.sha256(context.path(file.path)) == file.sha256
     stages = {"reading", "images", "density", "category", "thumbnails", "points"}
+    stages |= {"grid", "category_grid", "thumbnails_grid"}
     assert set(context.timings_seconds) == stages
 
 
@@ -191,34 +187,43 @@ def test_the_image_at_a_place_is_that_of_the_example_there(tmp_path: Path) -> No
         assert np.allclose(pixel, [*color, 255], atol=14)
 
 
-def test_each_cell_says_which_example_it_shows(tmp_path: Path) -> None:
+def test_each_tile_says_which_examples_it_shows_and_where(tmp_path: Path) -> None:
     examples = random_examples(200)
     storage = make_inputs(tmp_path, examples)
-    _, info, _ = draw(storage, max_zoom=3)
+    _, info, context = draw(storage, max_zoom=3)
+    table = storage.read_table(context.path("data/points.parquet"))
+    place = np.stack([table[name].to_numpy() for name in ("x", "y")], 1).astype(float)
+    archive = archive_of(storage, info.layers[-1].path)
+    before: set[int] = set()
+    for zoom in range(4):
+        found = shown_images(level_tiles(archive, zoom))
+        for row, images in found.items():
+            for box, pixel in images:
+                inside = np.clip(place[row] * (512 << zoom), 32, (512 << zoom) - 32)
+                assert np.abs(box[:2] + box[2:] / 2 - inside).max() <= 1
+                with Image.open(io.BytesIO(examples.thumbnails[row])) as thumbnail:
+                    seen = np.allclose(pixel, [*thumbnail.getpixel((4, 4)), 255], atol=40)
+                assert seen or zoom == 3, "at the deepest zoom another one may lie over it"
+        centers = np.clip(place[sorted(found)] * (512 << zoom), 32, (512 << zoom) - 32)
+        apart = np.abs(centers[:, None] - centers).max(axis=2) + 64 * np.eye(len(centers))
+        assert (apart >= 64).all() == (zoom < 3)
+        assert before <= set(found)
+        before = set(found)
+        assert len(found) == info.layers[-1].drawn[zoom]
+    assert before == set(range(200))
+
+
+def test_no_image_that_is_left_out_would_have_room(tmp_path: Path) -> None:
+    storage = make_inputs(tmp_path, random_examples(300))
+    _, info, context = draw(storage, max_zoom=3)
+    table = storage.read_table(context.path("data/points.parquet"))
+    place = np.stack([table[name].to_numpy() for name in ("x", "y")], 1).astype(float)
     archive = archive_of(storage, info.layers[-1].path)
     for zoom in range(3):
-        shown = []
-        for tile in level_tiles(archive, zoom).values():
-            rows = cell_rows(tile)
-            with Image.open(io.BytesIO(tile)) as image:
-                pixels = np.asarray(image.convert("RGBA"))[32::64, 32::64]  # centers of the cells
-            assert np.array_equal(pixels[..., 3] > 0, rows != EMPTY_CELL)
-            for row, pixel in zip(
-                rows[rows != EMPTY_CELL], pixels[rows != EMPTY_CELL], strict=True
-            ):
-                with Image.open(io.BytesIO(examples.thumbnails[row])) as thumbnail:
-                    assert np.allclose(pixel[:3], thumbnail.getpixel((4, 4)), atol=40)
-                shown.append(int(row))
-        assert len(shown) == len(set(shown)) == info.layers[-1].drawn[zoom]
-    assert all(b"FSRW" not in tile for tile in level_tiles(archive, 3).values())
-
-
-def cell_rows(tile: bytes) -> np.ndarray:
-    """The ``FSRW`` chunk of a tile: row by cell, (8, 8)."""
-    at = tile.index(b"FSRW")
-    assert int.from_bytes(tile[4:8], "little") == len(tile) - 8
-    assert int.from_bytes(tile[at + 4 : at + 8], "little") == 4 * 64
-    return np.frombuffer(tile[at + 8 :], "<u4").reshape(8, 8)
+        shown = sorted(shown_images(level_tiles(archive, zoom)))
+        centers = np.clip(place * (512 << zoom), 32, (512 << zoom) - 32)
+        for row in set(range(300)) - set(shown):
+            assert (np.abs(centers[shown] - centers[row]).max(axis=1) < 64).any()
 
 
 def test_without_labels_the_category_layer_is_left_out_with_a_reason(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from featurescape_jobs.artifacts import Legend, LegendClass
 from featurescape_jobs.color_layers.data_tiles import LOG_STEPS, encode_log_counts, write_data_tiles
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
 from featurescape_jobs.tiling.aggregates import Cells, Points, largest_classes, pyramid
-from featurescape_jobs.tiling.geometry import aggregate_zoom
+from featurescape_jobs.tiling.counted import counted
 from featurescape_jobs.tiling.scene import (
     NO_LABEL,
     Attribute,
@@ -105,12 +105,15 @@ def draw_classes(
         kinds: (N,) index into ``legend``.
         legend: every kind with its count.
     """
-    max_zoom = aggregate_zoom(scene.max_zoom)
-    levels = pyramid(Points(scene.x, scene.y, kinds), max_zoom, scene.threads, scene.tile_px)
+    points = counted(scene)
+    kinds = kinds[points.of]
+    levels = pyramid(Points(points.x, points.y, kinds), points.zoom, scene.threads, scene.tile_px)
     metadata = {"name": title, "encoding": "class12"}
     write_data_tiles(scene, path, levels, _majority_class, metadata)
     drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-    return LayerSummary(max_zoom, Legend(kind="category", classes=legend), drawn)
+    if scene.cells is not None:  # the counts are of pixels
+        drawn = [scene.n] * len(levels)
+    return LayerSummary(points.zoom, Legend(kind="category", classes=legend), drawn)
 
 
 def draw_attribute(scene: MapScene, path: Path, attribute: Attribute) -> LayerSummary:

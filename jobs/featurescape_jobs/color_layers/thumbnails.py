@@ -1,15 +1,17 @@
-"""The images themselves: one per cell while zoomed out, every one at its exact place at the deepest zoom.
+"""The images themselves: as many as have room while zoomed out, every one at the deepest zoom.
+
+At their exact places those are drawn that overlap no other (see `room`), in a filled grid one per cell (see
+`image_choice`).
 
 Tiles are drawn in blocks of 4 by 4 (a block's tiles are one run of archive ids), each on a thread: the
 block's images are decoded once, in pieces, painted onto one canvas, and the canvas is cut into WebP
 tiles. Only images across the border of two blocks are decoded twice.
 
-Images overlap at the deepest zoom where examples are close. They are painted in a fixed order: those
-that stood for a cell at some coarser zoom come last (the coarsest at the very end), hence stay visible;
+At their exact places images overlap at the deepest zoom where examples are close. They are painted in a fixed
+order: those that were drawn at some coarser zoom come last (the coarsest at the very end), hence stay visible;
 else by row. Each erases a frame of one pixel around itself, so that neighbors stay apart.
 
-Below the deepest zoom a tile also says which example each of its cells shows (`with_cell_rows`), so that a
-click opens the image that is seen.
+A tile also says which examples it shows, and where (`with_images`), so that a click opens the image that is seen.
 
 Memory: 16 MiB for the canvas of a block and a few thousand small images, once per thread; the
 thumbnails stay on disk.
@@ -26,16 +28,16 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import Legend
 from featurescape_jobs.color_layers.image_paint import (
-    EMPTY_CELL,
+    PaintedImages,
     encode_webp,
     fit_image,
     paint,
-    with_cell_rows,
+    with_images,
 )
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
-from featurescape_jobs.tiling.geometry import bins, run_starts
-from featurescape_jobs.tiling.image_choice import choose_images
+from featurescape_jobs.tiling.geometry import run_starts
+from featurescape_jobs.tiling.image_choice import Choice, choose_images
 from featurescape_jobs.tiling.scene import ColorLayerCard, Images, LayerSummary, MapScene
 
 _BLOCK_ZOOMS = 2
@@ -101,24 +103,34 @@ class Thumbnails:
 
 def _levels(scene: MapScene, images: Images) -> list[_Level]:
     """What is drawn where, per zoom level."""
-    cells_per_tile = max(1, scene.tile_px // scene.thumbnail_px)
+    from featurescape_jobs.tiling.room import (
+        choose_with_room,
+    )  # the service reads the card without numba
+
     shown = images.rows  # examples without an image have no place here
-    choice = choose_images(
-        scene.x[shown], scene.y[shown], images.sketch[shown], cells_per_tile, scene.max_zoom
-    )
+    cells_per_tile = max(1, scene.tile_px // scene.thumbnail_px)
+    x, y = scene.x[shown], scene.y[shown]
+    choose = choose_with_room if scene.cells is None else choose_images
+    choice = choose(x, y, images.sketch[shown], cells_per_tile, scene.max_zoom)
     levels = []
     for zoom, chosen in enumerate(choice.levels):
-        rows = shown[chosen]
-        cells = cells_per_tile << zoom
         cell_px = scene.tile_px / cells_per_tile
-        center_x = (bins(scene.x[rows], cells) + 0.5) * cell_px
-        center_y = (bins(scene.y[rows], cells) + 0.5) * cell_px
-        levels.append(_Level(zoom, rows, center_x, center_y, frame_px=0))
+        last = (scene.tile_px << zoom) - cell_px / 2
+        centers = [values[chosen].astype(np.float64) * (scene.tile_px << zoom) for values in (x, y)]
+        if scene.cells is not None:
+            centers = [(center // cell_px + 0.5) * cell_px for center in centers]
+        center_x, center_y = (np.clip(center, cell_px / 2, last) for center in centers)
+        levels.append(_Level(zoom, shown[chosen], center_x, center_y, frame_px=0))
+    return [*levels, _deepest(scene, shown, choice)]
+
+
+def _deepest(scene: MapScene, shown: NDArray[np.int64], choice: Choice) -> _Level:
+    """Every image at its place; where they overlap, those of coarser levels on top."""
     side_px = scene.tile_px << scene.max_zoom
     rows = shown[np.argsort(-choice.first_zoom, kind="stable")]
     x, y = (scene.x[rows].astype(np.float64), scene.y[rows].astype(np.float64))
-    levels.append(_Level(scene.max_zoom, rows, x * side_px, y * side_px, frame_px=1))
-    return levels
+    frame_px = 1 if scene.cells is None else 0
+    return _Level(scene.max_zoom, rows, x * side_px, y * side_px, frame_px)
 
 
 def _draw_level(
@@ -127,9 +139,8 @@ def _draw_level(
     """(tiles, images painted) of each block of a level, ascending by tile id."""
 
     def draw(block: _Block) -> tuple[list[tuple[int, bytes]], int]:
-        canvas = _paint_block(scene, images, level, block)
-        tiles = _cut_tiles(scene.tile_px, block, canvas, _cell_rows(scene, level, block))
-        return tiles, len(block.indices)
+        canvas, painted = _paint_block(scene, images, level, block)
+        return _cut_tiles(scene.tile_px, block, canvas, painted), len(block.indices)
 
     return ordered_map(draw, _blocks(scene, level), scene.threads)
 
@@ -162,11 +173,12 @@ def _blocks(scene: MapScene, level: _Level) -> Iterator[_Block]:
 
 def _paint_block(
     scene: MapScene, images: Images, level: _Level, block: _Block
-) -> NDArray[np.uint32]:
-    """(side, side) canvas of a block; empty places are 0, transparent."""
+) -> tuple[NDArray[np.uint32], PaintedImages]:
+    """(side, side) canvas of a block, empty places of which are 0, transparent; and what was painted."""
     side_px = block.side_tiles * scene.tile_px
     canvas = np.zeros((side_px, side_px), dtype=np.uint32)
     box_px = scene.thumbnail_px - 2 * max(1, round(scene.thumbnail_px * _GAP_FRACTION))
+    boxes = []
     for start in range(0, len(block.indices), _CHUNK_IMAGES):
         indices = block.indices[start : start + _CHUNK_IMAGES]
         rows = level.rows[indices]
@@ -176,30 +188,16 @@ def _paint_block(
             rows.tolist(), images.read(rows), center_x, center_y, strict=True
         ):
             image = fit_image(data, box_px, row)
-            paint(canvas, image, (x, y), level.frame_px)
-    return canvas
-
-
-def _cell_rows(scene: MapScene, level: _Level, block: _Block) -> NDArray[np.uint32] | None:
-    """(side, side) row shown in each cell of a block; None at the deepest zoom, which has no cells."""
-    if level.zoom == scene.max_zoom:
-        return None
-    cells_per_tile = max(1, scene.tile_px // scene.thumbnail_px)
-    side, cell_px = block.side_tiles * cells_per_tile, scene.tile_px / cells_per_tile
-    rows = np.full((side, side), EMPTY_CELL, dtype=np.uint32)
-    column = (level.center_x[block.indices] // cell_px).astype(np.int64) - block.x * side
-    line = (level.center_y[block.indices] // cell_px).astype(np.int64) - block.y * side
-    inside = (column >= 0) & (column < side) & (line >= 0) & (line < side)
-    rows[line[inside], column[inside]] = level.rows[block.indices[inside]]
-    return rows
+            boxes.append(paint(canvas, image, (x, y), level.frame_px))
+    rows = level.rows[block.indices]
+    return canvas, PaintedImages(rows, scene.classes[rows], np.array(boxes, np.int64))
 
 
 def _cut_tiles(
-    tile_px: int, block: _Block, canvas: NDArray[np.uint32], rows: NDArray[np.uint32] | None
+    tile_px: int, block: _Block, canvas: NDArray[np.uint32], painted: PaintedImages
 ) -> list[tuple[int, bytes]]:
     """(id, WebP) of the tiles of a block that are not empty, ascending by id."""
     n = block.side_tiles
-    cells = 0 if rows is None else len(rows) // n
     tile_y, tile_x = (part.ravel() for part in np.indices((n, n)))
     ids = hilbert_ids(block.zoom, tile_x + block.x * n, tile_y + block.y * n)
     tiles = []
@@ -207,10 +205,7 @@ def _cut_tiles(
         left, top = int(tile_x[index]) * tile_px, int(tile_y[index]) * tile_px
         tile = canvas[top : top + tile_px, left : left + tile_px]
         if tile.any():
-            webp = encode_webp(tile)
-            if rows is not None:
-                y, x = int(tile_y[index]) * cells, int(tile_x[index]) * cells
-                webp = with_cell_rows(webp, rows[y : y + cells, x : x + cells])
+            webp = with_images(encode_webp(tile), painted.within(left, top, tile_px))
             tiles.append((int(ids[index]), webp))
     return tiles
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import AttributeInfo, Legend, ValueScale
 from featurescape_jobs.color_layers.data_tiles import encode_log_counts, write_data_tiles
-from featurescape_jobs.tiling.geometry import aggregate_zoom
+from featurescape_jobs.tiling.counted import counted
 from featurescape_jobs.tiling.means import MeanCells, Values, mean_pyramid
 from featurescape_jobs.tiling.scene import (
     LARGEST_NUMBER,
@@ -97,15 +97,19 @@ class Value:
         values = scene.attribute.numbers()
         has = np.abs(values) < LARGEST_NUMBER  # false for NaN
         scale = scale_of(values[has], int((~has).sum()), scene.attribute.info)
-        max_zoom = aggregate_zoom(scene.max_zoom)
-        points = Values(scene.x[has], scene.y[has], values[has])
-        levels = mean_pyramid(points, max_zoom, scene.tile_px)
+        points = counted(scene)
+        of = values[points.of]
+        known = np.abs(of) < LARGEST_NUMBER
+        numbers = Values(points.x[known], points.y[known], of[known])
+        levels = mean_pyramid(numbers, points.zoom, scene.tile_px)
         metadata = {"name": scene.attribute.info.name, "encoding": "mean16"}
         write_data_tiles(
             scene, path, levels, lambda cells: (cells.codes, encode_means(cells, scale)), metadata
         )
         drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-        return LayerSummary(max_zoom, Legend(kind="value", value=scale), drawn)
+        if scene.cells is not None:  # the counts are of pixels
+            drawn = [int(has.sum())] * len(levels)
+        return LayerSummary(points.zoom, Legend(kind="value", value=scale), drawn)
 
 
 COLOR_LAYER = Value()

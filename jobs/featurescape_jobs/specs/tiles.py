@@ -12,6 +12,7 @@ from featurescape_jobs.specs.needs import Artifact, ColorLayers, Files
 MAX_ATTRIBUTE_JOBS = 16
 ColorLayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}(:.{1,200})?$")]
 """Of a color layer, with ``:`` and an attribute where it is to show one."""
+ArrangementName = Literal["exact", "grid"]
 
 
 def layer_and_attribute(name: str) -> tuple[str, str | None]:
@@ -24,6 +25,14 @@ def _distinct(jobs: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(jobs)) < len(jobs):
         raise ValueError("a job is named twice")
     return jobs
+
+
+def _with_exact(names: tuple[ArrangementName, ...]) -> tuple[ArrangementName, ...]:
+    if "exact" not in names:
+        raise ValueError('"exact" is drawn of every map; name it, too')
+    if len(set(names)) < len(names):
+        raise ValueError("an arrangement is named twice")
+    return names
 
 
 class BackgroundSpec(Spec):
@@ -96,6 +105,12 @@ class TilesSpec(BaseJobSpec):
         ge=16,
         le=256,
         description="Cell of one image in the thumbnails layer, in pixels.",
+    )
+    arrangements: Annotated[tuple[ArrangementName, ...], AfterValidator(_with_exact)] = Field(
+        default=("exact", "grid"),
+        max_length=2,
+        description="How the examples are arranged: `exact`, where the embedding has them (of every map), and "
+        "`grid`, a filled grid where every image has a cell of its own; left out where no images are drawn.",
     )
     background: BackgroundSpec | None = Field(
         default=None,

@@ -84,6 +84,13 @@ POINTS = pa.schema(
         field("features_file", pa.int32(), "Which features file holds the example."),
         field("features_row", pa.int32(), "Row of the example in that file."),
         ATTRIBUTES,
+        field(
+            "grid_x",
+            pa.float32(),
+            "Center of its cell in the filled grid; null: there is none.",
+            "unit square",
+        ),
+        field("grid_y", pa.float32(), "The same, 0 top.", "unit square"),
     ]
 )
 STATES = pa.schema(

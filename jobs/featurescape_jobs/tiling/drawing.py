@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurescape_jobs.artifacts import ColorLayerInfo, Legend, MapInfo
+from featurescape_jobs.artifacts import ArrangedLayer, Arrangement, ColorLayerInfo, Legend, MapInfo
 from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.tiling.arrangement import WHOLE, GridPlaces, place_in_grid
 from featurescape_jobs.tiling.asked_layers import AskedLayer
 from featurescape_jobs.tiling.background import (
     MEDIA_TYPE,
@@ -57,6 +58,13 @@ class MapPlan:
     """Where larger y of the layout are."""
     background: Background | None = None
     """An image beneath all layers."""
+    grid: bool = False
+    """Whether to draw a filled grid besides, where there are images."""
+
+    @property
+    def has_images(self) -> bool:
+        """True if a layer draws the images of the examples."""
+        return any("images" in asked.layer.card.needs for asked in self.layers)
 
     def zoom_for(self, n: int) -> int:
         """Deepest zoom level of the images of N examples."""
@@ -79,37 +87,91 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
         folder = Path(name)
         with _open_scene(inputs, plan, context, folder) as (square, scene):
             infos = [
-                _draw(number, asked, asked.scene(scene, inputs), context)
+                _draw(_stem(number, asked), asked, asked.scene(scene, inputs), context)
                 for number, asked in enumerate(plan.layers)
             ]
+            grid, arrangement = _draw_grid(inputs, plan, scene, context)
             background = None
             if plan.background is not None:
                 background = _draw_background(plan.background.placed(square), context, folder)
         with context.stage("points", inputs.n):
-            points = folder / "points.pmtiles"
-            points_zoom = write_point_tiles(scene, points, context.seed)
-            target = context.output("data/points.pmtiles")
-            points_ref = context.add(context.storage.upload(points, target), "points_tiles")
-            context.add_table("data/points.parquet", points_table(inputs, scene), "points")
+            points = _draw_points(scene, "points", context)
+            context.add_table("data/points.parquet", points_table(inputs, scene, grid), "points")
             if inputs.infos:
                 context.add_table("data/attributes.parquet", inputs.table, "attributes")
     return MapInfo(
         tile_px=TILE_PX,
-        max_zoom=max(layer.max_zoom for layer in infos),
+        max_zoom=max(layer.max_zoom for layer in _archives(infos, arrangement)),
         bounds=square.bounds,
         examples=inputs.n,
         has_labels=inputs.has_labels,
         classes=list(inputs.class_names),
         layers=infos,
-        points=points_ref.path,
-        points_zoom=points_zoom,
+        points=points[0],
+        points_zoom=points[1],
         embedding=plan.embedding,
         features=plan.features,
         step_unit=None if inputs.states is None else inputs.states.unit,
         attributes=list(inputs.infos),
         background=background,
         text=inputs.text,
+        arrangements=[] if arrangement is None else [_exact(infos, points), arrangement],
     )
+
+
+def _archives(
+    infos: list[ColorLayerInfo], grid: Arrangement | None
+) -> list[ColorLayerInfo | ArrangedLayer]:
+    """The archives of all layers, in all arrangements."""
+    return [*infos, *(grid.layers if grid else ())]
+
+
+def _exact(infos: list[ColorLayerInfo], points: tuple[str, int]) -> Arrangement:
+    """The arrangement of all layers at exact places."""
+    path, zoom = points
+    layers = [_arranged(info) for info in infos]
+    return Arrangement(name="exact", extent=WHOLE, layers=layers, points=path, points_zoom=zoom)
+
+
+def _arranged(info: ColorLayerInfo) -> ArrangedLayer:
+    return ArrangedLayer(
+        name=info.name,
+        path=info.path,
+        min_zoom=info.min_zoom,
+        max_zoom=info.max_zoom,
+        drawn=info.drawn,
+    )
+
+
+def _draw_grid(
+    inputs: MapInputs, plan: MapPlan, exact: MapScene, context: RunContext
+) -> tuple[GridPlaces | None, Arrangement | None]:
+    """Draw a filled grid where it is asked for and images are drawn: layers that tell something, and points."""
+    if not (plan.grid and plan.has_images):
+        return None, None
+    with context.stage("grid", inputs.n):
+        grid = place_in_grid(exact, context.seed)
+    scene = grid.scene(exact)
+    told = [
+        (number, asked)
+        for number, asked in enumerate(plan.layers)
+        if asked.layer.card.kind != "density"  # one example in every cell
+    ]
+    layers = [
+        _arranged(_draw(f"{_stem(number, asked)}-grid", asked, asked.scene(scene, inputs), context))
+        for number, asked in told
+    ]
+    return grid, grid.described(layers, _draw_points(scene, "points-grid", context))
+
+
+def _draw_points(scene: MapScene, stem: str, context: RunContext) -> tuple[str, int]:
+    """Draw and commit the point tiles of an arrangement; their path and their one zoom."""
+    with tempfile.TemporaryDirectory(prefix="featurescape-points-") as folder:
+        path = Path(folder) / f"{stem}.pmtiles"
+        zoom = write_point_tiles(scene, path, context.seed)
+        target = context.output(f"data/{stem}.pmtiles")
+        kind = "points_tiles" if scene.cells is None else "points_tiles_grid"
+        return context.add(context.storage.upload(path, target), kind).path, zoom
 
 
 @contextlib.contextmanager
@@ -121,7 +183,7 @@ def _open_scene(
     x, y = square.place(inputs.x, inputs.y)
     with contextlib.ExitStack() as stack:
         images = None
-        if any("images" in asked.layer.card.needs for asked in plan.layers):
+        if plan.has_images:
             project = SketchProjection(inputs.column.dimensions, context.seed)
             thumbnails = folder / "thumbnails"
             thumbnails.mkdir()
@@ -146,16 +208,22 @@ def _open_scene(
         yield square, scene
 
 
-def _draw(number: int, asked: AskedLayer, scene: MapScene, context: RunContext) -> ColorLayerInfo:
-    """Draw one layer and commit its archive; that of an attribute is called by number, whatever its name."""
+def _stem(number: int, asked: AskedLayer) -> str:
+    """Name of a layer's file; that of an attribute is called by number, whatever its name."""
+    name = asked.layer.name
+    return name if asked.attribute is None else f"{name}-{number}"
+
+
+def _draw(stem: str, asked: AskedLayer, scene: MapScene, context: RunContext) -> ColorLayerInfo:
+    """Draw one layer in the arrangement of the scene and commit its archive."""
     layer = asked.layer
-    stem = layer.name if asked.attribute is None else f"{layer.name}-{number}"
+    kind = layer.name if scene.cells is None else f"{layer.name}_grid"
     with tempfile.TemporaryDirectory(prefix="featurescape-layer-") as folder:
         path = Path(folder) / f"{stem}.pmtiles"
-        with context.stage(layer.name):
+        with context.stage(kind):
             drawn = layer.draw(scene, path)
             target = context.output(f"data/{stem}.pmtiles")
-            ref = context.add(context.storage.upload(path, target), layer.name)
+            ref = context.add(context.storage.upload(path, target), kind)
     return ColorLayerInfo(
         name=asked.name,
         title=asked.title,

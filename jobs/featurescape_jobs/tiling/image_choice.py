@@ -1,4 +1,4 @@
-"""Choice of the image of each cell: the one nearest to the mean of its cell in feature space.
+"""Choice of the image of each cell of a filled grid: the one nearest to the mean of its cell in feature space.
 
 From the coarsest zoom to the finest: a cell that holds the image chosen one level above keeps it, so
 that an image does not vanish while one zooms in; every other cell takes its most central example.
@@ -55,7 +55,7 @@ def choose_images(
     for zoom in range(n_zooms):
         cells = codes >> np.uint64(2 * (n_zooms - 1 - zoom))
         starts = run_starts(cells)
-        distances = _distances_to_mean(sketch, starts)
+        distances = distances_to_mean(sketch, starts)
         distances[first_zoom[order] < zoom] = -1  # the choice of the level above stays
         chosen = order[_first_smallest(distances, starts)]
         first_zoom[chosen] = np.minimum(first_zoom[chosen], zoom)
@@ -63,9 +63,7 @@ def choose_images(
     return Choice(levels, first_zoom)
 
 
-def _distances_to_mean(
-    sketch: NDArray[np.float32], starts: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def distances_to_mean(sketch: NDArray[np.float32], starts: NDArray[np.intp]) -> NDArray[np.float64]:
     """(N,) squared distance of each row to the mean of its run."""
     n = len(sketch)
     sizes = np.diff(np.append(starts, n))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.tables import POINTS
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
+from featurescape_jobs.tiling.arrangement import GridPlaces
 from featurescape_jobs.tiling.geometry import automatic_points_zoom, bins, run_starts
 from featurescape_jobs.tiling.inputs import MapInputs
 from featurescape_jobs.tiling.scene import MapScene
@@ -47,8 +48,9 @@ def _pack(scene: MapScene, rows: NDArray[np.int64]) -> bytes:
     )
 
 
-def points_table(inputs: MapInputs, scene: MapScene) -> pa.Table:
-    """One row per example in the order of the embedding, as `tables.POINTS`."""
+def points_table(inputs: MapInputs, scene: MapScene, grid: GridPlaces | None) -> pa.Table:
+    """One row per example in the order of the embedding, as `tables.POINTS`; ``grid``: None: there is none."""
+    nowhere = pa.nulls(scene.n, pa.float32())
     columns = [
         inputs.example_ids,
         inputs.labels,
@@ -58,5 +60,7 @@ def points_table(inputs: MapInputs, scene: MapScene) -> pa.Table:
         pa.array(inputs.features_file),
         pa.array(inputs.features_row),
         inputs.attributes,
+        nowhere if grid is None else pa.array(grid.x),
+        nowhere if grid is None else pa.array(grid.y),
     ]
     return pa.table(columns, schema=POINTS)

@@ -129,6 +129,8 @@ class MapScene:
     """Which word each is of; None where they are no words."""
     attribute: Attribute | None = None
     """That the layer was asked for; None: its own matter."""
+    cells: int | None = None
+    """In a filled grid: cells along the side of the map, of which each example has one; None: exact places."""
 
     @property
     def n(self) -> int:

@@ -33,6 +33,7 @@ from featurescape_jobs.specs import DatasetSpec, draws_map
 from featurescape_jobs.tables import CAPTION
 from featurescape_jobs.tiling.archive import ArchiveReader
 
+_PLACES = ("x", "y", "grid_x", "grid_y")
 _IMAGE_BYTES = 64 << 20
 _LARGEST_PX = 4096
 _LOSSLESS_PX = 256
@@ -120,14 +121,9 @@ class Maps:
 
     def example(self, opened: OpenMap, row: int) -> dict[str, Any]:
         """One example with its nearest neighbors, as the API shows it."""
-        points = self._only(opened.manifest, "points")
-        if points is None:
-            raise NotFoundError("this map has no table of points")
-        columns = (
-            *("example_id", "label", "x", "y"),
-            *("features_file", "features_row", "attributes"),
-        )
-        point = self._row(points, row, columns)
+        points = self._points(opened)
+        columns = ("example_id", "label", "features_file", "features_row", "attributes")
+        point = self._row(points, row, (*columns, *self._place_columns(points)))
         source = self._row(
             self._features_path(opened, point), point["features_row"], ("width", "height")
         )
@@ -136,8 +132,7 @@ class Maps:
             "example_id": point["example_id"],
             "label": point["label"],
             "class_name": opened.class_name(point["label"]),
-            "x": point["x"],
-            "y": point["y"],
+            **_places(point),
             "width": source["width"],
             "height": source["height"],
             "attributes": json.loads(point["attributes"] or "{}"),
@@ -149,9 +144,10 @@ class Maps:
         if path is None:
             return []
         near = self._row(path, row, ("neighbor_rows", "distances"))
+        columns = ("example_id", "label", *self._place_columns(points))
         found = []
         for other, distance in zip(near["neighbor_rows"], near["distances"], strict=True):
-            point = self._row(points, other, ("example_id", "label", "x", "y"))
+            point = self._row(points, other, columns)
             found.append(
                 {
                     "row": other,
@@ -159,8 +155,7 @@ class Maps:
                     "label": point["label"],
                     "class_name": opened.class_name(point["label"]),
                     "distance": distance,
-                    "x": point["x"],
-                    "y": point["y"],
+                    **_places(point),
                 }
             )
         return found
@@ -210,8 +205,15 @@ class Maps:
 
     def place(self, opened: OpenMap, row: int) -> dict[str, Any]:
         """An example and where it lies on the map."""
-        point = self._point(opened, row, ("example_id", "label", "x", "y"))
-        return {"row": row, **point, "class_name": opened.class_name(point["label"])}
+        points = self._points(opened)
+        point = self._row(points, row, ("example_id", "label", *self._place_columns(points)))
+        said = {name: point[name] for name in ("example_id", "label")}
+        return {
+            "row": row,
+            **said,
+            **_places(point),
+            "class_name": opened.class_name(point["label"]),
+        }
 
     def thumbnail(self, opened: OpenMap, row: int) -> bytes:
         """The encoded thumbnail of an example; raises `NotFoundError` where it has no image."""
@@ -262,15 +264,28 @@ class Maps:
         ref = opened.features.of_kind("features")[point["features_file"]]
         return f"{job_dir(opened.features.job_id)}/{ref.path}"
 
-    def _point(self, opened: OpenMap, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
+    def _points(self, opened: OpenMap) -> str:
         path = self._only(opened.manifest, "points")
         if path is None:
             raise NotFoundError("this map has no table of points")
-        return self._row(path, row, columns)
+        return path
+
+    def _point(self, opened: OpenMap, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
+        return self._row(self._points(opened), row, columns)
+
+    def _place_columns(self, points: str) -> tuple[str, ...]:
+        """Those of the columns of places that a table of points has; earlier versions had no filled grid."""
+        known = self.files.open(points).columns
+        return tuple(name for name in _PLACES if name in known)
 
     def _row(self, path: str, row: int, columns: tuple[str, ...]) -> dict[str, Any]:
         found = self.files.row(path, row, columns)
         return {name: value.as_py() for name, value in found.items()}
+
+
+def _places(point: dict[str, Any]) -> dict[str, float | None]:
+    """The places of a point in all arrangements of its map; None: it is not in that one."""
+    return {name: point.get(name) for name in _PLACES}
 
 
 def _match(opened: OpenMap, table: pa.Table, place: int, start: int) -> dict[str, Any]:

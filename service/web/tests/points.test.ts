@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { containing, NO_LABEL, nearest, type PointTile, parsePointTile, tilesAround } from "../src/map/points";
-import { cellRows, EMPTY_CELL, rowInCell } from "../src/map/webp";
+import { EMPTY_CELL, imageAt, placedImages } from "../src/map/webp";
 
 type Entry = [x: number, y: number, row: number, label: number];
 
@@ -91,27 +91,58 @@ function riff(chunks: [string, Uint8Array][]): ArrayBuffer {
   return Uint8Array.from([...head, ...bytes]).buffer;
 }
 
-describe("the rows of a thumbnails tile", () => {
-  const rows = Uint32Array.of(5, EMPTY_CELL, 70_000, 8);
+type Box = [row: number, left: number, top: number, width: number, height: number, label: number];
 
-  it("are in the chunk after the image", () => {
-    const read = cellRows(
-      riff([
-        ["VP8L", new Uint8Array(7)],
-        ["FSRW", new Uint8Array(rows.buffer)],
-      ]),
-    )!;
-    expect([...read]).toEqual([...rows]);
-    expect(rowInCell(read, 0.1, 0.1)).toBe(5);
-    expect(rowInCell(read, 0.9, 0.1)).toBeNull();
-    expect(rowInCell(read, 0.1, 0.9)).toBe(70_000);
-    expect(rowInCell(read, 0.999, 1)).toBe(8);
+function placedChunk(images: Box[]): Uint8Array {
+  const n = images.length;
+  const view = new DataView(new ArrayBuffer(4 + 14 * n));
+  view.setUint32(0, n, true);
+  images.forEach(([row, ...others], i) => {
+    view.setUint32(4 + 4 * i, row, true);
+    others.forEach((value, column) => {
+      view.setInt16(4 + 4 * n + 2 * (column * n + i), value, true);
+    });
+  });
+  return new Uint8Array(view.buffer);
+}
+
+describe("the images of a tile", () => {
+  const image: [string, Uint8Array] = ["VP8L", new Uint8Array(7)];
+
+  it("are in the chunk after the image, the last one on top", () => {
+    const chunk = placedChunk([
+      [70_000, -30, 10, 60, 40, 3],
+      [5, 0, 20, 60, 60, NO_LABEL - 65536],
+      [9, 400, 400, 60, 60, 0],
+    ]);
+    const placed = placedImages(riff([image, ["FSIP", chunk]]), 512)!;
+    expect([...placed.row]).toEqual([70_000, 5, 9]);
+    expect([...placed.left]).toEqual([-30, 0, 400]);
+    expect([...placed.label]).toEqual([3, NO_LABEL, 0]);
+    expect(imageAt(placed, 5, 15)).toBe(0);
+    expect(imageAt(placed, 5, 25)).toBe(1);
+    expect(imageAt(placed, 30, 15)).toBe(-1);
+    expect(imageAt(placed, 459.9, 459.9)).toBe(2);
+    expect(imageAt(placed, 460, 459.9)).toBe(-1);
+  });
+
+  it("are those of the cells in tiles of earlier versions", () => {
+    const rows = Uint32Array.of(5, EMPTY_CELL, 70_000, 8);
+    const placed = placedImages(riff([image, ["FSRW", new Uint8Array(rows.buffer)]]), 512)!;
+    expect([...placed.row]).toEqual([5, 70_000, 8]);
+    expect(placed.row[imageAt(placed, 50, 50)]).toBe(5);
+    expect(imageAt(placed, 460, 50)).toBe(-1);
+    expect(placed.row[imageAt(placed, 50, 460)]).toBe(70_000);
+    expect(placed.row[imageAt(placed, 511, 511)]).toBe(8);
   });
 
   it("are unknown where the tile does not say, is cut off, or is no WebP", () => {
-    expect(cellRows(riff([["VP8L", new Uint8Array(8)]]))).toBeNull();
-    expect(cellRows(riff([["FSRW", new Uint8Array(rows.buffer)]]).slice(0, 30))).toBeNull();
-    expect(cellRows(new ArrayBuffer(4))).toBeNull();
-    expect(rowInCell(new Uint32Array(3), 0, 0)).toBeNull();
+    const whole = riff([["FSIP", placedChunk([[1, 0, 0, 9, 9, 0]])]]);
+    expect(placedImages(whole, 512)?.count).toBe(1);
+    expect(placedImages(whole.slice(0, 30), 512)).toBeNull();
+    expect(placedImages(riff([["FSIP", new Uint8Array(17)]]), 512)).toBeNull();
+    expect(placedImages(riff([["FSRW", new Uint8Array(12)]]), 512)).toBeNull();
+    expect(placedImages(riff([image]), 512)).toBeNull();
+    expect(placedImages(new ArrayBuffer(4), 512)).toBeNull();
   });
 });

@@ -15,6 +15,8 @@ const result = (row: number, change: Partial<SearchResult> = {}): SearchResult =
   class_name: "<b>chair</b>",
   x: row / 10,
   y: 0.5,
+  grid_x: null,
+  grid_y: null,
   distance: 0.25,
   similarity: 0.75,
   ...change,

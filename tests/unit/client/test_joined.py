@@ -133,6 +133,8 @@ def commit_points(
         "features_file": [0] * n,
         "features_row": rows,
         "attributes": attributes,
+        "grid_x": [None] * n,
+        "grid_y": [None] * n,
     }
     table = pa.table(points, schema=POINTS)
     ref = write_table(storage, TILES_ID, "points.parquet", table, "points")

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, UnknownNameError
 from featurescape_jobs.tiling.archive import ArchiveReader
 from featurescape_jobs.tiling.image_choice import choose_images
+from featurescape_jobs.tiling.room import choose_with_room
 from featurescape_jobs.tiling.scene import NO_LABEL, MapScene
 from helpers.artifact_builders import png, solid
 
@@ -220,19 +222,51 @@ def test_an_image_that_was_chosen_stays_at_the_next_zoom_and_each_cell_has_one()
             assert set(choice.levels[zoom - 1]) <= set(rows)
 
 
-def test_images_of_a_coarse_zoom_lie_in_the_middle_of_their_cells(tmp_path: Path) -> None:
+def test_exact_images_overlap_none_stay_and_leave_no_room_for_another() -> None:
+    rng = np.random.default_rng(0)
+    xy = np.clip(rng.normal(0.5, 0.2, (3000, 2)), 0, 0.999).astype(np.float32)
+    sketch = rng.normal(size=(3000, 5)).astype(np.float32)
+    choice = choose_with_room(xy[:, 0], xy[:, 1], sketch, 8, 4)
+    before: set[int] = set()
+    for zoom, rows in enumerate(choice.levels):
+        side = 8 << zoom
+        centers = np.clip(xy.astype(float) * side, 0.5, side - 0.5)
+        far = np.abs(centers[:, None] - centers[rows]).max(axis=2)
+        far[rows, np.arange(len(rows))] = 1
+        assert far[rows].min() >= 1
+        assert far[np.setdiff1d(np.arange(3000), rows)].min(axis=1).max() < 1
+        assert before < set(rows.tolist())
+        assert np.array_equal(np.flatnonzero(choice.first_zoom <= zoom), rows)
+        before = set(rows.tolist())
+
+
+def test_of_the_exact_images_of_a_cell_the_most_central_is_drawn_first() -> None:
+    x = y = np.full(4, 0.3, dtype=np.float32)
+    sketch = np.array([[9.0], [1.0], [2.0], [3.0]], dtype=np.float32)  # mean 3.75
+    choice = choose_with_room(x, y, sketch, 8, 1)
+    assert [rows.tolist() for rows in choice.levels] == [[3]]
+    assert choice.first_zoom.tolist() == [1, 1, 1, 0]
+    assert choose_with_room(x, y, sketch, 8, 0).levels == []
+
+
+@pytest.mark.parametrize(("cells", "top"), [(32, 128), (None, 122)])
+def test_images_of_a_coarse_zoom_lie_in_their_cells_or_at_exact_places_inside_the_map(
+    tmp_path: Path, cells: int | None, top: int
+) -> None:
+    # The second is 153.6 px from the top: in the cell from 128 to 192, or in the 64 px around its place.
     xy = np.array([[0.01, 0.01], [0.99, 0.3]])
     images = HeldImages([solid((200, 30, 30)), solid((30, 30, 200))], np.eye(2))
-    scene = make_scene(xy, 2, images=images)
+    scene = replace(make_scene(xy, 2, images=images), cells=cells)
     drawn = COLOR_LAYERS["thumbnails"].draw(scene, tmp_path / "a.pmtiles")
     assert drawn.counts == [2, 2, 2]
     assert drawn.max_zoom == 2
     tile = rgba(open_archive(tmp_path / "a.pmtiles").get(0, 0, 0))
-    red, blue = tile[32, 32], tile[2 * 64 + 32, 7 * 64 + 32]
+    red, blue = tile[32, 32], tile[top + 32, 7 * 64 + 32]
     assert np.allclose(red, [200, 30, 30, 255], atol=12)
     assert np.allclose(blue, [30, 30, 200, 255], atol=12)
     # 60 px of image in a cell of 64: a gap of 2 at each side, nothing elsewhere.
     assert tile[2:62, 2:62, 3].min() == 255
+    assert tile[top + 2 : top + 62, 450:510, 3].min() == 255
     assert tile[..., 3].sum() == 2 * 60 * 60 * 255
 
 
@@ -247,7 +281,7 @@ def test_every_image_is_at_its_exact_place_at_the_deepest_zoom(tmp_path: Path) -
     )
     scene = make_scene(xy, 1, images=images)
     drawn = COLOR_LAYERS["thumbnails"].draw(scene, tmp_path / "a.pmtiles")
-    assert drawn.counts == [64, 64]
+    assert drawn.counts[0] < drawn.counts[1] == 64
     archive = open_archive(tmp_path / "a.pmtiles")
     level = np.concatenate(
         [np.concatenate([rgba(archive.get(1, x, y)) for x in (0, 1)], 1) for y in (0, 1)]

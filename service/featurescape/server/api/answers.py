@@ -125,6 +125,10 @@ class _Point(_Answer):
     class_name: str | None
     x: float = Field(description="In the unit square.")
     y: float = Field(description="In the unit square, downwards.")
+    grid_x: float | None = Field(
+        description="Center of its cell in the filled grid, in the unit square; null: there is none."
+    )
+    grid_y: float | None = Field(description="The same, downwards.")
 
 
 class Neighbor(_Point):
@@ -224,6 +228,10 @@ class SearchResult(_Answer):
     class_name: str | None
     x: float
     y: float
+    grid_x: float | None = Field(
+        description="Center of its cell in the filled grid, in the unit square; null: there is none."
+    )
+    grid_y: float | None = Field(description="The same, downwards.")
     distance: float = Field(description="Euclidean, or 1 - cosine.")
     similarity: float | None = Field(description="The cosine; null: the distance is Euclidean.")
 

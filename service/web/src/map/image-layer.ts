@@ -5,14 +5,14 @@ import ImageTileSource from "ol/source/ImageTile";
 import type { ColorLayer } from "../api/types";
 import { Lru } from "../lib/lru";
 import { type Archive, createContext, decodeImage } from "../tiles/archive";
-import { createGrid, projection, resolutionOf } from "./grid";
-import { cellRows, rowInCell } from "./webp";
+import { createGrid, projection, resolutionOf, WORLD } from "./grid";
+import { imageAt, type PlacedImages, placedImages } from "./webp";
 
 const CACHED_TILES = 96;
 
 export class ImageLayer {
   readonly olLayer: TileLayer<ImageTileSource>;
-  private readonly rows = new Lru<string, Uint32Array>(4 * CACHED_TILES);
+  private readonly placed = new Lru<string, PlacedImages>(4 * CACHED_TILES);
   private readonly grid;
 
   constructor(
@@ -31,8 +31,8 @@ export class ImageLayer {
         try {
           const bytes = await archive.tile(z, x, y, signal);
           if (!bytes) return blank;
-          const rows = z < info.max_zoom ? cellRows(bytes) : null;
-          if (rows) this.rows.set(`${z}/${x}/${y}`, rows);
+          const placed = placedImages(bytes, WORLD);
+          if (placed) this.placed.set(`${z}/${x}/${y}`, placed);
           return await decodeImage(bytes, info.media_type);
         } catch (error) {
           if (!signal.aborted) onError(error);
@@ -49,14 +49,15 @@ export class ImageLayer {
   }
 
   /**
-   * The row of the image drawn at (x, y) of the unit square; null: no image there; undefined: the
-   * tile does not say (at the deepest zoom images lie at their exact places instead).
+   * The row of the image drawn at (x, y) of the unit square; null: no image there; undefined: the tile does not say.
    */
   rowAt(x: number, y: number, zoom: number): number | null | undefined {
     const z = this.tileZoom(zoom);
     const side = 2 ** z;
     const [column, row] = [Math.floor(x * side), Math.floor(y * side)];
-    const rows = this.rows.get(`${z}/${column}/${row}`);
-    return rows && rowInCell(rows, x * side - column, y * side - row);
+    const placed = this.placed.get(`${z}/${column}/${row}`);
+    if (!placed) return undefined;
+    const at = imageAt(placed, (x * side - column) * WORLD, (y * side - row) * WORLD);
+    return at < 0 ? null : placed.row[at]!;
   }
 }

@@ -46,14 +46,14 @@ export class Picker {
     const { x, y, zoom, ok, images } = query;
     const perPixel = 1 / (this.info.tile_px * 2 ** zoom);
     if (!images) return this.nearest(query, query.reachPx * perPixel);
-    const z = images.tileZoom(zoom);
-    if (z >= images.info.max_zoom) {
-      const half = this.thumbnailPx / 2 / this.info.tile_px / 2 ** images.info.max_zoom;
-      return containing(await this.around(x, y, half), x, y, half, ok);
-    }
     const row = images.rowAt(x, y, zoom);
     if (row === null) return null;
-    if (row === undefined) return this.nearest(query, this.thumbnailPx / this.info.tile_px / 2 ** z / 2);
+    if (row === undefined) {
+      const z = images.tileZoom(zoom);
+      const half = this.thumbnailPx / 2 / this.info.tile_px / 2 ** z;
+      if (z < images.info.max_zoom) return this.nearest(query, half);
+      return containing(await this.around(x, y, half), x, y, half, ok);
+    }
     const shown = await this.example(row);
     return { row, x: shown.x, y: shown.y, label: shown.label ?? NO_LABEL };
   }

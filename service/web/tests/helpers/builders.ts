@@ -109,6 +109,7 @@ export function map(change: Partial<MapInfo> = {}): MapInfo {
     attributes: [],
     background: null,
     text: null,
+    arrangements: [],
     ...change,
   };
 }
@@ -151,6 +152,8 @@ export function neighbor(row: number, change: Partial<Neighbor> = {}): Neighbor 
     distance: row / 10,
     x: 0.5,
     y: 0.5,
+    grid_x: null,
+    grid_y: null,
     ...change,
   };
 }
@@ -163,6 +166,8 @@ export function example(change: Partial<Example> = {}): Example {
     class_name: "cat",
     x: 0.25,
     y: 0.5,
+    grid_x: null,
+    grid_y: null,
     width: 640,
     height: 480,
     attributes: {},
