@@ -9,7 +9,8 @@ space. Kind ``states``, only of steps: which step of which example each row is. 
 reduced features) and ``pca`` (mean and components): what is needed to place new examples later. Details:
 quality (neighbors kept, label accuracy, distance correlation, KL divergence), KL per 50 iterations, states
 (how many there were to choose from). With coordinates also ``errors``: the examples that have none. With
-`aligned_to` also ``drift``: of each example the share of its neighbors that changed, an attribute for maps.
+`aligned_to` also ``drift``: of each example the share of its neighbors that changed, an attribute for maps. With
+`placed_in` neither ``reference`` nor ``pca``: those of the other embedding are what the examples lie among.
 
 Cost: PCA reads the features twice; the neighbor graph is FAISS; the descent is linear in N per iteration.
 70,000 examples take well under a minute on two cores. Holds N × K reduced features (K components) and the
@@ -44,7 +45,9 @@ from featurescape_jobs.layouts.alignment import DRIFT, EarlierLayout, read_earli
 from featurescape_jobs.layouts.coordinates import PlacedVectors, placed_layout, read_places
 from featurescape_jobs.layouts.neighbor_table import neighbor_table
 from featurescape_jobs.layouts.pca import MAX_DIMENSIONS, fit_pca
+from featurescape_jobs.layouts.placement import KnownLayout, read_known
 from featurescape_jobs.layouts.quality import QualityOptions, quality
+from featurescape_jobs.layouts.transform import transform
 from featurescape_jobs.layouts.tsne import Layout, LayoutOptions, initial_positions, layout
 from featurescape_jobs.layouts.vectors import (
     ExampleVectors,
@@ -66,23 +69,22 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     features = context.input("features")
     column = layer_column(features, spec)
     vectors = _vectors(spec, features, column, context)
-    perplexity = None if spec.coordinates else spec.perplexity_for(vectors.n)
+    perplexity = None if spec.coordinates or spec.placed_in else spec.perplexity_for(vectors.n)
+    base = _base(spec, vectors, column, context)
     with context.stage("reduce", _reduced_rows(spec, vectors, column)):
-        reduced, explained = _reduce(spec, vectors, column, context)
+        reduced, explained = _reduced(spec, base, vectors, column, context)
         ids = vectors.ids()
-    earlier = _earlier(ids["example_id"], context) if spec.aligned_to else None
     options = _options(spec, perplexity, context)
-    found = _laid_out(reduced, vectors, options, earlier, context)
+    found = _laid_out(reduced, vectors, options, base, context)
     with context.stage("measure"):
-        labels = _labels(ids["label"])
-        measured = QualityOptions(spec.metric, seed=context.seed, threads=context.threads)
-        report = quality(reduced, found.xy, labels, measured, context.progress)
+        measured = QualityOptions(options.metric, seed=context.seed, threads=context.threads)
+        report = quality(reduced, found.xy, _labels(ids["label"]), measured, context.progress)
     with context.stage("write"):
         context.class_names["label"] = features.manifest.details["classes"]
         _write(ids, found, context)
         if isinstance(vectors, StateVectors):
             context.add_table("data/states.parquet", vectors.table(), "states")
-        changed = _write_drift(ids, found, earlier, context) if earlier else {}
+        of_base = _of_base(base, ids, reduced, found, context)
     errors = len(vectors.errors) if isinstance(vectors, PlacedVectors) else 0
     details = {
         "method": found.method,
@@ -98,32 +100,76 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
         "coordinates": spec.coordinates,
         "y_axis": spec.y_axis if spec.coordinates else "up",
         "error_codes": {"no_coordinates": errors} if errors else {},
-        **changed,
+        **of_base,
     }
     return Outcome(len(found.xy), errors, details)
 
 
-def _earlier(ids: pa.ChunkedArray, context: RunContext) -> EarlierLayout:
-    with context.stage("earlier layout"):
-        return read_earlier(context.input("aligned_to"), ids)
+def _base(
+    spec: EmbeddingSpec, vectors: Vectors, column: LayerColumn, context: RunContext
+) -> EarlierLayout | KnownLayout | None:
+    """The earlier embedding that this one starts from, or lies in."""
+    if spec.aligned_to:
+        with context.stage("earlier layout"):
+            return read_earlier(context.input("aligned_to"), vectors.ids()["example_id"])
+    if spec.placed_in:
+        with context.stage("known examples"):
+            return read_known(context.input("placed_in"), column, context.threads)
+    return None
+
+
+def _reduced(
+    spec: EmbeddingSpec,
+    base: EarlierLayout | KnownLayout | None,
+    vectors: Vectors,
+    column: LayerColumn,
+    context: RunContext,
+) -> tuple[Floats, float | None]:
+    """(N, K) features for the layout, and the variance that they keep, where it is known."""
+    if isinstance(base, KnownLayout):
+        return base.reduced(_counted(vectors, context)(0), vectors.n), None
+    return _reduce(spec, vectors, column, context)
 
 
 def _laid_out(
     reduced: Floats,
     vectors: Vectors,
     options: LayoutOptions,
-    earlier: EarlierLayout | None,
+    base: EarlierLayout | KnownLayout | None,
     context: RunContext,
 ) -> Layout:
-    """By t-SNE, or where the vectors have their places."""
+    """By t-SNE, where the vectors have their places, or among those of another embedding."""
     if isinstance(vectors, PlacedVectors):
         with context.stage("neighbors"):
             return placed_layout(reduced, vectors.xy, options.neighbor_options())
-    if earlier is None:
+    if isinstance(base, KnownLayout):
+        with context.stage("placement"):
+            xy = transform(reduced, base.reference)
+        near = replace(options.neighbor_options(), metric=base.reference.metric)
+        with context.stage("neighbors"):
+            return replace(placed_layout(reduced, xy, near), method="placement")
+    if base is None:
         return layout(reduced, options, stages=context)
-    start = earlier.start(initial_positions(reduced, options.seed))
+    start = base.start(initial_positions(reduced, options.seed))
     found = layout(reduced, replace(options, start=start), stages=context)
-    return replace(found, xy=earlier.rotated(found.xy))
+    return replace(found, xy=base.rotated(found.xy))
+
+
+def _of_base(
+    base: EarlierLayout | KnownLayout | None,
+    ids: pa.Table,
+    reduced: Floats,
+    found: Layout,
+    context: RunContext,
+) -> dict[str, Any]:
+    """The details that say how the embedding lies to the one that it starts from, or lies in."""
+    if isinstance(base, EarlierLayout):
+        return _write_drift(ids, found, base, context)
+    if base is None:
+        return {}
+    kept, k = base.kept_fraction(reduced, found.xy, context.seed)
+    said = {"job": base.job_id, "known_examples": len(base.reference.xy)}
+    return {"placed_in": {**said, "neighbors_kept_fraction": kept, "k": k}}
 
 
 def _write_drift(
@@ -224,6 +270,8 @@ def _stack(blocks: Iterator[Floats], shape: tuple[int, int]) -> Floats:
 
 
 def _is_reduced(spec: EmbeddingSpec, column: LayerColumn) -> bool:
+    if spec.placed_in is not None:
+        return False  # by the reduction of the other embedding
     return spec.pca_components is not None and spec.pca_components < column.dimensions
 
 

@@ -103,6 +103,10 @@ class EmbeddingOptions(TypedDict, total=False):
     checkpoint: t-SNE starts from its positions, the layout is turned and mirrored onto it, and each
     example gets `drift`, the share of its nearest neighbors that are others than there; none: it
     stands by itself."""
+    placed_in: str | None
+    """An `embedding` job by t-SNE, of the same layer of the same model: the examples are placed
+    among those of it, which stay where they are (openTSNE's transform); its metric and reduction
+    are taken. none: they are laid out by themselves."""
     y_axis: Literal["up", "down"]
     """Where larger y of coordinates are on the map: up as in plots and of latitudes, or down as in
     pixels."""

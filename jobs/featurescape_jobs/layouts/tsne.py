@@ -84,7 +84,8 @@ class Layout:
     exaggeration taken out; ``neighbors`` is the graph that it was made from, by PCA that of all
     examples; ``seconds`` are by stage. ``method`` is PCA where that was asked for, and where the
     neighbors tell nothing: all are equally far from one another, for which the optimum of t-SNE is a
-    single point, or all are equal; coordinates where the examples came with places (`coordinates`).
+    single point, or all are equal; coordinates where the examples came with places (`coordinates`), placement
+    where they lie among those of another layout (`placement`).
     """
 
     xy: Floats
@@ -92,7 +93,7 @@ class Layout:
     kl_history: tuple[tuple[int, float], ...]
     neighbors: Neighbors
     seconds: dict[str, float] = field(default_factory=dict)
-    method: Literal["t-SNE", "PCA", "coordinates"] = "t-SNE"
+    method: Literal["t-SNE", "PCA", "coordinates", "placement"] = "t-SNE"
 
 
 def layout(

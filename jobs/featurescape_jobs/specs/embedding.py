@@ -19,7 +19,11 @@ class EmbeddingSpec(BaseJobSpec):
 
     job: Literal["embedding"] = "embedding"
     card = JobCard("Embed features", "t-SNE: two coordinates per example.", 16)
-    needs = (Artifact("features", "features"), Artifact("aligned_to", "embedding"))
+    needs = (
+        Artifact("features", "features"),
+        Artifact("aligned_to", "embedding"),
+        Artifact("placed_in", "embedding"),
+    )
     features: JobId = Field(description="The `features` job to lay out.")
     layer: LayerName | None = Field(
         default=None, description="Which layer of the features job; none: its first."
@@ -71,6 +75,12 @@ class EmbeddingSpec(BaseJobSpec):
         "example gets `drift`, the share of its nearest neighbors that are others than there; none: it stands "
         "by itself.",
     )
+    placed_in: JobId | None = Field(
+        default=None,
+        description="An `embedding` job by t-SNE, of the same layer of the same model: the examples are placed "
+        "among those of it, which stay where they are (openTSNE's transform); its metric and reduction are "
+        "taken. none: they are laid out by themselves.",
+    )
     y_axis: Literal["up", "down"] = Field(
         default="up",
         description="Where larger y of coordinates are on the map: up as in plots and of latitudes, or "
@@ -111,12 +121,20 @@ class EmbeddingSpec(BaseJobSpec):
             raise ValueError("coordinates stay where they are; leave out one of the two")
         return value
 
+    @field_validator("placed_in")
+    @classmethod
+    def _has_a_map_to_lie_in(cls, value: str | None, info: ValidationInfo) -> str | None:
+        taken = [name for name in ("coordinates", "aligned_to") if info.data.get(name) is not None]
+        if value is not None and taken:
+            raise ValueError(f"positions are those of that embedding; leave out {taken[0]}")
+        return value
+
     def perplexity_for(self, examples: int) -> float | None:
         """Perplexity of `specs.perplexity.perplexity_for`, with what is asked for here."""
         return perplexity_for(self.perplexity, examples)
 
     def check_input(self, field: str, examples: int) -> None:
         """Check the perplexity of whole examples, which are as many as the features; of states it is unknown."""
-        whole = self.max_states is None and self.coordinates is None
+        whole = self.max_states is None and self.coordinates is None and self.placed_in is None
         if field == "features" and whole:
             self.perplexity_for(examples)
