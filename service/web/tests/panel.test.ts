@@ -4,6 +4,7 @@ import type { Example } from "../src/api/types";
 import { h } from "../src/lib/dom";
 import { Examples } from "../src/map/examples";
 import { HoverCard } from "../src/map/hover";
+import { lookLive } from "../src/map/live-link";
 import { DetailPanel } from "../src/map/panel";
 import { layerCard, titleCard } from "../src/map/sidebar";
 import { captionMark } from "../src/map/state-mark";
@@ -56,7 +57,7 @@ describe("the opened example", () => {
     const image = at(panel.element, "detail-image");
     expect(image.getAttribute("src")).toBe("/v1/maps/tiles-1/examples/7/image");
     expect(image.getAttribute("alt")).toBe("cat: <b>x</b>");
-    expect(at(panel.element, "look-live").getAttribute("href")).toBe("/live?map=tiles-1&row=7");
+    expect(at(lookLive("tiles-1", { row: 7 }), "look-live").getAttribute("href")).toBe("/live?map=tiles-1&row=7");
   });
 
   it("has sharp pixels where it is small, and a frame of its shape within bounds", () => {

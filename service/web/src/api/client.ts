@@ -1,5 +1,6 @@
 /** Calls of the HTTP API. Every failure arrives as an `ApiError` with the service's own code. */
 
+import { source } from "./source";
 import type {
   Catalog,
   Encoded,
@@ -44,7 +45,7 @@ export function apiError(status: number, body: unknown): ApiError {
 async function request(path: string, init?: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, init);
+    response = await source().request(path, init);
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;
     throw new ApiError("service_unavailable", "The service does not answer. Is it running?", 0);
@@ -85,6 +86,12 @@ export function thumbnailUrl(map: string, row: number): string {
 
 export function imageUrl(map: string, row: number): string {
   return `/v1/maps/${id(map)}/examples/${row}/image`;
+}
+
+/** Shows the image at an address; an `error` event where there is none. Returns the element. */
+export function showImage(image: HTMLImageElement, path: string): HTMLImageElement {
+  source().show(image, path);
+  return image;
 }
 
 /** Address of an image that is inside an answer. */

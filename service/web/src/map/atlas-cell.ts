@@ -1,6 +1,6 @@
 /** The cell of an atlas that an example is in: its icon, the classes that it speaks for, and its commonest label. */
 
-import { getRows } from "../api/client";
+import { getRows, showImage } from "../api/client";
 import type { ColorLayer, MapInfo, Row, StoredImage } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { formatFigure, plural } from "../lib/format";
@@ -92,7 +92,8 @@ export class AtlasCells {
       h("h3", {}, "Cell of the atlas"),
       h("span", { class: "faint" }, plural(cell.vectors, "example")),
     );
-    const icon = cell.icon && h("img", { class: "image", attrs: { alt: "The icon of the cell", src: cell.icon.url } });
+    const icon =
+      cell.icon && showImage(h("img", { class: "image", attrs: { alt: "The icon of the cell" } }), cell.icon.url);
     const facts = h("dl", {}, ...this.classes(cell), ...this.label(cell));
     return [head, h("div", { class: "atlas-cell-body" }, icon, facts)];
   }

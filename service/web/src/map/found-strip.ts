@@ -1,6 +1,6 @@
 /** What a search found, side by side: walked with the arrow keys, each marked where it lies on the map. */
 
-import { thumbnailUrl } from "../api/client";
+import { showImage, thumbnailUrl } from "../api/client";
 import type { SearchAnswer, SearchResult } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { formatCount, formatFigure } from "../lib/format";
@@ -110,10 +110,8 @@ export class FoundStrip {
     const name = result.class_name ?? "";
     const near = result.similarity ?? result.distance;
     const figure = result.similarity === null ? "distance" : "similarity";
-    const image = h("img", {
-      class: "image",
-      attrs: { alt: "", loading: "lazy", src: thumbnailUrl(this.map, result.row) },
-    });
+    const image = h("img", { class: "image", attrs: { alt: "", loading: "lazy" } });
+    showImage(image, thumbnailUrl(this.map, result.row));
     image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
     image.addEventListener("error", () => image.replaceWith(h("code", { class: "image" }, result.example_id)));
     return h(

@@ -1,6 +1,6 @@
 /** The small card beside the cursor. */
 
-import { thumbnailUrl } from "../api/client";
+import { showImage, thumbnailUrl } from "../api/client";
 import { h, setText } from "../lib/dom";
 import type { Texts } from "./texts";
 
@@ -59,7 +59,7 @@ export class HoverCard {
     if (content.row !== this.row) {
       this.row = content.row;
       this.words.hidden = true;
-      this.image.src = thumbnailUrl(this.map, content.row);
+      showImage(this.image, thumbnailUrl(this.map, content.row));
       setText(this.name, content.className);
       this.dot.style.setProperty("--dot", content.color);
     }

@@ -1,12 +1,11 @@
 /** The opened example: its image, label, id, place, and nearest neighbors. */
 
-import { imageUrl, thumbnailUrl } from "../api/client";
+import { imageUrl, showImage, thumbnailUrl } from "../api/client";
 import type { Example, MapInfo, Neighbor } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { attributeValue, formatCount, formatFigure, humanize } from "../lib/format";
 import { gridStep } from "../lib/grid-step";
 import { icon } from "../lib/icons";
-import { livePath } from "../lib/live-path";
 import { captionMark, plainAttributes, rowBox, rowMark, stepLine, stepOf, wordsOf } from "./state-mark";
 import { type Texts, textOf } from "./texts";
 
@@ -97,7 +96,6 @@ export class DetailPanel {
       this.identity(example),
       this.facts(example),
       ...this.actions.about(example),
-      example.width !== null && this.live(example),
       this.neighbors(example),
     );
   }
@@ -122,8 +120,9 @@ export class DetailPanel {
     if (width === null || height === null) return null;
     const image = h("img", {
       testid: "detail-image",
-      attrs: { alt: `${name}: ${example.example_id}`, src: imageUrl(this.map, example.row) },
+      attrs: { alt: `${name}: ${example.example_id}` },
     });
+    showImage(image, imageUrl(this.map, example.row));
     if (Math.max(width, height) < 128) image.classList.add("pixelated");
     const frame = h("div", { class: "frame" }, image);
     const ratio = Math.min(1.6, Math.max(0.75, width / height || 1));
@@ -187,15 +186,6 @@ export class DetailPanel {
     );
   }
 
-  private live(example: Example): HTMLElement {
-    const href = livePath({ map: this.map, row: example.row });
-    return h(
-      "p",
-      { class: "live-link" },
-      h("a", { class: "text-button", href, testid: "look-live" }, "Look inside, live"),
-    );
-  }
-
   private neighbors(example: Example): HTMLElement {
     const buttons = example.neighbors.map((neighbor, i) => this.neighbor(neighbor, i));
     const same = example.neighbors.filter((each) => each.label === example.label && each.label !== null).length;
@@ -233,10 +223,8 @@ export class DetailPanel {
 
   private neighbor(neighbor: Neighbor, i: number): HTMLButtonElement {
     const name = neighbor.class_name ?? "no label";
-    const image = h("img", {
-      class: "image",
-      attrs: { alt: "", loading: "lazy", src: thumbnailUrl(this.map, neighbor.row) },
-    });
+    const image = h("img", { class: "image", attrs: { alt: "", loading: "lazy" } });
+    showImage(image, thumbnailUrl(this.map, neighbor.row));
     image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
     image.addEventListener("error", () => void this.read(image, neighbor.row));
     return h(

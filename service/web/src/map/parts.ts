@@ -1,9 +1,11 @@
 /** The parts of the map page, in the order in which they stand in its bar, columns and panel. */
 
+import { source } from "../api/source";
 import { Asking } from "../job-parts/asking";
 import { h } from "../lib/dom";
 import { icon } from "../lib/icons";
 import { AtlasCells } from "./atlas-cell";
+import { lookLive } from "./live-link";
 import { Overview } from "./overview";
 import type { MakePart, MapContext, MapPart } from "./part";
 import { SearchBox } from "./search";
@@ -11,11 +13,15 @@ import { Searching } from "./searching";
 import { exampleOf } from "./state-mark";
 import { labelsOver } from "./text-labels";
 
-export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview, compare];
+export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview, compare, live];
+
+/** Those that need no more than the files of a map: an exported map has no service to ask. */
+const EXPORTED: ReadonlySet<MakePart> = new Set([texts, overview]);
 
 /** The parts that a map has use for. */
 export function partsOf(context: MapContext): MapPart[] {
-  return PARTS.map((make) => make(context)).filter((part) => part !== null);
+  const makers = source().service ? PARTS : PARTS.filter((make) => EXPORTED.has(make));
+  return makers.map((make) => make(context)).filter((part) => part !== null);
 }
 
 function atlas({ id, info, shown, stage }: MapContext): MapPart {
@@ -86,4 +92,8 @@ function compare({ id }: MapContext): MapPart {
   return {
     tools: [h("a", { class: "icon-button", href, label, title: label, testid: "compare" }, icon("compare"))],
   };
+}
+
+function live({ id }: MapContext): MapPart {
+  return { about: (example) => (example.width === null ? null : lookLive(id, example)) };
 }

@@ -3,7 +3,7 @@
  * map can be searched by words, its first choice is that; where by an image, there is a button for one.
  */
 
-import { findExamples, thumbnailUrl } from "../api/client";
+import { findExamples, showImage, thumbnailUrl } from "../api/client";
 import type { ExampleMatch } from "../api/types";
 import { fill, h } from "../lib/dom";
 import { icon } from "../lib/icons";
@@ -137,7 +137,7 @@ export class SearchBox {
 
   private content(match: ExampleMatch): Node[] {
     return [
-      h("img", { class: "image", attrs: { alt: "", src: thumbnailUrl(this.map, match.row) } }),
+      showImage(h("img", { class: "image", attrs: { alt: "" } }), thumbnailUrl(this.map, match.row)),
       h("code", {}, match.example_id),
       h("span", { class: "faint" }, match.caption ?? match.class_name ?? ""),
     ];

@@ -1,5 +1,6 @@
 /** The cards at the left: which map this is, the choice of color layer, the legend. */
 
+import { source } from "../api/source";
 import type { ColorLayer, MapInfo } from "../api/types";
 import { h, setText } from "../lib/dom";
 import { joined, plural } from "../lib/format";
@@ -18,27 +19,27 @@ function nounOf({ step_unit, text }: MapInfo): string {
   return text ? "example" : "image";
 }
 
+/** The way to all jobs and to that of the map; the name alone where there is no service to ask for them. */
+function brand(id: string): HTMLElement[] {
+  const name = [mark(), h("span", {}, "featurescape")];
+  if (!source().service) return [h("span", { class: "home" }, ...name)];
+  const all = "All jobs and maps";
+  const own = "The job of this map";
+  const job = { class: "icon-button small", href: `/jobs/${encodeURIComponent(id)}`, title: own, label: own };
+  return [h("a", { class: "home", href: "/jobs", title: all, label: all }, ...name), h("a", job, icon("grid"))];
+}
+
 /** The name of a map: its own title, or its dataset and model. */
 export function titleCard(id: string, info: MapInfo): { element: HTMLElement; set(title: MapTitle): void } {
   const name = h("h1", {}, id);
   const detail = h("p", { class: "faint" }, plural(info.examples, nounOf(info)));
-  const home = h(
-    "a",
-    { class: "home", href: "/jobs", title: "All jobs and maps", label: "All jobs and maps" },
-    mark(),
-    h("span", {}, "featurescape"),
+  const element = h(
+    "header",
+    { class: "title-card card" },
+    h("div", { class: "title-row" }, ...brand(id)),
+    name,
+    detail,
   );
-  const job = h(
-    "a",
-    {
-      class: "icon-button small",
-      href: `/jobs/${encodeURIComponent(id)}`,
-      title: "The job of this map",
-      label: "The job of this map",
-    },
-    icon("grid"),
-  );
-  const element = h("header", { class: "title-card card" }, h("div", { class: "title-row" }, home, job), name, detail);
   return {
     element,
     set(title) {

@@ -1,17 +1,21 @@
 /** Tiles out of PMTiles archives, by range requests; and their decoding. */
 
-import { PMTiles } from "pmtiles";
+import { PMTiles, type Source } from "pmtiles";
 import { fileUrl } from "../api/client";
+import { type Archive, source } from "../api/source";
 import { type DataTile, sparseTile } from "./paint";
 
-export interface Archive {
-  /** Bytes of a tile; null where the archive has none. */
-  tile(z: number, x: number, y: number, signal?: AbortSignal): Promise<ArrayBuffer | null>;
-}
+export type { Archive };
 
 /** Opens the archive at `path` of a job; nothing is requested until the first tile. */
 export function openArchive(job: string, path: string): Archive {
-  const archive = new PMTiles(new URL(fileUrl(job, path), location.origin).href);
+  const url = fileUrl(job, path);
+  return source().archive?.(url) ?? archiveAt(new URL(url, location.origin).href);
+}
+
+/** The archive at an address, or what its bytes are read from. */
+export function archiveAt(from: string | Source): Archive {
+  const archive = new PMTiles(from);
   return {
     async tile(z, x, y, signal) {
       return (await archive.getZxy(z, x, y, signal))?.data ?? null;
