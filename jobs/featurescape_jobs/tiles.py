@@ -13,6 +13,8 @@ Output, all in the unit square (x right, y down):
 - ``data/attributes.parquet``: typed columns of the attributes, the dataset's and those of the jobs in
   ``attributes``, in the order of the points (see `tables.attributes`).
 - ``data/background.pmtiles``: where the spec has one, an image beneath the layers (see `tiling.background`).
+- ``details["square_of"]``: where the spec has it, the ``job`` and how many points lie ``outside``,
+  which are drawn at the edge.
 - ``details["map"]``: `artifacts.MapInfo`; ``details["left_out"]``: layers that could not be drawn, and why;
   ``details["joined"]``: of each job with attributes, how many examples and rows have no partner.
 
@@ -31,7 +33,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from featurescape_jobs.artifacts import AttributeTable
+from featurescape_jobs.artifacts import AttributeTable, MapInfo
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets.sources.tree import tree_at
 from featurescape_jobs.engine.allowed_roots import check_root
@@ -44,6 +46,7 @@ from featurescape_jobs.tables import CAPTION_INFO
 from featurescape_jobs.tiling.asked_layers import ask
 from featurescape_jobs.tiling.background import Background
 from featurescape_jobs.tiling.drawing import MapPlan, draw_map
+from featurescape_jobs.tiling.geometry import UnitSquare
 from featurescape_jobs.tiling.inputs import read_map_inputs
 from featurescape_jobs.tiling.joined import Source, join
 
@@ -73,6 +76,7 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
         y_axis=y_axis,
         background=_background(spec.background, y_axis, context) if spec.background else None,
         grid="grid" in spec.arrangements,
+        square=_square_of(context) if spec.square_of else None,
     )
     info = draw_map(inputs, plan, context).model_copy(update={"captions": spec.captions})
     details = {
@@ -80,7 +84,16 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
         "left_out": left_out,
         "joined": joined.reports,
     }
+    if plan.square is not None:
+        outside = int((~plan.square.holds(inputs.x, inputs.y)).sum())
+        details["square_of"] = {"job": spec.square_of, "outside": outside}
     return Outcome(rows=inputs.n, details=details)
+
+
+def _square_of(context: RunContext) -> UnitSquare:
+    """The square of another map."""
+    other = context.input("square_of").manifest
+    return UnitSquare(MapInfo.model_validate(other.details["map"]).bounds)
 
 
 def _sources(spec: TilesSpec, context: RunContext) -> list[Source]:

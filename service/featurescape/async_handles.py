@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from featurescape import notebook, operations, reading, searching, selecting
+from featurescape import map_request, notebook, operations, reading, searching, selecting
 from featurescape.async_selection import AsyncSelection
 from featurescape.job_state import JobState
 from featurescape.joined import ExportOptions, export
@@ -15,6 +15,7 @@ from featurescape.selecting import SelectFields
 from featurescape.transport import AsyncTransport
 from featurescape.watch import WatchOptions, watching
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, MapInfo, PassedOverFiles, Status
+from featurescape_jobs.specs import DatasetSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -189,6 +190,13 @@ class AsyncMap:
         options = ExportOptions(True, features, overwrite, show)
         manifest = await self._transport.run(operations.manifest(self.id))
         return await self._transport.run(export(manifest, path, options))
+
+    async def add(
+        self, dataset: str | DatasetSpec | Mapping[str, Any], *, title: str | None = None
+    ) -> AsyncMap:
+        """Place a dataset among the examples of this map, which stay where they are: see `Map.add`."""
+        states = await self._transport.run(map_request.add(self.id, dataset, title))
+        return AsyncMap(self._transport, [AsyncJob(self._transport, state) for state in states])
 
     async def search(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from featurescape import notebook, operations, reading, searching, selecting
+from featurescape import map_request, notebook, operations, reading, searching, selecting
 from featurescape.job_state import JobState
 from featurescape.joined import ExportOptions, export
 from featurescape.searching import Query
@@ -18,6 +18,7 @@ from featurescape.selection_handles import Selection
 from featurescape.transport import Transport
 from featurescape.watch import WatchOptions, watching
 from featurescape_jobs.artifacts import ArtifactRef, Manifest, MapInfo, PassedOverFiles, Status
+from featurescape_jobs.specs import DatasetSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -237,6 +238,21 @@ class Map:
         options = ExportOptions(True, features, overwrite, show)
         manifest = self._transport.run(operations.manifest(self.id))
         return self._transport.run(export(manifest, path, options))
+
+    def add(
+        self, dataset: str | DatasetSpec | Mapping[str, Any], *, title: str | None = None
+    ) -> Map:
+        """Place a dataset among the examples of this map, which stay where they are; returns at once.
+
+        Features come from the same layer of the same model. The result is a map of the new examples in the
+        same square, so that the two lie over each other; its embedding's details say how well they lie.
+
+        Raises:
+            NotFoundError: this is no map of a tiles job, or it is not finished.
+            SpecError: the map is of vectors that no model made, or the dataset is wrong.
+        """
+        states = self._transport.run(map_request.add(self.id, dataset, title))
+        return Map(self._transport, [Job(self._transport, state) for state in states])
 
     def search(
         self,

@@ -141,6 +141,10 @@ class TilesOptions(TypedDict, total=False):
     """How the examples are arranged: `exact`, where the embedding has them (of every map), and
     `grid`, a filled grid where every image has a cell of its own; left out where no images are
     drawn."""
+    square_of: str | None
+    """A `tiles` job whose part of the plane this map shows, too, so that the two lie over each
+    other: of an embedding that is `placed_in` or `aligned_to` the one of that map. none: the map
+    fits its own points."""
     background: BackgroundOptions | None
     """An image beneath all layers, as a floor plan or a city map under `coordinates`; none: there
     is none."""

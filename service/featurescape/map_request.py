@@ -158,6 +158,38 @@ def make_map(request: MapRequest) -> Steps[list[State]]:
     return [*before, first, second, third]
 
 
+def add(map_id: str, given: Given, title: str | None) -> Steps[list[State]]:
+    """Submit the jobs that place a dataset on a finished map: features, embedding, tiles.
+
+    Raises:
+        NotFoundError: there is no such map, or it is no map of a tiles job.
+        SpecError: the map was not made of a dataset by a model.
+    """
+    drawn = yield from operations.manifest(map_id)
+    if drawn.job != "tiles":
+        raise NotFoundError(f"{map_id} is a {drawn.job} job; only the map of a tiles job grows")
+    laid_out = yield from operations.manifest(drawn.inputs["embedding"])
+    known = (yield from operations.manifest(laid_out.inputs["features"])).spec
+    if known.get("model") is None:
+        raise SpecError(
+            "dataset: this map is of vectors, which no model made; submit features of new ones, an embedding with "
+            "placed_in, and tiles with square_of",
+            field="dataset",
+        )
+    source = yield from dataset(given)
+    common = {"title": title, "seed": drawn.seed}
+    first = yield from operations.submit({**known, **common, "dataset": source})
+    kept = {name: laid_out.spec[name] for name in ("layer", "max_states", "neighbors")}
+    spec = {**kept, **common, "job": "embedding", "features": first["id"]}
+    second = yield from operations.submit({**spec, "placed_in": laid_out.job_id})
+    # Layers of an attribute are left out: the new examples may not have it.
+    layers = [name for name in drawn.spec["color_layers"] if ":" not in name] or ["density"]
+    spec = {**common, "job": "tiles", "embedding": second["id"], "square_of": map_id}
+    kept = {"color_layers": layers, "thumbnail_px": drawn.spec["thumbnail_px"]}
+    third = yield from operations.submit({**spec, **kept})
+    return [first, second, third]
+
+
 def dataset(given: Given) -> Steps[dict[str, Any]]:
     """The dataset field of a spec that is made of what a map is given."""
     if isinstance(given, DatasetSpec):

@@ -73,6 +73,7 @@ class TilesSpec(BaseJobSpec):
         Artifact("captions", "captions"),
         Artifact("attributes", None),
         ColorLayers(),
+        Artifact("square_of", "tiles"),
         Files("background"),
     )
     embedding: JobId = Field(description="The `embedding` job to draw.")
@@ -111,6 +112,12 @@ class TilesSpec(BaseJobSpec):
         max_length=2,
         description="How the examples are arranged: `exact`, where the embedding has them (of every map), and "
         "`grid`, a filled grid where every image has a cell of its own; left out where no images are drawn.",
+    )
+    square_of: JobId | None = Field(
+        default=None,
+        description="A `tiles` job whose part of the plane this map shows, too, so that the two lie over "
+        "each other: of an embedding that is `placed_in` or `aligned_to` the one of that map. none: the map fits "
+        "its own points.",
     )
     background: BackgroundSpec | None = Field(
         default=None,

@@ -60,6 +60,8 @@ class MapPlan:
     """An image beneath all layers."""
     grid: bool = False
     """Whether to draw a filled grid besides, where there are images."""
+    square: UnitSquare | None = None
+    """The square that another map shows; points outside of it lie at its edge. None: that around the points."""
 
     @property
     def has_images(self) -> bool:
@@ -74,6 +76,8 @@ class MapPlan:
 
     def square_for(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> UnitSquare:
         """The square that the map shows: all of the layout, (N,) x and y, and of the background."""
+        if self.square is not None:
+            return self.square
         margin = margin_for(self.zoom_for(len(x)), self.thumbnail_px)
         if self.background is not None:
             corners = self.background.corners
@@ -180,7 +184,8 @@ def _open_scene(
 ) -> Iterator[tuple[UnitSquare, MapScene]]:
     """What the layers draw from; thumbnails are only read if one of them needs images."""
     square = plan.square_for(inputs.x, inputs.y)
-    x, y = square.place(inputs.x, inputs.y)
+    edge = np.nextafter(np.float32(1), np.float32(0))
+    x, y = (np.clip(each, 0, edge) for each in square.place(inputs.x, inputs.y))
     with contextlib.ExitStack() as stack:
         images = None
         if plan.has_images:

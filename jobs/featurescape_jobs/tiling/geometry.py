@@ -44,6 +44,12 @@ class UnitSquare:
         map_y = (y1 - y.astype(np.float64)) / (y1 - y0)
         return map_x.astype(np.float32), map_y.astype(np.float32)
 
+    def holds(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(N,) whether points of the embedding lie in it."""
+        map_x, map_y = self.place(x, y)
+        inside: NDArray[np.bool_] = (map_x >= 0) & (map_x < 1) & (map_y >= 0) & (map_y < 1)
+        return inside
+
 
 def fit_square(
     x: NDArray[np.float32],
