@@ -2,7 +2,8 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { type Comparison, formatComparison, parseComparison } from "../src/compare/address";
 import { inCommon, Rows, sameRows } from "../src/compare/matching";
-import { example, map, neighbor } from "./helpers/builders";
+import { whyNotOver } from "../src/map/added-layer";
+import { example, layer, map, neighbor } from "./helpers/builders";
 import { Service } from "./helpers/service";
 
 afterEach(() => vi.unstubAllGlobals());
@@ -67,5 +68,15 @@ describe("the same example in two maps", () => {
     const other = { neighbors: [neighbor(3, { row: 70 }), neighbor(9)] };
     expect(inCommon(one, other)).toBe(1);
     expect(inCommon(one, { neighbors: [] })).toBe(0);
+  });
+});
+
+describe("a map that lies over another", () => {
+  const base = map({ bounds: [0, 0, 8, 8], layers: [layer("density")] });
+
+  it("shows the same square, and has a density to draw", () => {
+    expect(whyNotOver(base, base)).toBeNull();
+    expect(whyNotOver(base, { ...base, bounds: [0, 0, 8, 9] })).toMatch(/square_of/);
+    expect(whyNotOver(base, { ...base, layers: [layer("category", ["a"])] })).toMatch(/density/);
   });
 });

@@ -20,6 +20,7 @@ const start: MapState = {
   range: null,
   row: null,
   search: null,
+  added: null,
 };
 
 describe("the address bar", () => {
@@ -36,6 +37,7 @@ describe("the address bar", () => {
       { hidden: new Set([0, 1, 2, 3, 5]) },
       { hidden: new Set(facts.classes) },
       { row: 0 },
+      { added: "tiles-2", row: 4 },
       { range: [-0.5, 2e9] },
       { search: { by: "text", value: "a red chair & “50 %” + more" } },
       { search: { by: "like", value: "cats/#1?.png" }, row: 3 },

@@ -7,6 +7,7 @@ import { onTheme } from "../app/theme";
 import { themeButton } from "../app/theme-button";
 import { fill, h, setText } from "../lib/dom";
 import { mark } from "../lib/icons";
+import { whyNotOver } from "../map/added-layer";
 import { mapTitle, thumbnailPx } from "../map/page";
 import { type Comparison, formatComparison, MOST_MAPS, parseComparison } from "./address";
 import { chooser } from "./chooser";
@@ -82,7 +83,10 @@ class ComparisonPage implements Page {
     const panes = h("div", { class: "panes", testid: "panes" }, ...this.panes.map(({ element }) => element));
     panes.dataset.count = String(this.panes.length);
     fill(this.app, h("main", { class: "compare-page" }, bar, ...problems, panes));
+    const [first, ...others] = this.panes;
     for (const pane of this.panes) pane.start();
+    for (const pane of others)
+      if (first && whyNotOver(first.map.info, pane.map.info) === null) pane.offerOver(first.map);
     this.describe(null);
     if (this.example !== null) void this.openId(this.example);
     document.body.dataset.ready = "true";

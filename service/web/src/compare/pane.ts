@@ -113,6 +113,12 @@ export class Pane {
     this.stage.applyLook(this.look());
   }
 
+  /** Offers the page that lays this map over another. */
+  offerOver(base: Compared): void {
+    const href = `/maps/${encodeURIComponent(base.id)}?with=${encodeURIComponent(this.map.id)}`;
+    this.note.after(h("a", { href, testid: "pane-over" }, "Lay over the first map"));
+  }
+
   /** Takes the view of another pane. */
   follow(other: Pane): void {
     this.stage.moveTo(...other.stage.center, other.stage.zoom);

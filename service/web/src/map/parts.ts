@@ -4,6 +4,7 @@ import { source } from "../api/source";
 import { Asking } from "../job-parts/asking";
 import { h } from "../lib/dom";
 import { icon } from "../lib/icons";
+import { added } from "./added-layer";
 import { AtlasCells } from "./atlas-cell";
 import { lookLive } from "./live-link";
 import { Overview } from "./overview";
@@ -13,7 +14,7 @@ import { Searching } from "./searching";
 import { exampleOf } from "./state-mark";
 import { labelsOver } from "./text-labels";
 
-export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview, compare, live];
+export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview, added, compare, live];
 
 /** Those that need no more than the files of a map: an exported map has no service to ask. */
 const EXPORTED: ReadonlySet<MakePart> = new Set([texts, overview]);

@@ -14,6 +14,8 @@ export interface MapState {
   range: readonly [low: number, high: number] | null;
   row: number | null;
   search: SavedSearch | null;
+  /** Job that drew a map whose examples lie over those of this one. */
+  added: string | null;
 }
 
 /** A search that an address can keep. */
@@ -86,6 +88,7 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
     range: low != null && high != null && low < high ? [low, high] : null,
     row: row !== null && row < facts.examples ? row : null,
     search: searchFrom(query),
+    added: /^[a-z0-9-]{1,40}$/.test(query.get("with") ?? "") ? query.get("with") : null,
   };
 }
 
@@ -111,5 +114,6 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
   if (state.row !== null) parts.push(`row=${state.row}`);
   if (state.search)
     parts.push(`${state.search.by === "text" ? "q" : "like"}=${encodeURIComponent(state.search.value)}`);
+  if (state.added !== null) parts.push(`with=${state.added}`);
   return parts.length > 0 ? `?${parts.join("&")}` : "";
 }
