@@ -54,7 +54,9 @@ def run(spec: ActivationsSpec, context: RunContext) -> Outcome:
     with context.stage("check"):
         source = worker_source.Source.of(spec, context)
         network = source.network()
-        setup = ActivationsSetup(spec, source, tuple(measure(network, spec.layers)))
+        card = network.image_card
+        layers = spec.layers or (card.dream_layer or card.default_layer,)
+        setup = ActivationsSetup(spec, source, tuple(measure(network, layers)))
     with context.stage("freeze input"):
         frozen = freeze(spec.dataset, context, spec.shard_size or setup.shard_size)
     with context.stage("run the network", total=frozen.examples):
@@ -83,6 +85,11 @@ class ActivationsSetup:
     shapes: tuple[MapShape, ...]
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """Module paths, in the order of the spec."""
+        return tuple(shape.layer for shape in self.shapes)
+
+    @property
     def _values(self) -> int:
         return sum(shape.values for shape in self.shapes)
 
@@ -109,7 +116,7 @@ class ActivationsWorker:
         self._setup, self._card = setup, network.image_card
         self._device = worker_device()
         network.module.to(self._device)
-        self._capture = Capture(network.module, setup.spec.layers)
+        self._capture = Capture(network.module, setup.layers)
         self._schema = activations_schema(setup.spec.values)
         batch_size = setup.batch_size(worker_source.batch_size(self._card, 16))
         self._batches = setup.source.batches(self._card, batch_size)
@@ -125,9 +132,7 @@ class ActivationsWorker:
 
     def _rows(self, batch: Batch) -> pa.Table:
         found = self._capture.run(torch.from_numpy(batch.inputs).to(self._device))
-        layers = [
-            channel_map(found[name]).float().cpu().numpy() for name in self._setup.spec.layers
-        ]
+        layers = [channel_map(found[name]).float().cpu().numpy() for name in self._setup.layers]
         maps = [layer[n] for n in range(len(batch.inputs)) for layer in layers]
         columns = worker_source.image_columns(batch, self._card)
         columns["layers"] = self._layers(maps, len(layers))
@@ -136,7 +141,7 @@ class ActivationsWorker:
     def _layers(self, maps: list[Maps], per_example: int) -> pa.Array:
         """Of N examples' maps, one after the other."""
         spec = self._setup.spec
-        names = list(spec.layers) * (len(maps) // per_example)
+        names = list(self._setup.layers) * (len(maps) // per_example)
         ranges = [finite_range(layer) for layer in maps]
         kind = self._schema.field("layers").type
         columns: dict[str, Any] = {

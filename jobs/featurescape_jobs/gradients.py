@@ -41,7 +41,7 @@ from featurescape_jobs.engine.context import Outcome, RunContext, seed_for
 from featurescape_jobs.engine.frozen_rows import freeze_rows
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.engine.shards import Bulk, run_shards
-from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.errors import SpecError
 from featurescape_jobs.images import overlays
 from featurescape_jobs.interpret.attribution import (
     METHODS,
@@ -51,19 +51,25 @@ from featurescape_jobs.interpret.attribution import (
     check_methods,
     completeness_error,
 )
+from featurescape_jobs.interpret.method_choice import (
+    check_sanity_methods,
+    checked_layer,
+    quick_methods,
+    rewritten,
+)
 from featurescape_jobs.interpret.sanity_rows import KIND as SANITY_KIND
 from featurescape_jobs.interpret.sanity_rows import SanitySetup, describe_check
 from featurescape_jobs.interpret.targets import Targets, plan_targets
 from featurescape_jobs.models.base import ImageCard
 from featurescape_jobs.networks import worker_source
 from featurescape_jobs.networks.attention import check_rollout
-from featurescape_jobs.networks.capture import layer_names, zero_input
-from featurescape_jobs.networks.channel_maps import deepest_map, measure
+from featurescape_jobs.networks.capture import zero_input
 from featurescape_jobs.networks.image_batches import Batch
 from featurescape_jobs.networks.loading import LoadedNetwork, count_outputs
 from featurescape_jobs.networks.relu_modules import Explainable, explain_output
 from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.specs import GradientsSpec
+from featurescape_jobs.specs.gradients import Method
 from featurescape_jobs.tables.interpret import SANITY, gradients_schema
 from featurescape_jobs.tables.nested import entries, image_structs, ragged
 
@@ -95,7 +101,7 @@ def run(spec: GradientsSpec, context: RunContext) -> Outcome:
         "model": spec.model.label,
         "layer": setup.layer,
         "rollout_reads": setup.rollout_reads,
-        "methods": [_describe(name) for name in spec.methods],
+        "methods": [_describe(name) for name in setup.methods],
         "options": asdict(setup.options),
         "percentile": overlays.PERCENTILE,
         "sanity": sanity,
@@ -119,7 +125,7 @@ def _check_sanity(
         setup.layer,
         setup.options,
         setup.targets,
-        spec.sanity_methods,
+        tuple(name for name in spec.sanity_methods if name in setup.methods),
         spec.sanity.draws,
         spec.sanity.stages,
     )
@@ -158,6 +164,8 @@ class GradientsSetup:
     layer: str | None
     """That Grad-CAM looks at; None: no method needs one."""
     options: Options
+    methods: tuple[Method, ...]
+    """Those of the spec, or those that the network has."""
     rollout_reads: str | None
     """Which tokens attention rollout ends at; None: it was not asked for."""
     targets: Targets = field(default_factory=lambda: Targets("prediction"))
@@ -165,7 +173,7 @@ class GradientsSetup:
     @property
     def shard_size(self) -> int:
         """Examples of a shard: a map takes 4 bytes a pixel, its images up to 3 more."""
-        return worker_source.shard_size(7 * len(self.spec.methods) * self.card.input_px**2)
+        return worker_source.shard_size(7 * len(self.methods) * self.card.input_px**2)
 
     @property
     def row_timeout_seconds(self) -> float:
@@ -176,7 +184,7 @@ class GradientsSetup:
             "integrated_gradients": 7 * self.options.integration_steps,
             "occlusion": windows,
         }
-        return 60.0 + 3.0 * sum(slow.get(name, 2) for name in self.spec.methods)
+        return 60.0 + 3.0 * sum(slow.get(name, 2) for name in self.methods)
 
     def start(self) -> GradientsWorker:
         """Load the network and open the dataset, on the worker."""
@@ -188,14 +196,14 @@ def _plan(
     spec: GradientsSpec, source: worker_source.Source, network: LoadedNetwork
 ) -> GradientsSetup:
     """Fill in what the spec leaves open, and rewrite the network once to find mistakes early."""
-    card = network.image_card
-    layer = None
-    if any(METHODS[name].needs_layer for name in spec.methods):
-        layer = _checked_layer(network, spec.layer)
-    explainable = _rewritten(network, layer)
-    check_methods(spec.methods, explainable)
-    reads = None
-    if any(METHODS[name].needs_attention for name in spec.methods):
+    card, layer, reads = network.image_card, None, None
+    methods = spec.methods or quick_methods(network, spec.layer)
+    check_sanity_methods(spec, methods)
+    if any(METHODS[name].needs_layer for name in methods):
+        layer = checked_layer(network, spec.layer)
+    explainable = rewritten(network, layer)
+    check_methods(methods, explainable)
+    if any(METHODS[name].needs_attention for name in methods):
         reads = check_rollout(explainable.network, zero_input(network.model))
     window = spec.occlusion_px or max(1, card.input_px // 7)
     stride = spec.occlusion_stride_px or max(1, window // 2)
@@ -215,43 +223,7 @@ def _plan(
         occlusion_stride_px=stride,
         images_per_pass=spec.batch_size or worker_source.batch_size(card, 8),
     )
-    return GradientsSetup(spec, source, card, layer, options, reads)
-
-
-def _rewritten(network: LoadedNetwork, layer: str | None) -> Explainable:
-    """The network as it is explained; raises `SpecError` where Grad-CAM cannot be had of it."""
-    try:
-        return explain_output(network.module, layer)
-    except LayerError:
-        raise
-    except SpecError as error:
-        raise SpecError(
-            f"methods: gradcam and guided_gradcam cannot be had of this network ({error.message}); leave "
-            "them out. A transformer has rollout",
-            field="methods",
-        ) from None
-
-
-def _checked_layer(network: LoadedNetwork, asked: str | None) -> str:
-    """The layer for Grad-CAM: the one asked for, or the deepest on the card that has positions."""
-    layer = asked or deepest_map(network)
-    names = layer_names(network.module)
-    if layer is None:
-        raise LayerError(
-            "layer: no layer of this network has positions, which Grad-CAM needs; leave out the "
-            "methods gradcam and guided_gradcam. A transformer has rollout",
-            field="layer",
-            layers=names,
-        )
-    (shape,) = measure(network, (layer,))
-    if shape.height * shape.width == 1:
-        raise LayerError(
-            f"layer: {layer} has one position, and Grad-CAM would see no difference; choose one "
-            "before the pooling",
-            field="layer",
-            layers=names,
-        )
-    return layer
+    return GradientsSetup(spec, source, card, layer, options, methods, reads)
 
 
 class GradientsWorker:
@@ -311,7 +283,7 @@ class GradientsWorker:
 
     def _maps(self, explained: AttributionInputs) -> pa.Array:
         """The column `maps`: of each example every method."""
-        methods = self._setup.spec.methods
+        methods = self._setup.methods
         by_method = [self._draw_maps(name, explained) for name in methods]
         n = len(explained.inputs)
         rows = [by_method[m][i] for i in range(n) for m in range(len(methods))]

@@ -183,7 +183,6 @@ def test_a_batch_that_does_not_fit_memory_is_done_in_halves(
         return run(self, batch)
 
     monkeypatch.setattr(activations.Capture, "run", small)
-    monkeypatch.setattr(activations, "measure", lambda *_: [])
     monkeypatch.setattr(activations.ActivationsSetup, "_values", 1)
     _, halves, _ = kept(tmp_path / "b", values="float32")
     assert halves["example_id"].equals(right["example_id"])

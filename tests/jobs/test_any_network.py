@@ -14,7 +14,7 @@ from featurescape_jobs import activations, dreams, gradients, units
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.errors import LayerError, SpecError
+from featurescape_jobs.errors import AllRowsFailedError, LayerError, SpecError
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import (
@@ -32,6 +32,8 @@ pytestmark = needs("timm")
 
 DIGITS = {"name": "digits", "limit": 2}
 CONVNET, TRANSFORMER = "timm/test_convnext", "timm/test_vit"
+DREAM_LAYER = "stages.2"
+"""The deepest of the convnet's stages with a position for every 16 px; the next one has half as many."""
 
 
 def job(module: Any, kind: Any, root: Path, label: str, **fields: Any) -> pa.Table:
@@ -99,6 +101,53 @@ def test_a_transformer_has_rollout_and_a_convnet_is_told_of_gradcam(tmp_path: Pa
         assert rollout["overlay"]["bytes"]
     with pytest.raises(SpecError, match=r"no attention.*has gradcam"):
         job(gradients, GradientsSpec, tmp_path / "no", CONVNET, methods=["rollout"])
+
+
+@pytest.mark.parametrize(
+    ("label", "methods"),
+    [
+        (CONVNET, ["saliency", "input_x_gradient", "gradcam"]),  # its activations are GELUs
+        (TRANSFORMER, ["saliency", "input_x_gradient", "rollout"]),
+        (
+            "timm/test_resnet",
+            ["saliency", "input_x_gradient", "guided_backprop", "deconvolution", "gradcam", "guided_gradcam"],
+        ),
+    ],
+)  # fmt: skip
+def test_where_no_method_is_named_those_that_the_network_has_are_taken(
+    label: str, methods: list[str], tmp_path: Path
+) -> None:
+    for maps in job(gradients, GradientsSpec, tmp_path, label)["maps"].to_pylist():
+        assert [each["method"] for each in maps] == methods
+
+
+def test_sanity_is_of_methods_that_the_network_has(tmp_path: Path) -> None:
+    sanity = {"examples": 1, "draws": 1, "stages": 2}
+    with pytest.raises(SpecError, match="this network has no gradcam") as caught:
+        job(
+            gradients, GradientsSpec, tmp_path, TRANSFORMER,
+            sanity={**sanity, "methods": ["gradcam"]},
+        )  # fmt: skip
+    assert caught.value.detail["field"] == "sanity.methods"
+    job(gradients, GradientsSpec, tmp_path / "all", TRANSFORMER, sanity=sanity)
+    storage = Storage(str(tmp_path / "all"))
+    files = [path for path in storage.list_files("jobs") if "/data/sanity-" in path]
+    (row,) = storage.read_table(files[0]).to_pylist()
+    assert {each["method"] for each in row["checks"]} == {"saliency", "input_x_gradient", "rollout"}
+
+
+def test_where_no_layer_is_named_the_network_says_one(tmp_path: Path) -> None:
+    network = load_network(ModelSpec(**model_fields(CONVNET), weights="random"), seed=0)
+    assert network.image_card.dream_layer == DREAM_LAYER
+    table = job(activations, ActivationsSpec, tmp_path / "a", CONVNET)
+    assert [each["layer"] for each in table["layers"][0].as_py()] == [DREAM_LAYER]
+    table = job(activations, ActivationsSpec, tmp_path / "b", TRANSFORMER)
+    assert [each["layer"] for each in table["layers"][0].as_py()] == ["norm"]
+    asked = {"max_px": 64, "iterations": 1}
+    with pytest.raises(AllRowsFailedError, match=r"8 × 8 px; the layer stages\.2 takes 16 px"):
+        job(dreams, DreamsSpec, tmp_path / "c", CONVNET, **asked)
+    with pytest.raises(SpecError, match=r"names no layer to dream at; name one of .*blocks\.0"):
+        job(dreams, DreamsSpec, tmp_path / "d", TRANSFORMER, **asked)
 
 
 def test_a_dream_needs_a_map_or_a_vector(tmp_path: Path) -> None:

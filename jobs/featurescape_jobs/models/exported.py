@@ -54,6 +54,9 @@ class ExportedCard(BaseModel):
     )
     default_layer: str | None = Field(default=None, description="None: what the network gives.")
     default_pooling: Literal["mean", "max", "flatten", "first"] = "flatten"
+    dream_layer: str | None = Field(
+        default=None, description="Where dreams are made if nobody says; None: they name a layer."
+    )
     outputs: int = Field(ge=1, le=1_000_000)
     classes: tuple[str, ...] | None = None
 
@@ -65,9 +68,10 @@ class ExportedCard(BaseModel):
             raise ValueError("classes has a name per output")
         if (self.resize_px or self.input_px) < self.input_px:
             raise ValueError("resize_px is at least input_px")
-        if not self.file.endswith(".pt2") and (self.layers or self.default_layer):
+        named = self.layers or self.default_layer or self.dream_layer
+        if not self.file.endswith(".pt2") and named:
             raise ValueError(
-                "layers inside of TorchScript cannot be read; leave layers and default_layer out"
+                "layers inside of TorchScript cannot be read; leave layers, default_layer and dream_layer out"
             )
         return self
 
@@ -173,6 +177,7 @@ class ExportedModel:
             ),
             default_layer=layer,
             default_pooling=said.default_pooling,
+            dream_layer=None if said.dream_layer is None else f"network.{said.dream_layer}",
             weights=WeightsCard(
                 name=said.file, source="package", license="its owner's", sha256=self.sha256
             ),

@@ -19,6 +19,8 @@ MAX_LAYERS = 80
 _LISTED_DEPTH = 2
 _SKIPPED = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
 _ON_CHANNELS = (nn.Conv2d, nn.BatchNorm2d)
+_PIXELS_OF_A_POSITION = (20, 40)
+"""Of the input, at most: 14 × 14 positions of 224 px rather than 7 × 7, where the deeper half has them."""
 Pooling = Literal["mean", "flatten", "first"]
 
 
@@ -34,6 +36,8 @@ class Structure:
     """That makes of `penultimate` what the output layer reads."""
     positions_first: tuple[str, ...]
     """Layers whose maps are (N, H, W, C)."""
+    dream_layer: str | None
+    """Where dreams are made if nobody says; None: its deeper half has no maps (N, C, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,39 @@ def study(module: nn.Module, inputs: torch.Tensor) -> Structure:
     order = [call.path for call in calls]
     place = sum(order.index(path) < order.index(fed_by) for path in layers)
     layers = [*layers[:place], fed_by, *layers[place:], head.path]
-    return Structure(tuple(layers), fed_by, pooling, _positions_first(calls))
+    positions_first = _positions_first(calls)
+    read = [path for path in layers[: layers.index(fed_by) + 1] if path not in positions_first]
+    dreamed = _dream_layer(read, {call.path: call for call in calls}, inputs.shape[-1])
+    return Structure(tuple(layers), fed_by, pooling, positions_first, dreamed)
+
+
+def _dream_layer(layers: list[str], calls: dict[str, _Call], side: int) -> str | None:
+    """The deepest layer with maps of positions that are not too coarse, else somewhat coarser.
+
+    Args:
+        layers: in their order, up to what the output layer reads.
+        calls: by path.
+        side: of the input.
+    """
+    maps = [path for path in layers[len(layers) // 2 :] if calls[path].output.ndim == 4]
+    ends = [path for path in reversed(maps) if not _in_reduction(path, calls)]
+    for pixels in _PIXELS_OF_A_POSITION:
+        for path in ends:
+            if 1 < calls[path].output.shape[-1] >= side / pixels:
+                return path
+    return None
+
+
+def _in_reduction(path: str, calls: dict[str, _Call]) -> bool:
+    """Whether a layer lies within a block that makes maps of its size smaller: it is a part of the next stage."""
+    width, parts = calls[path].output.shape[-1], path.split(".")
+    above = (calls.get(".".join(parts[:depth])) for depth in range(1, len(parts)))
+    return any(_width(call.source) == width > _width(call.output) for call in above if call)
+
+
+def _width(values: torch.Tensor | None) -> int:
+    """Columns of maps; 0 where they are none."""
+    return 0 if values is None or values.ndim != 4 else int(values.shape[-1])
 
 
 def running_layers(module: nn.Module, inputs: torch.Tensor) -> tuple[str, ...]:

@@ -161,6 +161,7 @@ def _card(architecture: str, settings: Any, module: nn.Module, found: Structure)
         default_layer=found.penultimate,
         default_pooling=found.pooling,
         positions_first=found.positions_first,
+        dream_layer=found.dream_layer,
         weights=WeightsCard(
             name=f"{settings.tag or 'default'} of timm ({settings.hf_hub_id or settings.url or 'none'})",
             source="download",

@@ -128,5 +128,6 @@ def _with_layers(model: TorchvisionModel) -> ImageCard:
             "default_layer": found.penultimate,
             "default_pooling": found.pooling,
             "positions_first": found.positions_first,
+            "dream_layer": found.dream_layer,
         }
     )

@@ -20,10 +20,12 @@ class ActivationsSpec(BaseJobSpec):
     needs = (Examples(), Network())
     dataset: DatasetSpec = Field(description="The images.")
     model: ModelSpec = Field(description="The network.")
-    layers: LayerNames = Field(
+    layers: LayerNames | None = Field(
+        default=None,
         min_length=1,
         max_length=32,
-        description="Module paths of the layers, all of one pass. One name will do.",
+        description="Module paths of the layers, all of one pass. One name will do; none: the card's choice for "
+        "dreams, else for features.",
     )
     normalization: Literal["layer", "channel", "signed"] = Field(
         default="layer",

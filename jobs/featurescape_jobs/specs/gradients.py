@@ -27,6 +27,16 @@ Method = Literal[
 
 MAX_SANITY_MAPS = 5000
 """Maps that a sanity check may compute: examples × draws × stages × methods."""
+QUICK_METHODS: tuple[Method, ...] = (
+    "saliency",
+    "input_x_gradient",
+    "guided_backprop",
+    "deconvolution",
+    "gradcam",
+    "guided_gradcam",
+    "rollout",
+)
+"""Those of one or two passes; no network has all."""
 _COSTLY = ("integrated_gradients", "smoothgrad", "occlusion")
 
 
@@ -64,19 +74,12 @@ class GradientsSpec(BaseJobSpec):
     needs = (Examples(), Network())
     dataset: DatasetSpec = Field(description="The images.")
     model: ModelSpec = Field(description="The network.")
-    methods: tuple[Method, ...] = Field(
-        default=(
-            "saliency",
-            "input_x_gradient",
-            "guided_backprop",
-            "deconvolution",
-            "gradcam",
-            "guided_gradcam",
-        ),
+    methods: tuple[Method, ...] | None = Field(
+        default=None,
         min_length=1,
-        description="The ways to explain; these six take one or two passes each, "
-        "integrated_gradients, smoothgrad and occlusion take fifty and more. rollout is for transformers, "
-        "and takes two.",
+        description="The ways to explain; none: those of one or two passes that the network has, of saliency, "
+        "input_x_gradient, guided_backprop, deconvolution, and gradcam with guided_gradcam or, of a transformer, "
+        "rollout. integrated_gradients, smoothgrad and occlusion take fifty passes and more.",
     )
     target: Literal["label", "prediction"] | Annotated[int, Field(ge=0)] = Field(
         default="prediction",
@@ -144,27 +147,27 @@ class GradientsSpec(BaseJobSpec):
 
     @field_validator("methods")
     @classmethod
-    def _no_method_twice(cls, value: tuple[Method, ...]) -> tuple[Method, ...]:
-        if len(set(value)) < len(value):
+    def _no_method_twice(cls, value: tuple[Method, ...] | None) -> tuple[Method, ...] | None:
+        if value is not None and len(set(value)) < len(value):
             raise ValueError("a method is named twice")
         return value
 
     @property
     def sanity_methods(self) -> tuple[Method, ...]:
-        """The methods that are checked, in the order of `methods`."""
+        """The methods that are checked, in the order of `methods`; where these are none, of all that may be."""
         if self.sanity is None:
             return ()
-        chosen = self.sanity.methods
+        chosen, methods = self.sanity.methods, self.methods or QUICK_METHODS
         if chosen is None:
-            return tuple(name for name in self.methods if name not in _COSTLY)
-        return tuple(name for name in self.methods if name in chosen)
+            return tuple(name for name in methods if name not in _COSTLY)
+        return tuple(name for name in methods if name in chosen)
 
     @model_validator(mode="after")
     def _sanity_is_bounded(self) -> Self:
         if self.sanity is None:
             return self
         checked, sanity = self.sanity_methods, self.sanity
-        others = set(sanity.methods or ()) - set(self.methods)
+        others = set(sanity.methods or ()) - set(self.methods or QUICK_METHODS)
         if others:
             raise ValueError(f"sanity.methods: {', '.join(sorted(others))} is not in methods")
         if not checked:

@@ -36,7 +36,7 @@ describe("asking about an example", () => {
     history.replaceState(null, "", "/maps/tiles-1");
     service = new Service()
       .on(/features-1$/, SOURCE)
-      .on(/catalog/, { datasets: [], models: [LITE] })
+      .on(/catalog/, { datasets: [], models: [LITE], collections: [] })
       .on(/POST \/v1\/jobs$/, job({ id: "dreams-1", status: "RUNNING", progress: progress({ done: 1, total: 2 }) }))
       .on(/dreams-1$/, job({ id: "dreams-1", status: "RUNNING" }));
     asking = new Asking("features-1");

@@ -19,7 +19,7 @@ import { askKey, askSpec, earlierJob, modelFor, sourceOf } from "../src/job-part
 import { galleryPath, unitPath } from "../src/lib/paths";
 import { columnsOf, gridSize, tileAt, tileCorner } from "../src/lib/tile-grid";
 import { canonical, unitJobs } from "../src/lib/unit-links";
-import { job as anyJob, modelCard, weights } from "./helpers/builders";
+import { job as anyJob, collectionCard, modelCard, weights } from "./helpers/builders";
 
 const stored = (url: string): StoredImage => ({ url, media_type: "image/png" });
 
@@ -337,12 +337,28 @@ describe("asking about an example", () => {
     expect(() => modelFor("dream", { name: "row_lstm" }, { ...catalog, models: [] })).toThrow("No network");
   });
 
-  it("explains a network without convolutions by plain gradients", () => {
-    expect(ask("explain", "row_lstm")).toMatchObject({
-      model: { name: "row_lstm" },
-      methods: ["saliency", "input_x_gradient", "smoothgrad"],
+  it("leaves it to the job by which methods the network can be explained", () => {
+    for (const name of ["row_lstm", "lenet"]) {
+      expect(ask("explain", name)).toMatchObject({ job: "gradients", model: { name } });
+      expect(ask("explain", name)).not.toHaveProperty("methods");
+    }
+  });
+
+  it("asks the network of a collection, and leaves its layer to the job", () => {
+    const collections = [collectionCard({ name: "timm" }), collectionCard({ name: "exported" })];
+    const model = { name: "timm", architecture: "resnet18", weights: "random" };
+    const asked = (what: "dream" | "explain" | "units", looked: { layer: string } | null = null) =>
+      askSpec(what, "x", { ...source("timm"), model }, { ...catalog, collections }, looked);
+    for (const what of ["dream", "explain", "units"] as const) {
+      expect(asked(what)["model"]).toEqual(model);
+      expect(asked(what)).not.toHaveProperty("layer");
+      expect(asked(what)).not.toHaveProperty("layers");
+    }
+    expect(asked("units", { layer: "layer2" })["layers"]).toEqual(["layer2"]);
+    // One that the catalog no longer has cannot be asked.
+    expect(askSpec("dream", "x", { ...source("timm"), model }, catalog, null)["model"]).toEqual({
+      name: "efficientnet_lite0",
     });
-    expect(ask("explain", "lenet")).not.toHaveProperty("methods");
   });
 
   it("asks for the units of the layer that has pages, and of the model's own", () => {

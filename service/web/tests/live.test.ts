@@ -1,13 +1,23 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Catalog, Job, ModelCard, NetworkInfo, UnitAnswer } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
-import { formatLiveState, type LiveState, livePath, parseLiveState, sourceUrl } from "../src/lib/live-path";
+import {
+  formatLiveState,
+  type LiveState,
+  livePath,
+  modelChoice,
+  modelLabel,
+  parseLiveState,
+  sourceUrl,
+} from "../src/lib/live-path";
 import { tileShare } from "../src/live/grid-view";
 import { boxShare, spread } from "../src/live/image-card";
 import { modelOptions, neighborLayer, shapeText } from "../src/live/network-bar";
 import { isGivenUp, Session } from "../src/live/session";
+import { modelOf } from "../src/live/source-model";
 import { unitFacts } from "../src/live/unit-card";
-import { modelCard, weights } from "./helpers/builders";
+import { collectionCard, job, manifest, map, modelCard, weights } from "./helpers/builders";
+import { Service } from "./helpers/service";
 
 const open: LiveState = { model: null, layer: null, channel: null, method: "saliency", source: null };
 
@@ -35,6 +45,42 @@ describe("the address of the live page", () => {
     const odd = "?channel=-1&method=lime&map=../x&row=1&job=a&kind=&training=%00";
     expect(parseLiveState(odd)).toEqual(open);
     expect(parseLiveState("?channel=1e3&row=7").channel).toBeNull();
+  });
+
+  it("keeps what a collection asks for beside the name, and nothing that is no option", () => {
+    const clip = { name: "transformers", weights: "/models/clip", revision: "v1" };
+    const model = { name: "timm", weights: "random", architecture: "resnet18" };
+    expect(formatLiveState({ ...open, model })).toBe("?model=timm&weights=random&model.architecture=resnet18");
+    for (const each of [clip, model]) {
+      expect(parseLiveState(formatLiveState({ ...open, model: each })).model).toEqual(each);
+    }
+    const odd = `?model=timm&model.name=x&model.__proto__=y&model.A=z&model.version=${"v".repeat(5000)}`;
+    expect(parseLiveState(odd).model).toEqual({ name: "timm", weights: "pretrained" });
+    expect([model, clip].map(modelLabel)).toEqual(["timm/resnet18", "transformers"]);
+  });
+
+  it("takes the model of a spec, unless texts do not name it", () => {
+    const said = { name: "lenet", weights: "pretrained", weights_sha256: null, training: "training-1", shape: null };
+    expect(modelChoice(said)).toEqual({ name: "lenet", weights: "pretrained", training: "training-1" });
+    const shape = { family: "recurrent", hidden_units: 8 };
+    expect(modelChoice({ name: "row_lstm", weights: "random", shape })).toBeNull();
+    expect(modelChoice({ name: "row_lstm", training: "training-1", shape })).not.toBeNull();
+    expect([modelChoice(null), modelChoice({})]).toEqual([null, null]);
+  });
+
+  it("asks the map of an image for its network", async () => {
+    const details = { map: map({ features: "features-1" }) };
+    const model = { name: "timm", architecture: "resnet18", weights: "random" };
+    const catalog = { datasets: [], models: [card("lenet", null)], collections: [collectionCard({ name: "timm" })] };
+    const spec = { dataset: { name: "images" }, model };
+    const service = new Service()
+      .on(/tiles-1\/manifest$/, manifest({ details }))
+      .on(/features-1$/, job({ spec }))
+      .on(/catalog$/, catalog);
+    expect(await modelOf({ map: "tiles-1", row: 3 })).toEqual(model);
+    service.on(/features-1$/, job({ spec: { dataset: { name: "vectors" }, model: null } }));
+    expect(await modelOf({ map: "tiles-1", row: 3 })).toBeNull();
+    expect(await modelOf(null)).toBeNull();
   });
 
   it("leads to the bytes of an image", () => {

@@ -182,6 +182,21 @@ def test_a_network_is_built_without_weights_whatever_it_counts_with() -> None:
     assert found.layers == ("conv", "head")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "layer"),
+    [
+        ("resnet18", "layer3"),  # the last stage with 14 × 14 positions
+        ("inception_v3", "Mixed_6e"),  # the last one before Mixed_7a reduces 17 × 17
+        ("vit_b_16", None),  # tokens
+        ("swin_t", None),  # positions before channels
+    ],
+)
+def test_dreams_are_made_at_the_last_fine_stage(architecture: str, layer: str | None) -> None:
+    card = resolve(ModelSpec(name="torchvision", architecture=architecture)).card
+    assert isinstance(card, ImageCard)
+    assert card.dream_layer == layer
+
+
 def test_the_label_has_the_architecture() -> None:
     network: LoadedNetwork = load_network(named("squeezenet1_1"), seed=0)
     assert network.card.name == named("squeezenet1_1").label == "torchvision/squeezenet1_1"

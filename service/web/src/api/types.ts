@@ -7,6 +7,7 @@ export type {
   Activations,
   ArtifactRef,
   Catalog,
+  CatalogCollection as CollectionCard,
   CatalogDataset as DatasetCard,
   CatalogModel as ModelCard,
   ColorLayerInfo as ColorLayer,
@@ -43,11 +44,12 @@ export type Shape = schema.NetworkInfo["input"];
 export type Method = schema.UnitAnswer["method"];
 export type Cell = schema.UnitAnswer["cell"];
 
-/** Which network: part of a spec. */
+/** Which network: part of a spec, with what the entry of the catalog asks for, as `architecture` of a collection. */
 export interface ModelChoice {
   name: string;
   weights: string;
   training?: string;
+  [option: string]: string | undefined;
 }
 
 /** An image or video in a row of an artifact. */

@@ -1,6 +1,6 @@
 /** From a point of a map to a job for that one image: what is asked, as a spec. */
 
-import type { Catalog, Job, ModelCard } from "../api/types";
+import type { Catalog, CollectionCard, Job, ModelCard } from "../api/types";
 import { canonical } from "../lib/unit-links";
 
 export type Ask = "dream" | "explain" | "units";
@@ -21,8 +21,9 @@ export interface Looked {
 const TITLES: Record<Ask, string> = { dream: "Dream of", explain: "Explanation of", units: "Units of" };
 const TITLE_CHARACTERS = 200;
 const STRONGEST = 16;
-/** Of networks that are not made of convolutions, as recurrent ones. */
-const PLAIN_METHODS = ["saliency", "input_x_gradient", "smoothgrad"];
+
+/** A model of the catalog, or a collection: the job finds out what a network of that is like. */
+type Card = ModelCard | CollectionCard;
 
 /** Dataset and model of a features job. */
 export function sourceOf(features: Job): Source {
@@ -49,13 +50,15 @@ function only(dataset: Fields, exampleId: string): Fields {
   return { ...dataset, limit: null, example_ids: [exampleId] };
 }
 
-function suits(card: ModelCard | undefined, ask: Ask): boolean {
-  return card?.reads === "images" && card.gives === "classes" && (ask !== "dream" || Boolean(card.dream_layer));
+function suits(card: Card, ask: Ask): boolean {
+  const dreams = !("dream_layer" in card) || Boolean(card.dream_layer);
+  return card.reads === "images" && card.gives === "classes" && (ask !== "dream" || dreams);
 }
 
-/** The map's own network where it can, else the first of the catalog that comes with weights. */
-export function modelFor(ask: Ask, own: Fields, catalog: Catalog): { model: Fields; card: ModelCard } {
-  const mine = catalog.models.find((card) => card.name === own["name"]);
+/** The map's own network, unless it cannot do this; then the first of the catalog that comes with weights. */
+export function modelFor(ask: Ask, own: Fields, catalog: Catalog): { model: Fields; card: Card } {
+  const known: Card[] = [...catalog.models, ...catalog.collections];
+  const mine = known.find((card) => card.name === own["name"]);
   if (mine && suits(mine, ask)) return { model: own, card: mine };
   const other = catalog.models.find(
     (card) => suits(card, ask) && card.dream_layer && card.weights?.source === "package",
@@ -71,10 +74,11 @@ export function askSpec(ask: Ask, exampleId: string, source: Source, catalog: Ca
   const title = `${TITLES[ask]} ${exampleId}`.slice(0, TITLE_CHARACTERS);
   const common = { dataset, model, title };
   if (ask === "dream") return { job: "dreams", ...common };
-  if (ask === "explain")
-    return { job: "gradients", ...common, ...(card.dream_layer ? {} : { methods: PLAIN_METHODS }) };
-  const layers = [...new Set([looked?.layer ?? "", card.dream_layer ?? card.default_layer])].filter(Boolean);
-  return { job: "activations", ...common, layers, strongest_channels: STRONGEST, values: "none" };
+  if (ask === "explain") return { job: "gradients", ...common };
+  const own = "default_layer" in card ? (card.dream_layer ?? card.default_layer) : "";
+  const layers = [...new Set([looked?.layer ?? "", own])].filter(Boolean);
+  const asked = layers.length > 0 ? { layers } : {};
+  return { job: "activations", ...common, ...asked, strongest_channels: STRONGEST, values: "none" };
 }
 
 /** The same key for the same question, so that asking again finds the answer: 53 bits of its JSON. */

@@ -6,27 +6,16 @@ import { navigate } from "../app/router";
 import { fill, h, setText } from "../lib/dom";
 import { galleryPath } from "../lib/paths";
 import { findUnitJobs } from "../lib/unit-links";
-import { type Ask, askKey, askSpec, earlierJob, modelFor, type Source, sourceOf } from "./ask";
+import { type Ask, askKey, askSpec, modelFor, type Source } from "./ask";
 import { ProgressBar, reasonLine } from "./parts";
 import { poll } from "./poll";
+import { findSource } from "./source";
 
 const BUTTONS: readonly (readonly [ask: Ask, label: string, key: string])[] = [
   ["dream", "Dream it", "D"],
   ["explain", "Explain it", "E"],
   ["units", "Which units", "U"],
 ];
-const MOST_HOPS = 4;
-
-async function findSource(features: string): Promise<Source> {
-  let source = sourceOf(await getJob(features));
-  for (let hop = 0; hop < MOST_HOPS; hop += 1) {
-    const earlier = earlierJob(source);
-    if (earlier === null) return source;
-    source = sourceOf(await getJob(earlier));
-  }
-  return source;
-}
-
 export class Asking {
   readonly element = h("section", { class: "asking", testid: "asking" });
   private readonly status = h("div", { class: "asking-status", testid: "asking-status" });

@@ -18,6 +18,8 @@ export interface LiveState {
 
 const ID = /^[a-z0-9-]{1,40}$/;
 const NUMBER = /^\d{1,10}$/;
+const OPTION = /^model\.([a-z][a-z0-9_]{0,63})$/;
+const MOST_CHARACTERS = 4096;
 
 function numberIn(query: URLSearchParams, name: string): number | null {
   const text = query.get(name) ?? "";
@@ -40,7 +42,26 @@ function modelIn(query: URLSearchParams): ModelChoice | null {
   if (!name) return null;
   const training = query.get("training") ?? "";
   const weights = query.get("weights") || "pretrained";
-  return { name, weights, ...(ID.test(training) ? { training } : {}) };
+  const options = [...query].flatMap(([key, value]): [string, string][] => {
+    const option = OPTION.exec(key)?.[1];
+    return option && value.length <= MOST_CHARACTERS ? [[option, value]] : [];
+  });
+  return { ...Object.fromEntries(options), name, weights, ...(ID.test(training) ? { training } : {}) };
+}
+
+const OWN = new Set(["name", "weights", "training"]);
+
+/** The model of a spec; null where there is none, or where texts do not name it: a shape that no training gives. */
+export function modelChoice(model: Record<string, unknown> | null): ModelChoice | null {
+  if (typeof model?.["name"] !== "string") return null;
+  if (model["shape"] && !model["training"]) return null;
+  const texts = Object.entries(model).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return { weights: "pretrained", ...Object.fromEntries(texts), name: model["name"] };
+}
+
+/** Its name for people: `lenet`, `torchvision/convnext_tiny`. */
+export function modelLabel({ name, architecture }: ModelChoice): string {
+  return architecture ? `${name}/${architecture}` : name;
 }
 
 /** Reads a query string; what is missing or malformed is left open. */
@@ -63,6 +84,9 @@ export function formatLiveState(state: LiveState): string {
   if (model) query.set("model", model.name);
   if (model?.training) query.set("training", model.training);
   if (model && model.weights !== "pretrained") query.set("weights", model.weights);
+  for (const [option, value] of Object.entries(model ?? {})) {
+    if (value !== undefined && !OWN.has(option)) query.set(`model.${option}`, value);
+  }
   if (state.layer) query.set("layer", state.layer);
   if (state.channel !== null) query.set("channel", String(state.channel));
   if (state.method !== METHODS[0]) query.set("method", state.method);

@@ -5,6 +5,8 @@ import type { Catalog, Job, ModelChoice, NetworkInfo, Shape } from "../api/types
 import { describeJob } from "../job-parts/describe";
 import { fill, h } from "../lib/dom";
 import { joined } from "../lib/format";
+import { modelLabel } from "../lib/live-path";
+import { canonical } from "../lib/unit-links";
 
 export interface NetworkActions {
   onModel(model: ModelChoice): void;
@@ -55,7 +57,7 @@ export function neighborLayer(network: NetworkInfo, layer: string, step: -1 | 1)
 }
 
 function key(model: ModelChoice): string {
-  return JSON.stringify([model.name, model.weights, model.training ?? null]);
+  return canonical(model);
 }
 
 export class NetworkBar {
@@ -87,7 +89,7 @@ export class NetworkBar {
     const [catalog, trainings] = await Promise.all([getCatalog(), listJobs("job=training&status=SUCCEEDED&limit=100")]);
     this.options = modelOptions(catalog, trainings.jobs);
     if (asked && !this.options.some(({ model }) => key(model) === key(asked))) {
-      this.options.unshift({ model: asked, text: joined(asked.name, asked.training ?? asked.weights) });
+      this.options.unshift({ model: asked, text: joined(modelLabel(asked), asked.training ?? asked.weights) });
     }
     fill(this.models, ...this.options.map(({ model, text }) => h("option", { attrs: { value: key(model) } }, text)));
     const chosen = asked ?? this.options[0]?.model ?? null;

@@ -5,13 +5,22 @@ import type { Activations, Cell, Method, ModelChoice, NetworkInfo } from "../api
 import type { Page } from "../app/router";
 import { pageHead } from "../job-parts/parts";
 import { fill, h, setText } from "../lib/dom";
-import { formatLiveState, type LiveState, METHODS, parseLiveState, type Source, sourceUrl } from "../lib/live-path";
+import {
+  formatLiveState,
+  type LiveState,
+  METHODS,
+  modelLabel,
+  parseLiveState,
+  type Source,
+  sourceUrl,
+} from "../lib/live-path";
 import { unitLinks } from "../lib/unit-links";
 import { GridView } from "./grid-view";
 import { ImageCard, spread } from "./image-card";
 import { bindLiveKeys } from "./keys";
 import { NetworkBar, neighborLayer } from "./network-bar";
 import { isGivenUp, Session } from "./session";
+import { modelOf } from "./source-model";
 import { UnitCard } from "./unit-card";
 
 const SAMPLES = 8;
@@ -81,7 +90,7 @@ class LivePage implements Page {
   private async open(): Promise<void> {
     this.say("Looking which networks there are…");
     try {
-      const model = await this.bar.offer(this.state.model);
+      const model = await this.bar.offer(this.state.model ?? (await modelOf(this.state.source)));
       if (this.ended.signal.aborted) return;
       if (!model)
         return this.say("This service has no network that reads images and has weights: run a training job first.");
@@ -113,7 +122,7 @@ class LivePage implements Page {
     const tell = () => setText(seconds, ` ${Math.round((performance.now() - started) / 1000)} s`);
     window.clearInterval(this.timer);
     this.say("");
-    fill(this.message, h("p", {}, `Starting ${session.model.name}…`, seconds));
+    fill(this.message, h("p", {}, `Starting ${modelLabel(session.model)}…`, seconds));
     this.message.hidden = false;
     tell();
     this.timer = window.setInterval(tell, 1000);

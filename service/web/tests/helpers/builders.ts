@@ -1,6 +1,7 @@
 /** Jobs, manifests, maps and examples as the API gives them; a test names only what it is about. */
 
 import type {
+  CollectionCard,
   ColorLayer,
   Example,
   Job,
@@ -134,6 +135,22 @@ export function modelCard(change: Partial<ModelCard> = {}): ModelCard {
     dream_layer: null,
     weights_in: "file",
     options: {},
+    ...change,
+  };
+}
+
+export function collectionCard(change: Partial<CollectionCard> = {}): CollectionCard {
+  return {
+    name: "timm",
+    title: "timm",
+    summary: "",
+    reads: "images",
+    gives: "classes",
+    family: null,
+    trainer: null,
+    weights_in: "file",
+    options: {},
+    package: "timm",
     ...change,
   };
 }
