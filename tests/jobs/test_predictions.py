@@ -20,10 +20,11 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import prepare
-from featurescape_jobs.specs import ModelSpec, PredictionsSpec
-from helpers.digit_networks import trained_lenet
+from featurescape_jobs.specs import DatasetSpec, ModelSpec, PredictionsSpec
+from helpers.digit_networks import reader_of, saved, trained_lenet
 
 LENET = {"name": "lenet", "weights": "random"}
+DIGITS = DatasetSpec(name="digits")
 
 
 def predicted(root: Path, **changes: Any) -> tuple[Outcome, pa.Table, RunContext]:
@@ -39,12 +40,10 @@ def table_of(context: RunContext, kind: str) -> pa.Table:
     return pa.concat_tables([context.storage.read_table(context.path(one.path)) for one in files])
 
 
-def softmax_of(table: pa.Table, model: ModelSpec) -> np.ndarray:
+def softmax_of(table: pa.Table, model: ModelSpec, dataset: DatasetSpec = DIGITS) -> np.ndarray:
     """(N, C): of a plain pass over all at once."""
     network = load_network(model, seed=0)
-    reader = DATASETS["digits"].open_reader(
-        PredictionsSpec(dataset={"name": "digits"}, model=LENET).dataset
-    )
+    reader = DATASETS[dataset.name].open_reader(dataset)
     images = [reader.read(locator) for locator in table["locator"].to_pylist()]
     with torch.no_grad():
         logits = network.module(torch.from_numpy(prepare(images, network.image_card)))
@@ -85,7 +84,28 @@ def test_rows_are_what_a_plain_pass_says(digits: Any) -> None:
 
 
 def test_measures_are_those_of_scikit_learn(digits: Any) -> None:
-    outcome, table, context, chances = digits
+    compare_with_scikit_learn(*digits)
+
+
+@pytest.mark.data
+def test_measures_of_fashion_mnist_are_those_of_scikit_learn(
+    tmp_path: Path, fashion_mnist: Path
+) -> None:
+    """2,000 of the test images, by a LeNet that has learned from 3,000 of the others."""
+    fields = {"name": "mnist", "root": str(fashion_mnist)}
+    learner = reader_of(DatasetSpec(**fields, split="train"), every=20, epochs=2)
+    model = saved(learner, tmp_path)
+    dataset = DatasetSpec(**fields, split="test", limit=2000)
+    outcome, table, context = predicted(tmp_path / "out", dataset=dataset, model=model)
+    assert outcome.details["outputs"] == outcome.details["classes"]
+    assert outcome.details["classes"][0] == "T-shirt/top"
+    assert outcome.details["labels"]["matched_by"] == "order", "a file of weights has no names"
+    compare_with_scikit_learn(outcome, table, context, softmax_of(table, model, dataset))
+
+
+def compare_with_scikit_learn(
+    outcome: Outcome, table: pa.Table, context: RunContext, chances: np.ndarray
+) -> None:
     summary, labels = outcome.details["summary"], table["label"].to_numpy()
     guesses = table["prediction"].to_numpy()
     assert 0.5 < summary["accuracy"] < 1, "a network that is sometimes wrong tells more"

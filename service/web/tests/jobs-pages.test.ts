@@ -4,6 +4,7 @@ import type { Job } from "../src/api/types";
 import { ChainRow } from "../src/jobs/chain-row";
 import { jobPage } from "../src/jobs/detail-page";
 import {
+  figures,
   filesBlock,
   inputsBlock,
   passedOverBlock,
@@ -232,6 +233,16 @@ describe("its parts", () => {
     const block = qualityBlock(manifest({ details, rows: 5 }))!;
     expect(texts(block, "dd")).toEqual(["0.765"]);
     expect(at(block, "layout-note").textContent).toBe("Laid out by PCA, as 5 examples are too few for t-SNE.");
+  });
+
+  it("name the record of a figure where another has the same name", () => {
+    const summary = { accuracy: 0.9, macro: { f1: 0.8 }, weighted: { f1: 0.7 } };
+    expect(figures({ top: 5, summary })).toEqual([
+      ["top", 5],
+      ["accuracy", 0.9],
+      ["macro f1", 0.8],
+      ["weighted f1", 0.7],
+    ]);
   });
 
   it("show what was passed over, with what can be done", () => {

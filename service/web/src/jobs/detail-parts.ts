@@ -64,14 +64,31 @@ export function timingsBlock(manifest: Manifest): HTMLElement | null {
   return section("Time per stage", h("dl", { class: "table" }, ...rows));
 }
 
-/** Numbers of the manifest's details, nested ones too; lists, the map and remarks are left out. */
-export function figures(details: Record<string, unknown>): [string, number][] {
-  return Object.entries(details).flatMap(([key, value]): [string, number][] => {
+type Figure = readonly [path: readonly string[], value: number];
+
+function numbersIn(details: Record<string, unknown>, path: readonly string[]): Figure[] {
+  return Object.entries(details).flatMap(([key, value]): Figure[] => {
     if (key === "map" || key === "remarks" || Array.isArray(value)) return [];
-    if (typeof value === "number" && Number.isFinite(value)) return [[humanize(key), value]];
-    if (value && typeof value === "object") return figures(value as Record<string, unknown>);
-    return [];
+    if (typeof value === "number" && Number.isFinite(value)) return [[[...path, key], value]];
+    return value && typeof value === "object" ? numbersIn(value as Record<string, unknown>, [...path, key]) : [];
   });
+}
+
+/**
+ * Numbers of the manifest's details, nested ones too; lists, the map and remarks are left out. Where a name is there
+ * twice, that of the record it stands in comes before it.
+ */
+export function figures(details: Record<string, unknown>): [string, number][] {
+  const found = numbersIn(details, []);
+  const times = new Map<string, number>();
+  for (const [path] of found) times.set(path.at(-1)!, (times.get(path.at(-1)!) ?? 0) + 1);
+  return found.map(([path, value]) => [
+    path
+      .slice(times.get(path.at(-1)!) === 1 ? -1 : -2)
+      .map(humanize)
+      .join(" "),
+    value,
+  ]);
 }
 
 /** Fewer examples are too few for t-SNE. */
