@@ -16,68 +16,15 @@ from featurescape_jobs.errors import SpecError, UnknownNameError, WeightsError
 from featurescape_jobs.extraction.columns import plan_columns
 from featurescape_jobs.models import TwoTowerModel, resolve
 from featurescape_jobs.models.base import ImageCard
-from featurescape_jobs.models.torchvision_shim import torchvision
 from featurescape_jobs.networks import execution
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.specs import FeaturesSpec, ModelSpec
+from helpers.extras import needs
 from helpers.plain_features import smooth
+from helpers.transformers_folders import library, processor_of, save, tokenizer
 
-torchvision()
-transformers = pytest.importorskip("transformers", reason="pip install featurescape[transformers]")
-
-VISION = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "image_size": 32,
-    "patch_size": 8,
-}
-TEXT = {
-    **{name: VISION[name] for name in list(VISION)[:4]},
-    "max_position_embeddings": 16,
-    "vocab_size": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-WORDS = ("a", "photo", "of", "cat", "dog", "red", "green")
-
-
-def network_of(kind: str) -> Any:
-    t = transformers
-    torch.manual_seed(0)
-    if kind == "clip":
-        text, vision = {**TEXT, "projection_dim": 16}, {**VISION, "projection_dim": 16}
-        return t.CLIPModel(t.CLIPConfig(vision_config=vision, text_config=text, projection_dim=16))
-    if kind == "siglip":
-        text = {**TEXT, "projection_size": 32}
-        return t.SiglipModel(t.SiglipConfig(vision_config=VISION, text_config=text))
-    if kind == "dinov2":
-        return t.Dinov2Model(t.Dinov2Config(**VISION, mlp_ratio=2))
-    return t.ViTForImageClassification(
-        t.ViTConfig(**VISION, id2label={0: "cat", 1: "dog", 2: "hat"})
-    )
-
-
-def processor_of(kind: str) -> Any:
-    t, square = transformers, {"height": 32, "width": 32}
-    if kind == "clip":
-        return t.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=square)
-    if kind == "siglip":
-        return t.SiglipImageProcessor(size=square)
-    if kind == "dinov2":
-        return t.BitImageProcessor(size={"shortest_edge": 36}, crop_size=square)
-    return t.ViTImageProcessor(size=square, rescale_factor=1 / 127.5)
-
-
-def save(kind: str, folder: Path) -> Any:
-    """The network, whose folder this is now."""
-    made = network_of(kind)
-    made.save_pretrained(folder)
-    processor_of(kind).save_pretrained(folder)
-    return made.eval()
+pytestmark = needs("transformers")
 
 
 def named(folder: Path, **more: Any) -> ModelSpec:
@@ -167,20 +114,6 @@ def test_a_model_with_one_tower_says_so(tmp_path: Path) -> None:
         model.text_tower()  # type: ignore[attr-defined]
 
 
-def tokenizer() -> Any:
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-    vocabulary = {word: at for at, word in enumerate(("<pad>", "<s>", "</s>", "<unk>", *WORDS))}
-    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
-    )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
-
-
 def test_missing_weights_are_refused_and_not_drawn(tmp_path: Path) -> None:
     save("dinov2", tmp_path)
     state = load_file(tmp_path / "model.safetensors")
@@ -211,7 +144,7 @@ def test_code_in_the_folder_is_not_run(tmp_path: Path) -> None:
 
 
 def test_another_kind_of_network_is_refused(tmp_path: Path) -> None:
-    transformers.BertConfig().save_pretrained(tmp_path)
+    library().BertConfig().save_pretrained(tmp_path)
     with pytest.raises(UnknownNameError, match="clip"):
         resolve(named(tmp_path))
 
