@@ -280,6 +280,34 @@ def test_a_background_lies_below_the_allowed_roots(
     assert "not below an allowed root" in error["message"]
 
 
+def test_an_attribute_that_no_input_has_is_refused_once_that_is_known(
+    http: httpx.Client, service: RunningService
+) -> None:
+    commit = service.commit
+    features = commit.started(FEATURES_SPEC)
+    embedding = commit.started({"job": "embedding", "features": features})
+    predictions = commit.started({**FEATURES_SPEC, "job": "predictions"})
+    spec = {"job": "tiles", "embedding": embedding, "attributes": [predictions]}
+
+    def asked(*layers: str) -> dict[str, Any]:
+        return {**spec, "color_layers": ["density", *layers]}
+
+    def said(**types: str) -> dict[str, Any]:
+        columns = [{"name": name, "type": kind} for name, kind in types.items()]
+        return {"attributes": {"kind": "features", "columns": columns}}
+
+    commit.finish(features, details=said(year="number", kind="category"))
+    commit.finish(embedding)
+    assert http.post("/v1/jobs", json=asked("value:entrpy")).is_success, "not known yet"
+    commit.finish(predictions, details=said(entropy="number"))
+    for layers in (("value:year", "value:entropy"), ("category:cluster",)):
+        assert http.post("/v1/jobs", json=asked(*layers)).is_success
+    error = refused(http, asked("value:year", "value:entrpy"))
+    assert (error["code"], error["detail"]["field"]) == ("invalid_spec", "color_layers")
+    assert error["message"].endswith("no attribute 'entrpy'; there are: entropy")
+    assert "'kind' is a category" in refused(http, asked("value:kind"))["message"]
+
+
 def test_options_of_another_kind_of_training_are_refused(http: httpx.Client) -> None:
     spec = {"job": "training", "dataset": {"name": "digits"}, "model": {"name": "lenet"}}
     error = refused(http, {**spec, "options": {"family": "captioner"}})

@@ -51,9 +51,11 @@ class Trainee:
 
 @dataclass(frozen=True)
 class ColorLayers:
-    """Names of color layers."""
+    """Names of color layers, some of an attribute that the spec's input jobs know of the examples."""
 
     field: str = "color_layers"
+    layout: str = "embedding"
+    """Field with the job whose layout is drawn; its input is the features."""
 
 
 @dataclass(frozen=True)

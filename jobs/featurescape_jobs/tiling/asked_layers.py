@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from featurescape_jobs.artifacts import AttributeInfo
+from featurescape_jobs.artifacts import AttributeInfo, Manifest
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.tables import CAPTION_INFO
 from featurescape_jobs.tiling.inputs import MapInputs
 from featurescape_jobs.tiling.scene import (
     Attribute,
@@ -18,6 +19,8 @@ from featurescape_jobs.tiling.scene import (
 )
 
 FIELD = "color_layers"
+MADE_HERE = frozenset({"cluster"})
+"""Attributes that the job adds by itself."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,33 @@ def check_asked(card: ColorLayerCard, attribute: str | None) -> None:
             f'{FIELD}: {card.name} shows an attribute; say which one, as "{card.name}:NAME"',
             field=FIELD,
         )
+
+
+def check_known(
+    asked: Sequence[tuple[ColorLayer, str | None]],
+    layout: Manifest,
+    features: Manifest,
+    joined: Sequence[Manifest],
+) -> None:
+    """Raise `SpecError` where no artifact that a map is made from has the attribute of a layer.
+
+    Args:
+        asked: layers with their attributes.
+        layout: of the embedding; one of states has more attributes than its features, and is not looked at.
+        features: that it is of.
+        joined: artifacts whose attributes are joined to the examples.
+    """
+    if layout.of_kind("states"):
+        return
+    infos: dict[str, AttributeInfo] = {}
+    for manifest in (features, *joined):
+        table = manifest.attribute_table
+        infos |= {info.name: info for info in table.columns} if table else {}
+        if manifest.job == "captions":
+            infos[CAPTION_INFO.name] = CAPTION_INFO
+    for layer, attribute in asked:
+        if attribute not in MADE_HERE:
+            ask(layer, attribute, list(infos.values()))
 
 
 def ask(layer: ColorLayer, attribute: str | None, infos: Sequence[AttributeInfo]) -> AskedLayer:

@@ -7,17 +7,20 @@ network knows (its layers) is checked by the job before its work.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, assert_never
 
 from featurescape.server.jobstore import JobStore
 from featurescape.server.settings import Settings
+from featurescape_jobs.artifacts import Manifest
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets import DATASETS, check_reads, check_split
 from featurescape_jobs.datasets.frozen_input import check_job, check_meant_for, check_unread
 from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.errors import (
+    ArtifactError,
     DatasetError,
     InputJobError,
     NotFoundError,
@@ -53,7 +56,7 @@ from featurescape_jobs.specs import (
 )
 from featurescape_jobs.specs.needs import Need
 from featurescape_jobs.specs.references import at, parts
-from featurescape_jobs.tiling.asked_layers import check_asked
+from featurescape_jobs.tiling.asked_layers import check_asked, check_known
 from featurescape_jobs.trainers import check_training
 
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -66,6 +69,8 @@ class Admission:
 
     settings: Settings
     store: JobStore
+    manifest: Callable[[str], Manifest] | None = None
+    """That of a job that SUCCEEDED; None: what jobs have made is not looked at."""
 
     def check(self, spec: BaseJobSpec) -> None:
         """Raise the error that a user should see now rather than in an hour.
@@ -98,8 +103,7 @@ class Admission:
             case Trainee():
                 self._check_trainee(need, spec)
             case ColorLayers():
-                for name, attribute in map(layer_and_attribute, at(spec, need.field)):
-                    check_asked(_known(COLOR_LAYERS, name, need.field).card, attribute)
+                self._check_layers(need, spec)
             case Files():
                 self._check_files(need, spec)
             case _:
@@ -249,6 +253,28 @@ class Admission:
             )
         if self.settings.embedded and not path.is_file():
             raise WeightsError(f"{_WEIGHTS}: there is no file {path}", field=_WEIGHTS)
+
+    def _check_layers(self, need: ColorLayers, spec: BaseJobSpec) -> None:
+        """Whether there are such layers, and where all inputs are there already, such attributes."""
+        named = map(layer_and_attribute, at(spec, need.field))
+        asked = [(_known(COLOR_LAYERS, name, need.field), of) for name, of in named]
+        for layer, attribute in asked:
+            check_asked(layer.card, attribute)
+        inputs = input_jobs(spec)
+        layout = inputs.pop(need.layout)
+        made = self._made([layout, *inputs.values()])
+        source = self._made([made[0].inputs["features"]]) if made else []
+        if source:  # else the job looks
+            check_known(asked, made[0], source[0], made[1:])
+
+    def _made(self, job_ids: Sequence[str]) -> list[Manifest]:
+        """What these jobs have made; empty where one of them has not, or it cannot be read."""
+        if self.manifest is None:
+            return []
+        try:
+            return [self.manifest(job_id) for job_id in job_ids]
+        except (NotFoundError, ArtifactError):
+            return []
 
     def _check_files(self, need: Files, spec: BaseJobSpec) -> None:
         for path, part in parts(spec):

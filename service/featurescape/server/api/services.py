@@ -78,7 +78,7 @@ class Services:
             store=store,
             storage=storage,
             scheduler=scheduler,
-            admission=Admission(settings, store),
+            admission=Admission(settings, store, maps.manifest),
             maps=maps,
             rows=Rows(maps),
             live=live,
