@@ -108,11 +108,14 @@ def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
     details = manifest.details
     if manifest.job == "training":
         yield from _trained(details)
-    if details.get("labels"):
-        yield "labels", details["labels"]
+    if labels := labels_said(details):
+        yield "labels", labels
+    if manifest.job == "predictions" and details["summary"]["accuracy"] is not None:
+        summary = details["summary"]
+        yield "accuracy", f"{summary['accuracy']:.3f} of {summary['labeled']:,} with a label"
     for code, said in (details.get("remarks") or {}).items():
         more = ", …" if said["rows"] > len(said["first"]) else ""
-        yield f"kept, with {code}", f"{said['rows']:,}: {', '.join(said['first'])}{more}"
+        yield f"kept, {code}", f"{said['rows']:,}: {', '.join(said['first'])}{more}"
     if details.get("method") is not None:
         yield "layout", _layout(manifest)
     quality = details.get("quality", {})
@@ -127,6 +130,15 @@ def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for layer in details.get("map", {}).get("layers", []):
         drawn = layer["drawn"][-1]
         yield layer["title"], f"zoom 0 to {layer['max_zoom']}, {drawn:,} of {manifest.rows:,} drawn"
+
+
+def labels_said(details: dict[str, Any]) -> str:
+    """Where labels are from, or of predictions how they were matched with outputs; empty: nothing is to be said."""
+    said = details.get("labels") or ""
+    if not isinstance(said, dict):
+        return str(said)
+    matched = f"matched with outputs by {said['matched_by']}"
+    return str(said["why"] or matched)
 
 
 def _trained(details: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from rich.progress import TimeElapsedColumn as Elapsed
 from featurescape import operations
 from featurescape.job_state import JobState
 from featurescape.steps import Pause, Steps
+from featurescape.tables import labels_said
 from featurescape.time_left import TimeLeft, in_words
 from featurescape_jobs.artifacts import Progress as JobProgress
 from featurescape_jobs.errors import (
@@ -205,7 +206,7 @@ def _result(job: JobState) -> str:
         text += f"; the same as {job.reused_from}, not computed again"
     if job._found is None:
         return text
-    labels, passed_over = job._found.details.get("labels", ""), job._found.passed_over.summary()
+    labels, passed_over = labels_said(job._found.details), job._found.passed_over.summary()
     remarks = job._found.details.get("remarks") or {}
-    kept = ", ".join(f"{said['rows']:,} kept with {code}" for code, said in remarks.items())
+    kept = ", ".join(f"{said['rows']:,} kept with the remark {code}" for code, said in remarks.items())
     return "; ".join(filter(None, (text, labels and f"labels: {labels}", kept, passed_over)))
