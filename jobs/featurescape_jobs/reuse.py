@@ -1,7 +1,8 @@
 """An artifact that is there already: found by its key, and taken over instead of computed again.
 
 The key of a job is a checksum of all that its artifact follows from: the spec without its title, the artifacts
-of its input jobs, names, sizes and times of the files that it reads, and the code. ``reuse/<key>.json`` names the
+of its input jobs, names, sizes and times of the files that it reads, commits of the hub's repositories that its
+networks are of, and the code. ``reuse/<key>.json`` names the
 job that has made such an artifact. Its files are linked into the new job's folder (copied where that cannot
 be, as between buckets), and the new job has a manifest of its own, whose ``reused_from`` names the job that
 computed them. Any file in ``reuse/`` may be deleted or damaged at any time: the job is then computed.
@@ -30,7 +31,16 @@ from featurescape_jobs.engine.context import RunContext, read_manifest
 from featurescape_jobs.engine.fingerprints import fingerprint
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import PASSING_ROW_ERRORS, FeaturescapeError, NotFoundError
-from featurescape_jobs.specs import JOB_ID_PATTERN, BaseJobSpec, installed_datasets, places
+from featurescape_jobs.specs import (
+    JOB_ID_PATTERN,
+    BaseJobSpec,
+    ModelSpec,
+    installed_datasets,
+    places,
+)
+from featurescape_jobs.specs.model import encoder_model
+from featurescape_jobs.specs.references import parts
+from featurescape_jobs.specs.shapes.captioner import EncoderSpec
 
 FOLDER = "reuse"
 FORMAT = 1
@@ -53,6 +63,7 @@ def key_of(spec: BaseJobSpec, context: RunContext) -> str | None:
         inputs[job_id] = computed_by(manifest)
     prints = [fingerprint(place, context.allowed_roots) for place in places(spec)]
     prints += [fingerprint(place, None) for place in _installed(spec)]
+    prints += _revisions(spec)
     if None in prints:
         return None
     said = replaced(spec.model_dump(mode="json", exclude=set(_UNTOLD)), inputs)
@@ -202,6 +213,24 @@ def _installed(spec: BaseJobSpec) -> list[str]:
 
     known = (place for name in names for place in DATASETS[name].card.places)
     return [place for place in known if Path(place).exists()]
+
+
+def _revisions(spec: BaseJobSpec) -> list[str | None]:
+    """Commits of the hub's repositories that networks of the spec are of; None where one cannot be known."""
+    models = [
+        encoder_model(part) if isinstance(part, EncoderSpec) else part for _, part in parts(spec)
+    ]
+    named = [part for part in models if isinstance(part, ModelSpec) and part.options]
+    if not named:
+        return []
+    from featurescape_jobs.models import MODELS  # as above: few jobs name one of a collection
+    from featurescape_jobs.models.base import HubCollection
+
+    try:
+        entries = [(MODELS[model.name], model) for model in named]
+        return [each.revision(model) for each, model in entries if isinstance(each, HubCollection)]
+    except FeaturescapeError:
+        return []  # the job says what is wrong with it
 
 
 def _manifest(storage: Storage, job_id: str) -> Manifest | None:

@@ -208,5 +208,7 @@ def _result(job: JobState) -> str:
         return text
     labels, passed_over = labels_said(job._found.details), job._found.passed_over.summary()
     remarks = job._found.details.get("remarks") or {}
-    kept = ", ".join(f"{said['rows']:,} kept with the remark {code}" for code, said in remarks.items())
+    kept = ", ".join(
+        f"{said['rows']:,} kept with the remark {code}" for code, said in remarks.items()
+    )
     return "; ".join(filter(None, (text, labels and f"labels: {labels}", kept, passed_over)))

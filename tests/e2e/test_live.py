@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from featurescape import Client
+from featurescape import Client, cli
 from featurescape.handles import Map
 from featurescape.server.embedded import EmbeddedService
 from helpers.browser_pages import READY
@@ -234,6 +235,19 @@ def test_the_page_goes_on_when_the_network_is_killed(page: Page, service: Embedd
     settled(page, 4)
     expect(page.get_by_test_id("live-facts")).to_contain_text("ms", timeout=START_MS)
     page.wait_for_function(READY, timeout=START_MS)
+
+
+def test_the_command_line_lists_the_layers_of_any_network(
+    service: EmbeddedService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FEATURESCAPE_URL", service.url)
+    assert cli.main(["catalog", "torchvision/squeezenet1_1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    shapes = {row["layer"]: row["shape"] for row in found["layers"]}
+    assert (found["model"], found["input"]) == ("torchvision/squeezenet1_1", [3, 224, 224])
+    assert (shapes["features"], shapes["classifier"]) == ([512, 13, 13], [1000, 1, 1])
+    assert cli.main(["catalog", "torchvision/squeezenet9"]) != 0
+    assert "squeezenet1_1" in capsys.readouterr().err
 
 
 def test_units_of_a_large_network_are_answered_one_after_another(service: EmbeddedService) -> None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -20,6 +21,7 @@ from featurescape_jobs.errors import NotFoundError
 from featurescape_jobs.run import execute
 from featurescape_jobs.specs import parse_spec, places
 from featurescape_jobs.specs.base import Spec
+from helpers.extras import needs
 
 JOBS = "featurescape_jobs."
 """Questions of the service are none of a job's specs."""
@@ -353,3 +355,35 @@ def test_what_cannot_be_looked_at_has_no_fingerprint(tmp_path: Path) -> None:
     assert fingerprint("gs://bucket/x", None) is None
     (tmp_path / "w.safetensors").write_bytes(b"1")
     assert fingerprint(str(tmp_path / "w.safetensors"), None) is not None
+
+
+@needs("huggingface_hub")
+def test_a_repository_of_the_hub_is_part_of_the_key(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub does not answer: the cache says which commit its main branch was at."""
+    from huggingface_hub import HfApi, constants
+
+    def silent(*_: object, **__: object) -> None:
+        raise OSError("no net")
+
+    monkeypatch.setattr(HfApi, "model_info", silent)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    branch = tmp_path / "hub/models--openai--clip/refs/main"
+
+    def key(**model: str) -> str | None:
+        named = {"name": "transformers", "architecture": "openai/clip", **model}
+        spec = parse_spec({"job": "features", "dataset": {"name": "digits"}, "model": named})
+        return reuse.key_of(spec, RunContext(storage, "features-000000000001", 1, 0, {}))
+
+    assert key() is None, "nobody knows what it is"
+    assert key(revision="c" * 40) is not None, "a commit is what it is"
+    branch.parent.mkdir(parents=True)
+    branch.write_text("a" * 40)
+    before = key()
+    assert before == key() is not None
+    branch.write_text("b" * 40)
+    assert key() not in (None, before)
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: SimpleNamespace(sha="a" * 40))
+    assert key() == before, "the hub says more than the cache"
+    assert key(weights=str(tmp_path)) not in (None, before), "a folder is of no repository"

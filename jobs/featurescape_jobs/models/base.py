@@ -169,6 +169,15 @@ class Collection(Protocol):
         ...
 
 
+@runtime_checkable
+class HubCollection(Collection, Protocol):
+    """A collection whose files may change where the spec that names them stays."""
+
+    def revision(self, spec: ModelSpec) -> str | None:
+        """The commit of a repository that the network is of, or empty: of none. None where it cannot be known."""
+        ...
+
+
 ModelEntry = Model | Collection
 
 

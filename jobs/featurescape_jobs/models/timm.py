@@ -15,6 +15,7 @@ from pydantic import Field
 
 from featurescape_jobs.errors import SpecError, WeightsError
 from featurescape_jobs.models.base import CollectionCard, ImageCard, Model, WeightsCard
+from featurescape_jobs.models.hub import commit_of
 from featurescape_jobs.models.known_names import check_known, import_package
 from featurescape_jobs.specs import ModelOptions, ModelSpec
 
@@ -52,6 +53,13 @@ class Timm:
     def model_of(self, spec: ModelSpec) -> Model:
         """The model of that name; raises `UnknownNameError`, which has the nearest ones."""
         return _model(TimmOptions.of(spec).architecture)
+
+    def revision(self, spec: ModelSpec) -> str | None:
+        """The commit of the repository with the weights, where they are of the hub."""
+        if spec.weights != "pretrained":
+            return ""
+        settings = _timm().get_pretrained_cfg(TimmOptions.of(spec).architecture)
+        return commit_of(settings.hf_hub_id) if settings is not None and settings.hf_hub_id else ""
 
 
 MODEL = Timm()

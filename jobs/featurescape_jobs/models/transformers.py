@@ -15,6 +15,7 @@ from pydantic import Field
 
 from featurescape_jobs.errors import SpecError, WeightsError
 from featurescape_jobs.models.base import CollectionCard, ImageCard, Model, WeightsCard
+from featurescape_jobs.models.hub import commit_of
 from featurescape_jobs.models.known_names import check_known, import_package
 from featurescape_jobs.models.text_tower import TextTower
 from featurescape_jobs.specs import ModelOptions, ModelSpec
@@ -117,6 +118,13 @@ class Transformers:
             )
         place = _Place(options.architecture, options.revision, local=False)
         return _model(place, options.architecture)
+
+    def revision(self, spec: ModelSpec) -> str | None:
+        """The commit of the repository; of a folder none."""
+        options = TransformersOptions.of(spec)
+        if spec.weights not in ("pretrained", "random") or options.architecture is None:
+            return ""
+        return commit_of(options.architecture, options.revision)
 
 
 MODEL = Transformers()
