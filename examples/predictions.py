@@ -1,4 +1,4 @@
-"""Where a classifier is wrong and where it is unsure: Fashion-MNIST's test images, colored by what it says.
+"""A map of Fashion-MNIST by what a classifier says of it: where it is wrong, and where it is unsure.
 
     apt-get install dataset-fashion-mnist
     featurescape serve &

@@ -133,7 +133,7 @@ def highlights(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def labels_said(details: dict[str, Any]) -> str:
-    """Where labels are from, or of predictions how they were matched with outputs; empty: nothing is to be said."""
+    """Source of the labels, or of predictions how they were matched with outputs; empty: nothing is to be said."""
     said = details.get("labels") or ""
     if not isinstance(said, dict):
         return str(said)

@@ -175,27 +175,6 @@ def test_a_result_is_shown_with_its_stages(
     assert json.loads(capsys.readouterr().out)["manifest"]["job"] == "tiles"
 
 
-def test_labels_accuracy_and_remarks_are_said_in_words(
-    service: RunningService, capsys: pytest.CaptureFixture[str]
-) -> None:
-    commit = service.commit
-    features = commit.started(FEATURES_SPEC)
-    remarks = {"zero_vector": {"rows": 7, "first": ["a#1", "[b]x"]}}
-    commit.finish(features, details={"labels": "the column kind", "remarks": remarks})
-    assert run("show", features) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "labels the column kind kept, zero_vector 7: a#1, [b]x, …" in shown
-    predictions = commit.started({**FEATURES_SPEC, "job": "predictions"})
-    labels = {"matched_by": "name", "why": "2 of 5 classes have the name of no output"}
-    summary = {"accuracy": 0.9061, "labeled": 1234}
-    commit.finish(predictions, details={"labels": labels, "summary": summary})
-    assert run("show", predictions) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "labels 2 of 5 classes have the name of no output" in shown
-    assert "accuracy 0.906 of 1,234 with a label" in shown
-    assert tables.labels_said({"labels": {**labels, "why": ""}}) == "matched with outputs by name"
-
-
 def test_a_map_is_exported_as_one_file(
     service: RunningService, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
