@@ -24,7 +24,7 @@ from featurescape_jobs.datasets.vectors import open_vectors
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
-from featurescape_jobs.tables import NEIGHBORS
+from featurescape_jobs.tables import ERRORS, NEIGHBORS
 from helpers.artifact_builders import EMBEDDING_ID, FEATURES_ID, TILES_ID, random_examples
 from helpers.distributions import empty_environment, install
 from helpers.map_builders import add_file, commit_map
@@ -166,6 +166,21 @@ print(len(found), found[0]["thumbnail"].size, len(found[0]["features"]), *sorted
     files = str(tmp_path / "jobs" / FEATURES_ID / "data" / "features-*.parquet")
     said = python_in(environment, "python", "-c", script, files, cwd=tmp_path)
     assert said.splitlines()[-1] == "100 (8, 8) 84 0 1 2 3 4 5 6 7 8 9"
+
+
+def test_an_errors_file_without_rows_is_opened(environment: Path, tmp_path: Path) -> None:
+    """As a stream: loaded whole, the library takes no dataset without rows, whatever file it is of."""
+    Storage(str(tmp_path)).write_table("errors.parquet", ERRORS.empty_table())
+    script = """
+import sys
+from datasets import load_dataset
+found = load_dataset("parquet", data_files=sys.argv[1], split="train", streaming=True)
+print(list(found), *found.features)
+"""
+    said = python_in(
+        environment, "python", "-c", script, str(tmp_path / "errors.parquet"), cwd=tmp_path
+    )
+    assert said.splitlines()[-1] == "[] example_id locator code message"
 
 
 def test_what_datasets_saves_to_disk_is_vectors(environment: Path, tmp_path: Path) -> None:

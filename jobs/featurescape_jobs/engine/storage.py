@@ -216,17 +216,20 @@ class Storage:
         """
         sink = pa.BufferOutputStream()
         lists = [f.name for f in table.schema if pa.types.is_nested(f.type)]
-        described = with_features(table.schema, class_names or {})
-        pq.write_table(
-            table.replace_schema_metadata(described.metadata),
+        described = table.schema.with_metadata(
+            with_features(table.schema, class_names or {}).metadata
+        )
+        with pq.ParquetWriter(
             sink,
-            row_group_size=row_group_rows,
+            described,
             compression="zstd",
             compression_level=1,
             write_page_checksum=True,
             use_dictionary=[f.name for f in table.schema if f.name in ("label", "code")],
             write_statistics=[f.name for f in table.schema if f.name not in lists],
-        )
+        ) as writer:
+            if table.num_rows:  # Hugging Face's reader stops at a row group without rows
+                writer.write_table(table.cast(described), row_group_size=row_group_rows)
         return self.write(path, memoryview(sink.getvalue()))
 
     def upload(self, local: Path, path: str) -> Written:

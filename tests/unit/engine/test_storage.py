@@ -10,6 +10,7 @@ import pytest
 from featurescape_jobs.engine.fingerprints import fingerprint
 from featurescape_jobs.engine.storage import Storage, check_path
 from featurescape_jobs.errors import NotFoundError, RequestError
+from featurescape_jobs.tables import ERRORS
 from helpers.tar_builders import bucket
 
 
@@ -24,6 +25,20 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "disk":
         return Storage(str(tmp_path / "root"))
     return Storage(f"{request.getfixturevalue('s3_root')}/{request.node.name.encode().hex()[:40]}")
+
+
+def test_a_table_without_rows_has_columns_and_no_row_group(tmp_path: Path) -> None:
+    """Other readers take the rows of the first row group for the size of a batch, and stop at 0."""
+    storage = Storage(str(tmp_path))
+    storage.write_table("errors.parquet", ERRORS.empty_table())
+    with storage.parquet("errors.parquet") as file:
+        assert (file.num_row_groups, file.schema_arrow.names) == (0, ERRORS.names)
+    assert storage.read_table("errors.parquet").num_rows == 0
+    table = pa.table({"label": pa.array([1, 2, 3])})
+    storage.write_table("rows.parquet", table, 2, {"label": ["a", "b", "c", "d"]})
+    with storage.parquet("rows.parquet") as file:
+        assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [2, 1]
+    assert storage.read_table("rows.parquet").equals(table)
 
 
 def test_what_was_written_is_read(storage: Storage) -> None:
