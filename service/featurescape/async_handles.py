@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from featurescape import map_request, notebook, operations, reading, searching, selecting
 from featurescape.async_selection import AsyncSelection
+from featurescape.export_forms import FormName
+from featurescape.export_progress import Shown
+from featurescape.export_static import export_html, export_static
 from featurescape.job_state import JobState
 from featurescape.joined import ExportOptions, export
 from featurescape.searching import Query
@@ -197,6 +200,18 @@ class AsyncMap:
         """Place a dataset among the examples of this map, which stay where they are: see `Map.add`."""
         states = await self._transport.run(map_request.add(self.id, dataset, title))
         return AsyncMap(self._transport, [AsyncJob(self._transport, state) for state in states])
+
+    async def export_static(
+        self, directory: str | Path, *, form: FormName = "range", show: bool = True
+    ) -> Path:
+        """Write a folder with the viewer and the map's data, as `Map.export_static`; returns its path."""
+        return await self._transport.run(export_static(self.id, directory, form, Shown(show)))
+
+    async def export_html(
+        self, path: str | Path, *, overwrite: bool = False, show: bool = True
+    ) -> Path:
+        """Write a map of at most 5,000 examples as one HTML file, which opens anywhere; returns its path."""
+        return await self._transport.run(export_html(self.id, path, overwrite, Shown(show)))
 
     async def search(
         self,

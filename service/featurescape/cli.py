@@ -18,6 +18,7 @@ from featurescape import __version__, spec_fields, tables
 from featurescape.catalog_command import show_catalog
 from featurescape.cli_options import AsJson, Exif, Fresh, JobId, Metadata, Storage, Url
 from featurescape.client import Client
+from featurescape.export_command import export
 from featurescape.map_command import MapOptions, make_map
 from featurescape.select_command import select
 from featurescape.set_options import read_options
@@ -337,24 +338,7 @@ def show(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     return 0
 
 
-@_command("export")
-def export(
-    map_id: Annotated[str, typer.Argument(metavar="MAP", help="Id of its tiles or atlas job.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The Parquet file to write.")],
-    features: Annotated[
-        bool, typer.Option("--features", help="With the features that were laid out.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is there already.")
-    ] = False,
-    url: Url = None,
-) -> int:
-    """Write a map as one Parquet file: ids, labels, attributes, coordinates, neighbors and thumbnails."""
-    with Client(url) as client:
-        print(client.open_map(map_id).to_parquet(file, features=features, overwrite=overwrite))
-    return 0
-
-
+_command("export")(export)
 _command("select")(select)
 
 

@@ -1,0 +1,89 @@
+"""``featurescape export``: a map as a table, as a page that needs no service, or as an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featurescape.cli_options import Url
+from featurescape.client import Client
+from featurescape.export_forms import FormName
+from featurescape_jobs.errors import RequestError
+
+_TABLE, _PAGE = "A table (FILE.parquet)", "A page that needs no service"
+
+
+def export(
+    map_id: Annotated[str, typer.Argument(metavar="MAP", help="Id of its tiles or atlas job.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Parquet file to write."),
+    ] = None,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features", help="With the features that were laid out.", rich_help_panel=_TABLE
+        ),
+    ] = False,
+    static: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for a web host that answers range requests: nginx, Apache, S3, GitHub Pages.",
+            rich_help_panel=_PAGE,
+        ),
+    ] = None,
+    xyz: Annotated[
+        bool,
+        typer.Option(
+            "--xyz",
+            help="With --static: a file for each tile, for a host that answers no ranges.",
+            rich_help_panel=_PAGE,
+        ),
+    ] = False,
+    files: Annotated[
+        bool,
+        typer.Option(
+            "--files",
+            help="With --static: index.html opens as a file; up to 20,000 examples.",
+            rich_help_panel=_PAGE,
+        ),
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="One HTML file that has everything; up to 5,000 examples.",
+            rich_help_panel=_PAGE,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there already.")
+    ] = False,
+    url: Url = None,
+) -> int:
+    """Take a map away: as a Parquet file, or as a page that needs no service.
+
+    A folder that is an earlier export is replaced; one with anything else in it is refused.
+    """
+    chosen = [each for each in (file, static, html) if each is not None]
+    if len(chosen) != 1:
+        raise RequestError("name what to write: FILE.parquet, --static DIR or --html FILE")
+    if (xyz or files) and static is None:
+        raise RequestError("--xyz and --files go with --static DIR")
+    if xyz and files:
+        raise RequestError("--xyz or --files, not both")
+    if features and file is None:
+        raise RequestError("--features goes with a Parquet file")
+    form: FormName = "xyz" if xyz else "files" if files else "range"
+    with Client(url) as client:
+        view = client.open_map(map_id)
+        if static is not None:
+            print(view.export_static(static, form=form))
+        elif html is not None:
+            print(view.export_html(html, overwrite=overwrite))
+        elif file is not None:
+            print(view.to_parquet(file, features=features, overwrite=overwrite))
+    return 0
