@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from featurescape import map_request, notebook, operations, reading, searching, selecting
 from featurescape.async_selection import AsyncSelection
 from featurescape.export_forms import FormName
+from featurescape.export_image import ImageFields, ImageOptions, export_image
 from featurescape.export_progress import Shown
 from featurescape.export_static import export_html, export_static
 from featurescape.job_state import JobState
@@ -212,6 +213,13 @@ class AsyncMap:
     ) -> Path:
         """Write a map of at most 5,000 examples as one HTML file, which opens anywhere; returns its path."""
         return await self._transport.run(export_html(self.id, path, overwrite, Shown(show)))
+
+    async def export_image(
+        self, path: str | Path, *, show: bool = True, **options: Unpack[ImageFields]
+    ) -> Path:
+        """Write the map as one large image, as `Map.export_image`; returns its path."""
+        made = ImageOptions(**options)
+        return await self._transport.run(export_image(self.id, path, made, Shown(show)))
 
     async def search(
         self,

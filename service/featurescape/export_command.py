@@ -10,16 +10,18 @@ import typer
 from featurescape.cli_options import Url
 from featurescape.client import Client
 from featurescape.export_forms import FormName
+from featurescape.export_image import ImageFields, Theme, side_of
 from featurescape_jobs.errors import RequestError
 
 _TABLE, _PAGE = "A table (FILE.parquet)", "A page that needs no service"
+_IMAGE = "An image (FILE.png, .pdf, .jpg, .webp)"
 
 
 def export(
     map_id: Annotated[str, typer.Argument(metavar="MAP", help="Id of its tiles or atlas job.")],
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="Parquet file to write."),
+        typer.Argument(metavar="[FILE]", help="Table or image to write."),
     ] = None,
     features: Annotated[
         bool,
@@ -59,24 +61,48 @@ def export(
             rich_help_panel=_PAGE,
         ),
     ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH",
+            help="The map as an image of this size, as 20000x20000, in FILE.",
+            rich_help_panel=_IMAGE,
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Color layer; without it, the images, else the first.",
+            rich_help_panel=_IMAGE,
+        ),
+    ] = None,
+    colormap: Annotated[
+        str, typer.Option(help="Of layers of counts and numbers.", rich_help_panel=_IMAGE)
+    ] = "magma",
+    theme: Annotated[Theme, typer.Option(help="Background.", rich_help_panel=_IMAGE)] = "dark",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that is there already.")
     ] = False,
     url: Url = None,
 ) -> int:
-    """Take a map away: as a Parquet file, or as a page that needs no service.
+    """Take a map away: as a Parquet file, as a page that needs no service, or as an image.
 
     A folder that is an earlier export is replaced; one with anything else in it is refused.
     """
     chosen = [each for each in (file, static, html) if each is not None]
     if len(chosen) != 1:
-        raise RequestError("name what to write: FILE.parquet, --static DIR or --html FILE")
+        raise RequestError(
+            "name what to write: FILE.parquet, --static DIR, --html FILE or --image WxH FILE"
+        )
     if (xyz or files) and static is None:
         raise RequestError("--xyz and --files go with --static DIR")
     if xyz and files:
         raise RequestError("--xyz or --files, not both")
-    if features and file is None:
+    if features and (file is None or image is not None):
         raise RequestError("--features goes with a Parquet file")
+    if image is not None and file is None:
+        raise RequestError("--image 20000x20000: name the file, too, as map.png")
     form: FormName = "xyz" if xyz else "files" if files else "range"
     with Client(url) as client:
         view = client.open_map(map_id)
@@ -84,6 +110,10 @@ def export(
             print(view.export_static(static, form=form))
         elif html is not None:
             print(view.export_html(html, overwrite=overwrite))
+        elif file is not None and image is not None:
+            look = ImageFields(layer=layer, colormap=colormap, theme=theme, overwrite=overwrite)
+            look["size"] = side_of(image)
+            print(view.export_image(file, **look))
         elif file is not None:
             print(view.to_parquet(file, features=features, overwrite=overwrite))
     return 0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shown:
-    """Where an export shows its progress."""
+    """Options of the progress of an export: shown or not, and on which console."""
 
     show: bool = True
     console: Console | None = None

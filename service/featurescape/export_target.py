@@ -1,4 +1,4 @@
-"""Where an export is written to: checked before, put together beside what is there, and only then in its place."""
+"""Targets of exports: checked before, put together beside what is there, and only then in their place."""
 
 from __future__ import annotations
 

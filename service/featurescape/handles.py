@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from featurescape import map_request, notebook, operations, reading, searching, selecting
 from featurescape.export_forms import FormName
+from featurescape.export_image import ImageFields, ImageOptions, export_image
 from featurescape.export_progress import Shown
 from featurescape.export_static import export_html, export_static
 from featurescape.job_state import JobState
@@ -277,6 +278,26 @@ class Map:
         """Write a map of at most 5,000 examples as one HTML file, which opens anywhere; returns its path."""
         return self._transport.run(export_html(self.id, path, overwrite, Shown(show)))
 
+    def export_image(
+        self, path: str | Path, *, show: bool = True, **options: Unpack[ImageFields]
+    ) -> Path:
+        """Write the map as one large image: PNG, PDF, JPEG or WebP by the path's suffix; returns its path.
+
+        Args:
+            path: where it is written.
+            size: side in pixels.
+            layer: a color layer; None: the images, else the first.
+            colormap: of layers of counts and numbers.
+            theme: background, ``dark`` or ``light``.
+            overwrite: whether a file that is there already is replaced.
+
+        Raises:
+            RequestError: the file is there already or cannot be there, or the size does not fit its format.
+            NotFoundError: the map has no such color layer.
+        """
+        made = ImageOptions(**options)
+        return self._transport.run(export_image(self.id, path, made, Shown(show)))
+
     def search(
         self,
         text: str | None = None,
@@ -334,4 +355,7 @@ class Map:
         return f"<Map {self.id} {self.status} {self.url}>"
 
     def _repr_html_(self) -> str:
-        return notebook.map_html(self.tiles.refresh().state, self.url)
+        state = self.tiles.refresh().state
+        done = state["status"] == "SUCCEEDED"
+        preview = self._transport.run(notebook.preview(self.id)) if done else None
+        return notebook.map_html(state, self.url, preview)
