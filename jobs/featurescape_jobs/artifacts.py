@@ -194,6 +194,12 @@ class MapInfo(Record):
     background: ColorLayerInfo | None = Field(
         default=None, description="Tiles of an image that lies beneath all layers; null: none."
     )
+    names: str | None = Field(
+        default=None,
+        description="JSON file of the names of classes and clusters, by arrangement: `{exact: [{zoom, names: "
+        "[{text, x, y, count, kind, key}]}], grid: …}`. Where they are written from a zoom on, and by which key "
+        "they are selected; texts are hostile. Null: none.",
+    )
     text: str | None = Field(
         default=None,
         description="The attribute that is shown of an example without an image: the first text; null: there is "

@@ -12,6 +12,8 @@ Output, all in the unit square (x right, y down):
 - ``data/points.parquet``: `tables.POINTS`, one row per example in the order of the embedding.
 - ``data/attributes.parquet``: typed columns of the attributes, the dataset's and those of the jobs in
   ``attributes``, in the order of the points (see `tables.attributes`).
+- ``data/names.json``: names of classes and clusters and where they are written, per zoom level (see
+  `tiling.name_places`); the clusters (`layouts.clusters`) are the attribute `cluster` of the points.
 - ``data/background.pmtiles``: where the spec has one, an image beneath the layers (see `tiling.background`).
 - ``details["square_of"]``: where the spec has it, the ``job`` and how many points lie ``outside``,
   which are drawn at the edge.
@@ -33,6 +35,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from featurescape_jobs.artifacts import AttributeTable, MapInfo
 from featurescape_jobs.color_layers import COLOR_LAYERS
 from featurescape_jobs.datasets.sources.tree import tree_at
@@ -45,10 +49,13 @@ from featurescape_jobs.specs.tiles import BackgroundSpec
 from featurescape_jobs.tables import CAPTION_INFO
 from featurescape_jobs.tiling.asked_layers import ask
 from featurescape_jobs.tiling.background import Background
+from featurescape_jobs.tiling.clustered import with_clusters
 from featurescape_jobs.tiling.drawing import MapPlan, draw_map
 from featurescape_jobs.tiling.geometry import UnitSquare
-from featurescape_jobs.tiling.inputs import read_map_inputs
+from featurescape_jobs.tiling.inputs import MapInputs, read_map_inputs
 from featurescape_jobs.tiling.joined import Source, join
+from featurescape_jobs.tiling.name_places import Groups
+from featurescape_jobs.tiling.scene import NO_LABEL
 
 
 def run(spec: TilesSpec, context: RunContext) -> Outcome:
@@ -57,10 +64,10 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
     with context.stage("reading"):
         embedding = context.input("embedding")
         joined = join(read_map_inputs(embedding), _sources(spec, context))
-        inputs = joined.inputs
-        context.class_names["label"] = inputs.class_names
-        asked = {each.name: each for each in (ask(*one, inputs.infos) for one in named)}
-        reasons = {name: each.unsupported_reason(inputs) for name, each in asked.items()}
+        context.class_names["label"] = joined.inputs.class_names
+    inputs, groups = _named_groups(spec, joined.inputs, context)
+    asked = {each.name: each for each in (ask(*one, inputs.infos) for one in named)}
+    reasons = {name: each.unsupported_reason(inputs) for name, each in asked.items()}
     left_out = {name: why for name, why in reasons.items() if why}
     layers = tuple(each for name, each in asked.items() if name not in left_out)
     if not layers:
@@ -77,6 +84,7 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
         background=_background(spec.background, y_axis, context) if spec.background else None,
         grid="grid" in spec.arrangements,
         square=_square_of(context) if spec.square_of else None,
+        names=tuple(groups),
     )
     info = draw_map(inputs, plan, context).model_copy(update={"captions": spec.captions})
     details = {
@@ -94,6 +102,22 @@ def _square_of(context: RunContext) -> UnitSquare:
     """The square of another map."""
     other = context.input("square_of").manifest
     return UnitSquare(MapInfo.model_validate(other.details["map"]).bounds)
+
+
+def _named_groups(
+    spec: TilesSpec, inputs: MapInputs, context: RunContext
+) -> tuple[MapInputs, list[Groups]]:
+    """The inputs with the attribute of the clusters, and the classes and clusters that have names."""
+    if not spec.names:
+        return inputs, []
+    with context.stage("clusters"):
+        inputs, found = with_clusters(inputs, spec.min_cluster_size, context.seed)
+    groups = [Groups("cluster", found.names, found.keys, found.of)] if found.keys else []
+    if inputs.has_labels:
+        of = np.where(inputs.classes == NO_LABEL, -1, inputs.classes.astype(np.int32))
+        classes = inputs.class_names
+        groups.insert(0, Groups("class", classes, range(len(classes)), of.astype(np.int32)))
+    return inputs, groups
 
 
 def _sources(spec: TilesSpec, context: RunContext) -> list[Source]:

@@ -148,6 +148,11 @@ class TilesOptions(TypedDict, total=False):
     background: BackgroundOptions | None
     """An image beneath all layers, as a floor plan or a city map under `coordinates`; none: there
     is none."""
+    names: bool
+    """Find clusters of the layout, the attribute `cluster` of the points, and write the names of
+    classes and clusters on the map."""
+    min_cluster_size: int | None
+    """Examples of a cluster, at least; none: half of the root of their number, at least 10."""
     title: str | None
     """A name for people; no control or bidirectional characters."""
     seed: int

@@ -77,12 +77,12 @@ def test_the_job_draws_every_layer_and_says_what_it_drew(tmp_path: Path) -> None
     assert all(layer.drawn[-1] == 700 for layer in info.layers)
     assert [file.kind for file in context.files] == [
         "density", "category", "thumbnails", "category_grid", "thumbnails_grid", "points_tiles_grid",
-        "points_tiles", "points",
+        "points_tiles", "points", "attributes", "names",
     ]  # fmt: skip
     for file in context.files:
         assert storage.sha256(context.path(file.path)) == file.sha256
-    stages = {"reading", "images", "density", "category", "thumbnails", "points"}
-    stages |= {"grid", "category_grid", "thumbnails_grid"}
+    stages = {"reading", "clusters", "images", "density", "category", "thumbnails", "points"}
+    stages |= {"grid", "category_grid", "thumbnails_grid", "names"}
     assert set(context.timings_seconds) == stages
 
 

@@ -124,3 +124,13 @@ class TilesSpec(BaseJobSpec):
         description="An image beneath all layers, as a floor plan or a city map under `coordinates`; none: "
         "there is none.",
     )
+    names: bool = Field(
+        default=True,
+        description="Find clusters of the layout, the attribute `cluster` of the points, and write the names of "
+        "classes and clusters on the map.",
+    )
+    min_cluster_size: int | None = Field(
+        default=None,
+        ge=2,
+        description="Examples of a cluster, at least; none: half of the root of their number, at least 10.",
+    )

@@ -35,6 +35,7 @@ from featurescape_jobs.tiling.geometry import (
     margin_for,
 )
 from featurescape_jobs.tiling.inputs import MapInputs, store_thumbnails
+from featurescape_jobs.tiling.name_places import Groups, name_file
 from featurescape_jobs.tiling.points import points_table, write_point_tiles
 from featurescape_jobs.tiling.scene import MapScene
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
@@ -67,6 +68,9 @@ class MapPlan:
     def has_images(self) -> bool:
         """True if a layer draws the images of the examples."""
         return any("images" in asked.layer.card.needs for asked in self.layers)
+
+    names: tuple[Groups, ...] = ()
+    """Classes and clusters that are named."""
 
     def zoom_for(self, n: int) -> int:
         """Deepest zoom level of the images of N examples."""
@@ -103,6 +107,7 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
             context.add_table("data/points.parquet", points_table(inputs, scene, grid), "points")
             if inputs.infos:
                 context.add_table("data/attributes.parquet", inputs.table, "attributes")
+        names = _write_names(plan, scene, grid, context)
     return MapInfo(
         tile_px=TILE_PX,
         max_zoom=max(layer.max_zoom for layer in _archives(infos, arrangement)),
@@ -118,9 +123,21 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
         step_unit=None if inputs.states is None else inputs.states.unit,
         attributes=list(inputs.infos),
         background=background,
+        names=names,
         text=inputs.text,
         arrangements=[] if arrangement is None else [_exact(infos, points), arrangement],
     )
+
+
+def _write_names(
+    plan: MapPlan, exact: MapScene, grid: GridPlaces | None, context: RunContext
+) -> str | None:
+    """Write where names stand in each arrangement; the path of the file, None where there are no names."""
+    if not plan.names:
+        return None
+    scenes = {"exact": exact} if grid is None else {"exact": exact, "grid": grid.scene(exact)}
+    with context.stage("names"):
+        return context.add_bytes("data/names.json", name_file(plan.names, scenes), "names").path
 
 
 def _archives(

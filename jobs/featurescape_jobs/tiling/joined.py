@@ -110,7 +110,9 @@ def _join(inputs: MapInputs, source: Source) -> tuple[MapInputs, dict[str, Any]]
             field=source.field,
         )
     infos = source.table.columns
-    known = _put(inputs.attributes, rows.drop_columns(["example_id"]).take(places), infos)
+    known = with_attributes(
+        inputs.attributes, rows.drop_columns(["example_id"]).take(places), infos
+    )
     names = {info.name for info in infos}
     kept = (info for info in inputs.infos if info.name not in names)
     report = {
@@ -135,7 +137,7 @@ def _unmatched(wanted: pa.ChunkedArray, ids: pa.Array, places: pa.ChunkedArray) 
     }
 
 
-def _put(
+def with_attributes(
     attributes: pa.ChunkedArray, rows: pa.Table, infos: Sequence[AttributeInfo]
 ) -> pa.ChunkedArray:
     """The attributes (N,) with those of N rows, which are columns or JSON; nulls are left out."""

@@ -109,6 +109,7 @@ export function map(change: Partial<MapInfo> = {}): MapInfo {
     captions: null,
     attributes: [],
     background: null,
+    names: null,
     text: null,
     arrangements: [],
     ...change,
