@@ -21,6 +21,7 @@ const start: MapState = {
   row: null,
   search: null,
   added: null,
+  names: null,
 };
 
 describe("the address bar", () => {
@@ -38,6 +39,8 @@ describe("the address bar", () => {
       { hidden: new Set(facts.classes) },
       { row: 0 },
       { added: "tiles-2", row: 4 },
+      { names: "cluster" },
+      { names: "off", hidden: new Set([2]) },
       { range: [-0.5, 2e9] },
       { search: { by: "text", value: "a red chair & “50 %” + more" } },
       { search: { by: "like", value: "cats/#1?.png" }, row: 3 },

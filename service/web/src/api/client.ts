@@ -80,6 +80,11 @@ export function fileUrl(job: string, path: string): string {
   return `/v1/jobs/${id(job)}/files/${path.split("/").map(id).join("/")}`;
 }
 
+/** A JSON file that the job's manifest names. */
+export function getJsonFile<T>(job: string, path: string): Promise<T> {
+  return getJson<T>(fileUrl(job, path));
+}
+
 export function thumbnailUrl(map: string, row: number): string {
   return `/v1/maps/${id(map)}/examples/${row}/thumbnail`;
 }

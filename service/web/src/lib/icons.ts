@@ -42,6 +42,7 @@ const PATHS = {
   play: ["M7 5l8 5-8 5z"],
   pause: ["M7.5 5.5v9M12.5 5.5v9"],
   compare: ["M3.5 4.5h6v11h-6z", "M10.5 4.5h6v11h-6z"],
+  names: ["M4 6.5V4.5h12v2M10 4.5v11M7.8 15.5h4.4"],
   grid: ["M4 5.5h12M4 10h12M4 14.5h12"],
 } as const;
 

@@ -94,6 +94,8 @@ export class Cursor {
   }
 
   private async clicked(event: MapBrowserEvent): Promise<void> {
+    // A name that lies over the map takes the click itself.
+    if ((event.originalEvent.target as Element | null)?.closest?.("button")) return;
     const touch = event.originalEvent instanceof PointerEvent && event.originalEvent.pointerType === "touch";
     const found = await this.pick(event.coordinate, touch ? TOUCH_REACH_PX : REACH_PX).catch(() => null);
     if (found) this.parts.onOpen(found.row);

@@ -7,6 +7,7 @@ import { icon } from "../lib/icons";
 import { added } from "./added-layer";
 import { AtlasCells } from "./atlas-cell";
 import { lookLive } from "./live-link";
+import { names } from "./names";
 import { Overview } from "./overview";
 import type { MakePart, MapContext, MapPart } from "./part";
 import { SearchBox } from "./search";
@@ -14,10 +15,10 @@ import { Searching } from "./searching";
 import { exampleOf } from "./state-mark";
 import { labelsOver } from "./text-labels";
 
-export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview, added, compare, live];
+export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview, added, compare, live, names];
 
 /** Those that need no more than the files of a map: an exported map has no service to ask. */
-const EXPORTED: ReadonlySet<MakePart> = new Set([texts, overview]);
+const EXPORTED: ReadonlySet<MakePart> = new Set([texts, overview, names]);
 
 /** The parts that a map has use for. */
 export function partsOf(context: MapContext): MapPart[] {

@@ -16,7 +16,12 @@ export interface MapState {
   search: SavedSearch | null;
   /** Job that drew a map whose examples lie over those of this one. */
   added: string | null;
+  /** Names on the map; null: those that the map opens with. */
+  names: ShownNames | null;
 }
+
+export type ShownNames = "class" | "cluster" | "off";
+const NAMES: readonly ShownNames[] = ["class", "cluster", "off"];
 
 /** A search that an address can keep. */
 export interface SavedSearch {
@@ -89,6 +94,7 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
     row: row !== null && row < facts.examples ? row : null,
     search: searchFrom(query),
     added: /^[a-z0-9-]{1,40}$/.test(query.get("with") ?? "") ? query.get("with") : null,
+    names: NAMES.find((each) => each === query.get("names")) ?? null,
   };
 }
 
@@ -115,5 +121,6 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
   if (state.search)
     parts.push(`${state.search.by === "text" ? "q" : "like"}=${encodeURIComponent(state.search.value)}`);
   if (state.added !== null) parts.push(`with=${state.added}`);
+  if (state.names) parts.push(`names=${state.names}`);
   return parts.length > 0 ? `?${parts.join("&")}` : "";
 }
