@@ -19,6 +19,7 @@ from featurescape.map_request import MapRequest
 from featurescape.tables_at import VectorFields, placed
 from featurescape.transport import AsyncTransport
 from featurescape_jobs.specs import BaseJobSpec, DatasetSpec, ModelSpec
+from featurescape_jobs.specs.class_names import GivenNames
 
 
 class AsyncClient:
@@ -86,6 +87,7 @@ class AsyncClient:
         model: str | ModelSpec | Mapping[str, Any] | None = None,
         *,
         layer: str | None = None,
+        class_names: GivenNames | None = None,
         training: AsyncJob | str | None = None,
         perplexity: float | Literal["auto"] = "auto",
         seed: int = 0,
@@ -104,6 +106,7 @@ class AsyncClient:
             dataset=await asyncio.to_thread(placed, dataset, vectors, self.url),
             model=model,
             layer=layer,
+            class_names=class_names,
             training=training,
             perplexity=None if perplexity == "auto" else perplexity,
             common={"seed": seed, "title": title, "reuse": reuse},

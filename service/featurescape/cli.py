@@ -16,7 +16,22 @@ import typer
 
 from featurescape import __version__, spec_fields, tables
 from featurescape.catalog_command import show_catalog
-from featurescape.cli_options import AsJson, Exif, Fresh, JobId, Metadata, Storage, Url
+from featurescape.cli_options import (
+    AsJson,
+    ClassNames,
+    Exif,
+    Fresh,
+    IdColumn,
+    ImageColumn,
+    JobId,
+    LabelColumn,
+    Metadata,
+    ReadAs,
+    Storage,
+    TextColumn,
+    Url,
+    VectorColumn,
+)
 from featurescape.client import Client
 from featurescape.export_command import export
 from featurescape.map_command import MapOptions, make_map
@@ -28,6 +43,7 @@ from featurescape.watch import watch
 from featurescape_jobs.errors import FeaturescapeError, RequestError, SpecError
 from featurescape_jobs.printable import printable_lines
 from featurescape_jobs.specs import model_fields
+from featurescape_jobs.specs.class_names import read_class_names
 
 app = typer.Typer(
     help="Zoomable maps of what neural networks see in images.",
@@ -164,38 +180,17 @@ def map_(
     weights: Annotated[
         str | None, typer.Option(help="pretrained, random, or a weights file.")
     ] = None,
-    read_as: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            metavar="NAME",
-            help="Dataset of the catalog that a folder is; without it, told by the names in it.",
-        ),
-    ] = None,
+    read_as: ReadAs = None,
     split: Annotated[
         str | None, typer.Option(help="train, test or all, where the dataset has them.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most this many examples.")] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Where the label is, of Parquet, tar shards or vectors."),
-    ] = None,
-    image_column: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Where the image is, of Parquet, tar shards or vectors."),
-    ] = None,
-    vector_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Where vectors of your own are; x_* for one column a component."
-        ),
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where the ids are, of vectors.")
-    ] = None,
-    text_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where the texts are, of vectors.")
-    ] = None,
+    label_column: LabelColumn = None,
+    image_column: ImageColumn = None,
+    vector_column: VectorColumn = None,
+    id_column: IdColumn = None,
+    text_column: TextColumn = None,
+    class_names: ClassNames = None,
     exif: Exif = False,
     metadata: Metadata = None,
     perplexity: Annotated[
@@ -242,6 +237,9 @@ def map_(
         "text_column": text_column,
         "exif": exif or None,
         "metadata": metadata,
+        "class_names": None
+        if class_names is None
+        else read_class_names(class_names, "--class-names"),
     }
     return make_map(
         MapOptions(

@@ -18,6 +18,7 @@ from featurescape.map_request import MapRequest
 from featurescape.tables_at import VectorFields, placed
 from featurescape.transport import Transport
 from featurescape_jobs.specs import BaseJobSpec, DatasetSpec, ModelSpec
+from featurescape_jobs.specs.class_names import GivenNames
 
 
 class Client:
@@ -106,6 +107,7 @@ class Client:
         model: str | ModelSpec | Mapping[str, Any] | None = None,
         *,
         layer: str | None = None,
+        class_names: GivenNames | None = None,
         training: Job | str | None = None,
         perplexity: float | Literal["auto"] = "auto",
         seed: int = 0,
@@ -125,6 +127,8 @@ class Client:
             model: a name of the catalog, or a spec; None: the one of ``training``, or what the dataset's
                 card names, trained by a job before the map where it has no weights of its own.
             layer: module path of the layer; None: the card's choice.
+            class_names: names of the classes, the first of class 0, or ``{0: "cat"}`` for some; None: those
+                that the dataset has.
             training: a `training` job of the model, or its id, whose weights are taken.
             perplexity: of the embedding, at most (N - 1) / 3; auto: 30, or (N - 1) / 3 where that is
                 less, and below 8 examples a layout by PCA.
@@ -145,6 +149,7 @@ class Client:
             dataset=placed(dataset, vectors, self.url),
             model=model,
             layer=layer,
+            class_names=class_names,
             training=training,
             perplexity=None if perplexity == "auto" else perplexity,
             common={"seed": seed, "title": title, "reuse": reuse},

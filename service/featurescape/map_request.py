@@ -31,6 +31,7 @@ from featurescape_jobs.specs import (
     model_fields,
     parse_spec,
 )
+from featurescape_jobs.specs.class_names import GivenNames
 
 _DEFAULT_MODEL = "efficientnet_lite0"
 _SOME_JOB = "0123456789ab"
@@ -56,6 +57,8 @@ class MapRequest:
     dataset: Given
     model: str | ModelSpec | Mapping[str, Any] | None
     layer: str | None = None
+    class_names: GivenNames | None = None
+    """None: those of the dataset."""
     training: JobState | str | None = None
     perplexity: float | None = None
     """None: auto, or what the group says."""
@@ -141,6 +144,8 @@ def make_map(request: MapRequest) -> Steps[list[State]]:
     for group, options in zip(GROUPS, (features, embedding, tiles), strict=True):
         yield from _check_inputs(group, options)
     source = yield from dataset(request.dataset)
+    if request.class_names is not None:
+        source = {**source, "class_names": _plain_names(request.class_names)}
     model, training, before = request.model, request.training, list[State]()
     if model is None and training is None:
         model, untrained = yield from _default_model(source["name"])
@@ -188,6 +193,10 @@ def add(map_id: str, given: Given, title: str | None) -> Steps[list[State]]:
     kept = {"color_layers": layers, "thumbnail_px": drawn.spec["thumbnail_px"]}
     third = yield from operations.submit({**spec, **kept})
     return [first, second, third]
+
+
+def _plain_names(given: GivenNames) -> list[str] | dict[int, str]:
+    return dict(given) if isinstance(given, Mapping) else list(given)
 
 
 def dataset(given: Given) -> Steps[dict[str, Any]]:

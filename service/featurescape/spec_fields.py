@@ -50,9 +50,9 @@ def _fields(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> Iterat
         parts = [_resolved(part, defs) for part in node.get("anyOf", ())]
         shapes = [node, *parts]
         families = [_resolved(one, defs) for part in shapes for one in part.get("oneOf", ())]
-        nested = next((part for part in shapes if part.get("type") == "object"), None)
+        nested = next((part for part in shapes if "properties" in part), None)
         items = [_resolved(part["items"], defs) for part in shapes if "items" in part]
-        listed = next((part for part in items if part.get("type") == "object"), None)
+        listed = next((part for part in items if "properties" in part), None)
         if "const" in node:
             default, meaning = "required", raw.get("description", "Which job type this is.")
         else:
@@ -102,6 +102,8 @@ def values(raw: dict[str, Any], defs: dict[str, Any]) -> str:
     if kind == "array" and "items" in node:
         least = f", at least {node['minItems']}" if "minItems" in node else ""
         return f"list of {_plural(values(node['items'], defs))}{least}"
+    if isinstance(node.get("additionalProperties"), dict):
+        return f"mapping to {values(node['additionalProperties'], defs)}"
     return kind
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from featurescape_jobs.artifacts import AttributeInfo, PassedOverFiles, job_dir, known_fields
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import DatasetCard
-from featurescape_jobs.datasets.cached_listing import index_dataset
+from featurescape_jobs.datasets.cached_listing import Indexed, index_dataset
 from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, FrozenRows, default_shard_size
@@ -25,6 +25,7 @@ from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, SpecError
 from featurescape_jobs.models.base import EntryCard
 from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs.class_names import named_classes
 from featurescape_jobs.specs.selected import SelectionRef
 from featurescape_jobs.tables import LABEL
 
@@ -116,7 +117,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
 
     Raises:
         DatasetError: the root is not allowed; the dataset is empty, cannot be read, repeats an id, or
-            has not the examples asked for.
+            has not the examples or classes asked for.
         UnknownNameError: no such dataset.
         ArtifactError: an earlier attempt froze it for another spec, or the listing is damaged.
     """
@@ -126,7 +127,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         frozen = _read(context, resolved)
         _check_frozen(frozen, spec_sha256, context)
         return _named(frozen, context)
-    indexed = index_dataset(DATASETS[spec.name], resolved, context.storage)
+    indexed = _renamed(index_dataset(DATASETS[spec.name], resolved, context.storage), spec)
     table = select_examples(indexed.table, spec, context.storage)
     if table.num_rows == 0:
         raise DatasetError("dataset: no examples", field="dataset")
@@ -146,6 +147,11 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
     )
     _write(frozen, context)
     return _named(frozen, context)
+
+
+def _renamed(indexed: Indexed, spec: DatasetSpec) -> Indexed:
+    """The listing with the names of classes that the spec has; raises `DatasetError` where they do not fit."""
+    return replace(indexed, classes=named_classes(indexed.classes, spec.class_names))
 
 
 def _named(frozen: FrozenInput, context: RunContext) -> FrozenInput:

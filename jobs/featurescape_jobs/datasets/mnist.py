@@ -1,7 +1,8 @@
 """MNIST as it is published: four IDX files, gzipped or not. Fashion-MNIST and others alike.
 
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits"; the IDX format is
-described there: magic number, sizes as big-endian int32, then the bytes. Holds one split's pixels
+described there: magic number, sizes as big-endian int32, then the bytes. It has no names of classes; a file
+`CLASS_NAMES` beside the four has one per line. Holds one split's pixels
 (47 MB for 60,000 images of 28 × 28) where the files are gzipped; plain files are mapped.
 """
 
@@ -34,6 +35,7 @@ from featurescape_jobs.errors import DatasetError, RowError
 from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.images.signatures import IDX, SNIFF_BYTES, instead_of
 from featurescape_jobs.specs import DatasetSpec
+from featurescape_jobs.specs.class_names import named_classes, read_class_names
 
 CARD = DatasetCard(
     name="mnist",
@@ -53,6 +55,8 @@ _NAME = re.compile(
 )
 _LEVELS = 2
 COPY = "a copy of an IDX file"
+CLASS_NAMES = "classes.txt"
+"""Names of the classes, one per line, beside the IDX files."""
 _IMAGE = "an image beside IDX files"
 _MAX_BYTES = 2 << 30
 _GZIP = b"\x1f\x8b"
@@ -251,14 +255,35 @@ class Mnist:
         files = _find(root)
         labels = {split: _labels(spec, files, split) for split in files.splits(spec.split)}
         n_classes = 1 + max(int(values.max()) for values in labels.values())
+        plain = tuple(str(k) for k in range(n_classes))
         fashion = "fashion" in str(root / files.folder).lower() and n_classes == len(
             FASHION_CLASSES
         )
-        classes = FASHION_CLASSES if fashion else tuple(str(k) for k in range(n_classes))
+        named = _class_names(spec, files)
+        classes = named_classes(plain, named, "dataset.root") if named else plain
+        if fashion and not named:
+            classes = FASHION_CLASSES
         return Listing(_entries(labels), classes, passed_over=_beside(root, files, spec))
 
     def open_reader(self, spec: DatasetSpec) -> _Reader:
         return _Reader(spec)
+
+
+def _class_names(spec: DatasetSpec, files: _Files) -> tuple[str, ...]:
+    """The names of the file beside the IDX files; empty where there is none.
+
+    Raises:
+        DatasetError: it leads outside of the roots, or is no file of names.
+    """
+    root = local_root(CARD, spec)
+    path = root / files.folder / CLASS_NAMES
+    if not path.is_file():
+        return ()
+    if Links(str(root), spec.allowed_roots).leads_outside(str(path)):
+        raise DatasetError(
+            f"dataset.root: {path} is {OUTSIDE}; copy the file there", field="dataset.root"
+        )
+    return read_class_names(path, "dataset.root")
 
 
 def _labels(spec: DatasetSpec, files: _Files, split: str) -> NDArray[np.uint8]:
@@ -288,6 +313,7 @@ def _beside(root: Path, files: _Files, spec: DatasetSpec) -> PassedOver:
     """What else lies below the root; files of a split that is not asked for are none of it."""
     tree = LocalTree(root, spec.allowed_roots)
     first = {_join(files.folder, names[0]) for names in files.names.values()}
+    first.add(_join(files.folder, CLASS_NAMES))
     copies = {_join(files.folder, name) for names in files.names.values() for name in names[1:]}
     for seen in survey(tree):
         if seen.is_folder or seen.path in first:

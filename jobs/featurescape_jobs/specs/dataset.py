@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 
 from featurescape_jobs.errors import DatasetError, SpecError
 from featurescape_jobs.specs.base import ExampleId, JobId, Name, Spec
+from featurescape_jobs.specs.class_names import ClassName
 from featurescape_jobs.specs.options import EntryOptions
 from featurescape_jobs.specs.selected import SelectionRef
 
@@ -63,6 +64,11 @@ class DatasetSpec(Spec):
         default=None,
         description="Only the examples of this selection of a map of the dataset, in the order of the map; "
         "none: all.",
+    )
+    class_names: tuple[ClassName, ...] | dict[int, ClassName] | None = Field(
+        default=None,
+        description="Names of the classes in place of the dataset's own: of all, the first of class 0, or of some "
+        "by index; none: its own.",
     )
     _allowed_roots: tuple[str, ...] | None = PrivateAttr(default=None)
 

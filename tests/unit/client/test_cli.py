@@ -122,6 +122,19 @@ def test_any_option_of_the_three_jobs_can_be_set(
     assert "embedding.metrik: there is no such field; did you mean metric?" in said
 
 
+def test_names_of_classes_come_from_a_file(
+    service: RunningService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = tmp_path / "names.txt"
+    named.write_text("\n".join(f"digit {k}" for k in range(10)))
+    arguments = ("map", "digits", "--model", "lenet", "--weights", "random", "--json")
+    assert run(*arguments, "--class-names", str(named)) == 0
+    dataset = json.loads(capsys.readouterr().out)["jobs"][0]["spec"]["dataset"]
+    assert dataset["class_names"][9] == "digit 9"
+    assert run(*arguments, "--class-names", str(tmp_path / "none.txt")) == 2
+    assert "--class-names: cannot read" in capsys.readouterr().err
+
+
 def test_columns_are_options_of_the_dataset(
     service: RunningService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -255,6 +255,16 @@ def test_vectors_are_mapped_without_a_model(client: Client, tmp_path: Path) -> N
         client.map(matrix, folder=tmp_path.parent)
 
 
+def test_names_of_classes_are_part_of_the_dataset(client: Client) -> None:
+    names = [f"digit {digit}" for digit in range(10)]
+    of_all = client.map("digits", RANDOM, class_names=names)
+    of_some = client.map("digits", RANDOM, class_names={0: "zero"})
+    assert of_all.jobs[0].spec["dataset"]["class_names"] == names
+    assert of_some.jobs[0].spec["dataset"]["class_names"] == {"0": "zero"}
+    with pytest.raises(SpecError, match=r"dataset\.class_names"):
+        client.map("digits", RANDOM, class_names=[""])
+
+
 def test_a_map_is_three_chained_jobs(client: Client) -> None:
     view = client.map("digits", {"name": "lenet", "weights": "random"}, perplexity=5, seed=3)
     features, embedding, tiles = view.jobs
