@@ -205,9 +205,10 @@ class ParquetImages:
     @staticmethod
     def _wrong(field: str, path: str, problem: str, schema: pa.Schema) -> DatasetError:
         columns = ", ".join(schema.names[:20])
+        vectors = ", or that of vectors with --vector-column" if field == "image_column" else ""
         return DatasetError(
             f"dataset.{field}: {path} {problem}; its columns: {columns}; name the right one in {field} "
-            f"(featurescape map --{field.replace('_', '-')})",
+            f"(featurescape map --{field.replace('_', '-')}{vectors})",
             field=f"dataset.{field}",
         )
 
