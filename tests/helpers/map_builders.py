@@ -34,7 +34,9 @@ def commit_map(
     commit_features(storage, examples, file_rows=100)
     commit_embedding(storage, examples, None if rows is None else np.array(rows))
     context = tiles_context(storage)
-    outcome = tiles.run(TilesSpec(embedding=EMBEDDING_ID, color_layers=("density",)), context)
+    outcome = tiles.run(
+        TilesSpec(embedding=EMBEDDING_ID, color_layers=("density",), names=False), context
+    )
     inputs = {"embedding": EMBEDDING_ID}
     details = outcome.details
     manifest = make_manifest(TILES_ID, context.files, outcome.rows, details=details, inputs=inputs)
