@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from scipy.spatial import cKDTree
 
 from featurescape import Client
 from featurescape.handles import Map
@@ -84,12 +85,22 @@ def test_a_map_that_is_small_enough_to_look_at_opens_with_its_images(
     expect(page).to_have_url(re.compile("layer=density"))
 
 
-def test_a_click_on_a_single_image_opens_it(page: Page, digits_map: Map, client: Client) -> None:
-    row = 1234
+@pytest.mark.parametrize("arrangement", ["exact", "grid"])
+def test_a_click_on_a_single_image_opens_it(page: Page, digits_map: Map, arrangement: str) -> None:
+    points = digits_map.tiles.artifact().table("points")
+    places = np.stack([points["x"].to_numpy(), points["y"].to_numpy()], axis=1)
+    # At exact places images lie over each other: the one that is farthest from all others is seen whole.
+    row = (
+        int(cKDTree(places).query(places, 2)[0][:, 1].argmax()) if arrangement == "exact" else 1234
+    )
     example = digits_map.example(row)
+    prefix = "" if arrangement == "exact" else "grid_"
+    place = example[f"{prefix}x"], example[f"{prefix}y"]
     zoom = digits_map.info().max_zoom + 1
-    open_map(page, digits_map, f"?layer=thumbnails&c={example['x']},{example['y']}&z={zoom}")
-    page.mouse.click(*place_on_screen(page, example["x"], example["y"]))
+    open_map(
+        page, digits_map, f"?layer=thumbnails&arr={arrangement}&c={place[0]},{place[1]}&z={zoom}"
+    )
+    page.mouse.click(*place_on_screen(page, *place))
     panel = page.get_by_test_id("detail-panel")
     expect(panel).to_be_visible()
     expect(page.get_by_test_id("detail-id")).to_contain_text(example["example_id"])
@@ -103,6 +114,22 @@ def test_a_click_on_a_single_image_opens_it(page: Page, digits_map: Map, client:
     neighbors = page.get_by_test_id("neighbours").get_by_role("button")
     assert neighbors.count() >= 8
     expect(page).to_have_url(re.compile(rf"row={row}"))
+
+
+def test_the_grid_is_chosen_by_key_and_by_hand(page: Page, digits_map: Map) -> None:
+    open_map(page, digits_map, "?layer=thumbnails")
+    exact = still_map(page)
+    page.keyboard.press("g")
+    expect(page.get_by_test_id("arrangement-grid")).to_have_attribute("aria-checked", "true")
+    expect(page).to_have_url(re.compile("arr=grid"))
+    wait_until(page, lambda: page.locator(".arrangement-motion").count() == 0)
+    # The images of the grid touch each other, and leave no room between.
+    lit = [np.abs(pixels - pixels[5, 5]).sum(axis=2) > 60 for pixels in (exact, still_map(page))]
+    assert lit[1].mean() > 2 * lit[0].mean()
+    page.get_by_test_id("arrangement-exact").click()
+    expect(page).not_to_have_url(re.compile("arr="))
+    page.get_by_test_id("layer-density").click()
+    expect(page.get_by_test_id("arrangement-grid")).to_be_disabled()
 
 
 def test_hover_shows_the_image(page: Page, digits_map: Map) -> None:

@@ -6,6 +6,7 @@ import { formatMapState, type MapFacts, type MapState, parseMapState } from "../
 
 const facts: MapFacts = {
   layers: ["density", "category", "thumbnails"],
+  arrangements: ["exact", "grid"],
   first: "density",
   classes: [0, 1, 2, 3, 4, 5],
   examples: 1797,
@@ -15,6 +16,7 @@ const start: MapState = {
   center: null,
   zoom: null,
   layer: "density",
+  arrangement: "exact",
   colormap: "magma",
   hidden: new Set(),
   range: null,
@@ -34,6 +36,7 @@ describe("the address bar", () => {
     const states: Partial<MapState>[] = [
       { center: [0.5123, 0.25], zoom: 3.125 },
       { layer: "category", colormap: "cividis" },
+      { arrangement: "grid" },
       { hidden: new Set([1, 4]) },
       { hidden: new Set([0, 1, 2, 3, 5]) },
       { hidden: new Set(facts.classes) },

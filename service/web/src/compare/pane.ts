@@ -175,6 +175,7 @@ export class Pane {
   private look() {
     return {
       layer: this.choice.value,
+      arrangement: "exact" as const,
       colormap: DEFAULT_COLORMAP,
       hidden: new Set<number>(),
       range: null,

@@ -69,6 +69,8 @@ class AddedLayer {
 
   relook(): void {
     if (this.added) this.layer?.setPainter(painter(this.added, currentTheme()));
+    // Examples that were added have exact places only.
+    this.layer?.olLayer.setOpacity(this.context.stage.arrangement.name === "exact" ? 1 : 0);
     this.card.style.setProperty("--dot", COLORS[currentTheme()]);
   }
 

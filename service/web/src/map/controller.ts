@@ -139,6 +139,7 @@ export class MapController {
       ...{ id, info, shown, store, stage, examples, picker, texts, classes, target, root, accepts },
       open: (row, arrive) => this.open(row, arrive),
       flyTo: (place, zoom) => this.framing.flyTo(place, zoom),
+      fit: (animate) => this.framing.fit(animate),
       complain: (error) => this.complain(error),
     };
   }
@@ -190,8 +191,8 @@ export class MapController {
   }
 
   private look() {
-    const { layer, colormap, hidden, range } = this.store.state;
-    return { layer, colormap, hidden, range, theme: currentTheme() };
+    const { layer, arrangement, colormap, hidden, range } = this.store.state;
+    return { layer, arrangement, colormap, hidden, range, theme: currentTheme() };
   }
 
   private colorOf(label: number | null): string {
@@ -212,8 +213,10 @@ export class MapController {
       button("minus", "Zoom out", () => this.stage.zoomBy(-1)),
       button("fit", "Show the whole map", () => this.framing.fit(true)),
     );
-    const of = (place: "tools" | "cards" | "corner" | "elements") => this.parts.flatMap((part) => part[place] ?? []);
+    const of = (place: "tools" | "choices" | "cards" | "corner" | "elements") =>
+      this.parts.flatMap((part) => part[place] ?? []);
     const help = button("help", "Keyboard shortcuts", () => this.help.toggle());
+    this.layers.group.element.after(...of("choices"));
     fill(
       this.root,
       h("div", { class: "left" }, this.title.element, this.layers.element, ...of("cards")),
@@ -264,6 +267,7 @@ export class MapController {
   private changed(state: MapState, previous: MapState): void {
     const looks =
       state.layer !== previous.layer ||
+      state.arrangement !== previous.arrangement ||
       state.colormap !== previous.colormap ||
       state.range !== previous.range ||
       state.hidden !== previous.hidden;

@@ -56,6 +56,7 @@ export class DataLayer {
     private readonly archive: Archive,
     private painter: Painter,
     onError: (error: unknown) => void,
+    interpolate = true,
   ) {
     const grid = createGrid(info.min_zoom, info.max_zoom);
     const source = new ImageTileSource({
@@ -63,6 +64,7 @@ export class DataLayer {
       tileGrid: grid,
       wrapX: false,
       transition: 0,
+      interpolate,
       loader: async (z, x, y, { signal }) => {
         try {
           const bytes = await archive.tile(z, x, y, signal);

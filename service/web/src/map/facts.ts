@@ -1,6 +1,7 @@
 /** What the address of a map may say. */
 
 import type { MapInfo } from "../api/types";
+import { arrangementsOf } from "./arranged";
 import { firstLayer } from "./first-layer";
 import { longestLegend } from "./legend";
 import { OVERZOOM } from "./stage";
@@ -10,6 +11,7 @@ import type { MapFacts } from "./url-state";
 export function factsOf(info: MapInfo): MapFacts {
   return {
     layers: info.layers.map((layer) => layer.name),
+    arrangements: arrangementsOf(info).map(({ name }) => name),
     first: firstLayer(info),
     classes: longestLegend(info).map((each) => each.index),
     examples: info.examples,

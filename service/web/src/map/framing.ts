@@ -31,13 +31,15 @@ export class Framing {
     return [layers.offsetWidth + 16, 0, width - (panel.open ? offsetWidth + 16 : 0), height];
   }
 
-  inSight({ x, y }: Place): boolean {
+  inSight(place: Place): boolean {
+    const { x, y } = this.stage.placeOf(place);
     const [left, top, right, bottom] = this.free();
     const [px, py] = this.stage.pixelOf(x, y) ?? [-1, -1];
     return px > left + EDGE_PX && px < right - EDGE_PX && py > top + EDGE_PX && py < bottom - EDGE_PX;
   }
 
-  flyTo({ x, y }: Place, zoom: number): void {
+  flyTo(place: Place, zoom: number): void {
+    const { x, y } = this.stage.placeOf(place);
     const [left, top, right, bottom] = this.free();
     const { clientWidth: width, clientHeight: height } = this.cards.target;
     this.stage.flyTo(x, y, zoom, [(width - left - right) / 2, (height - top - bottom) / 2]);

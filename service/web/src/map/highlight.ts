@@ -10,12 +10,9 @@ import Fill from "ol/style/Fill";
 import Stroke from "ol/style/Stroke";
 import Style from "ol/style/Style";
 import type { Theme } from "../tiles/colormaps";
+import { type Arranged, placeIn } from "./arranged";
 import { toPlane } from "./grid";
-
-export interface Place {
-  x: number;
-  y: number;
-}
+import type { Place } from "./part";
 
 const INK = {
   dark: {
@@ -60,6 +57,9 @@ function styles(theme: Theme): Record<string, Style[]> {
 export class Highlight {
   private readonly marks = new VectorSource();
   private found: Feature<PointGeometry>[] = [];
+  private foundPlaces: readonly Place[] = [];
+  private selection: [place: Place | null, neighbors: readonly Place[]] = [null, []];
+  private arrangement: Pick<Arranged, "name"> = { name: "exact" };
   private readonly hovered = new Feature<PointGeometry>({ kind: "hover" });
   readonly olLayer: VectorLayer;
 
@@ -74,31 +74,45 @@ export class Highlight {
     this.olLayer.setStyle((feature) => table[feature.get("kind") as string]);
   }
 
+  /** Marks the same examples where another arrangement has them. */
+  arrange(arrangement: Pick<Arranged, "name">): void {
+    if (arrangement.name === this.arrangement.name) return;
+    this.arrangement = arrangement;
+    this.hover(null);
+    this.find(this.foundPlaces);
+    this.select(...this.selection);
+  }
+
+  private at(place: Place): [number, number] {
+    const { x, y } = placeIn(this.arrangement, place);
+    return toPlane(x, y);
+  }
+
   /** Rings the example under the cursor; null: none. */
   hover(place: Place | null): void {
-    this.hovered.setGeometry(place ? new PointGeometry(toPlane(place.x, place.y)) : undefined);
+    this.hovered.setGeometry(place ? new PointGeometry(this.at(place)) : undefined);
   }
 
   /** Rings what a search found; none: the rings go. */
   find(places: readonly Place[]): void {
+    this.foundPlaces = places;
     this.marks.removeFeatures(this.found);
-    this.found = places.map(({ x, y }) => new Feature({ geometry: new PointGeometry(toPlane(x, y)), kind: "found" }));
+    this.found = places.map((place) => new Feature({ geometry: new PointGeometry(this.at(place)), kind: "found" }));
     this.marks.addFeatures(this.found);
   }
 
   /** Marks an example and draws lines to its neighbors. */
   select(place: Place | null, neighbors: readonly Place[]): void {
+    this.selection = [place, neighbors];
     this.marks.clear(true);
     this.marks.addFeature(this.hovered);
     this.marks.addFeatures(this.found);
     if (!place) return;
-    const center = toPlane(place.x, place.y);
+    const center = this.at(place);
+    const ends = neighbors.map((neighbor) => this.at(neighbor));
     const point = (at: number[], kind: string) => new Feature({ geometry: new PointGeometry(at), kind });
-    for (const neighbor of neighbors) {
-      const end = toPlane(neighbor.x, neighbor.y);
-      this.marks.addFeature(new Feature({ geometry: new LineString([center, end]), kind: "line" }));
-    }
-    for (const neighbor of neighbors) this.marks.addFeature(point(toPlane(neighbor.x, neighbor.y), "neighbor"));
+    this.marks.addFeatures(ends.map((end) => new Feature({ geometry: new LineString([center, end]), kind: "line" })));
+    this.marks.addFeatures(ends.map((end) => point(end, "neighbor")));
     this.marks.addFeature(point(center, "selected"));
   }
 }

@@ -10,6 +10,15 @@ import { imageAt, type PlacedImages, placedImages } from "./webp";
 
 const CACHED_TILES = 96;
 
+/** Where the image of a row lies, in the unit square. */
+export interface PlacedRow {
+  row: number;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
 export class ImageLayer {
   readonly olLayer: TileLayer<ImageTileSource>;
   private readonly placed = new Lru<string, PlacedImages>(4 * CACHED_TILES);
@@ -46,6 +55,29 @@ export class ImageLayer {
   /** Tile zoom that a view zoom is drawn from. */
   tileZoom(zoom: number): number {
     return this.grid.getZForResolution(resolutionOf(zoom));
+  }
+
+  /** The images that are loaded of the tiles that a view zoom is drawn from, in a box of the unit square; each once. */
+  inSight([left, top, right, bottom]: readonly number[], zoom: number): PlacedRow[] {
+    const z = this.tileZoom(zoom);
+    const side = 2 ** z;
+    const found = new Map<number, PlacedRow>();
+    const tiles = (low: number, high: number) => {
+      const [first, last] = [Math.max(0, Math.floor(low * side)), Math.min(side - 1, Math.floor(high * side))];
+      return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
+    };
+    for (const row of tiles(top!, bottom!)) {
+      for (const column of tiles(left!, right!)) {
+        const placed = this.placed.get(`${z}/${column}/${row}`);
+        for (let i = 0; placed && i < placed.count; i += 1) {
+          const [x, y] = [(column + placed.left[i]! / WORLD) / side, (row + placed.top[i]! / WORLD) / side];
+          const [width, height] = [placed.width[i]! / WORLD / side, placed.height[i]! / WORLD / side];
+          if (x > right! || y > bottom! || x + width < left! || y + height < top!) continue;
+          found.set(placed.row[i]!, { row: placed.row[i]!, x, y, width, height });
+        }
+      }
+    }
+    return [...found.values()];
   }
 
   /**

@@ -20,10 +20,12 @@ export interface Shown {
 /** How the map moves to an example that is opened: where it has to ("show"), close to it ("find"), or not ("stay"). */
 export type Arrive = "show" | "find" | "stay";
 
-/** Place of the unit square, y down. */
+/** Place of the unit square, y down; of an example also the center of its cell in the filled grid. */
 export interface Place {
   x: number;
   y: number;
+  grid_x?: number | null;
+  grid_y?: number | null;
 }
 
 export interface MapContext {
@@ -48,6 +50,8 @@ export interface MapContext {
   open(row: number, arrive: Arrive): Promise<void>;
   /** Flies to a place, into the middle of what cards leave free. */
   flyTo(place: Place, zoom: number): void;
+  /** Shows the whole map. */
+  fit(animate: boolean): void;
   complain(error: unknown): void;
 }
 
@@ -63,6 +67,8 @@ export interface Shortcut {
 export interface MapPart {
   /** For the bar at the top right. */
   readonly tools?: readonly HTMLElement[];
+  /** For the card of color layers, below their choice. */
+  readonly choices?: readonly HTMLElement[];
   /** For the column at the left. */
   readonly cards?: readonly HTMLElement[];
   /** For the corner at the bottom right. */

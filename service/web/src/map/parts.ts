@@ -5,6 +5,7 @@ import { Asking } from "../job-parts/asking";
 import { h } from "../lib/dom";
 import { icon } from "../lib/icons";
 import { added } from "./added-layer";
+import { arrangement } from "./arrangement";
 import { AtlasCells } from "./atlas-cell";
 import { lookLive } from "./live-link";
 import { names } from "./names";
@@ -15,10 +16,21 @@ import { Searching } from "./searching";
 import { exampleOf } from "./state-mark";
 import { labelsOver } from "./text-labels";
 
-export const PARTS: readonly MakePart[] = [atlas, search, asking, texts, overview, added, compare, live, names];
+export const PARTS: readonly MakePart[] = [
+  arrangement,
+  atlas,
+  search,
+  asking,
+  texts,
+  overview,
+  added,
+  compare,
+  live,
+  names,
+];
 
 /** Those that need no more than the files of a map: an exported map has no service to ask. */
-const EXPORTED: ReadonlySet<MakePart> = new Set([texts, overview, names]);
+const EXPORTED: ReadonlySet<MakePart> = new Set([arrangement, texts, overview, names]);
 
 /** The parts that a map has use for. */
 export function partsOf(context: MapContext): MapPart[] {

@@ -32,14 +32,24 @@ export interface PickQuery {
 }
 
 export class Picker {
-  private readonly tiles = new Lru<string, Promise<PointTile | null>>(CACHED_TILES);
+  private tiles = new Lru<string, Promise<PointTile | null>>(CACHED_TILES);
+  private zoom: number;
 
   constructor(
     readonly info: MapInfo,
-    private readonly archive: Archive,
+    private archive: Archive,
     private readonly thumbnailPx: number,
     private readonly example: (row: number) => Promise<Example>,
-  ) {}
+  ) {
+    this.zoom = info.points_zoom;
+  }
+
+  /** Looks among the points of another arrangement from now on. */
+  use(archive: Archive, zoom: number): void {
+    this.archive = archive;
+    this.zoom = zoom;
+    this.tiles = new Lru(CACHED_TILES);
+  }
 
   /** The example at a place of the map, or null. */
   async pick(query: PickQuery): Promise<Point | null> {
@@ -55,7 +65,8 @@ export class Picker {
       return containing(await this.around(x, y, half), x, y, half, ok);
     }
     const shown = await this.example(row);
-    return { row, x: shown.x, y: shown.y, label: shown.label ?? NO_LABEL };
+    const { x: px, y: py, grid_x, grid_y, label } = shown;
+    return { row, x: px, y: py, grid_x, grid_y, label: label ?? NO_LABEL };
   }
 
   private async nearest(query: PickQuery, radius: number): Promise<Point | null> {
@@ -64,14 +75,14 @@ export class Picker {
   }
 
   private async around(x: number, y: number, radius: number): Promise<PointTile[]> {
-    const z = this.info.points_zoom;
+    const z = this.zoom;
     const loads = tilesAround(z, x, y, radius).map(([column, row]) => this.load(z, column, row));
     return (await Promise.all(loads)).filter((tile) => tile !== null);
   }
 
   /** The points within a part of the unit square; empty where that touches more than `MOST_TILES` tiles. */
   async within(left: number, top: number, right: number, bottom: number): Promise<Point[]> {
-    const z = this.info.points_zoom;
+    const z = this.zoom;
     const last = 2 ** z - 1;
     const tile = (value: number) => Math.min(last, Math.max(0, Math.floor(value * 2 ** z)));
     const [columns, rows] = [tile(right) - tile(left) + 1, tile(bottom) - tile(top) + 1];

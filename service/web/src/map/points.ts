@@ -16,6 +16,9 @@ export interface Point {
   x: number;
   y: number;
   label: number;
+  /** Center of its cell in the filled grid, where that is known. */
+  grid_x?: number | null;
+  grid_y?: number | null;
 }
 
 const BYTES_PER_POINT = 14;

@@ -9,16 +9,18 @@ import OlMap from "ol/Map";
 import View from "ol/View";
 import type { ColorLayer, MapInfo } from "../api/types";
 import { reducedMotion } from "../lib/dom";
-import { openArchive } from "../tiles/archive";
+import { type Archive, openArchive } from "../tiles/archive";
 
 import { type ColormapName, divergingTable, lookupTable, pack, parseHex, type Theme } from "../tiles/colormaps";
 import { type Dots, dotMax, dotsAt } from "../tiles/dots";
 import { type DataTile, paintCategory, paintDensity } from "../tiles/paint";
 import { paintValue } from "../tiles/paint-value";
+import { type Arranged, type ArrangementName, arrangedFor, arrangementsOf, placeIn } from "./arranged";
 import { DataLayer, type Painter } from "./data-layer";
 import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
-import { ImageLayer } from "./image-layer";
+import { ImageLayer, type PlacedRow } from "./image-layer";
+import type { Place } from "./part";
 import type { LabelStage } from "./text-labels";
 import { type Range, shownRange, stepOf } from "./value-scale";
 
@@ -28,11 +30,25 @@ const MIN_ZOOM = -2;
 
 export interface Look {
   layer: string;
+  arrangement: ArrangementName;
   colormap: ColormapName;
   hidden: ReadonlySet<number>;
   /** Values that the colors of a value layer span; null: its own. */
   range: Range | null;
   theme: Theme;
+}
+
+/** The layers of one arrangement. */
+interface Scene {
+  arrangement: Arranged;
+  data: Map<string, DataLayer>;
+  images: Map<string, ImageLayer>;
+}
+
+/** An image on the screen. */
+export interface Seen extends PlacedRow {
+  /** Left, top, width and height in pixels of the map's element. */
+  screen: readonly [left: number, top: number, width: number, height: number];
 }
 
 export type Padding = [number, number, number, number];
@@ -41,8 +57,8 @@ export class Stage {
   readonly olMap: OlMap;
   readonly view: View;
   readonly highlight: Highlight;
-  private readonly data = new Map<string, DataLayer>();
-  private readonly images = new Map<string, ImageLayer>();
+  readonly arrangements: readonly Arranged[];
+  private readonly scenes = new Map<ArrangementName, Scene>();
   /** An image beneath all layers, as a floor plan. */
   private readonly background: ImageLayer | null;
   private root: DataTile | null = null;
@@ -51,16 +67,12 @@ export class Stage {
 
   constructor(
     target: HTMLElement,
-    job: string,
+    private readonly job: string,
     private readonly info: MapInfo,
     private look: Look,
-    onError: (error: unknown) => void,
+    private readonly onError: (error: unknown) => void,
   ) {
-    for (const layer of info.layers) {
-      const archive = openArchive(job, layer.path);
-      if (layer.legend.kind === "images") this.images.set(layer.name, new ImageLayer(layer, archive, onError));
-      else this.data.set(layer.name, new DataLayer(layer, archive, this.painter(layer), onError));
-    }
+    this.arrangements = arrangementsOf(info);
     const { background } = info;
     this.background = background && new ImageLayer(background, openArchive(job, background.path), onError);
     this.highlight = new Highlight(look.theme);
@@ -82,8 +94,7 @@ export class Stage {
   private createMap(target: HTMLElement): OlMap {
     const still = reducedMotion();
     const beneath = this.background ? [this.background] : [];
-    const drawn = [...beneath, ...this.data.values(), ...this.images.values(), this.highlight];
-    const layers = drawn.map((each) => each.olLayer);
+    const layers = [...beneath, this.highlight].map((each) => each.olLayer);
     const interactions = defaultInteractions({
       altShiftDragRotate: false,
       pinchRotate: false,
@@ -107,33 +118,75 @@ export class Stage {
     return toUnit(this.view.getCenter() ?? getCenter(EXTENT));
   }
 
-  /** The thumbnails layer where it is the chosen one. */
-  get activeImages(): ImageLayer | null {
-    return this.images.get(this.look.layer) ?? null;
+  /** The arrangement that is shown: the one of the look, where the chosen layer is drawn so. */
+  get arrangement(): Arranged {
+    return arrangedFor(this.arrangements, this.look.arrangement, this.look.layer);
   }
 
+  /** Where an example lies in the arrangement that is shown. */
+  placeOf(place: Place): { x: number; y: number } {
+    return placeIn(this.arrangement, place);
+  }
+
+  /** The thumbnails layer where it is the chosen one. */
+  get activeImages(): ImageLayer | null {
+    return this.scene.images.get(this.look.layer) ?? null;
+  }
+
+  /** The layers of the arrangement that is shown, made when it is shown first. */
+  private get scene(): Scene {
+    const { arrangement } = this;
+    const known = this.scenes.get(arrangement.name);
+    if (known) return known;
+    const made: Scene = { arrangement, data: new Map(), images: new Map() };
+    for (const layer of arrangement.layers) {
+      const archive = openArchive(this.job, layer.path);
+      if (layer.legend.kind === "images") made.images.set(layer.name, new ImageLayer(layer, archive, this.onError));
+      else made.data.set(layer.name, this.dataLayer(layer, archive, arrangement));
+    }
+    for (const each of [...made.data.values(), ...made.images.values()]) this.olMap.addLayer(each.olLayer);
+    this.scenes.set(arrangement.name, made);
+    return made;
+  }
+
+  /** Cells of a grid are seen as they are; at exact places pixels become dots, whose edges are smooth. */
+  private dataLayer(layer: ColorLayer, archive: Archive, { cell }: Arranged): DataLayer {
+    return new DataLayer(layer, archive, this.painter(layer), this.onError, cell === null);
+  }
+
+  /** A layer in the arrangement that is shown. */
   layerInfo(name: string): ColorLayer {
-    return this.info.layers.find((layer) => layer.name === name) ?? this.info.layers[0]!;
+    const { layers } = this.arrangement;
+    return layers.find((layer) => layer.name === name) ?? this.info.layers[0]!;
   }
 
   /** The layer whose numbers lie beneath the thumbnails: category where there is one. */
   private get underlay(): ColorLayer | undefined {
-    const of = (kind: string) => this.info.layers.find((layer) => layer.legend.kind === kind);
+    const of = (kind: string) => this.arrangement.layers.find((layer) => layer.legend.kind === kind);
     return of("category") ?? of("density");
   }
 
   /** Shows the chosen color layer in its colors; nothing is fetched again. */
   applyLook(look: Look): void {
     this.look = look;
-    const images = this.images.has(look.layer);
-    for (const [name, layer] of this.data) {
-      const beneath = images && name === this.underlay?.name;
+    const { scene } = this;
+    for (const other of this.scenes.values()) {
+      if (other === scene) continue;
+      for (const each of [...other.data.values(), ...other.images.values()]) each.olLayer.setVisible(false);
+    }
+    const images = scene.images.has(look.layer);
+    for (const [name, layer] of scene.data) {
+      // The images of a grid cover their cells.
+      const beneath = images && scene.arrangement.cell === null && name === this.underlay?.name;
       layer.olLayer.setVisible(name === look.layer || beneath);
       layer.olLayer.setOpacity(beneath ? 0.34 : 1);
       layer.setPainter(this.painter(this.layerInfo(name)));
     }
-    for (const [name, layer] of this.images) layer.olLayer.setVisible(name === look.layer);
+    for (const [name, layer] of scene.images) layer.olLayer.setVisible(name === look.layer);
+    // It has the coordinates of the embedding.
+    this.background?.olLayer.setVisible(scene.arrangement.name === "exact");
     this.highlight.setTheme(look.theme);
+    this.highlight.arrange(scene.arrangement);
   }
 
   private get density(): ColorLayer | undefined {
@@ -148,6 +201,7 @@ export class Stage {
   }
 
   private dots(z: number, over: number): Dots {
+    if (this.arrangement.cell !== null) return { radius: 0, scale: 1 };
     return dotsAt(this.info.examples, z, over, window.devicePixelRatio);
   }
 
@@ -184,26 +238,29 @@ export class Stage {
 
   /** The zoom 0 tile gives the scale of dots that are larger than a pixel there. */
   private async loadRoot(): Promise<void> {
-    const density = this.density && this.data.get(this.density.name);
+    const { scene } = this;
+    const density = this.density && scene.data.get(this.density.name);
     if (!density || this.dots(0, 0).radius === 0) return;
     this.root = await density.root().catch(() => null);
-    for (const [name, layer] of this.data) layer.setPainter(this.painter(this.layerInfo(name)));
+    for (const [name, layer] of this.scene.data) layer.setPainter(this.painter(this.layerInfo(name)));
     this.view.changed();
   }
 
   /** The whole square in the present colors, 512 × 512; null where there is no data layer. */
   async paintOverview(): Promise<ImageData | null> {
-    const chosen = this.data.has(this.look.layer) ? this.layerInfo(this.look.layer) : this.underlay;
+    const { scene } = this;
+    const chosen = scene.data.has(this.look.layer) ? this.layerInfo(this.look.layer) : this.underlay;
     const tile =
       chosen &&
-      (await this.data
+      (await scene.data
         .get(chosen.name)!
         .root()
         .catch(() => null));
     await this.rootLoaded;
     if (!tile) return null;
     const pixels = new ImageData(tile.size, tile.size);
-    const dots = { radius: Math.max(1.6, this.dots(0, 0).radius), scale: 1 };
+    const radius = scene.arrangement.cell === null ? Math.max(1.6, this.dots(0, 0).radius) : 0;
+    const dots = { radius, scale: 1 };
     this.painter(chosen).paint(tile, new Uint32Array(pixels.data.buffer), 0, dots);
     return pixels;
   }
@@ -214,13 +271,37 @@ export class Stage {
     const remember = () => {
       this.fittedView = [...this.center, this.zoom];
     };
-    this.view.fit(EXTENT, { padding, duration, callback: remember });
+    const [left, top, right, bottom] = this.arrangement.extent;
+    const extent = [...toPlane(left, bottom), ...toPlane(right, top)];
+    this.view.fit(extent, { padding, duration, callback: remember });
+    if (duration === 0) remember();
   }
 
   /** Whether the view is still the one that shows the whole map. */
   get fitted(): boolean {
     const now = [...this.center, this.zoom];
     return this.fittedView?.every((value, i) => Math.abs(value - now[i]!) < 1e-6) ?? false;
+  }
+
+  /** The point tiles of an arrangement. */
+  pointsOf({ points }: Arranged): Archive {
+    return openArchive(this.job, points);
+  }
+
+  /** The part of the unit square in sight: left, top, right, bottom; it may reach beyond. */
+  get box(): [number, number, number, number] {
+    const [left, bottom, right, top] = this.view.calculateExtent(this.olMap.getSize() ?? [1, 1]);
+    return [...toUnit([left!, top!]), ...toUnit([right!, bottom!])];
+  }
+
+  /** The images of the chosen layer that are in sight, as an arrangement has them, with their boxes on the screen. */
+  imagesOf({ name }: Arranged): Seen[] {
+    const layer = this.scenes.get(name)?.images.get(this.look.layer);
+    return (layer?.inSight(this.box, this.zoom) ?? []).flatMap((image) => {
+      const start = this.pixelOf(image.x, image.y);
+      const end = this.pixelOf(image.x + image.width, image.y + image.height);
+      return start && end ? [{ ...image, screen: [...start, end[0] - start[0], end[1] - start[1]] as const }] : [];
+    });
   }
 
   /** Where a place is on the screen, or null before the first frame. */

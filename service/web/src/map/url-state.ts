@@ -1,12 +1,14 @@
 /** What the address bar keeps of a map: place, zoom, color layer, colormap, classes, range, selected row, search. */
 
 import { type ColormapName, DEFAULT_COLORMAP, isColormap } from "../tiles/colormaps";
+import type { ArrangementName } from "./arranged";
 
 export interface MapState {
   /** Unit square, y down; null: the whole map. */
   center: [number, number] | null;
   zoom: number | null;
   layer: string;
+  arrangement: ArrangementName;
   colormap: ColormapName;
   /** Class indices that are not drawn. */
   hidden: ReadonlySet<number>;
@@ -32,6 +34,7 @@ export interface SavedSearch {
 /** What the state is checked against. */
 export interface MapFacts {
   layers: readonly string[];
+  arrangements: readonly ArrangementName[];
   /** The layer that a map opens in. */
   first: string;
   /** Indices of the legend's classes. */
@@ -88,6 +91,7 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
     center: inside(center[0]) && inside(center[1]) ? [center[0], center[1]] : null,
     zoom: zoom === null ? null : Math.min(facts.maxZoom, Math.max(-3, zoom)),
     layer: facts.layers.includes(layer) ? layer : facts.first,
+    arrangement: facts.arrangements.find((name) => name === query.get("arr")) ?? "exact",
     colormap: isColormap(colormap) ? colormap : DEFAULT_COLORMAP,
     hidden: hiddenFrom(query, facts.classes),
     range: low != null && high != null && low < high ? [low, high] : null,
@@ -109,6 +113,7 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
     parts.push(`c=${x},${y}`, `z=${Number(zoom.toFixed(3))}`);
   }
   if (state.layer !== facts.first) parts.push(`layer=${encodeURIComponent(state.layer)}`);
+  if (state.arrangement !== "exact") parts.push(`arr=${state.arrangement}`);
   if (state.colormap !== DEFAULT_COLORMAP) parts.push(`colormap=${state.colormap}`);
   const shown = facts.classes.filter((index) => !state.hidden.has(index));
   const hidden = facts.classes.filter((index) => state.hidden.has(index));
