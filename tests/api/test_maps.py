@@ -123,6 +123,18 @@ def test_an_unknown_layer_is_not_found_and_the_known_are_told(
     assert "thumbnails" in answer.json()["error"]["message"]
 
 
+def test_an_example_of_an_earlier_version_has_no_cell(
+    http: httpx.Client, service: RunningService
+) -> None:
+    job_id = service.commit.digits_map()
+    path = f"jobs/{job_id}/data/points.parquet"
+    points = service.storage.read_table(path).drop_columns(["grid_x", "grid_y"])
+    service.storage.write_table(path, points)
+    found = http.get(f"/v1/maps/{job_id}/examples/3").json()
+    assert found["x"] == pytest.approx(0.4)
+    assert found["grid_x"] is found["grid_y"] is found["neighbors"][0]["grid_x"] is None
+
+
 def test_an_example_is_shown_with_its_neighbors(http: httpx.Client, map_id: str) -> None:
     found = http.get(f"/v1/maps/{map_id}/examples/3").json()
     assert found["example_id"] == "digits-0003"
