@@ -14,7 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 import typer
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from featurescape import cli, spec_fields
 from featurescape.server.api import artifacts as artifact_routes
@@ -267,18 +269,21 @@ def _routes(_: str) -> str:
     def rows() -> Iterable[Row]:
         for route in found:
             methods = " ".join(sorted(route.methods - {"HEAD"}))
-            query = ", ".join(f"`{name}`" for name in _query_names(route))
+            query = ", ".join(f"`{name}`" for name in _query(route.dependant))
             path = route.path.replace(":path}", "}")
             yield (f"`{methods} {path}`", query, _first_line(route.description))
 
     return _table(("route", "query", "what it answers"), rows())
 
 
-def _query_names(route: APIRoute) -> Iterable[str]:
-    """Names of a route's query; those of a model are its fields."""
-    for param in route.dependant.query_params:
-        fields = getattr(param.field_info.annotation, "model_fields", None)
-        yield from [param.alias] if fields is None else fields
+def _query(dependant: Dependant) -> Iterable[str]:
+    """Names in the query of a route, also those of a class that it is read into."""
+    for param in dependant.query_params:
+        kind = param.field_info.annotation
+        is_class = isinstance(kind, type) and issubclass(kind, BaseModel)
+        yield from kind.model_fields if is_class else (param.alias,)
+    for inner in dependant.dependencies:
+        yield from _query(inner)
 
 
 def _commands(_: str) -> str:

@@ -320,7 +320,7 @@ def search_dir(job_id: str) -> str:
 
 def folders_of(job_id: str) -> tuple[str, ...]:
     """All folders that belong to a job and may go with it, relative to the storage root."""
-    return job_dir(job_id), search_dir(job_id)
+    return job_dir(job_id), search_dir(job_id), f"selections/{job_id}"
 
 
 Legend.model_rebuild()

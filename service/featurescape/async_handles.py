@@ -52,6 +52,29 @@ class AsyncJob(JobState):
         await self._transport.run(operations.stop(self))
         return self
 
+    async def rename(self, title: str | None) -> AsyncJob:
+        """Give it another title, or none; returns itself."""
+        await self._transport.run(operations.rename(self, title))
+        return self
+
+    async def deletion(
+        self, *, dependents: bool = False, inputs: bool = False
+    ) -> list[dict[str, Any]]:
+        """Jobs that `delete` would delete, as the service's JSON has them; raises as it does."""
+        return await self._transport.run(operations.deletion(self.id, dependents, inputs))
+
+    async def delete(self, *, dependents: bool = False, inputs: bool = False) -> list[str]:
+        """Delete it, with its files, once it has ended; returns the ids of all that are deleted.
+
+        Args:
+            dependents: and all that was made from it.
+            inputs: and what it was made from, as far as nothing else was.
+
+        Raises:
+            ConflictError: others were made from it, which ``detail["jobs"]`` lists, or one may still be running.
+        """
+        return await self._transport.run(operations.delete(self.id, dependents, inputs))
+
     async def logs(self, tail_bytes: int = 64_000) -> str:
         """The end of the job's log."""
         return await self._transport.run(operations.logs(self.id, tail_bytes))

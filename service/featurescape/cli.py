@@ -5,10 +5,8 @@ Exit status: 0 done, 1 it failed (one line says why), 2 wrong usage or a spec th
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,25 +31,19 @@ from featurescape.cli_options import (
     VectorColumn,
 )
 from featurescape.client import Client
+from featurescape.commands import app, command
 from featurescape.export_command import export
+from featurescape.job_commands import rename, rm
 from featurescape.map_command import MapOptions, make_map
 from featurescape.select_command import select
 from featurescape.set_options import read_options
 from featurescape.tables_at import VECTORS
 from featurescape.terminal import ERR, OUT, say, server_module
 from featurescape.watch import watch
-from featurescape_jobs.errors import FeaturescapeError, RequestError, SpecError
+from featurescape_jobs.errors import RequestError
 from featurescape_jobs.printable import printable_lines
 from featurescape_jobs.specs import model_fields
 from featurescape_jobs.specs.class_names import read_class_names
-
-app = typer.Typer(
-    help="Zoomable maps of what neural networks see in images.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-Command = Callable[..., int]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,38 +53,6 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
-
-
-def _command(name: str) -> Callable[[Command], Command]:
-    """Make a function a command: what it returns is the exit status, and an error is one line."""
-
-    def register(function: Command) -> Command:
-        @app.command(name)
-        @functools.wraps(function)
-        def guarded(*args: Any, **kwargs: Any) -> None:
-            raise typer.Exit(_status(lambda: function(*args, **kwargs)))
-
-        return function
-
-    return register
-
-
-def _status(command: Callable[[], int]) -> int:
-    try:
-        return command()
-    except FeaturescapeError as error:
-        _say_error(error.message)
-        return 2 if isinstance(error, SpecError | RequestError) else 1
-    except TimeoutError as error:
-        _say_error(str(error))
-        return 1
-    except KeyboardInterrupt:
-        return 130
-
-
-def _say_error(message: str) -> None:
-    line = f"featurescape: {printable_lines(message)}"
-    ERR.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _version(asked: bool) -> None:
@@ -118,7 +78,7 @@ def _given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-@_command("demo")
+@command("demo")
 def demo(
     no_serve: Annotated[
         bool, typer.Option("--no-serve", help="End when the map is complete.")
@@ -131,7 +91,7 @@ def demo(
     return int(server_module("demo").demo(settings, serve=not no_serve, console=OUT))
 
 
-@_command("serve")
+@command("serve")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port; 8090 if none is given.")] = None,
@@ -142,7 +102,7 @@ def serve(
     return int(server_module("serve").serve(settings, console=ERR))
 
 
-@_command("stop-service")
+@command("stop-service")
 def stop_service(storage: Storage = None) -> int:
     """Stop this machine's service."""
     settings = server_module("serve").make_settings(_given(storage=storage))
@@ -157,7 +117,7 @@ def _perplexity(text: str) -> float | Literal["auto"]:
     return "auto" if text == "auto" else float(text)
 
 
-@_command("map")
+@command("map")
 def map_(
     dataset: Annotated[
         str,
@@ -262,7 +222,7 @@ def map_(
     )
 
 
-@_command("submit")
+@command("submit")
 def submit(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="The spec as JSON; - reads standard input.")
@@ -290,7 +250,7 @@ def submit(
     return 0
 
 
-@_command("spec")
+@command("spec")
 def spec(
     job: Annotated[str, typer.Argument(metavar="JOB", help="Type of the job, as features.")],
     as_json: AsJson = False,
@@ -303,7 +263,7 @@ def spec(
     return 0
 
 
-@_command("jobs")
+@command("jobs")
 def jobs(
     limit: Annotated[int, typer.Option(help="At most this many.")] = 20,
     status: Annotated[
@@ -322,7 +282,7 @@ def jobs(
     return 0
 
 
-@_command("show")
+@command("show")
 def show(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     """Show one job: state, result, what went wrong."""
     with Client(url) as client:
@@ -336,11 +296,13 @@ def show(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     return 0
 
 
-_command("export")(export)
-_command("select")(select)
+command("export")(export)
+command("select")(select)
+command("rename")(rename)
+command("rm")(rm)
 
 
-@_command("logs")
+@command("logs")
 def logs(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     """Print the end of a job's log."""
     with Client(url) as client:
@@ -349,7 +311,7 @@ def logs(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     return 0
 
 
-@_command("stop")
+@command("stop")
 def stop(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     """Stop a job."""
     with Client(url) as client:
@@ -358,7 +320,7 @@ def stop(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     return 0
 
 
-@_command("catalog")
+@command("catalog")
 def catalog(
     model: Annotated[
         str | None,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, cast
 
+from featurescape import steps
 from featurescape.job_state import JobState
-from featurescape.steps import Pause, Steps, get, post
+from featurescape.steps import Pause, Steps, get, patch, post
 from featurescape_jobs.artifacts import Manifest, MapInfo, PassedOverFiles
 from featurescape_jobs.errors import NotFoundError
 from featurescape_jobs.specs import JOB_SPECS, BaseJobSpec, draws_map, model_fields, parse_spec
@@ -76,6 +78,26 @@ def refresh(job: JobState) -> Steps[None]:
 def stop(job: JobState) -> Steps[None]:
     """Ask for the job's end."""
     job._state = (yield from post(f"/v1/jobs/{job.id}/stop")).json()
+
+
+def rename(job: JobState, title: str | None) -> Steps[None]:
+    """Give the job another title."""
+    job._state = (yield from patch(f"/v1/jobs/{job.id}", {"title": title})).json()
+
+
+def deletion(job_id: str, dependents: bool, inputs: bool) -> Steps[list[State]]:
+    """Jobs that `delete` would delete; raises as it does."""
+    extent = {"dependents": dependents, "inputs": inputs}
+    answer = yield from get(f"/v1/jobs/{job_id}/deletion", **extent)
+    return cast("list[State]", answer.json()["jobs"])
+
+
+def delete(job_id: str, dependents: bool, inputs: bool) -> Steps[list[str]]:
+    """Delete a job; the ids of all that are deleted with it."""
+    planned = yield from deletion(job_id, dependents, inputs)
+    with contextlib.suppress(NotFoundError):  # the first try of two had reached the service
+        yield from steps.delete(f"/v1/jobs/{job_id}", dependents=dependents, inputs=inputs)
+    return [str(job["id"]) for job in planned]
 
 
 def next_update(job: JobState) -> Steps[bool]:

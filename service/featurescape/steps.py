@@ -75,6 +75,16 @@ def post(path: str, body: Any = None, key: str | None = None) -> Steps[httpx.Res
     return (yield from _retried(Send("POST", path, body=body, key=key)))
 
 
+def patch(path: str, body: Any) -> Steps[httpx.Response]:
+    """The answer to a PATCH, which is safe to repeat."""
+    return (yield from _retried(Send("PATCH", path, body=body)))
+
+
+def delete(path: str, **params: Any) -> Steps[httpx.Response]:
+    """The answer to a DELETE; after a broken connection `NotFoundError` may mean that it is done."""
+    return (yield from _retried(Send("DELETE", path, params=params)))
+
+
 def upload(path: str, data: bytes) -> Steps[httpx.Response]:
     """The answer to a POST of a file's bytes, which must be safe to repeat."""
     return (yield from _retried(Send("POST", path, data=data)))
@@ -83,11 +93,6 @@ def upload(path: str, data: bytes) -> Steps[httpx.Response]:
 def put(path: str, body: Any, **params: Any) -> Steps[httpx.Response]:
     """The answer to a PUT."""
     return (yield from _retried(Send("PUT", path, params=params, body=body)))
-
-
-def delete(path: str) -> Steps[httpx.Response]:
-    """The answer to a DELETE."""
-    return (yield from _retried(Send("DELETE", path)))
 
 
 def copy(path: str, target: Path, body: Any = None) -> Steps[None]:

@@ -18,6 +18,7 @@ NO_JSON = {
     "/v1/jobs/{job_id}/files/{path}",
     "/v1/jobs/{job_id}/rows/{kind}/{row}/image",
     "/v1/maps/{job_id}/tiles/{layer}/{z}/{x}/{y}.{suffix}",
+    "/v1/maps/{job_id}/preview",
     "/v1/maps/{job_id}/examples/{row}/thumbnail",
     "/v1/maps/{job_id}/examples/{row}/image",
     "/v1/maps/{job_id}/selections/marks",

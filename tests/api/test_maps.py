@@ -94,6 +94,23 @@ def test_a_background_has_tiles_too(
     assert answer.content == webp()
 
 
+def test_a_preview_shows_the_images_of_a_map_that_draws_some(
+    http: httpx.Client, service: RunningService, map_id: str
+) -> None:
+    answer = http.get(f"/v1/maps/{map_id}/preview")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+    with Image.open(io.BytesIO(answer.content)) as image:
+        assert image.size == (640, 640)
+        assert image.mode == "RGBA"
+    again = http.get(
+        f"/v1/maps/{map_id}/preview", headers={"If-None-Match": answer.headers["etag"]}
+    )
+    assert again.status_code == 304
+    features = service.commit.started(FEATURES_SPEC)
+    service.commit.finish(features)
+    assert http.get(f"/v1/maps/{features}/preview").status_code == 404
+
+
 def test_an_empty_tile_is_transparent(http: httpx.Client, map_id: str) -> None:
     answer = http.get(f"/v1/maps/{map_id}/tiles/density/1/1/1.png")
     assert answer.status_code == 200

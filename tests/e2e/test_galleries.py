@@ -310,8 +310,8 @@ def map_url(galleries: Galleries) -> str:
 
 
 def newest_job(galleries: Galleries, kind: str) -> str:
-    records, _ = galleries.service.store.search(JobFilter(job=kind, status=None, limit=1))
-    return records[0].id
+    found = galleries.service.store.search(JobFilter(job=kind, limit=1))
+    return found.jobs[0].id
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,29 @@ def test_a_hidden_class_is_not_drawn_and_the_address_keeps_it(page: Page, digits
     assert np.abs(map_pixels(page) - after).mean() < 1
 
 
+def test_home_shows_the_map_and_back_undoes_its_steps(page: Page, digits_map: Map) -> None:
+    visit(page, digits_map.url.partition("/maps/")[0])
+    link = page.locator(f"[data-testid=open-map][href='/maps/{digits_map.id}']")
+    card = page.get_by_test_id("map-card").filter(has=link)
+    image = card.locator("img")
+    expect(image).to_have_js_property("complete", True)
+    assert image.evaluate("image => image.naturalWidth") == 640
+    link.click()
+    page.wait_for_function(READY)
+    page.get_by_test_id("layer-density").click()
+    expect(page).to_have_url(re.compile("layer=density"))
+    page.get_by_test_id("layer-category").click()
+    expect(page).to_have_url(re.compile("layer=category"))
+    page.go_back()
+    expect(page.get_by_test_id("layer-density")).to_have_attribute("aria-checked", "true")
+    expect(page).to_have_url(re.compile("layer=density"))
+    page.go_forward()
+    expect(page.get_by_test_id("layer-category")).to_have_attribute("aria-checked", "true")
+    for _ in range(3):
+        page.go_back()
+    expect(page.get_by_role("heading", name="Maps")).to_be_visible()
+
+
 def test_the_map_is_worked_from_the_keyboard(page: Page, digits_map: Map) -> None:
     open_map(page, digits_map)
     page.get_by_test_id("map").focus()

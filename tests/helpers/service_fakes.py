@@ -143,7 +143,9 @@ class Committer:
     def finish(self, job_id: str, files: list[ArtifactRef] | None = None, **more: Any) -> None:
         manifest = self.manifest(job_id, files, **more)
         # A service that runs may have seen the manifest already.
-        self.store.succeed(self.store.get(job_id), manifest.rows, manifest.error_rows)
+        size_bytes = sum(ref.size_bytes for ref in manifest.files)
+        done = manifest.rows, manifest.error_rows, None, size_bytes
+        self.store.succeed(self.store.get(job_id), *done)
         assert self.store.get(job_id).status == "SUCCEEDED"
 
     def add_table(self, job_id: str, name: str, table: pa.Table, kind: str) -> ArtifactRef:

@@ -37,6 +37,12 @@ class LRUCache(Generic[K, V]):
         with self._lock:
             self._values.pop(key, None)
 
+    def drop(self, is_stale: Callable[[K], bool]) -> None:
+        """Let go of the values whose key is stale."""
+        with self._lock:
+            for key in [key for key in self._values if is_stale(key)]:
+                del self._values[key]
+
     def get_or_make(self, key: K, make: Callable[[], V]) -> V:
         """The value; ``make`` makes it where it is missing, outside of the lock.
 

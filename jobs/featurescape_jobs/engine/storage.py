@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -41,6 +42,7 @@ class Written:
 
 class ReadableFile(Protocol):
     def read(self, nbytes: int | None = ...) -> bytes: ...
+    def read_at(self, nbytes: int, offset: int) -> bytes: ...
     def seek(self, position: int, whence: int = ...) -> int: ...
     def size(self) -> int: ...
     def close(self) -> None: ...
@@ -296,6 +298,19 @@ class Storage:
         """Remove one file; it is fine if it is not there."""
         with contextlib.suppress(FileNotFoundError):
             self._fs.delete_file(self._full(path))
+
+    def delete_folder(self, path: str) -> None:
+        """Remove a folder with all that is in it; it is fine if it is not there.
+
+        Cut off in the middle it leaves some of it, and can be called again. A link in it is removed, never
+        followed.
+        """
+        full = self._full(path)
+        with contextlib.suppress(FileNotFoundError):
+            if self.is_local:
+                shutil.rmtree(full)
+            else:
+                self._fs.delete_dir(full)
 
     def sha256(self, path: str) -> str:
         """Checksum of a file, read in pieces of 8 MiB."""

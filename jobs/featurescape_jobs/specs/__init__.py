@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.specs.base import Name as Name
     from featurescape_jobs.specs.base import Resources as Resources
     from featurescape_jobs.specs.base import Spec as Spec
+    from featurescape_jobs.specs.base import Title as Title
     from featurescape_jobs.specs.captions import CaptionsSpec as CaptionsSpec
     from featurescape_jobs.specs.dataset import Column as Column
     from featurescape_jobs.specs.dataset import DatasetOptions as DatasetOptions
@@ -81,7 +82,7 @@ else:
                     "JobId",
                     "LayerName",
                 ),
-                *("LayerNames", "Name", "Resources", "Spec"),
+                *("LayerNames", "Name", "Resources", "Spec", "Title"),
             ),
             "featurescape_jobs.specs.captions": ("CaptionsSpec",),
             "featurescape_jobs.specs.dataset": ("Column", "DatasetOptions", "DatasetSpec"),

@@ -48,6 +48,9 @@ def _printable(value: str) -> str:
     return value
 
 
+Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+"""A name for people."""
+
 LayerNames = Annotated[
     tuple[LayerName, ...], BeforeValidator(_one_or_more), AfterValidator(_distinct)
 ]
@@ -131,10 +134,8 @@ class BaseJobSpec(Spec):
     name: ClassVar[str]
     """Of the job type: the one value of ``job``."""
 
-    title: Annotated[str, AfterValidator(_printable)] | None = Field(
+    title: Title | None = Field(
         default=None,
-        min_length=1,
-        max_length=200,
         description="A name for people; no control or bidirectional characters.",
     )
     seed: int = Field(

@@ -11,16 +11,13 @@ import hashlib
 import json
 import secrets
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
-    Select,
     Update,
     bindparam,
     func,
@@ -30,84 +27,26 @@ from sqlalchemy import (
     update,
 )
 
+from featurescape.server import deletions
 from featurescape.server.database import Database
+from featurescape.server.deletions import Extent
+from featurescape.server.job_records import SELECT, JobRecord, by_id, records
+from featurescape.server.listing import JobFilter, JobList, listed
 from featurescape.server.migrations import upgrade
-from featurescape.server.schema import IDEMPOTENCY, JOBS
-from featurescape_jobs.artifacts import TERMINAL, Progress, Status
-from featurescape_jobs.errors import ConflictError, FeaturescapeError, NotFoundError
+from featurescape.server.schema import IDEMPOTENCY, INPUTS, JOBS
+from featurescape.server.subjects import Subject, subject_of
+from featurescape_jobs.artifacts import Progress, Status
+from featurescape_jobs.errors import ConflictError, FeaturescapeError, InputJobError
 from featurescape_jobs.specs import BaseJobSpec, input_jobs
 
-_FIELDS = tuple(column.name for column in JOBS.c if column.name != "sequence")
-_JOBS = select(*(JOBS.c[name] for name in _FIELDS))
-_BY_ID = _JOBS.where(JOBS.c.id == bindparam("job"))
+__all__ = ["JobFilter", "JobList", "JobRecord", "JobStore"]
+
 _BY_KEY = select(IDEMPOTENCY.c.body_hash, IDEMPOTENCY.c.job_id).where(
     IDEMPOTENCY.c.key == bindparam("given")
 )
-_NEW_JOB = insert(JOBS)
-_NEW_KEY = insert(IDEMPOTENCY)
-_COUNTS = select(JOBS.c.status, func.count()).group_by(JOBS.c.status)
-
-
-@dataclass(frozen=True)
-class JobRecord:
-    """One row of the record. Times are Unix seconds."""
-
-    id: str
-    job: str
-    title: str | None
-    status: Status
-    spec: dict[str, Any]
-    inputs: dict[str, str]
-    attempt: int
-    losses: int
-    """Attempts that ended without manifest or failure, and not by our own doing."""
-    submitted: bool
-    """Whether Ray is known to have got this attempt."""
-    kill_pending: bool
-    """Whether a process of the last attempt may still have to be ended."""
-    stop_requested_at: float | None
-    reason: dict[str, Any] | None
-    progress: dict[str, Any] | None
-    rows: int | None
-    error_rows: int | None
-    created_at: float
-    started_at: float | None
-    ended_at: float | None
-    reused_from: str | None
-    """The job that computed the artifact, where it was not this one."""
-
-    @property
-    def terminal(self) -> bool:
-        return self.status in TERMINAL
-
-    def to_json(self) -> dict[str, Any]:
-        """The job as the API shows it."""
-        return {
-            "id": self.id,
-            "job": self.job,
-            "title": self.title,
-            "status": self.status,
-            "spec": self.spec,
-            "inputs": self.inputs,
-            "attempt": self.attempt,
-            "reason": self.reason,
-            "progress": self.progress,
-            "rows": self.rows,
-            "error_rows": self.error_rows,
-            "reused_from": self.reused_from,
-            "created_at": _iso(self.created_at),
-            "started_at": _iso(self.started_at),
-            "ended_at": _iso(self.ended_at),
-        }
-
-
-@dataclass(frozen=True)
-class JobFilter:
-    """Filter of a listing of jobs, newest first."""
-
-    status: str | None = None
-    job: str | None = None
-    limit: int = 100
+_COUNTS = (
+    select(JOBS.c.status, func.count()).where(JOBS.c.deleted_at.is_(None)).group_by(JOBS.c.status)
+)
 
 
 class JobStore:
@@ -129,27 +68,33 @@ class JobStore:
 
         Raises:
             ConflictError: the key came before, with another spec.
+            InputJobError: a job that it is made from has been deleted.
         """
         body = spec.model_dump_json()
         job_id = f"{spec.job}-{secrets.token_hex(6)}"
+        inputs = input_jobs(spec)
         values = {
             "id": job_id,
             "job": spec.job,
             "title": spec.title,
             "status": "PENDING",
             "spec": body,
-            "inputs": json.dumps(input_jobs(spec)),
+            "inputs": json.dumps(inputs),
             "created_at": time.time(),
         }
         with self._database.transaction() as connection:
             known = None if key is None else _by_key(connection, key, body)
             if known is not None:
                 return known
-            connection.execute(_NEW_JOB, values)
+            values |= vars(subject_of(json.loads(body), _subjects(connection, inputs)))
+            connection.execute(insert(JOBS), values)
+            for field, input_id in inputs.items():
+                made_from = {"job_id": job_id, "field": field, "input_id": input_id}
+                connection.execute(insert(INPUTS), made_from)
             if key is not None:
                 hashed = {"key": key, "body_hash": _hash(body), "job_id": job_id}
-                connection.execute(_NEW_KEY, hashed)
-            return _by_id(connection, job_id)
+                connection.execute(insert(IDEMPOTENCY), hashed)
+            return by_id(connection, job_id)
 
     def find_by_key(self, spec: BaseJobSpec, key: str | None) -> JobRecord | None:
         """The job that came with this key before, or None; raises `ConflictError`."""
@@ -161,16 +106,34 @@ class JobStore:
     def get(self, job_id: str) -> JobRecord:
         """The job; raises `NotFoundError`."""
         with self._database.snapshot() as connection:
-            return _by_id(connection, job_id)
+            return by_id(connection, job_id)
 
-    def search(self, which: JobFilter) -> tuple[list[JobRecord], int]:
-        """The newest jobs that match, and how many match in all."""
-        named = {"status": which.status, "job": which.job}
-        matches = [JOBS.c[name] == value for name, value in named.items() if value is not None]
-        newest = _JOBS.where(*matches).order_by(JOBS.c.sequence.desc()).limit(which.limit)
+    def search(self, which: JobFilter) -> JobList:
+        """A page of the jobs that match, and how many match in all."""
         with self._database.snapshot() as connection:
-            total = connection.scalar(select(func.count()).select_from(JOBS).where(*matches))
-            return _records(connection, newest), int(total or 0)
+            return listed(connection, which)
+
+    def rename(self, job_id: str, title: str | None) -> JobRecord:
+        """Give a job another title, or none; raises `NotFoundError`."""
+        with self._database.transaction() as connection:
+            by_id(connection, job_id)
+            connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(title=title))
+            return by_id(connection, job_id)
+
+    def deletion(self, job_id: str, extent: Extent) -> list[JobRecord]:
+        """Jobs that `delete` would delete; raises as it does."""
+        with self._database.snapshot() as connection:
+            return deletions.planned(connection, job_id, extent)
+
+    def delete(self, job_id: str, extent: Extent) -> list[JobRecord]:
+        """Delete a job from the record, and what goes with it; their files are `to_remove`.
+
+        Raises:
+            NotFoundError: there is no such job.
+            ConflictError: others were made from it, or one of them may still be running.
+        """
+        with self._database.transaction() as connection:
+            return deletions.delete(connection, job_id, extent)
 
     def counts(self) -> dict[str, int]:
         """Jobs per status, zeros included."""
@@ -207,7 +170,7 @@ class JobStore:
                     stop_requested_at=now
                 )
             )
-            return _by_id(connection, job_id)
+            return by_id(connection, job_id)
 
     # -- what the scheduler does -------------------------------------------------------------
 
@@ -248,7 +211,12 @@ class JobStore:
         return self._change(going_on, status="PENDING", losses=losses)
 
     def succeed(
-        self, record: JobRecord, rows: int, error_rows: int, reused_from: str | None = None
+        self,
+        record: JobRecord,
+        rows: int,
+        error_rows: int,
+        reused_from: str | None = None,
+        size_bytes: int | None = None,
     ) -> bool:
         """RUNNING → SUCCEEDED: the commit point of a job."""
         return self._change(
@@ -258,6 +226,7 @@ class JobStore:
             rows=rows,
             error_rows=error_rows,
             reused_from=reused_from,
+            size_bytes=size_bytes,
             reason=None,
             kill_pending=JOBS.c.submitted,
         )
@@ -282,13 +251,29 @@ class JobStore:
             kill_pending=True,
         )
 
+    def set_size(self, job_id: str, size_bytes: int) -> None:
+        """Note the size of an artifact that was committed before the record had sizes."""
+        unknown = update(JOBS).where(JOBS.c.id == job_id, JOBS.c.size_bytes.is_(None))
+        self._change(unknown, size_bytes=size_bytes)
+
+    def to_remove(self) -> list[str]:
+        """Ids of deleted jobs whose files are still there, or may be."""
+        deleted = select(JOBS.c.id).where(JOBS.c.deleted_at.is_not(None))
+        with self._database.snapshot() as connection:
+            return [str(job_id) for job_id in connection.scalars(deleted.order_by(JOBS.c.sequence))]
+
+    def forget(self, job_id: str) -> None:
+        """Nothing of a deleted job is left: its row goes, too."""
+        with self._database.transaction() as connection:
+            deletions.forget(connection, job_id)
+
     def set_killed(self, record: JobRecord) -> None:
         """Nothing of the job is left to kill."""
         self._change(update(JOBS).where(JOBS.c.id == record.id), kill_pending=False)
 
     def _oldest_first(self, *conditions: ColumnElement[bool]) -> list[JobRecord]:
         with self._database.snapshot() as connection:
-            return _records(connection, _JOBS.where(*conditions).order_by(JOBS.c.sequence))
+            return records(connection, SELECT.where(*conditions).order_by(JOBS.c.sequence))
 
     def _change(self, jobs: Update, **values: Any) -> bool:
         """Whether one job was what it had to be, and is changed."""
@@ -303,15 +288,20 @@ def _attempt(record: JobRecord, *statuses: Status) -> Update:
     )
 
 
-def _records(connection: Connection, query: Select[Any], **values: Any) -> list[JobRecord]:
-    return [_record(row) for row in connection.execute(query, values)]
-
-
-def _by_id(connection: Connection, job_id: str) -> JobRecord:
-    found = _records(connection, _BY_ID, job=job_id)
-    if not found:
-        raise NotFoundError(f"there is no job {job_id[:80]}", job_id=job_id[:80])
-    return found[0]
+def _subjects(connection: Connection, inputs: Mapping[str, str]) -> list[Subject]:
+    """Subjects of the inputs, in their order; raises `InputJobError`."""
+    wanted = select(JOBS.c.id, JOBS.c.dataset, JOBS.c.model).where(
+        JOBS.c.id.in_(inputs.values()), JOBS.c.deleted_at.is_(None)
+    )
+    found = {job_id: Subject(*named) for job_id, *named in connection.execute(wanted)}
+    for field, job_id in inputs.items():
+        if job_id not in found:
+            raise InputJobError(
+                f"{field}: there is no job {job_id}, or it has been deleted",
+                field=field,
+                job_id=job_id,
+            )
+    return [found[job_id] for job_id in inputs.values()]
 
 
 def _by_key(connection: Connection, key: str, body: str) -> JobRecord | None:
@@ -323,7 +313,7 @@ def _by_key(connection: Connection, key: str, body: str) -> JobRecord | None:
             "this Idempotency-Key came before with another spec: take a new key for a new job",
             job_id=row.job_id,
         )
-    return _by_id(connection, row.job_id)
+    return by_id(connection, row.job_id)
 
 
 def _stopped_reason() -> dict[str, Any]:
@@ -332,16 +322,3 @@ def _stopped_reason() -> dict[str, Any]:
 
 def _hash(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
-
-
-def _iso(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
-
-
-def _record(row: Row[Any]) -> JobRecord:
-    values = dict(zip(_FIELDS, row, strict=True))
-    for name in ("spec", "inputs", "reason", "progress"):
-        values[name] = None if values[name] is None else json.loads(values[name])
-    for name in ("submitted", "kill_pending"):
-        values[name] = bool(values[name])
-    return JobRecord(**values)

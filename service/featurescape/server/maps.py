@@ -18,9 +18,16 @@ from PIL import Image
 from pydantic import ValidationError
 
 from featurescape.server.jobstore import JobStore
+from featurescape.server.open_files import OpenFiles
 from featurescape.server.row_files import RowFiles
 from featurescape.server.settings import Settings
-from featurescape_jobs.artifacts import ColorLayerInfo, Manifest, MapInfo, job_dir
+from featurescape_jobs.artifacts import (
+    ArtifactRef,
+    ColorLayerInfo,
+    Manifest,
+    MapInfo,
+    job_dir,
+)
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import Reader, SequenceReader, stored_dataset
 from featurescape_jobs.engine.allowed_roots import check_root
@@ -79,7 +86,10 @@ class Maps:
     store: JobStore
     storage: Storage
     files: RowFiles
+    opened: OpenFiles
     _manifests: LRUCache[str, Manifest] = field(default_factory=lambda: LRUCache(256))
+    _names: LRUCache[str, dict[str, ArtifactRef]] = field(default_factory=lambda: LRUCache(256))
+    _opened: LRUCache[str, OpenMap] = field(default_factory=lambda: LRUCache(256))
     _archives: LRUCache[str, ArchiveReader] = field(default_factory=lambda: LRUCache(64))
     _readers: LRUCache[str, tuple[Reader, threading.Lock]] = field(
         default_factory=lambda: LRUCache(8)
@@ -100,10 +110,36 @@ class Maps:
             raise ArtifactError(f"manifest.json of {job_id} is damaged: {error}") from None
         if manifest is None:
             raise NotFoundError(f"job {job_id} is {record.status}: it has no artifact")
+        if record.size_bytes is None:  # it ended before the record had sizes
+            self.store.set_size(job_id, sum(ref.size_bytes for ref in manifest.files))
         return manifest
+
+    def file(self, job_id: str, path: str) -> ArtifactRef:
+        """A file that the manifest of the job names; raises `NotFoundError`."""
+        names = self._names.get_or_make(
+            job_id, lambda: {ref.path: ref for ref in self.manifest(job_id).files}
+        )
+        if path not in names:
+            raise NotFoundError(f"the manifest of {job_id} names no file {path[:200]!r}")
+        return names[path]
+
+    def forget(self, job_id: str) -> None:
+        """Let go of what is kept of a job: it is deleted."""
+        prefix = f"{job_dir(job_id)}/"
+        self._manifests.drop(lambda known: known == job_id)
+        self._names.drop(lambda known: known == job_id)
+        self._opened.drop(lambda known: known == job_id)
+        self._archives.drop(lambda path: path.startswith(prefix))
+        self._readers.drop(lambda known: known == job_id)
+        self._images.drop(lambda key: key[0] == job_id)
+        self.files.forget(prefix)
+        self.opened.forget(prefix)
 
     def open(self, job_id: str) -> OpenMap:
         """A map by the id of the job that drew it; raises `NotFoundError`."""
+        return self._opened.get_or_make(job_id, lambda: self._open(job_id))
+
+    def _open(self, job_id: str) -> OpenMap:
         manifest = self.manifest(job_id)
         if not draws_map(manifest.job):
             raise NotFoundError(f"{job_id} is a {manifest.job} job, not a map (tiles, atlas)")

@@ -165,6 +165,11 @@ class RowFiles:
         """The file; raises `NotFoundError` or `ArtifactError`."""
         return self._files.get_or_make(path, lambda: RowFile(self.storage, path))
 
+    def forget(self, prefix: str) -> None:
+        """Let go of the files whose path begins so."""
+        self._files.drop(lambda path: path.startswith(prefix))
+        self._groups.drop(lambda key: key[0].startswith(prefix))
+
     def row(self, path: str, row: int, columns: tuple[str, ...]) -> dict[str, pa.Scalar]:
         """Some columns of one row, by name of the top-level column; raises `NotFoundError`."""
         file = self.open(path)

@@ -217,7 +217,8 @@ class Scheduler:
         except ArtifactError as error:
             return self._store.fail(record, error)
         if manifest is not None:
-            done = manifest.rows, manifest.error_rows, manifest.reused_from
+            size_bytes = sum(ref.size_bytes for ref in manifest.files)
+            done = manifest.rows, manifest.error_rows, manifest.reused_from, size_bytes
             return self._store.succeed(record, *done)
         failure = failure_of(self._storage, record.id, record.attempt)
         if failure is None or record.stop_requested_at is not None:

@@ -54,6 +54,10 @@ JOBS = Table(
     Column("started_at", TIME),
     Column("ended_at", TIME),
     Column("reused_from", Text),
+    Column("dataset", Text, nullable=False, server_default=text("''")),
+    Column("model", Text, nullable=False, server_default=text("''")),
+    Column("size_bytes", COUNT),
+    Column("deleted_at", TIME),
     CheckConstraint("status IN ('PENDING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'STOPPED')"),
     sqlite_autoincrement=True,
 )
@@ -64,6 +68,22 @@ Index(
     sqlite_where=JOBS.c.kill_pending == true(),
     postgresql_where=JOBS.c.kill_pending == true(),
 )
+Index(
+    "jobs_deleted",
+    JOBS.c.deleted_at,
+    sqlite_where=JOBS.c.deleted_at.is_not(None),
+    postgresql_where=JOBS.c.deleted_at.is_not(None),
+)
+
+INPUTS = Table(
+    "inputs",
+    METADATA,
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("input_id", Text, nullable=False),
+)
+"""The inputs of the jobs once more, to be looked up from the input."""
+Index("inputs_by_input", INPUTS.c.input_id)
 
 IDEMPOTENCY = Table(
     "idempotency",

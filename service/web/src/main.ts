@@ -5,6 +5,7 @@ import "@fontsource-variable/instrument-sans/wght.css";
 import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/jobs.css";
+import "./styles/lists.css";
 import "./styles/map.css";
 import "./styles/panel.css";
 import "./styles/gallery.css";
@@ -14,32 +15,28 @@ import "./styles/predictions.css";
 import "./styles/live.css";
 import "./styles/compare.css";
 import "./styles/narrow.css";
-import { listJobs, SIGN_IN_EVENT } from "./api/client";
+import { isAlive, isUnreachable, SIGN_IN_EVENT } from "./api/client";
 import { loginPage } from "./app/login-page";
-import { messagePage } from "./app/message-page";
-import { navigate, type Page, parseRoute, type Route, startRouter } from "./app/router";
+import { awayPage, messagePage } from "./app/message-page";
+import { type Page, parseRoute, type Route, startRouter } from "./app/router";
 import { startTheme } from "./app/theme";
 
 const app = document.getElementById("app")!;
 let page: Page | null = null;
 let visit = 0;
 
-/** The newest finished map, or the jobs where there is none. */
-async function home(): Promise<Page> {
-  const { jobs } = await listJobs("job=tiles&status=SUCCEEDED&limit=1");
-  const newest = jobs[0];
-  navigate(newest ? `/maps/${encodeURIComponent(newest.id)}` : "/jobs", true);
-  return { destroy: () => undefined };
-}
-
 async function open(route: Route): Promise<Page> {
   switch (route.page) {
     case "home":
-      return home();
+      return (await import("./jobs/list-page")).homePage(app);
     case "jobs":
       return (await import("./jobs/list-page")).jobsPage(app);
     case "job":
       return (await import("./jobs/detail-page")).jobPage(app, route.id);
+    case "again":
+      return (await import("./jobs/again-page")).againPage(app, route.id);
+    case "docs":
+      return (await import("./docs/page")).docsPage(app);
     case "gallery":
     case "unit":
       return (await import("./galleries/page")).galleryPage(app, route);
@@ -66,8 +63,17 @@ async function show(route: Route): Promise<void> {
     if (turn === visit) page = opened;
     else opened.destroy();
   } catch (error) {
-    if (turn === visit) page = messagePage(app, "This page could not be opened", (error as Error).message);
+    const away = isUnreachable(error) || !(await isAlive());
+    if (turn === visit) page = away ? awayPage(app, () => void show(route)) : failedPage(error);
   }
+}
+
+/** What cannot be loaded of a service that answers was of an earlier version of the viewer. */
+function failedPage(error: unknown): Page {
+  const { name, message } = error as Error;
+  const outdated = name === "TypeError" && /import|module/i.test(message);
+  const why = outdated ? "The viewer has been updated since this page was loaded. Reload it." : message;
+  return messagePage(app, "This page could not be opened", why);
 }
 
 /** Any page may meet a service that asks for its token; the page is opened again after signing in. */

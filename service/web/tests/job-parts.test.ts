@@ -10,7 +10,7 @@ import {
   reuseLine,
   StatusChip,
 } from "../src/job-parts/parts";
-import { ACTIVE_MS, IDLE_MS, poll } from "../src/job-parts/poll";
+import { ACTIVE_MS, IDLE_MS, type Poll, poll } from "../src/job-parts/poll";
 import { h } from "../src/lib/dom";
 import { job, progress } from "./helpers/builders";
 import { at, settle, texts } from "./helpers/page";
@@ -33,7 +33,7 @@ describe("how far a job is", () => {
   const text = (change: Parameters<typeof job>[0], eta: number | null = null) => progressText(job(change), eta, NOW);
 
   it("is said by its stage, its count and the time left", () => {
-    expect(text({ status: "PENDING" })).toBe("waiting for its turn");
+    expect(text({ status: "PENDING" })).toBe("waits for its turn: other jobs run");
     expect(text({ status: "RUNNING" })).toBe("starting");
     const under = progress({ stage: "extract", done: 1500, total: 70_000, message: "2 workers" });
     expect(text({ status: "RUNNING", progress: under }, 42).split(/\s*·\s*/)).toEqual([
@@ -77,7 +77,7 @@ describe("how far a job is", () => {
     const bar = new ProgressBar("Progress");
     bar.update(job({ status: "PENDING" }), NOW);
     const element = at(bar.element, "job-progress");
-    expect(element.getAttribute("aria-valuetext")).toBe("waiting for its turn");
+    expect(element.getAttribute("aria-valuetext")).toBe("waits for its turn: other jobs run");
     expect(element.getAttribute("aria-label")).toBe("Progress");
     expect(element.getAttribute("role")).toBe("progressbar");
   });
@@ -99,13 +99,10 @@ describe("what is said of a job", () => {
   });
 
   it("is what it is about", () => {
-    const about = (spec: Record<string, unknown>) => describeJob(job({ spec }));
-    expect(about({ dataset: { name: "digits" }, model: { name: "lenet" } }).split(/\s*·\s*/)).toEqual([
-      "digits",
-      "lenet",
-    ]);
-    expect(about({ dataset: { name: "digits" } })).toBe("digits");
-    expect(about({ dataset: "digits", model: { name: 3 } })).toBe("");
+    const about = (dataset: string, model: string) => describeJob(job({ dataset, model }));
+    expect(about("digits", "lenet").split(/\s*·\s*/)).toEqual(["digits", "lenet"]);
+    expect(about("digits", "")).toBe("digits");
+    expect(about("", "")).toBe("");
   });
 });
 
@@ -113,9 +110,11 @@ describe("the frame of a page", () => {
   it("leads home and to the live page, by way of where one is", () => {
     const head = pageHead([h("a", { href: "/jobs" }, "Jobs")]);
     expect([...head.element.querySelectorAll("a")].map((link) => link.getAttribute("href"))).toEqual([
+      "/",
       "/jobs",
       "/jobs",
       "/live",
+      "/docs",
     ]);
     expect(at(head.element, "theme")).toBeTruthy();
     head.destroy();
@@ -131,7 +130,7 @@ describe("the frame of a page", () => {
 describe("asking again and again", () => {
   let active: boolean;
   let asked: number;
-  let end: () => void;
+  let polling: Poll;
   const hide = (hidden: boolean) => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
@@ -145,14 +144,14 @@ describe("asking again and again", () => {
     vi.useFakeTimers();
     active = true;
     asked = 0;
-    end = poll(async () => {
+    polling = poll(async () => {
       asked += 1;
       return active;
     });
     await settle();
   });
   afterEach(() => {
-    end();
+    polling.end();
     hide(false);
     vi.useRealTimers();
   });
@@ -170,6 +169,16 @@ describe("asking again and again", () => {
     expect(asked).toBe(4);
   });
 
+  it("asks at once when it is told to, and then goes on as before", async () => {
+    polling.now();
+    await settle();
+    expect(asked).toBe(2);
+    await pass(ACTIVE_MS - 1);
+    expect(asked).toBe(2);
+    await pass(1);
+    expect(asked).toBe(3);
+  });
+
   it("waits while nobody looks, and asks at once when somebody does again", async () => {
     hide(true);
     await pass(10 * IDLE_MS);
@@ -180,9 +189,9 @@ describe("asking again and again", () => {
   });
 
   it("goes on after an answer that failed", async () => {
-    end();
+    polling.end();
     let failed = 0;
-    end = poll(async () => {
+    polling = poll(async () => {
       failed += 1;
       throw new Error("not now");
     });
@@ -193,13 +202,13 @@ describe("asking again and again", () => {
 
   it("ends, and tells the question that is under way", async () => {
     let given: AbortSignal | null = null;
-    end();
-    end = poll(async (signal) => {
+    polling.end();
+    polling = poll(async (signal) => {
       given = signal;
       return true;
     });
     await settle();
-    end();
+    polling.end();
     expect(given!.aborted).toBe(true);
     const before = asked;
     await pass(10 * IDLE_MS);

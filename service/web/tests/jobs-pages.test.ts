@@ -4,7 +4,6 @@ import type { Job } from "../src/api/types";
 import { ChainRow } from "../src/jobs/chain-row";
 import { jobPage } from "../src/jobs/detail-page";
 import {
-  figures,
   filesBlock,
   inputsBlock,
   passedOverBlock,
@@ -13,13 +12,14 @@ import {
   specBlock,
   timingsBlock,
 } from "../src/jobs/detail-parts";
+import { figures } from "../src/jobs/figures";
 import { groupChains } from "../src/jobs/group";
-import { jobsPage } from "../src/jobs/list-page";
 import { h } from "../src/lib/dom";
-import { job, manifest, progress } from "./helpers/builders";
+import { job, manifest } from "./helpers/builders";
 import { at, Sights, settle, shown, texts } from "./helpers/page";
 import { Refusal, Service } from "./helpers/service";
 
+const NO_CHANGES = { renamed: () => undefined, deleted: () => undefined };
 const NOW = Date.parse("2026-11-22T12:10:00Z");
 let service: Service;
 let app: HTMLElement;
@@ -41,10 +41,16 @@ const features = job({
   spec: { dataset: { name: "digits" }, model: { name: "lenet" } },
   created_at: "2026-11-22T12:06:00Z",
 });
-const tiles = job({ id: "tiles-1", inputs: { embedding: "features-1" }, created_at: "2026-11-22T12:07:00Z" });
+const tiles = job({
+  id: "tiles-1",
+  inputs: { embedding: "features-1" },
+  dataset: "digits",
+  model: "lenet",
+  created_at: "2026-11-22T12:07:00Z",
+});
 
 function row(...jobs: Job[]): ChainRow {
-  const made = new ChainRow();
+  const made = new ChainRow(NO_CHANGES);
   made.update(groupChains(jobs)[0]!, NOW);
   return made;
 }
@@ -98,57 +104,6 @@ describe("a row of the list", () => {
     await sights.show(made.element.querySelector(".preview")!);
     expect(service.paths).toEqual(["/v1/jobs/tiles-1/manifest"]);
     made.destroy();
-  });
-});
-
-describe("the list of jobs", () => {
-  it("groups what it gets, says how much there is, and asks again soon while something runs", async () => {
-    const running = { ...tiles, status: "RUNNING" as const, progress: progress({ done: 1, total: 2 }) };
-    service.on(/\/v1\/jobs\?/, { jobs: [running, features], total: 2 });
-    const page = jobsPage(app);
-    await settle();
-    expect(app.querySelectorAll("[data-testid=job-row]")).toHaveLength(1);
-    expect(texts(app, ".page-title p")[0]!.split(/\s*·\s*/)).toEqual(["2 jobs", "1 running"]);
-    expect(document.body.dataset["ready"]).toBe("true");
-    const before = app.querySelector("[data-testid=job-row]");
-    vi.advanceTimersByTime(1000);
-    await settle();
-    expect(service.paths).toHaveLength(2);
-    expect(app.querySelector("[data-testid=job-row]")).toBe(before);
-    page.destroy();
-  });
-
-  it("says what is only the newest part of it", async () => {
-    service.on(/\/v1\/jobs\?/, { jobs: [features], total: 1234 });
-    const page = jobsPage(app);
-    await settle();
-    expect(texts(app, ".page-title p")).toEqual(["the newest 1 of 1,234 jobs"]);
-    page.destroy();
-  });
-
-  it("says what to do where there are none", async () => {
-    service.on(/\/v1\/jobs\?/, { jobs: [], total: 0 });
-    const page = jobsPage(app);
-    await settle();
-    expect(texts(app, "h2")).toEqual(["No jobs yet"]);
-    page.destroy();
-  });
-
-  it("keeps what it shows while the service is away, says so, and no longer when it is back", async () => {
-    service.on(/\/v1\/jobs\?/, { jobs: [features], total: 1 });
-    const page = jobsPage(app);
-    await settle();
-    service.on(/\/v1\/jobs\?/, new Refusal(503, "service_unavailable", "it starts"));
-    vi.advanceTimersByTime(5000);
-    await settle();
-    const alert = app.querySelector<HTMLElement>("[role=alert]")!;
-    expect([alert.hidden, alert.textContent]).toEqual([false, "it starts"]);
-    expect(app.querySelectorAll("[data-testid=job-row]")).toHaveLength(1);
-    service.on(/\/v1\/jobs\?/, { jobs: [features], total: 1 });
-    vi.advanceTimersByTime(5000);
-    await settle();
-    expect(alert.hidden).toBe(true);
-    page.destroy();
   });
 });
 
@@ -231,17 +186,14 @@ describe("its parts", () => {
     expect(qualityBlock(manifest())).toBeNull();
     const details = { method: "PCA", quality: { final_kl: 0.7654 } };
     const block = qualityBlock(manifest({ details, rows: 5 }))!;
-    expect(texts(block, "dd")).toEqual(["0.765"]);
+    expect(texts(block, "dd")).toEqual(["0.765 nats"]);
     expect(at(block, "layout-note").textContent).toBe("Laid out by PCA, as 5 examples are too few for t-SNE.");
   });
 
   it("name the record of a figure where another has the same name", () => {
     const summary = { accuracy: 0.9, macro: { f1: 0.8 }, weighted: { f1: 0.7 } };
-    expect(figures({ top: 5, summary })).toEqual([
-      ["top", 5],
-      ["accuracy", 0.9],
-      ["macro f1", 0.8],
-      ["weighted f1", 0.7],
+    expect(figures({ top: 5, summary }).map(({ name, value }) => `${name} ${value}`)).toEqual([
+      ...["top 5", "accuracy 90 %", "macro: f1 0.8", "weighted: f1 0.7"],
     ]);
   });
 

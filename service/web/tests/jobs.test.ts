@@ -3,7 +3,8 @@ import { apiError } from "../src/api/client";
 import type { Job, Progress } from "../src/api/types";
 import { EtaTracker, fraction } from "../src/job-parts/eta";
 import { progressText } from "../src/job-parts/parts";
-import { figures, layoutNote, passedOverRows, specRows } from "../src/jobs/detail-parts";
+import { layoutNote, passedOverRows, specRows } from "../src/jobs/detail-parts";
+import { figures } from "../src/jobs/figures";
 import { anyActive, chainStatus, groupChains } from "../src/jobs/group";
 import { job as anyJob, progress as anyProgress } from "./helpers/builders";
 
@@ -11,7 +12,13 @@ const job = (id: string, change: Partial<Job> = {}): Job => anyJob({ id, ...chan
 
 const spec = { dataset: { name: "digits" }, model: { name: "lenet" } };
 const chain = [
-  job("tiles-1", { inputs: { embedding: "embedding-1" }, created_at: "2026-11-22T12:00:03Z", status: "PENDING" }),
+  job("tiles-1", {
+    inputs: { embedding: "embedding-1" },
+    dataset: "digits",
+    model: "lenet",
+    created_at: "2026-11-22T12:00:03Z",
+    status: "PENDING",
+  }),
   job("embedding-1", { inputs: { features: "features-1" }, status: "RUNNING" }),
   job("features-1", { inputs: { "model.training": "training-1" }, spec }),
   job("training-1", { spec }),
@@ -111,10 +118,25 @@ describe("a job's page", () => {
     ]);
   });
 
-  it("shows the numbers of the manifest, not the map", () => {
-    expect(figures({ map: { examples: 3 }, quality: { final_kl: 0.77 }, names: [1], dimensions: 64 })).toEqual([
-      ["final KL", 0.77],
-      ["dimensions", 64],
+  it("shows figures with their names and units, not the map", () => {
+    const shown = (details: Record<string, unknown>) => figures(details).map(({ name, value }) => `${name}: ${value}`);
+    expect(shown({ map: { examples: 3 }, names: [1], card: { n_classes: 10 }, dimensions: 64 })).toEqual([
+      "dimensions of the features: 64",
+    ]);
+    expect(shown({ quality: { neighbors_kept_fraction: 0.58525, k: 10, kl_divergence: 0.87405 } })).toEqual([
+      "of the nearest neighbors kept: 58.5 %",
+      "KL divergence: 0.874 nats",
+    ]);
+    expect(shown({ layout_seconds: { affinities: 61 }, index_bytes: 2_000_000, image_px: 224 })).toEqual([
+      "layout: affinities: 1 min 1 s",
+      "index: 2.0 MB",
+      "image: 224 px",
+    ]);
+    expect(shown({ scores: { bleu_4: 0.25, cider: 1 }, test_accuracy: 1, encoder: { rows: 8 } })).toEqual([
+      "BLEU-4: 0.25",
+      "CIDEr: 1",
+      "test accuracy: 100 %",
+      "encoder: rows: 8",
     ]);
   });
 });

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { loginPage } from "../src/app/login-page";
-import { messagePage } from "../src/app/message-page";
+import { awayPage, messagePage } from "../src/app/message-page";
 import { navigate, type Route, startRouter } from "../src/app/router";
 import { h } from "../src/lib/dom";
 import { at, settle, shown, texts } from "./helpers/page";
@@ -84,6 +84,7 @@ describe("a link", () => {
     expect(follow({ href: "/jobs", target: "_blank" })).toBe(false);
     expect(follow({ href: "/jobs", download: "x" })).toBe(false);
     expect(follow({ href: "/v1/jobs/a/files/data/x.parquet" })).toBe(false);
+    expect(follow({ href: `${location.pathname}#here` })).toBe(false);
     expect(shownRoutes).toEqual([]);
   });
 });
@@ -94,9 +95,32 @@ describe("pages of one thing", () => {
     messagePage(app, "Not a <b>map</b>", "x is a <i>features</i> job.");
     expect(texts(app, "h1")).toEqual(["Not a <b>map</b>"]);
     expect(at(app, "message").textContent).toBe("x is a <i>features</i> job.");
-    expect(app.querySelector("a")!.getAttribute("href")).toBe("/jobs");
+    expect([...app.querySelectorAll("a")].map((way) => way.getAttribute("href"))).toEqual(["/", "/jobs"]);
     expect(document.title).toContain("Not a <b>map</b>");
     expect(document.body.dataset["ready"]).toBe("true");
+  });
+
+  it("open by themselves when a service that was away is back", async () => {
+    vi.useFakeTimers();
+    const service = new Service().on(/livez/, () => {
+      throw new TypeError("Failed to fetch");
+    });
+    const app = shown(h("div"));
+    const back = vi.fn();
+    const page = awayPage(app, back);
+    expect(texts(app, "h1")).toEqual(["The service does not answer"]);
+    vi.advanceTimersByTime(3000);
+    await settle();
+    expect([service.paths.length, back.mock.calls.length]).toEqual([1, 0]);
+    service.on(/livez/, {});
+    vi.advanceTimersByTime(3000);
+    await settle();
+    expect(back).toHaveBeenCalledTimes(1);
+    page.destroy();
+    vi.advanceTimersByTime(30_000);
+    await settle();
+    expect(service.paths).toHaveLength(2);
+    vi.useRealTimers();
   });
 
   it("ask for the token, and say that it is wrong", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { LayerKind, MapInfo } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
 import { firstLayer, LOOKED_AT_EXAMPLES } from "../src/map/first-layer";
-import { formatMapState, type MapFacts, type MapState, parseMapState } from "../src/map/url-state";
+import { formatMapState, isStep, type MapFacts, type MapState, parseMapState } from "../src/map/url-state";
 
 const facts: MapFacts = {
   layers: ["density", "category", "thumbnails"],
@@ -118,5 +118,15 @@ describe("routes", () => {
     expect(parseRoute("/maps/tiles-0123456789ab")).toEqual({ page: "map", id: "tiles-0123456789ab" });
     expect(parseRoute("/maps").page).toBe("missing");
     expect(parseRoute("/maps/%E0%A4%A").page).toBe("map");
+  });
+});
+
+describe("what Back undoes", () => {
+  it("is another layer and an opened or closed example, not a move of the map", () => {
+    const state = parseMapState("", facts);
+    expect(isStep({ ...state, row: 1 }, state)).toBe(true);
+    expect(isStep({ ...state, row: 1 }, { ...state, row: 2 })).toBe(true);
+    expect(isStep({ ...state, layer: "category" }, { ...state, layer: "density" })).toBe(true);
+    expect(isStep({ ...state, center: [0.1, 0.2], zoom: 3 }, state)).toBe(false);
   });
 });

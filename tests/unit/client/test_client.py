@@ -190,6 +190,21 @@ def test_a_stopped_job_raises_that(client: Client) -> None:
         job.wait(timeout_seconds=120, show=False)
 
 
+def test_a_job_is_renamed_and_deleted(client: Client, service: RunningService) -> None:
+    service.runner.up = False  # no process of these jobs may still be running
+    tiles = service.commit.digits_map()
+    embedding = client.job(service.store.get(tiles).inputs["embedding"])
+    assert embedding.rename("Mine").title == "Mine"
+    with pytest.raises(ConflictError) as refused:
+        embedding.delete()
+    assert [job["id"] for job in refused.value.detail["jobs"]] == [tiles]
+    planned = embedding.deletion(dependents=True)
+    assert [job["id"] for job in planned] == [tiles, embedding.id]
+    assert embedding.delete(dependents=True) == [tiles, embedding.id]
+    with pytest.raises(NotFoundError):
+        client.job(tiles)
+
+
 def test_waiting_can_be_given_up(client: Client) -> None:
     job = client.submit(FEATURES_SPEC)
     with pytest.raises(TimeoutError, match=job.id):

@@ -56,3 +56,11 @@ def test_two_that_miss_at_once_get_the_same_value() -> None:
             lambda _: cache.get_or_make("a", lambda: (both.wait(60), object())[1]), range(2)
         )
     assert first is second
+
+
+def test_stale_values_are_dropped_and_others_kept() -> None:
+    cache: LRUCache[str, int] = LRUCache(4)
+    for name in ("a/1", "a/2", "b/1"):
+        cache.get_or_make(name, lambda: 1)
+    cache.drop(lambda name: name.startswith("a/"))
+    assert [cache.get(name) for name in ("a/1", "a/2", "b/1")] == [None, None, 1]

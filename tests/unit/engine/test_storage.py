@@ -143,3 +143,16 @@ def test_a_fingerprint_of_a_bucket_changes_with_its_files(s3_root: str) -> None:
     storage.write("a/b/3.png", b"3")
     third = fingerprint(storage.root, None)
     assert len({first, second, third, fingerprint(f"{storage.root}/2.png", None)}) == 4
+
+
+def test_a_folder_goes_with_all_that_is_in_it_and_nothing_beside_it(storage: Storage) -> None:
+    for path in ("jobs/a/manifest.json", "jobs/a/data/deep/x", "jobs/ab/x", "jobs/b/x"):
+        storage.write(path, b"x")
+    storage.delete_folder("jobs/a")
+    assert storage.list_files("jobs") == ["jobs/ab/x", "jobs/b/x"]
+    assert storage.list_names("jobs") == ["ab", "b"]
+    storage.delete_folder("jobs/a")
+    for path in ("", "..", "/jobs", "jobs/../jobs"):
+        with pytest.raises(RequestError):
+            storage.delete_folder(path)
+    assert storage.list_files("jobs") == ["jobs/ab/x", "jobs/b/x"]

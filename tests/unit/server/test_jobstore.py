@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from featurescape.server.jobstore import JobFilter, JobRecord, JobStore
+from featurescape.server.jobstore import JobFilter, JobList, JobRecord, JobStore
 from featurescape_jobs.artifacts import Progress
 from featurescape_jobs.errors import (
     ConflictError,
@@ -141,11 +141,13 @@ def test_the_reason_of_a_failure_is_its_error(store: JobStore) -> None:
 def test_search_is_newest_first_filtered_and_counted(store: JobStore) -> None:
     ids = [store.create(SPEC).id for _ in range(3)]
     store.request_stop(ids[0])
-    found, total = store.search(JobFilter(limit=2))
-    assert ([record.id for record in found], total) == ([ids[2], ids[1]], 3)
-    stopped, total = store.search(JobFilter(status="STOPPED", job="features"))
-    assert ([record.id for record in stopped], total) == ([ids[0]], 1)
-    assert store.search(JobFilter(job="tiles")) == ([], 0)
+    found = store.search(JobFilter(limit=2))
+    assert ([record.id for record in found.jobs], found.total) == ([ids[2], ids[1]], 3)
+    found = store.search(JobFilter(limit=2, offset=2))
+    assert ([record.id for record in found.jobs], found.total) == ([ids[0]], 3)
+    stopped = store.search(JobFilter(status=("STOPPED",), job="features"))
+    assert ([record.id for record in stopped.jobs], stopped.total) == ([ids[0]], 1)
+    assert store.search(JobFilter(job="tiles")) == JobList([], 0, [])
 
 
 def test_the_record_survives_a_process_that_never_closed_it(tmp_path: Path) -> None:

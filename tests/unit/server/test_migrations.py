@@ -20,7 +20,7 @@ from featurescape_jobs.specs import parse_spec
 from helpers.service_fakes import FEATURES_SPEC
 
 SPEC = parse_spec(FEATURES_SPEC)
-NEWEST = "0002"
+NEWEST = "0003"
 BEFORE_ALEMBIC = (
     """
     CREATE TABLE jobs (
@@ -120,7 +120,8 @@ def test_a_record_from_before_alembic_is_taken_over(tmp_path: Path, steps: int) 
     old, new = tmp_path / "old.db", tmp_path / "new.db"
     made_before_alembic(old, steps)
     store = JobStore(old)
-    (waiting, ended), total = store.search(JobFilter())
+    found = store.search(JobFilter())
+    (waiting, ended), total = found.jobs, found.total
     assert (total, waiting.id, ended.id) == (2, "features-00000000000b", "features-00000000000a")
     assert (ended.title, ended.status, ended.attempt, ended.rows) == ("old", "SUCCEEDED", 2, 4)
     assert (ended.submitted, ended.kill_pending, waiting.submitted) == (True, True, False)

@@ -44,16 +44,31 @@ class Job(_Answer):
     reused_from: str | None = Field(
         description="The job that computed the artifact, where it was an earlier one."
     )
+    dataset: str = Field(
+        description="Name of the dataset that it, or what it was made from, reads; empty: none."
+    )
+    model: str = Field(description="Name of its model, or of that of its inputs; empty: none.")
+    size_bytes: int | None = Field(description="Of the artifact's files; null: not known.")
     created_at: str = Field(description="ISO 8601, UTC.")
     started_at: str | None
     ended_at: str | None
 
 
 class JobPage(_Answer):
-    """The newest jobs that match."""
+    """A page of the jobs that match."""
 
     jobs: list[Job]
     total: int = Field(description="How many match in all.")
+    inputs: list[Job] = Field(
+        description="With `ends`: the jobs that those of the page were made from."
+    )
+
+
+class Deletion(_Answer):
+    """Jobs that are deleted, or would be."""
+
+    jobs: list[Job] = Field(description="None before what was made from it.")
+    size_bytes: int = Field(description="Of their artifacts, as far as it is known.")
 
 
 class Details(BaseModel):

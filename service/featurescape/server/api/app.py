@@ -24,6 +24,7 @@ from featurescape.server.api import (
     tiles,
     viewer,
 )
+from featurescape.server.api.compression import Compress
 from featurescape.server.api.errors import add_error_handlers
 from featurescape.server.api.guard import Guard, TokenCheck
 from featurescape.server.api.metrics import CountAnswers
@@ -79,6 +80,7 @@ def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
         middleware=[
             Middleware(CountAnswers, metrics=services.metrics),
             Middleware(Guard, settings=settings, token=token),
+            Middleware(Compress),
         ],
     )
     app.state.services = services

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,15 +10,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from featurescape.server.api import answers
+from featurescape.server.api.caching import IMMUTABLE, is_known
 from featurescape.server.api.errors import error_response
 from featurescape.server.api.services import CheckedId, Use
+from featurescape.server.open_files import OpenFiles
 from featurescape_jobs.artifacts import ArtifactRef, job_dir
-from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.errors import NotFoundError, RangeError
+from featurescape_jobs.errors import RangeError
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["artifacts"])
 
-IMMUTABLE = "private, max-age=31536000, immutable"
 _CHUNK_BYTES = 1 << 20
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 _MEDIA_TYPES = {
@@ -41,10 +40,8 @@ def manifest(job_id: CheckedId, use: Use) -> Response:
 @router.get("/files/{path:path}")
 def file(job_id: CheckedId, path: str, request: Request, use: Use) -> Response:
     """A file of the artifact. Only names in the manifest lead to a file."""
-    for ref in use.maps.manifest(job_id).files:
-        if ref.path == path:
-            return _file_response(request, use.storage, f"{job_dir(job_id)}/{path}", ref)
-    raise NotFoundError(f"the manifest of {job_id} names no file {path[:200]!r}")
+    ref = use.maps.file(job_id, path)
+    return _file_response(request, use.maps.opened, f"{job_dir(job_id)}/{path}", ref)
 
 
 @dataclass(frozen=True)
@@ -78,10 +75,10 @@ def parse_range(header: str | None, size: int) -> Span | None:
     return Span(start, end)
 
 
-def _file_response(request: Request, storage: Storage, path: str, ref: ArtifactRef) -> Response:
+def _file_response(request: Request, files: OpenFiles, path: str, ref: ArtifactRef) -> Response:
     tag = f'"{ref.sha256}"'
     headers = {"ETag": tag, "Cache-Control": IMMUTABLE, "Accept-Ranges": "bytes"}
-    if tag in request.headers.get("if-none-match", ""):
+    if is_known(request, tag):
         return Response(status_code=304, headers=headers)
     wanted = request.headers.get("range")
     if request.headers.get("if-range", tag) != tag:
@@ -99,16 +96,12 @@ def _file_response(request: Request, storage: Storage, path: str, ref: ArtifactR
     status = 200 if span is None else 206
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    return StreamingResponse(_read(storage, path, part), status, headers, media_type)
+    if part.end - part.start <= _CHUNK_BYTES:
+        body = files.read(path, part.start, part.end - part.start)
+        return Response(body, status, headers, media_type)
+    return StreamingResponse(_read(files, path, part), status, headers, media_type)
 
 
-def _read(storage: Storage, path: str, part: Span) -> Iterator[bytes]:
-    with contextlib.closing(storage.open(path)) as source:
-        source.seek(part.start)
-        left = part.end - part.start
-        while left > 0:
-            chunk = source.read(min(left, _CHUNK_BYTES))
-            if not chunk:
-                return
-            left -= len(chunk)
-            yield bytes(chunk)
+def _read(files: OpenFiles, path: str, part: Span) -> Iterator[bytes]:
+    for start in range(part.start, part.end, _CHUNK_BYTES):
+        yield files.read(path, start, min(_CHUNK_BYTES, part.end - start))

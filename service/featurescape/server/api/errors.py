@@ -46,7 +46,8 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def parameters(request: Request, error: RequestValidationError) -> JSONResponse:
         first: dict[str, Any] = error.errors()[0]
-        name = str(first["loc"][-1])[:80]
+        names = [part for part in first["loc"] if isinstance(part, str)]  # not the place in a list
+        name = names[-1][:80]
         return error_response(SpecError(f"{name}: {first['msg']}", field=name))
 
     @app.exception_handler(HTTPException)

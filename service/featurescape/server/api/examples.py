@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from featurescape.server.api import answers
-from featurescape.server.api.artifacts import IMMUTABLE
+from featurescape.server.api.caching import Tagged, immutable_response
 from featurescape.server.api.services import CheckedId, Use
 
 router = APIRouter(prefix="/v1/maps/{job_id}/examples", tags=["maps"])
@@ -32,16 +32,16 @@ def show(job_id: CheckedId, row: int, use: Use) -> dict[str, Any]:
 
 
 @router.get("/{row}/thumbnail")
-def thumbnail(job_id: CheckedId, row: int, use: Use) -> Response:
+def thumbnail(job_id: CheckedId, row: int, request: Request, use: Use) -> Response:
     """The example's thumbnail as it was made during extraction."""
     body = use.maps.thumbnail(use.maps.open(job_id), row)
     kinds = (kind for start, kind in _SIGNATURES if body.startswith(start))
     kind = next(kinds, "application/octet-stream")
-    return Response(body, media_type=kind, headers={"Cache-Control": IMMUTABLE})
+    return immutable_response(request, Tagged.of(body, kind))
 
 
 @router.get("/{row}/image")
-def image(job_id: CheckedId, row: int, use: Use) -> Response:
+def image(job_id: CheckedId, row: int, request: Request, use: Use) -> Response:
     """The example itself, decoded and encoded anew: never the bytes that a user put there."""
     body, kind = use.maps.image(use.maps.open(job_id), row)
-    return Response(body, media_type=kind, headers={"Cache-Control": IMMUTABLE})
+    return immutable_response(request, Tagged.of(body, kind))

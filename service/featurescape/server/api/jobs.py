@@ -1,24 +1,29 @@
-"""Jobs: submit, list, look at, stop, read the log."""
+"""Jobs: submit, list, look at, rename, stop, delete, read the log."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field
 
 from featurescape.server.api import answers
 from featurescape.server.api.bodies import read_json
 from featurescape.server.api.services import CheckedId, Services, Use
-from featurescape.server.jobstore import JobFilter
+from featurescape.server.deletions import Extent
+from featurescape.server.jobstore import JobFilter, JobRecord
+from featurescape.server.listing import Order
 from featurescape_jobs.artifacts import Status, job_dir
 from featurescape_jobs.errors import NotFoundError, RequestError
-from featurescape_jobs.specs import parse_spec
+from featurescape_jobs.live.requests import parse_question
+from featurescape_jobs.specs import Spec, Title, parse_spec
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+Extending = Annotated[Extent, Depends()]
 _KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 
 
@@ -43,22 +48,73 @@ def _submit(use: Services, body: Any, key: str | None) -> dict[str, Any]:
     return record.to_json()
 
 
+class Renaming(Spec):
+    """Body of a renaming."""
+
+    title: Title | None
+
+
+class Listing(BaseModel):
+    """Query of a list of jobs."""
+
+    limit: int = Field(default=100, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0, le=1_000_000_000)
+    status: list[Status] = []
+    job: str | None = Field(default=None, max_length=64)
+    q: str = Field(default="", max_length=200)
+    maps: bool | None = None
+    ends: bool = False
+    order: Order = Order.NEWEST
+
+
 @router.get("", response_model=answers.JobPage)
-def search(
-    use: Use,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    status: Status | None = None,
-    job: Annotated[str | None, Query(max_length=64)] = None,
-) -> dict[str, Any]:
-    """The newest jobs."""
-    records, total = use.store.search(JobFilter(status=status, job=job, limit=limit))
-    return {"jobs": [record.to_json() for record in records], "total": total}
+def search(use: Use, asked: Annotated[Listing, Query()]) -> dict[str, Any]:
+    """A page of the jobs of a `status` (several may be given) and type, with all words of `q` in title, id, type,
+    dataset or model; `maps=true`: finished maps, `false`: all others; `ends`: only jobs that no other was made
+    from, beside them those that they were made from; `order`: newest, oldest, title, size."""
+    given = asked.model_dump(exclude={"q", "status"})
+    found = use.store.search(JobFilter(text=asked.q, status=tuple(asked.status), **given))
+    return {
+        "jobs": [record.to_json() for record in found.jobs],
+        "total": found.total,
+        "inputs": [record.to_json() for record in found.inputs],
+    }
 
 
 @router.get("/{job_id}", response_model=answers.Job)
 def show(job_id: CheckedId, use: Use) -> dict[str, Any]:
     """One job."""
     return use.store.get(job_id).to_json()
+
+
+@router.patch("/{job_id}", response_model=answers.Job)
+async def rename(job_id: CheckedId, request: Request, use: Use) -> dict[str, Any]:
+    """Give a job another title, `{"title": "…"}`, or none, `{"title": null}`."""
+    body = await read_json(request, use.settings.max_body_bytes)
+    title = parse_question(Renaming, body).title
+    return (await run_in_threadpool(use.store.rename, job_id, title)).to_json()
+
+
+@router.get("/{job_id}/deletion", response_model=answers.Deletion)
+def deletion(job_id: CheckedId, use: Use, extent: Extending) -> dict[str, Any]:
+    """Jobs that `DELETE` with the same query would delete; 409 as it answers."""
+    return _deletion(use.store.deletion(job_id, extent))
+
+
+@router.delete("/{job_id}", response_model=answers.Deletion)
+def delete(job_id: CheckedId, use: Use, extent: Extending) -> dict[str, Any]:
+    """Delete a job that has ended, with its files; `dependents`: and all that was made from it; `inputs`: and what
+    it was made from, where nothing else was. 409 where others were made from it, or one still runs."""
+    deleted = use.store.delete(job_id, extent)
+    for record in deleted:
+        use.removal.forget(record.id)
+    use.removal.wake()
+    return _deletion(deleted)
+
+
+def _deletion(records: list[JobRecord]) -> dict[str, Any]:
+    size_bytes = sum(record.size_bytes or 0 for record in records)
+    return {"jobs": [record.to_json() for record in records], "size_bytes": size_bytes}
 
 
 @router.post("/{job_id}/stop", status_code=202, response_model=answers.Job)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from featurescape.server.api import answers
-from featurescape.server.api.artifacts import IMMUTABLE, parse_range
+from featurescape.server.api.artifacts import parse_range
+from featurescape.server.api.caching import IMMUTABLE
 from featurescape.server.api.errors import error_response
 from featurescape.server.api.services import CheckedId, Use
 from featurescape.server.rows import MOST_CONDITIONS, MOST_ROWS, RowQuery

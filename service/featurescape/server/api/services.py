@@ -12,12 +12,16 @@ from fastapi import Depends, Request
 
 from featurescape.server.admission import Admission
 from featurescape.server.api.metrics import Metrics
+from featurescape.server.colored_tiles import ColoredTiles
 from featurescape.server.database_lock import lock_database
 from featurescape.server.finding import Finding
 from featurescape.server.jobstore import JobStore
 from featurescape.server.live import Live
 from featurescape.server.maps import Maps
+from featurescape.server.open_files import OpenFiles
+from featurescape.server.previews import Previews
 from featurescape.server.ray_cluster import make_runner
+from featurescape.server.removal import Removal
 from featurescape.server.row_files import RowFiles
 from featurescape.server.rows import Rows
 from featurescape.server.runner import JobRunner
@@ -44,6 +48,7 @@ class Services:
     store: JobStore
     storage: Storage
     scheduler: Scheduler
+    removal: Removal
     admission: Admission
     maps: Maps
     rows: Rows
@@ -51,6 +56,8 @@ class Services:
     search: Search
     selections: Selections
     finding: Finding
+    colored: ColoredTiles
+    previews: Previews
     metrics: Metrics
     lock: BinaryIO
     stopping: bool = False
@@ -68,16 +75,18 @@ class Services:
             Path(storage.root).mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = lock_database(settings.database_path)
         store = JobStore(settings.database_path)
-        maps = Maps(settings, store, storage, RowFiles(storage))
+        maps = Maps(settings, store, storage, RowFiles(storage), OpenFiles(storage))
         chosen = runner or make_runner(settings)
         scheduler = Scheduler(settings, store, storage, chosen)
         live = Live(settings, storage.root, chosen.access)
         finding = Finding.at(maps, settings.database_path.parent / "find", settings.find_bytes)
+        colored, previews = ColoredTiles(maps), Previews(maps)
         return cls(
             settings=settings,
             store=store,
             storage=storage,
             scheduler=scheduler,
+            removal=Removal(store, storage, (maps, colored, previews, finding.indexes)),
             admission=Admission(settings, store, maps.manifest),
             maps=maps,
             rows=Rows(maps),
@@ -85,6 +94,8 @@ class Services:
             search=Search(maps, live),
             selections=Selections(maps, finding),
             finding=finding,
+            colored=colored,
+            previews=previews,
             metrics=Metrics(store, scheduler),
             lock=lock,
         )
@@ -92,12 +103,14 @@ class Services:
     def start(self) -> None:
         """Start handing out jobs."""
         self.scheduler.start()
+        self.removal.start()
 
     def close(self) -> None:
         """Stop handing out jobs and let go of everything."""
         self.stopping = True
         self.scheduler.close()
         self.finding.close()
+        self.removal.close()
         self.store.close()
         self.lock.close()
 
@@ -110,11 +123,13 @@ def _load_plugins() -> None:
         log.info("plug-in %s: %s %s", plugin.distribution, plugin.group, plugin.name)
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     return cast(Services, request.app.state.services)
 
 
-def _checked_id(job_id: str) -> str:
+async def _checked_id(
+    job_id: str,
+) -> str:  # one that is not awaited takes a thread for each request
     if not re.fullmatch(JOB_ID_PATTERN, job_id, re.ASCII):
         raise NotFoundError(f"there is no job {job_id[:80]!r}")
     return job_id

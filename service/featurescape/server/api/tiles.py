@@ -6,19 +6,19 @@ The viewer reads the archives themselves through `artifacts` and colors them on 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from featurescape.server import colormaps
-from featurescape.server.api.artifacts import IMMUTABLE
+from featurescape.server.api.caching import Tagged, immutable_response
 from featurescape.server.api.services import CheckedId, Use
-from featurescape_jobs.artifacts import ColorLayerInfo
+from featurescape.server.colored_tiles import Look
+from featurescape.server.colormaps import COLORMAPS
 from featurescape_jobs.errors import NotFoundError, SpecError
 
-router = APIRouter(prefix="/v1/maps/{job_id}/tiles", tags=["maps"])
+router = APIRouter(prefix="/v1/maps/{job_id}", tags=["maps"])
 
+_PNG = b"\x89PNG"
 _SUFFIX = {"image/png": "png", "image/webp": "webp"}
 
 
@@ -33,42 +33,44 @@ class Address:
     suffix: Literal["png", "webp"]
 
 
-@router.get("/{layer:path}/{z}/{x}/{y}.{suffix}")
+@dataclass(frozen=True)
+class Coloring:
+    """Look of a tile, from the query of the request."""
+
+    colormap: str = "viridis"
+    hide: Annotated[str, Query(max_length=4000)] = ""
+
+    def look(self) -> Look:
+        """The look; raises `SpecError`."""
+        if self.colormap not in COLORMAPS:
+            known = ", ".join(COLORMAPS)
+            raise SpecError(f"colormap: one of {known}", field="colormap")
+        return Look(self.colormap, _class_indices(self.hide))
+
+
+@router.get("/preview")
+def preview(job_id: CheckedId, request: Request, use: Use) -> Response:
+    """A small image of a map that draws images (WebP), for lists of maps; 404 of another."""
+    body = use.previews.image(use.maps.open(job_id))
+    return immutable_response(request, Tagged.of(body, "image/webp"))
+
+
+@router.get("/tiles/{layer:path}/{z}/{x}/{y}.{suffix}")
 def tile(
     job_id: CheckedId,
     at: Annotated[Address, Depends()],
+    request: Request,
+    coloring: Annotated[Coloring, Depends()],
     use: Use,
-    colormap: str = "viridis",
-    hide: Annotated[str, Query(max_length=4000)] = "",
 ) -> Response:
     """A tile of 512 px; transparent where the map is empty, 404 outside of it."""
     opened = use.maps.open(job_id)
     info = opened.layer(at.layer)
     if at.suffix != _SUFFIX[info.media_type]:
         raise NotFoundError(f"tiles of {info.name} end in .{_SUFFIX[info.media_type]}")
-    if colormap not in colormaps.COLORMAPS:
-        known = ", ".join(colormaps.COLORMAPS)
-        raise SpecError(f"colormap: one of {known}", field="colormap")
-    hidden = _class_indices(hide)
-    data = use.maps.tile(opened, info, (at.z, at.x, at.y))
-    headers = {"Cache-Control": IMMUTABLE}
-    if info.legend.kind == "images" and data:
-        return Response(data, media_type=info.media_type, headers=headers)
-    body = _colored(data, info, at.z, colormap, hidden) if data else _empty(opened.info.tile_px)
-    return Response(body, media_type="image/png", headers=headers)
-
-
-def _colored(
-    data: bytes, info: ColorLayerInfo, z: int, colormap: str, hidden: frozenset[int]
-) -> bytes:
-    pixels = colormaps.decode(data)
-    if info.legend.kind == "density":
-        rgba = colormaps.color_density(pixels, info.legend.count_max[z], colormap)
-    elif info.legend.value is not None:
-        rgba = colormaps.color_value(pixels, info.legend.value, colormap)
-    else:
-        rgba = colormaps.color_category(pixels, info.legend, hidden)
-    return colormaps.encode(rgba)
+    body = use.colored.tile(opened, info, (at.z, at.x, at.y), coloring.look())
+    kind = "image/png" if body.startswith(_PNG) else info.media_type
+    return immutable_response(request, Tagged.of(body, kind))
 
 
 def _class_indices(hide: str) -> frozenset[int]:
@@ -76,8 +78,3 @@ def _class_indices(hide: str) -> frozenset[int]:
         return frozenset(int(part) for part in hide.split(",") if part)
     except ValueError:
         raise SpecError("hide: class numbers, as 1,2,3", field="hide") from None
-
-
-@lru_cache(maxsize=4)
-def _empty(tile_px: int) -> bytes:
-    return colormaps.transparent(tile_px)

@@ -1,8 +1,10 @@
 /** Calls of the HTTP API. Every failure arrives as an `ApiError` with the service's own code. */
 
+import type { Description } from "../docs/openapi";
 import { source } from "./source";
 import type {
   Catalog,
+  Deletion,
   Encoded,
   Example,
   ExampleMatch,
@@ -22,6 +24,7 @@ export class ApiError extends Error {
     readonly code: string,
     message: string,
     readonly status: number,
+    readonly detail: Readonly<Record<string, unknown>> = {},
   ) {
     super(message);
     this.name = "ApiError";
@@ -30,16 +33,23 @@ export class ApiError extends Error {
 
 const id = encodeURIComponent;
 const LOGIN = "/v1/login";
+const AWAY = "The service does not answer. Is it running?";
 
 /** Fired on the window where the service asks for its token. */
 export const SIGN_IN_EVENT = "featurescape:sign-in";
 
 /** Turns `{"error": {"code", "message"}}`, or whatever came instead, into an `ApiError`. */
 export function apiError(status: number, body: unknown): ApiError {
-  const error = (body as { error?: { code?: unknown; message?: unknown } } | null)?.error;
+  const error = (body as { error?: { code?: unknown; message?: unknown; detail?: unknown } } | null)?.error;
   const code = typeof error?.code === "string" ? error.code : "internal";
   const message = typeof error?.message === "string" ? error.message : `the service answered with ${status}`;
-  return new ApiError(code, message, status);
+  const detail = error?.detail && typeof error.detail === "object" ? (error.detail as Record<string, unknown>) : {};
+  return new ApiError(code, message, status, detail);
+}
+
+/** Whether nobody answers: the service is away, or the network. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 0;
 }
 
 async function request(path: string, init?: RequestInit): Promise<Response> {
@@ -48,7 +58,7 @@ async function request(path: string, init?: RequestInit): Promise<Response> {
     response = await source().request(path, init);
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;
-    throw new ApiError("service_unavailable", "The service does not answer. Is it running?", 0);
+    throw new ApiError("service_unavailable", AWAY, 0);
   }
   if (response.ok) return response;
   if (response.status === 401 && path !== LOGIN) window.dispatchEvent(new Event(SIGN_IN_EVENT));
@@ -87,6 +97,11 @@ export function getJsonFile<T>(job: string, path: string): Promise<T> {
 
 export function thumbnailUrl(map: string, row: number): string {
   return `/v1/maps/${id(map)}/examples/${row}/thumbnail`;
+}
+
+/** Address of a small image of a map that draws images. */
+export function previewUrl(map: string): string {
+  return `/v1/maps/${id(map)}/preview`;
 }
 
 export function imageUrl(map: string, row: number): string {
@@ -129,6 +144,39 @@ export async function getLog(job: string, tailBytes: number, signal?: AbortSigna
 
 export async function stopJob(job: string): Promise<Job> {
   return (await request(`/v1/jobs/${id(job)}/stop`, { method: "POST" })).json() as Promise<Job>;
+}
+
+/** Gives a job another title, or none. */
+export async function renameJob(job: string, title: string | null): Promise<Job> {
+  const headers = { "Content-Type": "application/json" };
+  const init = { method: "PATCH", headers, body: JSON.stringify({ title }) };
+  return (await request(`/v1/jobs/${id(job)}`, init)).json() as Promise<Job>;
+}
+
+/** What goes with a job that is deleted. */
+export interface Extent {
+  /** What was made from it. */
+  dependents: boolean;
+  /** What it was made from, where nothing else was. */
+  inputs: boolean;
+}
+
+/** What would be deleted; an `ApiError` with status 409 says why it cannot be. */
+export function getDeletion(job: string, { dependents, inputs }: Extent): Promise<Deletion> {
+  return getJson<Deletion>(`/v1/jobs/${id(job)}/deletion?dependents=${dependents}&inputs=${inputs}`);
+}
+
+export async function deleteJob(job: string, { dependents, inputs }: Extent): Promise<Deletion> {
+  const path = `/v1/jobs/${id(job)}?dependents=${dependents}&inputs=${inputs}`;
+  return (await request(path, { method: "DELETE" })).json() as Promise<Deletion>;
+}
+
+/** Whether the service answers at all. */
+export async function isAlive(): Promise<boolean> {
+  return request("/livez").then(
+    () => true,
+    () => false,
+  );
 }
 
 export function getExample(map: string, row: number, signal?: AbortSignal): Promise<Example> {
@@ -195,6 +243,11 @@ export function getRow<V>(
 
 export function getCatalog(): Promise<Catalog> {
   return getJson<Catalog>("/v1/catalog");
+}
+
+/** The service's description of its API. */
+export function getOpenApi(): Promise<Description> {
+  return getJson<Description>("/v1/openapi.json");
 }
 
 /** Submits a job; the same key with the same spec gives the same job. */

@@ -13,6 +13,7 @@ export type {
   ColorLayerInfo as ColorLayer,
   ColumnInfo,
   Curve,
+  Deletion,
   EncodedImage as Encoded,
   Example,
   ExampleMatch,

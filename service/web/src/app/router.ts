@@ -3,7 +3,9 @@
 export type Route =
   | { page: "home" }
   | { page: "jobs" }
+  | { page: "docs" }
   | { page: "job"; id: string }
+  | { page: "again"; id: string }
   | { page: "gallery"; id: string; row: number | null }
   | { page: "unit"; id: string; channel: number }
   | { page: "map"; id: string }
@@ -25,6 +27,7 @@ export function parseRoute(path: string): Route {
   if (parts.length === 2 && id && first === "maps") return { page: "map", id };
   if (parts.length === 1 && first === "compare") return { page: "compare" };
   if (parts.length === 1 && first === "live") return { page: "live" };
+  if (parts.length === 1 && first === "docs") return { page: "docs" };
   return { page: "missing", path };
 }
 
@@ -34,6 +37,7 @@ const NUMBER = /^\d{1,10}$/;
 function jobRoute(id: string, rest: string[]): Route | null {
   const [what, number] = rest;
   if (what === "gallery" && rest.length === 1) return { page: "gallery", id, row: null };
+  if (what === "again" && rest.length === 1) return { page: "again", id };
   if (rest.length !== 2 || !NUMBER.test(number!)) return null;
   if (what === "gallery") return { page: "gallery", id, row: Number(number) };
   return what === "units" ? { page: "unit", id, channel: Number(number) } : null;
@@ -74,6 +78,8 @@ function ours(event: MouseEvent, link: HTMLAnchorElement): boolean {
     link.origin === location.origin &&
     !link.target &&
     !link.download &&
+    // A place on this page is the browser's own business.
+    (link.hash === "" || link.pathname !== location.pathname) &&
     parseRoute(link.pathname).page !== "missing"
   );
 }
@@ -85,7 +91,7 @@ export function startRouter(onRoute: Show): void {
     const link = (event.target as Element | null)?.closest?.("a");
     if (!(link instanceof HTMLAnchorElement) || !ours(event, link)) return;
     event.preventDefault();
-    navigate(link.pathname + link.search);
+    navigate(link.pathname + link.search + link.hash);
   });
   window.addEventListener("popstate", () => show(parseRoute(location.pathname)));
   show(parseRoute(location.pathname));

@@ -8,7 +8,7 @@ import { galleryPath } from "../lib/paths";
 import { findUnitJobs } from "../lib/unit-links";
 import { type Ask, askKey, askSpec, modelFor, type Source } from "./ask";
 import { ProgressBar, reasonLine } from "./parts";
-import { poll } from "./poll";
+import { type Poll, poll } from "./poll";
 import { findSource } from "./source";
 
 const BUTTONS: readonly (readonly [ask: Ask, label: string, key: string])[] = [
@@ -23,7 +23,7 @@ export class Asking {
   private example: Pick<Example, "example_id"> | null = null;
   private source: Promise<Source> | null = null;
   private catalog: Promise<Catalog> | null = null;
-  private endPoll: (() => void) | null = null;
+  private polling: Poll | null = null;
   private turn = 0;
 
   /**
@@ -56,8 +56,8 @@ export class Asking {
   /** Ends the watching; a job that runs goes on. */
   stop(): void {
     this.turn += 1;
-    this.endPoll?.();
-    this.endPoll = null;
+    this.polling?.end();
+    this.polling = null;
     this.example = null;
   }
 
@@ -108,7 +108,7 @@ export class Asking {
       bar.element,
       h("a", { class: "faint", href: `/jobs/${encodeURIComponent(job.id)}`, testid: "asking-job" }, job.id),
     );
-    this.endPoll = poll(async (signal) => {
+    this.polling = poll(async (signal) => {
       if (!isTerminal(job.status)) job = await getJob(job.id, signal);
       if (turn !== this.turn) return false;
       bar.update(job, Date.now());
@@ -119,7 +119,7 @@ export class Asking {
 
   /** One example went in: a job that gave no row of it has FAILED, with the reason. */
   private ended(job: Job): void {
-    this.endPoll?.();
+    this.polling?.end();
     if (job.status === "SUCCEEDED") navigate(galleryPath(job.id, 0));
     else this.failed("", job);
   }

@@ -37,9 +37,9 @@ function countedRows({ job, rows }: Job): string {
 }
 
 /** The line under a bar: what is being done, how far, how long it may take. */
-export function progressText(job: Job, eta: number | null, now: number): string {
+export function progressText(job: Job, eta: number | null, now: number, waits = ""): string {
   const { progress, status } = job;
-  if (status === "PENDING") return "waiting for its turn";
+  if (status === "PENDING") return waits || "waits for its turn: other jobs run";
   if (isTerminal(status)) {
     const seconds = job.ended_at ? elapsedSeconds(job.started_at, job.ended_at, now) : null;
     const rows = status === "SUCCEEDED" ? countedRows(job) : STATUS_WORDS[status].toLowerCase();
@@ -74,10 +74,11 @@ export class ProgressBar {
     this.element = h("div", { class: "progress" }, this.bar, this.text);
   }
 
-  update(job: Job, now: number): void {
+  /** @param waits what a job that has not begun waits for */
+  update(job: Job, now: number, waits = ""): void {
     const part = job.status === "SUCCEEDED" ? 1 : fraction(job.progress);
     const eta = job.progress && job.status === "RUNNING" ? this.eta.observe(job.progress) : null;
-    const text = progressText(job, eta, now);
+    const text = progressText(job, eta, now, waits);
     this.bar.dataset.status = job.status;
     this.bar.classList.toggle("unknown", job.status === "RUNNING" && part === null);
     this.fillBar.style.transform = `scaleX(${job.status === "PENDING" ? 0 : (part ?? 0)})`;
@@ -100,7 +101,7 @@ export function pageHead(trail: Node[]): { element: HTMLElement; destroy: () => 
   const theme = themeButton();
   const home = h(
     "a",
-    { class: "home", href: "/jobs", label: "featurescape: all jobs" },
+    { class: "home", href: "/", label: "featurescape: all maps" },
     mark(),
     h("span", {}, "featurescape"),
   );
@@ -110,14 +111,16 @@ export function pageHead(trail: Node[]): { element: HTMLElement; destroy: () => 
     home,
     ...trail,
     h("span", { class: "push" }),
+    h("a", { class: "nav", href: "/jobs" }, "Jobs"),
     h("a", { class: "nav", href: "/live" }, "Live"),
+    h("a", { class: "nav", href: "/docs", title: "The HTTP API" }, "API"),
     theme.element,
   );
   return { element, destroy: theme.destroy };
 }
 
 /** What to do where there is nothing yet. */
-export function emptyState(): HTMLElement {
+export function emptyState(title = "No jobs yet"): HTMLElement {
   const code = h("pre", {}, h("code", {}));
   fill(
     code.firstElementChild!,
@@ -128,7 +131,7 @@ export function emptyState(): HTMLElement {
   return h(
     "section",
     { class: "empty" },
-    h("h2", {}, "No jobs yet"),
+    h("h2", {}, title),
     h("p", {}, "Maps are made by jobs that are submitted from Python. This makes one of a folder of images:"),
     code,
     h("p", { class: "faint" }, "It appears here as soon as it is submitted."),

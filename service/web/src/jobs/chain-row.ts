@@ -2,12 +2,14 @@
 
 import { isMap, type Job } from "../api/types";
 import { hasGallery } from "../galleries/index";
-import { describeJob } from "../job-parts/describe";
 import { ProgressBar, reasonLine, StatusChip } from "../job-parts/parts";
+import { waitsFor } from "../job-parts/waits";
 import { fill, h, setText } from "../lib/dom";
 import { formatAgo, joined, plural } from "../lib/format";
 import { icon, mark } from "../lib/icons";
+import { actionsMenu } from "../lib/menu";
 import { galleryPath } from "../lib/paths";
+import { type Changes, jobActions } from "./actions";
 import { GalleryPreview } from "./gallery-preview";
 import type { Chain } from "./group";
 import { MapPreview } from "./preview";
@@ -26,9 +28,9 @@ class StageCell {
     );
   }
 
-  update(job: Job, now: number): void {
+  update(job: Job, now: number, waits: string): void {
     this.element.dataset.status = job.status;
-    this.bar.update(job, now);
+    this.bar.update(job, now, waits);
   }
 }
 
@@ -43,15 +45,17 @@ export class ChainRow {
   private readonly open = h("div", { class: "chain-open" });
   private readonly cells = new Map<string, StageCell>();
   private preview: MapPreview | GalleryPreview | null = null;
+  private readonly menu = actionsMenu("Actions");
   private notesKey = "";
 
-  constructor() {
+  constructor(private readonly changes: Changes) {
     const head = h(
       "div",
       { class: "chain-head" },
       h("div", { class: "chain-name" }, this.title, this.detail),
       this.chip.element,
       this.open,
+      this.menu.element,
     );
     this.element.append(this.figure, h("div", { class: "chain-main" }, head, this.stages, this.notes));
   }
@@ -63,11 +67,12 @@ export class ChainRow {
     setText(this.title, title);
     const gallery = hasGallery(last);
     this.title.href = map ? `/maps/${id}` : gallery ? galleryPath(last.id) : `/jobs/${id}`;
-    const made = stages.map(describeJob).filter(Boolean).at(-1) ?? "";
+    const made = joined(last.dataset, last.model);
     setText(this.detail, joined(made === title ? "" : made, formatAgo(last.created_at, now)));
     this.chip.update(status);
     this.element.dataset.status = status;
     this.updateStages(stages, now);
+    this.menu.show(jobActions(last, this.changes));
     this.updateNotes(stages);
     if (map && !this.preview) this.showMap(last.id);
     if (gallery && !this.preview) this.showGallery(last);
@@ -75,6 +80,7 @@ export class ChainRow {
 
   destroy(): void {
     this.preview?.destroy();
+    this.menu.destroy();
   }
 
   private showMap(id: string): void {
@@ -112,7 +118,7 @@ export class ChainRow {
         cell = new StageCell(job);
         this.cells.set(job.id, cell);
       }
-      cell.update(job, now);
+      cell.update(job, now, waitsFor(job, stages));
     }
     const wanted = stages.map((job) => this.cells.get(job.id)!.element);
     const same =

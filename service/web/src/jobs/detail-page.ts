@@ -3,15 +3,20 @@
 import { ApiError, getJob, getLog, getManifest, stopJob } from "../api/client";
 import { isMap, isTerminal, type Job, type Manifest } from "../api/types";
 import { messagePage } from "../app/message-page";
-import type { Page } from "../app/router";
+import { navigate, type Page } from "../app/router";
 import { hasGallery } from "../galleries/index";
 import { describeJob } from "../job-parts/describe";
+import { OfflineNote } from "../job-parts/offline";
 import { ProgressBar, pageHead, reasonLine, reuseLine, StatusChip } from "../job-parts/parts";
 import { poll } from "../job-parts/poll";
+import { waitsFor } from "../job-parts/waits";
 import { fill, h, setText } from "../lib/dom";
 import { elapsedSeconds, formatAgo, formatDuration, joined, plural } from "../lib/format";
 import { icon } from "../lib/icons";
+import { actionsMenu } from "../lib/menu";
 import { galleryPath } from "../lib/paths";
+import { notify } from "../lib/share";
+import { jobActions } from "./actions";
 import { CurveBlock } from "./curve";
 import {
   filesBlock,
@@ -36,13 +41,18 @@ class JobView {
   private readonly result = h("div", { class: "result" });
   private readonly curve = new CurveBlock();
   private readonly head = pageHead([h("a", { href: "/jobs", class: "trail" }, "Jobs")]);
+  private readonly title = h("h1", { attrs: { dir: "auto" } });
+  private readonly menu = actionsMenu("Actions");
+  private readonly offline = new OfflineNote();
   private shown = "";
 
-  constructor(job: Job) {
+  constructor(
+    job: Job,
+    private readonly renamed: (job: Job) => void,
+  ) {
     this.bar = new ProgressBar("Progress");
-    const kind = job.job[0]!.toUpperCase() + job.job.slice(1);
-    const title = job.title || describeJob(job) || kind;
-    document.title = `${title} · featurescape`;
+    const kind = kindOf(job);
+    this.showTitle(job);
     const side = h("div", { class: "side" }, inputsBlock(job), specBlock(job.spec));
     const log = h("section", { class: "block" }, h("h2", {}, "Log"), this.log);
     this.element = h(
@@ -55,14 +65,23 @@ class JobView {
         h(
           "div",
           { class: "page-title" },
-          title !== kind && h("p", { class: "kind" }, kind),
-          h("h1", {}, title),
+          titleOf(job) !== kind && h("p", { class: "kind" }, kind),
+          this.title,
           h("code", { class: "faint", testid: "job-id" }, job.id),
         ),
+        this.offline.element,
         h(
           "section",
           { class: "job-status card" },
-          h("div", { class: "job-line" }, this.chip.element, this.facts, h("span", { class: "push" }), this.actions),
+          h(
+            "div",
+            { class: "job-line" },
+            this.chip.element,
+            this.facts,
+            h("span", { class: "push" }),
+            this.actions,
+            this.menu.element,
+          ),
           this.bar.element,
           this.notes,
         ),
@@ -74,11 +93,25 @@ class JobView {
   destroy(): void {
     this.head.destroy();
     this.curve.destroy();
+    this.menu.destroy();
   }
 
-  update(job: Job, now: number): void {
+  private showTitle(job: Job): void {
+    setText(this.title, titleOf(job));
+    document.title = `${titleOf(job)} · featurescape`;
+  }
+
+  /** @param inputs the jobs that it is made from, while it waits for them */
+  update(job: Job, inputs: readonly Job[], now: number): void {
+    this.offline.hide();
+    this.showTitle(job);
+    const deleted = () => {
+      notify("The job is deleted");
+      navigate("/");
+    };
+    this.menu.show(jobActions(job, { renamed: this.renamed, deleted }));
     this.chip.update(job.status);
-    this.bar.update(job, now);
+    this.bar.update(job, now, waitsFor(job, inputs));
     if (!isTerminal(job.status)) this.curve.update(job.progress?.curve);
     const seconds = elapsedSeconds(job.started_at, job.ended_at, now);
     const attempt = job.attempt > 1 ? `attempt ${job.attempt}` : "";
@@ -155,9 +188,24 @@ class JobView {
     await this.curve.show(manifest, signal);
   }
 
-  showOffline(message: string): void {
-    setText(this.facts, message);
+  showOffline(error: unknown): void {
+    this.offline.show(error);
   }
+}
+
+function kindOf({ job }: Job): string {
+  return job[0]!.toUpperCase() + job.slice(1);
+}
+
+function titleOf(job: Job): string {
+  return job.title || describeJob(job) || kindOf(job);
+}
+
+/** The jobs that one waits for; none where they cannot be told now. */
+async function inputsOf(job: Job, signal: AbortSignal): Promise<Job[]> {
+  if (job.status !== "PENDING") return [];
+  const ids = [...new Set(Object.values(job.inputs))];
+  return Promise.all(ids.map((id) => getJob(id, signal))).catch(() => []);
 }
 
 export async function jobPage(app: HTMLElement, id: string): Promise<Page> {
@@ -168,17 +216,20 @@ export async function jobPage(app: HTMLElement, id: string): Promise<Page> {
     if (error instanceof ApiError && error.status === 404) return messagePage(app, "No such job", error.message);
     throw error;
   }
-  const view = new JobView(first);
-  fill(app, view.element);
   let manifest: Manifest | null = null;
   let logged = false;
   let job = first;
+  const view = new JobView(first, (renamed) => {
+    job = renamed;
+    polling.now();
+  });
+  fill(app, view.element);
 
-  const end = poll(async (signal) => {
+  const polling = poll(async (signal) => {
     try {
       const ended = isTerminal(job.status);
       if (!ended) job = await getJob(id, signal);
-      view.update(job, Date.now());
+      view.update(job, await inputsOf(job, signal), Date.now());
       if (!ended || !logged) {
         view.showLog(await getLog(id, LOG_BYTES, signal).catch(() => ""));
         logged = true;
@@ -190,7 +241,7 @@ export async function jobPage(app: HTMLElement, id: string): Promise<Page> {
       }
       document.body.dataset.ready = "true";
     } catch (error) {
-      if (!signal.aborted) view.showOffline((error as Error).message);
+      if (!signal.aborted) view.showOffline(error);
       return false;
     }
     return !isTerminal(job.status);
@@ -198,7 +249,7 @@ export async function jobPage(app: HTMLElement, id: string): Promise<Page> {
 
   return {
     destroy() {
-      end();
+      polling.end();
       view.destroy();
     },
   };

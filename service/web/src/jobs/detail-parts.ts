@@ -3,8 +3,9 @@
 import { fileUrl } from "../api/client";
 import type { Job, Manifest, PassedOverFiles } from "../api/types";
 import { h } from "../lib/dom";
-import { formatBytes, formatCount, formatDuration, formatFigure, humanize, plural } from "../lib/format";
+import { formatBytes, formatCount, formatDuration, humanize, plural } from "../lib/format";
 import { icon } from "../lib/icons";
+import { figures } from "./figures";
 
 function section(title: string, ...content: (Node | null)[]): HTMLElement {
   return h("section", { class: "block" }, h("h2", {}, title), ...content);
@@ -64,33 +65,6 @@ export function timingsBlock(manifest: Manifest): HTMLElement | null {
   return section("Time per stage", h("dl", { class: "table" }, ...rows));
 }
 
-type Figure = readonly [path: readonly string[], value: number];
-
-function numbersIn(details: Record<string, unknown>, path: readonly string[]): Figure[] {
-  return Object.entries(details).flatMap(([key, value]): Figure[] => {
-    if (key === "map" || key === "remarks" || Array.isArray(value)) return [];
-    if (typeof value === "number" && Number.isFinite(value)) return [[[...path, key], value]];
-    return value && typeof value === "object" ? numbersIn(value as Record<string, unknown>, [...path, key]) : [];
-  });
-}
-
-/**
- * Numbers of the manifest's details, nested ones too; lists, the map and remarks are left out. Where a name is there
- * twice, that of the record it stands in comes before it.
- */
-export function figures(details: Record<string, unknown>): [string, number][] {
-  const found = numbersIn(details, []);
-  const times = new Map<string, number>();
-  for (const [path] of found) times.set(path.at(-1)!, (times.get(path.at(-1)!) ?? 0) + 1);
-  return found.map(([path, value]) => [
-    path
-      .slice(times.get(path.at(-1)!) === 1 ? -1 : -2)
-      .map(humanize)
-      .join(" "),
-    value,
-  ]);
-}
-
 /** Fewer examples are too few for t-SNE. */
 const TSNE_EXAMPLES = 8;
 
@@ -107,8 +81,8 @@ export function layoutNote({ details, rows }: Pick<Manifest, "details" | "rows">
 export function qualityBlock(manifest: Manifest): HTMLElement | null {
   const found = figures(manifest.details).slice(0, 24);
   if (found.length === 0) return null;
-  const cards = found.map(([name, value]) =>
-    h("div", { class: "figure-card" }, h("dd", {}, formatFigure(value)), h("dt", {}, name)),
+  const cards = found.map(({ name, value }) =>
+    h("div", { class: "figure-card" }, h("dd", {}, value), h("dt", {}, name)),
   );
   const note = layoutNote(manifest);
   return section(

@@ -1,7 +1,7 @@
 /** Chains of jobs as one row: training → features → embedding → tiles, following each job's inputs. */
 
 import { isTerminal, type Job, type Status } from "../api/types";
-import { describeJob } from "../job-parts/describe";
+import { joined } from "../lib/format";
 
 export interface Chain {
   /** The job that no other of the list builds on. */
@@ -43,8 +43,8 @@ export function chainStatus(stages: readonly Job[]): Status {
 
 function chainTitle(stages: readonly Job[]): string {
   const named = stages.findLast((job) => job.title);
-  const described = stages.map(describeJob).filter(Boolean).at(-1);
-  return named?.title ?? described ?? stages.at(-1)!.id;
+  const last = stages.at(-1)!;
+  return named?.title ?? (joined(last.dataset, last.model) || last.id);
 }
 
 /** Groups a list of jobs into chains, newest first. A job shared by two chains is in both. */

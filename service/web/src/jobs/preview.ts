@@ -1,6 +1,9 @@
-/** A small image of a finished map, drawn from its zoom 0 data tile when the row comes into sight. */
+/**
+ * A small image of a finished map, when it comes into sight: its own images where it draws any, else its dots,
+ * painted from the data tile of zoom 0.
+ */
 
-import { getManifest, mapInfo } from "../api/client";
+import { getManifest, mapInfo, previewUrl } from "../api/client";
 import type { ColorLayer } from "../api/types";
 import { currentTheme, onTheme } from "../app/theme";
 import { h } from "../lib/dom";
@@ -9,6 +12,7 @@ import { DEFAULT_COLORMAP, lookupTable, pack, parseHex } from "../tiles/colormap
 import { blockMax } from "../tiles/dots";
 import { type DataTile, paintCategory, paintDensity } from "../tiles/paint";
 
+const CANVAS_PX = 512;
 const DOTS = { radius: 2.6, scale: 1 };
 
 interface Source {
@@ -16,9 +20,10 @@ interface Source {
   layer: ColorLayer;
 }
 
-async function load(id: string): Promise<Source | null> {
+async function load(id: string): Promise<Source | "images" | null> {
   const { layers } = mapInfo(await getManifest(id));
   const of = (kind: string) => layers.find((layer) => layer.legend.kind === kind);
+  if (of("images")) return "images";
   const layer = of("category") ?? of("density");
   const bytes = layer && (await openArchive(id, layer.path).tile(0, 0, 0));
   return bytes ? { layer, tile: await decodeDataTile(bytes, layer.media_type) } : null;
@@ -55,8 +60,8 @@ export class MapPreview {
   private readonly endTheme: () => void;
 
   constructor(private readonly id: string) {
-    this.canvas.width = 192;
-    this.canvas.height = 192;
+    this.canvas.width = CANVAS_PX;
+    this.canvas.height = CANVAS_PX;
     this.element = h(
       "a",
       { class: "preview", href: `/maps/${encodeURIComponent(id)}`, label: "Open the map", attrs: { tabindex: "-1" } },
@@ -71,8 +76,14 @@ export class MapPreview {
 
   private async start(): Promise<void> {
     this.seen.disconnect();
-    this.source = await load(this.id).catch(() => null);
-    if (this.source) paint(this.source, this.canvas);
+    const found = await load(this.id).catch(() => null);
+    if (found === "images") {
+      const attrs = { src: previewUrl(this.id), alt: "" };
+      this.element.replaceChildren(h("img", { attrs }));
+    } else if (found) {
+      this.source = found;
+      paint(found, this.canvas);
+    }
   }
 
   destroy(): void {

@@ -5,6 +5,15 @@ export function galleryPath(job: string, row?: number): string {
   return row === undefined ? base : `${base}/${row}`;
 }
 
+/** The page where a job's spec is changed and submitted again. */
+export function againPath(job: string): string {
+  return `/jobs/${encodeURIComponent(job)}/again`;
+}
+
+export function mapPath(job: string): string {
+  return `/maps/${encodeURIComponent(job)}`;
+}
+
 export function unitPath(job: string, channel: number): string {
   return `/jobs/${encodeURIComponent(job)}/units/${channel}`;
 }

@@ -3,6 +3,7 @@
 import type OlMap from "ol/Map";
 import { ApiError } from "../api/client";
 import type { Example, LegendClass, MapInfo } from "../api/types";
+import type { Route } from "../app/router";
 import { currentTheme, onTheme, toggleTheme } from "../app/theme";
 import { themeButton } from "../app/theme-button";
 import { fill, h, setText } from "../lib/dom";
@@ -26,7 +27,7 @@ import { layerCard, type MapTitle, titleCard } from "./sidebar";
 import { Stage } from "./stage";
 import { drawnText, zoomText } from "./status-line";
 import { Texts } from "./texts";
-import { formatMapState, type MapFacts, type MapState, parseMapState } from "./url-state";
+import { formatMapState, isStep, type MapFacts, type MapState, parseMapState } from "./url-state";
 
 declare global {
   interface Window {
@@ -74,16 +75,19 @@ export class MapController {
   private readonly accepts: Accepts = (label) =>
     !this.store.state.hidden.has(label) || this.shownClasses !== this.classes;
   private writeTimer = 0;
+  /** What the address has. */
+  private written: Readonly<MapState>;
 
   constructor(
     app: HTMLElement,
-    id: string,
+    private readonly id: string,
     private readonly info: MapInfo,
     shown: Shown,
   ) {
     this.classes = labelClasses(info);
     this.facts = factsOf(info);
     this.store = new Store(parseMapState(location.search, this.facts));
+    this.written = this.store.state;
     this.examples = new Examples(id);
     this.texts = info.text ? new Texts(id, info.text) : null;
     this.legend = new Legend({
@@ -284,7 +288,23 @@ export class MapController {
   private write(): void {
     const query = formatMapState(this.store.state, this.facts);
     const embed = this.root.classList.contains("embedded") ? `${query ? "&" : "?"}embed=1` : "";
-    history.replaceState(null, "", location.pathname + query + embed);
+    const step = isStep(this.store.state, this.written) && embed === "";
+    this.written = this.store.state;
+    history[step ? "pushState" : "replaceState"](null, "", location.pathname + query + embed);
+  }
+
+  /** Back and forward on this map: what the address says now. */
+  follow(route: Route): boolean {
+    if (route.page !== "map" || route.id !== this.id) return false;
+    const state = parseMapState(location.search, this.facts);
+    const { row, center, zoom, ...look } = state;
+    if (row === null) this.close();
+    else if (row !== this.store.state.row) void this.open(row, "stay");
+    this.store.set(look);
+    if (center && zoom !== null) this.stage.moveTo(center[0], center[1], zoom);
+    else this.framing.fit(false);
+    this.written = { ...this.store.state, row };
+    return true;
   }
 
   private moved(): void {

@@ -76,6 +76,11 @@ function searchFrom(query: URLSearchParams): SavedSearch | null {
   return null;
 }
 
+/** Whether a change is a step that Back undoes: another layer, or an example opened or closed; not each move of the map. */
+export function isStep(state: MapState, previous: MapState): boolean {
+  return state.row !== previous.row || state.layer !== previous.layer;
+}
+
 /** Reads a query string; whatever is missing, malformed or out of range falls back to its default. */
 export function parseMapState(search: string, facts: MapFacts): MapState {
   const query = new URLSearchParams(search);

@@ -18,6 +18,7 @@ export class Refusal {
     readonly status: number,
     readonly code: string,
     readonly message: string,
+    readonly detail: Record<string, unknown> = {},
   ) {}
 }
 
@@ -60,7 +61,7 @@ export class Service {
     if (!route) throw new TypeError(`nobody answers ${method} ${path}`);
     const answer = typeof route[1] === "function" ? await (route[1] as (asked: Asked) => unknown)(asked) : route[1];
     if (answer instanceof Refusal)
-      return response(answer.status, { error: { code: answer.code, message: answer.message } });
+      return response(answer.status, { error: { code: answer.code, message: answer.message, detail: answer.detail } });
     return response(200, answer);
   }
 }
