@@ -16,7 +16,8 @@ from PIL import Image
 
 from featurescape import cli
 from featurescape.handles import Map
-from featurescape.selecting import class_folders, file_of, plain_name, query_of
+from featurescape.selecting import Copies, class_folders, file_of, plain_name, query_of
+from featurescape.steps import Steps
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.errors import ConflictError, NotFoundError, RequestError, SpecError
 from featurescape_jobs.specs import DatasetSpec
@@ -145,6 +146,25 @@ def test_images_are_copied_into_a_folder_of_each_class(view: Map, tmp_path: Path
         view.select(rows=[1]).copy_to(tmp_path / "images")
     with pytest.raises(RequestError, match="'digits-0001' is no file of its own on this machine"):
         view.select(rows=[1]).copy_to(tmp_path / "links", links=True)
+
+
+@pytest.mark.parametrize("links", [False, True])
+def test_files_of_the_dataset_are_copied_or_linked_where_they_are_here(
+    view: Map, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "3").write_bytes(b"as it is")
+
+    def here(self: Copies, info: object) -> Steps[Path | None]:
+        yield from ()
+        return root
+
+    monkeypatch.setattr(Copies, "_root", here)
+    [path] = view.select(rows=[3]).copy_to(tmp_path / "images", links=links)
+
+    assert path.read_bytes() == b"as it is"
+    assert path.is_symlink() == links
 
 
 def test_a_locator_leads_to_no_file_outside_of_its_root(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from featurescape.server.selections import vectors
+from featurescape.server.selections.queries import parse_selection, to_json
 from helpers.selected_maps import FORMULA, POINTS_OF_MAP, known_of, label_of, lattice_map, place
 from helpers.service_fakes import RunningService
 
@@ -57,6 +59,8 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
     [
         (BOX, IN_BOX),
         ({"polygon": [[-1, -1], [0.22, -1], [0.22, 0.22], [-1, 0.22]]}, IN_BOX),
+        ({"box": [0, 0, 0.12, 0.01]}, {0, 1, 2}),
+        ({"box": [0, 0, 0.12, 0.01], "arrangement": "grid"}, {0, 20, 40}),
         ({"class": 3}, {row for row in ALL if label_of(row) == 3}),
         ({"class": None}, set(range(0, POINTS_OF_MAP, 17))),
         ({"cluster": "south"}, {row for row in ALL if row % 3 == 1 and row % 50}),
@@ -84,10 +88,63 @@ def test_each_kind_selects_its_rows(
     assert selected(http, path, query) == rows
 
 
+def drawn(rng: np.random.Generator, depth: int) -> tuple[Any, set[int]]:
+    """A query drawn at random, and the rows that it selects, by sets."""
+    kind = int(rng.integers(0, 3 if depth == 0 else 7))
+    if kind == 0:
+        rows = rng.integers(0, POINTS_OF_MAP, rng.integers(0, 30)).tolist()
+        return {"rows": rows}, set(rows)
+    if kind == 1:
+        label = int(rng.integers(0, 10))
+        return {"class": label}, {row for row in ALL if label_of(row) == label}
+    if kind == 2:
+        (x0, x1), (y0, y1) = np.sort(rng.uniform(size=(2, 2)), axis=1).tolist()
+        inside = {r for r in ALL if x0 <= place(r)[0] <= x1 and y0 <= place(r)[1] <= y1}
+        return {"box": [x0, y0, x1, y1]}, inside
+    if kind == 3:
+        query, rows = drawn(rng, depth - 1)
+        return {"invert": query}, ALL - rows
+    parts = [drawn(rng, depth - 1) for _ in range(int(rng.integers(2, 4)))]
+    queries, (first, *rest) = [query for query, _ in parts], [rows for _, rows in parts]
+    if kind == 4:
+        return {"union": queries}, first.union(*rest)
+    if kind == 5:
+        return {"intersection": queries}, first.intersection(*rest)
+    return {"minus": queries}, first.difference(*rest)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_trees_of_queries_follow_the_laws_of_sets(
+    service: RunningService, lattice: str, seed: int
+) -> None:
+    selections = service.embedded.app.state.services.selections
+    query, rows = drawn(np.random.default_rng(seed), 4)
+    found = selections.rows(selections.maps.open(lattice), parse_selection(query))
+
+    assert found.tolist() == sorted(rows)
+    assert to_json(parse_selection(to_json(parse_selection(query)))) == to_json(
+        parse_selection(query)
+    )
+
+
 def test_marks_are_the_positions_of_the_rows(http: httpx.Client, path: str) -> None:
     found = marked(http, path, BOX)
 
     assert found == {row: pytest.approx(place(row), abs=1e-6) for row in IN_BOX}
+
+
+def test_marks_are_where_the_grid_has_the_rows(http: httpx.Client, path: str) -> None:
+    body = http.post(f"{path}/marks", params={"arrangement": "grid"}, json={"rows": [2]}).content
+
+    assert np.frombuffer(body, "<f4", 2, 4).tolist() == pytest.approx([0, 0.1])
+
+
+def test_a_map_without_a_grid_has_no_positions_in_one(http: httpx.Client, map_id: str) -> None:
+    path = f"/v1/maps/{map_id}/selections"
+    query = {"box": [0, 0, 1, 1], "arrangement": "grid"}
+
+    assert problem(http.post(path, json=query)) == (422, "arrangement")
+    assert http.post(path, json={"box": [0, 0, 1, 1]}).json()["count"] == 4
 
 
 @pytest.mark.parametrize(
@@ -101,7 +158,7 @@ def test_marks_are_the_positions_of_the_rows(http: httpx.Client, path: str) -> N
         ({"box": [1, 0, 0, 1]}, (422, "selection")),
         ({"polygon": [[0, 0], [1, 1]]}, (422, "polygon")),
         ({"polygon": [[0, 0]] * 2001}, (422, "polygon")),
-        ({"polygon": [[0, 0], [1, 0], [1, 1]], "arrangement": "grid"}, (422, "arrangement")),
+        ({"polygon": [[0, 0], [1, 0], [1, 1]], "arrangement": "table"}, (422, "arrangement")),
         ({"rows": [POINTS_OF_MAP]}, (422, "rows")),
         ({"rows": [-1]}, (422, "rows.0")),
         ({"neighbors_of": POINTS_OF_MAP}, (404, "not_found")),
@@ -162,12 +219,25 @@ def test_a_summary_counts_all_that_is_selected(http: httpx.Client, path: str) ->
     assert found["box"] == pytest.approx([0, 0, 0.2, 0.2])
 
 
-def test_the_sheet_begins_in_the_middle_and_at_the_corners(http: httpx.Client, path: str) -> None:
+def test_the_sheet_is_by_the_mean_of_the_features(http: httpx.Client, path: str) -> None:
+    """The feature of a row is its number: of the box the mean is 42."""
     found = http.post(path, json=BOX).json()
 
+    assert found["centrality"] == "features"
+    assert found["central"][:3] == [42, 41, 43]
+    assert set(found["outermost"][:4]) == {0, 84, 1, 83}
+    assert len(found["central"]) == len(found["outermost"]) == 24
+
+
+def test_the_sheet_is_by_the_layout_where_features_are_too_many(
+    http: httpx.Client, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "MOST_BYTES", 8 * POINTS_OF_MAP - 1)
+    found = http.post(path, json=BOX).json()
+
+    assert found["centrality"] == "layout"
     assert found["central"][0] == 2 * 20 + 2, "the middle of five by five"
     assert set(found["outermost"][:4]) == {0, 4, 80, 84}
-    assert len(found["central"]) == len(found["outermost"]) == 24
 
 
 def test_nothing_selected_has_an_empty_summary(http: httpx.Client, path: str) -> None:

@@ -1,4 +1,7 @@
-"""A map of 400 digits on a lattice, with attributes of every type, for the tests of selections."""
+"""A map of 400 digits on a lattice, with attributes of every type, for the tests of selections.
+
+Its filled grid has x and y changed.
+"""
 
 from __future__ import annotations
 
@@ -101,6 +104,8 @@ def _tiles(commit: Committer, features: str, embedding: str, stored: dict[str, A
         "features_file": [0] * len(rows),
         "features_row": list(rows),
         "attributes": stored["attributes"],
+        "grid_x": [place(row)[1] for row in rows],
+        "grid_y": [place(row)[0] for row in rows],
     }
     table = pa.Table.from_pydict(points, schema=POINTS)
     typed = attributes_table(table["example_id"], table["attributes"], INFOS)
@@ -112,6 +117,12 @@ def _tiles(commit: Committer, features: str, embedding: str, stored: dict[str, A
         "examples": len(rows),
         "classes": [str(digit) for digit in range(10)],
         "attributes": [each.model_dump() for each in INFOS],
+        "arrangements": [_arrangement("exact"), _arrangement("grid")],
     }
     commit.finish(job_id, files=files, details={"map": info}, rows=len(rows))
     return job_id
+
+
+def _arrangement(name: str) -> dict[str, Any]:
+    place = {"points": "data/points.pmtiles", "points_zoom": 0}
+    return {"name": name, "extent": (0, 0, 1, 1), "layers": [], **place}

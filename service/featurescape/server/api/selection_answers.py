@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -62,9 +62,10 @@ class SelectionSummary(Answer):
     numbers: list[SelectedNumbers]
     times: list[SelectedTimes]
     categories: list[SelectedCategory]
-    central: list[int] = Field(
-        description="Rows of at most 24 points, the nearest to the median position first."
+    centrality: Literal["features", "layout"] = Field(
+        description="Distances of which are meant: to the mean of the features, or to the median position."
     )
+    central: list[int] = Field(description="Rows of at most 24 points, the nearest first.")
     outermost: list[int] = Field(description="Rows of at most 24 points, the farthest first.")
     box: tuple[float, float, float, float] | None = Field(
         description="x0, y0, x1, y1 around all of them, in the unit square; null: there are none."

@@ -75,16 +75,24 @@ class MapColumns:
 
         return self._keep(opened, f"sorted {arrangement}", make)
 
+    def arrangements(self, opened: OpenMap) -> list[str]:
+        """Arrangements that the points of a map have positions in."""
+        drawn = {arrangement.name for arrangement in opened.info.arrangements}
+        return [name for name in POSITIONS if name == "exact" or name in drawn]
+
     def coordinates(self, opened: OpenMap, arrangement: str) -> tuple[Array, Array]:
         """x and y (N,) float32 of the points."""
-        names = POSITIONS[arrangement]
-        if names[0] not in self.points_file(opened).columns:
+        if arrangement not in self.arrangements(opened):
             raise SpecError(
                 f"arrangement: this map has no {arrangement}; leave it out, for exact positions",
                 field="arrangement",
             )
-        x, y = (self._plain(opened, name) for name in names)
+        x, y = (self._plain(opened, name) for name in POSITIONS[arrangement])
         return x, y
+
+    def sources(self, opened: OpenMap) -> tuple[Array, Array]:
+        """(N,) features file of each point, and row in it."""
+        return self._plain(opened, "features_file"), self._plain(opened, "features_row")
 
     def labels(self, opened: OpenMap) -> NDArray[np.int32]:
         """(N,) indices of classes, `NO_LABEL` for none."""

@@ -67,8 +67,8 @@ class Export:
 
     @property
     def _positions(self) -> list[str]:
-        known = self.columns.points_file(self.opened).columns
-        return [name for names in POSITIONS.values() for name in names if name in known]
+        drawn = self.columns.arrangements(self.opened)
+        return [name for arrangement in drawn for name in POSITIONS[arrangement]]
 
     def tables(self) -> Iterator[pa.Table]:
         """The rows, at most some thousand at a time."""

@@ -22,6 +22,7 @@ from featurescape.server.selections.queries import (
 )
 from featurescape.server.selections.saved import SavedSelection, SavedSelections
 from featurescape.server.selections.summary import Summaries
+from featurescape.server.selections.vectors import MapVectors
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import stored_dataset
 from featurescape_jobs.engine.lru import LRUCache
@@ -54,7 +55,7 @@ class Selections:
         self.columns = MapColumns(self.maps)
         self.saved = SavedSelections(self.maps.storage, self.maps.store, self.columns)
         self.members = Members(self.columns, self.finder, self)
-        self.summaries = Summaries(self.columns)
+        self.summaries = Summaries(self.columns, MapVectors(self.columns))
 
     def rows(self, opened: OpenMap, query: SelectionQuery) -> Rows:
         """Sorted rows that a query selects; raises `SpecError` or `NotFoundError`."""

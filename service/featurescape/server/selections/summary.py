@@ -1,7 +1,8 @@
 """Summary of selected rows: counts per class, numbers, most frequent values, the most central and the outermost.
 
-Counts are of all rows that are selected, whatever their number. What is central is measured in the layout: from
-the median of the selected positions, the middle of x and the middle of y. Memory: some 30 bytes a selected row.
+Counts are of all rows that are selected, whatever their number. What is central is near the mean of the selected
+features, where those of the map take at most 64 MB; else near the median of the selected positions, the middle of
+x and the middle of y. Memory: some 30 bytes a selected row, and their features.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from featurescape.server.maps import OpenMap
 from featurescape.server.selections.columns import NO_LABEL, Category, MapColumns
+from featurescape.server.selections.vectors import MapVectors
 from featurescape_jobs.artifacts import AttributeInfo
 from featurescape_jobs.tables.attributes import column_names
 
@@ -31,12 +33,16 @@ class Summaries:
     """Summaries of selections of one service's maps."""
 
     columns: MapColumns
+    vectors: MapVectors
 
     def of(self, opened: OpenMap, rows: Rows) -> dict[str, Any]:
         """Summary of sorted rows, as the API has it."""
         x, y = self.columns.coordinates(opened, "exact")
         x, y = x[rows], y[rows]
-        inwards = _inwards(x, y)
+        far, centrality = self.vectors.distances(opened, rows), "features"
+        if far is None or not np.isfinite(far).all():
+            far, centrality = _from_median(x, y), "layout"
+        inwards = np.argsort(far, kind="stable")
         return {
             "count": len(rows),
             "of": self.columns.count(opened),
@@ -44,6 +50,7 @@ class Summaries:
             "numbers": self._numbers(opened, rows),
             "times": self._times(opened, rows),
             "categories": self._categories(opened, rows),
+            "centrality": centrality,
             "central": rows[inwards[:SHEET]].tolist(),
             "outermost": rows[inwards[: -SHEET - 1 : -1]].tolist(),
             "box": None
@@ -112,13 +119,12 @@ def _counted(category: Category, rows: Rows) -> list[tuple[str, int]]:
     return [(category.values[code], int(counts[code])) for code in order if counts[code]]
 
 
-def _inwards(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Places of the points, the nearest to the median position first."""
+def _from_median(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distances of points to their median position."""
     if len(x) == 0:
-        return np.empty(0, np.int64)
-    far = np.hypot(x - np.median(x), y - np.median(y))
-    order: NDArray[np.int64] = np.argsort(far, kind="stable")
-    return order
+        return x
+    far: NDArray[np.float32] = np.hypot(x - np.median(x), y - np.median(y))
+    return far
 
 
 def _label(label: np.int32) -> int | None:
