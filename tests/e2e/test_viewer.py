@@ -1,7 +1,9 @@
 """The viewer in Debian's Chromium: it draws, zooms to single images, and opens the right one."""
 
 import itertools
+import json
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -189,6 +191,39 @@ def test_the_map_is_worked_from_the_keyboard(page: Page, digits_map: Map) -> Non
     was = page.evaluate(center)
     page.keyboard.press("ArrowRight")
     page.wait_for_function(f"({center})() > {was}")
+
+
+def test_a_lasso_selects_what_the_service_finds_inside_of_it(page: Page, digits_map: Map) -> None:
+    open_map(page, digits_map, "?layer=category")
+    corners = [
+        place_on_screen(page, x, y) for x, y in ((0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7))
+    ]
+    before = still_map(page)
+    page.keyboard.press("l")
+    page.get_by_test_id("selection-draw").wait_for()
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    for corner in [*corners[1:], corners[0]]:
+        page.mouse.move(*corner, steps=8)
+    page.mouse.up()
+    count = page.get_by_test_id("selection-count")
+    expect(count).to_contain_text(" of 1,797")
+    expect(page).to_have_url(re.compile("sel="))
+    query = json.loads(parse_qs(urlsplit(page.url).query)["sel"][0])
+    inside = digits_map.select(box=(0.3, 0.3, 0.7, 0.7)).count()
+    selected = digits_map.select(query).count()
+    assert count.inner_text().startswith(f"{selected:,} of")
+    assert 0 < selected < 1797
+    assert abs(selected - inside) <= 0.1 * inside, "a screen pixel or two, at the edges"
+    assert page.get_by_test_id("selection-classes").locator("li").count() > 1
+    page.keyboard.press("Escape")
+    assert np.abs(still_map(page) - before).mean() > 1, "all else lies beneath the veil"
+    page.get_by_test_id("selection-name").fill("in the middle")
+    page.get_by_test_id("selection-save").click()
+    expect(page.get_by_test_id("selection-names")).to_contain_text("in the middle")
+    assert digits_map.selection("in the middle").count() == selected
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("selection")).to_be_hidden()
 
 
 def test_the_jobs_page_shows_progress_move(page: Page, client: Client) -> None:

@@ -8,6 +8,7 @@ import "./styles/jobs.css";
 import "./styles/lists.css";
 import "./styles/map.css";
 import "./styles/panel.css";
+import "./styles/selection.css";
 import "./styles/gallery.css";
 import "./styles/dynamics.css";
 import "./styles/captions.css";

@@ -24,6 +24,7 @@ const start: MapState = {
   search: null,
   added: null,
   names: null,
+  selection: null,
 };
 
 describe("the address bar", () => {

@@ -65,7 +65,7 @@ async function request(path: string, init?: RequestInit): Promise<Response> {
   throw apiError(response.status, await response.json().catch(() => null));
 }
 
-async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await request(path, signal ? { signal } : {})).json() as Promise<T>;
 }
 
@@ -73,6 +73,22 @@ export async function postJson<T>(path: string, body: unknown, signal?: AbortSig
   const headers = { "Content-Type": "application/json" };
   const init = { method: "POST", headers, body: JSON.stringify(body), ...(signal ? { signal } : {}) };
   return (await request(path, init)).json() as Promise<T>;
+}
+
+export async function putJson<T>(path: string, body: unknown): Promise<T> {
+  const headers = { "Content-Type": "application/json" };
+  return (await request(path, { method: "PUT", headers, body: JSON.stringify(body) })).json() as Promise<T>;
+}
+
+export async function remove(path: string): Promise<void> {
+  await request(path, { method: "DELETE" });
+}
+
+/** The bytes that answer a POST. */
+export async function postForBlob(path: string, body: unknown, signal?: AbortSignal): Promise<Blob> {
+  const headers = { "Content-Type": "application/json" };
+  const init = { method: "POST", headers, body: JSON.stringify(body), ...(signal ? { signal } : {}) };
+  return (await request(path, init)).blob();
 }
 
 export async function postBytes<T>(path: string, body: Blob, signal?: AbortSignal): Promise<T> {

@@ -30,9 +30,11 @@ export type {
   PassedOverFiles,
   Progress,
   Reason,
+  SavedSelection,
   SearchAnswer,
   SearchFacts,
   SearchResult,
+  SelectionSummary,
   UnitAnswer,
   ValueScale,
 } from "./schema";

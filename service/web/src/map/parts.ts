@@ -13,6 +13,7 @@ import { Overview } from "./overview";
 import type { MakePart, MapContext, MapPart } from "./part";
 import { SearchBox } from "./search";
 import { Searching } from "./searching";
+import { selection } from "./selection";
 import { exampleOf } from "./state-mark";
 import { labelsOver } from "./text-labels";
 
@@ -20,6 +21,7 @@ export const PARTS: readonly MakePart[] = [
   arrangement,
   atlas,
   search,
+  selection,
   asking,
   texts,
   overview,

@@ -2,6 +2,7 @@
 
 import { type ColormapName, DEFAULT_COLORMAP, isColormap } from "../tiles/colormaps";
 import type { ArrangementName } from "./arranged";
+import { fromAddress, type SelectionQuery, toAddress } from "./selection-query";
 
 export interface MapState {
   /** Unit square, y down; null: the whole map. */
@@ -20,6 +21,7 @@ export interface MapState {
   added: string | null;
   /** Names on the map; null: those that the map opens with. */
   names: ShownNames | null;
+  selection: SelectionQuery | null;
 }
 
 export type ShownNames = "class" | "cluster" | "off";
@@ -104,6 +106,7 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
     search: searchFrom(query),
     added: /^[a-z0-9-]{1,40}$/.test(query.get("with") ?? "") ? query.get("with") : null,
     names: NAMES.find((each) => each === query.get("names")) ?? null,
+    selection: fromAddress(query.get("sel")),
   };
 }
 
@@ -132,5 +135,7 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
     parts.push(`${state.search.by === "text" ? "q" : "like"}=${encodeURIComponent(state.search.value)}`);
   if (state.added !== null) parts.push(`with=${state.added}`);
   if (state.names) parts.push(`names=${state.names}`);
+  const selection = toAddress(state.selection);
+  if (selection) parts.push(`sel=${encodeURIComponent(selection)}`);
   return parts.length > 0 ? `?${parts.join("&")}` : "";
 }
