@@ -7,6 +7,7 @@ import "./styles/parts.css";
 import "./styles/jobs.css";
 import "./styles/lists.css";
 import "./styles/map.css";
+import "./styles/images.css";
 import "./styles/panel.css";
 import "./styles/selection.css";
 import "./styles/gallery.css";

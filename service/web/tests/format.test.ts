@@ -64,6 +64,10 @@ describe("what is drawn of how many", () => {
     const images = layer("images", [43, 1797]);
     expect(drawnText({ layer: images, examples: 1797, hidden: 0, z: 0 })).toBe("43 of 1,797 images at this zoom");
     expect(drawnText({ layer: images, examples: 1797, hidden: 0, z: 1 })).toBe("1,797 of 1,797 images drawn");
+    const seen = { layer: images, examples: 1797, inSight: 12 };
+    expect(drawnText({ ...seen, hidden: 97, z: 1 })).toBe("1,700 of 1,797 images drawn, 12 in sight");
+    expect(drawnText({ ...seen, hidden: 97, z: 0 })).toBe("12 of 1,797 images in sight");
+    expect(drawnText({ ...seen, hidden: 0, z: 1, inSight: 1797 })).toBe("1,797 of 1,797 images drawn");
     const icons = { ...images, drawn: [1700, 1650], legend: { ...images.legend, icons: [61, 180] } };
     expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 1 })).toBe("180 icons for 1,650 of 1,797 images");
     expect(drawnText({ layer: icons, examples: 1797, hidden: 0, z: 4 })).toBe("180 icons for 1,650 of 1,797 images");

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { LayerKind, MapInfo } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
-import { firstLayer, LOOKED_AT_EXAMPLES } from "../src/map/first-layer";
+import { firstLayer } from "../src/map/first-layer";
 import { formatMapState, isStep, type MapFacts, type MapState, parseMapState } from "../src/map/url-state";
 
 const facts: MapFacts = {
@@ -25,6 +25,7 @@ const start: MapState = {
   added: null,
   names: null,
   selection: null,
+  imageSize: 0,
 };
 
 describe("the address bar", () => {
@@ -41,6 +42,8 @@ describe("the address bar", () => {
       { hidden: new Set([1, 4]) },
       { hidden: new Set([0, 1, 2, 3, 5]) },
       { hidden: new Set(facts.classes) },
+      { imageSize: -1 },
+      { imageSize: 2 },
       { row: 0 },
       { added: "tiles-2", row: 4 },
       { names: "cluster" },
@@ -69,7 +72,7 @@ describe("the address bar", () => {
   });
 
   it("falls back where a value is malformed or out of range", () => {
-    const search = "?c=NaN,2&z=x&layer=<img>&colormap=constructor&hide=9,-1,a&row=1797&range=2,1";
+    const search = "?c=NaN,2&z=x&layer=<img>&colormap=constructor&hide=9,-1,a&row=1797&range=2,1&size=3";
     expect(parseMapState(search, facts)).toEqual(start);
     expect(parseMapState(`?q=${"x".repeat(1001)}&like=%20`, facts)).toEqual(start);
     expect(parseMapState("?z=99&row=-1&c=0.5", facts)).toEqual({ ...start, zoom: 7 });
@@ -84,10 +87,9 @@ describe("the layer that a map opens in", () => {
   });
   const drawn: LayerKind[] = ["density", "category", "images"];
 
-  it("is that of the images where they are few enough to look at", () => {
+  it("is that of the images, however many there are", () => {
     expect(firstLayer(map(drawn, 1))).toBe("images2");
-    expect(firstLayer(map(drawn, LOOKED_AT_EXAMPLES))).toBe("images2");
-    expect(firstLayer(map(drawn, LOOKED_AT_EXAMPLES + 1))).toBe("density0");
+    expect(firstLayer(map(drawn, 2_000_000))).toBe("images2");
   });
 
   it("is the first of an atlas, whose icons are images too, however many examples there are", () => {

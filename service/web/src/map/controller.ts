@@ -109,6 +109,7 @@ export class MapController {
       target: this.target,
       layers: this.layers.element,
       panel: this.panel,
+      page: this.root,
     });
     const hover = new HoverCard(id, this.texts);
     this.picker = new Picker(info, openArchive(id, info.points), shown.thumbnailPx, (row) => this.examples.get(row));
@@ -195,8 +196,8 @@ export class MapController {
   }
 
   private look() {
-    const { layer, arrangement, colormap, hidden, range } = this.store.state;
-    return { layer, arrangement, colormap, hidden, range, theme: currentTheme() };
+    const { layer, arrangement, colormap, hidden, range, imageSize } = this.store.state;
+    return { layer, arrangement, colormap, hidden, range, imageSize, theme: currentTheme() };
   }
 
   private colorOf(label: number | null): string {
@@ -245,6 +246,7 @@ export class MapController {
     else this.framing.fit(false);
     olMap.on("rendercomplete", () => {
       document.body.dataset.ready = "true";
+      this.count();
     });
     olMap.on("moveend", () => this.moved());
     this.ends.push(
@@ -274,7 +276,8 @@ export class MapController {
       state.arrangement !== previous.arrangement ||
       state.colormap !== previous.colormap ||
       state.range !== previous.range ||
-      state.hidden !== previous.hidden;
+      state.hidden !== previous.hidden ||
+      state.imageSize !== previous.imageSize;
     if (state.layer !== previous.layer) {
       document.body.dataset.ready = "false";
       this.cursor.clear();
@@ -317,7 +320,7 @@ export class MapController {
   private describe(): void {
     const { state } = this.store;
     const layer = this.stage.layerInfo(state.layer);
-    const { max, z, dots } = this.stage.scaleAt(layer, this.stage.zoom);
+    const { max, dots } = this.stage.scaleAt(layer, this.stage.zoom);
     this.legend.update({
       layer,
       classes: this.shownClasses,
@@ -328,9 +331,20 @@ export class MapController {
       max,
       dotted: dots.radius > 0,
     });
-    const hidden = this.shownClasses.reduce((sum, each) => sum + (state.hidden.has(each.index) ? each.count : 0), 0);
-    setText(this.drawn, drawnText({ layer, examples: this.info.examples, hidden, z }));
+    this.count();
     setText(this.depth, zoomText(this.stage.zoom));
+  }
+
+  /** The status line: how many are drawn of how many. */
+  private count(): void {
+    const { state } = this.store;
+    const layer = this.stage.layerInfo(state.layer);
+    const { z } = this.stage.scaleAt(layer, this.stage.zoom);
+    const hidden = this.shownClasses.reduce((sum, each) => sum + (state.hidden.has(each.index) ? each.count : 0), 0);
+    const images = this.stage.activeImages;
+    const inSight = images?.count ?? null;
+    const unreadable = images?.unreadable ?? false;
+    setText(this.drawn, drawnText({ layer, examples: this.info.examples, hidden, z, inSight, unreadable }));
   }
 
   /** Opens an example. The map moves where it has to ("show"), goes close ("find"), or stays ("stay"). */

@@ -120,7 +120,7 @@ export class FoundStrip {
         role: "option",
         title: [result.example_id, name].filter(Boolean).join(" · "),
         label: `${i + 1}: ${[name, result.example_id].filter(Boolean).join(", ")}, ${figure} ${formatFigure(near)}`,
-        attrs: { id: `found-${i}` },
+        attrs: { id: `found-${i}`, "data-row": String(result.row) },
         on: {
           click: () => {
             this.activate(i);

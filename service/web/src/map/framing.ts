@@ -1,10 +1,14 @@
 /** The part of the map that cards leave free, and moves of the map that bring a place into it. */
 
+import { freePart } from "./free-part";
 import type { Place } from "./part";
 import type { Padding, Stage } from "./stage";
 
 /** An example nearer than this to a card or an edge is not in sight. */
 const EDGE_PX = 40;
+const MARGIN_PX = 4;
+const COVERING =
+  ".left > *, .title-card, .layer-card, .top, .corner > *, .status-line, .panel:not([hidden]), .found:not([hidden])";
 const NARROW = "(max-width: 760px)";
 
 export interface Cards {
@@ -14,6 +18,8 @@ export interface Cards {
   layers: HTMLElement;
   /** The panel of an example that is open. */
   panel: { readonly element: HTMLElement; readonly open: boolean };
+  /** The page, with all that lies over the map. */
+  page: HTMLElement;
 }
 
 export class Framing {
@@ -45,12 +51,22 @@ export class Framing {
     this.stage.flyTo(x, y, zoom, [(width - left - right) / 2, (height - top - bottom) / 2]);
   }
 
-  /** Shows the whole map. */
+  /** Shows the whole map in the largest part that no card covers. */
   fit(animate: boolean): void {
-    const { clientWidth: width, clientHeight: height } = this.cards.target;
-    const [left, top, right, bottom] = this.free();
-    const narrow = window.matchMedia(NARROW).matches;
-    const padding: Padding = narrow ? [top + 16, 4, height - bottom, 4] : [20, width - right + 20, 52, left + 20];
+    const { target, page } = this.cards;
+    const map = target.getBoundingClientRect();
+    const whole = { left: MARGIN_PX, top: MARGIN_PX, right: map.width - MARGIN_PX, bottom: map.height - MARGIN_PX };
+    const covered = [...page.querySelectorAll(COVERING)]
+      .map((each) => each.getBoundingClientRect())
+      .filter((each) => each.width > 0)
+      .map((each) => ({
+        left: each.left - map.left - MARGIN_PX,
+        top: each.top - map.top - MARGIN_PX,
+        right: each.right - map.left + MARGIN_PX,
+        bottom: each.bottom - map.top + MARGIN_PX,
+      }));
+    const part = freePart(whole, covered);
+    const padding: Padding = [part.top, map.width - part.right, map.height - part.bottom, part.left];
     this.stage.fit(padding, animate);
   }
 }

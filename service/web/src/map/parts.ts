@@ -7,6 +7,8 @@ import { icon } from "../lib/icons";
 import { added } from "./added-layer";
 import { arrangement } from "./arrangement";
 import { AtlasCells } from "./atlas-cell";
+import { imageSizePart } from "./image-size";
+import { lightboxPart } from "./lightbox-part";
 import { lookLive } from "./live-link";
 import { names } from "./names";
 import { Overview } from "./overview";
@@ -26,13 +28,15 @@ export const PARTS: readonly MakePart[] = [
   texts,
   overview,
   added,
+  size,
+  lightboxPart,
   compare,
   live,
   names,
 ];
 
 /** Those that need no more than the files of a map: an exported map has no service to ask. */
-const EXPORTED: ReadonlySet<MakePart> = new Set([arrangement, texts, overview, names]);
+const EXPORTED: ReadonlySet<MakePart> = new Set([arrangement, texts, overview, size, lightboxPart, names]);
 
 /** The parts that a map has use for. */
 export function partsOf(context: MapContext): MapPart[] {
@@ -90,6 +94,11 @@ function texts({ texts, stage, picker, accepts, target }: MapContext): MapPart |
     },
     destroy: () => labels.destroy(),
   };
+}
+
+function size({ info, store, stage }: MapContext): MapPart | null {
+  const isImages = (layer: string) => stage.layerInfo(layer).legend.kind === "images";
+  return info.layers.some((each) => isImages(each.name)) ? imageSizePart(store, isImages) : null;
 }
 
 function overview({ stage }: MapContext): MapPart {

@@ -5,6 +5,7 @@ import { defaults as defaultInteractions } from "ol/interaction/defaults";
 import KeyboardPan from "ol/interaction/KeyboardPan";
 import KeyboardZoom from "ol/interaction/KeyboardZoom";
 import MouseWheelZoom from "ol/interaction/MouseWheelZoom";
+import type BaseLayer from "ol/layer/Base";
 import OlMap from "ol/Map";
 import View from "ol/View";
 import type { ColorLayer, MapInfo } from "../api/types";
@@ -16,10 +17,11 @@ import { type Dots, dotMax, dotsAt } from "../tiles/dots";
 import { type DataTile, paintCategory, paintDensity } from "../tiles/paint";
 import { paintValue } from "../tiles/paint-value";
 import { type Arranged, type ArrangementName, arrangedFor, arrangementsOf, placeIn } from "./arranged";
+import { backgroundLayer } from "./background-layer";
 import { DataLayer, type Painter } from "./data-layer";
 import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
-import { ImageLayer, type PlacedRow } from "./image-layer";
+import { ImageLayer, type ImageOptions, type PlacedRow } from "./image-layer";
 import type { Place } from "./part";
 import type { LabelStage } from "./text-labels";
 import { type Range, shownRange, stepOf } from "./value-scale";
@@ -36,6 +38,19 @@ export interface Look {
   /** Values that the colors of a value layer span; null: its own. */
   range: Range | null;
   theme: Theme;
+  /** Images smaller (-1) or larger than they are drawn by themselves. */
+  imageSize?: number;
+}
+
+const CELL_PX = 64;
+
+/** How the images of a layer are drawn in an arrangement: the side of their cells is that of the grid's. */
+function imageOptions(job: string, info: MapInfo, layer: ColorLayer, { cell }: Arranged): ImageOptions {
+  const grid = arrangementsOf(info).find((each) => each.cell !== null);
+  const arranged = grid?.layers.find((each) => each.name === layer.name);
+  const cellPx = grid?.cell && arranged ? grid.cell * WORLD * 2 ** arranged.max_zoom : CELL_PX;
+  const icons = layer.legend.icons != null;
+  return { map: icons ? null : job, cellPx, overlaps: cell === null && !icons };
 }
 
 /** The layers of one arrangement. */
@@ -60,7 +75,7 @@ export class Stage {
   readonly arrangements: readonly Arranged[];
   private readonly scenes = new Map<ArrangementName, Scene>();
   /** An image beneath all layers, as a floor plan. */
-  private readonly background: ImageLayer | null;
+  private readonly background: BaseLayer | null;
   private root: DataTile | null = null;
   private fittedView: number[] | null = null;
   private readonly rootLoaded: Promise<void>;
@@ -74,7 +89,7 @@ export class Stage {
   ) {
     this.arrangements = arrangementsOf(info);
     const { background } = info;
-    this.background = background && new ImageLayer(background, openArchive(job, background.path), onError);
+    this.background = background && backgroundLayer(background, openArchive(job, background.path), onError);
     this.highlight = new Highlight(look.theme);
     this.view = new View({
       projection,
@@ -94,7 +109,7 @@ export class Stage {
   private createMap(target: HTMLElement): OlMap {
     const still = reducedMotion();
     const beneath = this.background ? [this.background] : [];
-    const layers = [...beneath, this.highlight].map((each) => each.olLayer);
+    const layers = [...beneath, this.highlight.olLayer];
     const interactions = defaultInteractions({
       altShiftDragRotate: false,
       pinchRotate: false,
@@ -141,8 +156,10 @@ export class Stage {
     const made: Scene = { arrangement, data: new Map(), images: new Map() };
     for (const layer of arrangement.layers) {
       const archive = openArchive(this.job, layer.path);
-      if (layer.legend.kind === "images") made.images.set(layer.name, new ImageLayer(layer, archive, this.onError));
-      else made.data.set(layer.name, this.dataLayer(layer, archive, arrangement));
+      if (layer.legend.kind === "images") {
+        const options = imageOptions(this.job, this.info, layer, arrangement);
+        made.images.set(layer.name, new ImageLayer(layer, archive, this.onError, options));
+      } else made.data.set(layer.name, this.dataLayer(layer, archive, arrangement));
     }
     for (const each of [...made.data.values(), ...made.images.values()]) this.olMap.addLayer(each.olLayer);
     this.scenes.set(arrangement.name, made);
@@ -182,9 +199,13 @@ export class Stage {
       layer.olLayer.setOpacity(beneath ? 0.34 : 1);
       layer.setPainter(this.painter(this.layerInfo(name)));
     }
-    for (const [name, layer] of scene.images) layer.olLayer.setVisible(name === look.layer);
+    for (const [name, layer] of scene.images) {
+      layer.olLayer.setVisible(name === look.layer);
+      layer.setHidden(look.hidden);
+      layer.setSize(look.imageSize ?? 0);
+    }
     // It has the coordinates of the embedding.
-    this.background?.olLayer.setVisible(scene.arrangement.name === "exact");
+    this.background?.setVisible(scene.arrangement.name === "exact");
     this.highlight.setTheme(look.theme);
     this.highlight.arrange(scene.arrangement);
   }
@@ -195,7 +216,8 @@ export class Stage {
 
   /** What the legend says at a view zoom: the tile zoom, its dots, and the largest count they show. */
   scaleAt(layer: ColorLayer, zoom: number): { z: number; dots: Dots; max: number } {
-    const z = Math.min(layer.max_zoom, Math.max(layer.min_zoom, Math.round(zoom)));
+    const images = this.scene.images.get(layer.name);
+    const z = images?.tileZoom(zoom) ?? Math.min(layer.max_zoom, Math.max(layer.min_zoom, Math.round(zoom)));
     const dots = this.dots(z, Math.max(0, Math.round(zoom) - z));
     return { z, dots, max: dotMax(this.density, this.root, z, dots) };
   }
@@ -345,6 +367,7 @@ export class Stage {
   }
 
   destroy(): void {
+    for (const { images } of this.scenes.values()) for (const layer of images.values()) layer.destroy();
     this.olMap.setTarget(undefined);
     this.olMap.dispose();
   }

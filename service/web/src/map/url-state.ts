@@ -2,6 +2,7 @@
 
 import { type ColormapName, DEFAULT_COLORMAP, isColormap } from "../tiles/colormaps";
 import type { ArrangementName } from "./arranged";
+import { SIZES } from "./image-levels";
 import { fromAddress, type SelectionQuery, toAddress } from "./selection-query";
 
 export interface MapState {
@@ -22,6 +23,8 @@ export interface MapState {
   /** Names on the map; null: those that the map opens with. */
   names: ShownNames | null;
   selection: SelectionQuery | null;
+  /** Images smaller or larger than they are drawn by themselves: one of `SIZES`. */
+  imageSize: number;
 }
 
 export type ShownNames = "class" | "cluster" | "off";
@@ -107,6 +110,7 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
     added: /^[a-z0-9-]{1,40}$/.test(query.get("with") ?? "") ? query.get("with") : null,
     names: NAMES.find((each) => each === query.get("names")) ?? null,
     selection: fromAddress(query.get("sel")),
+    imageSize: SIZES.find((each) => each !== 0 && String(each) === query.get("size")) ?? 0,
   };
 }
 
@@ -130,6 +134,7 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
     parts.push(shown.length > 0 && shown.length < hidden.length ? `only=${shown}` : `hide=${hidden}`);
   }
   if (state.range) parts.push(`range=${state.range.map((value) => Number(value.toPrecision(7)))}`);
+  if (state.imageSize !== 0) parts.push(`size=${state.imageSize}`);
   if (state.row !== null) parts.push(`row=${state.row}`);
   if (state.search)
     parts.push(`${state.search.by === "text" ? "q" : "like"}=${encodeURIComponent(state.search.value)}`);
