@@ -75,9 +75,7 @@ def test_layers_are_chosen_by_hand(page: Page, digits_map: Map) -> None:
     assert all(np.abs(a - b).mean() > 0.5 for a, b in itertools.pairwise(seen))
 
 
-def test_a_map_that_is_small_enough_to_look_at_opens_with_its_images(
-    page: Page, digits_map: Map
-) -> None:
+def test_a_map_opens_with_its_images(page: Page, digits_map: Map) -> None:
     open_map(page, digits_map)
     expect(page.get_by_test_id("layer-thumbnails")).to_have_attribute("aria-checked", "true")
     opened = map_pixels(page)
@@ -132,6 +130,28 @@ def test_the_grid_is_chosen_by_key_and_by_hand(page: Page, digits_map: Map) -> N
     expect(page).not_to_have_url(re.compile("arr="))
     page.get_by_test_id("layer-density").click()
     expect(page.get_by_test_id("arrangement-grid")).to_be_disabled()
+
+
+def test_all_images_are_seen_in_the_grid_and_one_at_full_size(page: Page, digits_map: Map) -> None:
+    open_map(page, digits_map, "?arr=grid&size=-1")
+    expect(page.get_by_test_id("drawn")).to_have_text("1,797 of 1,797 images drawn")
+    page.get_by_test_id("class-0").click()
+    # 178 of the digits are zeros.
+    expect(page.get_by_test_id("drawn")).to_have_text("1,619 of 1,797 images drawn")
+    row = digits_map.example(42)["neighbors"][0]["row"]
+    open_map(page, digits_map, "?row=42")
+    expect(page.get_by_test_id("detail-id")).to_be_visible()
+    page.get_by_test_id("map").focus()
+    page.keyboard.press("Enter")
+    lightbox = page.get_by_test_id("lightbox")
+    expect(lightbox).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_test_id("lightbox-image")).to_have_attribute(
+        "src", re.compile(f"/{row}/image$")
+    )
+    page.keyboard.press("Escape")
+    expect(lightbox).to_be_hidden()
+    expect(page.get_by_test_id("detail-panel")).to_be_visible()
 
 
 def test_hover_shows_the_image(page: Page, digits_map: Map) -> None:

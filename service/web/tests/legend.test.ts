@@ -121,7 +121,7 @@ describe("the legend of classes", () => {
 
   it("says of images what hiding does there, and where there are no classes what nearness means", () => {
     legend.update(view(layer("images"), { classes: CLASSES.legend.classes }));
-    expect(legend.element.textContent).toContain("hiding one clears the points beneath");
+    expect(legend.element.textContent).toContain("A hidden class has no images");
     expect(legend.element.querySelector("h2")!.textContent).toBe("Classes");
     const other = new Legend({ onHidden: vi.fn(), onColormap: vi.fn(), onRange: vi.fn() });
     other.update(view(layer("images")));

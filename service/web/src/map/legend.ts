@@ -169,7 +169,7 @@ export class Legend {
     this.rows = new Map(classes.map((each) => [each.index, this.classRow(each)]));
     const list = h("ul", { class: "classes" }, ...this.rows.values());
     const images = layer.legend.kind === "images";
-    const note = "Every class keeps its images; hiding one clears the points beneath.";
+    const note = "A hidden class has no images and no points; what lies beneath is seen.";
     if (classes.length === 0) {
       fill(
         this.element,

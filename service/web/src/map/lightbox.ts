@@ -1,6 +1,6 @@
 /** One image at full size, in a dialog: zoom, the next and the previous one, what is known of it, and to keep it. */
 
-import { imageUrl } from "../api/client";
+import { imageUrl, showImage } from "../api/client";
 import type { Example, MapInfo } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { attributeValue, formatCount, humanize } from "../lib/format";
@@ -22,7 +22,7 @@ export interface LightboxActions {
 export class Lightbox {
   readonly element: HTMLDialogElement;
   private readonly image = h("img", { testid: "lightbox-image", attrs: { draggable: "false" } });
-  private readonly frame = h("div", { class: "lightbox-frame" }, this.image);
+  private readonly frame = h("div", { class: "lightbox-frame", tabIndex: -1 }, this.image);
   private readonly heading = h("h2", {});
   private readonly order = h("p", { class: "faint", role: "status", testid: "lightbox-order" });
   private readonly facts = h("dl", { class: "facts", testid: "lightbox-facts" });
@@ -69,7 +69,8 @@ export class Lightbox {
       this.problem.hidden = false;
     });
     this.image.addEventListener("load", () => {
-      const { naturalWidth, naturalHeight } = this.image;
+      const { naturalWidth, naturalHeight, src } = this.image;
+      this.download.href = src;
       this.image.classList.toggle("pixelated", Math.max(naturalWidth, naturalHeight) < SHARP_PX);
     });
   }
@@ -78,7 +79,11 @@ export class Lightbox {
   async open(walk: Walk, row: number): Promise<void> {
     this.walk = walk;
     this.at = Math.max(0, walk.rows.indexOf(row));
-    if (!this.element.open) this.element.showModal();
+    if (!this.element.open) {
+      this.element.showModal();
+      // The arrows are at work, and no button looks as if it were chosen.
+      this.frame.focus();
+    }
     await this.show();
   }
 
@@ -97,8 +102,7 @@ export class Lightbox {
     this.back.disabled = this.at === 0;
     this.next.disabled = this.at === length - 1;
     setText(this.order, `${formatCount(this.at + 1)} of ${formatCount(length)}, ${this.walk.of}`);
-    this.image.src = imageUrl(this.map, row);
-    this.download.href = this.image.src;
+    showImage(this.image, imageUrl(this.map, row));
     this.download.setAttribute("download", `row-${row}`);
     try {
       const example = await this.actions.get(row);

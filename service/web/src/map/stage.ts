@@ -49,7 +49,7 @@ function imageOptions(job: string, info: MapInfo, layer: ColorLayer, { cell }: A
   const grid = arrangementsOf(info).find((each) => each.cell !== null);
   const arranged = grid?.layers.find((each) => each.name === layer.name);
   const cellPx = grid?.cell && arranged ? grid.cell * WORLD * 2 ** arranged.max_zoom : CELL_PX;
-  const icons = layer.legend.icons != null;
+  const icons = (layer.legend.icons ?? []).length > 0;
   return { map: icons ? null : job, cellPx, overlaps: cell === null && !icons };
 }
 
