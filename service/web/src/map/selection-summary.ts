@@ -1,6 +1,6 @@
 /** What is said of a selection: counts as bars, numbers, frequent values, and the contact sheet. */
 
-import { thumbnailUrl } from "../api/client";
+import { showImage, thumbnailUrl } from "../api/client";
 import type { LegendClass, SelectionSummary } from "../api/types";
 import { type Child, h } from "../lib/dom";
 import { formatCount, formatFigure, joined } from "../lib/format";
@@ -64,7 +64,8 @@ function figures(summary: SelectionSummary): HTMLElement | null {
 function sheet(map: string, title: string, rows: readonly number[], onOpen: (row: number) => void): HTMLElement | null {
   if (rows.length === 0) return null;
   const images = rows.map((row) => {
-    const image = h("img", { class: "image", attrs: { alt: "", loading: "lazy", src: thumbnailUrl(map, row) } });
+    const image = h("img", { class: "image", attrs: { alt: "", loading: "lazy" } });
+    showImage(image, thumbnailUrl(map, row));
     image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
     image.addEventListener("error", () => image.replaceWith(h("code", { class: "image" }, formatCount(row))));
     const open = { click: () => onOpen(row) };
