@@ -1,4 +1,5 @@
 // @vitest-environment happy-dom
+import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { h } from "../src/lib/dom";
 import { bindLiveKeys } from "../src/live/keys";
@@ -145,5 +146,20 @@ describe("keys of the live page", () => {
     carry("drop", files("image/png"));
     expect(actions.choose).not.toHaveBeenCalled();
     expect(actions.file).not.toHaveBeenCalled();
+  });
+});
+
+/** Keys of shortcuts that a source names. */
+function keysIn(source: string): string[] {
+  return [...source.matchAll(/\bkey: "([^"]+)", about:/g)].map((found) => found[1]!);
+}
+
+describe("the shortcuts of the map page", () => {
+  it("have a key each, in all of its parts", () => {
+    const files = readdirSync("src/map").map((name) => readFileSync(`src/map/${name}`, "utf8"));
+    const keys = files.flatMap(keysIn);
+    expect(keys.length).toBeGreaterThan(15);
+    expect(keys.filter((key, at) => keys.indexOf(key) !== at)).toEqual([]);
+    expect(keysIn('[{ key: "i", about: "a" }, { key: "i", about: "b" }]')).toEqual(["i", "i"]);
   });
 });

@@ -18,7 +18,7 @@ export function lightboxPart(context: MapContext): MapPart | null {
   const opener = new LightboxOpener(context);
   const openShown = () => void opener.show(context.store.state.row);
   return {
-    shortcuts: [{ key: "i", about: "Open the image of the example at full size", run: openShown }],
+    shortcuts: [{ key: "o", about: "Open the image of the example at full size", run: openShown }],
     about: (example) => opener.button(example),
     start: () => opener.listen(),
     destroy: () => opener.destroy(),
