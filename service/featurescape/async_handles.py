@@ -6,7 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from featurescape import map_request, notebook, operations, reading, searching, selecting
+from featurescape import (
+    finding,
+    map_request,
+    notebook,
+    operations,
+    reading,
+    searching,
+    selecting,
+)
 from featurescape.async_selection import AsyncSelection
 from featurescape.export_forms import FormName
 from featurescape.export_image import ImageFields, ImageOptions, export_image
@@ -201,9 +209,30 @@ class AsyncMap:
         """One example with its nearest neighbors."""
         return await self._transport.run(operations.example(self.id, row))
 
-    async def find(self, example_id: str) -> list[dict[str, Any]]:
-        """Examples whose id is this, or starts with it, or whose caption has its words; at most 50."""
-        return await self._transport.run(operations.find(self.id, example_id))
+    async def find(
+        self, words: str | None = None, *, where: str | None = None, limit: int | None = 1000
+    ) -> pa.Table:
+        """Examples that have all words in their id, class or texts and meet the conditions, in the order of rows.
+
+        Args:
+            words: a phrase stands in quotes, and the last word may go on: ``'"red car" conv'``.
+            where: conditions on attributes, as ``year > 1990 and kind in (cat, dog)``.
+            limit: how many at most, fetched in pages of 1,000; None: all.
+
+        Returns:
+            example_id, class_name, row, x, y, texts (name and text, of what was found). The schema's metadata
+            ``find`` has ``total``, how many there are in all, and ``examples``, among how many.
+
+        Raises:
+            SpecError: a condition is wrong; the message says where, and what can be written.
+            ServiceUnavailableError: a large map is still being read.
+        """
+        query = finding.Query(words, where, limit)
+        return await self._transport.run(finding.find(self.id, query))
+
+    async def attributes(self) -> list[dict[str, Any]]:
+        """Attributes that the conditions of `find` can name: name, type, values, extent, missing."""
+        return await self._transport.run(finding.attributes(self.id))
 
     async def to_parquet(
         self,

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
+
+import typer
 
 from featurescape import tables
+from featurescape.cli_options import AsJson, Url
 from featurescape.client import Client
 from featurescape.terminal import OUT
 from featurescape_jobs.errors import RequestError
 from featurescape_jobs.specs import model_fields
 
 
-def show_catalog(model: str | None, weights: str | None, url: str | None, *, as_json: bool) -> int:
-    """Print the catalog, or what a live network says of itself."""
+def catalog(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="List the layers of this network, as torchvision/convnext_tiny or lenet.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Folder or file of its weights; without it, random ones.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> int:
+    """List datasets, models, jobs and color layers, or the layers of one network."""
     if model is None and weights is not None:
         raise RequestError("--weights: say which MODEL they are of")
     with Client(url) as client:

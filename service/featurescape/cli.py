@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from featurescape import __version__, spec_fields, tables
-from featurescape.catalog_command import show_catalog
+from featurescape.catalog_command import catalog
 from featurescape.cli_options import (
     AsJson,
     ClassNames,
@@ -33,6 +33,7 @@ from featurescape.cli_options import (
 from featurescape.client import Client
 from featurescape.commands import app, command
 from featurescape.export_command import export
+from featurescape.find_command import find
 from featurescape.job_commands import rename, rm
 from featurescape.map_command import MapOptions, make_map
 from featurescape.select_command import select
@@ -296,6 +297,7 @@ def show(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     return 0
 
 
+command("find")(find)
 command("export")(export)
 command("select")(select)
 command("rename")(rename)
@@ -320,23 +322,7 @@ def stop(job_id: JobId, url: Url = None, as_json: AsJson = False) -> int:
     return 0
 
 
-@command("catalog")
-def catalog(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[MODEL]",
-            help="List the layers of this network, as torchvision/convnext_tiny or lenet.",
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Folder or file of its weights; without it, random ones.")
-    ] = None,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> int:
-    """List datasets, models, jobs and color layers, or the layers of one network."""
-    return show_catalog(model, weights, url, as_json=as_json)
+command("catalog")(catalog)
 
 
 if __name__ == "__main__":

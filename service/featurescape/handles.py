@@ -9,7 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from featurescape import map_request, notebook, operations, reading, searching, selecting
+from featurescape import (
+    finding,
+    map_request,
+    notebook,
+    operations,
+    reading,
+    searching,
+    selecting,
+)
 from featurescape.export_forms import FormName
 from featurescape.export_image import ImageFields, ImageOptions, export_image
 from featurescape.export_progress import Shown
@@ -247,9 +255,30 @@ class Map:
         """One example with its nearest neighbors."""
         return self._transport.run(operations.example(self.id, row))
 
-    def find(self, example_id: str) -> list[dict[str, Any]]:
-        """Examples whose id is this, or starts with it, or whose caption has its words; at most 50."""
-        return self._transport.run(operations.find(self.id, example_id))
+    def find(
+        self, words: str | None = None, *, where: str | None = None, limit: int | None = 1000
+    ) -> pa.Table:
+        """Examples that have all words in their id, class or texts and meet the conditions, in the order of rows.
+
+        Args:
+            words: a phrase stands in quotes, and the last word may go on: ``'"red car" conv'``.
+            where: conditions on attributes, as ``year > 1990 and kind in (cat, dog)``.
+            limit: how many at most, fetched in pages of 1,000; None: all.
+
+        Returns:
+            example_id, class_name, row, x, y, texts (name and text, of what was found). The schema's metadata
+            ``find`` has ``total``, how many there are in all, and ``examples``, among how many.
+
+        Raises:
+            SpecError: a condition is wrong; the message says where, and what can be written.
+            ServiceUnavailableError: a large map is still being read.
+        """
+        query = finding.Query(words, where, limit)
+        return self._transport.run(finding.find(self.id, query))
+
+    def attributes(self) -> list[dict[str, Any]]:
+        """Attributes that the conditions of `find` can name: name, type, values, extent, missing."""
+        return self._transport.run(finding.attributes(self.id))
 
     def to_parquet(
         self,

@@ -150,9 +150,3 @@ def example(map_id: str, row: int) -> Steps[dict[str, Any]]:
     """One example with its nearest neighbors."""
     answer = yield from get(f"/v1/maps/{map_id}/examples/{row}")
     return cast("dict[str, Any]", answer.json())
-
-
-def find(map_id: str, example_id: str) -> Steps[list[dict[str, Any]]]:
-    """Examples by id or caption."""
-    answer = yield from get(f"/v1/maps/{map_id}/examples", example_id=example_id)
-    return cast("list[dict[str, Any]]", answer.json()["examples"])

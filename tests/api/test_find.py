@@ -58,6 +58,13 @@ def test_a_page_is_a_part_of_all_that_is_found(http: httpx.Client, map_id: str) 
     assert ask(http, map_id, words="digits", offset=100).results == []
 
 
+def test_who_writes_a_whole_id_is_told_its_row(http: httpx.Client, map_id: str) -> None:
+    found = ask(http, map_id, words=" digits-0002 ")
+    assert (found.total, found.exact) == (1, 2)
+    assert ask(http, map_id, words="digits-000").exact is None
+    assert ask(http, map_id, where="id = 'digits-0002'").exact is None
+
+
 def test_a_condition_shows_the_values_that_it_names(http: httpx.Client, map_id: str) -> None:
     found = ask(http, map_id, where="azimuth_degrees < 90")
     (said,) = found.results[0].texts

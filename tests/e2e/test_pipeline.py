@@ -52,7 +52,7 @@ def test_an_example_knows_its_neighbors(digits_map: Map) -> None:
     distances = [neighbor["distance"] for neighbor in example["neighbors"]]
     assert len(distances) >= 8
     assert distances == sorted(distances)
-    assert digits_map.find(example["example_id"])[0]["row"] == 7
+    assert digits_map.find(example["example_id"])["row"].to_pylist() == [7]
 
 
 def test_bad_files_are_error_rows_and_the_job_succeeds(

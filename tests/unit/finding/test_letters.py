@@ -83,3 +83,10 @@ def test_more_words_than_are_searched_for_are_refused() -> None:
 def test_hits_are_the_characters_that_were_meant(text: str, asked: str, marked: list[str]) -> None:
     found = hits(text, terms_of(asked))
     assert [text[start:end] for start, end in found] == marked
+
+
+def test_ascii_becomes_what_the_same_text_becomes_beside_another_letter() -> None:
+    text = "".join(map(chr, range(1, 128)))
+    assert words_of(text).split() == words_of(text + "ж").removesuffix("ж").split()
+    assert folded(text) == folded(text + "ж").removesuffix("ж")
+    assert words_of("a\0b").split() == words_of("a\0bж").removesuffix("ж").split()

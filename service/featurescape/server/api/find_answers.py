@@ -59,6 +59,7 @@ class FindAnswer(Answer):
     examples: int = Field(description="Among how many.")
     total: int = Field(description="How many are found.")
     offset: int
+    exact: int | None = Field(description="The row whose id is exactly the words.")
     results: list[FoundExample]
     classes: list[FoundClass] = Field(description="Of all that is found, the largest first.")
     marks: FoundMarks | None = Field(description="Where `marked` asks for them.")

