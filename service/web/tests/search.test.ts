@@ -1,16 +1,19 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { ExampleMatch } from "../src/api/types";
+import type { FindAnswer, FoundExample } from "../src/api/types";
 import { SearchBox } from "../src/map/search";
 import { press, settle, shown, texts, type } from "./helpers/page";
 import { Refusal, Service } from "./helpers/service";
 
 const WAIT_MS = 160;
-const MATCHES: ExampleMatch[] = [
-  { row: 3, example_id: "cat-1", class_name: "cat" },
-  { row: 9, example_id: "cat-2", class_name: null, caption: "a <b>brown</b> cat" },
-  { row: 12, example_id: "cat-3", class_name: null },
-];
+const example = (row: number, id: string, said?: string): FoundExample => ({
+  ...{ row, example_id: id, label: null, class_name: row === 3 ? "cat" : null, x: 0, y: 0 },
+  texts: said ? [{ name: "caption", text: said, hits: [] }] : [],
+});
+const MATCHES = [example(3, "cat-1"), example(9, "cat-2", "a <b>brown</b> cat"), example(12, "cat-3")];
+const answer = (results: FoundExample[]): FindAnswer => ({
+  ...{ examples: 100, total: results.length, offset: 0, exact: null, results, classes: [], marks: null },
+});
 
 let service: Service;
 let opened: number[];
@@ -19,7 +22,7 @@ let input: HTMLInputElement;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  service = new Service().on(/examples\?/, { examples: MATCHES });
+  service = new Service().on(/find$/, answer(MATCHES));
   opened = [];
   box = new SearchBox("tiles-1", (row) => opened.push(row));
   shown(box.element);
@@ -48,12 +51,14 @@ describe("finding an example", () => {
     expect(service.paths).toEqual([]);
     vi.advanceTimersByTime(1);
     await settle();
-    expect(service.paths).toEqual(["/v1/maps/tiles-1/examples?example_id=ca"]);
+    expect(service.asked.map(({ path, body }) => [path, body])).toEqual([
+      ["/v1/maps/tiles-1/find", { words: "ca", limit: 8 }],
+    ]);
   });
 
   it("shows what is found by id, with its caption or class, as text", async () => {
     await find(" cat ");
-    expect(service.paths).toEqual(["/v1/maps/tiles-1/examples?example_id=cat"]);
+    expect(service.asked.map(({ body }) => body)).toEqual([{ words: "cat", limit: 8 }]);
     expect(texts(list(), "code")).toEqual(["cat-1", "cat-2", "cat-3"]);
     expect(texts(list(), ".faint")).toEqual(["cat", "a <b>brown</b> cat", ""]);
     expect(list().querySelector("img")!.getAttribute("src")).toBe("/v1/maps/tiles-1/examples/3/thumbnail");
@@ -61,18 +66,11 @@ describe("finding an example", () => {
     expect(input.getAttribute("aria-expanded")).toBe("true");
   });
 
-  it("shows at most twelve", async () => {
-    const many = Array.from({ length: 50 }, (_, row) => ({ row, example_id: `e${row}`, class_name: null }));
-    service.on(/examples\?/, { examples: many });
-    await find("e");
-    expect(list().querySelectorAll("[role=option]")).toHaveLength(12);
-  });
-
   it("says that there is none, and what went wrong", async () => {
-    service.on(/examples\?/, { examples: [] });
+    service.on(/find$/, answer([]));
     await find("dog");
-    expect(list().textContent).toBe("No id begins with this.");
-    service.on(/examples\?/, new Refusal(500, "internal", "the disk is gone"));
+    expect(list().textContent).toBe("Nothing says dog.");
+    service.on(/find$/, new Refusal(500, "internal", "the disk is gone"));
     await find("dogs");
     expect(list().textContent).toBe("the disk is gone");
   });
@@ -86,10 +84,10 @@ describe("finding an example", () => {
 
   it("does not show the answer to an earlier question over that to a later one", async () => {
     const answers: ((value: unknown) => void)[] = [];
-    service.on(/examples\?/, () => new Promise((resolve) => answers.push(resolve)));
+    service.on(/find$/, () => new Promise((resolve) => answers.push(resolve)));
     await find("a");
     await find("b");
-    answers[1]!({ examples: [MATCHES[1]] });
+    answers[1]!(answer([MATCHES[1]!]));
     await settle();
     expect(texts(list(), "code")).toEqual(["cat-2"]);
   });
@@ -119,7 +117,7 @@ describe("the keyboard", () => {
   });
 
   it("opens nothing where nothing was found", async () => {
-    service.on(/examples\?/, { examples: [] });
+    service.on(/find$/, answer([]));
     await find("x");
     press(input, "ArrowDown");
     press(input, "Enter");
@@ -167,5 +165,24 @@ describe("the mouse", () => {
     box.focus();
     expect(document.activeElement).toBe(input);
     expect([input.selectionStart, input.selectionEnd]).toEqual([0, 3]);
+  });
+});
+
+describe("how the text may go on", () => {
+  it("is offered while one types the name of an attribute, and goes on in the box", async () => {
+    const none = { about: "", unit: "", values: [], missing: 0 };
+    const year = { ...none, name: "year", type: "number" as const, extent: [1950, 2020] as [number, number] };
+    const found: string[] = [];
+    box.offer({ attributes: async () => [year], onFind: (text) => found.push(text) });
+    await find("ye");
+    expect(texts(list(), "code")[0]).toBe("year");
+    press(input, "ArrowDown");
+    press(input, "Enter");
+    expect(input.value).toBe("year ");
+    expect(document.activeElement).toBe(input);
+    await find("year > 1990");
+    expect(service.asked.at(-1)!.body).toEqual({ where: "year > 1990", limit: 8 });
+    press(input, "Enter");
+    expect(found).toEqual(["year > 1990"]);
   });
 });

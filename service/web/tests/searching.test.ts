@@ -1,7 +1,8 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { SearchAnswer, SearchFacts, SearchResult } from "../src/api/types";
-import { howFound } from "../src/map/found-strip";
+import type { FindAnswer, FoundMarks, SearchAnswer, SearchFacts, SearchResult } from "../src/api/types";
+import { howFound } from "../src/map/nearest";
+import type { Place } from "../src/map/part";
 import { SearchBox } from "../src/map/search";
 import { Searching } from "../src/map/searching";
 import { at, press, settle, shown, texts, type } from "./helpers/page";
@@ -39,7 +40,25 @@ const FACTS: SearchFacts = {
   image_problem: null,
 };
 
+const FOUND: FindAnswer = {
+  examples: 70_000,
+  total: 1234,
+  offset: 0,
+  exact: null,
+  results: [4, 7].map((row) => ({
+    ...{ row, example_id: `chair-${row}`, label: 0, class_name: "chair", x: row / 10, y: 0.5 },
+    texts: [{ name: "caption", text: "a <b>red</b> chair", hits: [[5, 8]] as [number, number][] }],
+  })),
+  classes: [{ label: 0, name: "chair", count: 1234 }],
+  marks: { count: 2, arrangement: "exact", rows: "", x: "", y: "" },
+};
+const NUMBERS = {
+  ...{ name: "year", type: "number", about: "", unit: "", values: [], extent: [1950, 2020], missing: 0 },
+};
+
 let service: Service;
+let everything: (FoundMarks | null)[];
+let selected: unknown[];
 let marked: number[];
 let active: (number | null)[];
 let opened: number[];
@@ -54,17 +73,20 @@ beforeEach(() => {
     .on(/^GET .*\/search$/, FACTS)
     .on(/^POST .*\/search$/, ANSWER)
     .on(/live\/images$/, { image: "ab12" })
-    .on(/examples\?/, { examples: [] });
-  [marked, active, opened, saved] = [[], [], [], []];
+    .on(/^GET .*\/find\/facts$/, { examples: 70_000, attributes: [NUMBERS] })
+    .on(/^POST .*\/find$/, { ...FOUND, total: 0, results: [] });
+  [marked, active, opened, saved, everything, selected] = [[], [], [], [], [], []];
   const marks = {
-    find: (results: readonly SearchResult[]) => {
-      marked = results.map((each) => each.row);
+    find: (results: readonly Place[]) => {
+      marked = (results as SearchResult[]).map((each) => each.row);
     },
-    hover: (each: SearchResult | null) => active.push(each?.row ?? null),
+    all: (marks: FoundMarks | null) => everything.push(marks),
+    hover: (each: Place | null) => active.push((each as SearchResult | null)?.row ?? null),
   };
   searching = new Searching("tiles-1", marks, {
     possible: true,
     onOpen: (row) => opened.push(row),
+    onSelect: (asked) => selected.push(asked),
     onSaved: (search) => saved.push(search),
   });
   box = new SearchBox("tiles-1", (row) => opened.push(row));
@@ -81,7 +103,8 @@ afterEach(() => {
 
 const page = () => document.querySelector("main")!;
 const begin = () => searching.begin(box, page(), null);
-const bodies = () => service.asked.filter((each) => each.method === "POST").map((each) => each.body);
+const posts = (path: RegExp) => service.asked.filter((each) => each.method === "POST" && path.test(each.path));
+const bodies = () => posts(/(search|images)$/).map((each) => each.body);
 
 async function words(text: string): Promise<void> {
   type(input, text);
@@ -90,10 +113,10 @@ async function words(text: string): Promise<void> {
 }
 
 describe("by words", () => {
-  it("offers them first where the map has a text tower, and asks at Enter", async () => {
+  it("offers the nearest where the map has a text tower and nothing says the words, and asks at Enter", async () => {
     await begin();
     await words("a red <i>chair</i>");
-    expect(texts(page(), "[role=listbox] .by-words")).toEqual(["Search for “a red <i>chair</i>”"]);
+    expect(texts(page(), "[role=listbox] .by-words")).toEqual(["Images like “a red <i>chair</i>”"]);
     press(input, "Enter");
     await settle();
     expect(bodies()).toEqual([{ text: "a red <i>chair</i>" }]);
@@ -104,35 +127,108 @@ describe("by words", () => {
   });
 
   it("goes to the example where its whole id was typed", async () => {
-    service.on(/examples\?/, { examples: [{ row: 5, example_id: "chair-5", class_name: null }] });
+    service.on(/^POST .*\/find$/, { ...FOUND, exact: 7 });
     await begin();
-    await words("chair-5");
+    await words("chair-7");
     press(input, "Enter");
-    expect([opened, bodies()]).toEqual([[5], []]);
+    expect([opened, bodies()]).toEqual([[7], []]);
   });
 
-  it("offers none where there is no text tower, and finds ids as before", async () => {
+  it("offers no nearest where there is no text tower", async () => {
     service.on(/^GET .*\/search$/, { ...FACTS, text_problem: "lenet has no text tower" });
     await begin();
     await words("x");
     expect(page().querySelector(".by-words")).toBeNull();
-    expect(page().querySelector("[role=listbox]")!.textContent).toBe("No id begins with this.");
-    expect(input.placeholder).toBe("Find an example id");
+    expect(page().querySelector("[role=listbox]")!.textContent).toBe("Nothing says x.");
   });
 
-  it("stays the box for ids where the service cannot search the map", async () => {
+  it("has no images to give where the service cannot search the map", async () => {
     service.on(/^GET .*\/search$/, new Refusal(404, "not_found", "cells"));
     await begin();
     expect(box.element.querySelector("button")).toBeNull();
   });
 
   it("asks nothing where points have no vectors", async () => {
-    const none = { onOpen: () => {}, onSaved: () => {}, possible: false };
-    const cells = new Searching("atlas-1", { find: () => {}, hover: () => {} }, none);
+    const none = { onOpen: () => {}, onSelect: () => {}, onSaved: () => {}, possible: false };
+    const cells = new Searching("atlas-1", { find: () => {}, all: () => {}, hover: () => {} }, none);
     await cells.begin(box, page(), { by: "text", value: "a fish" });
     expect(cells.button({ example_id: "a" })).toBeNull();
     expect(service.paths).toEqual([]);
     expect(searching.button({ example_id: "a" })).not.toBeNull();
+  });
+});
+
+describe("by words and conditions", () => {
+  beforeEach(() => service.on(/^POST .*\/find$/, FOUND));
+
+  it("says how many there are while one types, and finds them at Enter", async () => {
+    await begin();
+    await words("red chair");
+    expect(texts(page(), "[role=listbox] .by-words")[0]).toBe("Find red chair");
+    expect(at(page(), "search-count").textContent).toBe("1,234 of 70,000");
+    expect(texts(page(), "[role=listbox] mark")).toEqual(["red", "red"]);
+    press(input, "Enter");
+    await settle();
+    expect(
+      posts(/find$/)
+        .slice(0, 2)
+        .map((each) => each.body),
+    ).toEqual([
+      { words: "red chair", limit: 8 },
+      { words: "red chair", limit: 60, marked: 20_000 },
+    ]);
+    expect(at(page(), "found-head").textContent).toBe("1,234 of 70,000 found, 2 markedchair 1,234");
+    expect(everything.at(-1)).toEqual(FOUND.marks);
+    expect(saved).toEqual([{ by: "find", value: "red chair" }]);
+    expect(new Set(texts(at(page(), "found-list"), "mark"))).toEqual(new Set(["red"]));
+  });
+
+  it("tells conditions from words", async () => {
+    await searching.ask({ by: "find", value: "chair where year > 1990" });
+    expect(posts(/find$/).at(-1)!.body).toMatchObject({ words: "chair", where: "year > 1990" });
+  });
+
+  it("makes a selection of all", async () => {
+    await searching.ask({ by: "find", value: "year > 1990" });
+    at(page(), "found-select").click();
+    expect(selected).toEqual([{ where: "year > 1990" }]);
+  });
+
+  it("shows the map as it was when the search is cleared or another is asked", async () => {
+    await searching.ask({ by: "find", value: "red" });
+    searching.clear();
+    expect(everything.at(-1)).toBeNull();
+    await searching.ask({ by: "find", value: "red" });
+    await searching.ask({ by: "like", value: "chair-1" });
+    expect(everything.at(-1)).toBeNull();
+  });
+
+  it("marks and selects nothing where nothing is found", async () => {
+    service.on(/^POST .*\/find$/, { ...FOUND, total: 0, results: [], classes: [] });
+    await searching.ask({ by: "find", value: "red" });
+    expect(everything.at(-1)).toBeNull();
+    expect(page().querySelector('[data-testid="found-select"]')).toBeNull();
+    expect(at(page(), "found-head").textContent).toBe("0 of 70,000 found");
+  });
+
+  it("walks on to the next page", async () => {
+    await searching.ask({ by: "find", value: "red" });
+    await settle();
+    const list = at(page(), "found-list");
+    expect(posts(/find$/).at(-1)!.body).toMatchObject({ words: "red", offset: 2, limit: 60 });
+    expect(list.querySelectorAll("[role=option]")).toHaveLength(4);
+    press(list, "End");
+    press(list, "Enter");
+    expect(opened).toEqual([7]);
+  });
+
+  it("says what is wrong with a condition", async () => {
+    service.on(/^POST .*\/find$/, new Refusal(422, "invalid_spec", "where, character 1: unknown attribute 'yaer'"));
+    await begin();
+    await words("yaer > 1990");
+    expect(page().querySelector("[role=listbox] [role=status]")!.textContent).toContain("unknown attribute");
+    await searching.ask({ by: "find", value: "yaer > 1990" });
+    expect(at(page(), "found-problem").textContent).toContain("unknown attribute");
   });
 });
 

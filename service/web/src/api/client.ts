@@ -9,6 +9,8 @@ import type {
   Example,
   ExampleMatch,
   ExamplePage,
+  FindAnswer,
+  FindFacts,
   Job,
   JobPage,
   Manifest,
@@ -202,6 +204,16 @@ export function getExample(map: string, row: number, signal?: AbortSignal): Prom
 export async function findExamples(map: string, text: string, signal?: AbortSignal): Promise<ExampleMatch[]> {
   const path = `/v1/maps/${id(map)}/examples?example_id=${id(text)}`;
   return (await getJson<ExamplePage>(path, signal)).examples;
+}
+
+/** Examples that have words and meet conditions: `words`, `where`, `offset`, `limit`, `marked`. */
+export function findOnMap(map: string, asked: Record<string, unknown>, signal?: AbortSignal): Promise<FindAnswer> {
+  return postJson<FindAnswer>(`/v1/maps/${id(map)}/find`, asked, signal);
+}
+
+/** Attributes that conditions can name. */
+export function getFindFacts(map: string): Promise<FindFacts> {
+  return getJson<FindFacts>(`/v1/maps/${id(map)}/find/facts`);
 }
 
 /** By what a map can be searched. */

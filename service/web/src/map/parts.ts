@@ -1,12 +1,14 @@
 /** The parts of the map page, in the order in which they stand in its bar, columns and panel. */
 
 import { source } from "../api/source";
+import { currentTheme } from "../app/theme";
 import { Asking } from "../job-parts/asking";
 import { h } from "../lib/dom";
 import { icon } from "../lib/icons";
 import { added } from "./added-layer";
 import { arrangement } from "./arrangement";
 import { AtlasCells } from "./atlas-cell";
+import { FindMarks } from "./find-marks";
 import { imageSizePart } from "./image-size";
 import { lightboxPart } from "./lightbox-part";
 import { lookLive } from "./live-link";
@@ -14,7 +16,7 @@ import { names } from "./names";
 import { Overview } from "./overview";
 import type { MakePart, MapContext, MapPart } from "./part";
 import { SearchBox } from "./search";
-import { Searching } from "./searching";
+import { type Marks, Searching } from "./searching";
 import { selection } from "./selection";
 import { exampleOf } from "./state-mark";
 import { labelsOver } from "./text-labels";
@@ -51,9 +53,17 @@ function atlas({ id, info, shown, stage }: MapContext): MapPart {
 
 function search({ id, info, stage, store, root, open }: MapContext): MapPart {
   const box = new SearchBox(id, (row) => void open(row, "find"));
-  const searching = new Searching(id, stage.highlight, {
+  const all = new FindMarks(info.max_zoom);
+  stage.olMap.addLayer(all.olLayer);
+  const marks: Marks = {
+    find: (places) => stage.highlight.find(places),
+    all: (places) => all.show(places, currentTheme()),
+    hover: (place) => stage.highlight.hover(place),
+  };
+  const searching = new Searching(id, marks, {
     possible: info.features !== id,
     onOpen: (row) => void open(row, "show"),
+    onSelect: (asked) => root.dispatchEvent(new CustomEvent("featurescape:select", { detail: asked })),
     onSaved: (saved) => store.set({ search: saved }),
   });
   return {
@@ -62,6 +72,7 @@ function search({ id, info, stage, store, root, open }: MapContext): MapPart {
     shortcuts: [{ key: "/", about: "Search", run: () => box.focus() }],
     about: (example) => (example.width === null ? null : searching.button(example)),
     start: () => void searching.begin(box, root, store.state.search),
+    relook: () => all.setTheme(currentTheme()),
     escape: () => {
       if (store.state.row !== null || !searching.open) return false;
       searching.clear();

@@ -1,22 +1,36 @@
 /**
- * The search box: a combobox over the examples whose id or caption has what is typed, to go to one of them. Where the
- * map can be searched by words, its first choice is that; where by an image, there is a button for one.
+ * The search box: a combobox over what the text finds by words and conditions, with how many there are, over the first
+ * examples of it, and over how the text may go on. Where the map can be searched for the nearest to words, that is a
+ * choice too; where to an image, there is a button for one.
  */
 
-import { findExamples, showImage, thumbnailUrl } from "../api/client";
-import type { ExampleMatch } from "../api/types";
-import { fill, h } from "../lib/dom";
+import { findOnMap, showImage, thumbnailUrl } from "../api/client";
+import type { FindAnswer, FindAttribute, FoundExample } from "../api/types";
+import { type Child, fill, h } from "../lib/dom";
+import { formatCount } from "../lib/format";
 import { icon } from "../lib/icons";
 import { imageField } from "../lib/image-files";
+import { type Asked, askedOf, type Suggestion, suggestions } from "./expression";
+import { markedText } from "./found-strip";
 
 const WAIT_MS = 160;
-const SHOWN = 12;
-const WORDS = "Search by words, or find an id";
+const SHOWN = 8;
+const LABEL = "Find by words, or by conditions as year > 1990";
 
-/** Searches that the map allows besides that of ids and captions. */
+/** Searches that the map allows beside going to an example. */
 export interface Offers {
+  /** By words and conditions. */
+  onFind?: (text: string) => void;
+  /** For the nearest to words. */
   onWords?: (text: string) => void;
   onImage?: (file: Blob) => void;
+  /** What conditions can name. */
+  attributes?: () => Promise<readonly FindAttribute[]>;
+}
+
+interface Choice {
+  content: Child[];
+  choose(): void;
 }
 
 export class SearchBox {
@@ -24,11 +38,12 @@ export class SearchBox {
   private readonly input = h("input", {
     type: "text",
     role: "combobox",
-    label: "Find an example by its id",
+    label: LABEL,
     testid: "search",
     attrs: {
-      placeholder: "Find an example id",
+      placeholder: "Find words, or year > 1990",
       autocomplete: "off",
+      autocapitalize: "off",
       spellcheck: "false",
       "aria-expanded": "false",
       "aria-controls": "search-results",
@@ -38,11 +53,11 @@ export class SearchBox {
   private readonly list = h("ul", {
     class: "results",
     role: "listbox",
-    label: "Examples",
+    label: "What can be found",
     attrs: { id: "search-results", hidden: "" },
   });
   private options: HTMLElement[] = [];
-  private choices: (() => void)[] = [];
+  private choices: Choice[] = [];
   private offers: Offers = {};
   private active = -1;
   private timer = 0;
@@ -70,11 +85,7 @@ export class SearchBox {
 
   /** Adds what the map can be searched by, once that is known. */
   offer(offers: Offers): void {
-    this.offers = offers;
-    if (offers.onWords) {
-      this.input.placeholder = WORDS;
-      this.input.setAttribute("aria-label", WORDS);
-    }
+    this.offers = { ...this.offers, ...offers };
     if (!offers.onImage) return;
     const field = imageField("search-image", offers.onImage);
     const label = "Search by an image: choose one, or drop or paste it";
@@ -99,51 +110,95 @@ export class SearchBox {
   private schedule(): void {
     window.clearTimeout(this.timer);
     this.pending?.abort();
-    const text = this.input.value.trim();
-    if (text === "") this.show("", [], "");
-    else if (this.offers.onWords) this.show(text, [], "");
-    if (text !== "") this.timer = window.setTimeout(() => void this.find(text), WAIT_MS);
+    const text = this.input.value;
+    if (text.trim() === "") this.show([], 0, "");
+    else {
+      this.show([...this.search(text, null)], 0, "");
+      this.timer = window.setTimeout(() => void this.find(text), WAIT_MS);
+    }
   }
 
   private async find(text: string): Promise<void> {
     this.pending = new AbortController();
     const { signal } = this.pending;
+    const attributes = (await this.offers.attributes?.()) ?? [];
+    if (signal.aborted) return;
+    const next = suggestions(text, attributes).map((each) => this.suggested(each));
+    const asked = askedOf(text, attributes);
     try {
-      const found = await findExamples(this.map, text, signal);
-      this.show(text, found.slice(0, SHOWN), this.offers.onWords ? "" : "No id begins with this.");
+      if (!asked) return;
+      const answer = await findOnMap(this.map, { ...asked, limit: SHOWN }, signal);
+      this.found(text, asked, answer, next);
     } catch (error) {
-      if (!signal.aborted) this.show(text, [], (error as Error).message);
+      if (!signal.aborted) this.show([...this.nearest(text), ...next], 0, (error as Error).message);
     }
   }
 
-  private show(text: string, matches: ExampleMatch[], empty: string): void {
+  /** Shows what the text finds; who wrote a whole id means that example. */
+  private found(text: string, asked: Asked, answer: FindAnswer, next: readonly Choice[]): void {
+    const examples = answer.results.map((each) => this.example(each));
+    const search = answer.total > 0 ? this.search(text, answer) : this.nearest(text);
+    const exact = answer.results.findIndex(({ row }) => row === answer.exact);
+    const first = exact >= 0 ? search.length + next.length + exact : 0;
+    const nothing = asked.words ? `Nothing says ${asked.words}.` : "No example meets this.";
+    this.show([...search, ...next, ...examples], first, answer.total === 0 ? nothing : "");
+  }
+
+  private search(text: string, answer: FindAnswer | null): Choice[] {
+    const { onFind } = this.offers;
+    const count = answer ? `${formatCount(answer.total)} of ${formatCount(answer.examples)}` : "";
+    const find: Choice | undefined = onFind && {
+      content: [
+        icon("search"),
+        h("span", { class: "by-words" }, `Find ${text.trim()}`),
+        h("span", { class: "faint", testid: "search-count" }, count),
+      ],
+      choose: () => onFind(text.trim()),
+    };
+    return [...(find ? [find] : []), ...this.nearest(text)];
+  }
+
+  private nearest(text: string): Choice[] {
     const { onWords } = this.offers;
-    const byWords = onWords && text !== "";
-    this.choices = matches.map((match) => () => this.onOpen(match.row));
-    if (byWords) this.choices.unshift(() => onWords(text));
-    const contents = matches.map((match) => this.content(match));
-    if (byWords) contents.unshift([icon("search"), h("span", { class: "by-words" }, `Search for “${text}”`)]);
-    this.options = contents.map((content, i) => this.option(content, i));
-    // Who typed a whole id means that example.
-    const first = byWords && matches[0]?.example_id === text ? 1 : 0;
-    this.setActive(this.options.length > 0 ? first : -1);
-    fill(
-      this.list,
-      ...this.options,
-      matches.length === 0 && empty !== "" && h("li", { class: "faint", role: "status" }, empty),
-    );
+    if (!onWords) return [];
+    const content = [icon("images"), h("span", { class: "by-words" }, `Images like “${text.trim()}”`)];
+    return [{ content, choose: () => onWords(text.trim()) }];
+  }
+
+  private suggested({ text, shown, detail }: Suggestion): Choice {
+    return {
+      content: [h("code", { class: "suggested" }, shown), h("span", { class: "faint" }, detail)],
+      choose: () => {
+        this.input.value = text;
+        this.input.focus();
+        this.schedule();
+      },
+    };
+  }
+
+  private example(found: FoundExample): Choice {
+    const said = found.texts.find(({ name }) => name !== "id" && name !== "class");
+    const beside = said ? markedText(said) : [found.class_name ?? ""];
+    return {
+      content: [
+        showImage(h("img", { class: "image", attrs: { alt: "" } }), thumbnailUrl(this.map, found.row)),
+        h("code", {}, found.example_id),
+        h("span", { class: "faint" }, ...beside),
+      ],
+      choose: () => this.onOpen(found.row),
+    };
+  }
+
+  private show(choices: Choice[], first: number, message: string): void {
+    this.choices = choices;
+    this.options = choices.map(({ content }, i) => this.option(content, i));
+    const said = message !== "" && h("li", { class: "faint", role: "status" }, message);
+    fill(this.list, ...this.options, said);
+    this.setActive(choices.length > 0 ? first : -1);
     this.expand(this.list.childElementCount > 0);
   }
 
-  private content(match: ExampleMatch): Node[] {
-    return [
-      showImage(h("img", { class: "image", attrs: { alt: "" } }), thumbnailUrl(this.map, match.row)),
-      h("code", {}, match.example_id),
-      h("span", { class: "faint" }, match.caption ?? match.class_name ?? ""),
-    ];
-  }
-
-  private option(content: Node[], i: number): HTMLElement {
+  private option(content: Child[], i: number): HTMLElement {
     return h(
       "li",
       {
@@ -182,7 +237,7 @@ export class SearchBox {
     this.pending?.abort();
     this.expand(false);
     this.input.blur();
-    chosen();
+    chosen.choose();
   }
 
   private onKey(event: KeyboardEvent): void {

@@ -1,10 +1,17 @@
-/** A map that is searched by words, an image or one of its examples: what is asked, and what is made of the answer. */
+/**
+ * A map that is searched: by words and conditions, or for what is nearest to words, an image or an example. What is
+ * asked, and what is made of the answer.
+ */
 
-import { getSearchFacts, searchMap, uploadImage } from "../api/client";
-import type { SearchFacts, SearchResult } from "../api/types";
+import { getFindFacts, getSearchFacts, searchMap, uploadImage } from "../api/client";
+import type { FindAttribute, FoundMarks, SearchFacts } from "../api/types";
 import { h } from "../lib/dom";
 import { takeImages } from "../lib/image-files";
-import { FoundStrip } from "./found-strip";
+import { type Asked, askedOf } from "./expression";
+import { findPart, selectAll } from "./finding";
+import { type FoundPart, FoundStrip } from "./found-strip";
+import { nearestPart } from "./nearest";
+import type { Place } from "./part";
 import type { SearchBox } from "./search";
 import type { SavedSearch } from "./url-state";
 
@@ -12,16 +19,20 @@ import type { SavedSearch } from "./url-state";
 export type Query = SavedSearch | { by: "image"; file: Blob };
 
 /** Marks on the map. */
-interface Marks {
-  /** Rings what was found; none: the rings go. */
-  find(results: readonly SearchResult[]): void;
-  hover(result: SearchResult | null): void;
+export interface Marks {
+  /** Rings the nearest; none: the rings go. */
+  find(results: readonly Place[]): void;
+  /** Marks all that is found, and dims the rest; null: the map is as it was. */
+  all(marks: FoundMarks | null): void;
+  hover(result: Place | null): void;
 }
 
 export interface SearchingActions {
   /** Whether each point has a vector: those of an atlas are cells. */
   readonly possible: boolean;
   onOpen(row: number): void;
+  /** Makes a selection of all that is found. */
+  onSelect(asked: Asked): void;
   /** For the address. */
   onSaved(search: SavedSearch | null): void;
 }
@@ -29,12 +40,14 @@ export interface SearchingActions {
 /** A query in words, behind "nearest". */
 export function spoken(query: Query): string {
   if (query.by === "image") return "to the image that you gave";
+  if (query.by === "find") return `for ${query.value}`;
   return query.by === "text" ? `to “${query.value}”` : `to ${query.value}`;
 }
 
 export class Searching {
   readonly strip: FoundStrip;
   private query: Query | null = null;
+  private attributes: readonly FindAttribute[] | null = null;
   private pending: AbortController | null = null;
   private readonly ended = new AbortController();
 
@@ -57,9 +70,10 @@ export class Searching {
 
   /** Adds what the map can be searched by to the search box and the page, and asks again what the address asks. */
   async begin(box: SearchBox, page: HTMLElement, saved: SavedSearch | null): Promise<void> {
+    box.offer({ onFind: (value) => void this.ask({ by: "find", value }), attributes: () => this.known() });
+    if (saved && (saved.by === "find" || this.actions.possible)) void this.ask(saved);
+    if (saved && saved.by !== "like") box.text = saved.value;
     if (!this.actions.possible) return;
-    if (saved) void this.ask(saved);
-    if (saved?.by === "text") box.text = saved.value;
     const facts = await getSearchFacts(this.map).catch((): SearchFacts | null => null);
     if (!facts || this.ended.signal.aborted) return;
     const onWords = (value: string): void => void this.ask({ by: "text", value });
@@ -69,6 +83,14 @@ export class Searching {
       ...(facts.image_problem === null ? { onImage } : {}),
     });
     if (facts.image_problem === null) takeImages(page, onImage, this.ended.signal);
+  }
+
+  /** Attributes that conditions can name; none where the service does not say. */
+  private async known(): Promise<readonly FindAttribute[]> {
+    if (this.attributes) return this.attributes;
+    const facts = await getFindFacts(this.map).catch(() => null);
+    if (facts) this.attributes = facts.attributes;
+    return facts?.attributes ?? [];
   }
 
   destroy(): void {
@@ -99,16 +121,34 @@ export class Searching {
     this.strip.asking(spoken(query).replace(/^to /, "for "));
     this.actions.onSaved(query.by === "image" ? null : query);
     try {
-      const found = await searchMap(this.map, await this.body(query, signal), signal);
-      if (signal.aborted) return;
-      this.marks.find(found.results);
-      this.strip.show(spoken(query), found);
+      const part = await this.found(query, signal);
+      if (!part || signal.aborted) return;
+      this.strip.show(part);
       this.strip.focus();
     } catch (error) {
       if (signal.aborted) return;
       this.unmark();
       this.strip.failed((error as Error).message);
     }
+  }
+
+  /** What a query finds, marked on the map; null: another was asked meanwhile. */
+  private async found(query: Query, signal: AbortSignal): Promise<FoundPart | null> {
+    if (query.by !== "find") {
+      const answer = await searchMap(this.map, await this.body(query, signal), signal);
+      if (signal.aborted) return null;
+      this.marks.all(null);
+      this.marks.find(answer.results);
+      return nearestPart(spoken(query), answer);
+    }
+    const asked = askedOf(query.value, await this.known());
+    if (!asked) return null;
+    const { answer, part } = await findPart(this.map, asked, signal);
+    if (signal.aborted) return null;
+    this.marks.find([]);
+    this.marks.all(answer.total > 0 ? answer.marks : null);
+    const tools = answer.total > 0 ? [selectAll(asked, this.actions.onSelect)] : [];
+    return { ...part, tools };
   }
 
   clear(): void {
@@ -121,10 +161,11 @@ export class Searching {
 
   private unmark(): void {
     this.marks.find([]);
+    this.marks.all(null);
     this.marks.hover(null);
   }
 
-  private async body(query: Query, signal: AbortSignal): Promise<Record<string, unknown>> {
+  private async body(query: Exclude<Query, { by: "find" }>, signal: AbortSignal): Promise<Record<string, unknown>> {
     if (query.by === "image") return { image: await uploadImage(query.file, signal) };
     return { [query.by]: query.value };
   }

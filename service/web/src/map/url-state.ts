@@ -32,7 +32,7 @@ const NAMES: readonly ShownNames[] = ["class", "cluster", "off"];
 
 /** A search that an address can keep. */
 export interface SavedSearch {
-  by: "text" | "like";
+  by: "text" | "like" | "find";
   value: string;
 }
 
@@ -68,13 +68,16 @@ function hiddenFrom(query: URLSearchParams, classes: readonly number[]): Set<num
   return new Set(indices(query.get("hide"), classes));
 }
 
-const LONGEST = { text: 1000, like: 4096 } as const;
+const LONGEST = { text: 1000, like: 4096, find: 4000 } as const;
+/** Searches in the address. */
+const SEARCHES = [
+  ["find", "find"],
+  ["q", "text"],
+  ["like", "like"],
+] as const;
 
 function searchFrom(query: URLSearchParams): SavedSearch | null {
-  for (const [name, by] of [
-    ["q", "text"],
-    ["like", "like"],
-  ] as const) {
+  for (const [name, by] of SEARCHES) {
     const value = query.get(name)?.trim() ?? "";
     if (value !== "" && value.length <= LONGEST[by]) return { by, value };
   }
@@ -136,8 +139,8 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
   if (state.range) parts.push(`range=${state.range.map((value) => Number(value.toPrecision(7)))}`);
   if (state.imageSize !== 0) parts.push(`size=${state.imageSize}`);
   if (state.row !== null) parts.push(`row=${state.row}`);
-  if (state.search)
-    parts.push(`${state.search.by === "text" ? "q" : "like"}=${encodeURIComponent(state.search.value)}`);
+  const named = SEARCHES.find(([, by]) => by === state.search?.by);
+  if (state.search && named) parts.push(`${named[0]}=${encodeURIComponent(state.search.value)}`);
   if (state.added !== null) parts.push(`with=${state.added}`);
   if (state.names) parts.push(`names=${state.names}`);
   const selection = toAddress(state.selection);

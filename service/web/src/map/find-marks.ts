@@ -1,0 +1,124 @@
+/** All that a search found, on the map: everything else is dimmed. Drawn on a canvas; no object per mark. */
+
+import Layer from "ol/layer/Layer";
+import type { FrameState } from "ol/Map";
+import type { FoundMarks } from "../api/types";
+import type { Theme } from "../tiles/colormaps";
+import { WORLD, zoomOf } from "./grid";
+
+const INK = {
+  dark: { veil: "rgba(8,10,13,0.66)", ring: "#ffb454", halo: "rgba(8,10,13,0.8)" },
+  light: { veil: "rgba(250,250,248,0.74)", ring: "#b4410e", halo: "rgba(255,255,255,0.9)" },
+} as const;
+const MANY = 1500;
+const LARGEST_PX = 26;
+
+/** Places on the plane, x and y in turn. */
+export function planePlaces(marks: FoundMarks): Float64Array {
+  const [x, y] = [floats(marks.x), floats(marks.y)];
+  const places = new Float64Array(2 * marks.count);
+  for (let i = 0; i < marks.count; i += 1) {
+    places[2 * i] = x[i]! * WORLD;
+    places[2 * i + 1] = WORLD - y[i]! * WORLD;
+  }
+  return places;
+}
+
+function floats(text: string): Float32Array {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new Float32Array(bytes.buffer);
+}
+
+/** Places on the screen, in whole pixels: of those that are nearer than `step` to one another, one. */
+export function pixelPlaces(
+  places: Float64Array,
+  transform: readonly number[],
+  size: readonly number[],
+  step: number,
+): number[] {
+  const [width, height] = size as [number, number];
+  const [a, b, c, d, e, f] = transform as [number, number, number, number, number, number];
+  const columns = Math.ceil((width + 2 * LARGEST_PX) / step) + 1;
+  const taken = new Uint8Array(columns * (Math.ceil((height + 2 * LARGEST_PX) / step) + 1));
+  const pixels: number[] = [];
+  for (let i = 0; i < places.length; i += 2) {
+    const [x, y] = [places[i]!, places[i + 1]!];
+    const px = a * x + c * y + e;
+    const py = b * x + d * y + f;
+    if (px < -LARGEST_PX || py < -LARGEST_PX || px > width + LARGEST_PX || py > height + LARGEST_PX) continue;
+    const cell = Math.floor((px + LARGEST_PX) / step) + columns * Math.floor((py + LARGEST_PX) / step);
+    if (taken[cell]) continue;
+    taken[cell] = 1;
+    pixels.push(px, py);
+  }
+  return pixels;
+}
+
+export class FindMarks {
+  readonly olLayer: Layer;
+  private places: Float64Array | null = null;
+  private theme: Theme = "dark";
+  private readonly canvas = document.createElement("canvas");
+
+  constructor(private readonly deepest: number) {
+    this.canvas.className = "find-marks";
+    this.olLayer = new Layer({ render: (frame) => this.render(frame), zIndex: 9, visible: false });
+  }
+
+  /** Marks what was found; null: the map is as it was. */
+  show(marks: FoundMarks | null, theme: Theme): void {
+    this.places = marks && planePlaces(marks);
+    this.theme = theme;
+    this.olLayer.setVisible(marks !== null);
+    this.olLayer.changed();
+  }
+
+  setTheme(theme: Theme): void {
+    this.theme = theme;
+    this.olLayer.changed();
+  }
+
+  private radius(zoom: number): number {
+    const least = (this.places?.length ?? 0) / 2 > MANY ? 3.5 : 5;
+    return Math.min(LARGEST_PX, least * 2 ** Math.max(0, zoom - this.deepest + 1));
+  }
+
+  private render(frame: FrameState): HTMLElement {
+    const { canvas } = this;
+    const [width, height] = frame.size as [number, number];
+    const ratio = frame.pixelRatio;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    const context = canvas.getContext("2d");
+    if (!context || !this.places) return canvas;
+    context.scale(ratio, ratio);
+    const ink = INK[this.theme];
+    context.fillStyle = ink.veil;
+    context.fillRect(0, 0, width, height);
+    const radius = this.radius(zoomOf(frame.viewState.resolution));
+    const pixels = pixelPlaces(this.places, frame.coordinateToPixelTransform, frame.size, radius / 2);
+    context.globalCompositeOperation = "destination-out";
+    dots(context, pixels, radius);
+    context.fill();
+    context.globalCompositeOperation = "source-over";
+    for (const [color, line] of [
+      [ink.halo, 2.5],
+      [ink.ring, 1.25],
+    ] as const) {
+      context.strokeStyle = color;
+      context.lineWidth = line;
+      dots(context, pixels, radius);
+      context.stroke();
+    }
+    return canvas;
+  }
+}
+
+/** One path of circles. */
+function dots(context: CanvasRenderingContext2D, pixels: readonly number[], radius: number): void {
+  context.beginPath();
+  for (let i = 0; i < pixels.length; i += 2) {
+    context.moveTo(pixels[i]! + radius, pixels[i + 1]!);
+    context.arc(pixels[i]!, pixels[i + 1]!, radius, 0, 2 * Math.PI);
+  }
+}
