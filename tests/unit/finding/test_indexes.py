@@ -5,15 +5,17 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from featurescape.server.finding import FindQuery, building, indexes
 from featurescape_jobs.errors import ArtifactError, ServiceUnavailableError
-from helpers.found_maps import Point, found_map, quoted, random_points, rows
+from helpers.found_maps import FoundMap, Point, found_map, quoted, random_points, rows
 
 CLASSES = ("cat", "red panda", "Möwe")
 
@@ -66,6 +68,22 @@ def test_rows_are_those_of_all_batches(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(table.batches) == 8
     chosen = np.array([0, 6, 7, 20, 49])
     assert table.taken("x", chosen).tolist() == pytest.approx(((chosen + 0.5) / 50).tolist())
+
+
+def test_the_caption_of_a_point_that_is_a_word_is_found_in_its_json(tmp_path: Path) -> None:
+    known = [{"n": 1}, {"n": 2}]
+    made = found_map(tmp_path, [Point(str(row), None, each) for row, each in enumerate(known)])
+    path = "jobs/tiles-000000000003/data/points.parquet"
+    storage = made.finding.maps.storage
+    table = storage.read_table(path)
+    said = pa.array(['{"n": 1, "caption": "a red fish"}', '{"n": 2, "caption": "a car"}'])
+    at = table.schema.get_field_index("attributes")
+    storage.delete(path)
+    storage.write_table(path, table.set_column(at, table.schema.field(at), said))
+    info = made.opened.info.model_copy(update={"step_unit": "word"})
+    words = FoundMap(replace(made.opened, info=info), made.finding, made.points, ())
+    assert rows(words, "red") == [0]
+    assert rows(words, where="n = 2 and caption contains CAR") == [1]
 
 
 def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -74,13 +74,19 @@ class Source:
             yield from _even(file, columns)
 
     def infos(self) -> tuple[AttributeInfo, ...]:
-        """Attributes of the points with their types."""
+        """Attributes of the points with their types; last what only the JSON of the points has of them."""
         if self.path("attributes") is not None:
-            return tuple(self.opened.info.attributes)
+            return (*self.opened.info.attributes, *self.untyped)
         types = AttributeTypes()
         for table in self.batches("points", ["attributes"]):
             types.add(json.loads(text) if text else {} for text in table["attributes"].to_pylist())
         return types.infos()
+
+    @property
+    def untyped(self) -> tuple[AttributeInfo, ...]:
+        """The caption of a map whose points are words: each point has that of its example, in its JSON."""
+        said, known = self.opened.said_in, {info.name for info in self.opened.info.attributes}
+        return () if said is None or said in known else (AttributeInfo(name=said, type="text"),)
 
     def arrangements(self) -> list[str]:
         """Positions that the points have."""
@@ -283,20 +289,19 @@ class _Writing:
 
     def _tables(self) -> Iterator[tuple[pa.Table, pa.Table]]:
         """Points and their typed attributes, the same rows of each."""
-        typed = self.source.path("attributes") is not None
-        columns = ["example_id", "label", *self._places, *([] if typed else ["attributes"])]
+        path = self.source.path("attributes")
+        of_json = self.infos if path is None else self.source.untyped
+        columns = ["example_id", "label", *self._places, *(["attributes"] if of_json else [])]
         points = self.source.batches("points", columns)
-        if not typed:
+        if path is None:
             for table in points:
-                said = attributes_table(table["example_id"], table["attributes"], self.infos)
-                yield table, said
+                yield table, attributes_table(table["example_id"], table["attributes"], of_json)
             return
-        names = ["example_id", *attribute_columns(self.infos)]
+        names = ["example_id", *attribute_columns(self.source.opened.info.attributes)]
         for table, said in zip(points, self.source.batches("attributes", names), strict=True):
             if not table["example_id"].equals(said["example_id"]):
-                path = self.source.path("attributes")
                 raise ArtifactError(f"{path} has other rows than the points of its map", path=path)
-            yield table, said
+            yield table, _with(said, table, of_json)
 
     def _batch(
         self, points: pa.Table, attributes: pa.Table
@@ -333,3 +338,12 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
         column = column.unify_dictionaries()
     found = column.combine_chunks()
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def _with(said: pa.Table, points: pa.Table, infos: tuple[AttributeInfo, ...]) -> pa.Table:
+    """Typed attributes with those that only the JSON of the points has."""
+    if infos:
+        more = attributes_table(points["example_id"], points["attributes"], infos)
+        for name in more.schema.names[1:]:
+            said = said.append_column(name, more[name])
+    return said
