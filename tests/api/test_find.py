@@ -24,6 +24,10 @@ def problem(answer: httpx.Response) -> tuple[int, str, str | None]:
     return answer.status_code, error["code"], error["detail"].get("field")
 
 
+def unpacked(text: str | None) -> list[float]:
+    return np.frombuffer(base64.b64decode(text or ""), "<f4").tolist()
+
+
 def test_what_is_found_is_told_with_its_texts_classes_and_places(
     http: httpx.Client, map_id: str
 ) -> None:
@@ -36,9 +40,9 @@ def test_what_is_found_is_told_with_its_texts_classes_and_places(
     assert (said.name, said.text, said.hits) == ("name", "a <b>one</b>", [(5, 8)])
     assert [(each.label, each.name, each.count) for each in found.classes] == [(1, "1", 1)]
     assert found.marks is not None
-    assert (found.marks.count, found.marks.arrangement) == (1, "exact")
-    places = np.frombuffer(base64.b64decode(found.marks.x), "<f4")
-    assert places.tolist() == [pytest.approx(0.2)]
+    assert found.marks.count == 1
+    assert (only.grid_x, unpacked(found.marks.grid_x)) == (0.5625, [0.5625])
+    assert unpacked(found.marks.x) == [pytest.approx(0.2)]
     assert np.frombuffer(base64.b64decode(found.marks.rows), "<u4").tolist() == [1]
 
 
@@ -103,7 +107,6 @@ def test_attributes_are_told_with_their_values(http: httpx.Client, map_id: str) 
         ({"words": "x", "limit": 1001}, (422, "invalid_spec", "limit")),
         ({"words": "x", "marked": 20_001}, (422, "invalid_spec", "marked")),
         ({"words": "x", "offset": -1}, (422, "invalid_spec", "offset")),
-        ({"words": "x", "arrangement": "ring"}, (422, "invalid_spec", "arrangement")),
         ({"words": "x", "sql": "DROP"}, (422, "invalid_spec", "sql")),
         ({"words": ["x"]}, (422, "invalid_spec", "words")),
     ],

@@ -6,8 +6,11 @@ const packed = (values: number[]) => btoa(String.fromCharCode(...new Uint8Array(
 
 describe("marks of all that is found", () => {
   it("lie where the examples are: y of the plane grows upwards", () => {
-    const marks = { count: 2, arrangement: "exact" as const, rows: "", x: packed([0, 0.5]), y: packed([0, 0.25]) };
-    expect([...planePlaces(marks)]).toEqual([0, 512, 256, 384]);
+    const exact = { count: 2, rows: "", x: packed([0, 0.5]), y: packed([0, 0.25]) };
+    expect([...planePlaces({ ...exact, grid_x: null, grid_y: null }, "grid")]).toEqual([0, 512, 256, 384]);
+    const both = { ...exact, grid_x: packed([1, 1]), grid_y: packed([1, 0]) };
+    expect([...planePlaces(both, "grid")]).toEqual([512, 0, 512, 512]);
+    expect([...planePlaces(both, "exact")]).toEqual([0, 512, 256, 384]);
   });
 
   it("are drawn once where several are one dot, and not at all out of sight", () => {

@@ -7,7 +7,7 @@ import { Refusal, Service } from "./helpers/service";
 
 const WAIT_MS = 160;
 const example = (row: number, id: string, said?: string): FoundExample => ({
-  ...{ row, example_id: id, label: null, class_name: row === 3 ? "cat" : null, x: 0, y: 0 },
+  ...{ row, example_id: id, label: null, class_name: row === 3 ? "cat" : null, x: 0, y: 0, grid_x: null, grid_y: null },
   texts: said ? [{ name: "caption", text: said, hits: [] }] : [],
 });
 const MATCHES = [example(3, "cat-1"), example(9, "cat-2", "a <b>brown</b> cat"), example(12, "cat-3")];

@@ -46,11 +46,20 @@ const FOUND: FindAnswer = {
   offset: 0,
   exact: null,
   results: [4, 7].map((row) => ({
-    ...{ row, example_id: `chair-${row}`, label: 0, class_name: "chair", x: row / 10, y: 0.5 },
+    ...{
+      row,
+      example_id: `chair-${row}`,
+      label: 0,
+      class_name: "chair",
+      x: row / 10,
+      y: 0.5,
+      grid_x: null,
+      grid_y: null,
+    },
     texts: [{ name: "caption", text: "a <b>red</b> chair", hits: [[5, 8]] as [number, number][] }],
   })),
   classes: [{ label: 0, name: "chair", count: 1234 }],
-  marks: { count: 2, arrangement: "exact", rows: "", x: "", y: "" },
+  marks: { count: 2, rows: "", x: "", y: "", grid_x: null, grid_y: null },
 };
 const NUMBERS = {
   ...{ name: "year", type: "number", about: "", unit: "", values: [], extent: [1950, 2020], missing: 0 },

@@ -24,7 +24,7 @@ def found(job_id: CheckedId, page: Annotated[FindPage, Query()], use: Use) -> Re
 
 @router.post("", responses={200: {"model": answers.FindAnswer}})
 async def find(job_id: CheckedId, request: Request, use: Use) -> Response:
-    """The same, asked in a body: `words`, `where`, `offset`, `limit`, `marked`, `arrangement`."""
+    """The same, asked in a body: `words`, `where`, `offset`, `limit`, `marked`."""
     body = await read_json(request, use.settings.max_body_bytes)
     page = parse_question(FindPage, body)
     answer = await run_in_threadpool(use.finding.find, job_id, page)

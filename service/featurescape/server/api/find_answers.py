@@ -30,6 +30,10 @@ class FoundExample(Answer):
     class_name: str | None
     x: float = Field(description="In the unit square.")
     y: float = Field(description="In the unit square, downwards.")
+    grid_x: float | None = Field(
+        default=None, description="Center of its cell in the filled grid; null: there is none."
+    )
+    grid_y: float | None = Field(default=None, description="The same, downwards.")
     texts: list[FoundText] = Field(
         description="What shows why it was found, at most six; else the map's first text."
     )
@@ -47,10 +51,13 @@ class FoundMarks(Answer):
     """Places of what is found, for a map."""
 
     count: int = Field(description="How many; of more, evenly many over the rows.")
-    arrangement: Literal["exact", "grid"]
     rows: str = Field(description="uint32, little-endian, base64.")
     x: str = Field(description="float32, little-endian, base64; in the unit square.")
     y: str = Field(description="float32, little-endian, base64; in the unit square, downwards.")
+    grid_x: str | None = Field(
+        default=None, description="The same in the filled grid; null: there is none."
+    )
+    grid_y: str | None = Field(default=None, description="The same, downwards.")
 
 
 class FindAnswer(Answer):

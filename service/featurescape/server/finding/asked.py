@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,6 @@ from featurescape_jobs.specs import Spec
 MOST_RESULTS = 1000
 MOST_MARKED = 20_000
 
-Arrangement = Literal["exact", "grid"]
 Words = Annotated[str, Field(max_length=1000)]
 Where = Annotated[str, Field(max_length=4000)]
 
@@ -42,7 +41,4 @@ class FindPage(FindQuery):
     limit: int = Field(default=60, ge=0, le=MOST_RESULTS, description="Most results of a page.")
     marked: int = Field(
         default=0, ge=0, le=MOST_MARKED, description="Places for a map, at most so many."
-    )
-    arrangement: Arrangement = Field(
-        default="exact", description="Of the map, which the places are of."
     )

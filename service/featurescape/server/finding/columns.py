@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 BATCH_ROWS = 1 << 16
 NO_TIME = int(np.iinfo(np.int64).min)
+_EXACT, _GRID = ("x", "y"), ("grid_x", "grid_y")
 ID, CLASS, LABEL = "id", "class", "label"
 Kind = Literal["text", "category", "number", "time"]
 ARROW_TYPES: dict[Kind, pa.DataType] = {
@@ -90,6 +91,11 @@ class ColumnTable:
     def by_name(self) -> dict[str, ColumnFacts]:
         """Columns by the names that conditions use."""
         return {column.name: column for column in self.facts.columns}
+
+    @property
+    def places(self) -> list[str]:
+        """Columns of places: of the filled grid only where the map has one."""
+        return [*_EXACT, *(_GRID if "grid" in self.facts.arrangements else ())]
 
     def plain(self, stored: str, batch: pa.RecordBatch) -> NDArray[Any]:
         """A column of numbers of a batch, as it lies in the file."""

@@ -133,8 +133,7 @@ class _Page:
             "example_id": table.text(ID, row),
             "label": label if label >= 0 else None,
             "class_name": self.opened.class_name(label),
-            "x": table.number("x", row),
-            "y": table.number("y", row),
+            **{name: table.number(name, row) for name in table.places},
             "texts": self._texts(row),
         }
 
@@ -218,15 +217,8 @@ def _marks(table: ColumnTable, rows: Rows, asked: FindPage) -> dict[str, Any]:
     """Places of the rows, of evenly many where there are more than are asked for; little-endian, base64."""
     if len(rows) > asked.marked:
         rows = rows[np.linspace(0, len(rows) - 1, asked.marked).round().astype(np.int64)]
-    is_grid = asked.arrangement == "grid" and "grid" in table.facts.arrangements
-    x, y = ("grid_x", "grid_y") if is_grid else ("x", "y")
-    return {
-        "count": len(rows),
-        "arrangement": "grid" if is_grid else "exact",
-        "rows": _packed(rows, "<u4"),
-        "x": _packed(table.taken(x, rows), "<f4"),
-        "y": _packed(table.taken(y, rows), "<f4"),
-    }
+    places = {name: _packed(table.taken(name, rows), "<f4") for name in table.places}
+    return {"count": len(rows), "rows": _packed(rows, "<u4"), **places}
 
 
 def _packed(values: NDArray[Any], kind: str) -> str:

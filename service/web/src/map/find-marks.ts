@@ -13,9 +13,11 @@ const INK = {
 const MANY = 1500;
 const LARGEST_PX = 26;
 
-/** Places on the plane, x and y in turn. */
-export function planePlaces(marks: FoundMarks): Float64Array {
-  const [x, y] = [floats(marks.x), floats(marks.y)];
+/** Places on the plane in an arrangement of the map, x and y in turn. */
+export function planePlaces(marks: FoundMarks, arrangement: string): Float64Array {
+  const { grid_x: gridX, grid_y: gridY } = marks;
+  const inGrid = arrangement === "grid" && gridX != null && gridY != null;
+  const [x, y] = inGrid ? [floats(gridX), floats(gridY)] : [floats(marks.x), floats(marks.y)];
   const places = new Float64Array(2 * marks.count);
   for (let i = 0; i < marks.count; i += 1) {
     places[2 * i] = x[i]! * WORLD;
@@ -56,6 +58,8 @@ export function pixelPlaces(
 
 export class FindMarks {
   readonly olLayer: Layer;
+  private marks: FoundMarks | null = null;
+  private arrangement = "exact";
   private places: Float64Array | null = null;
   private theme: Theme = "dark";
   private readonly canvas = document.createElement("canvas");
@@ -67,7 +71,8 @@ export class FindMarks {
 
   /** Marks what was found; null: the map is as it was. */
   show(marks: FoundMarks | null, theme: Theme): void {
-    this.places = marks && planePlaces(marks);
+    this.marks = marks;
+    this.places = marks && planePlaces(marks, this.arrangement);
     this.theme = theme;
     this.olLayer.setVisible(marks !== null);
     this.olLayer.changed();
@@ -75,6 +80,14 @@ export class FindMarks {
 
   setTheme(theme: Theme): void {
     this.theme = theme;
+    this.olLayer.changed();
+  }
+
+  /** Marks the same examples where another arrangement has them. */
+  arrange(arrangement: string): void {
+    if (arrangement === this.arrangement) return;
+    this.arrangement = arrangement;
+    this.places = this.marks && planePlaces(this.marks, arrangement);
     this.olLayer.changed();
   }
 
