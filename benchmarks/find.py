@@ -174,11 +174,14 @@ def finding(columns: Columns, root: Path) -> tuple[OpenMap, Finding]:
     table, n = columns.table, columns.table.num_rows
     ids = pc.utf8_replace_slice(pc.utf8_trim_whitespace(table["id"]), 5, 6, "/")
     ids = pc.replace_substring(ids, " ", ".")
-    nothing = pa.nulls(n, pa.string())
-    zeros = pa.array(np.zeros(n, np.int32))
     places = pa.array(np.linspace(0, 1, n, dtype=np.float32))
+    zeros = pa.array(np.zeros(n, np.int32))
+    known = {
+        **{"example_id": ids, "label": table["label"], "x": places, "y": places, "locator": ids},
+        **{"features_file": zeros, "features_row": zeros},
+    }
     points = pa.table(
-        [ids, table["label"], places, places, ids, zeros, zeros, nothing], schema=POINTS
+        [known.get(each.name, pa.nulls(n, each.type)) for each in POINTS], schema=POINTS
     )
     said = pa.table(
         {
@@ -250,7 +253,7 @@ def each_query(opened: OpenMap, ours: Finding) -> None:
 
 
 def milliseconds(opened: OpenMap, ours: Finding, query: Query) -> float:
-    """How long one query takes that was not asked before."""
+    """Milliseconds of one query that was not asked before."""
     fresh = Finding(ours.maps, ours.indexes)
     start = time.perf_counter()
     fresh.rows(opened, query.asked)
