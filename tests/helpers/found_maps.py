@@ -113,7 +113,9 @@ def _points_table(points: Sequence[Point]) -> pa.Table:
         "features_row": list(range(n)),
         "attributes": said,
     }
-    return pa.Table.from_pydict(columns, schema=POINTS)
+    known = {name: pa.array(values, POINTS.field(name).type) for name, values in columns.items()}
+    arrays = [known.get(each.name, pa.nulls(n, each.type)) for each in POINTS]
+    return pa.table(arrays, schema=POINTS)
 
 
 def random_points(rng: random.Random, n: int) -> list[Point]:

@@ -66,6 +66,7 @@ def test_rows_are_those_of_all_batches(tmp_path: Path, monkeypatch: pytest.Monke
         assert rows(made, where=f"kind = {quoted(kind)}") == expected
     table = made.finding.indexes.get(made.opened).table
     assert len(table.batches) == 8
+    assert table.places == ["x", "y"]  # the map has no filled grid
     chosen = np.array([0, 6, 7, 20, 49])
     assert table.taken("x", chosen).tolist() == pytest.approx(((chosen + 0.5) / 50).tolist())
 

@@ -89,10 +89,12 @@ class Source:
         return () if said is None or said in known else (AttributeInfo(name=said, type="text"),)
 
     def arrangements(self) -> list[str]:
-        """Positions that the points have."""
+        """Positions that all points have; those of the filled grid are null where there is none."""
         with self.storage.parquet(str(self.path("points"))) as file:
-            names = set(file.schema_arrow.names)
-        return ["exact", *(["grid"] if {"grid_x", "grid_y"} <= names else [])]
+            if "grid_x" not in file.schema_arrow.names:
+                return ["exact"]
+            has_none = pc.any(pc.is_null(file.read(columns=["grid_x"])["grid_x"])).as_py()
+        return ["exact"] if has_none else ["exact", "grid"]
 
 
 def _even(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
