@@ -170,26 +170,8 @@ def controls(outputs: Outputs) -> Mapping[str, list[Rows]]:
 
 def finding(columns: Columns, root: Path) -> tuple[OpenMap, Finding]:
     """A map with these columns, and what finds its examples."""
-    storage = Storage(str(root / "storage"))
-    table, n = columns.table, columns.table.num_rows
-    ids = pc.utf8_replace_slice(pc.utf8_trim_whitespace(table["id"]), 5, 6, "/")
-    ids = pc.replace_substring(ids, " ", ".")
-    places = pa.array(np.linspace(0, 1, n, dtype=np.float32))
-    zeros = pa.array(np.zeros(n, np.int32))
-    known = {
-        **{"example_id": ids, "label": table["label"], "x": places, "y": places, "locator": ids},
-        **{"features_file": zeros, "features_row": zeros},
-    }
-    points = pa.table(
-        [known.get(each.name, pa.nulls(n, each.type)) for each in POINTS], schema=POINTS
-    )
-    said = pa.table(
-        {
-            "example_id": ids,
-            "caption": pc.utf8_trim_whitespace(table["caption"]),
-            "year": table["year"],
-        }
-    )
+    storage, n = Storage(str(root / "storage")), columns.table.num_rows
+    points, said = tables(columns.table)
     files = [
         stored(storage, each, kind) for kind, each in (("points", points), ("attributes", said))
     ]
@@ -211,6 +193,30 @@ def finding(columns: Columns, root: Path) -> tuple[OpenMap, Finding]:
     maps = Maps(Settings(storage=storage.root), cast(JobStore, None), storage, RowFiles(storage))
     opened = OpenMap(manifest, info, manifest, manifest)
     return opened, Finding.at(maps, root / "find", 1 << 40)
+
+
+def tables(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Points and their typed attributes, as a map has them."""
+    n = table.num_rows
+    ids = pc.utf8_replace_slice(pc.utf8_trim_whitespace(table["id"]), 5, 6, "/")
+    ids = pc.replace_substring(ids, " ", ".")
+    places = pa.array(np.linspace(0, 1, n, dtype=np.float32))
+    zeros = pa.array(np.zeros(n, np.int32))
+    known = {
+        **{"example_id": ids, "label": table["label"], "x": places, "y": places, "locator": ids},
+        **{"features_file": zeros, "features_row": zeros},
+    }
+    points = pa.table(
+        [known.get(each.name, pa.nulls(n, each.type)) for each in POINTS], schema=POINTS
+    )
+    said = pa.table(
+        {
+            "example_id": ids,
+            "caption": pc.utf8_trim_whitespace(table["caption"]),
+            "year": table["year"],
+        }
+    )
+    return points, said
 
 
 def stored(storage: Storage, table: pa.Table, kind: str) -> ArtifactRef:
