@@ -57,7 +57,10 @@ function search({ id, info, stage, store, root, open }: MapContext): MapPart {
   stage.olMap.addLayer(all.olLayer);
   const marks: Marks = {
     find: (places) => stage.highlight.find(places),
-    all: (places) => all.show(places, currentTheme()),
+    all: (places) => {
+      all.arrange(stage.arrangement.name);
+      all.show(places, currentTheme());
+    },
     hover: (place) => stage.highlight.hover(place),
   };
   const searching = new Searching(id, marks, {
@@ -72,7 +75,10 @@ function search({ id, info, stage, store, root, open }: MapContext): MapPart {
     shortcuts: [{ key: "/", about: "Search", run: () => box.focus() }],
     about: (example) => (example.width === null ? null : searching.button(example)),
     start: () => void searching.begin(box, root, store.state.search),
-    relook: () => all.setTheme(currentTheme()),
+    relook: () => {
+      all.arrange(stage.arrangement.name);
+      all.setTheme(currentTheme());
+    },
     escape: () => {
       if (store.state.row !== null || !searching.open) return false;
       searching.clear();
