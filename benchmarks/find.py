@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from featurescape.server.finding import Finding, FindQuery
 from featurescape.server.jobstore import JobStore
 from featurescape.server.maps import Maps, OpenMap
+from featurescape.server.open_files import OpenFiles
 from featurescape.server.row_files import RowFiles
 from featurescape.server.settings import Settings
 from featurescape_jobs.artifacts import ArtifactRef, AttributeInfo, Manifest, MapInfo
@@ -190,7 +191,13 @@ def finding(columns: Columns, root: Path) -> tuple[OpenMap, Finding]:
         **{"created_at": datetime.now(UTC), "versions": {}, "files": files, "rows": n},
         **{"error_rows": 0, "timings_seconds": {}, "details": {}},
     )
-    maps = Maps(Settings(storage=storage.root), cast(JobStore, None), storage, RowFiles(storage))
+    maps = Maps(
+        Settings(storage=storage.root),
+        cast(JobStore, None),
+        storage,
+        RowFiles(storage),
+        OpenFiles(storage),
+    )
     opened = OpenMap(manifest, info, manifest, manifest)
     return opened, Finding.at(maps, root / "find", 1 << 40)
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from featurescape.server.finding import Finding, FindQuery
 from featurescape.server.jobstore import JobStore
 from featurescape.server.maps import Maps, OpenMap
+from featurescape.server.open_files import OpenFiles
 from featurescape.server.row_files import RowFiles
 from featurescape.server.settings import Settings
 from featurescape_jobs.artifacts import MapInfo
@@ -96,7 +97,7 @@ def found_map(
     manifest = make_manifest(TILES_ID, files, n, details={"map": info.model_dump(mode="json")})
     opened = OpenMap(manifest, info, manifest, manifest)
     settings = Settings(storage=str(root / "storage"))
-    maps = Maps(settings, cast(JobStore, _Record()), storage, RowFiles(storage))
+    maps = Maps(settings, cast(JobStore, _Record()), storage, RowFiles(storage), OpenFiles(storage))
     return FoundMap(opened, Finding.at(maps, root / "find", 1 << 30), points, classes)
 
 
