@@ -9,15 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from featurescape import (
-    finding,
-    map_request,
-    notebook,
-    operations,
-    reading,
-    searching,
-    selecting,
-)
+from featurescape import finding, map_request, notebook, operations, reading, searching, selecting
 from featurescape.export_forms import FormName
 from featurescape.export_image import ImageFields, ImageOptions, export_image
 from featurescape.export_progress import Shown
@@ -266,15 +258,12 @@ class Map:
             limit: how many at most, fetched in pages of 1,000; None: all.
 
         Returns:
-            example_id, class_name, row, x, y, texts (name and text, of what was found). The schema's metadata
-            ``find`` has ``total``, how many there are in all, and ``examples``, among how many.
+            example_id, class_name, row, x, y, texts; the schema's metadata ``find`` has ``total`` and ``examples``.
 
         Raises:
             SpecError: a condition is wrong; the message says where, and what can be written.
-            ServiceUnavailableError: a large map is still being read.
         """
-        query = finding.Query(words, where, limit)
-        return self._transport.run(finding.find(self.id, query))
+        return self._transport.run(finding.find(self.id, finding.Query(words, where, limit)))
 
     def attributes(self) -> list[dict[str, Any]]:
         """Attributes that the conditions of `find` can name: name, type, values, extent, missing."""
