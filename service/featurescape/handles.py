@@ -258,7 +258,7 @@ class Map:
             limit: how many at most, fetched in pages of 1,000; None: all.
 
         Returns:
-            example_id, class_name, row, x, y, texts; the schema's metadata ``find`` has ``total`` and ``examples``.
+            example_id, class_name, row, x, y, texts; its metadata ``find`` has ``total`` and ``examples``.
 
         Raises:
             SpecError: a condition is wrong; the message says where, and what can be written.
