@@ -71,6 +71,15 @@ def test_rows_are_those_of_all_batches(tmp_path: Path, monkeypatch: pytest.Monke
     assert table.taken("x", chosen).tolist() == pytest.approx(((chosen + 0.5) / 50).tolist())
 
 
+@pytest.mark.parametrize("typed", [True, False])
+def test_a_map_without_any_attribute_is_searched_by_ids_and_classes(
+    tmp_path: Path, typed: bool
+) -> None:
+    made = found_map(tmp_path, [Point("a/red.png", 0), Point("b.png")], ["cat"], typed=typed)
+    assert (rows(made, "red"), rows(made, "cat"), rows(made, "png")) == ([0], [0], [0, 1])
+    assert rows(made, where="class is missing") == [1]
+
+
 def test_the_caption_of_a_point_that_is_a_word_is_found_in_its_json(tmp_path: Path) -> None:
     known = [{"n": 1}, {"n": 2}]
     made = found_map(tmp_path, [Point(str(row), None, each) for row, each in enumerate(known)])

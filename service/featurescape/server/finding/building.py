@@ -293,7 +293,8 @@ class _Writing:
         """Points and their typed attributes, the same rows of each."""
         path = self.source.path("attributes")
         of_json = self.infos if path is None else self.source.untyped
-        columns = ["example_id", "label", *self._places, *(["attributes"] if of_json else [])]
+        json_too = ["attributes"] if path is None or of_json else []
+        columns = ["example_id", "label", *self._places, *json_too]
         points = self.source.batches("points", columns)
         if path is None:
             for table in points:
