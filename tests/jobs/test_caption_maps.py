@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from featurescape.server.maps import Maps, OpenMap
+from featurescape.server.open_files import OpenFiles
 from featurescape.server.row_files import RowFiles
 from featurescape_jobs import tiles
 from featurescape_jobs.artifacts import MapInfo
@@ -58,7 +59,7 @@ def search(root: Path, wanted: str, limit: int = 50, **change: Any) -> list[dict
     files = [write_table(storage, TILES_ID, "points.parquet", table, "points")]
     manifest = make_manifest(TILES_ID, files, len(points))
     none: Any = None  # neither settings nor record are asked
-    maps = Maps(none, none, storage, RowFiles(storage))
+    maps = Maps(none, none, storage, RowFiles(storage), OpenFiles(storage))
     shown = info.model_copy(update=change)
     return maps.search(OpenMap(manifest, shown, manifest, manifest), wanted, limit)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from featurescape.server.maps import Maps, OpenMap
+from featurescape.server.open_files import OpenFiles
 from featurescape.server.row_files import RowFiles
 from featurescape_jobs import captions, embedding, features, tiles
 from featurescape_jobs.artifacts import MapInfo
@@ -147,7 +148,9 @@ def test_a_search_finds_the_states_of_a_caption(storage: Path) -> None:
     opened = OpenMap(manifest, MapInfo.model_validate(manifest.details["map"]), manifest, manifest)
     none: Any = None  # neither settings nor record are asked
     store = Storage(str(storage))
-    found = Maps(none, none, store, RowFiles(store)).search(opened, "GRAY ground", 50)
+    found = Maps(none, none, store, RowFiles(store), OpenFiles(store)).search(
+        opened, "GRAY ground", 50
+    )
     assert found
     assert all("gray ground" in entry["caption"] for entry in found)
 

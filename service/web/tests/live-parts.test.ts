@@ -268,7 +268,7 @@ describe("the choice of a network", () => {
 
   it("tells of a choice by hand", async () => {
     await bar.offer(null);
-    choose(at(bar.element, "live-model"), JSON.stringify(["vgg16", "pretrained", null]));
+    choose(at(bar.element, "live-model"), JSON.stringify({ name: "vgg16", weights: "pretrained" }));
     expect(actions.onModel.mock.calls).toEqual([[{ name: "vgg16", weights: "pretrained" }]]);
   });
 

@@ -162,7 +162,7 @@ def test_a_summary_has_the_quartiles_of_each_stage_and_says_what_was_undefined()
     [
         (
             {"sanity": {"examples": 16, "draws": 10, "stages": 32}},
-            "30,720 maps are more than 5,000",
+            "35,840 maps are more than 5,000",
         ),
         ({"sanity": {"methods": ["occlusion"]}}, "occlusion is not in methods"),
         ({"methods": ["smoothgrad"], "sanity": {}}, "take many passes"),
