@@ -1,8 +1,8 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { FindAnswer, FoundMarks, SearchAnswer, SearchFacts, SearchResult } from "../src/api/types";
+import type { Place } from "../src/map/grid";
 import { howFound } from "../src/map/nearest";
-import type { Place } from "../src/map/part";
 import { SearchBox } from "../src/map/search";
 import { Searching } from "../src/map/searching";
 import { at, press, settle, shown, texts, type } from "./helpers/page";

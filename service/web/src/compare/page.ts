@@ -8,7 +8,7 @@ import { themeButton } from "../app/theme-button";
 import { fill, h, setText } from "../lib/dom";
 import { mark } from "../lib/icons";
 import { whyNotOver } from "../map/added-layer";
-import { mapTitle, thumbnailPx } from "../map/page";
+import { mapTitle, thumbnailPx } from "../map/job-facts";
 import { type Comparison, formatComparison, MOST_MAPS, parseComparison } from "./address";
 import { chooser } from "./chooser";
 import { inCommon } from "./matching";

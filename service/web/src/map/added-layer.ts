@@ -13,7 +13,7 @@ import { pack, parseHex, type Theme } from "../tiles/colormaps";
 import { dotsAt } from "../tiles/dots";
 import { paintDensity } from "../tiles/paint";
 import { DataLayer, type Painter } from "./data-layer";
-import { mapTitle } from "./page";
+import { mapTitle } from "./job-facts";
 import type { MapContext, MapPart } from "./part";
 
 const COLORS: Readonly<Record<Theme, string>> = { dark: "#ffffff", light: "#16181c" };

@@ -1,7 +1,7 @@
 /** The arrangements of a map: exact places, and a filled grid where there is one. */
 
 import type { ColorLayer, MapInfo } from "../api/types";
-import type { Place } from "./part";
+import type { Place } from "./grid";
 
 export type ArrangementName = "exact" | "grid";
 

@@ -1,7 +1,7 @@
 /** The part of the map that cards leave free, and moves of the map that bring a place into it. */
 
 import { freePart } from "./free-part";
-import type { Place } from "./part";
+import type { Place } from "./grid";
 import type { Padding, Stage } from "./stage";
 
 /** An example nearer than this to a card or an edge is not in sight. */

@@ -12,6 +12,14 @@ export const EXTENT: [number, number, number, number] = [0, 0, WORLD, WORLD];
 
 export const projection = new Projection({ code: "featurescape:plane", units: "pixels", extent: EXTENT });
 
+/** Place of the unit square, y down; of an example also the center of its cell in the filled grid. */
+export interface Place {
+  x: number;
+  y: number;
+  grid_x?: number | null;
+  grid_y?: number | null;
+}
+
 /** Unit square → plane. */
 export function toPlane(x: number, y: number): [number, number] {
   return [x * WORLD, WORLD - y * WORLD];

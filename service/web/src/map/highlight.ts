@@ -11,8 +11,7 @@ import Stroke from "ol/style/Stroke";
 import Style from "ol/style/Style";
 import type { Theme } from "../tiles/colormaps";
 import { type Arranged, placeIn } from "./arranged";
-import { toPlane } from "./grid";
-import type { Place } from "./part";
+import { type Place, toPlane } from "./grid";
 
 const INK = {
   dark: {

@@ -3,6 +3,7 @@
 import type { Example, LegendClass, MapInfo } from "../api/types";
 import type { Store } from "../lib/store";
 import type { Examples } from "./examples";
+import type { Place } from "./grid";
 import type { Picker } from "./picker";
 import type { Accepts } from "./points";
 import type { Stage } from "./stage";
@@ -19,14 +20,6 @@ export interface Shown {
 
 /** How the map moves to an example that is opened: where it has to ("show"), close to it ("find"), or not ("stay"). */
 export type Arrive = "show" | "find" | "stay";
-
-/** Place of the unit square, y down; of an example also the center of its cell in the filled grid. */
-export interface Place {
-  x: number;
-  y: number;
-  grid_x?: number | null;
-  grid_y?: number | null;
-}
 
 export interface MapContext {
   /** Job that drew the map. */

@@ -10,8 +10,8 @@ import { takeImages } from "../lib/image-files";
 import { type Asked, askedOf } from "./expression";
 import { findPart, selectAll } from "./finding";
 import { type FoundPart, FoundStrip } from "./found-strip";
+import type { Place } from "./grid";
 import { nearestPart } from "./nearest";
-import type { Place } from "./part";
 import type { SearchBox } from "./search";
 import type { SavedSearch } from "./url-state";
 

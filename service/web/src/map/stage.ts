@@ -19,10 +19,9 @@ import { paintValue } from "../tiles/paint-value";
 import { type Arranged, type ArrangementName, arrangedFor, arrangementsOf, placeIn } from "./arranged";
 import { backgroundLayer } from "./background-layer";
 import { DataLayer, type Painter } from "./data-layer";
-import { EXTENT, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
+import { EXTENT, type Place, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
 import { ImageLayer, type ImageOptions, type PlacedRow } from "./image-layer";
-import type { Place } from "./part";
 import type { LabelStage } from "./text-labels";
 import { type Range, shownRange, stepOf } from "./value-scale";
 
