@@ -79,7 +79,7 @@ export class ImageLayer {
   private readonly hides: Hides = (label) => this.hidden.has(label);
 
   constructor(
-    readonly info: Pick<ColorLayer, "min_zoom" | "max_zoom" | "media_type">,
+    readonly info: Pick<ColorLayer, "min_zoom" | "max_zoom" | "media_type" | "legend">,
     archive: Archive,
     onError: (error: unknown) => void,
     private readonly options: ImageOptions,
@@ -175,7 +175,14 @@ export class ImageLayer {
   }
 
   private least({ clientWidth, clientHeight }: { clientWidth: number; clientHeight: number }): number {
-    return leastSide(Math.min(clientWidth, clientHeight), window.devicePixelRatio, this.size);
+    return this.leastOn(Math.min(clientWidth, clientHeight), window.devicePixelRatio);
+  }
+
+  /** Icons speak for more examples the coarser they are: each level is drawn at its own size, not the deepest that fits. */
+  private leastOn(shorter: number, pixelRatio: number): number {
+    const { icons } = this.info.legend;
+    if (icons && icons.length > 0) return this.options.cellPx * Math.SQRT1_2;
+    return leastSide(shorter, pixelRatio, this.size);
   }
 
   private render(frame: FrameState): HTMLElement {
@@ -186,7 +193,7 @@ export class ImageLayer {
     const zoom = zoomOf(viewState.resolution);
     const [x0, y0, x1, y1] = extent as [number, number, number, number];
     const part = { left: x0 / WORLD, right: x1 / WORLD, top: 1 - y1 / WORLD, bottom: 1 - y0 / WORLD };
-    const least = leastSide(Math.min(width, height), pixelRatio, this.size);
+    const least = this.leastOn(Math.min(width, height), pixelRatio);
     const range = tilesIn(part, levelFor(this.levels, zoom, part, least));
     const wanted = nearestFirst(range);
     this.tiles.want(wanted);
