@@ -26,7 +26,7 @@ from featurescape_jobs.errors import (
     UnknownNameError,
     WeightsError,
 )
-from helpers.either_client import KINDS, Connect, connecting
+from helpers.either_client import Connect
 from helpers.service_fakes import FEATURES_SPEC, RunningService, running_service
 from helpers.service_process import wait_for
 
@@ -37,17 +37,6 @@ RANDOM = ModelSpec(name="lenet", weights="random")
 def service(tmp_path: Path) -> Iterator[RunningService]:
     with running_service(tmp_path, allowed_roots=(str(tmp_path),)) as running:
         yield running
-
-
-@pytest.fixture(params=KINDS)
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    with connecting(request.param) as made:
-        yield made
-
-
-@pytest.fixture
-def client(service: RunningService, connect: Connect) -> Client:
-    return connect(service.url)
 
 
 def test_a_spec_is_submitted_as_model_or_mapping(client: Client) -> None:

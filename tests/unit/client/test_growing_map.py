@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from featurescape import Client, Map
 from featurescape_jobs.errors import NotFoundError, SpecError
-from helpers.either_client import KINDS, Connect, connecting
-from helpers.service_fakes import RunningService, running_service
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with running_service(tmp_path_factory.mktemp("service")) as running:
-        running.runner.up = False
-        yield running
-
-
-@pytest.fixture(params=KINDS)
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    with connecting(request.param) as made:
-        yield made
-
-
-@pytest.fixture
-def client(service: RunningService, connect: Connect) -> Client:
-    return connect(service.url)
+from helpers.service_fakes import RunningService
 
 
 def test_new_examples_go_through_the_jobs_of_the_map(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,29 +16,10 @@ from featurescape.map_request import GROUPS, SUPPLIED
 from featurescape.set_options import read_options
 from featurescape_jobs.errors import FeaturescapeError, InputJobError, SpecError
 from featurescape_jobs.specs import JOB_SPECS, ModelSpec
-from helpers.either_client import KINDS, Connect, connecting
-from helpers.service_fakes import RunningService, running_service
+from helpers.service_fakes import RunningService
 
 ROOT = Path(__file__).parents[3]
 RANDOM = ModelSpec(name="lenet", weights="random")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with running_service(tmp_path_factory.mktemp("service")) as running:
-        running.runner.up = False
-        yield running
-
-
-@pytest.fixture(params=KINDS)
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    with connecting(request.param) as made:
-        yield made
-
-
-@pytest.fixture
-def client(service: RunningService, connect: Connect) -> Client:
-    return connect(service.url)
 
 
 def writer() -> ModuleType:
