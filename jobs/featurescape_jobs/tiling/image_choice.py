@@ -47,10 +47,8 @@ def choose_images(
     first_zoom = np.full(len(x), n_zooms, dtype=np.int16)
     if n_zooms == 0:
         return Choice([], first_zoom)
-    side = cells_per_tile << (n_zooms - 1)
-    codes = morton(bins(x, side), bins(y, side))
-    order = np.argsort(codes, kind="stable")
-    codes, sketch = codes[order], sketch[order]
+    order, codes = by_cell(x, y, cells_per_tile << (n_zooms - 1))
+    sketch = sketch[order]
     levels = []
     for zoom in range(n_zooms):
         cells = codes >> np.uint64(2 * (n_zooms - 1 - zoom))
@@ -61,6 +59,15 @@ def choose_images(
         first_zoom[chosen] = np.minimum(first_zoom[chosen], zoom)
         levels.append(np.sort(chosen).astype(np.int64))
     return Choice(levels, first_zoom)
+
+
+def by_cell(
+    x: NDArray[np.float32], y: NDArray[np.float32], side: int
+) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+    """(N,) rows by their cell among ``side`` × ``side``, and the ascending Morton codes of the cells."""
+    codes = morton(bins(x, side), bins(y, side))
+    order = np.argsort(codes, kind="stable")
+    return order, codes[order]
 
 
 def distances_to_mean(sketch: NDArray[np.float32], starts: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.kernels.numba_threads import compiled
-from featurescape_jobs.tiling.geometry import bins, morton, run_starts, unmorton
-from featurescape_jobs.tiling.image_choice import Choice, distances_to_mean
+from featurescape_jobs.tiling.geometry import run_starts, unmorton
+from featurescape_jobs.tiling.image_choice import Choice, by_cell, distances_to_mean
 
 Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -44,10 +44,8 @@ def choose_with_room(
     first_zoom = np.full(len(x), n_zooms, dtype=np.int16)
     if n_zooms == 0 or len(x) == 0:
         return Choice([np.empty(0, np.int64)] * n_zooms, first_zoom)
-    side = cells_per_tile << (n_zooms - 1)
-    codes = morton(bins(x, side), bins(y, side))
-    order = np.argsort(codes, kind="stable")
-    codes, sketch = codes[order], sketch[order]
+    order, codes = by_cell(x, y, cells_per_tile << (n_zooms - 1))
+    sketch = sketch[order]
     place = np.stack([x[order], y[order]]).astype(np.float64)
     chosen = np.zeros(len(x), dtype=np.bool_)
     levels = []
