@@ -45,7 +45,7 @@ class AskedColumns:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Unread:
     """Column that is not read."""
 
     reason: str
@@ -67,7 +67,7 @@ class VectorColumns:
     attributes: tuple[str, ...]
     types: tuple[AttributeInfo, ...]
     """Of those attributes whose type is known from the file."""
-    left_out: Mapping[str, LeftOut]
+    unread: Mapping[str, Unread]
     """By name."""
 
     @property
@@ -95,29 +95,29 @@ def choose_columns(file: RowFile, asked: AskedColumns) -> VectorColumns:
     components = vector if asked.vector is None or len(asked.vector) == 1 else ()
     taken = {*components, identity, label, image}
     attributes, types = list[str](), list[AttributeInfo]()
-    left_out = {name: LeftOut(OTHER_FORM, why) for name, why in file.left_out.items()}
+    unread = {name: Unread(OTHER_FORM, why) for name, why in file.unread.items()}
     for field in file.schema:
         if field.name in taken:
             continue
         kind = "text" if field.name == text else declared_type(field.type)
         problem = _problem(field, file, len(attributes))
         if problem is not None:
-            left_out[field.name] = problem
+            unread[field.name] = problem
             continue
         attributes.append(field.name)
         if kind is not None:
             types.append(AttributeInfo(name=field.name, type=kind))
-    return VectorColumns(vector, identity, label, image, tuple(attributes), tuple(types), left_out)
+    return VectorColumns(vector, identity, label, image, tuple(attributes), tuple(types), unread)
 
 
-def _problem(field: pa.Field, file: RowFile, attributes: int) -> LeftOut | None:
+def _problem(field: pa.Field, file: RowFile, attributes: int) -> Unread | None:
     """Why a column becomes no attribute behind so many others; None: it does."""
     if not is_plain(field.type):
-        return LeftOut(NESTED_COLUMN, f"is {field.type}")
+        return Unread(NESTED_COLUMN, f"is {field.type}")
     if file.schema.names.count(field.name) > 1:
-        return LeftOut(TWICE, "is there twice")
+        return Unread(TWICE, "is there twice")
     if attributes == MAX_ATTRIBUTES:
-        return LeftOut(TOO_MANY, f"comes behind {MAX_ATTRIBUTES} others")
+        return Unread(TOO_MANY, f"comes behind {MAX_ATTRIBUTES} others")
     return None
 
 
@@ -149,15 +149,15 @@ class _Named:
         """Raise `DatasetError` unless there is one such column."""
         if self.file.schema.names.count(name) == 1:
             return
-        if name in self.file.left_out:
-            raise self.wrong(option, f"has {name!r}, which {self.file.left_out[name]}")
+        if name in self.file.unread:
+            raise self.wrong(option, f"has {name!r}, which {self.file.unread[name]}")
         times = "twice a" if name in self.file.schema.names else "no"
         near = difflib.get_close_matches(name, self.file.schema.names, n=3)
         hint = f" (did you mean {', '.join(near)}?)" if near else ""
         raise self.wrong(option, f"has {times} column {name!r}{hint}")
 
     def wrong(self, option: str, problem: str) -> DatasetError:
-        names = ", ".join([*self.file.schema.names, *self.file.left_out][:_SHOWN])
+        names = ", ".join([*self.file.schema.names, *self.file.unread][:_SHOWN])
         return DatasetError(
             f"dataset.{option}: {self.file.path} {problem}; its columns: {names}; name the right one in "
             f"{option}",

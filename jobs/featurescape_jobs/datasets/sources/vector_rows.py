@@ -106,7 +106,7 @@ class VectorTable:
         """Count the columns that are not read, each once, however many files have it."""
         seen = set[str]()
         for path in self.paths:
-            for name, found in choose_columns(self._open(path), self._asked).left_out.items():
+            for name, found in choose_columns(self._open(path), self._asked).unread.items():
                 if name not in seen:
                     self.tree.passed_over.add(found.reason, f"{name} ({found.why})")
                     seen.add(name)

@@ -121,7 +121,7 @@ class ArrayFile:
     Args:
         path: of the file.
         columns: by name; arrays that can be no column are not among them.
-        left_out: names of these → why.
+        unread: names of these → why.
         wanted: names of the vectors, where they are known; else those of the largest array decide.
 
     Raises:
@@ -132,14 +132,14 @@ class ArrayFile:
         self,
         path: str,
         columns: Mapping[str, ArrayColumn],
-        left_out: Mapping[str, str],
+        unread: Mapping[str, str],
         wanted: Sequence[str],
     ) -> None:
         self.path = path
         named = [columns[name] for name in wanted if name in columns]
         matrices = [one for one in columns.values() if pa.types.is_fixed_size_list(one.type)]
         if not named and not matrices:
-            others = [f"{name}, which {why}" for name, why in left_out.items()]
+            others = [f"{name}, which {why}" for name, why in unread.items()]
             found = "; ".join([*columns, *others][:20]) or "nothing"
             raise wrong_file(
                 path,
@@ -151,7 +151,7 @@ class ArrayFile:
         odd = {
             name: f"has {one.rows} rows, not {n}" for name, one in columns.items() if one.rows != n
         }
-        self.left_out: Mapping[str, str] = {**left_out, **odd}
+        self.unread: Mapping[str, str] = {**unread, **odd}
         self._rows = n
         self.schema = pa.schema([(name, one.type) for name, one in self._columns.items()])
 

@@ -38,7 +38,7 @@ class ArrowStream:
             self.schema: pa.Schema = pa.ipc.open_stream(tree.open(path)).schema
         except (OSError, ValueError, pa.ArrowException) as error:
             raise wrong_file(path, f"is no Arrow stream ({str(error)[:200]})", _WRONG) from None
-        self.left_out: Mapping[str, str] = {}
+        self.unread: Mapping[str, str] = {}
 
     def open(self, columns: Sequence[str]) -> Rows:
         """Rows from the front of the file on."""

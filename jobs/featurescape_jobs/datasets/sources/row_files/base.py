@@ -40,7 +40,7 @@ class RowFile(Protocol):
         ...
 
     @property
-    def left_out(self) -> Mapping[str, str]:
+    def unread(self) -> Mapping[str, str]:
         """Names of what can be no column → why."""
         ...
 

@@ -145,7 +145,7 @@ def _lines(tree: Tree, path: str) -> Lines:
 def open_npz(tree: Tree, path: str, wanted: Sequence[str]) -> ArrayFile:
     """The arrays of an ``.npz`` by name; raises `DatasetError`."""
     note(tree, path)
-    columns, left_out = dict[str, ArrayColumn](), dict[str, str]()
+    columns, unread = dict[str, ArrayColumn](), dict[str, str]()
     try:
         with zipfile.ZipFile(cast(BinaryIO, tree.open(path))) as archive:
             members = archive.infolist()
@@ -156,10 +156,10 @@ def open_npz(tree: Tree, path: str, wanted: Sequence[str]) -> ArrayFile:
                 try:
                     columns[name] = _member(tree, path, archive, member)
                 except ValueError as error:
-                    left_out[name] = str(error)
+                    unread[name] = str(error)
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise wrong_file(path, f"cannot be read ({str(error)[:200]})", "save it again") from None
-    return ArrayFile(path, columns, left_out, wanted)
+    return ArrayFile(path, columns, unread, wanted)
 
 
 def _member(tree: Tree, path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> RawColumn:

@@ -25,7 +25,7 @@ class ParquetFile:
         self._tree = tree
         file = open_parquet(tree, path)
         self.schema: pa.Schema = file.schema_arrow
-        self.left_out: Mapping[str, str] = {}
+        self.unread: Mapping[str, str] = {}
         groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
         self._ends = np.cumsum([0, *(group.num_rows for group in groups)])
         row_bytes = sum(group.total_byte_size for group in groups) / max(1, self._ends[-1])

@@ -38,7 +38,7 @@ def open_tensors(tree: Tree, path: str, wanted: Sequence[str]) -> ArrayFile:
         raise wrong_file(
             path, f"is no safetensors file ({str(error)[:200]})", "save it again"
         ) from None
-    columns, left_out = dict[str, ArrayColumn](), dict[str, str]()
+    columns, unread = dict[str, ArrayColumn](), dict[str, str]()
     start = _LENGTH_BYTES + length
     for name, said in header.items():
         if name == "__metadata__":
@@ -46,8 +46,8 @@ def open_tensors(tree: Tree, path: str, wanted: Sequence[str]) -> ArrayFile:
         try:
             columns[name] = _tensor(tree, path, said, (start, size))
         except (ValueError, TypeError, KeyError) as error:
-            left_out[name] = f"is none that is read ({str(error)[:100]})"
-    return ArrayFile(path, columns, left_out, wanted)
+            unread[name] = f"is none that is read ({str(error)[:100]})"
+    return ArrayFile(path, columns, unread, wanted)
 
 
 def _tensor(tree: Tree, path: str, said: Any, data: tuple[int, int]) -> RawColumn:
