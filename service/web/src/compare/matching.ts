@@ -1,8 +1,9 @@
-/** The same example in several maps: rows by the ids of examples. At most 2,048 answers of each map are kept. */
+/** The same example in several maps: rows by the ids of examples. At most 2,048 ids of each map are kept. */
 
-import { findExamples, getExample } from "../api/client";
+import { findExamples } from "../api/client";
 import type { Example, MapInfo } from "../api/types";
 import { Lru } from "../lib/lru";
+import { Examples } from "../map/examples";
 
 const KEPT = 2048;
 
@@ -25,13 +26,15 @@ export function inCommon(one: Pick<Example, "neighbors">, other: Pick<Example, "
 
 /** The examples of one map, by row and by id. */
 export class Rows {
-  private readonly byRow = new Lru<number, Promise<Example>>(KEPT);
+  private readonly examples: Examples;
   private readonly byId = new Lru<string, Promise<number | null>>(KEPT);
 
-  constructor(readonly map: Matched) {}
+  constructor(readonly map: Matched) {
+    this.examples = new Examples(map.id);
+  }
 
   get(row: number): Promise<Example> {
-    return this.kept(this.byRow, row, () => getExample(this.map.id, row));
+    return this.examples.get(row);
   }
 
   /** The row of the example that another map has at a row of its own; null: this map does not have it. */
@@ -42,18 +45,13 @@ export class Rows {
 
   /** The row of an id; null: this map does not have it. */
   rowOf(exampleId: string): Promise<number | null> {
-    return this.kept(this.byId, exampleId, async () => {
-      const found = await findExamples(this.map.id, exampleId);
-      return found.find((each) => each.example_id === exampleId)?.row ?? null;
-    });
-  }
-
-  private kept<K, V>(cache: Lru<K, Promise<V>>, key: K, load: () => Promise<V>): Promise<V> {
-    const known = cache.get(key);
+    const known = this.byId.get(exampleId);
     if (known !== undefined) return known;
-    const loading = load();
-    cache.set(key, loading);
-    loading.catch(() => cache.delete(key));
+    const loading = findExamples(this.map.id, exampleId).then(
+      (found) => found.find((each) => each.example_id === exampleId)?.row ?? null,
+    );
+    this.byId.set(exampleId, loading);
+    loading.catch(() => this.byId.delete(exampleId));
     return loading;
   }
 }

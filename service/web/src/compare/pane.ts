@@ -8,7 +8,7 @@ import { icon } from "../lib/icons";
 import { Cursor } from "../map/cursor";
 import { firstLayer } from "../map/first-layer";
 import { HoverCard } from "../map/hover";
-import { labelClasses } from "../map/legend";
+import { labelClasses, NO_LABEL_COLOR } from "../map/legend";
 import { Picker } from "../map/picker";
 import { Stage } from "../map/stage";
 import { Texts } from "../map/texts";
@@ -16,7 +16,6 @@ import { openArchive } from "../tiles/archive";
 import { DEFAULT_COLORMAP } from "../tiles/colormaps";
 import { Rows } from "./matching";
 
-const NO_LABEL_COLOR = "#8a8a8a";
 const MARGIN_PX = 12;
 
 /** A map, and what the jobs say that made it. */

@@ -17,7 +17,7 @@ import { Framing } from "./framing";
 import { HelpDialog } from "./help";
 import { HoverCard } from "./hover";
 import { bindKeys } from "./keys";
-import { Legend, labelClasses } from "./legend";
+import { Legend, labelClasses, NO_LABEL_COLOR } from "./legend";
 import { DetailPanel } from "./panel";
 import type { Arrive, MapContext, MapPart, Shortcut, Shown } from "./part";
 import { partsOf } from "./parts";
@@ -37,7 +37,6 @@ declare global {
 }
 
 const WRITE_MS = 250;
-const NO_LABEL_COLOR = "#8a8a8a";
 function button(name: IconName, label: string, onClick: () => void): HTMLElement {
   return h("button", { type: "button", class: "icon-button", label, title: label, on: { click: onClick } }, icon(name));
 }

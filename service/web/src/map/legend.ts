@@ -66,6 +66,9 @@ function gradient(table: Uint32Array, className: string): HTMLCanvasElement {
   return canvas;
 }
 
+/** Of examples without a label. */
+export const NO_LABEL_COLOR = "#8a8a8a";
+
 /** The classes that points have: of the color layer whose classes are the map's. */
 export function labelClasses(info: MapInfo): readonly LegendClass[] {
   const fits = (classes: readonly LegendClass[]) =>
