@@ -127,7 +127,8 @@ def _reduced(
 ) -> tuple[Floats, float | None]:
     """(N, K) features for the layout, and the variance that they keep, where it is known."""
     if isinstance(base, KnownLayout):
-        return base.reduced(_counted(vectors, context)(0), vectors.n), None
+        parts = (base.reduce(block) for block in _counted(vectors, context)(0))
+        return _finite(_stack(parts, (vectors.n, base.reference.features.shape[1]))), None
     return _reduce(spec, vectors, column, context)
 
 
@@ -269,6 +270,17 @@ def _stack(blocks: Iterator[Floats], shape: tuple[int, int]) -> Floats:
     return whole
 
 
+def _finite(reduced: Floats) -> Floats:
+    """The features, which are finite; raises `SpecError`."""
+    if not np.isfinite(reduced).all():
+        raise SpecError(
+            "features: some are not finite, or too large for float32; extract them as float32, from "
+            "a network whose activations are finite",
+            field="features",
+        )
+    return reduced
+
+
 def _is_reduced(spec: EmbeddingSpec, column: LayerColumn) -> bool:
     if spec.placed_in is not None:
         return False  # by the reduction of the other embedding
@@ -307,12 +319,7 @@ def _reduce(
         explained = pca.explained_variance_fraction
         fitted = save({"mean": pca.mean, "components": np.ascontiguousarray(pca.components)})
         context.add_bytes("data/pca.safetensors", fitted, "pca")
-    if not np.isfinite(reduced).all():
-        raise SpecError(
-            "features: some are not finite, or too large for float32; extract them as float32, from "
-            "a network whose activations are finite",
-            field="features",
-        )
+    _finite(reduced)
     kept = pa.FixedSizeListArray.from_arrays(pa.array(reduced.reshape(-1)), reduced.shape[1])
     context.add_table("data/reference.parquet", pa.table({"features": kept}), "reference")
     return reduced, explained

@@ -9,7 +9,6 @@ Memory: the reduced features of the earlier embedding and of the new examples, N
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,21 +36,9 @@ class KnownLayout:
     pca: Pca | None
     """Its reduction; None: its features were taken as they are."""
 
-    def reduced(self, blocks: Iterator[Floats], n: int) -> Floats:
-        """(N, K) the features as the earlier embedding saw its own."""
-        whole = np.empty((n, self.reference.features.shape[1]), np.float32)
-        used = 0
-        for block in blocks:
-            part = block if self.pca is None else self.pca.transform(block)
-            whole[used : used + len(part)] = part
-            used += len(part)
-        if not np.isfinite(whole).all():
-            raise SpecError(
-                "features: some are not finite, or too large for float32; extract them as float32, from a network "
-                "whose activations are finite",
-                field="features",
-            )
-        return whole
+    def reduce(self, block: Floats) -> Floats:
+        """(n, D) → (n, K), as the earlier embedding saw its own features."""
+        return block if self.pca is None else self.pca.transform(block)
 
     def kept_fraction(self, reduced: Floats, xy: Floats, seed: int) -> tuple[float, int]:
         """Mean share of the k nearest known examples in the features that are so on the map; and k."""
