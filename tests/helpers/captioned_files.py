@@ -28,7 +28,7 @@ def entries(name: str, root: object, **fields: object) -> list[Entry]:
 
 
 def said(found: list[Entry]) -> dict[str, tuple[str, ...]]:
-    return {entry.example_id: entry.captions for entry in found}
+    return {entry.example_id: entry.references for entry in found}
 
 
 def refused(name: str, root: object, **fields: object) -> DatasetError:

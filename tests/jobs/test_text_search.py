@@ -47,7 +47,7 @@ def described(tmp_path_factory: pytest.TempPathFactory, stamps: Path) -> Stamps:
     run_and_commit(root, spec)
     searched = SearchedMap.at(root)
     listing = DATASETS["stamps"].freeze(DatasetSpec(name="stamps"))
-    caption_of = {each.example_id: each.captions for each in listing.entries}
+    caption_of = {each.example_id: each.references for each in listing.entries}
     captions = [caption_of[each] for each in searched.features("example_id")]
     rows = [row for row, said in enumerate(captions) if said]
     features = np.array(searched.features("features"), np.float32)
@@ -94,7 +94,7 @@ def test_captions_that_were_not_seen_find_their_images(
     monkeypatch.setitem(MODELS._entries, NAME, towers)
     searched = searched_map(tmp_path, {"dataset": STAMPS, "model": {"name": NAME}})
     listing = DATASETS["stamps"].freeze(DatasetSpec(name="stamps"))
-    caption_of = {each.example_id: (*each.captions, "")[0] for each in listing.entries}
+    caption_of = {each.example_id: (*each.references, "")[0] for each in listing.entries}
     on_map = [caption_of[each] for each in searched.ids]
     found = {}
     for name, exact_up_to in (("exact", len(on_map)), ("index", len(on_map) - 1)):

@@ -48,7 +48,7 @@ CARD = DatasetCard(
     splits=(*SPLITS, FINAL, COMBINATIONS, "all"),
     root_hint="leave it out, and name a `renders` job in dataset.job",
     job="renders",
-    captions=True,
+    references=True,
 )
 CAPTIONS = 3
 """Per view."""
@@ -169,7 +169,7 @@ def _captioned(entry: Entry, noun: str) -> Entry:
     scene = Scene(noun, _word(known, "color"), side, height_of(elevation))
     said = {name: word for name, word in vars(scene).items() if word is not None}
     texts = captions(scene, _SEED, entry.example_id, CAPTIONS)
-    return entry._replace(attributes={**known, **said}, captions=texts)
+    return entry._replace(attributes={**known, **said}, references=texts)
 
 
 DATASET = Renders()

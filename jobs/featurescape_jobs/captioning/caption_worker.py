@@ -60,7 +60,7 @@ class CaptionWorker:
 
     def _example_columns(self, batch: Batch) -> _Columns:
         columns = worker_source.image_columns(batch, self._encoder.network.image_card)
-        return {**columns, "references": batch.examples["captions"].combine_chunks()}
+        return {**columns, "references": batch.examples["references"].combine_chunks()}
 
     def _describe(self, gathered: Gathered[_Columns]) -> pa.Table:
         said = self._describer.describe(gathered.grids, self._options)

@@ -42,7 +42,10 @@ class DatasetFacts(BaseModel):
         default=False,
         description="Whether an example can be a model with all its views (option `example`).",
     )
-    captions: bool = Field(default=False, description="Whether its examples have captions.")
+    references: bool = Field(
+        default=False,
+        description="Whether its examples have references, as captions that people gave an image.",
+    )
     job: str | None = Field(
         default=None, description="Job type whose artifact can be the dataset, in place of a root."
     )
@@ -79,8 +82,8 @@ class Entry(NamedTuple):
     size: int = -1
     """Bytes of the source; -1: unknown."""
     attributes: Attributes | None = None
-    captions: tuple[str, ...] = ()
-    """What people, or a grammar, say of the image; as `datasets.sources.caption_text` leaves them."""
+    references: tuple[str, ...] = ()
+    """Texts that people, or a grammar, gave it, as captions; as `datasets.sources.caption_text` leaves them."""
 
 
 class Watched(Protocol):

@@ -7,7 +7,7 @@ damaged, it lists anew: other code may join, name or caption otherwise what lies
 that of dataset, root, split and columns, not of ``limit``, ``example_ids`` or ``selection``. Any of these files
 may be deleted at any time.
 
-Memory: the listing as Arrow columns (about 100 bytes an example, and its captions), 16 bytes an example
+Memory: the listing as Arrow columns (about 100 bytes an example, and its references), 16 bytes an example
 while ids are compared, and the encoded table.
 """
 
@@ -39,7 +39,7 @@ from featurescape_jobs.specs import DatasetSpec
 from featurescape_jobs.tables.attributes import AttributeTypes
 
 FOLDER = "index"
-FORMAT = 5
+FORMAT = 6
 MIN_EXAMPLES = 1_000
 """Smaller listings are made anew: that is no slower than looking for them."""
 _MAX_STAMPS = 500_000
@@ -181,7 +181,7 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed, datase
 def _table(entries: Iterator[Entry], types: AttributeTypes) -> pa.Table:
     chunks = []
     while chunk := list(itertools.islice(entries, _CHUNK)):
-        ids, locators, labels, sizes, attributes, captions = zip(*chunk, strict=True)
+        ids, locators, labels, sizes, attributes, references = zip(*chunk, strict=True)
         types.add(attributes)
         columns: list[Sequence[Any]] = [
             ids,
@@ -189,7 +189,7 @@ def _table(entries: Iterator[Entry], types: AttributeTypes) -> pa.Table:
             locators,
             sizes,
             [_attributes(each) for each in attributes],
-            [each or None for each in captions],
+            [each or None for each in references],
         ]
         arrays = [pa.array(values, f.type) for values, f in zip(columns, tables.INPUT, strict=True)]
         chunks.append(pa.Table.from_arrays(arrays, schema=tables.INPUT))

@@ -71,7 +71,7 @@ CARD = DatasetCard(
     "are its captions.",
     needs_root=True,
     root_hint="the folder with the table and the images, a .parquet file; or s3://bucket/prefix",
-    captions=True,
+    references=True,
     options=CaptionTableOptions,
 )
 _MAX_COLUMN_BYTES = 1 << 30
@@ -274,7 +274,7 @@ def _with_captions(
         for place, (cell,) in _columns(tree, path, columns, "dataset.caption_column")
     )
     for one, texts in zip(entries, said, strict=True):
-        yield one._replace(captions=tuple(texts))
+        yield one._replace(references=tuple(texts))
 
 
 def _texts(said: Any, place: Place) -> list[str]:

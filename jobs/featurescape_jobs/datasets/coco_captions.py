@@ -43,7 +43,7 @@ CARD = DatasetCard(
     needs_root=True,
     splits=("train", "val", "test", "all"),
     root_hint="the folder with annotations/ and train2017/, val2017/, …; or s3://bucket/prefix",
-    captions=True,
+    references=True,
 )
 _SPLITS = CARD.splits[:-1]
 _FILE = re.compile(r"(?:captions|image_info)_(train|val|test)([0-9]{4})?\.json")

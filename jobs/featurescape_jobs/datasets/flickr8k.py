@@ -42,7 +42,7 @@ CARD = DatasetCard(
     needs_root=True,
     splits=("train", "val", "test", "all"),
     root_hint="the folder with Flickr8k.token.txt and Flicker8k_Dataset/; or s3://bucket/prefix",
-    captions=True,
+    references=True,
 )
 _KAGGLE = "captions.txt"
 _FILES = ("Flickr8k.token.txt", "results_20130124.token", _KAGGLE)

@@ -29,7 +29,7 @@ CARD = DatasetCard(
     summary="785 small images in 16 topics, each with a caption, of Debian's package "
     "tuxpaint-stamps-default.",
     needs_root=False,
-    captions=True,
+    references=True,
     places=PLACES,
 )
 _OTHER_SIDE = re.compile(r"_(mirror|flip)$")
@@ -92,7 +92,7 @@ def _entries(tree: Tree, topics: tuple[str, ...]) -> Iterator[Entry]:
         for path in _stamps(tree, topic):
             beside = path.removesuffix(".png") + ".txt"
             said = _caption(tree, beside) if tree.stamp(beside) else None
-            yield Entry(path, path, label, tree.size(path), captions=(said,) if said else ())
+            yield Entry(path, path, label, tree.size(path), references=(said,) if said else ())
 
 
 def _caption(tree: Tree, path: str) -> str | None:

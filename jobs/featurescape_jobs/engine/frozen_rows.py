@@ -15,6 +15,7 @@ import pyarrow as pa
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError
+from featurescape_jobs.tables import read_input
 
 EXAMPLES = "input/examples.parquet"
 
@@ -116,4 +117,4 @@ def read_shard(storage: Storage, path: str, shard: Shard) -> pa.Table:
         table = file.read_row_group(shard.index)
     if table.num_rows != shard.size:
         raise ArtifactError(f"{path}: shard {shard.index} has {table.num_rows} rows", path=path)
-    return table
+    return read_input(table)

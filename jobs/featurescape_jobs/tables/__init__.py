@@ -55,9 +55,11 @@ INPUT = pa.schema(
         field("locator", pa.string(), "Where the example is read from; meaning is the dataset's."),
         field("size", pa.int64(), "Size of the source when frozen; -1: unknown.", "bytes"),
         ATTRIBUTES,
-        field("captions", TEXTS, "What is said of the image; null: nothing."),
+        field("references", TEXTS, "What is said of the example, as captions; null: nothing."),
     ]
 )
+_EARLIER = {"captions": "references"}
+"""Columns of `INPUT` that had another name in version 0.1."""
 ERRORS = pa.schema(
     [
         EXAMPLE_ID,
@@ -217,6 +219,11 @@ def _features_field(column: LayerColumn, value: pa.DataType) -> pa.Field:
     kind = pa.list_(vector) if column.steps else vector
     about = f"Features of the layer {column.layer}, pooling {column.pooling}."
     return field(column.column, kind, about)
+
+
+def read_input(table: pa.Table) -> pa.Table:
+    """A frozen listing, or a part of one, with the names of `INPUT`, whichever version wrote it."""
+    return table.rename_columns([_EARLIER.get(name, name) for name in table.column_names])
 
 
 def errors_table(rows: Sequence[dict[str, Any]]) -> pa.Table:

@@ -20,8 +20,8 @@ def encoder_of(spec: TrainingSpec) -> dict[str, ModelSpec]:
 def check_captioner_training(spec: TrainingSpec) -> None:
     """Raise `SpecError` where a captioner cannot be trained so; nothing is read."""
     card = DATASETS[spec.dataset.name].card
-    if not card.captions:
-        known = ", ".join(name for name, entry in DATASETS.items() if entry.card.captions)
+    if not card.references:
+        known = ", ".join(name for name, entry in DATASETS.items() if entry.card.references)
         raise SpecError(
             f"dataset: {card.name} has no captions; a captioner learns from {known}",
             field="dataset",

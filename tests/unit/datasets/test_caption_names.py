@@ -71,7 +71,7 @@ def test_names_are_compared_in_the_composed_form(
     root = build(tmp_path, f"{said}/{said}.jpg", f"{lies}/{lies}.jpg")
     (found,) = entries(name, root)
     assert found.example_id == f"{folder}{COMPOSED}/{COMPOSED}.jpg"
-    assert found.captions == ("A dog",)
+    assert found.references == ("A dog",)
     spec = DatasetSpec(name=name, root=str(root))
     assert DATASETS[name].open_reader(spec).read(found.locator).size > 0
     (root / "t.parquet").unlink(missing_ok=True)  # else it would be the dataset

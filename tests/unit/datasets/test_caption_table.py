@@ -48,7 +48,7 @@ def test_images_in_parquet_have_the_captions_of_their_row(tmp_path: Path) -> Non
     )
     listing = DATASETS["caption_table"].freeze(spec)
     found = list(listing.entries)
-    assert [entry.captions for entry in found] == [("A dog", "Dogs"), ("A cat",), ("x",)]
+    assert [entry.references for entry in found] == [("A dog", "Dogs"), ("A cat",), ("x",)]
     assert [entry.label for entry in found] == [1, 0, 1]
     assert listing.classes == ("c", "d")
     reader = DATASETS["caption_table"].open_reader(spec)

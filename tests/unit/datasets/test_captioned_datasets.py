@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from featurescape_jobs.datasets import DATASETS, cached_listing
@@ -15,7 +16,7 @@ from featurescape_jobs.datasets.sources.caption_text import (
     clean,
 )
 from featurescape_jobs.engine.context import RunContext
-from featurescape_jobs.engine.frozen_rows import EXAMPLES, read_shard
+from featurescape_jobs.engine.frozen_rows import EXAMPLES, Shard, read_shard
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.specs import DatasetSpec
@@ -26,7 +27,7 @@ CAPTIONED = ("coco_captions", "flickr8k", "caption_table", "stamps")
 
 
 def test_the_cards_of_captioned_datasets_say_so() -> None:
-    assert tuple(name for name in DATASETS if DATASETS[name].card.captions) == CAPTIONED
+    assert tuple(name for name in DATASETS if DATASETS[name].card.references) == CAPTIONED
 
 
 @pytest.mark.parametrize(
@@ -62,11 +63,22 @@ def test_captions_are_a_column_of_the_frozen_input(tmp_path: Path) -> None:
     context = RunContext(Storage(str(tmp_path / "s")), "features-0123456789ab", 1, 0, {})
     frozen = freeze(DatasetSpec(name="coco_captions", root=str(root)), context)
     table = read_shard(context.storage, context.path(EXAMPLES), frozen.shards()[0])
-    assert table["captions"].to_pylist() == [None, ["A dog"]]
+    assert table["references"].to_pylist() == [None, ["A dog"]]
     digits = RunContext(context.storage, "features-0123456789ac", 1, 0, {})
     freeze(DatasetSpec(name="digits"), digits)
     plain = context.storage.read_table(digits.path(EXAMPLES))
-    assert plain["captions"].null_count == plain.num_rows
+    assert plain["references"].null_count == plain.num_rows
+
+
+def test_a_listing_that_an_earlier_version_froze_is_read_by_its_new_names(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "s"))
+    path = f"jobs/features-0123456789ab/{EXAMPLES}"
+    said = [["A dog"], None]
+    frozen = pa.table({"example_id": ["a", "b"], "captions": said, "locator": ["a", "b"]})
+    storage.write_table(path, frozen)
+    found = read_shard(storage, path, Shard(0, 0, 2))
+    assert found.column_names == ["example_id", "references", "locator"]
+    assert found["references"].to_pylist() == said
 
 
 def test_a_changed_file_of_captions_is_read_again(
@@ -86,7 +98,7 @@ def test_a_changed_file_of_captions_is_read_again(
     coco(root, coco_json(None, [{"image_id": 7, "caption": "Another dog"}]))
     again = index()
     assert not again.reused
-    assert again.table["captions"].to_pylist() == [None, ["Another dog"]]
+    assert again.table["references"].to_pylist() == [None, ["Another dog"]]
 
 
 @pytest.mark.parametrize(
@@ -106,5 +118,7 @@ def test_a_bucket_gives_the_same_examples(
         there = entries(name, upload(root, address))
         spec = DatasetSpec(name=name, root=address)
         assert DATASETS[name].open_reader(spec).read(there[0].locator).size > 0
-    assert [(e.example_id, e.captions) for e in there] == [(e.example_id, e.captions) for e in here]
+    assert [(e.example_id, e.references) for e in there] == [
+        (e.example_id, e.references) for e in here
+    ]
     assert all(entry.size > 0 for entry in there)

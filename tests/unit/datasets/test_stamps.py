@@ -85,7 +85,7 @@ def test_785_of_the_stamps_have_a_caption() -> None:
     # Six stamps without captions are of the program's own package, which need not be installed.
     found = [entry for entry in everything if not entry.example_id.startswith("cartoon/")]
     assert len(found) == 785
-    assert all(entry.captions for entry in found)
+    assert all(entry.references for entry in found)
     assert set(listing.classes) - {"cartoon"} == set(TOPICS)
     assert said(found)["animals/marsupials/koala.png"] == ("A koala.",)
     reader = DATASETS["stamps"].open_reader(spec)

@@ -126,8 +126,8 @@ def test_every_view_of_a_rendering_says_noun_color_side_and_height(tmp_path: Pat
         Scene("chair", None, "left", "below"),
     ]
     for entry, scene in zip(found, scenes, strict=True):
-        assert len(set(entry.captions)) == 3
-        assert {parse(text) for text in entry.captions} == {scene}
+        assert len(set(entry.references)) == 3
+        assert {parse(text) for text in entry.references} == {scene}
         known = entry.attributes or {}
         assert {name: known.get(name) for name in vars(scene)} == vars(scene)
         assert known["azimuth_degrees"] in (5.0, 95.0)

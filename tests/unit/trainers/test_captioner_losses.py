@@ -120,7 +120,7 @@ def test_a_split_to_validate_on_is_shared_with_the_test_part(tmp_path: Path) -> 
     storage = Storage(str(tmp_path))
     for name, start in (("a", 0), ("b", 1000)):
         ids = [str(number) for number in range(start, start + 1000)]
-        table = pa.table({"example_id": ids, "captions": [["a cat"]] * 1000})
+        table = pa.table({"example_id": ids, "references": [["a cat"]] * 1000})
         storage.write_table(f"jobs/{JOB}/{name}", table)
     body: dict[str, Any] = {"dataset": {"name": "stamps"}, "model": {"name": "captioner"}}
 
@@ -144,7 +144,7 @@ def test_examples_without_captions_are_left_out() -> None:
     import pyarrow as pa
 
     table = pa.table(
-        {"example_id": ["a", "b", "c"], "captions": [["A cat", "?"], None, ["a dog", "a dog"]]}
+        {"example_id": ["a", "b", "c"], "references": [["A cat", "?"], None, ["a dog", "a dog"]]}
     )
     captioned = CaptionedExamples.drawn(table, 0.0, 0.0, seed=0)
     assert captioned.table["example_id"].to_pylist() == ["a", "c"]

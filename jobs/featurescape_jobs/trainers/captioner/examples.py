@@ -35,12 +35,12 @@ class CaptionedExamples:
     @classmethod
     def drawn(cls, table: pa.Table, validation: float, test: float, seed: int) -> CaptionedExamples:
         """Examples of a listing that have captions, in parts as `draw_parts` draws them."""
-        has = table.filter(pc.is_valid(table["captions"]))
+        has = table.filter(pc.is_valid(table["references"]))
         return cls(has, draw_parts(has["example_id"].to_pylist(), validation, test, seed))
 
     def vocabulary(self, min_count: int) -> Vocabulary:
         """The words of the training part; raises `SpecError` where there are none."""
-        rows = self.table["captions"].filter(pa.array(self.parts == TRAINING))
+        rows = self.table["references"].filter(pa.array(self.parts == TRAINING))
         known = (tokens(text) for captions in rows for text in captions.as_py())
         vocabulary = Vocabulary.of(known, min_count)
         if not vocabulary.words:
@@ -53,7 +53,7 @@ class CaptionedExamples:
 
     def references(self, rows: Indices) -> list[list[list[str]]]:
         """All captions of some rows that have words, cut into them."""
-        captions = self.table["captions"].take(pa.array(rows)).to_pylist()
+        captions = self.table["references"].take(pa.array(rows)).to_pylist()
         return [[words for text in of if (words := tokens(text))] for of in captions]
 
 

@@ -270,7 +270,7 @@ def _mirror(task: Task, encoder: Encoder) -> Mirror | None:
 def _pairs(task: Task, rows: Indices) -> tuple[Pairs, Parts]:
     """Captions of the images that have a tensor, and the part of each."""
     listing = joined(task.captioned())
-    captions = listing.table["captions"].take(pa.array(rows)).to_pylist()
+    captions = listing.table["references"].take(pa.array(rows)).to_pylist()
     pairs = Pairs.of(captions, task.vocabulary, task.hyperparameters.max_words)
     parts = listing.parts[rows]
     return pairs, parts

@@ -21,6 +21,7 @@ from featurescape_jobs.networks.loading import build_random
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.vocabulary import Vocabulary
 from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, DatasetSpec, TrainingSpec
+from featurescape_jobs.tables import read_input
 from featurescape_jobs.trainers.captioner.examples import CaptionedExamples
 from featurescape_jobs.trainers.captioner.word_objective import HEAD, NETWORK
 from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress, starting_with
@@ -109,7 +110,7 @@ class Task:
             shares = [(0.0, 0.0), (1 - test, np.inf)]
         return [
             CaptionedExamples.drawn(
-                source.storage.read_table(source.path(one.examples)), *share, spec.seed
+                read_input(source.storage.read_table(source.path(one.examples))), *share, spec.seed
             )
             for one, share in zip(self.listings, shares, strict=True)
         ]
