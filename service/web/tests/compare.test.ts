@@ -2,11 +2,18 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { type Comparison, formatComparison, parseComparison } from "../src/compare/address";
 import { inCommon, Rows, sameRows } from "../src/compare/matching";
-import { whyNotOver } from "../src/map/added-layer";
+import { Store } from "../src/lib/store";
+import { added, whyNotOver } from "../src/map/added-layer";
+import type { MapContext } from "../src/map/part";
+import type { MapState } from "../src/map/url-state";
 import { example, layer, map, neighbor } from "./helpers/builders";
+import { at, settle, shown, stubPixels } from "./helpers/page";
 import { Service } from "./helpers/service";
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
 
 const parsed = (url: string) => parseComparison(url.replace(/^[^?]*/, ""));
 
@@ -78,5 +85,36 @@ describe("a map that lies over another", () => {
     expect(whyNotOver(base, base)).toBeNull();
     expect(whyNotOver(base, { ...base, bounds: [0, 0, 8, 9] })).toMatch(/square_of/);
     expect(whyNotOver(base, { ...base, layers: [layer("category", ["a"])] })).toMatch(/density/);
+  });
+});
+
+describe("the layer of examples that were added", () => {
+  it("is drawn at exact places, and says in the grid that it is not", async () => {
+    const info = map({ layers: [layer("density")] });
+    stubPixels();
+    vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue({ canvas: {} } as never);
+    new Service()
+      .on(/jobs.tiles-2.manifest$/, { details: { map: info }, inputs: {} })
+      .on(/jobs.tiles-2$/, { id: "tiles-2", title: "Newcomers" });
+    const layers: { getVisible(): boolean }[] = [];
+    const stage = { arrangement: { name: "exact" }, olMap: { addLayer: (each: never) => layers.push(each) } };
+    const store = new Store({ added: "tiles-2" } as MapState);
+    const complain = (error: unknown) => expect.unreachable(String(error));
+    const part = added({ info, store, stage, complain } as unknown as MapContext)!;
+    const page = shown(part.cards![0]!);
+    part.start?.();
+    await settle();
+    expect(layers[0]!.getVisible()).toBe(true);
+    expect(at(page, "added-note").hidden).toBe(true);
+
+    stage.arrangement.name = "grid";
+    part.relook?.();
+    expect(layers[0]!.getVisible()).toBe(false);
+    expect(at(page, "added-note").hidden).toBe(false);
+    expect(at(page, "added-shown")).toHaveProperty("disabled", true);
+
+    stage.arrangement.name = "exact";
+    at(page, "added-shown").click();
+    expect(layers[0]!.getVisible()).toBe(false);
   });
 });

@@ -21,6 +21,8 @@ const COLORS: Readonly<Record<Theme, string>> = { dark: "#ffffff", light: "#1618
 const Z_INDEX = 5;
 /** Dots of examples that are looked for among others are larger than theirs. */
 const LARGER = 1.6;
+/** A place in the plane is none in the grid, whose cells all have an example. */
+const NOT_IN_GRID = "Not drawn in the grid: its cells are those of the first map. They have exact places only.";
 
 /** Why a map cannot lie over another; null: it can. */
 export function whyNotOver(base: Pick<MapInfo, "bounds">, added: Pick<MapInfo, "bounds" | "layers">): string | null {
@@ -50,6 +52,12 @@ class AddedLayer {
   private layer: DataLayer | null = null;
   private added: MapInfo | null = null;
   private ended = false;
+  private readonly shown = h("input", {
+    type: "checkbox",
+    testid: "added-shown",
+    on: { change: () => this.relook() },
+  });
+  private readonly note = h("p", { class: "faint", role: "status", testid: "added-note" }, NOT_IN_GRID);
 
   constructor(
     private readonly context: MapContext,
@@ -69,8 +77,10 @@ class AddedLayer {
 
   relook(): void {
     if (this.added) this.layer?.setPainter(painter(this.added, currentTheme()));
-    // Examples that were added have exact places only.
-    this.layer?.olLayer.setOpacity(this.context.stage.arrangement.name === "exact" ? 1 : 0);
+    const placed = this.context.stage.arrangement.name === "exact";
+    this.layer?.olLayer.setVisible(placed && this.shown.checked);
+    this.shown.disabled = !placed;
+    this.note.hidden = placed;
     this.card.style.setProperty("--dot", COLORS[currentTheme()]);
   }
 
@@ -88,10 +98,9 @@ class AddedLayer {
     );
     this.layer.olLayer.setZIndex(Z_INDEX);
     this.context.stage.olMap.addLayer(this.layer.olLayer);
-    const shown = h("input", { type: "checkbox", testid: "added-shown" });
-    shown.checked = true;
-    shown.addEventListener("change", () => this.layer?.olLayer.setVisible(shown.checked));
-    fill(this.card, h("label", {}, shown, h("span", { class: "dot" }), this.name(title)), this.count(added));
+    this.shown.checked = true;
+    const label = h("label", {}, this.shown, h("span", { class: "dot" }), this.name(title));
+    fill(this.card, label, this.count(added), this.note);
     this.relook();
   }
 
