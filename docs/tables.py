@@ -20,7 +20,17 @@ from pydantic import BaseModel
 
 from featurescape import cli, spec_fields
 from featurescape.server.api import artifacts as artifact_routes
-from featurescape.server.api import catalog, examples, find, health, jobs, live, search, tiles
+from featurescape.server.api import (
+    catalog,
+    examples,
+    find,
+    health,
+    jobs,
+    live,
+    moves,
+    search,
+    tiles,
+)
 from featurescape.server.api import rows as row_routes
 from featurescape.server.api import selections as selection_routes
 from featurescape.server.settings import Settings
@@ -261,7 +271,7 @@ def _color_names(_: str) -> str:
 
 
 def _routes(_: str) -> str:
-    maps = (tiles, examples, search, find, selection_routes)
+    maps = (tiles, examples, search, find, selection_routes, moves)
     parts = (catalog, jobs, artifact_routes, row_routes, *maps, live, health)
     routes = [route for part in parts for route in part.router.routes]
     found = [each for each in routes if isinstance(each, APIRoute) and each.include_in_schema]

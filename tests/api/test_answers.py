@@ -22,6 +22,7 @@ NO_JSON = {
     "/v1/maps/{job_id}/examples/{row}/thumbnail",
     "/v1/maps/{job_id}/examples/{row}/image",
     "/v1/maps/{job_id}/selections/marks",
+    "/v1/maps/{job_id}/moves",
     "/v1/maps/{job_id}/selections/export",
     "/v1/maps/{job_id}/selections/{name}/export",
     "/livez",

@@ -126,3 +126,31 @@ def _tiles(commit: Committer, features: str, embedding: str, stored: dict[str, A
 def _arrangement(name: str) -> dict[str, Any]:
     place = {"points": "data/points.pmtiles", "points_zoom": 0}
     return {"name": name, "extent": (0, 0, 1, 1), "layers": [], **place}
+
+
+def reversed_map(commit: Committer) -> str:
+    """A map of every second digit and of one that the lattice does not have, the last first."""
+    ids = [f"digits-{row:04d}" for row in range(POINTS_OF_MAP - 2, -1, -2)] + ["digits-none"]
+    features = commit.started({**FEATURES, "dataset": {"name": "digits"}})
+    commit.finish(features, details=features_details(["0"], 2))
+    embedding = commit.started({"job": "embedding", "features": features, "perplexity": 2})
+    commit.finish(embedding)
+    job_id = commit.started({"job": "tiles", "embedding": embedding})
+    count = len(ids)
+    points = {
+        "example_id": ids,
+        "label": [None] * count,
+        "x": [row / count for row in range(count)],
+        "y": [0.5] * count,
+        "locator": [""] * count,
+        "features_file": [0] * count,
+        "features_row": list(range(count)),
+        "attributes": [None] * count,
+        "grid_x": [None] * count,
+        "grid_y": [None] * count,
+    }
+    table = pa.Table.from_pydict(points, schema=POINTS)
+    file = commit.add_table(job_id, "points.parquet", table, "points")
+    info = map_info(features, embedding) | {"examples": count}
+    commit.finish(job_id, files=[file], details={"map": info}, rows=count)
+    return job_id

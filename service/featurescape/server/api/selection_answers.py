@@ -53,6 +53,13 @@ class SelectedCategory(Answer):
     values: list[SelectedValue] = Field(description="The most frequent, at most 8.")
 
 
+class SelectionCount(Answer):
+    """Number of the points of a map that a query selects."""
+
+    count: int
+    of: int = Field(description="Points of the map.")
+
+
 class SelectionSummary(Answer):
     """Summary of the points of a map that a query selects; all counts are of all of them."""
 

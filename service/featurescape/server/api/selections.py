@@ -48,6 +48,12 @@ def summary(job_id: CheckedId, query: _Query, use: Use) -> dict[str, Any]:
     return use.selections.summary(use.maps.open(job_id), query)
 
 
+@router.post("/count", response_model=answers.SelectionCount)
+def count(job_id: CheckedId, query: _Query, use: Use) -> dict[str, int]:
+    """Count what a query selects."""
+    return use.selections.count(use.maps.open(job_id), query)
+
+
 @router.post("/marks")
 def marks(
     job_id: CheckedId, query: _Query, use: Use, arrangement: Arrangement = "exact"

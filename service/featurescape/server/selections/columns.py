@@ -94,6 +94,10 @@ class MapColumns:
         """(N,) features file of each point, and row in it."""
         return self._plain(opened, "features_file"), self._plain(opened, "features_row")
 
+    def ids(self, opened: OpenMap) -> pa.ChunkedArray:
+        """(N,) ids of the examples, read anew."""
+        return self._read(self.points_file(opened), "example_id")
+
     def labels(self, opened: OpenMap) -> NDArray[np.int32]:
         """(N,) indices of classes, `NO_LABEL` for none."""
 

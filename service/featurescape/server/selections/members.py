@@ -19,6 +19,7 @@ from featurescape.server.finding import FindQuery
 from featurescape.server.maps import OpenMap
 from featurescape.server.selections import queries
 from featurescape.server.selections.columns import NO_LABEL, MapColumns
+from featurescape.server.selections.matching import Matching
 from featurescape.server.selections.queries import SelectionQuery
 from featurescape_jobs.artifacts import AttributeType, job_dir
 from featurescape_jobs.errors import SpecError
@@ -52,6 +53,7 @@ class Members:
     columns: MapColumns
     finder: Finder
     saved: SavedRows
+    matching: Matching
 
     def mask(self, opened: OpenMap, query: SelectionQuery) -> Mask:
         """(N,) whether each point is selected; raises `SpecError` or `NotFoundError`."""
@@ -65,6 +67,9 @@ class Members:
                 return self.mask(opened, query.minus[0]) & ~rest
             case queries.InvertQuery():
                 return ~self.mask(opened, query.invert)
+            case queries.MatchedQuery():
+                other = self.columns.maps.open(query.of)
+                return self.matching.carried(opened, other, self.mask(other, query.selection))
             case queries.ClassQuery():
                 label = NO_LABEL if query.label is None else query.label
                 mask: Mask = self.columns.labels(opened) == label

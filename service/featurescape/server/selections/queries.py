@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.specs import Spec
+from featurescape_jobs.specs import JobId, Spec
 from featurescape_jobs.specs.selected import SelectionName
 
 MOST_CORNERS = 2_000
@@ -115,6 +115,13 @@ class SavedQuery(Spec):
     saved: SelectionName
 
 
+class MatchedQuery(Spec):
+    """Points whose examples a selection of another map has."""
+
+    of: JobId = Field(description="Job that drew the other map.")
+    selection: SelectionQuery
+
+
 class UnionQuery(Spec):
     """Points of any of them."""
 
@@ -150,6 +157,7 @@ _KINDS: dict[str, type[Spec]] = {
     "neighbors_of": NeighborsQuery,
     "rows": RowsQuery,
     "saved": SavedQuery,
+    "of": MatchedQuery,
     "union": UnionQuery,
     "intersection": IntersectionQuery,
     "minus": MinusQuery,
@@ -175,6 +183,7 @@ SelectionQuery = Annotated[
     | Annotated[NeighborsQuery, Tag("NeighborsQuery")]
     | Annotated[RowsQuery, Tag("RowsQuery")]
     | Annotated[SavedQuery, Tag("SavedQuery")]
+    | Annotated[MatchedQuery, Tag("MatchedQuery")]
     | Annotated[UnionQuery, Tag("UnionQuery")]
     | Annotated[IntersectionQuery, Tag("IntersectionQuery")]
     | Annotated[MinusQuery, Tag("MinusQuery")]
@@ -185,7 +194,7 @@ SelectionQuery = Annotated[
         custom_error_message=f"a selection has one of {', '.join(_KINDS)}",
     ),
 ]
-for _model in (UnionQuery, IntersectionQuery, MinusQuery, InvertQuery):
+for _model in (MatchedQuery, UnionQuery, IntersectionQuery, MinusQuery, InvertQuery):
     _model.model_rebuild()
 _ADAPTER: TypeAdapter[SelectionQuery] = TypeAdapter(SelectionQuery)
 _TAGS = frozenset(kind.__name__ for kind in _KINDS.values())
@@ -220,6 +229,8 @@ def parts_of(query: SelectionQuery) -> tuple[SelectionQuery, ...]:
             return query.minus
         case InvertQuery():
             return (query.invert,)
+        case MatchedQuery():
+            return (query.selection,)
         case _:
             return ()
 
@@ -248,5 +259,6 @@ def _depths(data: Any, depth: int) -> Iterator[int]:
         if isinstance(parts := data.get(name), list):
             for part in parts:
                 yield from _depths(part, depth + 1)
-    if "invert" in data:
-        yield from _depths(data["invert"], depth + 1)
+    for name in ("invert", "selection"):
+        if name in data:
+            yield from _depths(data[name], depth + 1)

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurescape.server.maps import Maps, OpenMap
+from featurescape.server.moves import Moves
 from featurescape.server.selections.columns import MapColumns, sampled
 from featurescape.server.selections.exports import Export
+from featurescape.server.selections.matching import Matching
 from featurescape.server.selections.members import Finder, Members
 from featurescape.server.selections.queries import (
     SavedQuery,
@@ -44,6 +46,7 @@ class Selections:
     maps: Maps
     finder: Finder
     columns: MapColumns = field(init=False)
+    moves: Moves = field(init=False)
     saved: SavedSelections = field(init=False)
     members: Members = field(init=False)
     summaries: Summaries = field(init=False)
@@ -54,7 +57,9 @@ class Selections:
     def __post_init__(self) -> None:
         self.columns = MapColumns(self.maps)
         self.saved = SavedSelections(self.maps.storage, self.maps.store, self.columns)
-        self.members = Members(self.columns, self.finder, self)
+        matching = Matching(self.columns)
+        self.moves = Moves(self.columns, matching)
+        self.members = Members(self.columns, self.finder, self, matching)
         self.summaries = Summaries(self.columns, MapVectors(self.columns))
 
     def rows(self, opened: OpenMap, query: SelectionQuery) -> Rows:
@@ -75,6 +80,10 @@ class Selections:
     def summary(self, opened: OpenMap, query: SelectionQuery) -> dict[str, Any]:
         """Summary of what a query selects."""
         return self.summaries.of(opened, self.rows(opened, query))
+
+    def count(self, opened: OpenMap, query: SelectionQuery) -> dict[str, int]:
+        """Number of the points that a query selects, and of all."""
+        return {"count": len(self.rows(opened, query)), "of": self.columns.count(opened)}
 
     def marks(self, opened: OpenMap, query: SelectionQuery, arrangement: str) -> bytes:
         """Positions of at most `MOST_MARKS` selected points, evenly spread over them.
