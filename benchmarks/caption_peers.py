@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from featurescape_jobs.captioning.loading import LoadedCaptioner
 from featurescape_jobs.images.decode import decode
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
 from featurescape_jobs.networks.capture import Capture
 from featurescape_jobs.networks.preprocessing import prepare
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN

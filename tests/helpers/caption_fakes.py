@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
 from featurescape_jobs.sequences.incremental_decoder import IncrementalDecoder, PrecomputedWeights
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 
@@ -25,6 +25,8 @@ class SmallShape:
     hidden_units: int = 10
     layers: int = 1
     dropout: float = 0.5
+    gated: bool = True
+    tied_output: bool = False
 
 
 def small_decoder(

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
 from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis, search
 from featurescape_jobs.sequences.decoder_states import DecoderStates, forced_decode
 from featurescape_jobs.sequences.incremental_decoder import IncrementalDecoder, PrecomputedWeights

@@ -27,7 +27,7 @@ from featurescape_jobs.engine.job_choice import JobMode
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import LayerError, SpecError, WeightsError, under_field
 from featurescape_jobs.models.base import AtSize
-from featurescape_jobs.models.captioner.attention import Grid
+from featurescape_jobs.models.captioner.grid import Grid
 from featurescape_jobs.models.weights import State
 from featurescape_jobs.networks import execution
 from featurescape_jobs.networks.capture import Capture, layer_names, zero_input

@@ -11,10 +11,10 @@ from featurescape_jobs.engine.context import InputArtifact, open_input
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, SpecError, WeightsError
 from featurescape_jobs.models import MODELS
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
 from featurescape_jobs.models.base import check_gives
-from featurescape_jobs.models.captioner.attention import Grid
-from featurescape_jobs.models.captioner.decoder import Decoder
 from featurescape_jobs.models.captioner.entry import Captioner
+from featurescape_jobs.models.captioner.grid import Grid
 from featurescape_jobs.models.weights import load_state
 from featurescape_jobs.networks.loading import state_of
 from featurescape_jobs.networks.worker_source import Source

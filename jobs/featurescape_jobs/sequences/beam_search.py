@@ -1,19 +1,19 @@
-"""Beam search for many images at once, each as if it were alone.
+"""Beam search for many sources at once, each as if it were alone.
 
-An image starts with one empty caption and K slots. At each step all its live captions are extended by every
-word, and the best extensions fill its slots; one that ends takes its slot with it, so that K captions are
-found in the end. Captions that have ended are ranked by log P / T^α: T counts their words and the end, and α is
+A source starts with one empty sentence and K slots. At each step all its live sentences are extended by every
+word, and the best extensions fill its slots; one that ends takes its slot with it, so that K sentences are
+found in the end. Sentences that have ended are ranked by log P / T^α: T counts their words and the end, and α is
 the length penalty as fairseq and transformers have it (0: by the log probability itself; Y. Wu et al., "Google's
-Neural Machine Translation System", 2016, divide by ((5 + T) / 6)^α). An image is done earlier where enough have
-ended and the best live one can get no better: log probabilities only fall, and the longest caption divides them
-by most. After ``max_words`` words a caption may still end, then the rest is dropped; where none has ended the
+Neural Machine Translation System", 2016, divide by ((5 + T) / 6)^α). A source is done earlier where enough have
+ended and the best live one can get no better: log probabilities only fall, and the longest sentence divides them
+by most. After ``max_words`` words a sentence may still end, then the rest is dropped; where none has ended the
 live ones are the answer, truncated.
 
-A caption has a word at least, and never the unknown word. With one slot that is the greedy choice of each word;
-with as many slots as there are captions it is the most probable of all.
+A sentence has a word at least, and never the unknown word. With one slot that is the greedy choice of each word;
+with as many slots as there are sentences it is the most probable of all.
 
 The attention of a word is that which the word was chosen by. Memory: of every step the words and attention of all
-live captions: (max_words + 1) × R × L values.
+live sentences: (max_words + 1) × R × L values.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Stepped(Protocol[S_co]):
 
 
 class Stepper(Protocol[S]):
-    """Decoder of N images, as `IncrementalDecoder`; the start is the word behind the last."""
+    """Decoder of N sources, as `IncrementalDecoder`; the start is the word behind the last."""
 
     @property
     def vocabulary_size(self) -> int: ...
     def init_state(self) -> S: ...
     def step(
-        self, words: torch.Tensor, states: S, rows: torch.Tensor, images: torch.Tensor
+        self, words: torch.Tensor, states: S, rows: torch.Tensor, sources: torch.Tensor
     ) -> Stepped[S]: ...
 
 
@@ -61,26 +61,26 @@ class BeamOptions:
     """Options of beam search."""
 
     beam: int = 5
-    """K, captions that are followed at a time."""
+    """K, sentences that are followed at a time."""
     max_words: int = 30
     alternatives: int = 0
-    """Captions beside the best, at most K - 1."""
+    """Sentences beside the best, at most K - 1."""
     length_penalty: float = 0.0
-    """α ≥ 0; larger values favor longer captions."""
+    """α ≥ 0; larger values favor longer sentences."""
 
     def rank(self, log_probability: float, length: int) -> float:
-        """Rank of an ended caption; ``length`` is of its words and the end."""
+        """Rank of an ended sentence; ``length`` is of its words and the end."""
         return float(log_probability / length**self.length_penalty)
 
     @property
     def longest(self) -> int:
-        """Words of a caption, at most, and its end."""
+        """Words of a sentence, at most, and its end."""
         return self.max_words + 1
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A caption of T words."""
+    """A sentence of T words."""
 
     words: list[int]
     log_probability: float
@@ -96,9 +96,9 @@ class Hypothesis:
 
 @dataclass
 class _Live:
-    """R captions that go on; those of an image lie one after the other, the best first."""
+    """R sentences that go on; those of a source lie one after the other, the best first."""
 
-    images: torch.Tensor
+    sources: torch.Tensor
     """(R,), ascending."""
     words: torch.Tensor
     """The last word of each."""
@@ -108,7 +108,7 @@ class _Live:
     """The place of each among those of the step before."""
 
     def taken(self, rows: torch.Tensor) -> _Live:
-        return _Live(self.images[rows], self.words[rows], self.scores[rows], self.parents[rows])
+        return _Live(self.sources[rows], self.words[rows], self.scores[rows], self.parents[rows])
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class _Moment:
 
 @dataclass(frozen=True)
 class _Found:
-    """A caption that is done: that of row ``row`` at step ``step``, and its end if it has one."""
+    """A sentence that is done: that of row ``row`` at step ``step``, and its end if it has one."""
 
     step: int
     row: int
@@ -135,7 +135,7 @@ class _Found:
 
 
 def search(stepper: Stepper[S], n: int, options: BeamOptions) -> list[list[Hypothesis]]:
-    """Captions of N images: of each the best one and, where there are, alternatives, best first."""
+    """Sentences of N sources: of each the best one and, where there are, alternatives, best first."""
     with torch.inference_mode():
         return _Search(stepper, n, options).run()
 
@@ -153,7 +153,7 @@ class _Search(Generic[S]):
         start = torch.full_like(everyone, self._stepper.vocabulary_size)
         live = _Live(everyone, start, torch.zeros(self._n, dtype=torch.float64), everyone)
         for number in range(self._options.max_words + 1):
-            step = self._stepper.step(live.words, states, live.parents, live.images)
+            step = self._stepper.step(live.words, states, live.parents, live.sources)
             self._note(live, step)
             after = self._unfinished(self._extended(live, step.log_probabilities), number)
             if number == self._options.max_words or len(after.words) == 0:
@@ -168,45 +168,45 @@ class _Search(Generic[S]):
         self._moments.append(_Moment(*said, *seen))
 
     def _extended(self, live: _Live, log_probabilities: torch.Tensor) -> _Live:
-        """The best extensions of the live captions, for each image as many as it has slots."""
+        """The best extensions of the live sentences, for each source as many as it has slots."""
         chances = log_probabilities.clone()
         chances[:, UNKNOWN] = _NEVER
         if not self._moments[1:]:
             chances[:, END] = _NEVER
         k = self._options.beam
-        top, words = chances.topk(min(k, chances.shape[1]), 1)  # an image takes at most K of a row
+        top, words = chances.topk(min(k, chances.shape[1]), 1)  # a source takes at most K of a row
         top, words = top.cpu(), words.cpu()
-        images, places, counts = torch.unique_consecutive(
-            live.images, return_inverse=True, return_counts=True
+        sources, places, counts = torch.unique_consecutive(
+            live.sources, return_inverse=True, return_counts=True
         )
         first = counts.cumsum(0) - counts
         at = torch.arange(len(places)) - first[places]
-        m, c = len(images), top.shape[1]
+        m, c = len(sources), top.shape[1]
         scores = torch.full((m, int(counts.max()), c), _NEVER, dtype=torch.float64)
         scores[places, at] = live.scores[:, None] + top
         ranked, order = scores.flatten(1).sort(dim=1, descending=True, stable=True)
         ranked, order = ranked[:, :k], order[:, :k]
-        fits = torch.arange(ranked.shape[1]) < self._slots[images][:, None]
+        fits = torch.arange(ranked.shape[1]) < self._slots[sources][:, None]
         which, rank = (fits & (ranked > _NEVER)).nonzero(as_tuple=True)
         chosen = order[which, rank]
         parents = first[which] + chosen // c
-        return _Live(images[which], words[parents, chosen % c], ranked[which, rank], parents)
+        return _Live(sources[which], words[parents, chosen % c], ranked[which, rank], parents)
 
     def _unfinished(self, extended: _Live, step: int) -> _Live:
-        """Note the captions that have ended, and drop those that cannot win any more."""
+        """Note the sentences that have ended, and drop those that cannot win any more."""
         has_ended = extended.words == END
         ended = extended.taken(has_ended.nonzero()[:, 0])
-        for image, row, score in zip(
-            ended.images.tolist(), ended.parents.tolist(), ended.scores.tolist(), strict=True
+        for source, row, score in zip(
+            ended.sources.tolist(), ended.parents.tolist(), ended.scores.tolist(), strict=True
         ):
-            found = self._found[image]
+            found = self._found[source]
             rank = self._options.rank(score, step + 1)
             found.append(_Found(step, row, score, rank, truncated=False))
-            self._slots[image] -= 1
+            self._slots[source] -= 1
             if len(found) > self._options.alternatives:
-                self._to_beat[image] = self._best(found)[-1].rank
+                self._to_beat[source] = self._best(found)[-1].rank
         best_case = extended.scores / self._options.longest**self._options.length_penalty
-        can_win = best_case > self._to_beat[extended.images]
+        can_win = best_case > self._to_beat[extended.sources]
         return extended.taken((~has_ended & can_win).nonzero()[:, 0])
 
     def _best(self, found: list[_Found]) -> list[_Found]:
@@ -214,17 +214,17 @@ class _Search(Generic[S]):
         return ranked[: self._options.alternatives + 1]
 
     def _truncate(self, live: _Live) -> None:
-        """Images of which no caption has ended have those that were live last."""
+        """Sources of which no sentence has ended have those that were live last."""
         step = len(self._moments) - 1
-        for row, (image, score) in enumerate(
-            zip(live.images.tolist(), live.scores.tolist(), strict=True)
+        for row, (source, score) in enumerate(
+            zip(live.sources.tolist(), live.scores.tolist(), strict=True)
         ):
-            of = self._found[image]
+            of = self._found[source]
             if not of or of[0].truncated:
                 of.append(_Found(step, row, score, score, truncated=True))
 
     def _traced(self, found: _Found) -> Hypothesis:
-        """The caption from its end back to its start."""
+        """The sentence from its end back to its start."""
         words, rows = list[int](), list[int]()
         row = found.row
         for step in range(found.step, 0, -1):

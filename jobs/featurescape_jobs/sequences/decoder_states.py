@@ -1,10 +1,10 @@
-"""Decoder states of known captions, by forced decoding.
+"""Decoder states of known sentences, by forced decoding.
 
-State t is h_t and C_t of the decoder's equations: it has read the words before word t, looked at the image, and
-word t is chosen from it. What a beam search went through on its way to a caption are the same states, so that
+State t is h_t and C_t of the decoder's equations: it has read the words before word t, looked at the source, and
+word t is chosen from it. What a beam search went through on its way to a sentence are the same states, so that
 it need not keep those of all its beams.
 
-Memory: of N captions of at most T words N × T × 2 × layers × H values.
+Memory: of N sentences of at most T words N × T × 2 × layers × H values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from featurescape_jobs.sequences.incremental_decoder import IncrementalDecoder
 
 @dataclass(frozen=True)
 class DecoderStates:
-    """States of every layer when each word was chosen, of a caption of T words."""
+    """States of every layer when each word was chosen, of a sentence of T words."""
 
     hidden: NDArray[np.float32]
     """h, (T, layers, H)"""
@@ -30,22 +30,22 @@ class DecoderStates:
 
 
 def forced_decode(
-    steps: IncrementalDecoder, captions: Sequence[Sequence[int]]
+    steps: IncrementalDecoder, sentences: Sequence[Sequence[int]]
 ) -> list[DecoderStates]:
-    """Decode one known caption of each image, and keep the states that chose its words.
+    """Decode one known sentence of each source, and keep the states that chose its words.
 
     Args:
-        steps: of N images; used up by this.
-        captions: N, of one word each at least.
+        steps: of N sources; used up by this.
+        sentences: N, of one word each at least.
     """
-    lengths = torch.tensor([len(words) for words in captions])
+    lengths = torch.tensor([len(words) for words in sentences])
     most = int(lengths.max())
-    read = torch.zeros(len(captions), most, dtype=torch.int64)
-    for row, words in zip(read, captions, strict=True):
+    read = torch.zeros(len(sentences), most, dtype=torch.int64)
+    for row, words in zip(read, sentences, strict=True):
         row[0] = steps.vocabulary_size
         row[1 : len(words)] = torch.tensor(words[:-1])
-    states, live = steps.init_state(), torch.arange(len(captions))
-    shape = (2, len(captions), most, len(states), states[0].hidden.shape[1])
+    states, live = steps.init_state(), torch.arange(len(sentences))
+    shape = (2, len(sentences), most, len(states), states[0].hidden.shape[1])
     kept = np.zeros(shape, np.float32)
     for t in range(most):
         rows = (lengths[live] > t).nonzero()[:, 0]

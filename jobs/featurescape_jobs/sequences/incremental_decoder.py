@@ -1,9 +1,9 @@
-"""Incremental decoder: one word at a time, for many beams of many images at once.
+"""Incremental decoder: one word at a time, for many beams of many sources at once.
 
-What does not change is computed once: the keys of an image, and what each word of the vocabulary adds to
+What does not change is computed once: the keys of a memory, and what each word of the vocabulary adds to
 the gates. Beams that come from one and the same share what is seen and computed before their last word counts.
 
-Memory: the keys and grids of N images, V × 4 H values for the words, and of R beams the logits (R, V).
+Memory: the keys and positions of N sources, V × 4 H values for the words, and of R beams the logits (R, V).
 """
 
 from __future__ import annotations
@@ -13,8 +13,14 @@ from dataclasses import dataclass
 import torch
 
 from featurescape_jobs.kernels.packed_linear import PackedLinear
-from featurescape_jobs.models.captioner.decoder import Decoder, Layer, States, advance
-from featurescape_jobs.models.recurrent.cells import Parameters, State
+from featurescape_jobs.models.attention_decoder.decoder import (
+    Decoder,
+    Layer,
+    States,
+    advance,
+    mean_position,
+)
+from featurescape_jobs.models.recurrent.cells import Parameters, State, valid_steps
 from featurescape_jobs.sequences.batched_attention import open_attention
 
 
@@ -32,9 +38,9 @@ class Step:
 
 
 class PrecomputedWeights:
-    """Precomputed weights of a decoder, all that does not change from image to image, without gradient.
+    """Precomputed weights of a decoder, all that does not change from source to source, without gradient.
 
-    The standardization of the grids is moved into the weights behind it, so that no copy of a grid is made.
+    The standardization of the positions is moved into the weights behind it, so that no copy of them is made.
     """
 
     def __init__(self, decoder: Decoder) -> None:
@@ -58,31 +64,38 @@ def _layers(lowest: Parameters, *others: Parameters) -> list[Layer]:
 
 
 class IncrementalDecoder:
-    """Incremental decoder over a batch of images; without gradient, in evaluation mode.
+    """Incremental decoder over a batch of sources; without gradient, in evaluation mode.
 
     Args:
         decoder: the network.
         precomputed: of the decoder.
-        grids: (N, L, D), as the encoder gives them.
+        positions: (N, L, D), as the encoder gives them; behind a memory's end any finite values.
+        lengths: (N,) int64, positions of each memory; None: all have L.
     """
 
     def __init__(
-        self, decoder: Decoder, precomputed: PrecomputedWeights, grids: torch.Tensor
+        self,
+        decoder: Decoder,
+        precomputed: PrecomputedWeights,
+        positions: torch.Tensor,
+        lengths: torch.Tensor | None = None,
     ) -> None:
         self._decoder, self._precomputed = decoder, precomputed
-        self._evidence = decoder.word_evidence(grids)
-        self._states = decoder.init_state((grids.mean(1) - precomputed.mean) / precomputed.std)
-        keys = precomputed.keys(grids)
-        self._attend = open_attention(decoder.attention, keys, grids)
-        self._device = grids.device
+        self._evidence = decoder.word_evidence(positions)
+        mask = None if lengths is None else valid_steps(lengths, positions.shape[1])
+        mean = mean_position(positions, mask)
+        self._states = decoder.init_state((mean - precomputed.mean) / precomputed.std)
+        keys = precomputed.keys(positions)
+        self._attend = open_attention(decoder.attention, keys, positions, lengths)
+        self._device = positions.device
         self.vocabulary_size = decoder.vocabulary_size
 
     def init_state(self) -> States:
-        """The states of N beams, one per image."""
+        """The states of N beams, one per source."""
         return self._states
 
     def step(
-        self, words: torch.Tensor, states: States, rows: torch.Tensor, images: torch.Tensor
+        self, words: torch.Tensor, states: States, rows: torch.Tensor, sources: torch.Tensor
     ) -> Step:
         """Log probabilities of the words after ``words``.
 
@@ -90,23 +103,23 @@ class IncrementalDecoder:
             words: the last word of R beams, int64.
             states: after the step before.
             rows: (R,), which of the states each beam goes on from.
-            images: (R,) whose they are, ascending; never one that an earlier step left out.
+            sources: (R,) whose they are, ascending; never one that an earlier step left out.
         """
-        words, rows, images = (one.to(self._device) for one in (words, rows, images))
+        words, rows, sources = (one.to(self._device) for one in (words, rows, sources))
         # Beams that part with this word still have one state, one look and one context.
         kept, parents = torch.unique(rows, return_inverse=True)
-        of_parents = images.new_empty(len(kept)).index_put_((parents,), images)
+        of_parents = sources.new_empty(len(kept)).index_put_((parents,), sources)
         before = _selected(states, kept)
         hidden = before[-1].hidden
         attention, raw = self._attend(hidden, of_parents)
-        gates = torch.sigmoid(self._decoder.gate(hidden))
+        gates = self._decoder.context_gate(hidden)
         contexts = gates * (raw - self._precomputed.mean)
         both = self._precomputed.from_context(contexts)
         embedded = self._precomputed.embedded[words]
         gates_of_context, projected = both[:, : -embedded.shape[1]], both[:, -embedded.shape[1] :]
         from_x = self._precomputed.from_words[words] + gates_of_context[parents]
         after = advance(self._precomputed.layers, from_x, before, parents)
-        evidence = None if self._evidence is None else self._evidence[images]
+        evidence = None if self._evidence is None else self._evidence[sources]
         logits = self._decoder.output_logits(
             embedded, after[-1].hidden, projected[parents], evidence
         )

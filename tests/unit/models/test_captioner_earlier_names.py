@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from featurescape_jobs.errors import WeightsError
-from featurescape_jobs.models.captioner.attention import Grid
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
+from featurescape_jobs.models.captioner.grid import Grid
 from featurescape_jobs.models.captioner.tag_head import TagHead
 from featurescape_jobs.models.weights import load_state
 from helpers.caption_fakes import SmallShape

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from featurescape_jobs.models.captioner.attention import Grid
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
+from featurescape_jobs.models.captioner.grid import Grid
 from featurescape_jobs.models.captioner.tag_head import TagHead
 from helpers.caption_fakes import SmallShape, chances_of, steps_of
 

@@ -279,7 +279,7 @@ def test_a_captioner_that_hardly_ever_ends_says_too_little(monkeypatch: pytest.M
 
 def random_decoder(vocabulary_size: int, strength: float) -> Any:
     """With random weights, under which beams end at different steps, or hardly ever."""
-    from featurescape_jobs.models.captioner.decoder import Decoder
+    from featurescape_jobs.models.attention_decoder.decoder import Decoder
     from featurescape_jobs.specs import CaptionerSpec
 
     torch.manual_seed(0)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
 from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis, search
+from featurescape_jobs.sequences.incremental_decoder import IncrementalDecoder, PrecomputedWeights
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN
 from helpers.caption_fakes import (
     Chances,
@@ -54,6 +55,21 @@ def test_captions_of_a_batch_are_those_of_each_image_alone() -> None:
     assert len(lengths) > 1, "captions end at different steps, and finished ones were dropped"
     for a, b in zip(together, alone, strict=True):
         np.testing.assert_allclose(a[0].attention, b[0].attention, atol=1e-6)
+
+
+def test_sentences_of_padded_memories_are_those_of_each_alone() -> None:
+    decoder, memories = small_decoder(layers=2), grids(20)
+    lengths = torch.arange(20) % 6 + 1
+    options = BeamOptions(beam=4, max_words=9, alternatives=3)
+    padded = IncrementalDecoder(decoder, PrecomputedWeights(decoder), memories, lengths)
+    together = search(padded, 20, options)
+    alone = [
+        found(decoder, memory[None, :length], beam=4, max_words=9, alternatives=3)[0]
+        for memory, length in zip(memories, lengths.tolist(), strict=True)
+    ]
+    assert words_of(together) == words_of(alone)
+    unmasked = found(decoder, memories, beam=4, max_words=9, alternatives=3)
+    assert words_of(together) != words_of(unmasked)
 
 
 def test_one_beam_is_the_greedy_choice() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
 from featurescape_jobs.sequences.beam_search import BeamOptions, search
 from featurescape_jobs.sequences.decoder_states import DecoderStates, forced_decode
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN

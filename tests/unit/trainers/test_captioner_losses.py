@@ -14,7 +14,7 @@ import torch
 
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.models.captioner.decoder import DecoderOutput
+from featurescape_jobs.models.attention_decoder.decoder import DecoderOutput
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.vocabulary import END, Vocabulary
 from featurescape_jobs.specs import TrainingSpec

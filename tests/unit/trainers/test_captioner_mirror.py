@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from featurescape_jobs.models.captioner.attention import Grid
+from featurescape_jobs.models.captioner.grid import Grid
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN, Vocabulary
 from featurescape_jobs.trainers.captioner.examples import IGNORED
 from featurescape_jobs.trainers.captioner.mirror import Mirror

@@ -17,8 +17,8 @@ from featurescape_jobs.captioning.describing import Describer
 from featurescape_jobs.captioning.encoder import PLACE
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.models.captioner.attention import Grid
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
+from featurescape_jobs.models.captioner.grid import Grid
 from featurescape_jobs.sequences.beam_search import BeamOptions
 from featurescape_jobs.sequences.text_metrics import Pair, score
 from featurescape_jobs.sequences.vocabulary import Vocabulary, tokens

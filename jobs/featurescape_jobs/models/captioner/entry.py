@@ -14,8 +14,8 @@ from featurescape_jobs.models.base import ModelCard, untrained
 from featurescape_jobs.specs import CaptionerSpec
 
 if TYPE_CHECKING:
-    from featurescape_jobs.models.captioner.attention import Grid
-    from featurescape_jobs.models.captioner.decoder import Decoder
+    from featurescape_jobs.models.attention_decoder.decoder import Decoder
+    from featurescape_jobs.models.captioner.grid import Grid
 
 CARD = ModelCard(
     name="captioner",
@@ -54,7 +54,7 @@ class Captioner:
 
     def build(self, n_classes: int) -> Decoder:
         """Grids (N, L, D) and words (N, T) to logits (N, T, n_classes): a word is a class."""
-        from featurescape_jobs.models.captioner.decoder import Decoder
+        from featurescape_jobs.models.attention_decoder.decoder import Decoder
         from featurescape_jobs.models.captioner.tag_head import TagHead
 
         assert self.grid is not None, "a captioner is built for the grid of its encoder"

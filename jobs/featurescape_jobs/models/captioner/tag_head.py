@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from featurescape_jobs.models.captioner.attention import Grid
+from featurescape_jobs.models.captioner.grid import Grid
 
 _UNITS = 128
 _MOST_CELLS = 4

@@ -75,3 +75,13 @@ class CaptionerSpec(Spec):
     dropout: float = Field(
         default=0.5, ge=0, lt=1, description="Part of the values left out in training."
     )
+
+    @property
+    def gated(self) -> bool:
+        """True: the decoder learns how much of what it looks at counts."""
+        return True
+
+    @property
+    def tied_output(self) -> bool:
+        """False: words are told by other weights than they are read by."""
+        return False

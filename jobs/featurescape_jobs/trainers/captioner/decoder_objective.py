@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from featurescape_jobs.engine.context import seed_for
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
 from featurescape_jobs.trainers.captioner.examples import Pairs, epoch_order, one_of_each
 from featurescape_jobs.trainers.captioner.losses import Objective
 from featurescape_jobs.trainers.captioner.mirror import Mirror

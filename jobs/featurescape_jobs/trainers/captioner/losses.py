@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from featurescape_jobs.models.captioner.decoder import DecoderOutput
+from featurescape_jobs.models.attention_decoder.decoder import DecoderOutput
 from featurescape_jobs.trainers.captioner.examples import IGNORED
 from featurescape_jobs.trainers.loop import BatchLoss, BatchSize
 

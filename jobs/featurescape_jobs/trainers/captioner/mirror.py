@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.captioning.encoder import PLACE
-from featurescape_jobs.models.captioner.attention import Grid
+from featurescape_jobs.models.captioner.grid import Grid
 from featurescape_jobs.sequences.vocabulary import UNKNOWN, Vocabulary
 from featurescape_jobs.trainers.captioner.examples import IGNORED
 from featurescape_jobs.trainers.loop import Indices

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from featurescape_jobs.captioning.encoder import Encoder, Place, open_encoder
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
 from featurescape_jobs.models.captioner.entry import Captioner
 from featurescape_jobs.networks.loading import build_random
 from featurescape_jobs.networks.worker_source import Source

@@ -52,7 +52,7 @@ from featurescape_jobs.engine.frozen_rows import EXAMPLES, PHASE_EXAMPLES, freez
 from featurescape_jobs.engine.job_choice import read_choice
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models import MODELS
-from featurescape_jobs.models.captioner.decoder import Decoder
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
 from featurescape_jobs.networks.worker_process import torch_threads
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.beam_search import BeamOptions

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from featurescape_jobs.models.captioner.attention import Attention
-from featurescape_jobs.models.captioner.decoder import Decoder
-from featurescape_jobs.sequences.batched_attention import CompiledAttention, PaddedAttention
+from featurescape_jobs.models.attention_decoder.attention import Attention
+from featurescape_jobs.models.attention_decoder.decoder import Decoder
+from featurescape_jobs.sequences.batched_attention import (
+    CompiledAttention,
+    PaddedAttention,
+    open_attention,
+)
+from featurescape_jobs.sequences.incremental_decoder import IncrementalDecoder, PrecomputedWeights
 from helpers.caption_fakes import SmallShape, grids, small_decoder, steps_of
 
 
@@ -83,13 +88,29 @@ def test_fast_looks_have_the_weights_of_the_attention(kind: Kind) -> None:
     images = torch.tensor([0, 0, 0, 1, 3, 3])
     positions, hidden = torch.randn(5, 12, 7) * 3, torch.randn(6, 10) * 3
     keys = attention.key(positions)
-    attend = kind(attention, keys, positions)
+    attend = kind(attention, keys, positions, torch.full((5,), 12))
     for rows in (slice(0, 6), slice(0, 6), slice(4, 6)):  # later, other images are done
         found, contexts = attend(hidden[rows], images[rows])
         expected = attention.weights(keys[images[rows]], hidden[rows])
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
         mixed = (expected[:, :, None] * positions[images[rows]]).sum(1)
         torch.testing.assert_close(contexts, mixed, atol=1e-5, rtol=1e-5)
+
+
+@ATTENTIONS
+def test_positions_behind_the_end_of_a_memory_are_not_looked_at(kind: Kind) -> None:
+    torch.manual_seed(0)
+    attention = Attention(7, 10, 16).requires_grad_(False)
+    positions, hidden = torch.randn(3, 12, 7), torch.randn(4, 10)
+    lengths, sources = torch.tensor([12, 5, 1]), torch.tensor([0, 1, 1, 2])
+    attend = kind(attention, attention.key(positions), positions, lengths)
+    found, contexts = attend(hidden, sources)
+    for row, (source, state) in enumerate(zip(sources.tolist(), hidden, strict=True)):
+        alone = positions[source, : lengths[source]][None]
+        expected = attention.weights(attention.key(alone), state[None])[0]
+        torch.testing.assert_close(found[row, : lengths[source]], expected, atol=1e-6, rtol=1e-5)
+        assert not found[row, lengths[source] :].any()
+        torch.testing.assert_close(contexts[row], expected @ alone[0], atol=1e-5, rtol=1e-5)
 
 
 @ATTENTIONS
@@ -100,11 +121,12 @@ def test_fast_looks_stand_keys_and_queries_of_any_size(kind: Kind) -> None:
         torch.tensor([[[39.0, -39.0], [-39.0, 3.0], [0.0, 39.0]]]),
         torch.zeros(1).long(),
     )
+    three = torch.tensor([3])
     for hidden in ([-39.0, 39.0], [39.0, 39.0], [-39.0, -39.0], [0.0, 0.0]):
         state = torch.tensor([hidden])
-        found, _ = kind(attention, keys, keys)(state, image)
+        found, _ = kind(attention, keys, keys, three)(state, image)
         torch.testing.assert_close(found, attention.weights(keys, state), atol=1e-6, rtol=1e-5)
-        far, _ = kind(attention, 99 * keys, keys)(99 * state, image)
+        far, _ = kind(attention, 99 * keys, keys, three)(99 * state, image)
         assert torch.isfinite(far).all()
 
 
@@ -112,7 +134,7 @@ def test_threads_change_nothing() -> None:
     torch.manual_seed(0)
     attention = Attention(7, 10, 16).requires_grad_(False)
     positions, hidden = torch.randn(3, 12, 7), torch.randn(9, 10)
-    attend = CompiledAttention(attention, attention.key(positions), positions)
+    attend = open_attention(attention, attention.key(positions), positions)
     images = torch.arange(3).repeat_interleave(3)
     before = torch.get_num_threads()
     try:
@@ -137,6 +159,41 @@ def test_steps_give_what_the_whole_pass_gives() -> None:
         torch.testing.assert_close(step.attention, output.attention[:, t])
         torch.testing.assert_close(step.gates, output.gates[:, t])
         states = step.states
+
+
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_padded_memory_gives_what_it_gives_alone(*, gated: bool, tied: bool) -> None:
+    torch.manual_seed(0)
+    shape = SmallShape(layers=2, gated=gated, tied_output=tied)
+    decoder = Decoder(7, shape, 9).double().eval().requires_grad_(False)
+    memories, lengths = grids(3) * 3, torch.tensor([6, 2, 4])
+    words = torch.tensor([[9, 2, 5]] * 3)
+    together = decoder(memories, words, lengths)
+    steps = IncrementalDecoder(decoder, PrecomputedWeights(decoder), memories, lengths)
+    states, everyone = steps.init_state(), torch.arange(3)
+    for t in range(3):
+        step = steps.step(words[:, t], states, everyone, everyone)
+        chances = together.logits[:, t].log_softmax(1)
+        torch.testing.assert_close(step.log_probabilities, chances)
+        torch.testing.assert_close(step.attention, together.attention[:, t])
+        states = step.states
+    assert together.logits.shape == (3, 3, 9), "the start is never said"
+    assert bool((together.gates == 1).all()) is not gated
+    for row, length in enumerate(lengths.tolist()):
+        alone = decoder(memories[row : row + 1, :length], words[:1])
+        torch.testing.assert_close(together.logits[row], alone.logits[0])
+        torch.testing.assert_close(together.attention[row, :, :length], alone.attention[0])
+        longer = decoder(memories[row : row + 1], words[:1])
+        assert torch.allclose(together.logits[row], longer.logits[0]) is (length == 6)
+
+
+def test_a_tied_output_is_the_embedding() -> None:
+    decoder = Decoder(7, SmallShape(embedding_units=10, tied_output=True), 9)
+    assert decoder.output.weight is decoder.embedding.weight
+    decoder(grids(1).float(), torch.tensor([[9]])).logits.sum().backward()
+    assert decoder.embedding.weight.grad is not None
+    assert decoder.embedding.weight.grad[:9].any(1).all(), "every word that can be said learns"
 
 
 def test_gradients_of_the_attention_are_those_of_finite_differences() -> None:

@@ -1,19 +1,25 @@
-"""Caption decoder: an LSTM over words with soft attention over an image's positions.
+"""Decoder: an LSTM over words with soft attention over a memory, which is an image's grid or a read sentence.
 
-Of every word t (E y: embedding of the word before; a: the image's L positions, each of the D values brought to
-mean 0 and variance 1 over all positions of the training's images)::
+Of every word t (E y: embedding of the word before; a: the L positions of the memory)::
 
     α_t = attention(a, h_{t-1})             β_t = σ(w · h_{t-1})         z_t = β_t Σ_l α_tl a_l
     h_t, C_t = LSTM([E y_{t-1}, z_t], h_{t-1}, C_{t-1})
     p(y_t) = softmax(L_o tanh(E y_{t-1} + L_h h_t + L_z z_t) + σ(v · h_t) e)
 
-e is there with an encoder only that learned
-which words are said of an image (`tag_head`), and v says when it is asked: e speaks for every word of a caption
-at once. With several layers each reads h of the one below, and the top one asks, looks and tells. h_0 and C_0 of
-every layer are tanh of a linear function of the mean position.
+- The D values of a position may be brought to mean 0 and variance 1 over all positions of the training's memories
+  (`Decoder.standardize`).
+- Without a gate β is 1, as in Bahdanau et al.; Xu et al. learn it.
+- e is there with an encoder only that learned which words are said of an image (`captioner.tag_head`), and v says
+  when it is asked: e speaks for every word of a sentence at once.
+- L_o may be the embedding's own matrix (tied output).
+- With several layers each reads h of the one below, and the top one asks, looks and tells. h_0 and C_0 of every
+  layer are tanh of a linear function of the mean position.
+- Memories of different length are padded to one L: a position behind the end has a weight of 0 and is in no mean.
 
-Source: K. Xu et al., "Show, attend and tell: neural image caption generation with visual attention", 2015,
-equations 1 to 15 with soft attention; a forget bias of 1 after R. Jozefowicz et al., 2015.
+Sources: D. Bahdanau et al., "Neural machine translation by jointly learning to align and translate", 2014;
+K. Xu et al., "Show, attend and tell: neural image caption generation with visual attention", 2015, equations 1 to
+15 with soft attention; O. Press and L. Wolf, "Using the output embedding to improve language models", 2017; a
+forget bias of 1 after R. Jozefowicz et al., 2015.
 
 Memory: the keys (N, L, A), and in training that again for every word.
 """
@@ -28,14 +34,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from featurescape_jobs.models.captioner.attention import Attention
+from featurescape_jobs.models.attention_decoder.attention import Attention
 from featurescape_jobs.models.captioner.tag_head import TagHead
-from featurescape_jobs.models.recurrent.cells import Parameters, State, lstm_update
+from featurescape_jobs.models.recurrent.cells import (
+    Parameters,
+    State,
+    lstm_update,
+    valid_steps,
+)
 from featurescape_jobs.models.recurrent.network import open_forget_gate
 
 
 class Shape(Protocol):
-    """Shape of the decoder, as `specs.CaptionerSpec` has it."""
+    """Shape of a decoder, as `specs.CaptionerSpec` has it."""
 
     @property
     def embedding_units(self) -> int: ...
@@ -47,6 +58,10 @@ class Shape(Protocol):
     def layers(self) -> int: ...
     @property
     def dropout(self) -> float: ...
+    @property
+    def gated(self) -> bool: ...
+    @property
+    def tied_output(self) -> bool: ...
 
 
 _EARLIER_NAMES = {
@@ -59,8 +74,8 @@ States = tuple[State, ...]
 """Of every layer, (R, H) each."""
 
 
-class EncodedImage(NamedTuple):
-    """Encoded images: N grids with all that does not change from word to word."""
+class EncodedMemory(NamedTuple):
+    """N memories with all that does not change from word to word."""
 
     positions: torch.Tensor
     """a, (N, L, D), normalized."""
@@ -68,10 +83,12 @@ class EncodedImage(NamedTuple):
     """(N, L, A)"""
     evidence: torch.Tensor | None
     """e, (N, V); None where no words were learned with the encoder."""
+    mask: torch.Tensor | None
+    """(N, L) bool, the positions that there are; None: all."""
 
 
 class DecoderOutput(NamedTuple):
-    """Output of the decoder for known captions (teacher forcing)."""
+    """Output of the decoder for known sentences (teacher forcing)."""
 
     logits: torch.Tensor
     """(N, T, V)"""
@@ -107,13 +124,13 @@ def advance(
     states: Sequence[State],
     rows: torch.Tensor | None = None,
 ) -> States:
-    """The states after a word, of R captions.
+    """The states after a word, of R sentences.
 
     Args:
         layers: the lowest first.
         from_x: `Decoder.from_words` of the word before plus `Decoder.gates_from_context` of the context, (R, 4 H).
         states: before the word.
-        rows: (R,), which of the states each caption goes on from; None: each from its own.
+        rows: (R,), which of the states each sentence goes on from; None: each from its own.
     """
     after: list[State] = []
     for layer, before in zip(layers, states, strict=True):
@@ -129,12 +146,20 @@ def advance(
     return tuple(after)
 
 
+def mean_position(positions: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Mean (N, D) of the positions (N, L, D) that there are."""
+    if mask is None:
+        return positions.mean(1)
+    there = mask[:, :, None].to(positions)
+    return (positions * there).sum(1) / there.sum(1)
+
+
 class Decoder(nn.Module):
-    """Grids of positions to words.
+    """Memories to words.
 
     Args:
         dimensions: values of a position, as the encoder gives them.
-        shape: units, layers and dropout.
+        shape: units, layers, dropout, gate and output.
         vocabulary_size: V; the word V is the start.
         tags: what else is made of them; None: nothing.
     """
@@ -154,7 +179,7 @@ class Decoder(nn.Module):
         self.tags = tags
         self.dimensions, self.vocabulary_size = dimensions, vocabulary_size
         self.attention = Attention(dimensions, h, shape.attention_units)
-        self.gate = nn.Linear(h, 1)
+        self.gate = nn.Linear(h, 1) if shape.gated else None
         self.start = nn.ModuleList(nn.Linear(dimensions, 2 * h) for _ in range(shape.layers))
         self.embedding = nn.Embedding(vocabulary_size + 1, e)
         self.cells = nn.ModuleList(
@@ -163,38 +188,43 @@ class Decoder(nn.Module):
         self.from_hidden = nn.Linear(h, e)
         self.from_context = nn.Linear(dimensions, e, bias=False)
         self.dropout = nn.Dropout(shape.dropout)
-        self.output = nn.Linear(e, vocabulary_size)
+        self.output = nn.Linear(e, vocabulary_size + shape.tied_output)  # the start is never said
         self.evidence_gate = None if tags is None else nn.Linear(h, 1)
         nn.init.normal_(self.embedding.weight, std=0.1)  # as large as what the others add to it
+        if shape.tied_output:
+            self.output.weight = self.embedding.weight
         for cell in self.cells:
             assert isinstance(cell, nn.LSTM)
             open_forget_gate(cell)
 
-    def forward(self, grids: torch.Tensor, words: torch.Tensor) -> DecoderOutput:
+    def forward(
+        self, positions: torch.Tensor, words: torch.Tensor, lengths: torch.Tensor | None = None
+    ) -> DecoderOutput:
         """Logits of the word after each word, where the words are known (teacher forcing).
 
         Args:
-            grids: (N, L, D), as the encoder gives them.
+            positions: (N, L, D), as the encoder gives them; behind a memory's end any finite values.
             words: (N, T) int64: the start, then the words; behind the last one anything.
+            lengths: (N,) int64, positions of each memory; None: all have L.
         """
-        encoded = self.encode(grids)
-        states = self.init_state(encoded.positions.mean(1))
+        memory = self.encode(positions, lengths)
+        states = self.init_state(mean_position(memory.positions, memory.mask))
         embedded = self.dropout(self.embedding(words))
         from_words = self.from_words(embedded)  # one large product instead of T small ones
         layers = [Layer.of(parameters) for parameters in self.of_cells()]
         hidden, contexts, attention, gates = list[torch.Tensor](), [], [], []
         for from_word in from_words.unbind(1):
             top = states[-1].hidden
-            weights = self.attention.weights(encoded.keys, top)
-            gate = torch.sigmoid(self.gate(top))
-            context = gate * torch.bmm(weights[:, None], encoded.positions)[:, 0]
+            weights = self.attention.weights(memory.keys, top, memory.mask)
+            gate = self.context_gate(top)
+            context = gate * torch.bmm(weights[:, None], memory.positions)[:, 0]
             states = advance(layers, from_word + self.gates_from_context(context), states)
             hidden.append(states[-1].hidden)
             contexts.append(context)
             attention.append(weights)
             gates.append(gate[:, 0])
         projected = self.from_context(torch.stack(contexts, 1))
-        evidence = None if encoded.evidence is None else encoded.evidence[:, None]
+        evidence = None if memory.evidence is None else memory.evidence[:, None]
         logits = self.output_logits(embedded, torch.stack(hidden, 1), projected, evidence)
         return DecoderOutput(logits, torch.stack(attention, 1), torch.stack(gates, 1))
 
@@ -205,11 +235,13 @@ class Decoder(nn.Module):
         self.get_buffer("mean").copy_(mean)
         self.get_buffer("std").copy_(std.clamp_min(least))
 
-    def encode(self, grids: torch.Tensor) -> EncodedImage:
-        """Encode grids (N, L, D): all that is computed once per image."""
+    def encode(self, positions: torch.Tensor, lengths: torch.Tensor | None = None) -> EncodedMemory:
+        """All of memories (N, L, D) that is computed once; ``lengths`` as of `forward`."""
         # Not position by position: what is next to nothing would be as loud as the object.
-        positions = (grids - self.get_buffer("mean")) / self.get_buffer("std")
-        return EncodedImage(positions, self.attention.key(positions), self.word_evidence(grids))
+        normalized = (positions - self.get_buffer("mean")) / self.get_buffer("std")
+        mask = None if lengths is None else valid_steps(lengths, positions.shape[1])
+        keys = self.attention.key(normalized)
+        return EncodedMemory(normalized, keys, self.word_evidence(positions), mask)
 
     def word_evidence(self, grids: torch.Tensor) -> torch.Tensor | None:
         """e (N, V) of grids as the encoder gives them; None where no words were learned with it."""
@@ -219,9 +251,15 @@ class Decoder(nn.Module):
         return found
 
     def init_state(self, mean: torch.Tensor) -> States:
-        """h_0 and C_0 of N images, from the mean of their positions (N, D)."""
+        """h_0 and C_0 of N memories, from the mean of their positions (N, D)."""
         starts = (torch.tanh(layer(mean)).chunk(2, 1) for layer in self.start)
         return tuple(State(hidden, cell) for hidden, cell in starts)
+
+    def context_gate(self, hidden: torch.Tensor) -> torch.Tensor:
+        """β, (R, 1), of the top layer's states (R, H); ones without a gate."""
+        if self.gate is None:
+            return hidden.new_ones(len(hidden), 1)
+        return torch.sigmoid(self.gate(hidden))
 
     def from_words(self, embedded: torch.Tensor) -> torch.Tensor:
         """The part of the lowest layer's gates that words (…, E) give: (…, 4 H)."""
@@ -246,7 +284,7 @@ class Decoder(nn.Module):
     ) -> torch.Tensor:
         """Logits (…, V) from the word before (…, E), the state (…, H), L_z z (…, E) and e (…, V)."""
         deep = torch.tanh(embedded + self.from_hidden(hidden) + projected)
-        logits: torch.Tensor = self.output(self.dropout(deep))
+        logits: torch.Tensor = self.output(self.dropout(deep))[..., : self.vocabulary_size]
         if evidence is not None:
             assert self.evidence_gate is not None
             logits = logits + torch.sigmoid(self.evidence_gate(hidden)) * evidence
