@@ -78,6 +78,8 @@ def test_layers_are_chosen_by_hand(page: Page, digits_map: Map) -> None:
 def test_a_map_opens_with_its_images(page: Page, digits_map: Map) -> None:
     open_map(page, digits_map)
     expect(page.get_by_test_id("layer-thumbnails")).to_have_attribute("aria-checked", "true")
+    expect(page.get_by_test_id("arrangement-grid")).to_have_attribute("aria-checked", "true")
+    expect(page.get_by_test_id("drawn")).to_have_text("1,797 of 1,797 images drawn")
     opened = map_pixels(page)
     open_map(page, digits_map, "?layer=thumbnails")
     assert np.abs(map_pixels(page) - opened).mean() < 1
@@ -117,23 +119,23 @@ def test_a_click_on_a_single_image_opens_it(page: Page, digits_map: Map, arrange
 
 
 def test_the_grid_is_chosen_by_key_and_by_hand(page: Page, digits_map: Map) -> None:
-    open_map(page, digits_map, "?layer=thumbnails")
+    open_map(page, digits_map, "?arr=exact")
     exact = still_map(page)
     page.keyboard.press("g")
     expect(page.get_by_test_id("arrangement-grid")).to_have_attribute("aria-checked", "true")
-    expect(page).to_have_url(re.compile("arr=grid"))
+    expect(page).not_to_have_url(re.compile("arr="))
     wait_until(page, lambda: page.locator(".arrangement-motion").count() == 0)
     # The images of the grid touch each other, and leave no room between.
     lit = [np.abs(pixels - pixels[5, 5]).sum(axis=2) > 60 for pixels in (exact, still_map(page))]
     assert lit[1].mean() > 2 * lit[0].mean()
     page.get_by_test_id("arrangement-exact").click()
-    expect(page).not_to_have_url(re.compile("arr="))
+    expect(page).to_have_url(re.compile("arr=exact"))
     page.get_by_test_id("layer-density").click()
     expect(page.get_by_test_id("arrangement-grid")).to_be_disabled()
 
 
 def test_all_images_are_seen_in_the_grid_and_one_at_full_size(page: Page, digits_map: Map) -> None:
-    open_map(page, digits_map, "?arr=grid&size=-1")
+    open_map(page, digits_map, "?arr=grid")
     expect(page.get_by_test_id("drawn")).to_have_text("1,797 of 1,797 images drawn")
     page.get_by_test_id("class-0").click()
     # 178 of the digits are zeros.

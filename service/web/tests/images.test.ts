@@ -32,24 +32,35 @@ describe("the level that images are drawn from", () => {
   it("has all of 800 images where 29 x 29 cells fill a screen, and on a phone", () => {
     // 29 of 32 cells of the square are filled: a square of 780 CSS px is the zoom log2(780 / (512 * 29 / 32)).
     const zoom = (side: number) => Math.log2((side * 32) / 29 / 512);
-    expect(leastSide(900, 1, 0)).toBe(20);
+    expect(leastSide(900, 1, 0)).toEqual({ side: 20, ofAll: 12 });
     expect(levelFor(grid, zoom(780), WHOLE, leastSide(900, 1, 0))).toBe(2);
-    expect(leastSide(390, 1, 0)).toBeCloseTo(12.19, 2);
+    expect(leastSide(390, 1, 0).side).toBeCloseTo(12.19, 2);
     expect(levelFor(grid, zoom(382), WHOLE, leastSide(390, 1, 0))).toBe(2);
     // One step larger, and one screen smaller, there is one of four.
     expect(levelFor(grid, zoom(780), WHOLE, leastSide(900, 1, 1))).toBe(1);
     expect(levelFor(grid, zoom(300), WHOLE, leastSide(390, 1, 0))).toBe(1);
   });
 
+  it("is the one that has every image from 12 px on, and another from 20", () => {
+    // 64 x 64 cells of 64 px at level 3: 13.4 px each in a square of 860 px, 11.9 px in one of 760.
+    const zoom = (side: number) => Math.log2(side / 512);
+    const full = { ...grid, maxZoom: 3 };
+    expect(levelFor(full, zoom(860), WHOLE, leastSide(900, 1, 0))).toBe(3);
+    expect(levelFor(full, zoom(760), WHOLE, leastSide(900, 1, 0))).toBe(2);
+    // Level 3 of a larger map leaves images out.
+    expect(levelFor({ ...grid, maxZoom: 4 }, zoom(860), WHOLE, leastSide(900, 1, 0))).toBe(2);
+  });
+
   it("is deeper on a dense screen, within bounds", () => {
-    expect(leastSide(900, 4, 0)).toBeCloseTo(20 / 1.5);
-    expect(leastSide(900, 2, 0)).toBeCloseTo(20 / Math.SQRT2);
-    expect(leastSide(900, 0.5, 0)).toBe(20);
+    expect(leastSide(900, 4, 0).side).toBeCloseTo(20 / 1.5);
+    expect(leastSide(900, 2, 0).side).toBeCloseTo(20 / Math.SQRT2);
+    expect(leastSide(900, 2, 0).ofAll).toBeCloseTo(12 / Math.SQRT2);
+    expect(leastSide(900, 0.5, 0).side).toBe(20);
   });
 
   it("never has more than so many tiles", () => {
     const deep = { ...grid, maxZoom: 10 };
-    const z = levelFor(deep, 3, WHOLE, 1);
+    const z = levelFor(deep, 3, WHOLE, { side: 1, ofAll: 1 });
     expect(z).toBe(3);
     expect(countOf(tilesIn(WHOLE, z))).toBe(MOST_TILES);
     expect(countOf(tilesIn(WHOLE, z + 1))).toBeGreaterThan(MOST_TILES);
@@ -57,9 +68,10 @@ describe("the level that images are drawn from", () => {
 
   it("is not the deepest of images that lie over each other, before they are seen at their own size", () => {
     const exact = { ...grid, overlaps: true };
-    expect(levelFor(exact, 0.8, WHOLE, 12)).toBe(1);
-    expect(levelFor(exact, 1.4, WHOLE, 12)).toBe(1);
-    expect(levelFor(exact, 1.5, WHOLE, 12)).toBe(2);
+    const least = { side: 12, ofAll: 12 };
+    expect(levelFor(exact, 0.8, WHOLE, least)).toBe(1);
+    expect(levelFor(exact, 1.4, WHOLE, least)).toBe(1);
+    expect(levelFor(exact, 1.5, WHOLE, least)).toBe(2);
   });
 
   it("has the tiles that a part touches, those in its middle first", () => {

@@ -1,13 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { LayerKind, MapInfo } from "../src/api/types";
 import { parseRoute } from "../src/app/router";
+import { firstArrangement } from "../src/map/first-arrangement";
 import { firstLayer } from "../src/map/first-layer";
 import { formatMapState, isStep, type MapFacts, type MapState, parseMapState } from "../src/map/url-state";
+import { layer, map } from "./helpers/builders";
 
 const facts: MapFacts = {
   layers: ["density", "category", "thumbnails"],
   arrangements: ["exact", "grid"],
   first: "density",
+  firstArrangement: "exact",
   classes: [0, 1, 2, 3, 4, 5],
   examples: 1797,
   maxZoom: 7,
@@ -80,7 +83,7 @@ describe("the address bar", () => {
 });
 
 describe("the layer that a map opens in", () => {
-  const map = (kinds: LayerKind[], examples: number, step_unit: MapInfo["step_unit"] = null) => ({
+  const drawnAs = (kinds: LayerKind[], examples: number, step_unit: MapInfo["step_unit"] = null) => ({
     layers: kinds.map((kind, at) => ({ name: `${kind}${at}`, legend: { kind } }) as MapInfo["layers"][number]),
     examples,
     step_unit,
@@ -88,20 +91,20 @@ describe("the layer that a map opens in", () => {
   const drawn: LayerKind[] = ["density", "category", "images"];
 
   it("is that of the images, however many there are", () => {
-    expect(firstLayer(map(drawn, 1))).toBe("images2");
-    expect(firstLayer(map(drawn, 2_000_000))).toBe("images2");
+    expect(firstLayer(drawnAs(drawn, 1))).toBe("images2");
+    expect(firstLayer(drawnAs(drawn, 2_000_000))).toBe("images2");
   });
 
   it("is the first of an atlas, whose icons are images too, however many examples there are", () => {
-    expect(firstLayer(map(["images", "images", "density"], 100))).toBe("images0");
-    expect(firstLayer(map(["images", "images", "density"], 1e6))).toBe("images0");
+    expect(firstLayer(drawnAs(["images", "images", "density"], 100))).toBe("images0");
+    expect(firstLayer(drawnAs(["images", "images", "density"], 1e6))).toBe("images0");
   });
 
   it("is the first where there are no images, or each stands for many steps", () => {
-    expect(firstLayer(map(["category", "density"], 100))).toBe("category0");
-    expect(firstLayer(map(drawn, 100, "row"))).toBe("density0");
-    expect(firstLayer(map(drawn, 100, "word"))).toBe("density0");
-    expect(firstLayer(map(drawn, 100, "view"))).toBe("images2");
+    expect(firstLayer(drawnAs(["category", "density"], 100))).toBe("category0");
+    expect(firstLayer(drawnAs(drawn, 100, "row"))).toBe("density0");
+    expect(firstLayer(drawnAs(drawn, 100, "word"))).toBe("density0");
+    expect(firstLayer(drawnAs(drawn, 100, "view"))).toBe("images2");
   });
 
   it("is left out of the address, and others are written", () => {
@@ -110,6 +113,46 @@ describe("the layer that a map opens in", () => {
     expect(formatMapState({ ...start, layer: "thumbnails" }, opened)).toBe("");
     expect(formatMapState(start, opened)).toBe("?layer=density");
     expect(parseMapState("?layer=density", opened)).toEqual(start);
+  });
+});
+
+describe("the arrangement that a map opens in", () => {
+  const images = layer("images");
+  const grid = (layers: MapInfo["layers"], examples: number, change: Partial<MapInfo> = {}) => {
+    const filled = { name: "grid", layers, cell: 1 / 64 } as unknown as MapInfo["arrangements"][number];
+    return map({ layers: [layer("density"), images], examples, arrangements: [filled], ...change });
+  };
+
+  it("is the grid, of up to 64 x 64 images", () => {
+    expect(firstArrangement(grid([images], 1))).toBe("grid");
+    expect(firstArrangement(grid([images], 4096))).toBe("grid");
+    expect(firstArrangement(grid([images], 4097))).toBe("exact");
+  });
+
+  it("is exact where the grid has no images, where others are seen first, and without a grid", () => {
+    expect(firstArrangement(grid([layer("density")], 100))).toBe("exact");
+    expect(firstArrangement(grid([layer("density"), images], 100, { step_unit: "word" }))).toBe("exact");
+    expect(firstArrangement(map())).toBe("exact");
+  });
+
+  it("is left out of the address, and the other one is written", () => {
+    const opened: MapFacts = { ...facts, firstArrangement: "grid" };
+    expect(parseMapState("", opened).arrangement).toBe("grid");
+    expect(parseMapState("?row=3&hide=1", opened).arrangement).toBe("grid");
+    expect(parseMapState("?arr=exact", opened).arrangement).toBe("exact");
+    expect(formatMapState({ ...start, arrangement: "grid" }, opened)).toBe("");
+    expect(formatMapState(start, opened)).toBe("?arr=exact");
+  });
+
+  it("is not meant by an address with a place, another layer or another map over it", () => {
+    const opened: MapFacts = { ...facts, firstArrangement: "grid" };
+    for (const address of ["?c=0.25,0.5&z=3", "?layer=category", "?with=tiles-2"]) {
+      const state = parseMapState(address, opened);
+      expect(state.arrangement).toBe("exact");
+      expect(formatMapState(state, opened)).toBe(address);
+      const inGrid = { ...state, arrangement: "grid" as const };
+      expect(parseMapState(formatMapState(inGrid, opened), opened)).toEqual(inGrid);
+    }
   });
 });
 

@@ -2,6 +2,7 @@
 
 import type { MapInfo } from "../api/types";
 import { arrangementsOf } from "./arranged";
+import { firstArrangement } from "./first-arrangement";
 import { firstLayer } from "./first-layer";
 import { longestLegend } from "./legend";
 import { OVERZOOM } from "./stage";
@@ -13,6 +14,7 @@ export function factsOf(info: MapInfo): MapFacts {
     layers: info.layers.map((layer) => layer.name),
     arrangements: arrangementsOf(info).map(({ name }) => name),
     first: firstLayer(info),
+    firstArrangement: firstArrangement(info),
     classes: longestLegend(info).map((each) => each.index),
     examples: info.examples,
     maxZoom: info.max_zoom + OVERZOOM,

@@ -13,7 +13,16 @@ import type { Archive } from "../api/source";
 import type { ColorLayer } from "../api/types";
 import { h } from "../lib/dom";
 import { projection, WORLD, zoomOf } from "./grid";
-import { leastSide, levelFor, nearestFirst, type Part, scaleOf, type TileRange, tilesIn } from "./image-levels";
+import {
+  type Least,
+  leastSide,
+  levelFor,
+  nearestFirst,
+  type Part,
+  scaleOf,
+  type TileRange,
+  tilesIn,
+} from "./image-levels";
 import { type Coordinate, ImageTiles } from "./image-tiles";
 import { boxOf, type Hides, type MaskedTile, seenAt } from "./masked-tile";
 import { loadFrom, RowImages } from "./row-images";
@@ -174,14 +183,17 @@ export class ImageLayer {
     return { minZoom, maxZoom, cellPx: this.options.cellPx, overlaps: this.options.overlaps };
   }
 
-  private least({ clientWidth, clientHeight }: { clientWidth: number; clientHeight: number }): number {
+  private least({ clientWidth, clientHeight }: { clientWidth: number; clientHeight: number }): Least {
     return this.leastOn(Math.min(clientWidth, clientHeight), window.devicePixelRatio);
   }
 
   /** Icons speak for more examples the coarser they are: each level is drawn at its own size, not the deepest that fits. */
-  private leastOn(shorter: number, pixelRatio: number): number {
+  private leastOn(shorter: number, pixelRatio: number): Least {
     const { icons } = this.info.legend;
-    if (icons && icons.length > 0) return this.options.cellPx * Math.SQRT1_2;
+    if (icons && icons.length > 0) {
+      const side = this.options.cellPx * Math.SQRT1_2;
+      return { side, ofAll: side };
+    }
     return leastSide(shorter, pixelRatio, this.size);
   }
 

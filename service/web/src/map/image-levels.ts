@@ -10,13 +10,23 @@ const COMFORTABLE_PX = 20;
 const ACROSS = 32;
 const DENSEST = 1.5;
 
+/** How small an image may be drawn, in CSS pixels. */
+export interface Least {
+  /** Where a level leaves some images out: they are to be looked at. */
+  side: number;
+  /** On the level that has every image: less, so that none is missed. */
+  ofAll: number;
+}
+
 /**
- * How small an image may be drawn, in CSS pixels: 20 where the screen is large, down to 12 on a phone; on dense screens
+ * The least sides on a screen: 20 where the screen is large, down to 12 on a phone; on dense screens
  * less, where the same image has more pixels.
  */
-export function leastSide(shorter: number, pixelRatio: number, size: number): number {
+export function leastSide(shorter: number, pixelRatio: number, size: number): Least {
   const side = Math.min(COMFORTABLE_PX, Math.max(LEAST_PX, shorter / ACROSS));
-  return (side / Math.min(DENSEST, Math.sqrt(Math.max(1, pixelRatio)))) * 2 ** size;
+  const by = 2 ** size / Math.min(DENSEST, Math.sqrt(Math.max(1, pixelRatio)));
+  // Who asks for larger images wants those, not all.
+  return { side: side * by, ofAll: size > 0 ? side * by : LEAST_PX * by };
 }
 
 /** A part of the unit square, y down. */
@@ -56,10 +66,10 @@ export interface LevelFacts {
   overlaps: boolean;
 }
 
-/** The deepest level whose images are at least `least` CSS pixels, and whose tiles are at most `MOST_TILES`. */
-export function levelFor(facts: LevelFacts, zoom: number, part: Part, least: number): number {
+/** The deepest level whose images are not too small, and whose tiles are at most `MOST_TILES`. */
+export function levelFor(facts: LevelFacts, zoom: number, part: Part, least: Least): number {
   for (let z = facts.maxZoom; z > facts.minZoom; z -= 1) {
-    const large = facts.cellPx * 2 ** (zoom - z) >= least;
+    const large = facts.cellPx * 2 ** (zoom - z) >= (z === facts.maxZoom ? least.ofAll : least.side);
     const apart = z < facts.maxZoom || !facts.overlaps || zoom - z >= -0.5;
     if (large && apart && countOf(tilesIn(part, z)) <= MOST_TILES) return z;
   }

@@ -42,6 +42,8 @@ export interface MapFacts {
   arrangements: readonly ArrangementName[];
   /** The layer that a map opens in. */
   first: string;
+  /** The arrangement that a map opens in. */
+  firstArrangement: ArrangementName;
   /** Indices of the legend's classes. */
   classes: readonly number[];
   examples: number;
@@ -89,6 +91,15 @@ export function isStep(state: MapState, previous: MapState): boolean {
   return state.row !== previous.row || state.layer !== previous.layer;
 }
 
+/**
+ * The arrangement that an address without `arr` means. A place, another layer or the examples of another map lie at exact
+ * places; where nothing of that is asked for, the map is seen as it opens.
+ */
+function impliedArrangement(state: Pick<MapState, "center" | "layer" | "added">, facts: MapFacts): ArrangementName {
+  const asOpened = state.center === null && state.layer === facts.first && state.added === null;
+  return asOpened ? facts.firstArrangement : "exact";
+}
+
 /** Reads a query string; whatever is missing, malformed or out of range falls back to its default. */
 export function parseMapState(search: string, facts: MapFacts): MapState {
   const query = new URLSearchParams(search);
@@ -100,17 +111,20 @@ export function parseMapState(search: string, facts: MapFacts): MapState {
   const colormap = query.get("colormap") ?? "";
   const [low, high] = (query.get("range") ?? "").split(",").map(finite);
   const row = /^\d{1,10}$/.test(query.get("row") ?? "") ? Number(query.get("row")) : null;
-  return {
-    center: inside(center[0]) && inside(center[1]) ? [center[0], center[1]] : null,
-    zoom: zoom === null ? null : Math.min(facts.maxZoom, Math.max(-3, zoom)),
+  const seen = {
+    center: inside(center[0]) && inside(center[1]) ? ([center[0], center[1]] as [number, number]) : null,
     layer: facts.layers.includes(layer) ? layer : facts.first,
-    arrangement: facts.arrangements.find((name) => name === query.get("arr")) ?? "exact",
+    added: /^[a-z0-9-]{1,40}$/.test(query.get("with") ?? "") ? query.get("with") : null,
+  };
+  return {
+    ...seen,
+    zoom: zoom === null ? null : Math.min(facts.maxZoom, Math.max(-3, zoom)),
+    arrangement: facts.arrangements.find((name) => name === query.get("arr")) ?? impliedArrangement(seen, facts),
     colormap: isColormap(colormap) ? colormap : DEFAULT_COLORMAP,
     hidden: hiddenFrom(query, facts.classes),
     range: low != null && high != null && low < high ? [low, high] : null,
     row: row !== null && row < facts.examples ? row : null,
     search: searchFrom(query),
-    added: /^[a-z0-9-]{1,40}$/.test(query.get("with") ?? "") ? query.get("with") : null,
     names: NAMES.find((each) => each === query.get("names")) ?? null,
     selection: fromAddress(query.get("sel")),
     imageSize: SIZES.find((each) => each !== 0 && String(each) === query.get("size")) ?? 0,
@@ -128,7 +142,8 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
     parts.push(`c=${x},${y}`, `z=${Number(zoom.toFixed(3))}`);
   }
   if (state.layer !== facts.first) parts.push(`layer=${encodeURIComponent(state.layer)}`);
-  if (state.arrangement !== "exact") parts.push(`arr=${state.arrangement}`);
+  const center = state.zoom === null ? null : state.center;
+  if (state.arrangement !== impliedArrangement({ ...state, center }, facts)) parts.push(`arr=${state.arrangement}`);
   if (state.colormap !== DEFAULT_COLORMAP) parts.push(`colormap=${state.colormap}`);
   const shown = facts.classes.filter((index) => !state.hidden.has(index));
   const hidden = facts.classes.filter((index) => state.hidden.has(index));
