@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from featurescape_jobs.artifacts import job_dir
+from helpers.selected_maps import lattice_map
 from helpers.service_fakes import FEATURES_SPEC, RunningService
 
 
@@ -84,6 +85,57 @@ def test_what_a_map_was_made_from_is_refused_and_goes_with_it_when_asked(
     assert [job["id"] for job in answer.json()["jobs"]] == [job_id, embedding, features]
     wait_until_removed(service)
     assert http.get(f"/v1/jobs/{features}").status_code == 404
+
+
+def test_the_rows_of_selections_go_with_their_map(
+    http: httpx.Client, service: RunningService
+) -> None:
+    one, other = lattice_map(service.commit), lattice_map(service.commit)
+
+    def saved(map_id: str, rows: list[int]) -> str:
+        path = f"/v1/maps/{map_id}/selections/mine-{rows[0]}"
+        found: str = http.put(path, json={"rows": rows}).raise_for_status().json()["sha256"]
+        return found
+
+    own, shared = saved(one, [1, 2]), saved(one, [3])
+    assert saved(other, [3]) == shared, "the same rows of the same examples are one file"
+    service.storage.write(f"selections/{one}/damaged.json", b"{")
+    assert http.delete(f"/v1/jobs/{one}").status_code == 200
+    wait_until_removed(service)
+    there = service.storage.list_files("selections")
+    assert f"selections/{own}.parquet" not in there
+    assert f"selections/{shared}.parquet" in there
+    assert not [path for path in there if one in path]
+    assert (
+        http.post(f"/v1/maps/{other}/selections", json={"saved": "mine-3"})
+        .raise_for_status()
+        .json()["count"]
+        == 1
+    )
+
+
+def test_a_map_whose_selection_is_the_dataset_of_a_job_is_refused_with_its_name(
+    http: httpx.Client, service: RunningService
+) -> None:
+    job_id = lattice_map(service.commit)
+    saved = http.put(f"/v1/maps/{job_id}/selections/mine", json={"rows": [5, 6]}).json()
+    spec = {
+        "job": "features",
+        "dataset": saved["dataset"],
+        "model": {"name": "lenet", "weights": "random"},
+    }
+    made = http.post("/v1/jobs", json=spec).raise_for_status().json()["id"]
+    refused = http.delete(f"/v1/jobs/{job_id}")
+    assert refused.status_code == 409
+    assert made in refused.json()["error"]["message"]
+    assert [job["id"] for job in refused.json()["error"]["detail"]["jobs"]] == [made]
+    assert service.storage.exists(f"selections/{saved['sha256']}.parquet")
+    http.post(f"/v1/jobs/{made}/stop").raise_for_status()
+    service.embedded.app.state.services.scheduler.run_once()
+    answer = http.delete(f"/v1/jobs/{job_id}", params={"dependents": True}).raise_for_status()
+    assert {job["id"] for job in answer.json()["jobs"]} == {made, job_id}
+    wait_until_removed(service)
+    assert not service.storage.exists(f"selections/{saved['sha256']}.parquet")
 
 
 def test_a_job_that_runs_is_not_deleted(http: httpx.Client, service: RunningService) -> None:

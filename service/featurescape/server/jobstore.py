@@ -142,11 +142,10 @@ class JobStore:
             return zero | {status: int(jobs) for status, jobs in connection.execute(_COUNTS)}
 
     def mentions(self, text: str) -> bool:
-        """True if the spec of any job has the text, which has no wildcards."""
+        """True if the spec of any job that is not deleted has the text, which has no wildcards."""
+        naming = JOBS.c.spec.contains(text), JOBS.c.deleted_at.is_(None)
         with self._database.snapshot() as connection:
-            found = connection.scalar(
-                select(JOBS.c.sequence).where(JOBS.c.spec.contains(text)).limit(1)
-            )
+            found = connection.scalar(select(JOBS.c.sequence).where(*naming).limit(1))
         return found is not None
 
     def queue_age_seconds(self) -> float:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from featurescape.server.jobstore import JobStore
+from featurescape.server.selections import saved
 from featurescape_jobs.artifacts import folders_of, job_dir
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import FeaturescapeError, NotFoundError
@@ -92,6 +93,7 @@ class Removal:
             return False
         try:
             self.forget(job_id)
+            saved.forget_map(self._storage, self._store, job_id)
             remove_files(self._storage, job_id)
             self.forget(job_id)  # a request that was under way may have read it once more
             self._store.forget(job_id)

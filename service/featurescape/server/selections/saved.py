@@ -2,15 +2,18 @@
 
 ``selections/<map>/<hash of the name>.json`` has name, query and count, ``selections/<sha256>.parquet`` the rows
 and the ids of their examples. The file never changes: a job whose dataset is the selection reads the same examples
-however often the name is saved anew or renamed. It goes with the last name, unless a job names it.
+however often the name is saved anew or renamed. It goes with the last name, or with the map, unless a job names
+it.
 
 Memory: the ids of a row group of the map while they are written; 8 bytes a row while they are read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
 import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -29,11 +32,13 @@ from featurescape.server.selections.columns import MapColumns, by_group
 from featurescape_jobs.artifacts import known_fields
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, ConflictError, NotFoundError
+from featurescape_jobs.specs import SHA256_PATTERN
 from featurescape_jobs.specs.selected import selected_path
 from featurescape_jobs.tables import EXAMPLE_ID, field
 
 MOST_SAVED = 1_000
 """Names that a map has at most."""
+_FOLDER = "selections"
 _SCHEMA = pa.schema([field("row", pa.int64(), "Row of the point on the map, from 0."), EXAMPLE_ID])
 
 
@@ -69,7 +74,7 @@ class SavedSelections:
 
     def all(self, map_id: str) -> list[SavedSelection]:
         """The selections of a map, by name."""
-        folder = f"selections/{map_id}"
+        folder = f"{_FOLDER}/{map_id}"
         found = []
         for file in self.storage.list_names(folder)[: 2 * MOST_SAVED]:
             try:
@@ -108,7 +113,7 @@ class SavedSelections:
         map_id = opened.manifest.job_id
         path = _record_path(map_id, name)
         before = self._read(path) if self.storage.exists(path) else None
-        if before is None and len(self.storage.list_names(f"selections/{map_id}")) >= MOST_SAVED:
+        if before is None and len(self.storage.list_names(f"{_FOLDER}/{map_id}")) >= MOST_SAVED:
             raise ConflictError(
                 f"the map has {MOST_SAVED} selections, and more are not kept: delete some first"
             )
@@ -182,6 +187,30 @@ class SavedSelections:
         return sha256
 
 
+def forget_map(storage: Storage, store: JobStore, map_id: str) -> None:
+    """Remove the rows of all selections of a map that is deleted, but those that another map or a job names.
+
+    The records stay until the map's folder goes, so that what was cut off can be done again.
+    """
+    own = _sha256s(storage, map_id)
+    others = [name for name in storage.list_names(_FOLDER) if name != map_id] if own else []
+    for other in others:
+        if not other.endswith(".parquet"):
+            own -= _sha256s(storage, other)
+    for sha256 in own:
+        if not store.mentions(sha256):
+            storage.delete(selected_path(sha256))
+
+
+def _sha256s(storage: Storage, map_id: str) -> set[str]:
+    """The files that the records of a map name; a record that is damaged names none."""
+    found = set()
+    for file in storage.list_names(f"{_FOLDER}/{map_id}"):
+        with contextlib.suppress(NotFoundError, ValueError, KeyError, TypeError):
+            found.add(json.loads(storage.read(f"{_FOLDER}/{map_id}/{file}"))["sha256"])
+    return {each for each in found if re.fullmatch(SHA256_PATTERN, str(each), re.ASCII)}
+
+
 def _examples(opened: OpenMap, ids: pa.ChunkedArray) -> pa.ChunkedArray:
     """Ids of the examples that points belong to: of a map of states without the step."""
     if opened.info.step_unit is None:
@@ -190,4 +219,4 @@ def _examples(opened: OpenMap, ids: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _record_path(map_id: str, name: str) -> str:
-    return f"selections/{map_id}/{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+    return f"{_FOLDER}/{map_id}/{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
