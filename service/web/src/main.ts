@@ -4,6 +4,7 @@ import "@fontsource-variable/geist-mono/wght.css";
 import "@fontsource-variable/instrument-sans/wght.css";
 import "./styles/base.css";
 import "./styles/parts.css";
+import "./styles/menus.css";
 import "./styles/jobs.css";
 import "./styles/lists.css";
 import "./styles/map.css";

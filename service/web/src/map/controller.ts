@@ -10,6 +10,7 @@ import { fill, h, setText } from "../lib/dom";
 import { type IconName, icon } from "../lib/icons";
 import { Store } from "../lib/store";
 import { openArchive } from "../tiles/archive";
+import { toolBar } from "./bar";
 import { Cursor } from "./cursor";
 import { Examples } from "./examples";
 import { factsOf } from "./facts";
@@ -209,7 +210,6 @@ export class MapController {
 
   private fill(hover: HTMLElement): void {
     const theme = themeButton();
-    this.ends.push(theme.destroy);
     const zoom = h(
       "div",
       { class: "zoom card", role: "group", label: "Zoom" },
@@ -217,16 +217,18 @@ export class MapController {
       button("minus", "Zoom out", () => this.stage.zoomBy(-1)),
       button("fit", "Show the whole map", () => this.framing.fit(true)),
     );
-    const of = (place: "tools" | "choices" | "cards" | "corner" | "elements") =>
+    const of = (place: "tools" | "more" | "choices" | "cards" | "corner" | "elements") =>
       this.parts.flatMap((part) => part[place] ?? []);
     const help = button("help", "Keyboard shortcuts", () => this.help.toggle());
+    const bar = toolBar(of("tools"), [...of("more"), help, theme.element]);
+    this.ends.push(theme.destroy, bar.destroy);
     this.layers.group.element.after(...of("choices"));
     fill(
       this.root,
       h("div", { class: "left" }, this.title.element, this.layers.element, ...of("cards")),
       this.target,
       hover,
-      h("div", { class: "top card" }, ...of("tools"), help, theme.element),
+      bar.element,
       h("div", { class: "corner" }, ...of("corner"), zoom),
       h("p", { class: "status-line card", attrs: { "aria-live": "polite" } }, this.drawn, this.depth),
       this.problem,

@@ -51,7 +51,7 @@ export function names(context: MapContext): MapPart | null {
   if (!info.names) return null;
   const shown = new Names(context);
   return {
-    tools: [shown.button],
+    more: [shown.button],
     shortcuts: [{ key: "w", about: "Names on the map: classes, clusters, none", run: () => shown.next() }],
     start: () => void getJsonFile<NameBands>(id, info.names!).then((found) => shown.set(found), context.complain),
     changed: (state, previous) => shown.changed(state, previous),

@@ -60,6 +60,8 @@ export interface Shortcut {
 export interface MapPart {
   /** For the bar at the top right. */
   readonly tools?: readonly HTMLElement[];
+  /** For the bar, too; where the page is narrow, in its menu. */
+  readonly more?: readonly HTMLElement[];
   /** For the card of color layers, below their choice. */
   readonly choices?: readonly HTMLElement[];
   /** For the column at the left. */

@@ -18,6 +18,7 @@ import type { MakePart, MapContext, MapPart } from "./part";
 import { SearchBox } from "./search";
 import { type Marks, Searching } from "./searching";
 import { selection } from "./selection";
+import { sharePart } from "./share-part";
 import { exampleOf } from "./state-mark";
 import { labelsOver } from "./text-labels";
 
@@ -32,13 +33,14 @@ export const PARTS: readonly MakePart[] = [
   added,
   size,
   lightboxPart,
-  compare,
-  live,
   names,
+  compare,
+  sharePart,
+  live,
 ];
 
 /** Those that need no more than the files of a map: an exported map has no service to ask. */
-const EXPORTED: ReadonlySet<MakePart> = new Set([arrangement, texts, overview, size, lightboxPart, names]);
+const EXPORTED: ReadonlySet<MakePart> = new Set([arrangement, texts, overview, size, lightboxPart, names, sharePart]);
 
 /** The parts that a map has use for. */
 export function partsOf(context: MapContext): MapPart[] {
@@ -132,7 +134,7 @@ function compare({ id }: MapContext): MapPart {
   const label = "Compare with other maps";
   const href = `/compare?maps=${encodeURIComponent(id)}`;
   return {
-    tools: [h("a", { class: "icon-button", href, label, title: label, testid: "compare" }, icon("compare"))],
+    more: [h("a", { class: "icon-button", href, label, title: label, testid: "compare" }, icon("compare"))],
   };
 }
 
