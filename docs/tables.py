@@ -220,7 +220,8 @@ def _models(_: str) -> str:
         for card in (model.card for model in MODELS.values() if isinstance(model.card, ModelCard)):
             weights = f"{card.weights.name}, {card.weights.license}" if card.weights else "trained"
             default = f"`{card.default_layer}`, {card.default_pooling}"
-            shape = "T × D features" if card.gives == "classes" else "as its encoder"
+            read = "T characters" if card.reads == "texts" else "T × D features"
+            shape = read if card.gives == "classes" else "as its encoder"
             if isinstance(card, ImageCard):
                 shape = f"{card.channels} × {card.input_px} × {card.input_px}"
             yield (f"`{card.name}`", card.paper, shape, default, weights)

@@ -54,6 +54,8 @@ ROW_ERROR_CODES: dict[str, str] = {
     "no_surface": "A mesh without triangles, without extent, or with coordinates that are no numbers.",
     "too_small": "The image is smaller than the network's layer takes.",
     "not_finite": "The network gives, or its vector has, values that are no finite numbers.",
+    "empty_text": "There is nothing in the text but spaces, digits and punctuation.",
+    "not_text": "The bytes are no UTF-8, or have NUL in them.",
     "no_vector": "The row has no vector.",
     "wrong_length": "Its vector has another number of components than the others.",
     "zero_vector": "All components of its vector are zero, and the spec asks for a direction.",

@@ -2,18 +2,19 @@
 
 Input: a dataset and a model with weights (``model.training`` names a `training` job). A dataset of
 images for a model that reads images; an example may be a model with several views. The dataset
-`features`, sequences that an earlier job extracted, for `view_lstm`. A trained `captioner` describes images; its
-features are the states that the words were chosen from. The dataset `vectors` without a model: they are checked
-and copied.
+`features`, sequences that an earlier job extracted, for `view_lstm`; texts for `text_lstm`. A trained
+`captioner` describes images; its features are the states that the words were chosen from. The dataset
+`vectors` without a model: they are checked and copied.
 
 Output, kind ``features``, one Parquet file per shard: example_id, label, locator, features
 (FixedSizeList<float32 or float16, D>: the first layer's activation, pooled; of every view or step a
 list of these), ``features_2`` and so on for further layers, thumbnail (struct {bytes, path}: PNG or
 WebP, longer side ``thumbnail_px``; of several views the first), width and height in pixels (null, as
-the thumbnail, of vectors without an image), attributes (JSON). Kind ``errors``: one row per example that could
-not be read, with a code. Details: classes, layers (column, layer, pooling, dimensions, steps), dimensions of the
-first, model, view_pooling, state, execution, attributes (`AttributeTable`), error codes, remarks (vectors of
-zeros that are kept: how many, and the first ones).
+the thumbnail, of texts and of vectors without an image), attributes (JSON, of a text with it). Kind
+``errors``: one row per example that could not be read, with a code. Details: classes, layers (column, layer,
+pooling, dimensions, steps), dimensions of the first, model, view_pooling, state, execution, attributes
+(`AttributeTable`), error codes, remarks (vectors of zeros that are kept, texts that are cut: how many, and the
+first ones).
 
 Cost: one decode and one forward pass per image for all layers, stopped at the deepest, in the way
 that `execution` found fastest; decoding runs on threads beside the network. A worker holds the
@@ -47,6 +48,7 @@ from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.extraction.columns import plan_columns
 from featurescape_jobs.extraction.images import ImageSetup
 from featurescape_jobs.extraction.sequences import SequenceSetup
+from featurescape_jobs.extraction.texts import TextSetup
 from featurescape_jobs.extraction.vectors import VectorSetup, plan_vectors
 from featurescape_jobs.extraction.words import WordSetup, plan_words
 from featurescape_jobs.models import MODELS
@@ -54,7 +56,7 @@ from featurescape_jobs.networks import execution
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.specs import FeaturesSpec
 
-NetworkSetup = ImageSetup | SequenceSetup | WordSetup
+NetworkSetup = ImageSetup | SequenceSetup | TextSetup | WordSetup
 
 
 def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
@@ -93,7 +95,7 @@ def _attributes(
     setup: NetworkSetup | VectorSetup, known: tuple[AttributeInfo, ...]
 ) -> AttributeTable:
     """The dataset's attributes, and those that the job adds."""
-    added = (tables.CAPTION_INFO,) if isinstance(setup, WordSetup) else ()
+    added = {WordSetup: (tables.CAPTION_INFO,), TextSetup: (tables.TEXT_INFO,)}.get(type(setup), ())
     others = (info for info in known if info.name not in {each.name for each in added})
     return AttributeTable(kind="features", columns=[*others, *added])
 
@@ -115,7 +117,9 @@ def _plan_network(spec: FeaturesSpec, source: Source) -> NetworkSetup:
     card = MODELS[source.model.name].card
     if card.gives == "captions":
         return _plan_words(WordSetup(spec, source))
-    setup: ImageSetup | SequenceSetup = ImageSetup(spec, source)
+    setup: ImageSetup | SequenceSetup | TextSetup = ImageSetup(spec, source)
+    if card.reads == "texts":
+        setup = TextSetup(spec, source)
     if card.reads == "features":
         setup = SequenceSetup(spec, source, open_sequences(source.dataset)[1])
     network = setup.network()

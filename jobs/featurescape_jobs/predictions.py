@@ -2,7 +2,7 @@
 
 Input: a dataset and a classifier with weights (``model.training`` names a `training` job). A dataset of images
 for a model that reads images; of an example that is a model with several views the probabilities are averaged.
-The dataset `features`, sequences that an earlier job extracted, for `view_lstm`.
+The dataset `features`, sequences that an earlier job extracted, for `view_lstm`. Texts for `text_lstm`.
 
 Output, kind ``predictions``, one Parquet file per shard: example_id, label, locator, prediction (the largest
 output) and predicted (its class), confidence, entropy (nats), margin, correct, label_rank, loss (nats), brier, top
@@ -91,6 +91,7 @@ def run(spec: PredictionsSpec, context: RunContext) -> Outcome:
         "top": options.top,
         "summary": measures.to_json(),
         "attributes": AttributeTable(kind=KIND, columns=columns).model_dump(mode="json"),
+        "remarks": result.remarks,
         "execution": read_choice(context.storage, job_dir(context.job_id)),
         "error_codes": result.error_codes,
         "workers": result.workers,

@@ -6,6 +6,7 @@ Memory: one batch of (N, T, D), its states and (N, T, outputs); in bfloat16 a se
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from featurescape_jobs.extraction.columns import RECURRENT_TYPES
-from featurescape_jobs.models.recurrent.network import RecurrentNetwork, as_steps
+from featurescape_jobs.models.recurrent.network import RecurrentNetwork, as_input, as_steps
 from featurescape_jobs.networks.graphs import NoGraphError
 
 Logits = list[NDArray[np.float32]]
@@ -33,10 +34,10 @@ class StepLogits:
             self._network = copy.deepcopy(module).to(self._dtype)
         self._device = next(module.parameters()).device
 
-    def run(self, inputs: NDArray[np.float32], lengths: NDArray[np.int64] | None = None) -> Logits:
-        """Logits of a batch: (N, T, D) padded with anything, or images (N, C, H, W), row by row."""
+    def run(self, inputs: NDArray[Any], lengths: NDArray[np.int64] | None = None) -> Logits:
+        """Logits of a batch: (N, T, D) padded with anything, images (N, C, H, W), or code points (N, T)."""
         with torch.inference_mode():
-            steps = as_steps(torch.from_numpy(inputs).to(self._device, self._dtype))
+            steps = as_steps(as_input(inputs, self._device, self._dtype))
             n, t = steps.shape[:2]
             counts = np.full(n, t, np.int64) if lengths is None else lengths
             valid = torch.from_numpy(counts).to(self._device)
@@ -52,8 +53,7 @@ class StepLogits:
         """(N, T, outputs): a state knows nothing of what comes later, so one pass has them all."""
         top = len(self._network.layers) - 1
         states = self._network.layers[top](self._network.inputs_of(top, steps, lengths), lengths)
-        logits: torch.Tensor = self._network.head(states)
-        return logits
+        return self._network.logits_of_steps(states)
 
     def _of_prefixes(self, steps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """The same where a direction reads back: every prefix is another sequence to it, and read anew."""

@@ -1,4 +1,4 @@
-"""The workers of `predictions`: images, views of models, or sequences, through a classifier to rows.
+"""The workers of `predictions`: images, views of models, sequences or texts, through a classifier to rows.
 
 Memory: what `extraction.image_pass` takes, or a padded batch of sequences; one shard of output.
 """
@@ -23,8 +23,11 @@ from featurescape_jobs.classification.rows import (
 from featurescape_jobs.classification.step_logits import StepLogits
 from featurescape_jobs.datasets.features import SequencesReader
 from featurescape_jobs.engine.shard_worker import Processed
+from featurescape_jobs.extraction import texts
 from featurescape_jobs.extraction.image_pass import ImagePass, PassOptions, thumbnail_columns
 from featurescape_jobs.extraction.sequences import BATCH_SIZE, read_sequences
+from featurescape_jobs.extraction.texts import TextBatch, TextShard, no_images, open_texts
+from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import execution, fidelity
 from featurescape_jobs.networks.capture import OUTPUT
 from featurescape_jobs.networks.image_batches import Batch
@@ -43,11 +46,13 @@ class PredictionSetup:
     source: Source
     rows: RowOptions
     input_dimensions: int | None = None
-    """D of each step where sequences are read; None: images."""
+    """D of each step where sequences are read; None: images or texts."""
 
-    def start(self) -> ImagePredictions | SequencePredictions:
+    def start(self) -> ImagePredictions | SequencePredictions | TextPredictions:
         """Load the network and open the dataset, on the worker."""
         self.source.configure_process()
+        if MODELS[self.spec.model.name].card.reads == "texts":
+            return TextPredictions(self)
         return (
             ImagePredictions(self) if self.input_dimensions is None else SequencePredictions(self)
         )
@@ -129,6 +134,29 @@ class SequencePredictions:
             said = Classified.of_steps(self._runner.run(batch.inputs, batch.lengths))
             parts.append(predictions_table(batch.examples, said, batch.images, self._setup.rows))
         return Processed(pa.concat_tables(parts), errors)
+
+
+class TextPredictions:
+    """Reads texts, and runs the network over each, character by character."""
+
+    def __init__(self, setup: PredictionSetup) -> None:
+        network = setup.network()
+        network.module.to(worker_device())
+        self._setup, self._schema = setup, setup.rows.schema
+        self._reader = open_texts(setup.source.dataset)
+        asked = setup.spec.execution
+        self._runner = StepLogits(network.module, "float32" if asked == "auto" else asked)
+
+    def process(self, examples: pa.Table) -> Processed:
+        """Predictions of a shard, in the order of its examples."""
+        shard = TextShard.read(self._reader, examples)
+        batches = shard.batches(self._setup.spec.batch_size or texts.BATCH_SIZE)
+        return shard.in_order([(one, self._rows(shard, one)) for one in batches], self._schema)
+
+    def _rows(self, shard: TextShard, batch: TextBatch) -> pa.Table:
+        said = Classified.of_steps(self._runner.run(batch.inputs, batch.lengths))
+        known = shard.examples.take(pa.array(batch.rows))
+        return predictions_table(known, said, no_images(len(batch.rows)), self._setup.rows)
 
 
 def check_mode(network: LoadedNetwork, n_outputs: int, asked: str) -> None:

@@ -37,7 +37,7 @@ class DatasetFacts(BaseModel):
     needs_root: bool
     splits: tuple[str, ...] = ("all",)
     root_hint: str = ""
-    gives: Literal["images", "meshes", "features", "vectors"] = "images"
+    gives: Literal["images", "meshes", "features", "vectors", "texts"] = "images"
     sequences: bool = Field(
         default=False,
         description="Whether an example can be a model with all its views (option `example`).",
@@ -128,6 +128,23 @@ class SequenceReader(Reader, Protocol):
 
     def read_sequence(self, locator: str) -> list[ImageArray]:
         """All views, in their order; raises `RowError` where one cannot be read."""
+        ...
+
+
+class ReadText(NamedTuple):
+    """A text, in Unicode's composed form, one line without control characters."""
+
+    text: str
+    truncated: bool = False
+    """Whether there was more of it than the dataset's ``max_characters``."""
+
+
+@runtime_checkable
+class TextReader(Protocol):
+    """Reader of a dataset of texts."""
+
+    def read_text(self, locator: str) -> ReadText:
+        """The text; raises `RowError`."""
         ...
 
 

@@ -103,6 +103,7 @@ _REMEDIES = {
     "images": "choose a model that reads images, or a dataset that gives what is read",
     "meshes": "render them first with a `renders` job, and name it in dataset.job of shapenet",
     "features": "choose a model that reads features (view_lstm)",
+    "texts": "choose a model that reads texts (text_lstm)",
     "vectors": "leave the model out, in a `features` job: the vectors are its features",
 }
 

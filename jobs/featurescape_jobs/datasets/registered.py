@@ -14,6 +14,7 @@ from featurescape_jobs.datasets import (
     mnist,
     shapenet,
     stamps,
+    texts,
     vectors,
     webdataset,
 )
@@ -36,6 +37,7 @@ DATASETS: Registry[Dataset] = Registry(
         caption_table.DATASET,
         stamps.DATASET,
         vectors.DATASET,
+        texts.DATASET,
     ),
     Group("featurescape.datasets", entry_with(DatasetCard, "check", "freeze", "open_reader")),
 )

@@ -10,6 +10,7 @@ gates of an LSTM); in bfloat16 a second copy of the weights.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import nn
 
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.models.recurrent.cells import CELLS, Trace, valid_steps
-from featurescape_jobs.models.recurrent.network import Direction, Layer, RecurrentNetwork
+from featurescape_jobs.models.recurrent.network import Direction, Layer, RecurrentNetwork, as_input
 from featurescape_jobs.networks.capture import check_layer
 from featurescape_jobs.networks.graphs import NoGraphError
 
@@ -64,12 +65,13 @@ class RecurrentRunner:
         self._device = next(module.parameters()).device
 
     def run(
-        self, inputs: Features, lengths: NDArray[np.int64] | None = None
+        self, inputs: NDArray[Any], lengths: NDArray[np.int64] | None = None
     ) -> Features | list[Features]:
         """Features of a batch.
 
         Args:
-            inputs: float32 (N, T, D), padded with anything; or images (N, C, H, W), row by row.
+            inputs: float32 (N, T, D), padded with anything; or images (N, C, H, W), row by row; or code points
+                (N, T).
             lengths: valid steps of each, (N,), 1 to T; None: all T.
 
         Returns:
@@ -85,7 +87,7 @@ class RecurrentRunner:
                 field="pooling",
             )
         with torch.inference_mode():
-            batch = torch.from_numpy(inputs).to(self._device, self._dtype)
+            batch = as_input(inputs, self._device, self._dtype)
             counts = None if lengths is None else torch.from_numpy(lengths).to(self._device)
             if isinstance(self._part, nn.Linear):
                 return _array(self._network(batch, counts))

@@ -5,11 +5,15 @@ Holds one batch.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from featurescape_jobs.tables import LayerColumn, features_schema
+from featurescape_jobs.tables import ATTRIBUTES, LayerColumn, features_schema
 
 Features = NDArray[np.float32] | list[NDArray[np.float32]]
 """(N, D), or of every step a list of N × (T_i, D)."""
@@ -53,6 +57,17 @@ def _feature_array(column: LayerColumn, features: Features, dtype: str) -> pa.Ar
 def _vectors(features: NDArray[np.float32], dimensions: int, dtype: str) -> pa.Array:
     flat = np.ascontiguousarray(features.astype(dtype, copy=False)).reshape(-1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), dimensions)
+
+
+def with_attributes(examples: pa.Table, added: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The examples with more among their attributes, of each its own."""
+    texts = [
+        # as it is, so that a search finds other letters than ASCII
+        json.dumps({**json.loads(known or "{}"), **more}, ensure_ascii=False)
+        for known, more in zip(examples["attributes"].to_pylist(), added, strict=True)
+    ]
+    place = examples.schema.get_field_index("attributes")
+    return examples.set_column(place, ATTRIBUTES, pa.array(texts, pa.string()))
 
 
 def pool_views(features: NDArray[np.float32], views: NDArray[np.int64], pooling: str) -> Features:

@@ -9,7 +9,6 @@ Memory: encoder and decoder, a batch of grids with its keys (`captioning.gatheri
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ from featurescape_jobs.captioning.gathering import Gathered, Gathering
 from featurescape_jobs.captioning.loading import LoadedCaptioner, captioner_of
 from featurescape_jobs.engine.shard_worker import Processed
 from featurescape_jobs.errors import LayerError
-from featurescape_jobs.extraction.rows import Features, features_table
+from featurescape_jobs.extraction.rows import Features, features_table, with_attributes
 from featurescape_jobs.models.captioner.entry import CARD
 from featurescape_jobs.networks.image_batches import Batch
 from featurescape_jobs.networks.worker_process import worker_device
@@ -138,15 +137,8 @@ def _example_columns(batch: Batch) -> _ExampleColumns:
 
 def with_words(examples: pa.Table, words: list[list[str]]) -> pa.Table:
     """The examples with the words of their captions among their attributes."""
-    texts = [
-        json.dumps(
-            {**json.loads(known or "{}"), tables.CAPTION: " ".join(said), tables.WORDS: said},
-            ensure_ascii=False,  # so that a search finds other letters than ASCII
-        )
-        for known, said in zip(examples["attributes"].to_pylist(), words, strict=True)
-    ]
-    place = examples.schema.get_field_index("attributes")
-    return examples.set_column(place, tables.ATTRIBUTES, pa.array(texts, pa.string()))
+    said = [{tables.CAPTION: " ".join(one), tables.WORDS: one} for one in words]
+    return with_attributes(examples, said)
 
 
 def _pooled(states: NDArray[np.float32], pooling: str) -> NDArray[np.float32]:

@@ -40,8 +40,8 @@ class EntryCard(BaseModel):
     name: str
     title: str
     summary: str
-    reads: Literal["images", "features"] = Field(
-        default="images", description="Images, or a sequence of features of another job."
+    reads: Literal["images", "features", "texts"] = Field(
+        default="images", description="Images, a sequence of features of another job, or texts."
     )
     gives: Literal["classes", "captions"] = Field(
         default="classes",
@@ -219,7 +219,7 @@ class RecurrentModel(Model, Protocol):
 
     @property
     def dimensions(self) -> int | None:
-        """D of the features that it reads; None: it reads images, or it is not known yet."""
+        """D of the features that it reads; None: it reads images or texts, or it is not known yet."""
         ...
 
     def configured(self, recurrent: RecurrentSpec, dimensions: int | None) -> RecurrentModel:

@@ -172,8 +172,10 @@ def _one_step(values: torch.Tensor, pooling: str) -> torch.Tensor:
 
 
 def zero_input(model: Model) -> torch.Tensor:
-    """The smallest input of zeros: one image (1, C, H, W), or two steps of features (1, 2, D)."""
+    """The smallest input of zeros: one image (1, C, H, W), two steps of features (1, 2, D) or of a text (1, 2)."""
     card = model.card
     if isinstance(card, ImageCard):
         return torch.zeros(1, card.channels, card.input_px, card.input_px)
+    if card.reads == "texts":
+        return torch.zeros(1, 2, dtype=torch.int64)
     return torch.zeros(1, 2, cast(RecurrentModel, model).dimensions or 1)

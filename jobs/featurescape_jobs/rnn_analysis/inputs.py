@@ -93,6 +93,12 @@ def _load(field: str, spec: ModelSpec, dataset: DatasetSpec | None, context: Run
     dimensions = None
     if dataset is not None:
         check_reads(dataset, card)
+    if card.reads == "texts":
+        raise SpecError(
+            f"model: {spec.name} reads texts, whose gradients over the steps are not measured; name a network "
+            "that reads images or features",
+            field="model",
+        )
     if card.reads == "features":
         if dataset is None:
             raise SpecError(

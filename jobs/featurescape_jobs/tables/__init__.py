@@ -47,6 +47,9 @@ ATTRIBUTES = field(
 CAPTION, WORDS = "caption", "words"
 """Attributes of an image that was described: the caption, and its words."""
 CAPTION_INFO = AttributeInfo(name=CAPTION, type="text", about="What a captioner says of the image.")
+TEXT = "text"
+TEXT_INFO = AttributeInfo(name=TEXT, type="text", about="The text itself.")
+"""Attribute of an example that is a text, as it was read."""
 
 INPUT = pa.schema(
     [

@@ -1,7 +1,8 @@
 """Training of classifiers: networks that give a score per class.
 
 Input: a labeled dataset and a trainable model: `lenet` and `row_lstm` on images, `view_lstm` on the
-sequences that a `features` job extracted. The weights start fresh, drawn
+sequences that a `features` job extracted, `text_lstm` on texts, of which an epoch sees a
+window of 8 to 64 characters each; it is measured on the first 64. The weights start fresh, drawn
 from the seed, or from a file named in ``model.weights``.
 
 Output: kind ``weights``, one safetensors file, float32, of the epoch with the best accuracy on the validation
@@ -46,6 +47,8 @@ from featurescape_jobs.engine.frozen_rows import EXAMPLES
 from featurescape_jobs.engine.row_failures import all_failed
 from featurescape_jobs.models import MODELS, resolve
 from featurescape_jobs.models.base import Model, RecurrentModel
+from featurescape_jobs.models.recurrent.characters import CharacterEmbedding
+from featurescape_jobs.models.recurrent.network import RecurrentNetwork
 from featurescape_jobs.networks.loading import build_random, load_network
 from featurescape_jobs.networks.worker_process import torch_threads
 from featurescape_jobs.networks.worker_source import Source
@@ -54,7 +57,7 @@ from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress
 from featurescape_jobs.trainers.classifier_data import TrainingData, labeled_examples, read_examples
 from featurescape_jobs.trainers.classifier_task import ClassifierTask, Evaluation, evaluate
 from featurescape_jobs.trainers.distributed import ProcessWork, needs_ray, train
-from featurescape_jobs.trainers.inputs import LabeledExamples
+from featurescape_jobs.trainers.inputs import LabeledExamples, TextInputs
 from featurescape_jobs.trainers.inputs import Report as ReadReport
 from featurescape_jobs.trainers.loop import ProcessGroup, Report, TrainingLoop, check_agreement
 from featurescape_jobs.trainers.split import Split
@@ -165,6 +168,11 @@ class ClassifierTraining:
         self, module: nn.Module, data: TrainingData, group: ProcessGroup, report: Report
     ) -> None:
         """Train a module; raises `SpecError` if it diverges."""
+        if isinstance(data.inputs, TextInputs) and self.spec.model.weights == "pretrained":
+            embedding = cast(RecurrentNetwork, module).embedding
+            cast(CharacterEmbedding, embedding).set_alphabet(
+                data.inputs.alphabet(data.split.training)
+            )
         task = ClassifierTask(module.to(group.device), data, self.spec)
         TrainingLoop(task, task.options, group).run(self.checkpoints, report)
 

@@ -6,7 +6,7 @@ Memory: the listing (about 100 bytes an example), and what `trainers.inputs` hol
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,13 @@ from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.trainers.inputs import (
     Inputs,
     LabeledExamples,
+    Read,
     Report,
     Rows,
+    TextInputs,
     read_images,
     read_sequences,
+    read_texts,
 )
 from featurescape_jobs.trainers.split import Split
 
@@ -63,17 +66,27 @@ def read_examples(
     examples: LabeledExamples, card: ModelCard, spec: TrainingSpec, threads: int, report: Report
 ) -> Iterator[TrainingData]:
     """Read all examples and divide them as the spec says; temporary files go with the block."""
-    reading = (
-        read_images(examples, card, threads, report)
-        if isinstance(card, ImageCard)
-        else read_sequences(examples, report)
-    )
-    with reading as read:
-        ids = examples.table["example_id"].to_pylist()
-        names = [ids[row] for row in read.rows]
+    with _reading(examples, card, threads, report) as read:
+        names = _names(examples, read)
         split = Split.drawn(names, spec.validation_fraction, spec.test_part, spec.seed)
         labels = _labels(examples.table)[read.rows]
         yield TrainingData(read.inputs, labels, split, read.errors, read.rows)
+
+
+def _reading(
+    examples: LabeledExamples, card: ModelCard, threads: int, report: Report
+) -> AbstractContextManager[Read]:
+    if isinstance(card, ImageCard):
+        return read_images(examples, card, threads, report)
+    return (read_texts if card.reads == "texts" else read_sequences)(examples, report)
+
+
+def _names(examples: LabeledExamples, read: Read) -> list[str]:
+    """What the part of each example is drawn by: its id, or of a text the text, wherever that comes from."""
+    if isinstance(read.inputs, TextInputs):
+        return read.inputs.texts()
+    ids = examples.table["example_id"].to_pylist()
+    return [ids[row] for row in read.rows]
 
 
 def _labels(table: pa.Table) -> NDArray[np.int64]:

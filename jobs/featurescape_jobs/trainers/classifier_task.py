@@ -20,7 +20,7 @@ from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.specs.training_options.classifier import ClassifierTrainingSpec
 from featurescape_jobs.trainers.checkpoints import EpochRow
 from featurescape_jobs.trainers.classifier_data import TrainingData
-from featurescape_jobs.trainers.inputs import Rows
+from featurescape_jobs.trainers.inputs import Rows, TextInputs
 from featurescape_jobs.trainers.loop import Batch, BatchLoss, BatchSize, Hyperparameters, batched
 
 MIN_EPOCHS, MAX_EPOCHS = 3, 16
@@ -118,7 +118,11 @@ class ClassifierTask:
 
     def epoch(self, number: int) -> list[Batch]:
         """Every example once, in an order that follows from seed and number."""
-        return [Batch(rows) for rows in np.array_split(self.orders.of(number), self.steps)]
+        parts = np.array_split(self.orders.of(number), self.steps)
+        if not isinstance(self.data.inputs, TextInputs):
+            return [Batch(rows) for rows in parts]
+        random = np.random.default_rng((self.spec.seed, number))
+        return [Batch(rows, random.random((len(rows), 2))) for rows in parts]
 
     def held_out(self) -> list[Batch]:
         """The validation part, in order."""
@@ -131,12 +135,19 @@ class ClassifierTask:
     def measure(self, module: nn.Module, batch: Batch, total: BatchSize) -> BatchLoss:
         """Cross entropy, and how many are right."""
         device = next(module.parameters()).device
-        inputs = (one.to(device) for one in self.data.inputs.batch(batch.indices))
+        inputs = (one.to(device) for one in self._inputs(batch))
         labels = torch.from_numpy(self.data.labels[batch.indices]).to(device)
         logits = module(*inputs)
         mean, n = functional.cross_entropy(logits, labels), len(batch)
         n_correct = int((logits.argmax(1) == labels).sum())
         return BatchLoss(mean * (n / total.examples), float(mean.detach()) * n, n_correct, n)
+
+    def _inputs(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """What the network reads: of texts that are learned from, windows."""
+        inputs = self.data.inputs
+        if isinstance(inputs, TextInputs) and batch.draws is not None:
+            return inputs.windows(batch.indices, batch.draws)
+        return inputs.batch(batch.indices)
 
     def score(self, row: EpochRow) -> float:
         """The highest accuracy on the validation part is the best."""

@@ -1,6 +1,6 @@
-"""Inputs of a training: images at the network's size, or sequences of features; read once, kept for all epochs.
+"""Inputs of a training: images at the network's size, sequences of features, or texts; read once, for all epochs.
 
-Memory: images as uint8, up to `MAX_MEMORY_BYTES`; beyond that, and for sequences always, they lie in a
+Memory: images as uint8, up to `MAX_MEMORY_BYTES`; beyond that, and for sequences and texts always, they lie in a
 temporary file that is mapped.
 """
 
@@ -20,17 +20,20 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Reader
+from featurescape_jobs.datasets.base import Reader, TextReader
 from featurescape_jobs.datasets.features import SequencesReader
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.engine.shard_worker import error_row
 from featurescape_jobs.errors import RowError
 from featurescape_jobs.models.base import ImageCard
+from featurescape_jobs.models.recurrent.characters import CodePoints, code_points, most_frequent
 from featurescape_jobs.networks.preprocessing import normalize, resize
 from featurescape_jobs.specs import DatasetSpec
 
 MAX_MEMORY_BYTES = 1 << 30
 _CHUNK = 256
+SHORTEST_WINDOW, LONGEST_WINDOW = 8, 64
+"""Characters of a text that are learned from at a time; it is measured on the first of them."""
 
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
@@ -159,6 +162,77 @@ class _Images:
             except RowError as error:
                 errors.append(error_row(example, error.code, error.message))
         return images[: len(rows)], rows, errors
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """Texts one after the other: example i has ``lengths[i]`` of the ``points`` (S,), its characters."""
+
+    points: CodePoints
+    starts: Rows
+    lengths: Rows
+
+    def batch(self, rows: Rows) -> tuple[torch.Tensor, ...]:
+        """The first `LONGEST_WINDOW` characters (B, T), zeros behind the shorter ones, and lengths (B,)."""
+        return self._padded(self.starts[rows], np.minimum(self.lengths[rows], LONGEST_WINDOW))
+
+    def windows(self, rows: Rows, draws: NDArray[np.float64]) -> tuple[torch.Tensor, ...]:
+        """A part of each text, of a length and at a place that its two draws in [0, 1) say, (B, 2)."""
+        spread = LONGEST_WINDOW + 1 - SHORTEST_WINDOW
+        wanted = SHORTEST_WINDOW + (draws[:, 0] * spread).astype(np.int64)
+        lengths = np.minimum(self.lengths[rows], wanted)
+        places = (draws[:, 1] * (self.lengths[rows] - lengths + 1)).astype(np.int64)
+        return self._padded(self.starts[rows] + places, lengths)
+
+    def texts(self) -> list[str]:
+        """All of them."""
+        ends = zip(self.starts, self.starts + self.lengths, strict=True)
+        return [self.points[start:end].tobytes().decode("utf-32-le") for start, end in ends]
+
+    def alphabet(self, rows: Rows) -> CodePoints:
+        """The most frequent characters of some texts."""
+        counts = np.zeros(0x110000, np.int64)
+        for row in rows:
+            start = self.starts[row]
+            np.add.at(counts, self.points[start : start + self.lengths[row]], 1)
+        return most_frequent(counts)
+
+    def _padded(self, starts: Rows, lengths: Rows) -> tuple[torch.Tensor, ...]:
+        whole = np.zeros((len(starts), int(lengths.max())), np.int64)
+        for text, start, length in zip(whole, starts, lengths, strict=True):
+            text[:length] = self.points[start : start + length]
+        return torch.from_numpy(whole), torch.from_numpy(lengths)
+
+
+@contextmanager
+def read_texts(examples: LabeledExamples, report: Report) -> Iterator[Read]:
+    """Copy all texts, as code points, to a temporary file, which goes with the block."""
+    reader = DATASETS[examples.dataset.name].open_reader(examples.dataset)
+    assert isinstance(reader, TextReader), "the dataset's card says `texts`"
+    rows, lengths = list[int](), list[int]()
+    errors: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="featurescape-") as folder:
+        path = Path(folder, "characters")
+        with path.open("wb") as file:
+            for row, example in enumerate(examples.table.to_pylist()):
+                try:
+                    examples.check_label(example)
+                    points = code_points(reader.read_text(example["locator"]).text)
+                except RowError as error:
+                    errors.append(error_row(example, error.code, error.message))
+                    continue
+                points.tofile(file)
+                rows.append(row)
+                lengths.append(len(points))
+                if row % _CHUNK == 0:
+                    report(row + 1, len(errors))
+        counts = np.array(lengths, np.int64)
+        found = np.zeros(0, np.int32)
+        if len(rows):
+            found = np.memmap(path, np.int32, "r", shape=(int(counts.sum()),))
+        yield Read(
+            TextInputs(found, np.cumsum(counts) - counts, counts), np.array(rows, np.int64), errors
+        )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ NAMES = {
     "webdataset": ["image_column", "label_column"],
     "caption_table": ["image_column", "label_column", "caption_column"],
     "shapenet": ["example"],
+    "texts": ["max_characters", "example"],
 }
 
 

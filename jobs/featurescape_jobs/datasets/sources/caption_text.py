@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from featurescape_jobs.datasets.base import Attributes, Entry
 from featurescape_jobs.datasets.sources.image_files import file_locator, is_image, text
+from featurescape_jobs.datasets.sources.plain_text import plain
 from featurescape_jobs.datasets.sources.survey import survey
 from featurescape_jobs.datasets.sources.tree import Found, Tree, read_small
 from featurescape_jobs.errors import DatasetError
@@ -27,8 +28,6 @@ MAX_CHARACTERS = 1_000
 MAX_CAPTIONS = 64
 NOT_NAMED = "an image that no caption names"
 _SHOWN = 3
-_BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
-"""Marks that turn the direction of all text behind them."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,7 @@ def clean(said: str, place: Place) -> str:
     Raises:
         DatasetError: there is nothing left of it, or too much.
     """
-    if not said.isascii() or not said.isprintable():
-        whole = said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        said = "".join(map(_plain, unicodedata.normalize("NFC", whole)))
-    said = " ".join(said.split())
+    said = plain(said)
     if not said:
         raise place.wrong("has an empty caption; write one, or take it out")
     if len(said) > MAX_CHARACTERS:
@@ -96,12 +92,6 @@ def clean(said: str, place: Place) -> str:
             "or take it out"
         )
     return said
-
-
-def _plain(character: str) -> str:
-    if ord(character) in _BIDI:
-        return ""
-    return " " if unicodedata.category(character) == "Cc" else character
 
 
 def image_path(said: str, place: Place) -> str:

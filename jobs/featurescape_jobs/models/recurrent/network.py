@@ -1,4 +1,4 @@
-"""The network behind `row_lstm` and `view_lstm`: recurrent layers, and a head that reads their last states.
+"""The network behind `row_lstm`, `view_lstm` and `text_lstm`: recurrent layers and a head.
 
 Layers by path::
 
@@ -20,8 +20,10 @@ Memory: the states of one layer, twice where it reads both directions.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from featurescape_jobs.models.recurrent.cells import CELLS, Parameters, Trace, unroll, valid_steps
@@ -31,8 +33,14 @@ _MODULES: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM
 
 
 def as_steps(inputs: torch.Tensor) -> torch.Tensor:
-    """(N, T, D) sequences as they are; of images (N, C, H, W) each row is a step: (N, H, C·W)."""
-    return inputs if inputs.ndim == 3 else inputs.transpose(1, 2).flatten(2)
+    """Sequences (N, T, D) or (N, T) as they are; of images (N, C, H, W) each row is a step: (N, H, C·W)."""
+    return inputs if inputs.ndim < 4 else inputs.transpose(1, 2).flatten(2)
+
+
+def as_input(inputs: NDArray[Any], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """An array on the network's device, in its type; code points stay whole numbers."""
+    found = torch.from_numpy(inputs)
+    return found.to(device, torch.int64 if not found.is_floating_point() else dtype)
 
 
 def open_forget_gate(lstm: nn.RNNBase) -> None:
@@ -132,6 +140,7 @@ class RecurrentNetwork(nn.Module):
         shape: cell, layers, directions and units.
         n_classes: outputs.
         normalization: of the values of each step; None: they come normalized.
+        embedding: code points (N, T) to steps (N, T, D); None: values come.
     """
 
     def __init__(
@@ -140,10 +149,12 @@ class RecurrentNetwork(nn.Module):
         shape: Shape,
         n_classes: int,
         normalization: nn.Module | None = None,
+        embedding: nn.Module | None = None,
     ) -> None:
         super().__init__()
         width = shape.hidden_units * (2 if shape.bidirectional else 1)
-        self.normalization = normalization
+        self.normalization, self.embedding = normalization, embedding
+        self.pooling = shape.pooling
         self.recurrent = nn.ModuleList(
             Layer(shape.cell, size, shape.hidden_units, both=shape.bidirectional)
             for size in (input_size, *[width] * (shape.layers - 1))
@@ -156,22 +167,40 @@ class RecurrentNetwork(nn.Module):
         return [layer for layer in self.recurrent if isinstance(layer, Layer)]
 
     def forward(self, inputs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits (N, n_classes), from the last states of the last layer.
+        """Logits (N, n_classes), from the last states of the last layer, or the mean of all.
 
         Args:
-            inputs: sequences (N, T, D), padded with anything; or images (N, C, H, W), row by row.
+            inputs: sequences (N, T, D), padded with anything; or images (N, C, H, W), row by row; or texts
+                as code points, int64 (N, T).
             lengths: valid steps of each sequence, int64 (N,), 1 to T; None: all T.
         """
         top = self.layers[-1]
         states = top(self.inputs_of(len(self.layers) - 1, inputs, lengths), lengths)
-        logits: torch.Tensor = self.head(top.last(states, lengths))
+        if self.pooling == "last":
+            read = top.last(states, lengths)
+        elif lengths is None:
+            read = states.mean(1)
+        else:
+            read = states.sum(1) / lengths[:, None]
+        logits: torch.Tensor = self.head(read)
+        return logits
+
+    def logits_of_steps(self, states: torch.Tensor) -> torch.Tensor:
+        """(N, T, n_classes) after every step, of states (N, T, H) that know nothing of later ones."""
+        if self.pooling == "mean":
+            counts = torch.arange(1, states.shape[1] + 1, device=states.device)
+            states = states.cumsum(1) / counts[:, None].to(states.dtype)
+        logits: torch.Tensor = self.head(states)
         return logits
 
     def inputs_of(
         self, number: int, inputs: torch.Tensor, lengths: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Inputs of layer ``number``, (N, T, D or width): runs the layers below it."""
-        steps = _without_padding(as_steps(inputs), lengths)  # so that nothing in there is NaN
+        steps = as_steps(inputs)
+        if self.embedding is not None:
+            steps = self.embedding(steps)
+        steps = _without_padding(steps, lengths)  # so that nothing in there is NaN
         if self.normalization is not None:
             steps = self.normalization(steps)
         for layer in self.layers[:number]:

@@ -13,7 +13,7 @@ class RecurrentSpec(Spec):
     """The shape of a recurrent network."""
 
     family: Literal["recurrent"] = Field(
-        default="recurrent", description="Of the models row_lstm and view_lstm."
+        default="recurrent", description="Of the models row_lstm, view_lstm and text_lstm."
     )
     cell: Literal["rnn", "lstm", "gru"] = Field(
         default="lstm", description="The simple recurrence with tanh, or one with gates."
@@ -26,4 +26,8 @@ class RecurrentSpec(Spec):
     )
     hidden_units: int = Field(
         default=128, ge=1, le=4096, description="H, units per layer and direction."
+    )
+    pooling: Literal["last", "mean"] = Field(
+        default="last",
+        description="What the head reads of the top layer: its last states, or the mean of all steps.",
     )
