@@ -18,19 +18,14 @@ from featurescape_jobs.models.attention_decoder.decoder import DecoderOutput
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.vocabulary import END, Vocabulary
 from featurescape_jobs.specs import TrainingSpec
-from featurescape_jobs.trainers.captioner.examples import (
-    IGNORED,
-    CaptionedExamples,
-    Pairs,
-    epoch_order,
-    one_of_each,
-)
+from featurescape_jobs.trainers.captioner.examples import CaptionedExamples, one_of_each, pairs_of
 from featurescape_jobs.trainers.captioner.losses import Objective, doubly_stochastic
 from featurescape_jobs.trainers.captioner.task import Listing, Task
 from featurescape_jobs.trainers.loop import (
     BatchSize,
 )
 from featurescape_jobs.trainers.split import TEST, TRAINING, VALIDATION
+from featurescape_jobs.trainers.word_pairs import IGNORED, epoch_order
 
 JOB = "training-0123456789ab"
 
@@ -83,13 +78,13 @@ def test_without_penalty_the_loss_is_the_mean_cross_entropy() -> None:
 
 def test_captions_are_read_from_the_start_and_followed_by_their_end() -> None:
     vocabulary = Vocabulary(("a", "cat", "dog"))
-    pairs = Pairs.of([["A cat", "?!"], ["a dog a dog"]], vocabulary, max_words=3)
-    assert pairs.images.tolist() == [0, 1]
+    pairs = pairs_of([["A cat", "?!"], ["a dog a dog"]], vocabulary, max_words=3)
+    assert pairs.sources.tolist() == [0, 1]
     assert pairs.lengths.tolist() == [3, 3]
     read, targets = pairs.batch(np.array([0, 1]), vocabulary.start)
     assert read.tolist() == [[5, 2, 3], [5, 2, 4]]
     assert targets.tolist() == [[2, 3, END], [2, 4, 2]]  # the second is cut, and does not end
-    long = Pairs.of([["cat"], ["a cat a"]], vocabulary, max_words=9)
+    long = pairs_of([["cat"], ["a cat a"]], vocabulary, max_words=9)
     read, targets = long.batch(np.array([0, 1]), vocabulary.start)
     assert targets.tolist() == [[3, END, IGNORED, IGNORED], [2, 3, 2, END]]
     assert read.tolist() == [[5, 3, 0, 5], [5, 2, 3, 2]]
@@ -97,9 +92,9 @@ def test_captions_are_read_from_the_start_and_followed_by_their_end() -> None:
 
 def test_an_epoch_reads_every_caption_once_in_another_order() -> None:
     texts = [[" ".join(["a"] * (n % 7 + 1))] for n in range(500)]
-    pairs = Pairs.of(texts, Vocabulary(("a",)), 9)
+    pairs = pairs_of(texts, Vocabulary(("a",)), 9)
     chosen = np.arange(0, 500, 2)
-    first, again, other = (epoch_order(pairs, chosen, 8, seed) for seed in (0, 0, 1))
+    first, again, other = (epoch_order(pairs.lengths, chosen, 8, seed) for seed in (0, 0, 1))
     assert sorted(np.concatenate(first).tolist()) == chosen.tolist()
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
@@ -108,9 +103,9 @@ def test_an_epoch_reads_every_caption_once_in_another_order() -> None:
 
 
 def test_one_caption_of_each_image_is_another_one_in_another_epoch() -> None:
-    pairs = Pairs.of([["a", "a a", "a a a"]] * 50, Vocabulary(("a",)), 9)
+    pairs = pairs_of([["a", "a a", "a a a"]] * 50, Vocabulary(("a",)), 9)
     first, other = (one_of_each(pairs, np.arange(150), seed) for seed in (0, 1))
-    assert sorted(pairs.images[first].tolist()) == list(range(50))
+    assert sorted(pairs.sources[first].tolist()) == list(range(50))
     assert set(first.tolist()) != set(other.tolist())
 
 

@@ -7,8 +7,8 @@ import torch
 
 from featurescape_jobs.models.captioner.grid import Grid
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN, Vocabulary
-from featurescape_jobs.trainers.captioner.examples import IGNORED
 from featurescape_jobs.trainers.captioner.mirror import Mirror
+from featurescape_jobs.trainers.word_pairs import IGNORED
 
 WORDS = Vocabulary(("left", "a", "right"))
 LEFT, A, RIGHT = 2, 3, 4

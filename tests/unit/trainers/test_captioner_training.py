@@ -24,7 +24,7 @@ from featurescape_jobs.sequences.text_metrics import Pair, score
 from featurescape_jobs.sequences.vocabulary import Vocabulary, tokens
 from featurescape_jobs.trainers.captioner.decoder_objective import CaptionTask, Material
 from featurescape_jobs.trainers.captioner.examples import (
-    Pairs,
+    pairs_of,
 )
 from featurescape_jobs.trainers.captioner.losses import Objective
 from featurescape_jobs.trainers.captioner.mirror import Mirror
@@ -66,7 +66,7 @@ def material_of(drawn: list[Scene], held_out: int) -> tuple[Material, Vocabulary
     grids = np.stack([features_of(scene, number) for number, scene in enumerate(drawn)])
     captions = [[scene.caption] for scene in drawn]
     vocabulary = Vocabulary.of((tokens(text) for of in captions for text in of), 1)
-    pairs = Pairs.of(captions, vocabulary, 20)
+    pairs = pairs_of(captions, vocabulary, 20)
     split = np.arange(len(drawn))
     half = len(grids) // 2
     store = CachedTensors([grids[:half], grids[half:]], np.arange(len(grids)))
@@ -262,7 +262,7 @@ def test_mirror_images_are_learned_from_and_named_by_their_sides(tmp_path: Path)
     texts = [[f"{scene.color} on the left"] for scene in drawn]
     known = [["on the right"]]
     vocabulary = Vocabulary.of((tokens(t) for of in texts + known for t in of), 1)
-    pairs = Pairs.of(texts, vocabulary, 20)
+    pairs = pairs_of(texts, vocabulary, 20)
     grid = Grid(CELLS, CELLS, DIMENSIONS + PLACE)
     row, column = np.divmod(np.arange(CELLS * CELLS), CELLS)
     place = np.stack([row, column], 1) * 2 / (CELLS - 1) - 1

@@ -13,7 +13,7 @@ from featurescape_jobs.errors import SpecError
 from featurescape_jobs.sequences.vocabulary import END, UNKNOWN, Vocabulary
 from featurescape_jobs.specs import EncoderSpec
 from featurescape_jobs.trainers.augmentation import DRAWS, augment
-from featurescape_jobs.trainers.captioner.examples import Pairs
+from featurescape_jobs.trainers.captioner.examples import pairs_of
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.captioner.word_objective import (
     WordDetector,
@@ -82,7 +82,7 @@ def test_before_it_has_learned_it_says_how_often_words_are_said(tmp_path: Path) 
 
 
 def test_tags_are_the_words_of_all_captions() -> None:
-    pairs = Pairs.of([["left", "bright, bright"], ["?"], ["dark"]], WORDS, 9)
+    pairs = pairs_of([["left", "bright, bright"], ["?"], ["dark"]], WORDS, 9)
     tags = tags_of(pairs, np.array([2, 1, 0]), WORDS.size)
     assert [set(np.flatnonzero(row)) for row in tags] == [
         {UNKNOWN, END},
@@ -156,7 +156,7 @@ def task_of(folder: Path, n: int, mirrored: bool = False) -> WordDetectorTask:
         image[:, :, PX // 2 :] += 2.5 * right
         image[:, :, : PX // 2] += 2.5 * (not right)
     captions = [["bright right" if right else "bright left"] for right in sides]
-    pairs = Pairs.of(captions, WORDS, 9)
+    pairs = pairs_of(captions, WORDS, 9)
     torch.manual_seed(0)
     tagger = WordDetector(encoder, shares_of(pairs, np.arange(n), WORDS.size), 0.0, CPU)
     store = CachedTensors([shown.astype(np.float16)], np.arange(n))

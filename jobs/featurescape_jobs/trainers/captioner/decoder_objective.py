@@ -14,12 +14,13 @@ from torch import nn
 
 from featurescape_jobs.engine.context import seed_for
 from featurescape_jobs.models.attention_decoder.decoder import Decoder
-from featurescape_jobs.trainers.captioner.examples import Pairs, epoch_order, one_of_each
+from featurescape_jobs.trainers.captioner.examples import one_of_each
 from featurescape_jobs.trainers.captioner.losses import Objective
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.checkpoints import EpochRow
 from featurescape_jobs.trainers.loop import Batch, BatchLoss, BatchSize, Indices, batched
 from featurescape_jobs.trainers.tensor_cache import CachedTensors
+from featurescape_jobs.trainers.word_pairs import Pairs, epoch_order
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class CaptionTask:
         if self.one_caption:
             chosen = one_of_each(pairs, chosen, seed)
         generator = np.random.default_rng(seed)
-        order = epoch_order(pairs, chosen, self.batch_size, seed)
+        order = epoch_order(pairs.lengths, chosen, self.batch_size, seed)
         return [Batch(indices, generator.random((len(indices), 1))) for indices in order]
 
     def held_out(self) -> list[Batch]:
@@ -80,7 +81,7 @@ class CaptionTask:
         """Loss by the objective."""
         material = self.material
         read, targets = material.pairs.batch(batch.indices, self.module.vocabulary_size)
-        grids = material.store.batch(material.pairs.images[batch.indices])
+        grids = material.store.batch(material.pairs.sources[batch.indices])
         if (mirror := material.mirror) is not None and batch.draws is not None:
             mirrored = mirror.chosen(batch.draws)
             grids = mirror.grids(grids, mirrored)

@@ -13,15 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.sequences.vocabulary import Vocabulary, tokens
-from featurescape_jobs.trainers.loop import Indices, batched
+from featurescape_jobs.trainers.loop import Indices
 from featurescape_jobs.trainers.split import TRAINING, Parts, draw_parts
-
-IGNORED = -100
-"""A target that is none: behind the end of a caption."""
+from featurescape_jobs.trainers.word_pairs import Pairs
 
 
 @dataclass(frozen=True)
@@ -57,78 +54,25 @@ class CaptionedExamples:
         return [[words for text in of if (words := tokens(text))] for of in captions]
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """P captions and the images that they are of."""
-
-    images: Indices
-    """(P,): which grid."""
-    words: NDArray[np.int32]
-    """All captions, one after the other, as `Vocabulary.encode` gives them."""
-    starts: Indices
-    """(P + 1,): where each begins."""
-
-    @classmethod
-    def of(cls, captions: Sequence[Sequence[str]], vocabulary: Vocabulary, max_words: int) -> Pairs:
-        """Pairs of every image with each of its captions that has a word.
-
-        Args:
-            captions: of every grid, in its order.
-            vocabulary: of the captioner.
-            max_words: the rest of a caption is cut.
-        """
-        images, encoded = list[int](), list[list[int]]()
-        for image, texts in enumerate(captions):
-            for text in texts:
-                if words := tokens(text):
-                    images.append(image)
-                    encoded.append(vocabulary.encode(words, max_words))
-        flat = [number for caption in encoded for number in caption]
-        starts = np.cumsum([0, *(len(caption) for caption in encoded)])
-        return cls(np.array(images, np.int64), np.array(flat, np.int32), starts.astype(np.int64))
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def lengths(self) -> Indices:
-        """(P,): words of each, with the end."""
-        return np.diff(self.starts)
-
-    def batch(self, indices: Indices, start: int) -> tuple[Indices, Indices]:
-        """Inputs and targets (B, T) of some of the captions.
-
-        Behind a caption's end the target is `IGNORED` and the word is the start, which stands for nothing.
-        """
-        lengths = self.lengths[indices]
-        targets = np.full((len(indices), int(lengths.max())), IGNORED, np.int64)
-        for row, number, length in zip(targets, indices, lengths, strict=True):
-            row[:length] = self.words[self.starts[number] : self.starts[number] + length]
-        read = np.full_like(targets, start)
-        read[:, 1:] = np.where(targets[:, :-1] == IGNORED, start, targets[:, :-1])
-        return read, targets
-
-
-def epoch_order(pairs: Pairs, chosen: Indices, batch_size: int, seed: int) -> list[Indices]:
-    """Batches of an epoch: shuffled, those of like length together so that little is padded.
+def pairs_of(captions: Sequence[Sequence[str]], vocabulary: Vocabulary, max_words: int) -> Pairs:
+    """Pairs of every image with each of its captions that has a word.
 
     Args:
-        pairs: all.
-        chosen: which of them the epoch reads.
-        batch_size: captions.
-        seed: of the epoch.
+        captions: of every grid, in its order.
+        vocabulary: of the captioner.
+        max_words: the rest of a caption is cut.
     """
-    random = np.random.default_rng(seed)
-    mixed = random.permutation(chosen)
-    batches = list[Indices]()
-    for part in batched(mixed, 16 * batch_size):
-        in_order = part[np.argsort(pairs.lengths[part], kind="stable")]
-        batches += batched(in_order, batch_size)
-    return [batches[number] for number in random.permutation(len(batches))]
+    images, encoded = list[int](), list[list[int]]()
+    for image, texts in enumerate(captions):
+        for text in texts:
+            if words := tokens(text):
+                images.append(image)
+                encoded.append(vocabulary.encode(words, max_words))
+    return Pairs.of(images, encoded)
 
 
 def one_of_each(pairs: Pairs, chosen: Indices, seed: int) -> Indices:
     """One of the chosen captions of every image, drawn."""
     mixed = np.random.default_rng(seed).permutation(chosen)
-    _, first = np.unique(pairs.images[mixed], return_index=True)
+    _, first = np.unique(pairs.sources[mixed], return_index=True)
     return mixed[np.sort(first)]

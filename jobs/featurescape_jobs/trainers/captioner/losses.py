@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional
 
 from featurescape_jobs.models.attention_decoder.decoder import DecoderOutput
-from featurescape_jobs.trainers.captioner.examples import IGNORED
 from featurescape_jobs.trainers.loop import BatchLoss, BatchSize
+from featurescape_jobs.trainers.word_pairs import IGNORED
 
 
 def doubly_stochastic(attention: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from featurescape_jobs.captioning.encoder import PLACE
 from featurescape_jobs.models.captioner.grid import Grid
 from featurescape_jobs.sequences.vocabulary import UNKNOWN, Vocabulary
-from featurescape_jobs.trainers.captioner.examples import IGNORED
 from featurescape_jobs.trainers.loop import Indices
+from featurescape_jobs.trainers.word_pairs import IGNORED
 
 _SIDES = ("left", "right")
 _SHARE = 0.5

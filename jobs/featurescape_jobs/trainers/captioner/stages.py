@@ -27,7 +27,7 @@ from featurescape_jobs.networks.worker_process import torch_threads, worker_devi
 from featurescape_jobs.networks.worker_source import Source, batch_size
 from featurescape_jobs.specs import Resources
 from featurescape_jobs.trainers.captioner.decoder_objective import CaptionTask, Material
-from featurescape_jobs.trainers.captioner.examples import Pairs
+from featurescape_jobs.trainers.captioner.examples import pairs_of
 from featurescape_jobs.trainers.captioner.losses import Objective
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.captioner.task import Task, joined
@@ -55,6 +55,7 @@ from featurescape_jobs.trainers.tensor_cache import (
     cache_tensors,
     open_tensors,
 )
+from featurescape_jobs.trainers.word_pairs import Pairs
 
 MAX_EPOCHS = 50
 BATCH_SIZE = 64
@@ -168,7 +169,7 @@ def check_examples(task: Task, cached: Cached) -> None:
     if not len(rows):
         raise all_failed(cached.errors)
     pairs, parts = _pairs(task, rows)
-    Split.of(parts[pairs.images]).check(task.spec, "captions")
+    Split.of(parts[pairs.sources]).check(task.spec, "captions")
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _word_objective(
     """Word prediction by the encoder, with a head whose fresh weights follow from the seed."""
     pairs, parts = _pairs(task, images.rows)
     words, card = task.vocabulary.size, encoder.network.image_card
-    captioned = np.unique(pairs.images)
+    captioned = np.unique(pairs.sources)
     learned, measured = (captioned[parts[captioned] == one] for one in (TRAINING, VALIDATION))
     shares = shares_of(pairs, learned, words)
     with torch.random.fork_rng(devices=[]):
@@ -240,7 +241,7 @@ class DecoderTraining:
         encoder = task.encoder()
         with open_tensors(self.grids) as grids:
             pairs, parts = _pairs(task, grids.rows)
-            split = Split.of(parts[pairs.images])
+            split = Split.of(parts[pairs.sources])
             mirror = _mirror(task, encoder)
             material = Material(grids, pairs, split.training, split.validation, mirror)
             options = Hyperparameters(
@@ -271,6 +272,6 @@ def _pairs(task: Task, rows: Indices) -> tuple[Pairs, Parts]:
     """Captions of the images that have a tensor, and the part of each."""
     listing = joined(task.captioned())
     captions = listing.table["references"].take(pa.array(rows)).to_pylist()
-    pairs = Pairs.of(captions, task.vocabulary, task.hyperparameters.max_words)
+    pairs = pairs_of(captions, task.vocabulary, task.hyperparameters.max_words)
     parts = listing.parts[rows]
     return pairs, parts

@@ -36,11 +36,11 @@ from featurescape_jobs.kernels.fused_conv import can_fuse
 from featurescape_jobs.models.captioner.tag_head import TagHead
 from featurescape_jobs.networks.capture import Capture
 from featurescape_jobs.trainers.augmentation import DRAWS, augment
-from featurescape_jobs.trainers.captioner.examples import Pairs
 from featurescape_jobs.trainers.captioner.mirror import Mirror
 from featurescape_jobs.trainers.checkpoints import EpochRow
 from featurescape_jobs.trainers.loop import Batch, BatchLoss, BatchSize, Indices, batched
 from featurescape_jobs.trainers.tensor_cache import CachedTensors
+from featurescape_jobs.trainers.word_pairs import Pairs
 
 WEIGHT_DECAY = 0.02
 NETWORK, HEAD = "network.", "head."
@@ -58,10 +58,12 @@ _COUNTED = 1024
 def tags_of(pairs: Pairs, images: Indices, vocabulary_size: int) -> Tags:
     """Words of all captions of some images."""
     tags = np.zeros((len(images), vocabulary_size), np.bool_)
-    first = np.searchsorted(pairs.images, images, side="left")
-    last = np.searchsorted(pairs.images, images, side="right")
-    for row, start, stop in zip(tags, pairs.starts[first], pairs.starts[last], strict=True):
-        row[pairs.words[start:stop]] = True
+    first = np.searchsorted(pairs.sources, images, side="left")
+    last = np.searchsorted(pairs.sources, images, side="right")
+    for row, start, stop in zip(
+        tags, pairs.sentences.starts[first], pairs.sentences.starts[last], strict=True
+    ):
+        row[pairs.sentences.words[start:stop]] = True
     return tags
 
 
