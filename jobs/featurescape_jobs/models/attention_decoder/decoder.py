@@ -176,7 +176,7 @@ class Decoder(nn.Module):
         self.register_buffer("mean", torch.zeros(dimensions))
         self.register_buffer("std", torch.ones(dimensions))
         self.register_load_state_dict_pre_hook(_rename_tensors)  # type: ignore[no-untyped-call]
-        self.tags = tags
+        self.tags, self.tied = tags, shape.tied_output
         self.dimensions, self.vocabulary_size = dimensions, vocabulary_size
         self.attention = Attention(dimensions, h, shape.attention_units)
         self.gate = nn.Linear(h, 1) if shape.gated else None
@@ -188,11 +188,11 @@ class Decoder(nn.Module):
         self.from_hidden = nn.Linear(h, e)
         self.from_context = nn.Linear(dimensions, e, bias=False)
         self.dropout = nn.Dropout(shape.dropout)
-        self.output = nn.Linear(e, vocabulary_size + shape.tied_output)  # the start is never said
+        self.output = nn.Linear(e, vocabulary_size)
+        if shape.tied_output:
+            del self.output.weight  # so that a state has it once
         self.evidence_gate = None if tags is None else nn.Linear(h, 1)
         nn.init.normal_(self.embedding.weight, std=0.1)  # as large as what the others add to it
-        if shape.tied_output:
-            self.output.weight = self.embedding.weight
         for cell in self.cells:
             assert isinstance(cell, nn.LSTM)
             open_forget_gate(cell)
@@ -284,7 +284,8 @@ class Decoder(nn.Module):
     ) -> torch.Tensor:
         """Logits (…, V) from the word before (…, E), the state (…, H), L_z z (…, E) and e (…, V)."""
         deep = torch.tanh(embedded + self.from_hidden(hidden) + projected)
-        logits: torch.Tensor = self.output(self.dropout(deep))[..., : self.vocabulary_size]
+        weight = self.embedding.weight[:-1] if self.tied else self.output.weight
+        logits = functional.linear(self.dropout(deep), weight, self.output.bias)
         if evidence is not None:
             assert self.evidence_gate is not None
             logits = logits + torch.sigmoid(self.evidence_gate(hidden)) * evidence

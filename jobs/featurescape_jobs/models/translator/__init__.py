@@ -1,0 +1,1 @@
+"""The translator: it reads a sentence from both ends and writes it in another language."""

@@ -1,0 +1,1 @@
+"""Translation in bulk: sentences through both networks."""
