@@ -1,7 +1,7 @@
 """Reading committed artifacts for the API: manifests, tiles, and single examples of a map.
 
 Everything is read in pieces (one tile, one row group), and kept in caches of fixed size: 256
-manifests, 64 archives, 64 MB of encoded images, and those of `row_files`.
+manifests, 64 archives, 64 MB of encoded images, and those of `row_files` and `column_cache`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from PIL import Image
 from pydantic import ValidationError
 
+from featurescape.server.column_cache import ColumnCache
 from featurescape.server.jobstore import JobStore
 from featurescape.server.open_files import OpenFiles
 from featurescape.server.row_files import RowFiles
@@ -87,6 +88,7 @@ class Maps:
     storage: Storage
     files: RowFiles
     opened: OpenFiles
+    columns: ColumnCache = field(default_factory=ColumnCache)
     _manifests: LRUCache[str, Manifest] = field(default_factory=lambda: LRUCache(256))
     _names: LRUCache[str, dict[str, ArtifactRef]] = field(default_factory=lambda: LRUCache(256))
     _opened: LRUCache[str, OpenMap] = field(default_factory=lambda: LRUCache(256))
@@ -132,6 +134,7 @@ class Maps:
         self._archives.drop(lambda path: path.startswith(prefix))
         self._readers.drop(lambda known: known == job_id)
         self._images.drop(lambda key: key[0] == job_id)
+        self.columns.forget(job_id)
         self.files.forget(prefix)
         self.opened.forget(prefix)
 

@@ -1,14 +1,14 @@
 """Answers about a map's points: which have words and meet conditions, with the texts and places that show it.
 
-Memory: 64 MB of rows that were found before, and what one answer takes: 8 bytes per row that is found, a byte
-per row of the map, at most 1,000 results and 20,000 places.
+Memory: the rows that `column_cache` keeps, and what one answer takes: 8 bytes per row that is found, a byte per
+row of the map, at most 1,000 results and 20,000 places.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,7 @@ from featurescape.server.finding.indexes import Index, Indexes
 from featurescape.server.finding.letters import Term, hits, terms_of
 from featurescape.server.finding.words import rows_with
 from featurescape.server.maps import Maps, OpenMap
-from featurescape_jobs.engine.lru import LRUCache
 
-_ROWS_BYTES = 64 << 20
 _MOST_TEXTS = 6
 _TEXT_CHARACTERS = 240
 _BEFORE_HIT = 60
@@ -34,15 +32,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Rows = NDArray[np.int64]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Finding:
     """All finding of examples that one service does."""
 
     maps: Maps
     indexes: Indexes
-    _rows: LRUCache[tuple[str, str, str], Rows] = field(
-        default_factory=lambda: LRUCache(_ROWS_BYTES, lambda rows: int(rows.nbytes) + 100)
-    )
 
     @classmethod
     def at(cls, maps: Maps, folder: Path, most_bytes: int) -> Finding:
@@ -92,8 +87,12 @@ class Finding:
 
     def _found(self, opened: OpenMap, index: Index, asked: FindQuery) -> Rows:
         words, where = (asked.words or "").strip(), (asked.where or "").strip()
-        key = (opened.manifest.job_id, words, where)
-        return self._rows.get_or_make(key, lambda: _search(index, words, where))
+        return self.maps.columns.get_or_make(
+            opened.manifest.job_id,
+            "found",
+            json.dumps([words, where]),
+            lambda: _search(index, words, where),
+        )
 
 
 def _search(index: Index, words: str, where: str) -> Rows:

@@ -1,13 +1,13 @@
 """Columns of a map's points in memory: positions, labels, typed attributes, whole and kept for the next query.
 
-Memory: 256 MB of columns that were asked for last; 20 bytes a point for positions, 4 for labels and categories, 8
-for numbers and times. Texts are never kept: they are read a row group at a time.
+Memory: what `column_cache` keeps; 20 bytes a point for positions, 4 for labels and categories, 8 for numbers and
+times. Texts are never kept: they are read a row group at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,15 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from featurescape.server import column_cache
 from featurescape.server.maps import Maps, OpenMap
 from featurescape.server.row_files import RowFile
 from featurescape.server.selections.polygons import SortedPoints
 from featurescape_jobs.artifacts import AttributeInfo, job_dir
-from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import NotFoundError, SpecError
 from featurescape_jobs.tables.attributes import column_names
 
-KEPT_BYTES = 256 << 20
 NO_LABEL = -1
 POSITIONS = {"exact": ("x", "y"), "grid": ("grid_x", "grid_y")}
 
@@ -43,17 +42,14 @@ class Category:
 
 
 Array = NDArray[Any]
-T = TypeVar("T")
+T = TypeVar("T", bound=column_cache.Array)
 
 
-@dataclass
+@dataclass(frozen=True)
 class MapColumns:
     """Columns of the maps of one service."""
 
     maps: Maps
-    _kept: LRUCache[tuple[str, str], Any] = field(
-        default_factory=lambda: LRUCache(KEPT_BYTES, lambda column: int(column.nbytes))
-    )
 
     def points_file(self, opened: OpenMap) -> RowFile:
         """The table of the map's points."""
@@ -175,8 +171,7 @@ class MapColumns:
         return pa.chunked_array(chunks, file.columns[column].field.type)
 
     def _keep(self, opened: OpenMap, name: str, make: Callable[[], T]) -> T:
-        kept: T = self._kept.get_or_make((opened.manifest.job_id, name), make)
-        return kept
+        return self.maps.columns.get_or_make(opened.manifest.job_id, "column", name, make)
 
     def _file(self, opened: OpenMap, kind: str) -> RowFile:
         files = opened.manifest.of_kind(kind)

@@ -27,12 +27,9 @@ from featurescape.server.selections.summary import Summaries
 from featurescape.server.selections.vectors import MapVectors
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import stored_dataset
-from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import FeaturescapeError, SpecError
 from featurescape_jobs.specs.selected import SelectionRef
 
-KEPT_BYTES = 64 << 20
-"""Rows of the selections that were asked for last."""
 MOST_MARKS = 100_000
 """Positions that are given at once."""
 Format = Literal["csv", "parquet"]
@@ -50,9 +47,6 @@ class Selections:
     saved: SavedSelections = field(init=False)
     members: Members = field(init=False)
     summaries: Summaries = field(init=False)
-    _kept: LRUCache[tuple[str, str], Rows] = field(
-        default_factory=lambda: LRUCache(KEPT_BYTES, lambda rows: int(rows.nbytes))
-    )
 
     def __post_init__(self) -> None:
         self.columns = MapColumns(self.maps)
@@ -70,8 +64,8 @@ class Selections:
 
         if _names_saved(query):  # whose rows are others once the name is saved anew
             return make()
-        key = (opened.manifest.job_id, json.dumps(to_json(query), sort_keys=True))
-        return self._kept.get_or_make(key, make)
+        asked = json.dumps(to_json(query), sort_keys=True)
+        return self.maps.columns.get_or_make(opened.manifest.job_id, "selected", asked, make)
 
     def saved_rows(self, opened: OpenMap, name: str) -> Rows:
         """Rows of a selection that is saved; raises `NotFoundError`."""

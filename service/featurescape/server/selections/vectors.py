@@ -1,11 +1,11 @@
 """Features of a map's points in memory, where they are few enough: what is central is measured among them.
 
-Memory: 64 MB of vectors, those of the maps that were asked for last; of a map that has more none are read.
+Memory: what `column_cache` keeps; of a map whose vectors take more than `MOST_BYTES` none are read.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from featurescape.server.maps import OpenMap
 from featurescape.server.selections.columns import MapColumns
 from featurescape_jobs.artifacts import job_dir
-from featurescape_jobs.engine.lru import LRUCache
 from featurescape_jobs.errors import FeaturescapeError
 from featurescape_jobs.live.searchable import column_of, metric_of
 from featurescape_jobs.tables import LayerColumn
@@ -23,14 +22,11 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 
-@dataclass
+@dataclass(frozen=True)
 class MapVectors:
     """Vectors of the maps of one service."""
 
     columns: MapColumns
-    _kept: LRUCache[str, Floats] = field(
-        default_factory=lambda: LRUCache(MOST_BYTES, lambda vectors: int(vectors.nbytes))
-    )
 
     def distances(self, opened: OpenMap, rows: Rows) -> Floats | None:
         """Distance of each row's vector to the mean of all of them; None where they are not at hand.
@@ -46,8 +42,9 @@ class MapVectors:
         size = 4 * self.columns.count(opened) * column.dimensions
         if column.steps or size > MOST_BYTES:
             return None
-        key = opened.manifest.job_id
-        vectors = self._kept.get_or_make(key, lambda: self._read(opened, column))[rows]
+        vectors = self.columns.maps.columns.get_or_make(
+            opened.manifest.job_id, "vectors", column.column, lambda: self._read(opened, column)
+        )[rows]
         if metric_of(opened.embedding, column) == "cosine":
             vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
         found: Floats = np.linalg.norm(vectors - vectors.mean(axis=0), axis=1)
