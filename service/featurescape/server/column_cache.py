@@ -19,7 +19,7 @@ _ENTRY_BYTES = 512
 
 
 class Array(Protocol):
-    """What says how much memory it takes, as arrays of numpy do."""
+    """An array of numpy, or several of them."""
 
     @property
     def nbytes(self) -> int:

@@ -34,7 +34,7 @@ def test_an_index_is_kept_made_anew_and_removed(tmp_path: Path) -> None:
     asked = FindQuery(words="red")
     assert made.again().rows(made.opened, asked).tolist() == expected
     assert facts.stat().st_ino == before
-    facts.write_text(facts.read_text().replace('"version":1', '"version":0'))
+    facts.write_text(facts.read_text().replace('"version":2', '"version":1'))
     assert made.again().rows(made.opened, asked).tolist() == expected
     assert facts.stat().st_ino != before
     made.finding.indexes.forget(made.opened.manifest.job_id)

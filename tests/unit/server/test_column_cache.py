@@ -17,7 +17,7 @@ A, B = "tiles-00000000000a", "tiles-00000000000b"
 KB = 1 << 10
 
 
-class Maker:
+class Source:
     """Arrays of a size, which are counted."""
 
     def __init__(self, size: int) -> None:
@@ -30,9 +30,9 @@ class Maker:
 
 def asked(cache: ColumnCache, job_id: str, of: str, size: int = KB) -> bool:
     """Whether the array had to be made."""
-    maker = Maker(size)
-    assert cache.get_or_make(job_id, of, "x", maker).nbytes == size
-    return maker.made == 1
+    source = Source(size)
+    assert cache.get_or_make(job_id, of, "x", source).nbytes == size
+    return source.made == 1
 
 
 def test_what_was_asked_for_least_lately_goes_whosever_it_is() -> None:

@@ -1,8 +1,8 @@
 """Finding examples of a map by words and by conditions on their attributes.
 
 `finder` has the questions and the answers; `building` makes the index of a map, which is `words` (SQLite's
-FTS5) and `columns` (an Arrow file); `letters` says what a word is, `language` and `conditions` what a condition
-is.
+FTS5, and the bits of `frequent` words) and `columns` (an Arrow file); `letters` says what a word is, `language`
+and `conditions` what a condition is.
 """
 
 from __future__ import annotations

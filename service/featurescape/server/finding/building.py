@@ -42,7 +42,7 @@ from featurescape_jobs.errors import ArtifactError
 from featurescape_jobs.tables.attributes import AttributeTypes, attributes_table
 from featurescape_jobs.tables.attributes import column_names as attribute_columns
 
-VERSION = 1
+VERSION = 2
 COLUMNS, WORDS, FACTS = "columns.arrow", "words.sqlite", "facts.json"
 _NO_LABEL = -1
 
@@ -286,7 +286,7 @@ class _Writing:
                 found = np.bincount(arrays[2].to_numpy() + 1, minlength=len(labels))
                 labels = np.pad(labels, (0, max(0, len(found) - len(labels)))) + found
                 rows += points.num_rows
-            words.finish()
+            words.finish(rows)
         return rows, labels
 
     def _tables(self) -> Iterator[tuple[pa.Table, pa.Table]]:
