@@ -85,6 +85,8 @@ def run(spec: TilesSpec, context: RunContext) -> Outcome:
         grid="grid" in spec.arrangements,
         square=_square_of(context) if spec.square_of else None,
         names=tuple(groups),
+        whole_up_to=spec.whole_up_to,
+        resources=spec.resources,
     )
     info = draw_map(inputs, plan, context).model_copy(update={"captions": spec.captions})
     details = {

@@ -151,6 +151,9 @@ class TilesOptions(TypedDict, total=False):
     names: bool
     """Find clusters of the layout, the attribute `cluster` of the points, and write the names of
     classes and clusters on the map."""
+    whole_up_to: int
+    """Examples that the driver draws by itself, as it takes about 1 KB of memory for each. Maps of
+    more are drawn by workers in parts of a tenth of it."""
     min_cluster_size: int | None
     """Examples of a cluster, at least; none: half of the root of their number, at least 10."""
     title: str | None

@@ -15,7 +15,7 @@ from featurescape_jobs import datasets, embedding, features, tiles
 from featurescape_jobs.artifacts import MapInfo
 from featurescape_jobs.color_layers.category import decode_categories
 from featurescape_jobs.color_layers.data_tiles import decode_rgb
-from featurescape_jobs.color_layers.step import MAX_BANDS, bands_of
+from featurescape_jobs.color_layers.step import MAX_BANDS, band_names, band_width
 from featurescape_jobs.datasets import DATASETS, frozen_input
 from featurescape_jobs.datasets.base import DatasetCard, Entry, Listing
 from featurescape_jobs.engine.context import Outcome, RunContext, open_input, seed_for
@@ -195,11 +195,12 @@ def test_the_map_says_what_a_step_is_and_draws_it(storage: Path) -> None:
 
 
 def test_long_sequences_have_several_steps_to_a_color() -> None:
-    bands, names = bands_of(np.array([0, 1, 2, 129, 199], np.int32))
+    steps = np.array([0, 1, 2, 129, 199], np.int32)
+    names = band_names(steps)
     assert len(names) == 50 <= MAX_BANDS
     assert (names[0], names[-1]) == ("steps 0–3", "steps 196–199")
-    assert bands.tolist() == [0, 0, 0, 32, 49]
-    assert bands_of(np.array([0, 2], np.int32))[1] == ["step 0", "step 1", "step 2"]
+    assert (steps // band_width(steps)).tolist() == [0, 0, 0, 32, 49]
+    assert band_names(np.array([0, 2], np.int32)) == ["step 0", "step 1", "step 2"]
 
 
 def test_steps_are_not_drawn_where_points_are_whole_examples(tmp_path: Path) -> None:

@@ -374,3 +374,27 @@ def test_sketches_keep_small_features_and_about_keep_distances_of_large_ones() -
     after = ((sketch[:100] - sketch[100:]) ** 2).sum(1)
     assert np.median(np.abs(after / before - 1)) < 0.25
     assert np.isfinite(SketchProjection(2, 0)(np.array([[np.nan, np.inf]]))).all()
+
+
+def archives_of(context: RunContext) -> dict[str, bytes]:
+    found = {}
+    for file in context.files:
+        if file.path.endswith(".pmtiles"):
+            found[file.path] = context.storage.read(context.path(file.path))
+    return found
+
+
+def test_a_map_above_the_limit_is_drawn_in_parts_and_is_the_same(tmp_path: Path) -> None:
+    examples = random_examples(700)
+    whole, parts = (make_inputs(tmp_path / name, examples) for name in ("whole", "parts"))
+    layers = {
+        "color_layers": ("density", "category", "category:cluster"),
+        "arrangements": ("exact",),
+    }
+    _, info, context = draw(whole, **layers)
+    _, other, in_parts = draw(parts, whole_up_to=600, **layers)
+    assert info == other
+    assert "parts" in in_parts.timings_seconds
+    assert "parts" not in context.timings_seconds
+    assert archives_of(context) == archives_of(in_parts)
+    assert len(archives_of(in_parts)) == 4

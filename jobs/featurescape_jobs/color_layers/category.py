@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import Legend, LegendClass
-from featurescape_jobs.color_layers.data_tiles import LOG_STEPS, encode_log_counts, write_data_tiles
+from featurescape_jobs.color_layers.data_layer import DataLayer
+from featurescape_jobs.color_layers.data_tiles import LOG_STEPS, Colored, encode_log_counts
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
-from featurescape_jobs.tiling.aggregates import Cells, Points, largest_classes, pyramid
+from featurescape_jobs.tiling.aggregates import Cells, Points, deepest, largest_classes
 from featurescape_jobs.tiling.counted import counted
+from featurescape_jobs.tiling.parts import LevelCount
 from featurescape_jobs.tiling.scene import (
     NO_LABEL,
     Attribute,
@@ -56,12 +63,6 @@ def encode_categories(
     return np.stack([classes & 255, green, encode_log_counts(totals)], axis=1).astype(np.uint8)
 
 
-def _majority_class(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """The occupied pixels of a level, (P,), and their colors (P, 3)."""
-    pixels, totals, classes, tops = largest_classes(cells)
-    return pixels, encode_categories(classes, tops, totals)
-
-
 def decode_categories(rgb: NDArray[np.uint8]) -> CategoryPixels:
     """Decode a category tile (H, W, 3)."""
     wide = rgb.astype(np.uint16)
@@ -93,53 +94,97 @@ def legend_classes(classes: NDArray[np.uint16], names: tuple[str, ...]) -> list[
     return legend
 
 
-def draw_classes(
-    scene: MapScene, path: Path, title: str, kinds: NDArray[np.uint16], legend: list[LegendClass]
-) -> LayerSummary:
-    """Write the archive of a layer that shows which of some kinds prevails; memory as of `aggregates`.
+@dataclass(frozen=True)
+class CountedKinds(DataLayer[Cells]):
+    """Counts of examples of some kinds, of which each pixel shows the most frequent one."""
+
+    level: ClassVar = Cells
+    metadata: Mapping[str, str]
+    legend: list[LegendClass]
+    """Every kind with its count on the whole map."""
+    kinds: Callable[[MapScene], NDArray[np.uint16]]
+    """(n,) which of the kinds the examples of a part are of; picklable."""
+    in_cells: int | None
+    """Examples on the whole map, where the counts are of pixels, not of examples."""
+
+    def deepest(self, scene: MapScene) -> Cells:
+        """Counts of the deepest level, by kind."""
+        points = counted(scene)
+        kinds = self.kinds(scene)[points.of]
+        return deepest(Points(points.x, points.y, kinds), points.zoom, scene.threads, scene.tile_px)
+
+    def colors(self, level: Cells) -> Colored:
+        """The most frequent kind, its share and the log of all counts as RGB."""
+        pixels, totals, classes, tops = largest_classes(level)
+        return pixels, encode_categories(classes, tops, totals)
+
+    def summary(self, counts: Sequence[LevelCount]) -> LayerSummary:
+        """Every level has all examples."""
+        drawn = [self.in_cells or each.examples for each in counts]
+        return LayerSummary(counts[-1].zoom, Legend(kind="category", classes=self.legend), drawn)
+
+
+def counted_kinds(
+    scene: MapScene,
+    title: str,
+    kinds: Callable[[MapScene], NDArray[np.uint16]],
+    legend: list[LegendClass],
+) -> CountedKinds:
+    """The layer of a map that shows which of some kinds prevails; memory as of `aggregates`.
 
     Args:
         scene: the map, of N examples.
-        path: of the archive.
         title: of the layer.
-        kinds: (N,) index into ``legend``.
+        kinds: the index into ``legend`` of each example of a part of the scene; picklable.
         legend: every kind with its count.
     """
-    points = counted(scene)
-    kinds = kinds[points.of]
-    levels = pyramid(Points(points.x, points.y, kinds), points.zoom, scene.threads, scene.tile_px)
-    metadata = {"name": title, "encoding": "class12"}
-    write_data_tiles(scene, path, levels, _majority_class, metadata)
-    drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-    if scene.cells is not None:  # the counts are of pixels
-        drawn = [scene.n] * len(levels)
-    return LayerSummary(points.zoom, Legend(kind="category", classes=legend), drawn)
+    in_cells = None if scene.cells is None else scene.n
+    return CountedKinds({"name": title, "encoding": "class12"}, legend, kinds, in_cells)
 
 
-def draw_attribute(scene: MapScene, path: Path, attribute: Attribute) -> LayerSummary:
-    """Write the archive of a layer that shows which value of an attribute prevails.
+def _classes(scene: MapScene) -> NDArray[np.uint16]:
+    """(N,) class of each example; "no label" is counted as one more class, after the others."""
+    return np.minimum(scene.classes, len(scene.class_names)).astype(np.uint16)
+
+
+def _named_values(scene: MapScene, names: tuple[str, ...]) -> NDArray[np.uint16]:
+    """(N,) which of ``names`` the value of the attribute is; then other values, then none."""
+    assert scene.attribute is not None
+    texts = scene.attribute.column.cast(pa.string())
+    places = pc.index_in(texts, value_set=pa.array(names, pa.string()))
+    codes = np.where(
+        texts.is_valid().to_numpy(), places.fill_null(len(names)).to_numpy(), len(names) + 1
+    )
+    return codes.astype(np.uint16)
+
+
+def _of_attribute(scene: MapScene, attribute: Attribute) -> CountedKinds:
+    """The layer that shows which value of an attribute prevails.
 
     The `MAX_NAMED` most frequent values have a color each, those of equal frequency by the alphabet; all others
     share one, and the examples without a value another.
     """
-    names, codes = attribute.words()
-    counts = np.bincount(codes[codes >= 0], minlength=len(names))
-    named = len(names[:MAX_NAMED])
+    counted_values = attribute.frequencies()
+    named = counted_values[:MAX_NAMED]
     legend = [
-        LegendClass(index=index, name=names[index], color=color, count=int(counts[index]))
-        for index, color in enumerate(class_colors(named))
+        LegendClass(index=index, name=name, color=color, count=count)
+        for index, ((name, count), color) in enumerate(
+            zip(named, class_colors(len(named)), strict=True)
+        )
     ]
+    others = counted_values[MAX_NAMED:]
+    missing = scene.n - sum(count for _, count in counted_values)
     rest = (
-        (f"{len(names) - named:,} other values", NO_LABEL_COLOR, int(counts[named:].sum())),
-        (NO_VALUE_NAME, NO_VALUE_COLOR, int((codes < 0).sum())),
+        (f"{len(others):,} other values", NO_LABEL_COLOR, sum(count for _, count in others)),
+        (NO_VALUE_NAME, NO_VALUE_COLOR, missing),
     )
     legend += [
-        LegendClass(index=named + place, name=name, color=color, count=count)
+        LegendClass(index=len(named) + place, name=name, color=color, count=count)
         for place, (name, color, count) in enumerate(rest)
         if count
     ]
-    kinds = np.where(codes < 0, named + 1, np.minimum(codes, named)).astype(np.uint16)
-    return draw_classes(scene, path, attribute.info.name, kinds, legend)
+    kinds = partial(_named_values, names=tuple(name for name, _ in named))
+    return counted_kinds(scene, attribute.info.name, kinds, legend)
 
 
 class Category:
@@ -159,12 +204,14 @@ class Category:
 
     def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; memory as of `aggregates`, however many classes there are."""
+        return self.in_parts(scene).draw(scene, path)
+
+    def in_parts(self, scene: MapScene) -> CountedKinds:
+        """The layer, for parts of the scene."""
         if scene.attribute is not None:
-            return draw_attribute(scene, path, scene.attribute)
-        # "no label" is counted as one more class, after the others.
-        kinds = np.minimum(scene.classes, len(scene.class_names)).astype(np.uint16)
+            return _of_attribute(scene, scene.attribute)
         legend = legend_classes(scene.classes, scene.class_names)
-        return draw_classes(scene, path, self.card.title, kinds, legend)
+        return counted_kinds(scene, self.card.title, _classes, legend)
 
 
 COLOR_LAYER = Category()

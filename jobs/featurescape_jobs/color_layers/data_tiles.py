@@ -19,7 +19,7 @@ from PIL import Image
 
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.tiling.aggregates import PixelPlaces, locate
+from featurescape_jobs.tiling.aggregates import locate
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.scene import MapScene
 
@@ -36,6 +36,8 @@ class Level(Protocol):
 
 
 L = TypeVar("L", bound=Level)
+Colored = tuple[NDArray[np.uint64], NDArray[np.uint8]]
+"""(P,) ascending codes of the occupied pixels of a level, and their (P, 3) RGB values."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MEMORY_LEVEL = 9
 LOG_STEPS = 12
@@ -46,7 +48,7 @@ def write_data_tiles(
     scene: MapScene,
     path: Path,
     levels: list[L],
-    colors: Callable[[L], tuple[NDArray[np.uint64], NDArray[np.uint8]]],
+    colors: Callable[[L], Colored],
     metadata: Mapping[str, str],
 ) -> None:
     """Write an archive of PNG tiles of all levels; one level's pixels are held at a time.
@@ -55,27 +57,42 @@ def write_data_tiles(
         scene: the map.
         path: of the archive.
         levels: from zoom 0.
-        colors: a level → (P,) ascending codes of its occupied pixels and their (P, 3) RGB values.
+        colors: of the occupied pixels of a level.
         metadata: of the archive.
     """
-    done, total = 0, sum(len(cells.codes) for cells in levels)
     with ArchiveWriter(path, "image/png") as archive:
-        for cells in levels:
-            pixels, rgb = colors(cells)
-            places = locate(pixels, cells.tile_px)
-            part_done = 0
-            for tile_id, png, n_pixels in _encode_level(cells, places, rgb, scene.threads):
-                archive.add(tile_id, png)
-                part_done += n_pixels
-                scene.progress(done + part_done, total)
-            done += len(cells.codes)
+        add_data_tiles(scene, levels, colors, archive.add)
         archive.finish(metadata, levels[-1].zoom)
 
 
-def _encode_level(
-    cells: Level, places: PixelPlaces, rgb: NDArray[np.uint8], threads: int
-) -> Iterator[tuple[int, bytes, int]]:
+def add_data_tiles(
+    scene: MapScene,
+    levels: list[L],
+    colors: Callable[[L], Colored],
+    add: Callable[[int, bytes], None],
+) -> None:
+    """Hand over the PNG tiles of some levels, ascending by id; one level's pixels are held at a time.
+
+    Args:
+        scene: the map, or a part of it.
+        levels: ascending by zoom.
+        colors: of the occupied pixels of a level.
+        add: takes the id of a tile and its bytes.
+    """
+    done, total = 0, sum(len(cells.codes) for cells in levels)
+    for cells in levels:
+        part_done = 0
+        for tile_id, png, n_pixels in encode_level(cells, colors(cells), scene.threads):
+            add(tile_id, png)
+            part_done += n_pixels
+            scene.progress(done + part_done, total)
+        done += len(cells.codes)
+
+
+def encode_level(cells: Level, colored: Colored, threads: int) -> Iterator[tuple[int, bytes, int]]:
     """(tile id, PNG, occupied pixels) of one level, ascending by id."""
+    pixels, rgb = colored
+    places = locate(pixels, cells.tile_px)
     ids = hilbert_ids(cells.zoom, places.tile_x, places.tile_y)
 
     def encode(tile: int) -> tuple[int, bytes, int]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import Legend
-from featurescape_jobs.color_layers.data_tiles import write_data_tiles
-from featurescape_jobs.tiling.aggregates import Cells, Points, pyramid
+from featurescape_jobs.color_layers.data_layer import DataLayer
+from featurescape_jobs.color_layers.data_tiles import Colored
+from featurescape_jobs.tiling.aggregates import Cells, Points, deepest
 from featurescape_jobs.tiling.geometry import aggregate_zoom
+from featurescape_jobs.tiling.parts import LevelCount
 from featurescape_jobs.tiling.scene import ColorLayerCard, LayerSummary, MapScene
 
 _COUNT_MAX = 2**24 - 1
@@ -30,6 +35,29 @@ def decode_counts(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     return counts
 
 
+@dataclass(frozen=True)
+class CountedExamples(DataLayer[Cells]):
+    """Counts of all examples."""
+
+    level: ClassVar = Cells
+    metadata: Mapping[str, str]
+
+    def deepest(self, scene: MapScene) -> Cells:
+        """Counts of the deepest level."""
+        points = Points(scene.x, scene.y, np.zeros(scene.n, dtype=np.uint16))
+        zoom = aggregate_zoom(scene.max_zoom)
+        return deepest(points, zoom, scene.threads, scene.tile_px)
+
+    def colors(self, level: Cells) -> Colored:
+        """The counts as RGB."""
+        return level.pixels, encode_counts(level.counts)
+
+    def summary(self, counts: Sequence[LevelCount]) -> LayerSummary:
+        """Every level has all examples; the legend has the largest count of each."""
+        legend = Legend(kind="density", count_max=[each.largest for each in counts])
+        return LayerSummary(counts[-1].zoom, legend, [each.examples for each in counts])
+
+
 class Density:
     """Counts by datashader; each level holds every example."""
 
@@ -44,18 +72,11 @@ class Density:
 
     def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; O(N) memory, see `aggregates`."""
-        max_zoom = aggregate_zoom(scene.max_zoom)
-        points = Points(scene.x, scene.y, np.zeros(scene.n, dtype=np.uint16))
-        levels = pyramid(points, max_zoom, scene.threads, scene.tile_px)
-        metadata = {"name": self.card.title, "encoding": "count24"}
-        write_data_tiles(scene, path, levels, _colors, metadata)
-        count_max = [int(cells.counts.max()) for cells in levels]
-        drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-        return LayerSummary(max_zoom, Legend(kind="density", count_max=count_max), drawn)
+        return self.in_parts(scene).draw(scene, path)
 
-
-def _colors(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    return cells.pixels, encode_counts(cells.counts)
+    def in_parts(self, scene: MapScene) -> CountedExamples:
+        """The layer, for parts of the scene."""
+        return CountedExamples({"name": self.card.title, "encoding": "count24"})
 
 
 COLOR_LAYER = Density()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import LegendClass
-from featurescape_jobs.color_layers.category import MAX_NAMED, draw_classes
+from featurescape_jobs.color_layers.category import MAX_NAMED, CountedKinds, counted_kinds
 from featurescape_jobs.color_layers.palette import NO_LABEL_COLOR, class_colors
 from featurescape_jobs.tiling.scene import ColorLayerCard, LayerSummary, MapScene
 from featurescape_jobs.tiling.tokens import Tokens
@@ -29,6 +30,12 @@ def legend_words(tokens: Tokens) -> list[LegendClass]:
     return legend
 
 
+def _words(scene: MapScene) -> NDArray[np.uint16]:
+    """(N,) which of the words of the legend each state is of."""
+    assert scene.tokens is not None, "the card says what it needs"
+    return np.minimum(scene.tokens.codes, MAX_NAMED).astype(np.uint16)
+
+
 class Token:
     """The most frequent word per pixel, by categorical counts."""
 
@@ -44,9 +51,12 @@ class Token:
 
     def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; memory as of `aggregates`."""
+        return self.in_parts(scene).draw(scene, path)
+
+    def in_parts(self, scene: MapScene) -> CountedKinds:
+        """The layer, for parts of the scene."""
         assert scene.tokens is not None, "the card says what it needs"
-        kinds = np.minimum(scene.tokens.codes, MAX_NAMED).astype(np.uint16)
-        return draw_classes(scene, path, self.card.title, kinds, legend_words(scene.tokens))
+        return counted_kinds(scene, self.card.title, _words, legend_words(scene.tokens))
 
 
 COLOR_LAYER = Token()

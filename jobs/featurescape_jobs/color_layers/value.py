@@ -7,15 +7,20 @@ diverging colors that are neutral at zero. A time is the number of seconds since
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import AttributeInfo, Legend, ValueScale
-from featurescape_jobs.color_layers.data_tiles import encode_log_counts, write_data_tiles
+from featurescape_jobs.color_layers.data_layer import DataLayer
+from featurescape_jobs.color_layers.data_tiles import Colored, encode_log_counts
 from featurescape_jobs.tiling.counted import counted
-from featurescape_jobs.tiling.means import MeanCells, Values, mean_pyramid
+from featurescape_jobs.tiling.means import MeanCells, Values, deepest_means
+from featurescape_jobs.tiling.parts import LevelCount
 from featurescape_jobs.tiling.scene import (
     LARGEST_NUMBER,
     ColorLayerCard,
@@ -77,6 +82,37 @@ def decode_means(rgb: NDArray[np.uint8], scale: ValueScale) -> NDArray[np.float6
     return np.where(rgb[..., 2] > 0, start + steps / STEPS * (end - start), np.nan)
 
 
+@dataclass(frozen=True)
+class MeanValues(DataLayer[MeanCells]):
+    """Means of a number, of the examples that have it."""
+
+    level: ClassVar = MeanCells
+    metadata: Mapping[str, str]
+    scale: ValueScale
+    in_cells: int | None
+    """Examples on the whole map that have it, where the counts are of pixels."""
+
+    def deepest(self, scene: MapScene) -> MeanCells | None:
+        """Sums of the deepest level."""
+        assert scene.attribute is not None, "the card says what it needs"
+        points = counted(scene)
+        values = scene.attribute.numbers()[points.of]
+        known = np.abs(values) < LARGEST_NUMBER  # false for NaN
+        if not known.any():
+            return None
+        numbers = Values(points.x[known], points.y[known], values[known])
+        return deepest_means(numbers, points.zoom, scene.tile_px)
+
+    def colors(self, level: MeanCells) -> Colored:
+        """Means and log counts as RGB."""
+        return level.codes, encode_means(level, self.scale)
+
+    def summary(self, counts: Sequence[LevelCount]) -> LayerSummary:
+        """Every level has all examples that have the number."""
+        drawn = [self.in_cells or each.examples for each in counts]
+        return LayerSummary(counts[-1].zoom, Legend(kind="value", value=self.scale), drawn)
+
+
 class Value:
     """The mean of a number per pixel, of the examples that have it."""
 
@@ -93,23 +129,16 @@ class Value:
 
     def draw(self, scene: MapScene, path: Path) -> LayerSummary:
         """Write the archive; memory as of `means`."""
+        return self.in_parts(scene).draw(scene, path)
+
+    def in_parts(self, scene: MapScene) -> MeanValues:
+        """The layer, for parts of the scene. Holds the numbers of all examples."""
         assert scene.attribute is not None, "the card says what it needs"
-        values = scene.attribute.numbers()
-        has = np.abs(values) < LARGEST_NUMBER  # false for NaN
-        scale = scale_of(values[has], int((~has).sum()), scene.attribute.info)
-        points = counted(scene)
-        of = values[points.of]
-        known = np.abs(of) < LARGEST_NUMBER
-        numbers = Values(points.x[known], points.y[known], of[known])
-        levels = mean_pyramid(numbers, points.zoom, scene.tile_px)
-        metadata = {"name": scene.attribute.info.name, "encoding": "mean16"}
-        write_data_tiles(
-            scene, path, levels, lambda cells: (cells.codes, encode_means(cells, scale)), metadata
-        )
-        drawn = [int(cells.counts.sum(dtype=np.int64)) for cells in levels]
-        if scene.cells is not None:  # the counts are of pixels
-            drawn = [int(has.sum())] * len(levels)
-        return LayerSummary(points.zoom, Legend(kind="value", value=scale), drawn)
+        info, values = scene.attribute.info, scene.attribute.numbers()
+        values = values[np.abs(values) < LARGEST_NUMBER]
+        scale = scale_of(values, scene.n - len(values), info)
+        metadata = {"name": info.name, "encoding": "mean16"}
+        return MeanValues(metadata, scale, None if scene.cells is None else len(values))
 
 
 COLOR_LAYER = Value()

@@ -129,6 +129,12 @@ class TilesSpec(BaseJobSpec):
         description="Find clusters of the layout, the attribute `cluster` of the points, and write the names of "
         "classes and clusters on the map.",
     )
+    whole_up_to: int = Field(
+        default=5_000_000,
+        ge=1,
+        description="Examples that the driver draws by itself, as it takes about 1 KB of memory for each. Maps of "
+        "more are drawn by workers in parts of a tenth of it.",
+    )
     min_cluster_size: int | None = Field(
         default=None,
         ge=2,

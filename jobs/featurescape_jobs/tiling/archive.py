@@ -6,7 +6,8 @@ then the leaf directories and the metadata, and fills in the head at last: nothi
 The format allows any order of sections as long as the root directory lies in the first 16 KiB
 (PMTiles specification v3, sections 2 and 4: https://github.com/protomaps/PMTiles).
 
-Memory of the writer: about 300 bytes per tile. Memory of a reader: the root directory and at most
+Memory of the writer: 24 bytes per tile, and digests of the last 65,536 tiles, among which it finds equal
+ones. Memory of a reader: the root directory and at most
 64 leaf directories of some 4,096 tiles.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,7 @@ _LEAF_ENTRIES = 4096
 _MAX_DIRECTORY_DEPTH = 4
 _CACHED_DIRECTORIES = 64
 _MAX_ZOOM = 26
+_KNOWN_TILES = 65_536
 
 TILE_TYPES: dict[str, TileType] = {
     "image/png": TileType.PNG,
@@ -87,8 +90,9 @@ class ArchiveWriter:
 
     def __init__(self, path: Path, media_type: str) -> None:
         self._tile_type = TILE_TYPES[media_type]
-        self._entries: list[Entry] = []
+        self._entries = _Entries()
         self._offsets: dict[bytes, int] = {}
+        self._contents = 0
         self._tiles = 0
         self._data_bytes = 0
         self._file = path.open("wb")
@@ -107,9 +111,10 @@ class ArchiveWriter:
 
     def add(self, tile_id: int, data: bytes) -> None:
         """Append a tile; ``tile_id`` must be above all earlier ones (`ValueError`)."""
-        last = self._entries[-1] if self._entries else None
-        if last is not None and tile_id < last.tile_id + last.run_length:
-            raise ValueError(f"tile {tile_id} comes after tile {last.tile_id}: ids must ascend")
+        entries = self._entries
+        end = entries.end
+        if tile_id < end:
+            raise ValueError(f"tile {tile_id} comes after tile {end - 1}: ids must ascend")
         if not data:
             raise ValueError(f"tile {tile_id} has no bytes: leave empty tiles out")
         digest = hashlib.blake2b(data, digest_size=16).digest()
@@ -117,12 +122,11 @@ class ArchiveWriter:
         if offset == self._data_bytes:
             self._file.write(data)
             self._data_bytes += len(data)
+            self._contents += 1
+            if len(self._offsets) > _KNOWN_TILES:
+                del self._offsets[next(iter(self._offsets))]
         self._tiles += 1
-        run_ends = last is None or last.offset != offset
-        if last is None or run_ends or tile_id != last.tile_id + last.run_length:
-            self._entries.append(Entry(tile_id, offset, len(data), 1))
-        else:
-            last.run_length += 1
+        entries.add(tile_id, offset, len(data))
 
     def finish(self, metadata: Mapping[str, Any], max_zoom: int) -> None:
         """Write directories, metadata and header; raises `ValueError` if there are no tiles."""
@@ -158,12 +162,12 @@ class ArchiveWriter:
             "tile_data_length": self._data_bytes,
             "addressed_tiles_count": self._tiles,
             "tile_entries_count": len(self._entries),
-            "tile_contents_count": len(self._offsets),
+            "tile_contents_count": self._contents,
             "clustered": True,
             "internal_compression": Compression.GZIP,
             "tile_compression": Compression.NONE,
             "tile_type": self._tile_type,
-            "min_zoom": _zoom_of(self._entries[0].tile_id),
+            "min_zoom": _zoom_of(self._entries.ids[0]),
             "max_zoom": max_zoom,
             # The unit square, for readers that know the whole world in Web Mercator only.
             "min_lon_e7": -1_800_000_000,
@@ -176,27 +180,62 @@ class ArchiveWriter:
         }
 
 
+class _Entries:
+    """Entries of a directory as columns, ascending by id."""
+
+    def __init__(self) -> None:
+        self.ids, self.offsets = array("q"), array("q")
+        self.lengths, self.runs = array("l"), array("l")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def end(self) -> int:
+        """Id after the last one."""
+        return self.ids[-1] + self.runs[-1] if self.ids else 0
+
+    def add(self, tile_id: int, offset: int, length: int) -> None:
+        """Add a tile after all others; one that goes on with the last run is put to it."""
+        if self.ids and tile_id == self.end and offset == self.offsets[-1]:
+            self.runs[-1] += 1
+            return
+        self.ids.append(tile_id)
+        self.offsets.append(offset)
+        self.lengths.append(length)
+        self.runs.append(1)
+
+    def part(self, start: int, count: int) -> list[Entry]:
+        """``count`` entries from ``start``."""
+        cut = slice(start, start + count)
+        columns = (each[cut] for each in (self.ids, self.offsets, self.lengths, self.runs))
+        return [Entry(*values) for values in zip(*columns, strict=True)]
+
+
 def _zoom_of(tile_id: int) -> int:
     return ((3 * tile_id + 1).bit_length() - 1) // 2
 
 
-def _directories(entries: list[Entry]) -> tuple[bytes, bytes]:
+def _directories(entries: _Entries) -> tuple[bytes, bytes]:
     """Root directory that fits the head, and the leaf directories (none if all fits the root)."""
-    root = serialize_directory(entries)
+    if len(entries) <= _LEAF_ENTRIES:
+        root = serialize_directory(entries.part(0, len(entries)))
+        if len(root) <= HEAD_BYTES - HEADER_BYTES:
+            return root, b""
     leaf_entries = _LEAF_ENTRIES
-    leaves = b""
-    while len(root) > HEAD_BYTES - HEADER_BYTES:
+    while True:
         pointers: list[Entry] = []
         parts: list[bytes] = []
         offset = 0
         for start in range(0, len(entries), leaf_entries):
-            part = serialize_directory(entries[start : start + leaf_entries])
-            pointers.append(Entry(entries[start].tile_id, offset, len(part), 0))
+            part = serialize_directory(entries.part(start, leaf_entries))
+            pointers.append(Entry(entries.ids[start], offset, len(part), 0))
             parts.append(part)
             offset += len(part)
-        root, leaves = serialize_directory(pointers), b"".join(parts)
+        root = serialize_directory(pointers)
+        if len(root) <= HEAD_BYTES - HEADER_BYTES:
+            return root, b"".join(parts)
         leaf_entries *= 2
-    return root, leaves
 
 
 @dataclass(frozen=True)

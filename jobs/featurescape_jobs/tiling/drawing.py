@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import ArrangedLayer, Arrangement, ColorLayerInfo, Legend, MapInfo
 from featurescape_jobs.engine.context import RunContext
+from featurescape_jobs.specs import Resources
 from featurescape_jobs.tiling.arrangement import WHOLE, GridPlaces, place_in_grid
 from featurescape_jobs.tiling.asked_layers import AskedLayer
 from featurescape_jobs.tiling.background import (
@@ -26,19 +27,32 @@ from featurescape_jobs.tiling.background import (
     Placed,
     write_background,
 )
+from featurescape_jobs.tiling.drawing_parts import DrawnParts, draw_parts, write_parts
 from featurescape_jobs.tiling.geometry import (
     TILE_PX,
     UnitSquare,
     YAxis,
+    aggregate_zoom,
     automatic_max_zoom,
+    automatic_points_zoom,
     fit_square,
     margin_for,
 )
 from featurescape_jobs.tiling.inputs import MapInputs, store_thumbnails
 from featurescape_jobs.tiling.name_places import Groups, name_file
-from featurescape_jobs.tiling.points import points_table, write_point_tiles
+from featurescape_jobs.tiling.part_worker import AskedInParts
+from featurescape_jobs.tiling.parts import DEEPEST_CUT, DrawnInParts, cut_zoom
+from featurescape_jobs.tiling.points import (
+    POINT_TILES,
+    PointTiles,
+    points_table,
+    write_point_tiles,
+)
 from featurescape_jobs.tiling.scene import MapScene
 from featurescape_jobs.tiling.thumbnail_store import SketchProjection, ThumbnailStore
+
+POINTS = "points"
+"""Stem of the archive of the points."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,10 @@ class MapPlan:
 
     names: tuple[Groups, ...] = ()
     """Classes and clusters that are named."""
+    whole_up_to: int = 5_000_000
+    """Examples of a map that is drawn whole; larger ones are drawn in parts, of a tenth of it."""
+    resources: Resources = field(default_factory=Resources)
+    """Of the workers that draw parts."""
 
     def zoom_for(self, n: int) -> int:
         """Deepest zoom level of the images of N examples."""
@@ -94,8 +112,9 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
     with tempfile.TemporaryDirectory(prefix="featurescape-tiles-") as name:
         folder = Path(name)
         with _open_scene(inputs, plan, context, folder) as (square, scene):
+            parts = _draw_parts(inputs, plan, scene, context)
             infos = [
-                _draw(_stem(number, asked), asked, asked.scene(scene, inputs), context)
+                _draw(_stem(number, asked), asked, asked.scene(scene, inputs), context, parts)
                 for number, asked in enumerate(plan.layers)
             ]
             grid, arrangement = _draw_grid(inputs, plan, scene, context)
@@ -103,7 +122,7 @@ def draw_map(inputs: MapInputs, plan: MapPlan, context: RunContext) -> MapInfo:
             if plan.background is not None:
                 background = _draw_background(plan.background.placed(square), context, folder)
         with context.stage("points", inputs.n):
-            points = _draw_points(scene, "points", context)
+            points = _draw_points(scene, POINTS, context, parts)
             context.add_table("data/points.parquet", points_table(inputs, scene, grid), "points")
             if inputs.infos:
                 context.add_table("data/attributes.parquet", inputs.table, "attributes")
@@ -172,24 +191,57 @@ def _draw_grid(
         return None, None
     with context.stage("grid", inputs.n):
         grid = place_in_grid(exact, context.seed)
-    scene = grid.scene(exact)
+    scene, nothing = grid.scene(exact), DrawnParts(context)
     told = [
         (number, asked)
         for number, asked in enumerate(plan.layers)
         if asked.layer.card.kind != "density"  # one example in every cell
     ]
     layers = [
-        _arranged(_draw(f"{_stem(number, asked)}-grid", asked, asked.scene(scene, inputs), context))
+        _arranged(
+            _draw(
+                f"{_stem(number, asked)}-grid", asked, asked.scene(scene, inputs), context, nothing
+            )
+        )
         for number, asked in told
     ]
-    return grid, grid.described(layers, _draw_points(scene, "points-grid", context))
+    return grid, grid.described(layers, _draw_points(scene, "points-grid", context, nothing))
 
 
-def _draw_points(scene: MapScene, stem: str, context: RunContext) -> tuple[str, int]:
+def _draw_parts(
+    inputs: MapInputs, plan: MapPlan, scene: MapScene, context: RunContext
+) -> DrawnParts:
+    """Draw the points and those layers that can be in parts, where the map is too large to be drawn whole."""
+    if inputs.n <= plan.whole_up_to:
+        return DrawnParts(context)
+    points = PointTiles(automatic_points_zoom(scene.n), context.seed)
+    layers, columns = {POINTS: AskedInParts(points)}, {}
+    for number, asked in enumerate(plan.layers):
+        if not isinstance(asked.layer, DrawnInParts):
+            continue
+        stem, whole = _stem(number, asked), asked.scene(scene, inputs)
+        if whole.attribute is not None:
+            columns[stem] = whole.attribute.column
+        column = None if whole.attribute is None else stem
+        layers[stem] = AskedInParts(asked.layer.in_parts(whole), asked.attribute, column)
+    deepest = min(DEEPEST_CUT, points.zoom, aggregate_zoom(scene.max_zoom))
+    with context.stage("cutting", inputs.n):
+        zoom = cut_zoom(scene.x, scene.y, max(1, plan.whole_up_to // 10), deepest)
+        parts = write_parts(scene, columns, zoom, context)
+    with context.stage("parts"):
+        return draw_parts(scene, layers, parts, plan.resources, context)
+
+
+def _draw_points(
+    scene: MapScene, stem: str, context: RunContext, parts: DrawnParts
+) -> tuple[str, int]:
     """Draw and commit the point tiles of an arrangement; their path and their one zoom."""
     with tempfile.TemporaryDirectory(prefix="featurescape-points-") as folder:
         path = Path(folder) / f"{stem}.pmtiles"
-        zoom = write_point_tiles(scene, path, context.seed)
+        if stem in parts.layers:
+            zoom = parts.join(stem, path, POINT_TILES).max_zoom
+        else:
+            zoom = write_point_tiles(scene, path, context.seed)
         target = context.output(f"data/{stem}.pmtiles")
         kind = "points_tiles" if scene.cells is None else "points_tiles_grid"
         return context.add(context.storage.upload(path, target), kind).path, zoom
@@ -236,14 +288,19 @@ def _stem(number: int, asked: AskedLayer) -> str:
     return name if asked.attribute is None else f"{name}-{number}"
 
 
-def _draw(stem: str, asked: AskedLayer, scene: MapScene, context: RunContext) -> ColorLayerInfo:
+def _draw(
+    stem: str, asked: AskedLayer, scene: MapScene, context: RunContext, parts: DrawnParts
+) -> ColorLayerInfo:
     """Draw one layer in the arrangement of the scene and commit its archive."""
     layer = asked.layer
     kind = layer.name if scene.cells is None else f"{layer.name}_grid"
     with tempfile.TemporaryDirectory(prefix="featurescape-layer-") as folder:
         path = Path(folder) / f"{stem}.pmtiles"
         with context.stage(kind):
-            drawn = layer.draw(scene, path)
+            if stem in parts.layers:
+                drawn = parts.join(stem, path, layer.card.media_type)
+            else:
+                drawn = layer.draw(scene, path)
             target = context.output(f"data/{stem}.pmtiles")
             ref = context.add(context.storage.upload(path, target), kind)
     return ColorLayerInfo(

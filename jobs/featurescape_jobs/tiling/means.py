@@ -53,22 +53,19 @@ class MeanCells:
         )
 
 
-def mean_pyramid(points: Values, max_zoom: int, tile_px: int = TILE_PX) -> list[MeanCells]:
-    """Sums of every level from 0 to ``max_zoom``.
+def deepest_means(points: Values, zoom: int, tile_px: int = TILE_PX) -> MeanCells:
+    """Sums of one level.
 
     Args:
         points: coordinates in [0, 1), else `ValueError`; at least one.
-        max_zoom: deepest level.
+        zoom: the level.
         tile_px: side of a tile, a power of two.
     """
-    side = tile_px << max_zoom
+    side = tile_px << zoom
     codes = morton(bins(points.x, side), bins(points.y, side))
     order = np.argsort(codes, kind="stable")
     ones = np.ones(len(codes), dtype=np.uint32)
-    levels = [_summed(max_zoom, tile_px, codes[order], ones, points.values[order])]
-    while levels[-1].zoom > 0:
-        levels.append(levels[-1].parent())
-    return levels[::-1]
+    return _summed(zoom, tile_px, codes[order], ones, points.values[order])
 
 
 def _summed(

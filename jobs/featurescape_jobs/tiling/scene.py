@@ -90,12 +90,17 @@ class Attribute:
         numbers: NDArray[np.float64] = column.to_numpy()
         return numbers
 
-    def words(self) -> tuple[list[str], NDArray[np.int32]]:
-        """Different values as text, the most frequent first, and the (N,) place of each among them, or -1."""
+    def frequencies(self) -> list[tuple[str, int]]:
+        """Different values as text with their counts, the most frequent first, then by the alphabet."""
         texts = self.column.cast(pa.string())
         counted = pc.value_counts(texts.drop_null()).to_pylist()
         ordered = sorted(counted, key=lambda each: (-each["counts"], each["values"]))
-        names = [each["values"] for each in ordered]
+        return [(each["values"], each["counts"]) for each in ordered]
+
+    def words(self) -> tuple[list[str], NDArray[np.int32]]:
+        """Different values as text, the most frequent first, and the (N,) place of each among them, or -1."""
+        texts = self.column.cast(pa.string())
+        names = [name for name, _ in self.frequencies()]
         places = pc.index_in(texts, value_set=pa.array(names, pa.string()))
         codes: NDArray[np.int32] = places.fill_null(-1).to_numpy().astype(np.int32)
         return names, codes
@@ -131,6 +136,8 @@ class MapScene:
     """That the layer was asked for; None: its own matter."""
     cells: int | None = None
     """In a filled grid: cells along the side of the map, of which each example has one; None: exact places."""
+    rows: NDArray[np.int64] | None = None
+    """(N,) which row of the map each is, ascending; None: they are all of them."""
 
     @property
     def n(self) -> int:
@@ -149,7 +156,7 @@ class LayerSummary:
 
 
 class ColorLayer(Protocol):
-    """An entry of the registry."""
+    """An entry of the registry; one that is a `parts.DrawnInParts` too is drawn of maps of any size."""
 
     @property
     def name(self) -> str: ...
