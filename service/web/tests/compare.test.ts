@@ -26,6 +26,9 @@ describe("the address of a comparison", () => {
       ],
       example: "a/b?c=ä",
       linked: false,
+      selection: { of: "tiles-2", selection: { box: [0, 0, 1, 0.5] } },
+      search: { by: "find", value: "drift > 0.5 & more" },
+      morph: 0.25,
     };
     expect(parsed(formatComparison(state))).toEqual(state);
   });

@@ -1,10 +1,11 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { FindAnswer, FoundMarks, SearchAnswer, SearchFacts, SearchResult } from "../src/api/types";
+import { marksOf } from "../src/map/find-marks";
 import type { Place } from "../src/map/grid";
 import { howFound } from "../src/map/nearest";
 import { SearchBox } from "../src/map/search";
-import { Searching } from "../src/map/searching";
+import { type AllFound, Searching } from "../src/map/searching";
 import { at, press, settle, shown, texts, type } from "./helpers/page";
 import { Refusal, Service } from "./helpers/service";
 
@@ -89,7 +90,7 @@ beforeEach(() => {
     find: (results: readonly Place[]) => {
       marked = (results as SearchResult[]).map((each) => each.row);
     },
-    all: (marks: FoundMarks | null) => everything.push(marks),
+    all: (found: AllFound | null) => everything.push(found && marksOf(found.answer)),
     hover: (each: Place | null) => active.push((each as SearchResult | null)?.row ?? null),
   };
   searching = new Searching("tiles-1", marks, {

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { MapInfo, SelectionSummary } from "../src/api/types";
 import { Store } from "../src/lib/store";
 import type { MapContext } from "../src/map/part";
-import { selection } from "../src/map/selection";
+import { selectingOn, selection } from "../src/map/selection";
 import type { SelectionQuery } from "../src/map/selection-query";
 import { SelectionSession } from "../src/map/selection-session";
 import type { MapState } from "../src/map/url-state";
@@ -38,7 +38,7 @@ class FakeStage {
     getCoordinateFromPixel: ([x, y]: number[]) => [x! * 5.12, 512 - y! * 5.12],
     getViewport: () => document.body,
   };
-  readonly view = { calculateExtent: () => [0, 0, 512, 512] };
+  readonly box = [0, 0, 1, 1];
 }
 
 let service: Service;
@@ -73,7 +73,7 @@ describe("a page on which something is selected", () => {
 
   beforeEach(async () => {
     opener = document.createElement("button");
-    session = new SelectionSession(context(), root, opener);
+    session = new SelectionSession(selectingOn(context()), root, opener);
     await settle();
     service.asked.length = 0;
   });
@@ -163,6 +163,37 @@ describe("a page on which something is selected", () => {
     expect(stage.layers.size).toBe(1);
     session.destroy();
     expect(stage.layers.size).toBe(0);
+  });
+});
+
+describe("a page of two maps", () => {
+  it("shows one selection in both, each query with the map that it is of", async () => {
+    service.on(/^POST .*count$/, { count: 2, of: 60 });
+    const other = new FakeStage();
+    const counts: string[] = ["", ""];
+    const one = selectingOn(context());
+    const maps = [one.maps[0], { ...one.maps[0], id: "tiles-2", stage: other as never }].map((map, i) => ({
+      ...map,
+      meant: (selection: SelectionQuery): SelectionQuery => ({ of: map.id, selection }),
+      counted: (text: string) => {
+        counts[i] = text;
+      },
+    }));
+    const page = { ...one, maps: [maps[0]!, maps[1]!] as const, active: () => maps[1]! };
+    const session = new SelectionSession(page as never, root, document.createElement("button"));
+    session.selectView();
+    await settle();
+    const query = { of: "tiles-2", selection: { box: [0, 0, 1, 1] } };
+    expect(store.state.selection).toEqual(query);
+    expect(asked("tiles-1/selections").at(-1)).toEqual(query);
+    expect(asked("tiles-2/selections/count")).toEqual([query]);
+    expect(asked("marks?arrangement=exact")).toEqual([query, query]);
+    expect(counts.map((text) => text.split("\u2009")[0])).toEqual(["3 of 40", "2 of 60"]);
+    expect(at(root, "selection").textContent).toContain("box");
+    session.clear();
+    expect(counts).toEqual(["", ""]);
+    session.destroy();
+    expect(other.layers.size).toBe(0);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import type { SelectionQuery } from "../map/selection-query";
 import { getJson, postForBlob, postJson, putJson, remove } from "./client";
-import type { SavedSelection, SelectionSummary } from "./types";
+import type { SavedSelection, SelectionCount, SelectionSummary } from "./types";
 
 const id = encodeURIComponent;
 
@@ -14,6 +14,11 @@ function path(map: string, name?: string): string {
 /** Counts of all that is selected, and the ends of its contact sheet. */
 export function summarize(map: string, query: SelectionQuery, signal: AbortSignal): Promise<SelectionSummary> {
   return postJson<SelectionSummary>(path(map), query, signal);
+}
+
+/** How many of how many are selected. */
+export function countSelected(map: string, query: SelectionQuery, signal: AbortSignal): Promise<SelectionCount> {
+  return postJson<SelectionCount>(`${path(map)}/count`, query, signal);
 }
 
 /** Positions of the selected points, at most 100,000 of them; packed. */

@@ -40,6 +40,7 @@ export type {
   SearchAnswer,
   SearchFacts,
   SearchResult,
+  SelectionCount,
   SelectionSummary,
   UnitAnswer,
   ValueScale,

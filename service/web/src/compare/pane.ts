@@ -1,15 +1,20 @@
 /** One of the maps that are compared: its title, its color layer, the map, and the same example marked in it. */
 
+import { getMarks } from "../api/selections";
 import type { MapInfo } from "../api/types";
 import { currentTheme } from "../app/theme";
 import { h, setText } from "../lib/dom";
 import { plural } from "../lib/format";
 import { icon } from "../lib/icons";
 import { Cursor } from "../map/cursor";
+import { FindMarks, type Marked } from "../map/find-marks";
 import { firstLayer } from "../map/first-layer";
 import { HoverCard } from "../map/hover";
 import { labelClasses, NO_LABEL_COLOR } from "../map/legend";
 import { Picker } from "../map/picker";
+import { MOST_MARKS } from "../map/selection-marks";
+import type { SelectionQuery } from "../map/selection-query";
+import { parseMarks } from "../map/selection-veil";
 import { Stage } from "../map/stage";
 import { Texts } from "../map/texts";
 import { openArchive } from "../tiles/archive";
@@ -43,7 +48,19 @@ export class Pane {
   readonly stage: Stage;
   private readonly target: HTMLElement;
   private readonly cursor: Cursor;
-  private readonly note = h("span", { class: "faint", testid: "pane-note" });
+  /** Element over which a lasso is drawn. */
+  readonly over: HTMLElement;
+  private readonly found: FindMarks;
+  private readonly note = h("span", { testid: "pane-note" });
+  private readonly selectedNote = h("span", { testid: "pane-selected" });
+  private readonly foundNote = h("span", { testid: "pane-found" });
+  private readonly said = h(
+    "p",
+    { class: "pane-said faint", role: "status" },
+    this.foundNote,
+    this.selectedNote,
+    this.note,
+  );
   private readonly problem = h("p", { class: "problem", role: "alert", attrs: { hidden: "" } });
   private readonly choice: HTMLSelectElement;
 
@@ -60,26 +77,46 @@ export class Pane {
       role: "application",
       label: `Map: ${map.title}. Arrow keys move, plus and minus zoom, Enter opens the example at the cross.`,
     });
-    this.choice = h(
-      "select",
-      {
-        class: "field select",
-        label: `Color layer of ${map.title}`,
-        testid: "pane-layer",
-        on: { change: () => this.recolor(actions) },
-      },
-      ...info.layers.map((each) => h("option", { attrs: { value: each.name } }, each.title)),
-    );
+    this.choice = this.layerChoice(actions);
     this.choice.value = info.layers.some((each) => each.name === layer) ? layer! : firstLayer(info);
     this.stage = new Stage(this.target, id, info, this.look(), (error) => this.complain(error));
     const texts = info.text ? new Texts(id, info.text) : null;
     const card = new HoverCard(id, texts);
+    this.cursor = this.createCursor(card, actions);
+    this.found = new FindMarks(info.max_zoom);
+    this.stage.olMap.addLayer(this.found.olLayer);
+    this.over = h("div", { class: "pane-map" }, this.target, card.element, this.problem);
+    this.element = h(
+      "section",
+      { class: "pane", testid: "pane", label: map.title },
+      this.head(actions),
+      this.said,
+      this.over,
+    );
+    this.stage.view.on("change", () => actions.onMove());
+  }
+
+  private layerChoice(actions: PaneActions): HTMLSelectElement {
+    return h(
+      "select",
+      {
+        class: "field select",
+        label: `Color layer of ${this.map.title}`,
+        testid: "pane-layer",
+        on: { change: () => this.recolor(actions) },
+      },
+      ...this.map.info.layers.map((each) => h("option", { attrs: { value: each.name } }, each.title)),
+    );
+  }
+
+  private createCursor(card: HoverCard, actions: PaneActions): Cursor {
+    const { id, info, thumbnailPx } = this.map;
     const classes = labelClasses(info);
-    this.cursor = new Cursor({
+    return new Cursor({
       stage: this.stage,
       target: this.target,
       card,
-      picker: new Picker(info, openArchive(id, info.points), map.thumbnailPx, (row) => this.rows.get(row)),
+      picker: new Picker(info, openArchive(id, info.points), thumbnailPx, (row) => this.rows.get(row)),
       accepts: () => true,
       describe: (label) => ({
         className: info.classes[label] ?? "no label",
@@ -89,13 +126,6 @@ export class Pane {
       onOpen: (row) => actions.onOpen(row),
       onNothing: () => actions.onNothing(),
     });
-    this.element = h(
-      "section",
-      { class: "pane", testid: "pane", label: map.title },
-      this.head(actions),
-      h("div", { class: "pane-map" }, this.target, card.element, this.problem),
-    );
-    this.stage.view.on("change", () => actions.onMove());
   }
 
   get layer(): string {
@@ -105,17 +135,24 @@ export class Pane {
   /** Shows the whole map; the pane has its size only once it is in the page. */
   start(): void {
     this.stage.olMap.updateSize();
+    this.fit();
+    // What is selected takes room from the panes.
+    this.stage.olMap.on("change:size", () => this.stage.fitted && this.fit());
+  }
+
+  private fit(): void {
     this.stage.fit([MARGIN_PX, MARGIN_PX, MARGIN_PX, MARGIN_PX], false);
   }
 
   relook(): void {
     this.stage.applyLook(this.look());
+    this.found.setTheme(currentTheme());
   }
 
   /** Offers the page that lays this map over another. */
   offerOver(base: Compared): void {
     const href = `/maps/${encodeURIComponent(base.id)}?with=${encodeURIComponent(this.map.id)}`;
-    this.note.after(h("a", { href, testid: "pane-over" }, "Lay over the first map"));
+    this.said.append(h("a", { href, testid: "pane-over" }, "Lay over the first map"));
   }
 
   /** Takes the view of another pane. */
@@ -133,6 +170,23 @@ export class Pane {
     const example = row === null ? null : await this.rows.get(row);
     this.stage.highlight.select(example, example?.neighbors ?? []);
     setText(this.note, note);
+  }
+
+  /** Says how many are selected here; empty: nothing is. */
+  counted(text: string): void {
+    setText(this.selectedNote, text && `Selected: ${text}`);
+  }
+
+  /** Rows that are selected here; null: too many to be told apart from others. */
+  async selectedRows(query: SelectionQuery): Promise<ReadonlySet<number> | null> {
+    const { count, row } = parseMarks(await getMarks(this.map.id, query, "exact", new AbortController().signal));
+    return count < MOST_MARKS ? new Set(row) : null;
+  }
+
+  /** Marks what a search found, and says of it; null: the map is as it was. */
+  showFound(marks: Marked | null, text: string): void {
+    this.found.show(marks, currentTheme());
+    setText(this.foundNote, text);
   }
 
   destroy(): void {
@@ -160,7 +214,6 @@ export class Pane {
       { class: "pane-head" },
       h("h2", {}, name),
       h("span", { class: "faint" }, plural(info.examples, "example")),
-      this.note,
       this.choice,
       remove,
     );
@@ -182,7 +235,7 @@ export class Pane {
     };
   }
 
-  private complain(error: unknown): void {
+  complain(error: unknown): void {
     setText(this.problem, `Some tiles could not be loaded: ${(error as Error)?.message ?? error}`);
     this.problem.hidden = false;
   }

@@ -5,7 +5,7 @@ import { arrangementsOf } from "./arranged";
 import { firstArrangement } from "./first-arrangement";
 import { firstLayer } from "./first-layer";
 import { longestLegend } from "./legend";
-import { OVERZOOM } from "./stage";
+import { OVERZOOM } from "./plane";
 import type { MapFacts } from "./url-state";
 
 /** What the state in the address is checked against. */

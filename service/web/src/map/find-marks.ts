@@ -2,7 +2,7 @@
 
 import Layer from "ol/layer/Layer";
 import type { FrameState } from "ol/Map";
-import type { FoundMarks } from "../api/types";
+import type { FindAnswer, FoundMarks } from "../api/types";
 import type { Theme } from "../tiles/colormaps";
 import { WORLD, zoomOf } from "./grid";
 
@@ -13,8 +13,25 @@ const INK = {
 const MANY = 1500;
 const LARGEST_PX = 26;
 
+/** Places as the service packs them, or as they are. */
+type Numbers = string | Float32Array;
+
+/** What is marked: places in the unit square, and in the filled grid where they are known. */
+export interface Marked {
+  count: number;
+  x: Numbers;
+  y: Numbers;
+  grid_x?: Numbers | null;
+  grid_y?: Numbers | null;
+}
+
+/** The marks of an answer; null: it found nothing. */
+export function marksOf({ total, marks }: FindAnswer): FoundMarks | null {
+  return total > 0 ? marks : null;
+}
+
 /** Places on the plane in an arrangement of the map, x and y in turn. */
-export function planePlaces(marks: FoundMarks, arrangement: string): Float64Array {
+export function planePlaces(marks: Marked, arrangement: string): Float64Array {
   const { grid_x: gridX, grid_y: gridY } = marks;
   const inGrid = arrangement === "grid" && gridX != null && gridY != null;
   const [x, y] = inGrid ? [floats(gridX), floats(gridY)] : [floats(marks.x), floats(marks.y)];
@@ -26,7 +43,8 @@ export function planePlaces(marks: FoundMarks, arrangement: string): Float64Arra
   return places;
 }
 
-function floats(text: string): Float32Array {
+function floats(text: Numbers): Float32Array {
+  if (typeof text !== "string") return text;
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   return new Float32Array(bytes.buffer);
 }
@@ -58,7 +76,7 @@ export function pixelPlaces(
 
 export class FindMarks {
   readonly olLayer: Layer;
-  private marks: FoundMarks | null = null;
+  private marks: Marked | null = null;
   private arrangement = "exact";
   private places: Float64Array | null = null;
   private theme: Theme = "dark";
@@ -70,7 +88,7 @@ export class FindMarks {
   }
 
   /** Marks what was found; null: the map is as it was. */
-  show(marks: FoundMarks | null, theme: Theme): void {
+  show(marks: Marked | null, theme: Theme): void {
     this.marks = marks;
     this.places = marks && planePlaces(marks, this.arrangement);
     this.theme = theme;

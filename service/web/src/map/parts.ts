@@ -8,7 +8,7 @@ import { icon } from "../lib/icons";
 import { added } from "./added-layer";
 import { arrangement } from "./arrangement";
 import { AtlasCells } from "./atlas-cell";
-import { FindMarks } from "./find-marks";
+import { FindMarks, marksOf } from "./find-marks";
 import { imageSizePart } from "./image-size";
 import { lightboxPart } from "./lightbox-part";
 import { lookLive } from "./live-link";
@@ -59,9 +59,9 @@ function search({ id, info, stage, store, root, open }: MapContext): MapPart {
   stage.olMap.addLayer(all.olLayer);
   const marks: Marks = {
     find: (places) => stage.highlight.find(places),
-    all: (places) => {
+    all: (found) => {
       all.arrange(stage.arrangement.name);
-      all.show(places, currentTheme());
+      all.show(found && marksOf(found.answer), currentTheme());
     },
     hover: (place) => stage.highlight.hover(place),
   };

@@ -4,7 +4,7 @@
  */
 
 import { getFindFacts, getSearchFacts, searchMap, uploadImage } from "../api/client";
-import type { FindAttribute, FoundMarks, SearchFacts } from "../api/types";
+import type { FindAnswer, FindAttribute, SearchFacts } from "../api/types";
 import { h } from "../lib/dom";
 import { takeImages } from "../lib/image-files";
 import { type Asked, askedOf } from "./expression";
@@ -18,13 +18,22 @@ import type { SavedSearch } from "./url-state";
 /** What a map is searched by; an image is not kept in the address. */
 export type Query = SavedSearch | { by: "image"; file: Blob };
 
+/** The place of an example, and its row. */
+export type PlacedExample = Place & { row: number };
+
+/** All that was found, and what was asked for it. */
+export interface AllFound {
+  asked: Asked;
+  answer: FindAnswer;
+}
+
 /** Marks on the map. */
 export interface Marks {
   /** Rings the nearest; none: the rings go. */
-  find(results: readonly Place[]): void;
+  find(results: readonly PlacedExample[]): void;
   /** Marks all that is found, and dims the rest; null: the map is as it was. */
-  all(marks: FoundMarks | null): void;
-  hover(result: Place | null): void;
+  all(found: AllFound | null): void;
+  hover(result: PlacedExample | null): void;
 }
 
 export interface SearchingActions {
@@ -146,7 +155,7 @@ export class Searching {
     const { answer, part } = await findPart(this.map, asked, signal);
     if (signal.aborted) return null;
     this.marks.find([]);
-    this.marks.all(answer.total > 0 ? answer.marks : null);
+    this.marks.all({ asked, answer });
     const tools = answer.total > 0 ? [selectAll(asked, this.actions.onSelect)] : [];
     return { ...part, tools };
   }

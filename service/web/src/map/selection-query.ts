@@ -13,6 +13,7 @@ export type SelectionQuery =
   | { neighbors_of: number; k?: number }
   | { rows: readonly number[] }
   | { saved: string }
+  | { of: string; selection: SelectionQuery }
   | { union: readonly SelectionQuery[] }
   | { intersection: readonly SelectionQuery[] }
   | { minus: readonly SelectionQuery[] }
@@ -29,7 +30,7 @@ const MOST_PARTS = 64;
 /** An address stays short enough to be passed on. */
 const LONGEST = 1500;
 const KINDS = [
-  ...["class", "cluster", "attribute", "words", "where", "polygon", "box", "neighbors_of", "rows", "saved"],
+  ...["class", "cluster", "attribute", "words", "where", "polygon", "box", "neighbors_of", "rows", "saved", "of"],
   ...["union", "intersection", "minus", "invert"],
 ];
 
@@ -108,6 +109,7 @@ export function spoken(query: SelectionQuery, className: (label: number) => stri
   if ("neighbors_of" in query) return `neighbors of row ${query.neighbors_of}`;
   if ("rows" in query) return "chosen examples";
   if ("saved" in query) return query.saved;
+  if ("of" in query) return spoken(query.selection, className);
   if ("invert" in query) return `all but ${spoken(query.invert, className)}`;
   if ("minus" in query) {
     const [first, ...rest] = query.minus.map((part) => spoken(part, className));

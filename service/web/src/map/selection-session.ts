@@ -1,36 +1,29 @@
-/** A page on which something was selected: tools, veil and panel, and the requests between them. */
+/** A page on which something was selected: tools, veils and panel, and the requests between them. */
 
-import { getMarks, summarize } from "../api/selections";
-import { currentTheme } from "../app/theme";
+import { countSelected, summarize } from "../api/selections";
 import { fill, h, setText } from "../lib/dom";
 import { icon } from "../lib/icons";
 import type { Theme } from "../tiles/colormaps";
-import { toUnit } from "./grid";
-import type { MapContext } from "./part";
+import { hasNeighbors, type SelectedMap, type Selecting } from "./selecting";
 import { SelectionBar } from "./selection-bar";
 import { Drawing, type Tool } from "./selection-draw";
-import {
-  type Arrangement,
-  combined,
-  type How,
-  inverted,
-  rounded,
-  type SelectionQuery,
-  spoken,
-} from "./selection-query";
+import { placed, SelectionMarks } from "./selection-marks";
+import { combined, type How, inverted, type SelectionQuery, spoken } from "./selection-query";
 import { SavedSelections } from "./selection-saved";
 import { countText, summaryParts } from "./selection-summary";
-import { type Drawn, parseMarks, Veil } from "./selection-veil";
 
-/** Positions that the service gives at once. */
-const MOST_MARKS = 100_000;
-const MOVED_MS = 200;
 const NOWHERE: SelectionQuery = { box: [9, 9, 9, 9] };
+
+/** A map of the page with what is drawn over it. */
+interface Surface {
+  map: SelectedMap;
+  drawing: Drawing;
+  marks: SelectionMarks;
+}
 
 export class SelectionSession {
   private readonly bar: SelectionBar;
-  private readonly drawing: Drawing;
-  private readonly veil: Veil;
+  private readonly surfaces: readonly Surface[];
   private readonly saved: SavedSelections;
   private readonly panel: HTMLElement;
   private readonly heading = h("h2", { tabIndex: -1 }, "Selection");
@@ -39,50 +32,30 @@ export class SelectionSession {
   private readonly body = h("div", {});
   private pending = new AbortController();
   private shown: SelectionQuery | null = null;
-  private shownIn: Arrangement = "exact";
-  private total = 0;
-  private timer = 0;
-  private readonly onMoved = () => this.moved();
+  private shownIn = "";
 
   constructor(
-    private readonly context: MapContext,
+    private readonly page: Selecting,
     host: HTMLElement,
     private readonly opener: HTMLElement,
   ) {
-    const { stage, classes } = context;
-    this.veil = new Veil(currentTheme(), () => this.drawn());
-    this.drawing = new Drawing(stage, {
-      how: () => this.bar.how,
-      onDrawn: ({ query, how }) => this.select(this.placed(query), how),
-      onClick: () => this.use(null),
-    });
-    this.bar = new SelectionBar({
-      classes,
-      onTool: (tool) => this.use(tool),
-      onInView: () => this.selectView(),
-      onClass: (label) => this.select({ class: label }, this.bar.how),
-      onNeighbors: () => this.selectNeighbors(),
-      onInvert: () => this.invert(),
-      onClear: () => this.clear(),
-      onClose: () => this.toggle(false),
-    });
-    this.saved = new SavedSelections(context.id, {
-      query: () => context.store.state.selection,
-      onSelect: (query) => this.select(query, "new"),
+    const [first] = page.maps;
+    this.surfaces = page.maps.map((map) => this.surface(map));
+    this.bar = this.createBar(first);
+    this.saved = new SavedSelections(first.id, {
+      query: () => page.selection(),
+      onSelect: (query) => this.select(first.meant(query), "new"),
     });
     this.panel = this.createPanel();
-    stage.olMap.addLayer(this.veil.olLayer);
-    stage.olMap.on("moveend", this.onMoved);
-    fill(host, this.drawing.element, this.bar.element, this.panel);
+    for (const { map, drawing } of this.surfaces) (map.over ?? host).append(drawing.element);
+    host.append(this.bar.element, this.panel);
     // The service reads positions and attributes when they are first asked for: while the lasso is still being drawn.
-    void summarize(context.id, NOWHERE, this.pending.signal).catch(() => null);
+    void summarize(first.id, NOWHERE, this.pending.signal).catch(() => null);
   }
 
   destroy(): void {
-    window.clearTimeout(this.timer);
     this.pending.abort();
-    this.context.stage.olMap.un("moveend", this.onMoved);
-    this.context.stage.olMap.removeLayer(this.veil.olLayer);
+    for (const { marks } of this.surfaces) marks.destroy();
   }
 
   /** Shows or hides the tools; hidden, the selection stays. */
@@ -94,15 +67,14 @@ export class SelectionSession {
   /** Takes a tool, or puts it away. */
   use(tool: Tool | null): void {
     if (tool) this.bar.element.hidden = false;
-    this.drawing.use(tool);
+    for (const { drawing } of this.surfaces) drawing.use(tool);
     this.follow();
   }
 
   select(query: SelectionQuery, how: How): void {
-    const { store } = this.context;
-    const selection = combined(store.state.selection, query, how);
+    const selection = combined(this.page.selection(), query, how);
     this.panel.hidden = false;
-    store.set({ selection });
+    this.page.setSelection(selection);
     this.follow();
   }
 
@@ -113,67 +85,83 @@ export class SelectionSession {
   }
 
   selectView(): void {
-    const [x0, y0, x1, y1] = this.inView().map(rounded);
-    this.select(this.placed({ box: [x0!, y0!, x1!, y1!] }), this.bar.how);
+    const active = this.page.active();
+    const { map, marks } = this.surfaces.find((each) => each.map === active) ?? this.surfaces[0]!;
+    this.select(map.meant(marks.view()), this.bar.how);
   }
 
   selectNeighbors(): void {
-    const { row } = this.context.store.state;
-    if (row !== null) this.select({ neighbors_of: row }, this.bar.how);
+    const row = this.page.row();
+    if (row !== null) this.select(this.page.maps[0].meant({ neighbors_of: row }), this.bar.how);
   }
 
   invert(): void {
-    const { selection } = this.context.store.state;
+    const selection = this.page.selection();
     if (selection) this.select(inverted(selection), "new");
   }
 
   clear(): void {
     this.panel.hidden = true;
-    this.context.store.set({ selection: null });
+    this.page.setSelection(null);
     this.follow();
   }
 
   escape(): boolean {
-    const { row, selection } = this.context.store.state;
-    if (this.drawing.on) {
+    const selection = this.page.selection();
+    if (this.tool) {
       this.use(null);
       return true;
     }
-    if (row !== null || (!selection && this.bar.element.hidden)) return false;
+    if (this.page.row() !== null || (!selection && this.bar.element.hidden)) return false;
     if (selection) this.clear();
     else this.toggle(false);
     return true;
   }
 
   setTheme(theme: Theme): void {
-    this.veil.setTheme(theme);
+    for (const { marks } of this.surfaces) marks.setTheme(theme);
   }
 
   /** Brings what is shown to what the page's state says. */
   follow(): void {
-    const { selection, row } = this.context.store.state;
-    const cells = this.context.info.features === this.context.id;
-    this.bar.show(this.drawing.on, { change: selection !== null, neighbors: row !== null && !cells });
+    const selection = this.page.selection();
+    const neighbors = this.page.row() !== null && hasNeighbors(this.page);
+    this.bar.show(this.tool, { change: selection !== null, neighbors });
     const open = !this.bar.element.hidden;
     this.opener.setAttribute("aria-pressed", String(open));
-    this.context.root.classList.toggle("with-selection", !this.panel.hidden);
+    this.page.root.classList.toggle("with-selection", !this.panel.hidden);
     this.saved.offer(selection !== null);
-    const { arrangement } = this;
-    if (selection === this.shown && arrangement === this.shownIn) return;
+    const shownIn = this.surfaces.map(({ map }) => map.stage.arrangement.name).join();
+    if (selection === this.shown && shownIn === this.shownIn) return;
     this.shown = selection;
-    this.shownIn = arrangement;
+    this.shownIn = shownIn;
     void this.ask(selection);
   }
 
-  /** The arrangement that is shown, in which positions are meant. */
-  private get arrangement(): Arrangement {
-    return this.context.stage.arrangement.name;
+  private get tool(): Tool | null {
+    return this.surfaces[0]!.drawing.on;
   }
 
-  /** What was drawn, with the arrangement that it was drawn on. */
-  private placed(query: SelectionQuery): SelectionQuery {
-    const { arrangement } = this;
-    return arrangement === "exact" ? query : ({ ...query, arrangement } as SelectionQuery);
+  private surface(map: SelectedMap): Surface {
+    const drawing = new Drawing(map.stage, {
+      how: () => this.bar.how,
+      onDrawn: ({ query, how }) => this.select(map.meant(placed(query, map.stage.arrangement.name)), how),
+      onClick: () => this.use(null),
+    });
+    return { map, drawing, marks: new SelectionMarks(map, (error) => this.page.complain(error)) };
+  }
+
+  private createBar(first: SelectedMap): SelectionBar {
+    return new SelectionBar({
+      classes: this.page.classes,
+      onTool: (tool) => this.use(tool),
+      onInView: () => this.selectView(),
+      onClass: (label) => this.select(first.meant({ class: label }), this.bar.how),
+      onNeighbors: () => this.selectNeighbors(),
+      onInvert: () => this.invert(),
+      onClear: () => this.clear(),
+      onClose: () => this.toggle(false),
+    });
   }
 
   private createPanel(): HTMLElement {
@@ -201,66 +189,56 @@ export class SelectionSession {
     this.pending.abort();
     this.pending = new AbortController();
     const { signal } = this.pending;
-    if (!query) return this.veil.show(null);
-    const { id, classes, info, open } = this.context;
+    if (!query) return this.hide();
     this.panel.setAttribute("aria-busy", "true");
     setText(
       this.about,
-      spoken(query, (label) => info.classes[label] ?? `class ${label}`),
+      spoken(query, (label) => this.page.info.classes[label] ?? `class ${label}`),
     );
     void this.saved.load();
+    const [first, ...others] = this.surfaces;
+    await Promise.all([this.sumUp(first!, query, signal), ...others.map((each) => this.tally(each, query, signal))]);
+    if (!signal.aborted) this.panel.removeAttribute("aria-busy");
+  }
+
+  private hide(): void {
+    for (const { map, marks } of this.surfaces) {
+      marks.hide();
+      map.counted("");
+    }
+  }
+
+  /** Shows the selection on the first map, and what is said of it there. */
+  private async sumUp({ map, marks }: Surface, query: SelectionQuery, signal: AbortSignal): Promise<void> {
+    const { classes } = this.page;
     try {
-      const summary = await summarize(id, query, signal);
-      this.total = summary.count;
+      const summary = await summarize(map.id, query, signal);
       setText(this.count, countText(summary));
-      fill(this.body, ...summaryParts(id, summary, { classes, onOpen: (row) => void open(row, "show") }));
-      await this.mark(query, signal);
+      map.counted(countText(summary));
+      fill(this.body, ...summaryParts(map.id, summary, { classes, onOpen: (row) => this.page.open(row) }));
+      await marks.show(query, summary.count, signal);
     } catch (error) {
       if (signal.aborted) return;
-      this.veil.show(null);
+      marks.hide();
+      map.counted("");
       setText(this.count, "Nothing is selected");
       fill(
         this.body,
         h("p", { class: "problem", role: "alert", testid: "selection-problem" }, (error as Error).message),
       );
     }
-    if (!signal.aborted) this.panel.removeAttribute("aria-busy");
   }
 
-  /** Fetches the positions: of a large selection those in view, so that none of them is missing there. */
-  private async mark(query: SelectionQuery, signal: AbortSignal): Promise<void> {
-    const buffer = await getMarks(this.context.id, this.inSight(query), this.arrangement, signal);
-    if (!signal.aborted) this.veil.show(parseMarks(buffer));
-  }
-
-  private inSight(query: SelectionQuery): SelectionQuery {
-    const { stage } = this.context;
-    if (this.total <= MOST_MARKS || stage.fitted) return query;
-    return { intersection: [query, this.placed({ box: this.inView() })] };
-  }
-
-  private moved(): void {
-    window.clearTimeout(this.timer);
-    if (!this.shown || this.total <= MOST_MARKS) return;
-    const [query, { signal }] = [this.shown, this.pending];
-    this.timer = window.setTimeout(() => {
-      this.mark(query, signal).catch((error) => signal.aborted || this.context.complain(error));
-    }, MOVED_MS);
-  }
-
-  /** What is drawn for an example: a dot, and in the images layer the image of some. */
-  private drawn(): Drawn {
-    const { stage, store } = this.context;
-    const images = stage.activeImages;
-    if (images) return { half: 2, images: images.inSight(this.inView(), stage.zoom) };
-    const { dots } = stage.scaleAt(stage.layerInfo(store.state.layer), stage.zoom);
-    return { half: Math.max(1, dots.radius / dots.scale + 0.5), images: [] };
-  }
-
-  /** Left, top, right and bottom of the view in the unit square. */
-  private inView(): [number, number, number, number] {
-    const { olMap, view } = this.context.stage;
-    const [left, bottom, right, top] = view.calculateExtent(olMap.getSize());
-    return [...toUnit([left!, top!]), ...toUnit([right!, bottom!])];
+  /** Shows the selection on another map. */
+  private async tally({ map, marks }: Surface, query: SelectionQuery, signal: AbortSignal): Promise<void> {
+    try {
+      const found = await countSelected(map.id, query, signal);
+      map.counted(countText(found));
+      await marks.show(query, found.count, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      marks.hide();
+      map.counted((error as Error).message);
+    }
   }
 }

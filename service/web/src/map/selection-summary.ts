@@ -88,7 +88,7 @@ export function summaryParts(map: string, summary: SelectionSummary, actions: Su
 }
 
 /** "12,000 of 1,050,000 selected · 1.1 %". */
-export function countText({ count, of }: SelectionSummary): string {
+export function countText({ count, of }: Pick<SelectionSummary, "count" | "of">): string {
   const share = of > 0 ? (100 * count) / of : 0;
   const percent = share > 0 && share < 0.1 ? "less than 0.1" : String(Number(share.toPrecision(3)));
   return joined(`${formatCount(count)} of ${formatCount(of)}`, `${percent} %`);

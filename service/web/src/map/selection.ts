@@ -5,12 +5,13 @@ import { currentTheme } from "../app/theme";
 import { h } from "../lib/dom";
 import { icon } from "../lib/icons";
 import type { MapContext, MapPart } from "./part";
+import { hasNeighbors, type SelectedMap, type Selecting } from "./selecting";
 import type { SelectionQuery } from "./selection-query";
 import { SELECT_EVENT } from "./selection-query";
 import type { SelectionSession } from "./selection-session";
 
-/** The part of the page; what it works with is fetched once somebody selects. */
-class SelectionPart implements MapPart {
+/** The part of a page; what it works with is fetched once somebody selects. */
+export class SelectionPart implements MapPart {
   readonly tools: HTMLElement[];
   readonly elements: HTMLElement[];
   readonly shortcuts = [
@@ -28,7 +29,7 @@ class SelectionPart implements MapPart {
   private readonly onSelect = (event: Event) =>
     this.with((session) => session.select((event as CustomEvent<SelectionQuery>).detail, "new"));
 
-  constructor(private readonly context: MapContext) {
+  constructor(private readonly page: Selecting) {
     const label = "Select points (L)";
     const toggle = { click: () => this.with((session) => session.toggle()) };
     this.opener = h(
@@ -41,16 +42,15 @@ class SelectionPart implements MapPart {
   }
 
   start(): void {
-    this.context.root.addEventListener(SELECT_EVENT, this.onSelect);
-    if (this.context.store.state.selection) this.with((session) => session.resume());
+    this.page.root.addEventListener(SELECT_EVENT, this.onSelect);
+    if (this.page.selection()) this.with((session) => session.resume());
   }
 
   about(example: Example): HTMLElement | null {
-    const { info, classes } = this.context;
-    const cells = info.features === this.context.id;
+    const neighbors = hasNeighbors(this.page);
     const buttons = [
-      cells ? null : selectButton("Select its neighbors", { neighbors_of: example.row }, this.with),
-      classButton(example, classes, this.with),
+      neighbors ? selectButton("Select its neighbors", { neighbors_of: example.row }, this.with) : null,
+      classButton(example, this.page.classes, this.with),
     ];
     return h("p", { class: "selection-about" }, ...buttons);
   }
@@ -70,7 +70,7 @@ class SelectionPart implements MapPart {
 
   destroy(): void {
     this.ended = true;
-    this.context.root.removeEventListener(SELECT_EVENT, this.onSelect);
+    this.page.root.removeEventListener(SELECT_EVENT, this.onSelect);
     this.session?.destroy();
   }
 
@@ -78,7 +78,7 @@ class SelectionPart implements MapPart {
   private readonly with = (act: (session: SelectionSession) => void): void => {
     if (this.session) return act(this.session);
     this.opening ??= import("./selection-session").then(
-      ({ SelectionSession }) => new SelectionSession(this.context, this.host, this.opener),
+      ({ SelectionSession }) => new SelectionSession(this.page, this.host, this.opener),
     );
     this.opening
       .then((session) => {
@@ -88,7 +88,7 @@ class SelectionPart implements MapPart {
       })
       .catch((error) => {
         this.opening = null;
-        this.context.complain(error);
+        this.page.complain(error);
       });
   };
 }
@@ -105,7 +105,27 @@ function classButton(example: Example, classes: readonly LegendClass[], act: Wit
   return selectButton("Select its class", { class: example.label }, act);
 }
 
+/** What selecting works with on the page of one map. */
+export function selectingOn(context: MapContext): Selecting {
+  const { id, info, classes, root, store, stage } = context;
+  const map: SelectedMap = {
+    ...{ id, stage, over: null },
+    layer: () => store.state.layer,
+    meant: (query) => query,
+    counted: () => {},
+  };
+  return {
+    ...{ maps: [map], info, classes, root },
+    active: () => map,
+    selection: () => store.state.selection,
+    setSelection: (selection) => store.set({ selection }),
+    row: () => store.state.row,
+    open: (row) => void context.open(row, "show"),
+    complain: (error) => context.complain(error),
+  };
+}
+
 /** The part of the page that selects. */
 export function selection(context: MapContext): MapPart {
-  return new SelectionPart(context);
+  return new SelectionPart(selectingOn(context));
 }

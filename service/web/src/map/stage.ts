@@ -1,13 +1,9 @@
 /** The OpenLayers map: view, color layers, and what changes when the state does. */
 
 import { containsExtent, getCenter } from "ol/extent";
-import { defaults as defaultInteractions } from "ol/interaction/defaults";
-import KeyboardPan from "ol/interaction/KeyboardPan";
-import KeyboardZoom from "ol/interaction/KeyboardZoom";
-import MouseWheelZoom from "ol/interaction/MouseWheelZoom";
 import type BaseLayer from "ol/layer/Base";
-import OlMap from "ol/Map";
-import View from "ol/View";
+import type OlMap from "ol/Map";
+import type View from "ol/View";
 import type { ColorLayer, MapInfo } from "../api/types";
 import { reducedMotion } from "../lib/dom";
 import { type Archive, openArchive } from "../tiles/archive";
@@ -19,15 +15,12 @@ import { paintValue } from "../tiles/paint-value";
 import { type Arranged, type ArrangementName, arrangedFor, arrangementsOf, placeIn } from "./arranged";
 import { backgroundLayer } from "./background-layer";
 import { DataLayer, type Painter } from "./data-layer";
-import { EXTENT, type Place, projection, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
+import { EXTENT, type Place, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
 import { ImageLayer, type ImageOptions, type PlacedRow } from "./image-layer";
+import { MIN_ZOOM, OVERZOOM, planeMap, planeView } from "./plane";
 import type { LabelStage } from "./text-labels";
 import { type Range, shownRange, stepOf } from "./value-scale";
-
-/** How many levels the view goes beyond the deepest tiles, so that single images are seen large. */
-export const OVERZOOM = 3;
-const MIN_ZOOM = -2;
 
 export interface Look {
   layer: string;
@@ -90,37 +83,11 @@ export class Stage {
     const { background } = info;
     this.background = background && backgroundLayer(background, openArchive(job, background.path), onError);
     this.highlight = new Highlight(look.theme);
-    this.view = new View({
-      projection,
-      center: [WORLD / 2, WORLD / 2],
-      resolution: 1,
-      maxResolution: resolutionOf(MIN_ZOOM),
-      minResolution: resolutionOf(info.max_zoom + OVERZOOM),
-      extent: EXTENT,
-      constrainOnlyCenter: true,
-      enableRotation: false,
-    });
-    this.olMap = this.createMap(target);
+    this.view = planeView(info.max_zoom);
+    const beneath = this.background ? [this.background] : [];
+    this.olMap = planeMap(target, this.view, [...beneath, this.highlight.olLayer]);
     this.applyLook(look);
     this.rootLoaded = this.loadRoot();
-  }
-
-  private createMap(target: HTMLElement): OlMap {
-    const still = reducedMotion();
-    const beneath = this.background ? [this.background] : [];
-    const layers = [...beneath, this.highlight.olLayer];
-    const interactions = defaultInteractions({
-      altShiftDragRotate: false,
-      pinchRotate: false,
-      keyboard: false,
-      mouseWheelZoom: false,
-      ...(still ? { zoomDuration: 0 } : {}),
-    }).extend([
-      new MouseWheelZoom({ duration: still ? 0 : 180 }),
-      new KeyboardPan({ duration: still ? 0 : 120, pixelDelta: 96 }),
-      new KeyboardZoom({ duration: still ? 0 : 160, delta: 0.5 }),
-    ]);
-    return new OlMap({ target, view: this.view, layers, interactions, controls: [] });
   }
 
   get zoom(): number {

@@ -78,12 +78,19 @@ const SEARCHES = [
   ["like", "like"],
 ] as const;
 
-function searchFrom(query: URLSearchParams): SavedSearch | null {
+/** The search that an address has. */
+export function searchFrom(query: URLSearchParams): SavedSearch | null {
   for (const [name, by] of SEARCHES) {
     const value = query.get(name)?.trim() ?? "";
     if (value !== "" && value.length <= LONGEST[by]) return { by, value };
   }
   return null;
+}
+
+/** The part of an address that stands for a search; null: there is none. */
+export function searchPart(search: SavedSearch | null): string | null {
+  const named = SEARCHES.find(([, by]) => by === search?.by);
+  return search && named ? `${named[0]}=${encodeURIComponent(search.value)}` : null;
 }
 
 /** Whether a change is a step that Back undoes: another layer, or an example opened or closed; not each move of the map. */
@@ -154,8 +161,8 @@ export function formatMapState(state: MapState, facts: MapFacts): string {
   if (state.range) parts.push(`range=${state.range.map((value) => Number(value.toPrecision(7)))}`);
   if (state.imageSize !== 0) parts.push(`size=${state.imageSize}`);
   if (state.row !== null) parts.push(`row=${state.row}`);
-  const named = SEARCHES.find(([, by]) => by === state.search?.by);
-  if (state.search && named) parts.push(`${named[0]}=${encodeURIComponent(state.search.value)}`);
+  const search = searchPart(state.search);
+  if (search) parts.push(search);
   if (state.added !== null) parts.push(`with=${state.added}`);
   if (state.names) parts.push(`names=${state.names}`);
   const selection = toAddress(state.selection);
