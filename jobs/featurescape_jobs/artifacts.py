@@ -211,6 +211,15 @@ class MapInfo(Record):
         "`points` say.",
     )
 
+    def layers_in(self, arrangement: str) -> list[ColorLayerInfo]:
+        """The color layers as an arrangement has them; none if there is no such."""
+        if arrangement == "exact":
+            return self.layers
+        arranged = [each.layers for each in self.arrangements if each.name == arrangement]
+        drawn = {layer.name: layer.model_dump() for layers in arranged for layer in layers}
+        layers = [layer for layer in self.layers if layer.name in drawn]
+        return [layer.model_copy(update=drawn[layer.name]) for layer in layers]
+
 
 class AttributeInfo(Record):
     """An attribute of examples: a column that a dataset knows, or that a job found out."""

@@ -10,7 +10,9 @@ import typer
 from featurescape.cli_options import Url
 from featurescape.client import Client
 from featurescape.export_forms import FormName
-from featurescape.export_image import ImageFields, Theme, side_of
+from featurescape.export_image import ImageFields, side_of
+from featurescape.export_sheet import NamesKind
+from featurescape.export_strips import ArrangementName, Theme
 from featurescape_jobs.errors import RequestError
 
 _TABLE, _PAGE = "A table (FILE.parquet)", "A page that needs no service"
@@ -81,6 +83,33 @@ def export(
         str, typer.Option(help="Of layers of counts and numbers.", rich_help_panel=_IMAGE)
     ] = "magma",
     theme: Annotated[Theme, typer.Option(help="Background.", rich_help_panel=_IMAGE)] = "dark",
+    arrangement: Annotated[
+        ArrangementName,
+        typer.Option(help="Exact places, or the filled grid.", rich_help_panel=_IMAGE),
+    ] = "exact",
+    names: Annotated[
+        NamesKind | None,
+        typer.Option(help="Names on the map.", show_default="none", rich_help_panel=_IMAGE),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Above the map.", rich_help_panel=_IMAGE)
+    ] = None,
+    legend: Annotated[
+        bool,
+        typer.Option(
+            "--legend",
+            help="Below the map: classes with colors and counts, how many are drawn, the date.",
+            rich_help_panel=_IMAGE,
+        ),
+    ] = False,
+    font: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A font for letters that the fonts at hand have not.",
+            rich_help_panel=_IMAGE,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that is there already.")
     ] = False,
@@ -111,8 +140,9 @@ def export(
         elif html is not None:
             print(view.export_html(html, overwrite=overwrite))
         elif file is not None and image is not None:
-            look = ImageFields(layer=layer, colormap=colormap, theme=theme, overwrite=overwrite)
-            look["size"] = side_of(image)
+            look = ImageFields(layer=layer, arrangement=arrangement, colormap=colormap, theme=theme)
+            look |= ImageFields(names=names, title=title, legend=legend, font=font)
+            look |= ImageFields(size=side_of(image), overwrite=overwrite)
             print(view.export_image(file, **look))
         elif file is not None:
             print(view.to_parquet(file, features=features, overwrite=overwrite))

@@ -1,52 +1,38 @@
-"""Export of a map as one large image: tiles of a color layer, put together row of tiles by row of tiles.
+"""Export of a map as one large image: the map in one arrangement, with names, title and legend if asked for.
 
 PNG is written as it is made, in strips of 256 rows. Memory: a few rows of tiles and a strip, 3 bytes a pixel. JPEG
 and WebP are encoded whole, so they are for at most 100 million pixels. A PDF is one page with the PNG in it,
 lossless, at 300 dots an inch; the compressed PNG is held once.
-
-The zoom is the first whose tiles are at least as large as the image; they are scaled down by averaging. Where a
-layer of data is sparse, a coarser zoom is taken and its pixels are drawn as discs, as large as the dots of the
-viewer where it shows the whole map in 1,000 pixels.
 """
 
 from __future__ import annotations
 
-import io
-import math
 import secrets
-import struct
-import zlib
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal, TypedDict
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 from featurescape import operations
 from featurescape.export_forms import library
+from featurescape.export_letters import Letters
+from featurescape.export_png import DPI, PngWriter, into_pdf
 from featurescape.export_progress import ExportProgress, Shown, export_progress
+from featurescape.export_sheet import NamesKind, Sheet, Writing, chosen_names, sheet_of
+from featurescape.export_strips import BACKGROUNDS, ArrangementName, Drawing, Strips, Theme
+from featurescape.export_strips import strips_of as map_strips
 from featurescape.export_target import check_file
 from featurescape.steps import Steps, get, work
 from featurescape_jobs.artifacts import ColorLayerInfo, MapInfo
 from featurescape_jobs.errors import NotFoundError, RequestError
 
-Theme = Literal["dark", "light"]
-BACKGROUNDS: dict[str, tuple[int, int, int]] = {"dark": (11, 13, 16), "light": (255, 255, 255)}
 STRIP_ROWS = 256
 _LARGEST_PX = 60_000
 _MOST_WHOLE_PIXELS = 100_000_000
-_DPI = 300
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".pdf": "PDF"}
-_COVERED = 0.3
-"""Part of the square that the examples of a typical map cover."""
-_LARGEST_DOT = 2.8
-"""Radius in thousandths of the image."""
-_LEAST_DOT = 0.6
-_DISC_PX = 8
-"""Largest radius of a disc in pixels of the tiles."""
-_MARGIN_ROWS = 8 + _DISC_PX
-"""Rows around a strip that scaling and discs look at."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +40,20 @@ class ImageOptions:
     """Options of an image of a map."""
 
     size: int = 4096
-    """Side in pixels; the map is a square."""
+    """Side in pixels; the map is a square, title and legend come on top of it."""
     layer: str | None = None
     """None: the images, else the first layer."""
+    arrangement: ArrangementName = "exact"
     colormap: str = "magma"
     theme: Theme = "dark"
+    names: NamesKind | None = None
+    """Names of classes or clusters on the map."""
+    title: str | None = None
+    """Above the map."""
+    legend: bool = False
+    """Whether a legend stands below it."""
+    font: str | Path | None = None
+    """A font file whose letters are tried first."""
     overwrite: bool = False
 
 
@@ -67,8 +62,13 @@ class ImageFields(TypedDict, total=False):
 
     size: int
     layer: str | None
+    arrangement: ArrangementName
     colormap: str
     theme: Theme
+    names: NamesKind | None
+    title: str | None
+    legend: bool
+    font: str | Path | None
     overwrite: bool
 
 
@@ -88,8 +88,9 @@ def export_image(map_id: str, path: str | Path, options: ImageOptions, shown: Sh
     """Write a map as an image, which is there when it is whole; returns its path.
 
     Raises:
-        RequestError: the file is there already or cannot be there, or the size does not fit its format.
-        NotFoundError: the map has no such color layer.
+        RequestError: the file is there already or cannot be there, the size does not fit its format, or the map
+            has no such names.
+        NotFoundError: the map has no such color layer, or not in that arrangement.
     """
     target = Path(path).expanduser()
     kind = _kind_of(target, options)
@@ -97,23 +98,33 @@ def export_image(map_id: str, path: str | Path, options: ImageOptions, shown: Sh
     library("PIL.Image")
     if kind == "PDF":
         library("img2pdf")
-    info = yield from operations.map_info(map_id)
-    layer = _layer_of(info, options.layer)
+    letters = Letters.found(options.font)
     part = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
     try:
         with export_progress(shown) as progress:
-            tiles = _Tiles(map_id, info, layer, options, progress)
-            if kind in ("PNG", "PDF"):
-                yield from _write_png(part, tiles, options.size)
-            else:
-                yield from _write_whole(part, tiles, options.size, kind)
+            page = yield from _page(map_id, options, letters, progress)
+            yield from (_write_png if kind in ("PNG", "PDF") else _write_whole)(part, page, kind)
         if kind == "PDF":
-            yield from work(partial(_into_pdf, part))
+            yield from work(partial(into_pdf, part))
         check_file(target, options.overwrite)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+    _say(letters.remark(), shown)
     return target
+
+
+def _say(remark: str | None, shown: Shown) -> None:
+    """Tell what the image has not: on the terminal, or as a warning to who wants no output."""
+    if remark is None:
+        return
+    if shown.show:
+        from rich.console import Console
+
+        console = shown.console or Console(stderr=True)
+        console.print(remark, markup=False, highlight=False)
+    else:
+        warnings.warn(remark, stacklevel=2)
 
 
 def _kind_of(target: Path, options: ImageOptions) -> str:
@@ -133,189 +144,91 @@ def _kind_of(target: Path, options: ImageOptions) -> str:
     return str(kind)
 
 
-def _layer_of(info: MapInfo, name: str | None) -> ColorLayerInfo:
-    by_name = {layer.name: layer for layer in info.layers}
-    if name is not None and name not in by_name:
+def _layer_of(info: MapInfo, options: ImageOptions) -> ColorLayerInfo:
+    """The layer as the arrangement has it."""
+    there = info.layers_in(options.arrangement)
+    if not there:
         raise NotFoundError(
-            f"this map has no color layer {name[:80]!r}; it has {', '.join(by_name)}"
+            f"this map has no arrangement {options.arrangement!r}; it has exact places only"
         )
-    if name is not None:
-        return by_name[name]
-    images = [layer for layer in info.layers if layer.legend.kind == "images"]
-    return (images or info.layers)[0]
+    by_name = {layer.name: layer for layer in there}
+    if options.layer is not None and options.layer not in by_name:
+        where = " in the grid" if options.arrangement == "grid" else ""
+        raise NotFoundError(
+            f"this map has no color layer {options.layer[:80]!r}{where}; it has {', '.join(by_name)}"
+        )
+    if options.layer is not None:
+        return by_name[options.layer]
+    images = [layer for layer in there if layer.legend.kind == "images"]
+    return (images or there)[0]
 
 
-def dot_radius(info: MapInfo, layer: ColorLayerInfo) -> float:
-    """Radius of a dot in thousandths of the image, such that those of a typical map just meet; 0: plain pixels."""
-    if layer.legend.kind == "images":
-        return 0.0
-    radius = min(_LARGEST_DOT, math.sqrt(_COVERED * 1e6 / (math.pi * max(1, info.examples))))
-    return radius if radius >= _LEAST_DOT else 0.0
+@dataclass(frozen=True)
+class _Page:
+    """The whole image, strip by strip."""
 
+    sheet: Sheet
+    map: Strips
 
-def zoom_for(info: MapInfo, layer: ColorLayerInfo, side: int) -> int:
-    """The zoom whose tiles an image of this side is made of."""
-    zoom, dot = layer.min_zoom, dot_radius(info, layer)
-    while zoom < layer.max_zoom and info.tile_px << zoom < side:
-        if dot * (info.tile_px << zoom + 1) / 1000 > _DISC_PX:
-            break
-        zoom += 1
-    return zoom
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.sheet.drawing.side, self.sheet.height
 
-
-@dataclass
-class _Tiles:
-    """The tiles of a zoom as rows of an image over the background."""
-
-    map_id: str
-    info: MapInfo
-    layer: ColorLayerInfo
-    options: ImageOptions
-    progress: ExportProgress
-    _rows: dict[int, Any] = field(default_factory=dict)
-    """Rows of tiles that are at hand."""
-
-    def __post_init__(self) -> None:
-        self.zoom = zoom_for(self.info, self.layer, self.options.size)
-        self.side = self.info.tile_px << self.zoom
-        self.disc = _disc(dot_radius(self.info, self.layer) * self.side / 1000)
-        self.progress.stage("tiles", 1 << 2 * self.zoom)
+    def strips(self) -> Iterator[tuple[int, int]]:
+        """First row of each strip, and the row behind its last."""
+        for top in range(0, self.sheet.height, STRIP_ROWS):
+            yield top, min(self.sheet.height, top + STRIP_ROWS)
 
     def strip(self, top: int, bottom: int) -> Steps[Any]:
-        """Rows ``top`` to before ``bottom`` of the image, scaled."""
-        size, scale = self.options.size, self.side / self.options.size
-        first, last = top * scale, bottom * scale
-        above = max(0, int(first) - _MARGIN_ROWS)
-        below = min(self.side, int(last) + 1 + _MARGIN_ROWS)
-        window = yield from self._window(above, below)
-        box = (0, first - above, self.side, last - above)
-        resample = self._filter(scale)
-        return (yield from work(lambda: window.resize((size, bottom - top), resample, box)))
-
-    def _filter(self, scale: float) -> Any:
-        how = library("PIL.Image").Resampling
-        if scale > 1:
-            return how.BOX
-        return how.BICUBIC if scale < 1 else how.NEAREST
-
-    def _window(self, above: int, below: int) -> Steps[Any]:
-        """Rows of the tiles' own image."""
-        image = library("PIL.Image")
-        px = self.info.tile_px
-        numbers = range(above // px, -(-below // px))
-        self._rows = {number: row for number, row in self._rows.items() if number in numbers}
-        window = image.new("RGBA", (self.side, below - above))
-        for number in numbers:
-            if number not in self._rows:
-                self._rows[number] = yield from self._row(number)
-            window.paste(self._rows[number], (0, number * px - above))
-        return (yield from work(partial(self._over_background, window)))
-
-    def _over_background(self, window: Any) -> Any:
-        """Over the background, each pixel a disc."""
-        image = library("PIL.Image")
-        drawn = image.new("RGB", window.size, BACKGROUNDS[self.options.theme])
-        for place in self.disc:
-            drawn.paste(window, place, window)
-        return drawn
-
-    def _row(self, y: int) -> Steps[Any]:
-        image = library("PIL.Image")
-        px = self.info.tile_px
-        row = image.new("RGBA", (self.side, px))
-        suffix = "webp" if self.layer.media_type == "image/webp" else "png"
-        base = f"/v1/maps/{self.map_id}/tiles/{quote(self.layer.name)}/{self.zoom}"
-        for x in range(1 << self.zoom):
-            answer = yield from get(f"{base}/{x}/{y}.{suffix}", colormap=self.options.colormap)
-            yield from work(partial(self._paste, row, answer.content, x * px))
-            self.progress.more(1)
-        return row
-
-    @staticmethod
-    def _paste(row: Any, data: bytes, left: int) -> None:
-        with library("PIL.Image").open(io.BytesIO(data), formats=("PNG", "WEBP")) as opened:
-            row.paste(opened.convert("RGBA"), (left, 0))
-
-
-def _disc(radius: float) -> list[tuple[int, int]]:
-    """Places of a disc's pixels around its center, the center last."""
-    reach = math.ceil(radius)
-    around = [(x, y) for y in range(-reach, reach + 1) for x in range(-reach, reach + 1)]
-    return sorted(
-        (at for at in around if math.hypot(*at) <= radius), key=lambda at: -math.hypot(*at)
-    )
-
-
-def _strips(side: int) -> Iterator[tuple[int, int]]:
-    for top in range(0, side, STRIP_ROWS):
-        yield top, min(side, top + STRIP_ROWS)
-
-
-class PngWriter:
-    """An RGB image as PNG, strip by strip from the top."""
-
-    def __init__(self, file: IO[bytes], width: int, height: int) -> None:
-        self._file = file
-        self._deflate = zlib.compressobj(6)
-        self._above: Any = None
-        """The last row; before the first, none, which counts as zeros."""
-        file.write(b"\x89PNG\r\n\x1a\n")
-        self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-        dots = round(_DPI / 0.0254)
-        self._chunk(b"pHYs", struct.pack(">IIB", dots, dots, 1))
-
-    def add(self, strip: Any) -> None:
-        """Write rows, each as the difference from the one above it (PNG's filter 2)."""
-        image, chops = library("PIL.Image"), library("PIL.ImageChops")
-        width, height = strip.size
-        before = image.new("RGB", strip.size)
-        before.paste(strip, (0, 1))
-        if self._above is not None:
-            before.paste(self._above, (0, 0))
-        self._above = strip.crop((0, height - 1, width, height))
-        rows = chops.subtract_modulo(strip, before).tobytes()
-        filtered = b"".join(
-            b"\x02" + rows[at : at + 3 * width] for at in range(0, len(rows), 3 * width)
+        """Rows of the image."""
+        sheet, width = self.sheet, self.size[0]
+        strip = library("PIL.Image").new(
+            "RGB", (width, bottom - top), BACKGROUNDS[sheet.drawing.theme]
         )
-        if packed := self._deflate.compress(filtered):
-            self._chunk(b"IDAT", packed)
-
-    def finish(self) -> None:
-        """Write what is left."""
-        self._chunk(b"IDAT", self._deflate.flush())
-        self._chunk(b"IEND", b"")
-
-    def _chunk(self, name: bytes, body: bytes) -> None:
-        checksum = zlib.crc32(name + body)
-        self._file.write(struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum))
+        first, last = max(0, top - sheet.above), min(width, bottom - sheet.above)
+        if first < last:
+            drawn = yield from self.map.strip(first, last)
+            strip.paste(drawn, (0, first + sheet.above - top))
+        return (yield from work(partial(sheet.write, strip, top)))
 
 
-def _write_png(part: Path, tiles: _Tiles, side: int) -> Steps[None]:
+def _page(
+    map_id: str, options: ImageOptions, letters: Letters, progress: ExportProgress
+) -> Steps[_Page]:
+    """Read what the map has, and lay it out."""
+    manifest = yield from operations.manifest(map_id)
+    info = MapInfo.model_validate(manifest.details["map"])
+    layer = _layer_of(info, options)
+    look = (options.arrangement, options.colormap, options.theme, options.size)
+    drawing = Drawing(map_id, info, layer, *look)
+    names = []
+    if options.names is not None:
+        if info.names is None:
+            raise RequestError(
+                "names: this map has none; tiles of a later version, with names=True, have",
+                field="names",
+            )
+        answer = yield from get(f"/v1/jobs/{map_id}/files/{quote(info.names)}")
+        names = chosen_names(answer.content, drawing, options.names)
+    strips = map_strips(drawing, progress)
+    writing = Writing(names, options.title, strips.zoom if options.legend else None)
+    return _Page(sheet_of(drawing, manifest, writing, letters), strips)
+
+
+def _write_png(part: Path, page: _Page, _: str) -> Steps[None]:
     with part.open("wb") as file:
-        writer = PngWriter(file, side, side)
-        for top, bottom in _strips(side):
-            strip = yield from tiles.strip(top, bottom)
+        writer = PngWriter(file, *page.size)
+        for top, bottom in page.strips():
+            strip = yield from page.strip(top, bottom)
             yield from work(partial(writer.add, strip))
         writer.finish()
 
 
-def _write_whole(part: Path, tiles: _Tiles, side: int, kind: str) -> Steps[None]:
-    whole = library("PIL.Image").new("RGB", (side, side))
-    for top, bottom in _strips(side):
-        strip = yield from tiles.strip(top, bottom)
+def _write_whole(part: Path, page: _Page, kind: str) -> Steps[None]:
+    whole = library("PIL.Image").new("RGB", page.size)
+    for top, bottom in page.strips():
+        strip = yield from page.strip(top, bottom)
         whole.paste(strip, (0, top))
-    options = {"quality": 92, "dpi": (_DPI, _DPI)} if kind == "JPEG" else {"quality": 92}
+    options = {"quality": 92, "dpi": (DPI, DPI)} if kind == "JPEG" else {"quality": 92}
     with part.open("wb") as file:
         yield from work(partial(whole.save, file, kind, **options))
-
-
-def _into_pdf(part: Path) -> None:
-    """Put a PNG into a PDF of one page, as it is."""
-    img2pdf = library("img2pdf")
-    made = part.with_name(f"{part.name}.pdf")
-    try:
-        with made.open("wb") as file:
-            img2pdf.convert(str(part), outputstream=file)
-        made.replace(part)
-    finally:
-        made.unlink(missing_ok=True)

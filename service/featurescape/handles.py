@@ -324,15 +324,12 @@ class Map:
 
         Args:
             path: where it is written.
-            size: side in pixels.
-            layer: a color layer; None: the images, else the first.
-            colormap: of layers of counts and numbers.
-            theme: background, ``dark`` or ``light``.
-            overwrite: whether a file that is there already is replaced.
+            options: those of `ImageOptions`: size, layer, arrangement, colormap, theme, names, title, legend,
+                font, overwrite.
 
         Raises:
             RequestError: the file is there already or cannot be there, or the size does not fit its format.
-            NotFoundError: the map has no such color layer.
+            NotFoundError: the map has no such color layer, or not in that arrangement.
         """
         made = ImageOptions(**options)
         return self._transport.run(export_image(self.id, path, made, Shown(show)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from featurescape.server.colormaps import COLORMAPS, color_value, lookup_table
-from featurescape_jobs.artifacts import ValueScale
+from featurescape_jobs.artifacts import ValueScale, job_dir
 from helpers.gallery_builders import run_job
 from helpers.service_fakes import FEATURES_SPEC, RunningService, png, webp
 
@@ -283,3 +284,33 @@ def test_colormaps_run_from_dark_to_light_or_across_the_hues() -> None:
         if name != "turbo":
             luminance = table @ np.array([0.2126, 0.7152, 0.0722])
             assert (np.diff(luminance) > -1).all(), name
+
+
+def test_a_tile_is_that_of_the_arrangement_that_is_asked_for(
+    http: httpx.Client, service: RunningService
+) -> None:
+    job_id = service.commit.digits_map()
+    storage = service.storage
+    path = f"{job_dir(job_id)}/manifest.json"
+    manifest = json.loads(storage.read(path))
+    grid = {"name": "category", "path": "data/density.pmtiles", "min_zoom": 0, "max_zoom": 0}
+    manifest["details"]["map"]["arrangements"] = [
+        {
+            "name": "grid",
+            "extent": [0, 0, 1, 1],
+            "layers": [grid | {"drawn": [4]}],
+            "points": "data/points.pmtiles",
+            "points_zoom": 0,
+        }
+    ]
+    storage.overwrite(path, json.dumps(manifest).encode())
+    tile = f"/v1/maps/{job_id}/tiles/category/0/0/0.png"
+    exact, arranged = (http.get(f"{tile}?arrangement={name}") for name in ("exact", "grid"))
+    assert exact.status_code == arranged.status_code == 200
+    assert exact.content == http.get(tile).content != arranged.content
+    other = http.get(f"/v1/maps/{job_id}/tiles/density/0/0/0.png?arrangement=grid")
+    assert (other.status_code, other.json()["error"]["message"]) == (
+        404,
+        "this map has no color layer 'density' in the grid; it has category",
+    )
+    assert http.get(f"{tile}?arrangement=spiral").status_code == 422

@@ -39,7 +39,7 @@ class ColoredTiles:
     ) -> bytes:
         """The encoded tile (z, x, y), transparent where nothing is drawn; `NotFoundError` outside."""
         shown = Look() if layer.legend.kind == "images" else look
-        key = (opened.manifest.job_id, layer.name, place, shown)
+        key = (opened.manifest.job_id, layer.path, place, shown)
         return self._kept.get_or_make(key, lambda: self._made(opened, layer, place, shown))
 
     def forget(self, job_id: str) -> None:

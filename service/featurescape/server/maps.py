@@ -56,15 +56,18 @@ class OpenMap:
     embedding: Manifest
     features: Manifest
 
-    def layer(self, name: str) -> ColorLayerInfo:
-        """A color layer of the map, or its background; raises `NotFoundError`."""
-        background = self.info.background
-        layers = [*self.info.layers, *([] if background is None else [background])]
+    def layer(self, name: str, arrangement: str = "exact") -> ColorLayerInfo:
+        """A color layer as it is drawn in an arrangement, or the background; raises `NotFoundError`."""
+        background = self.info.background if arrangement == "exact" else None
+        layers = [*self.info.layers_in(arrangement), *([] if background is None else [background])]
         for layer in layers:
             if layer.name == name:
                 return layer
         known = ", ".join(layer.name for layer in layers)
-        raise NotFoundError(f"this map has no color layer {name[:80]!r}; it has {known}")
+        where = "" if arrangement == "exact" else f" in the {arrangement}"
+        raise NotFoundError(
+            f"this map has no color layer {name[:80]!r}{where}; it has {known or 'none there'}"
+        )
 
     @property
     def said_in(self) -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,11 @@ import pytest
 from PIL import Image
 
 from featurescape import export_image as module
-from featurescape.export_image import BACKGROUNDS, PngWriter, dot_radius, side_of, zoom_for
+from featurescape import export_strips
+from featurescape.export_image import side_of
+from featurescape.export_png import PngWriter
+from featurescape.export_progress import ExportProgress
+from featurescape.export_strips import BACKGROUNDS, Drawing, Scaled, dot_radius
 from featurescape.handles import Job, Map
 from featurescape.steps import Send, Step
 from featurescape_jobs.errors import NotFoundError, RequestError
@@ -21,6 +27,10 @@ from helpers.map_builders import commit_map
 from helpers.storage_transport import StorageTransport
 
 SIDE = 512
+
+
+NAMES: dict[str, Any] = {}
+"""As `data/names.json` has them."""
 
 
 def tile(z: int, x: int, y: int) -> Image.Image:
@@ -32,11 +42,18 @@ def tile(z: int, x: int, y: int) -> Image.Image:
 
 
 class Tiles(StorageTransport):
-    """Answers for tiles, too."""
+    """Answers for tiles and files, too."""
+
+    def __init__(self, storage: Any) -> None:
+        super().__init__(storage)
+        self.asked: list[Any] = []
 
     def _do(self, step: Step) -> Any:
+        if isinstance(step, Send) and "/files/" in step.path:
+            return httpx.Response(200, content=json.dumps(NAMES).encode())
         if not isinstance(step, Send) or "/tiles/" not in step.path:
             return super()._do(step)
+        self.asked.append(step.params)
         z, x, y = (int(part) for part in step.path.removesuffix(".png").split("/")[-3:])
         sink = io.BytesIO()
         tile(z, x, y).save(sink, "PNG", compress_level=0)
@@ -55,7 +72,7 @@ def view(tmp_path: Path) -> Map:
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels are pixels, not discs."""
-    monkeypatch.setattr(module, "_LARGEST_DOT", 0.0)
+    monkeypatch.setattr(export_strips, "_LARGEST_DOT", 0.0)
 
 
 def put_together(zoom: int, theme: str) -> Image.Image:
@@ -100,40 +117,111 @@ def test_no_more_than_a_few_rows_of_tiles_are_held(
     view: Map, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[int] = []
-    row = module._Tiles._row
+    row = export_strips._Rows._row
 
     def counted(self: Any, y: int) -> Any:
         held.append(len(self._rows) + 1)
         return (yield from row(self, y))
 
-    monkeypatch.setattr(module._Tiles, "_row", counted)
+    monkeypatch.setattr(export_strips._Rows, "_row", counted)
     view.export_image(tmp_path / "map.png", size=2048)
     assert len(held) == 4, "each row of tiles is asked for once"
     assert max(held) <= 2
 
 
-def test_a_sparse_layer_is_drawn_in_discs(view: Map) -> None:
+def as_classes(view: Map, **changes: Any) -> None:
+    """Make the layer of counts one of two classes, and change what the map says of itself."""
+    manifest = view._transport.artifact(TILES_ID).manifest
+    (layer,) = manifest.details["map"]["layers"]
+    classes = [
+        {"index": 0, "name": "north", "color": "#ff0000", "count": 1234},
+        {"index": 1, "name": "<b>south", "color": "#00ff00", "count": 56},
+    ]
+    layer |= {"title": "Classes", "legend": {"kind": "category", "classes": classes}}
+    manifest.details["map"] |= changes
+    commit(view._transport.storage, manifest)
+
+
+def drawing_of(view: Map, **changes: Any) -> Drawing:
     info = view.info()
-    (layer,) = info.layers
-    assert dot_radius(info, layer) == 2.8
+    given = {"map_id": TILES_ID, "info": info, "layer": info.layers[0], "arrangement": "exact"}
+    look = {"colormap": "magma", "theme": "dark", "side": 1000}
+    return Drawing(**(given | look | changes))
+
+
+def test_sparse_layers_at_exact_places_are_drawn_in_dots(view: Map) -> None:
+    info = view.info()
     dense = info.model_copy(update={"examples": 1_000_000})
-    assert dot_radius(dense, layer) == 0
-    deep = layer.model_copy(update={"max_zoom": 6})
-    # Discs of 8 pixels at most: 2.8 thousandths of 2,048 are 5.7, of 4,096 are 11.5.
-    assert zoom_for(info, deep, 20_000) == 2
-    assert zoom_for(dense, deep, 20_000) == 6  # 512 * 2^6 = 32,768
-    assert zoom_for(dense, deep, 1024) == 1
-    assert set(module._disc(1)) == {(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)}
-    assert module._disc(1)[-1] == (0, 0)
-    assert module._disc(0) == [(0, 0)]
+    assert dot_radius(drawing_of(view)) == 2.8
+    # A tenth of the square is (0.3 / (pi n))^0.5 a dot: of 60,000 the radius is 1.26 thousandths.
+    middle = info.model_copy(update={"examples": 60_000})
+    assert dot_radius(drawing_of(view, info=middle)) == pytest.approx(1.2616, abs=1e-4)
+    assert dot_radius(drawing_of(view, info=dense)) == 0
+    assert dot_radius(drawing_of(view, arrangement="grid")) == 0
+    deep = info.layers[0].model_copy(update={"max_zoom": 6})
+    zooms = [
+        Scaled(drawing_of(view, layer=deep, side=side), ExportProgress()).zoom
+        for side in (512, 513, 1024, 20_000, 60_000)
+    ]
+    assert zooms == [0, 1, 1, 6, 6]  # 512 * 2^6 = 32,768
 
 
+@pytest.mark.parametrize("rows", [256, 37])
+def test_a_dot_is_a_disc_at_its_place_whatever_the_strips(
+    view: Map, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(module, "STRIP_ROWS", rows)
+    as_classes(view)
+    lone = Image.new("RGBA", (SIDE, SIDE))
+    lone.putpixel((100, 300), (255, 0, 0, 200))
+    empty = Image.new("RGBA", (SIDE, SIDE))
+    monkeypatch.setattr(sys.modules[__name__], "tile", lambda z, x, y: empty if x or y else lone)
+    with Image.open(view.export_image(tmp_path / "map.png", size=2000)) as image:
+        pixels = np.asarray(image).astype(int)
+    drawn = np.argwhere((pixels != BACKGROUNDS["dark"]).any(axis=2))
+    # Pixel (100, 300) of a map of 2,048 is at (98.1, 293.5) of one of 2,000; 2.8 thousandths are 5.6.
+    assert drawn.mean(axis=0) + 0.5 == pytest.approx([293.5, 98.1], abs=0.5)
+    red = BACKGROUNDS["dark"][0]
+    covered = ((pixels[..., 0] - red) / (255 - red)).sum()
+    assert covered == pytest.approx(np.pi * 5.6**2, rel=0.05)
+    assert tuple(pixels[293, 98]) == (255, 0, 0)
+
+
+@pytest.mark.usefixtures("plain")
+def test_an_arrangement_is_asked_for_by_its_name(view: Map, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no arrangement 'grid'"):
+        view.export_image(tmp_path / "map.png", size=512, arrangement="grid")
+    manifest = view._transport.artifact(TILES_ID).manifest
+    cells = {
+        "name": "density",
+        "path": "data/g.pmtiles",
+        "min_zoom": 0,
+        "max_zoom": 0,
+        "drawn": [9],
+    }
+    arranged = {
+        "name": "grid",
+        "extent": [0, 0, 1, 1],
+        "layers": [cells],
+        "points": "",
+        "points_zoom": 0,
+    }
+    manifest.details["map"]["arrangements"] = [arranged]
+    commit(view._transport.storage, manifest)
+    view.export_image(tmp_path / "map.png", size=512, arrangement="grid")
+    assert {params["arrangement"] for params in view._transport.asked} == {"grid"}
+    with pytest.raises(NotFoundError, match="'category' in the grid; it has density"):
+        view.export_image(tmp_path / "2.png", size=512, arrangement="grid", layer="category")
+
+
+@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize(("suffix", "kind"), [("jpg", "JPEG"), ("webp", "WEBP")])
 def test_other_formats_by_their_suffix(view: Map, tmp_path: Path, suffix: str, kind: str) -> None:
     with Image.open(view.export_image(tmp_path / f"map.{suffix}", size=512)) as image:
         assert (image.format, image.size) == (kind, (512, 512))
 
 
+@pytest.mark.usefixtures("plain")
 def test_a_pdf_has_the_image_on_one_page(view: Map, tmp_path: Path) -> None:
     pytest.importorskip("img2pdf")
     import pikepdf

@@ -35,9 +35,10 @@ class Address:
 
 @dataclass(frozen=True)
 class Coloring:
-    """Look of a tile, from the query of the request."""
+    """Look and arrangement of a tile, from the query of the request."""
 
     colormap: str = "viridis"
+    arrangement: Literal["exact", "grid"] = "exact"
     hide: Annotated[str, Query(max_length=4000)] = ""
 
     def look(self) -> Look:
@@ -65,7 +66,7 @@ def tile(
 ) -> Response:
     """A tile of 512 px; transparent where the map is empty, 404 outside of it."""
     opened = use.maps.open(job_id)
-    info = opened.layer(at.layer)
+    info = opened.layer(at.layer, coloring.arrangement)
     if at.suffix != _SUFFIX[info.media_type]:
         raise NotFoundError(f"tiles of {info.name} end in .{_SUFFIX[info.media_type]}")
     body = use.colored.tile(opened, info, (at.z, at.x, at.y), coloring.look())
