@@ -3,12 +3,13 @@
     python benchmarks/find.py [--n 1000000] [--repeats 5] [--threads 2] [--controls]
 
 N examples with an id, one of 1,000 classes, a caption of ten words (50,000 different ones, as frequent as Zipf has
-it) and a year. A run answers all of `QUERIES`: a word that is in most captions, two words, a rare one, the
-beginning of one, a phrase, a word with a condition, a condition alone, none of which it has answered before. Peers
-hold the columns in memory: pandas' ``str.contains`` with regular expressions; pyarrow's, which searches ids,
-classes and captions for words with a space on each side; Polars and DuckDB in the same way, where they are
-installed. Ours reads its index from files. Printed besides are the seconds to make the index, its size, and the
-milliseconds of each query, with the index in the kernel's cache and after it was told to drop it.
+it) and a year. A run answers all of `QUERIES`, none of which it has answered before. Peers hold the columns in
+memory: pandas' ``str.contains`` with regular expressions; pyarrow's, which searches ids, classes and captions for
+words with a space on each side; Polars and DuckDB in the same way, where they are installed. Ours reads its index
+from files. Printed besides are the seconds to make the index, its size, and of each query the milliseconds of a
+whole answer, as the viewer asks: 60 results, 20,000 places. *Warm* is the median of five, none asked before;
+*first* the only question to a new process, a second after the map was opened, from files that the kernel has to
+read anew. Bar: 100 ms.
 
 Gate: the rows of every query are those of pandas. Controls that must fail: one row less, a row further, the rows
 of a search that takes the beginning of a word for the word.
@@ -24,7 +25,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 import numpy as np
@@ -34,6 +37,7 @@ from harness import Comparison, Contender, Gate, Outputs, Role, Verdict, compare
 from numpy.typing import NDArray
 
 from featurescape.server.finding import Finding, FindQuery
+from featurescape.server.finding.asked import FindPage
 from featurescape.server.jobstore import JobStore
 from featurescape.server.maps import Maps, OpenMap
 from featurescape.server.open_files import OpenFiles
@@ -48,6 +52,8 @@ CLASSES = 1000
 MAY_DIFFER = 0
 """Searches that may have other rows."""
 _WORDS, _LENGTH = 50_000, 10
+BAR_MS = 100
+OPENING_SECONDS = 1.0  # between opening a map and its first search
 Rows = NDArray[np.int64]
 
 
@@ -86,6 +92,7 @@ QUERIES = (
     Query(("w0", "w1"), phrase=True),
     Query(("w12",), above=1990),
     Query(above=1990),
+    Query(("train",)),
 )
 
 
@@ -126,9 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         opened, ours = finding(columns, Path(name))
         index(opened, ours)
         found = compare(comparison(columns, partial(by_ours, opened, ours)), options)
-        if found is not None and not options.controls:
-            each_query(opened, ours)
-    return finish([found], options)
+        met = found is None or options.controls or each_query(opened, Path(name))
+    return max(finish([found], options), int(not met))
 
 
 def comparison(columns: Columns, ours: Callable[[], list[Rows]]) -> Comparison:
@@ -191,15 +197,27 @@ def finding(columns: Columns, root: Path) -> tuple[OpenMap, Finding]:
         **{"created_at": datetime.now(UTC), "versions": {}, "files": files, "rows": n},
         **{"error_rows": 0, "timings_seconds": {}, "details": {}},
     )
-    maps = Maps(
-        Settings(storage=storage.root),
-        cast(JobStore, None),
-        storage,
-        RowFiles(storage),
-        OpenFiles(storage),
-    )
     opened = OpenMap(manifest, info, manifest, manifest)
-    return opened, Finding.at(maps, root / "find", 1 << 40)
+    return opened, reopened(opened, root)
+
+
+class OneMap(Maps):
+    """Maps of which there is one."""
+
+    only: OpenMap
+
+    def open(self, job_id: str) -> OpenMap:
+        """The one."""
+        return self.only
+
+
+def reopened(opened: OpenMap, root: Path) -> Finding:
+    """Finding as a service has it that was started anew."""
+    storage = Storage(str(root / "storage"))
+    settings, files = Settings(storage=storage.root), RowFiles(storage)
+    maps = OneMap(settings, cast(JobStore, None), storage, files, OpenFiles(storage))
+    maps.only = opened
+    return Finding.at(maps, root / "find", 1 << 40)
 
 
 def tables(table: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -249,28 +267,41 @@ def index(opened: OpenMap, ours: Finding) -> None:
 
 def by_ours(opened: OpenMap, ours: Finding) -> list[Rows]:
     """Rows of all queries, none of which was asked before."""
-    fresh = Finding(ours.maps, ours.indexes)
-    return [fresh.rows(opened, query.asked) for query in QUERIES]
+    ours.maps.columns.forget(MAP)
+    return [ours.rows(opened, query.asked) for query in QUERIES]
 
 
-def each_query(opened: OpenMap, ours: Finding) -> None:
-    """Print the milliseconds of each query: median of five, and with the files dropped from the kernel's cache."""
-    folder = ours.indexes.get(opened).folder
+def each_query(opened: OpenMap, root: Path) -> bool:
+    """Print the milliseconds of each query; whether all are within the bar."""
+    ours, within = reopened(opened, root), []
     for query in QUERIES:
-        warm = sorted(milliseconds(opened, ours, query) for _ in range(5))[2]
-        drop(folder)
-        cold = milliseconds(opened, Finding.at(ours.maps, ours.indexes.folder, 1 << 40), query)
+        warm = median(milliseconds(ours, query) for _ in range(5))
+        with get_context("spawn").Pool(1) as alone:
+            first = alone.apply(first_milliseconds, (opened, root, query))
         found = len(ours.rows(opened, query.asked))
         said = {name: each for name, each in query.asked.model_dump().items() if each}
-        print(f"{said}: {found:,} rows, {warm:.1f} ms, cold {cold:.1f} ms", flush=True)
+        within.append(max(warm, first) <= BAR_MS)
+        print(f"{said}: {found:,} rows, warm {warm:.1f} ms, first {first:.1f} ms", flush=True)
+    print(f"bar of {BAR_MS} ms: {'met' if all(within) else 'MISSED'}", flush=True)
+    return all(within)
 
 
-def milliseconds(opened: OpenMap, ours: Finding, query: Query) -> float:
-    """Milliseconds of one query that was not asked before."""
-    fresh = Finding(ours.maps, ours.indexes)
+def milliseconds(ours: Finding, query: Query) -> float:
+    """Milliseconds of an answer to a query that was not asked before."""
+    ours.maps.columns.forget(MAP)
+    page = FindPage(**query.asked.model_dump(), limit=60, marked=20_000)
     start = time.perf_counter()
-    fresh.rows(opened, query.asked)
+    ours.find(MAP, page)
     return (time.perf_counter() - start) * 1e3
+
+
+def first_milliseconds(opened: OpenMap, root: Path, query: Query) -> float:
+    """The same of the first query to this process, with files that the kernel has to read first."""
+    ours = reopened(opened, root)
+    drop(ours.indexes.folder / MAP)
+    ours.read_ahead(MAP)
+    time.sleep(OPENING_SECONDS)
+    return milliseconds(ours, query)
 
 
 def drop(folder: Path) -> None:

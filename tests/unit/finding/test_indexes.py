@@ -146,3 +146,30 @@ def test_who_waits_too_long_is_told_that_the_index_is_being_made(
     begun.set()
     made.finding.indexes.make(made.opened).result(60)
     assert rows(made, "red") == [0]
+
+
+def test_who_opens_a_map_has_its_index_read_ahead_and_none_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = found_map(tmp_path, [Point("red")])
+    maps, job_id = made.finding.maps, made.opened.manifest.job_id
+    maps._opened.get_or_make(job_id, lambda: made.opened)
+    advised = list[str]()
+    monkeypatch.setattr(
+        indexes.os,
+        "posix_fadvise",
+        lambda file, *_: advised.append(Path(f"/proc/self/fd/{file}").readlink().name),
+    )
+    made.finding.read_ahead(job_id)
+    assert (advised, (tmp_path / "find").exists()) == ([], False), "nobody searched it yet"
+    assert rows(made, "red") == [0]
+    again = made.again()
+    again.read_ahead(job_id)
+    assert sorted(advised) == ["columns.arrow", "facts.json", "words.sqlite"]
+    monkeypatch.setattr(building, "build", None)
+    assert again.rows(made.opened, FindQuery(words="red")).tolist() == [0]
+
+
+def test_reading_ahead_of_what_is_no_map_is_no_error(tmp_path: Path) -> None:
+    made = found_map(tmp_path, [Point("red")])
+    made.finding.read_ahead("tiles-00000000dead")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.background import BackgroundTask
 
 from featurescape.server.api import answers
 from featurescape.server.api.caching import IMMUTABLE, is_known
@@ -16,6 +17,7 @@ from featurescape.server.api.services import CheckedId, Use
 from featurescape.server.open_files import OpenFiles
 from featurescape_jobs.artifacts import ArtifactRef, job_dir
 from featurescape_jobs.errors import RangeError
+from featurescape_jobs.specs import draws_map
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["artifacts"])
 
@@ -32,8 +34,11 @@ _MEDIA_TYPES = {
 @router.get("/manifest", responses={200: {"model": answers.Manifest}})
 def manifest(job_id: CheckedId, use: Use) -> Response:
     """The description of the job's artifact."""
-    body = use.maps.manifest(job_id).model_dump_json()
-    return Response(body, media_type="application/json")
+    found = use.maps.manifest(job_id)
+    body = found.model_dump_json()
+    # Who asks for that of a map opens it, and may search it next.
+    after = BackgroundTask(use.finding.read_ahead, job_id) if draws_map(found.job) else None
+    return Response(body, media_type="application/json", background=after)
 
 
 @router.head("/files/{path:path}", include_in_schema=False)

@@ -7,6 +7,7 @@ row of the map, at most 1,000 results and 20,000 places.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from featurescape.server.finding.indexes import Index, Indexes
 from featurescape.server.finding.letters import Term, hits, terms_of
 from featurescape.server.finding.words import rows_with
 from featurescape.server.maps import Maps, OpenMap
+from featurescape_jobs.errors import FeaturescapeError
 
 _MOST_TEXTS = 6
 _TEXT_CHARACTERS = 240
@@ -80,6 +82,11 @@ class Finding:
             "marks": _marks(index.table, rows, asked) if asked.marked else None,
         }
         return json.dumps(answer, allow_nan=False).encode()
+
+    def read_ahead(self, job_id: str) -> None:
+        """Read the index of a map that somebody opens, so that a first search does not wait for the disk."""
+        with contextlib.suppress(FeaturescapeError, OSError):
+            self.indexes.read_ahead(self.maps.open(job_id))
 
     def close(self) -> None:
         """Give up indexes that are being made."""
