@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { MapInfo, SelectionSummary } from "../src/api/types";
 import { Store } from "../src/lib/store";
+import { Dimming } from "../src/map/dimming";
 import type { MapContext } from "../src/map/part";
 import { selectingOn, selection } from "../src/map/selection";
 import type { SelectionQuery } from "../src/map/selection-query";
@@ -25,6 +26,7 @@ const SUMMARY: SelectionSummary = {
 
 /** A stage whose screen is the unit square, 100 pixels wide. */
 class FakeStage {
+  readonly dimming = new Dimming();
   arrangement = { name: "exact" };
   readonly layers = new Set<unknown>();
   readonly activeImages = null;

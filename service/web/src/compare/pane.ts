@@ -83,7 +83,7 @@ export class Pane {
     const texts = info.text ? new Texts(id, info.text) : null;
     const card = new HoverCard(id, texts);
     this.cursor = this.createCursor(card, actions);
-    this.found = new FindMarks(info.max_zoom);
+    this.found = new FindMarks(info.max_zoom, this.stage.dimming);
     this.stage.olMap.addLayer(this.found.olLayer);
     this.over = h("div", { class: "pane-map" }, this.target, card.element, this.problem);
     this.element = h(

@@ -1,9 +1,13 @@
-/** All that a search found, on the map: everything else is dimmed. Drawn on a canvas; no object per mark. */
+/**
+ * All that a search found, on the map: everything else is dimmed, but what is selected. Drawn on a canvas; no object
+ * per mark.
+ */
 
 import Layer from "ol/layer/Layer";
 import type { FrameState } from "ol/Map";
 import type { FindAnswer, FoundMarks } from "../api/types";
 import type { Theme } from "../tiles/colormaps";
+import type { Dimming } from "./dimming";
 import { WORLD, zoomOf } from "./grid";
 
 const INK = {
@@ -82,9 +86,13 @@ export class FindMarks {
   private theme: Theme = "dark";
   private readonly canvas = document.createElement("canvas");
 
-  constructor(private readonly deepest: number) {
+  constructor(
+    private readonly deepest: number,
+    private readonly dimming: Dimming,
+  ) {
     this.canvas.className = "find-marks";
     this.olLayer = new Layer({ render: (frame) => this.render(frame), zIndex: 9, visible: false });
+    dimming.onChange(() => this.olLayer.changed());
   }
 
   /** Marks what was found; null: the map is as it was. */
@@ -93,7 +101,7 @@ export class FindMarks {
     this.places = marks && planePlaces(marks, this.arrangement);
     this.theme = theme;
     this.olLayer.setVisible(marks !== null);
-    this.olLayer.changed();
+    this.dimming.find(marks && ((context, frame) => this.open(context, frame)));
   }
 
   setTheme(theme: Theme): void {
@@ -106,7 +114,7 @@ export class FindMarks {
     if (arrangement === this.arrangement) return;
     this.arrangement = arrangement;
     this.places = this.marks && planePlaces(this.marks, arrangement);
-    this.olLayer.changed();
+    this.dimming.find(this.marks && ((context, frame) => this.open(context, frame)));
   }
 
   private radius(zoom: number): number {
@@ -124,14 +132,12 @@ export class FindMarks {
     if (!context || !this.places) return canvas;
     context.scale(ratio, ratio);
     const ink = INK[this.theme];
-    context.fillStyle = ink.veil;
-    context.fillRect(0, 0, width, height);
-    const radius = this.radius(zoomOf(frame.viewState.resolution));
-    const pixels = pixelPlaces(this.places, frame.coordinateToPixelTransform, frame.size, radius / 2);
-    context.globalCompositeOperation = "destination-out";
-    dots(context, pixels, radius);
-    context.fill();
-    context.globalCompositeOperation = "source-over";
+    if (!this.dimming.bySelection) {
+      context.fillStyle = ink.veil;
+      context.fillRect(0, 0, width, height);
+      this.open(context, frame);
+    }
+    const [radius, pixels] = this.onScreen(frame);
     for (const [color, line] of [
       [ink.halo, 2.5],
       [ink.ring, 1.25],
@@ -142,6 +148,22 @@ export class FindMarks {
       context.stroke();
     }
     return canvas;
+  }
+
+  private onScreen(frame: FrameState): [radius: number, pixels: number[]] {
+    const radius = this.radius(zoomOf(frame.viewState.resolution));
+    const places = this.places ?? new Float64Array();
+    return [radius, pixelPlaces(places, frame.coordinateToPixelTransform, frame.size, radius / 2)];
+  }
+
+  /** Opens a veil where marks are. */
+  private open(context: CanvasRenderingContext2D, frame: FrameState): void {
+    const [radius, pixels] = this.onScreen(frame);
+    context.globalCompositeOperation = "destination-out";
+    context.fillStyle = "#000";
+    dots(context, pixels, radius);
+    context.fill();
+    context.globalCompositeOperation = "source-over";
   }
 }
 

@@ -55,7 +55,7 @@ function atlas({ id, info, shown, stage }: MapContext): MapPart {
 
 function search({ id, info, stage, store, root, open }: MapContext): MapPart {
   const box = new SearchBox(id, (row) => void open(row, "find"));
-  const all = new FindMarks(info.max_zoom);
+  const all = new FindMarks(info.max_zoom, stage.dimming);
   stage.olMap.addLayer(all.olLayer);
   const marks: Marks = {
     find: (places) => stage.highlight.find(places),

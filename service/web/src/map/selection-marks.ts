@@ -28,7 +28,7 @@ export class SelectionMarks {
     private readonly map: SelectedMap,
     private readonly complain: (error: unknown) => void,
   ) {
-    this.veil = new Veil(currentTheme(), () => this.drawn());
+    this.veil = new Veil(currentTheme(), map.stage.dimming, () => this.drawn());
     map.stage.olMap.addLayer(this.veil.olLayer);
     map.stage.olMap.on("moveend", this.onMoved);
   }
@@ -37,6 +37,7 @@ export class SelectionMarks {
     window.clearTimeout(this.timer);
     this.map.stage.olMap.un("moveend", this.onMoved);
     this.map.stage.olMap.removeLayer(this.veil.olLayer);
+    this.veil.show(null);
   }
 
   setTheme(theme: Theme): void {

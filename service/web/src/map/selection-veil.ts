@@ -1,5 +1,6 @@
 /**
- * The selected points on the map: all that is not selected lies beneath a veil, with a hole for each point that is.
+ * The selected points on the map: all that is neither selected nor found lies beneath a veil, with a hole for each point
+ * that is.
  * Positions come from the service, at most 100,000 in sight; they are drawn pixel by pixel, without an object each.
  */
 
@@ -7,6 +8,7 @@ import Layer from "ol/layer/Layer";
 import type { FrameState } from "ol/Map";
 import type { Theme } from "../tiles/colormaps";
 import { pack } from "../tiles/colormaps";
+import type { Dimming } from "./dimming";
 import { WORLD } from "./grid";
 import type { PlacedRow } from "./image-layer";
 
@@ -87,11 +89,13 @@ export class Veil {
 
   constructor(
     theme: Theme,
+    private readonly dimming: Dimming,
     private readonly drawn: () => Drawn,
   ) {
     this.theme = theme;
     this.canvas.className = "selection-veil";
     this.olLayer = new Layer({ zIndex: 5, visible: false, render: (frame) => this.draw(frame) });
+    dimming.onChange(() => this.olLayer.changed());
   }
 
   setTheme(theme: Theme): void {
@@ -104,7 +108,7 @@ export class Veil {
     this.marks = marks;
     this.rows = new Set(marks?.row);
     this.olLayer.setVisible(marks !== null);
-    this.olLayer.changed();
+    this.dimming.select(marks !== null);
   }
 
   private draw(frame: FrameState | null): HTMLElement {
@@ -128,6 +132,8 @@ export class Veil {
       fillBox(out, placed, [x, y, x + width, y + height], this.rows.has(row) ? 0 : veil);
     openMarks(out, placed, this.marks, Math.max(1, half * ratio));
     context.putImageData(pixels, 0, 0);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.dimming.open(context, frame);
     return this.canvas;
   }
 }

@@ -15,6 +15,7 @@ import { paintValue } from "../tiles/paint-value";
 import { type Arranged, type ArrangementName, arrangedFor, arrangementsOf, placeIn } from "./arranged";
 import { backgroundLayer } from "./background-layer";
 import { DataLayer, type Painter } from "./data-layer";
+import { Dimming } from "./dimming";
 import { EXTENT, type Place, resolutionOf, toPlane, toUnit, WORLD, zoomOf } from "./grid";
 import { Highlight } from "./highlight";
 import { ImageLayer, type ImageOptions, type PlacedRow } from "./image-layer";
@@ -64,6 +65,7 @@ export class Stage {
   readonly olMap: OlMap;
   readonly view: View;
   readonly highlight: Highlight;
+  readonly dimming = new Dimming();
   readonly arrangements: readonly Arranged[];
   private readonly scenes = new Map<ArrangementName, Scene>();
   /** An image beneath all layers, as a floor plan. */
