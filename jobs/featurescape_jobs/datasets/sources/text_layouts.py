@@ -28,7 +28,7 @@ _WILI = re.compile(r"x_(train|test)\.txt")
 _FLORES = re.compile(r"([a-z]{3}_[A-Z][a-z]{3})\.(dev|devtest)")
 _FLORES_PARTS = {"dev": "val", "devtest": "test"}
 _FASTTEXT = b"__label__"
-_FASTTEXT_PARTS = (
+_NAMED_PARTS = (
     ("train", "train"),
     ("valid", "val"),
     ("dev", "val"),
@@ -147,6 +147,17 @@ def _uneven(tree: Tree, texts: str, labels: str) -> DatasetError:
 # -- fastText ----------------------------------------------------------------------------------
 
 
+def part_of_name(path: str) -> str | None:
+    """The part that a file's name says; None: none."""
+    name = path.rpartition("/")[2].lower()
+    return next((part for word, part in _NAMED_PARTS if word in name), None)
+
+
+def packed(name: str) -> bool:
+    """True of the names of packed files."""
+    return name.lower().endswith(_PACKED)
+
+
 def _is_fasttext(tree: Tree, path: str) -> bool:
     try:
         return tree.read(path, 0, len(_FASTTEXT) + 3).lstrip(b"\xef\xbb\xbf").startswith(_FASTTEXT)
@@ -155,7 +166,7 @@ def _is_fasttext(tree: Tree, path: str) -> bool:
 
 
 def _fasttext(tree: Tree, paths: list[str], most: int) -> Iterator[FoundText]:
-    parts = {path: next((p for word, p in _FASTTEXT_PARTS if word in path), None) for path in paths}
+    parts = {path: part_of_name(path) for path in paths}
     alone = len(paths) == 1 or None in parts.values()
     for path in sorted(paths, key=lambda path: ("train", "val", "test", None).index(parts[path])):
         for line in read_lines(tree, path, most + 4 * _MAX_LABEL):

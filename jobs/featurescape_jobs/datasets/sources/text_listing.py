@@ -44,8 +44,9 @@ class FoundText(NamedTuple):
     """Of its line, from 1; 0: the whole file."""
     offset: int
     size: int
-    data: bytes
-    """The first bytes of it."""
+    """With the offset where it lies, as its reader knows it; of bytes their number."""
+    data: bytes | str | None
+    """The first bytes of it, or the text; None: it cannot be read, and is an error row later."""
     label: str | None
     part: str | None = None
     """One of `PARTS`; None: the layout has none."""
@@ -58,6 +59,8 @@ class TextTable:
     paths: list[str] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
     """Numbers of the labels, in the order in which they were found."""
+    sized: bool = True
+    """Whether the sizes are those of the texts in their files."""
     _path: array[int] = field(default_factory=lambda: array("i"))
     _number: array[int] = field(default_factory=lambda: array("q"))
     _offset: array[int] = field(default_factory=lambda: array("q"))
@@ -73,6 +76,7 @@ class TextTable:
         label = (
             _NONE if found.label is None else self.labels.setdefault(found.label, len(self.labels))
         )
+        self.sized = self.sized and isinstance(found.data, bytes)
         part = _part_of(digest or 0) if found.part is None else PARTS.index(found.part)
         row = (len(self.paths) - 1, found.number, found.offset, found.size, label, part)
         columns = (self._path, self._number, self._offset, self._size, self._label, self._part)
@@ -129,6 +133,7 @@ class TextTable:
         for row in rows.tolist():
             path, size = self.paths[self._path[row]], self._size[row]
             locator = range_locator(path, self._offset[row], size)
+            size = size if self.sized else -1
             yield Entry(self.id_of(row), locator, place.get(self._label[row]), size)
 
 
@@ -168,12 +173,15 @@ def _where(table: TextTable, kept_rows: NDArray[np.bool_]) -> str:
 
 def text_hash(found: FoundText, max_characters: int) -> int | None:
     """Hash of a text as it is kept; None where it is none."""
-    data = found.data[: bytes_for(max_characters)]
-    is_whole = len(data) == found.size
+    if found.data is None:
+        return None
+    said, is_whole = found.data, True
     try:
-        return _digest(
-            kept(decoded(data, is_whole=is_whole), max_characters, is_whole=is_whole).text
-        )
+        if isinstance(said, bytes):
+            data = said[: bytes_for(max_characters)]
+            is_whole = len(data) == found.size
+            said = decoded(data, is_whole=is_whole)
+        return _digest(kept(said, max_characters, is_whole=is_whole).text)
     except RowError:
         return None
 
