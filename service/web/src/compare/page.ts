@@ -117,7 +117,7 @@ class ComparisonPage implements Page {
     const shown = new Set(this.panes.map(({ map }) => map.id));
     const home = h(
       "a",
-      { class: "home", href: "/jobs", label: "All jobs and maps" },
+      { class: "home", href: "/jobs", label: "featurescape: all jobs and maps" },
       mark(),
       h("span", {}, "featurescape"),
     );
@@ -125,6 +125,7 @@ class ComparisonPage implements Page {
       "header",
       { class: "compare-bar" },
       home,
+      h("h1", { class: "visually-hidden" }, "Maps side by side"),
       this.said,
       this.searching?.box.element,
       ...(this.selecting?.tools ?? []),

@@ -225,7 +225,7 @@ class GalleryPage<V> implements Page {
           label,
           title: label,
           testid,
-          ...(to ? { href: to } : {}),
+          ...(to ? { href: to } : { role: "link" }),
           attrs: to ? {} : { "aria-disabled": "true" },
           on: { click: (event) => this.onLink(event, to) },
         },

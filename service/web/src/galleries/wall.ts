@@ -210,7 +210,6 @@ export class Wall<V> implements WallFilter {
         {
           href: rowPath(this.gallery, this.about, row, { ...this.asked, index }),
           title: caption ? `${name} · ${caption}` : name,
-          label: [name, caption, badge].filter(Boolean).join(", "),
           testid: "tile",
         },
         h(
@@ -219,7 +218,10 @@ export class Wall<V> implements WallFilter {
           imageElement(image, { alt: "", lazy: true }),
           badge ? h("span", { class: "badge" }, badge) : null,
         ),
+        // Spaces part the words of the link's name; nothing shows them.
+        " ",
         h("span", { class: "tile-name" }, name),
+        " ",
         h("span", { class: "tile-caption faint" }, caption),
       ),
     );

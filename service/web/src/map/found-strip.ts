@@ -42,6 +42,11 @@ export interface StripActions {
   onAgain(): void;
 }
 
+/** For who does not see what stands around it. */
+function unseen(text: string): HTMLElement | false {
+  return text !== "" && h("span", { class: "visually-hidden" }, text);
+}
+
 /** A text with what was found in it marked; hits are in characters. */
 export function markedText({ text, hits }: FoundText): Child[] {
   const characters = Array.from(text);
@@ -167,15 +172,14 @@ export class FoundStrip {
     image.addEventListener("load", () => image.classList.toggle("pixelated", image.naturalWidth < 48));
     image.addEventListener("error", () => image.replaceWith(h("code", { class: "image" }, result.example_id)));
     const named = [name, result.example_id].filter(Boolean);
-    const figure = result.figure === undefined ? "" : `, ${result.measure} ${result.figure}`;
-    const said = result.said ? `, ${result.said.name}: ${result.said.text}` : "";
+    const measure = result.figure === undefined ? "" : `, ${result.measure} `;
+    const said = result.said ? `, ${result.said.name}: ` : "";
     return h(
       "div",
       {
         role: "option",
         class: result.said ? "said" : "",
         title: [result.example_id, name, result.said?.text].filter(Boolean).join(" · "),
-        label: `${i + 1}: ${named.join(", ")}${figure}${said}`,
         attrs: { id: `found-${i}`, "data-row": String(result.row) },
         on: {
           click: () => {
@@ -186,8 +190,10 @@ export class FoundStrip {
         },
       },
       image,
-      result.figure !== undefined && h("span", { class: "faint", attrs: { "aria-hidden": "true" } }, result.figure),
-      result.said && h("span", { class: "faint", attrs: { "aria-hidden": "true" } }, ...markedText(result.said)),
+      unseen(`${i + 1}: ${named.join(", ")}${measure}`),
+      result.figure !== undefined && h("span", { class: "faint" }, result.figure),
+      unseen(said),
+      result.said && h("span", { class: "faint" }, ...markedText(result.said)),
     );
   }
 

@@ -23,7 +23,7 @@ function nounOf({ step_unit, text }: MapInfo): string {
 function brand(id: string): HTMLElement[] {
   const name = [mark(), h("span", {}, "featurescape")];
   if (!source().service) return [h("span", { class: "home" }, ...name)];
-  const all = "All jobs and maps";
+  const all = "featurescape: all jobs and maps";
   const own = "The job of this map";
   const job = { class: "icon-button small", href: `/jobs/${encodeURIComponent(id)}`, title: own, label: own };
   return [h("a", { class: "home", href: "/jobs", title: all, label: all }, ...name), h("a", job, icon("grid"))];
