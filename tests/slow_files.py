@@ -58,6 +58,7 @@ TOGETHER = (
     # A browser, and services of their own without Ray.
     (
         "tests/e2e/test_galleries.py",
+        "tests/e2e/test_axe.py",
         "tests/e2e/test_exported.py",
         "tests/e2e/test_captions_gallery.py",
         "tests/e2e/test_predictions_gallery.py",

@@ -1,7 +1,10 @@
-"""A service with a Ray of its own, the digits map made on it, and pages in a browser: shared by the slow lanes."""
+"""A service with a Ray of its own, one without, maps on both, and pages in a browser: shared by the slow lanes."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
@@ -11,6 +14,10 @@ from featurescape.handles import Map
 from featurescape.server.embedded import EmbeddedService
 from featurescape.server.settings import Settings
 from helpers.browser_pages import browser, page
+
+if TYPE_CHECKING:
+    from helpers.browsed_maps import BrowsedMaps
+    from helpers.gallery_builders import Galleries
 
 __all__ = ["browser", "page"]  # fixtures that work by being here
 
@@ -40,6 +47,23 @@ def digits_map(client: Client) -> Map:
     view = client.map("digits", "lenet", training=training, title="digits")
     view.wait(timeout_seconds=240, show=False)
     return view
+
+
+@pytest.fixture(scope="session")
+def galleries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Galleries]:
+    """Of a service without Ray."""
+    from helpers.gallery_builders import served_galleries  # imports torch
+
+    with served_galleries(tmp_path_factory.mktemp("galleries")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def maps(galleries: Galleries) -> BrowsedMaps:
+    """Two small maps on the service of the galleries."""
+    from helpers.browsed_maps import browsed_maps
+
+    return browsed_maps(galleries.service, galleries.folder)
 
 
 @pytest.fixture

@@ -12,11 +12,9 @@ from featurescape_jobs.errors import AllRowsFailedError
 from featurescape_jobs.networks.loading import load_network
 from featurescape_jobs.specs import ModelSpec
 from helpers.browser_pages import drawn, visit, wait_until
-from helpers.gallery_builders import DEAD, LENET, Galleries, finish_job, galleries
+from helpers.gallery_builders import DEAD, LENET, Galleries, finish_job
 
 pytestmark = pytest.mark.browser
-
-__all__ = ["galleries"]  # a fixture that works by being here
 
 
 def values_of(galleries: Galleries, kind: str, row: int) -> dict[str, Any]:

@@ -4,11 +4,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from helpers.browser_pages import visit
-from helpers.gallery_builders import Galleries, galleries
+from helpers.gallery_builders import Galleries
 
 pytestmark = pytest.mark.browser
-
-__all__ = ["galleries"]  # a fixture that works by being here
 
 
 def test_a_confusion_leads_to_its_examples_and_one_of_them_is_opened(

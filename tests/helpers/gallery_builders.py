@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -116,9 +116,9 @@ class Galleries:
         return {**common, **made, "layer": "relu2", "channels": [0, 1, 2, 7], "top": 4}
 
 
-@pytest.fixture(scope="module")
-def galleries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Galleries]:
+@contextmanager
+def served_galleries(folder: Path) -> Iterator[Galleries]:
+    """A service that may read ``folder``, for as long as the block lasts."""
     torch.set_num_threads(1)
-    folder: Path = tmp_path_factory.mktemp("galleries")
     with running_service(folder, allowed_roots=(str(folder),)) as service:
         yield Galleries(service, folder, {})
