@@ -67,6 +67,7 @@ def check_said(said: str, comparisons: int, controls: int) -> None:
         ("embedding", 1, 2, True),
         ("index", 1, 3, False),
         ("find", 1, 3, False),
+        ("lasso", 2, 3, False),
         ("lstm", 1, 3, True),
         ("predictions", 1, 3, True),
         ("units", 2, 2, True),
@@ -93,6 +94,7 @@ LOOSE: list[tuple[str, dict[str, Any]]] = [
     ("tiles", {"COUNTS_TOLERANCE": 10.0}),
     ("embedding", {"SMALL_MARGINS": (100.0, 1.0)}),
     ("find", {"MAY_DIFFER": 1}),
+    ("lasso", {"MAY_DIFFER": 1}),
     ("lstm", {"fidelity": lambda found, plain: fidelity.PERFECT}),
     ("predictions", {"MIN_AGREEMENT": 0.0, "MAX_APART": 1.0}),
     ("units", {"SAME_PLACES": 0.0, "SAME_VALUES": np.inf}),
@@ -112,7 +114,7 @@ def test_a_gate_that_lets_a_control_pass_gives_no_ratio(
     for field, value in loosened.items():
         monkeypatch.setattr(module, field, value)
     arguments = ["--controls", "--threads", "1"]
-    arguments += [] if name in ("tiles", "find") else ["--root", str(idx_files)]
+    arguments += [] if name in ("tiles", "find", "lasso") else ["--root", str(idx_files)]
     arguments += ["--data", "fashion"] if name == "units" else []
     assert module.main(arguments) == 1
     said = capsys.readouterr().out
