@@ -54,6 +54,7 @@ TOGETHER = (
         "tests/jobs/test_atlas.py",
         "tests/jobs/test_kills.py",
         "tests/jobs/test_renders.py",
+        "tests/jobs/test_placed_on_ray.py",
     ),
     # A browser, and services of their own without Ray.
     (
@@ -65,6 +66,7 @@ TOGETHER = (
         "tests/e2e/test_atlas.py",
         "tests/e2e/test_dynamics.py",
         "tests/e2e/test_training_page.py",
+        "tests/e2e/test_compare.py",
     ),
     # Little more than what they import.
     (

@@ -10,7 +10,8 @@ reduced features) and ``pca`` (mean and components): what is needed to place new
 quality (neighbors kept, label accuracy, distance correlation, KL divergence), KL per 50 iterations, states
 (how many there were to choose from). With coordinates also ``errors``: the examples that have none. With
 `aligned_to` also ``drift``: of each example the share of its neighbors that changed, an attribute for maps. With
-`placed_in` neither ``reference`` nor ``pca``: those of the other embedding are what the examples lie among.
+`placed_in` neither ``reference`` nor ``pca``: those of the other embedding are what the examples lie among. From
+`bulk_placement.ON_RAY_FROM` examples they are placed in shards by workers on Ray.
 
 Cost: PCA reads the features twice; the neighbor graph is FAISS; the descent is linear in N per iteration.
 70,000 examples take well under a minute on two cores. Holds N × K reduced features (K components) and the
@@ -37,17 +38,16 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from featurescape_jobs import tables
-from featurescape_jobs.artifacts import AttributeTable
+from featurescape_jobs.artifacts import AttributeTable, job_dir
 from featurescape_jobs.engine.context import InputArtifact, Outcome, RunContext
 from featurescape_jobs.engine.row_failures import all_failed
 from featurescape_jobs.errors import LayerError, SpecError
 from featurescape_jobs.layouts.alignment import DRIFT, EarlierLayout, read_earlier
+from featurescape_jobs.layouts.bulk_placement import Placed, PlacementSetup, check_finite, place_all
 from featurescape_jobs.layouts.coordinates import PlacedVectors, placed_layout, read_places
 from featurescape_jobs.layouts.neighbor_table import neighbor_table
 from featurescape_jobs.layouts.pca import MAX_DIMENSIONS, fit_pca
-from featurescape_jobs.layouts.placement import KnownLayout, read_known
 from featurescape_jobs.layouts.quality import QualityOptions, quality
-from featurescape_jobs.layouts.transform import transform
 from featurescape_jobs.layouts.tsne import Layout, LayoutOptions, initial_positions, layout
 from featurescape_jobs.layouts.vectors import (
     ExampleVectors,
@@ -71,9 +71,8 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
     vectors = _vectors(spec, features, column, context)
     perplexity = None if spec.coordinates or spec.placed_in else spec.perplexity_for(vectors.n)
     base = _base(spec, vectors, column, context)
-    with context.stage("reduce", _reduced_rows(spec, vectors, column)):
-        reduced, explained = _reduced(spec, base, vectors, column, context)
-        ids = vectors.ids()
+    reduced, explained = _reduced(spec, base, vectors, column, context)
+    ids = vectors.ids()
     options = _options(spec, perplexity, context)
     found = _laid_out(reduced, vectors, options, base, context)
     with context.stage("measure"):
@@ -107,48 +106,55 @@ def run(spec: EmbeddingSpec, context: RunContext) -> Outcome:
 
 def _base(
     spec: EmbeddingSpec, vectors: Vectors, column: LayerColumn, context: RunContext
-) -> EarlierLayout | KnownLayout | None:
+) -> EarlierLayout | Placed | None:
     """The earlier embedding that this one starts from, or lies in."""
     if spec.aligned_to:
         with context.stage("earlier layout"):
             return read_earlier(context.input("aligned_to"), vectors.ids()["example_id"])
-    if spec.placed_in:
-        with context.stage("known examples"):
-            return read_known(context.input("placed_in"), column, context.threads)
-    return None
+    if not spec.placed_in:
+        return None
+    setup = PlacementSetup(
+        context.storage.root,
+        job_dir(context.job_id),
+        context.inputs["features"],
+        context.inputs["placed_in"],
+        column,
+        context.threads,
+        spec.neighbors,
+        context.seed,
+    )
+    return place_all(vectors, setup, spec.resources, context)
 
 
 def _reduced(
     spec: EmbeddingSpec,
-    base: EarlierLayout | KnownLayout | None,
+    base: EarlierLayout | Placed | None,
     vectors: Vectors,
     column: LayerColumn,
     context: RunContext,
 ) -> tuple[Floats, float | None]:
     """(N, K) features for the layout, and the variance that they keep, where it is known."""
-    if isinstance(base, KnownLayout):
-        parts = (base.reduce(block) for block in _counted(vectors, context)(0))
-        return _finite(_stack(parts, (vectors.n, base.reference.features.shape[1]))), None
-    return _reduce(spec, vectors, column, context)
+    if isinstance(base, Placed):
+        return base.reduced, None
+    with context.stage("reduce", _reduced_rows(spec, vectors, column)):
+        return _reduce(spec, vectors, column, context)
 
 
 def _laid_out(
     reduced: Floats,
     vectors: Vectors,
     options: LayoutOptions,
-    base: EarlierLayout | KnownLayout | None,
+    base: EarlierLayout | Placed | None,
     context: RunContext,
 ) -> Layout:
     """By t-SNE, where the vectors have their places, or among those of another embedding."""
     if isinstance(vectors, PlacedVectors):
         with context.stage("neighbors"):
             return placed_layout(reduced, vectors.xy, options.neighbor_options())
-    if isinstance(base, KnownLayout):
-        with context.stage("placement"):
-            xy = transform(reduced, base.reference)
-        near = replace(options.neighbor_options(), metric=base.reference.metric)
+    if isinstance(base, Placed):
+        near = replace(options.neighbor_options(), metric=base.known.reference.metric)
         with context.stage("neighbors"):
-            return replace(placed_layout(reduced, xy, near), method="placement")
+            return replace(placed_layout(reduced, base.xy, near), method="placement")
     if base is None:
         return layout(reduced, options, stages=context)
     start = base.start(initial_positions(reduced, options.seed))
@@ -157,7 +163,7 @@ def _laid_out(
 
 
 def _of_base(
-    base: EarlierLayout | KnownLayout | None,
+    base: EarlierLayout | Placed | None,
     ids: pa.Table,
     reduced: Floats,
     found: Layout,
@@ -168,9 +174,11 @@ def _of_base(
         return _write_drift(ids, found, base, context)
     if base is None:
         return {}
-    kept, k = base.kept_fraction(reduced, found.xy, context.seed)
-    said = {"job": base.job_id, "known_examples": len(base.reference.xy)}
-    return {"placed_in": {**said, "neighbors_kept_fraction": kept, "k": k}}
+    known = base.known
+    kept, k = known.kept_fraction(reduced, found.xy, context.seed)
+    said = {"job": known.job_id, "known_examples": len(known.reference.xy), "shards": base.shards}
+    search = asdict(base.recall)
+    return {"placed_in": {**said, "neighbors_kept_fraction": kept, "k": k, "search": search}}
 
 
 def _write_drift(
@@ -270,20 +278,7 @@ def _stack(blocks: Iterator[Floats], shape: tuple[int, int]) -> Floats:
     return whole
 
 
-def _finite(reduced: Floats) -> Floats:
-    """The features, which are finite; raises `SpecError`."""
-    if not np.isfinite(reduced).all():
-        raise SpecError(
-            "features: some are not finite, or too large for float32; extract them as float32, from "
-            "a network whose activations are finite",
-            field="features",
-        )
-    return reduced
-
-
 def _is_reduced(spec: EmbeddingSpec, column: LayerColumn) -> bool:
-    if spec.placed_in is not None:
-        return False  # by the reduction of the other embedding
     return spec.pca_components is not None and spec.pca_components < column.dimensions
 
 
@@ -319,7 +314,7 @@ def _reduce(
         explained = pca.explained_variance_fraction
         fitted = save({"mean": pca.mean, "components": np.ascontiguousarray(pca.components)})
         context.add_bytes("data/pca.safetensors", fitted, "pca")
-    _finite(reduced)
+    check_finite(reduced)
     kept = pa.FixedSizeListArray.from_arrays(pa.array(reduced.reshape(-1)), reduced.shape[1])
     context.add_table("data/reference.parquet", pa.table({"features": kept}), "reference")
     return reduced, explained

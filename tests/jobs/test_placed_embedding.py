@@ -11,9 +11,12 @@ from featurescape_jobs import embedding
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import SpecError
+from featurescape_jobs.layouts import bulk_placement
 from featurescape_jobs.layouts.placement import KnownLayout
 from featurescape_jobs.layouts.transform import Reference
+from featurescape_jobs.layouts.vectors import ExampleVectors, vectors_at
 from featurescape_jobs.specs import EmbeddingSpec
+from featurescape_jobs.tables import LayerColumn
 from helpers.artifact_builders import (
     FEATURES_ID,
     commit,
@@ -106,6 +109,64 @@ def test_a_position_does_not_depend_on_what_else_is_placed(storage: Storage) -> 
     all_of_them = positions(storage, PLACED)
     run(storage, PLACED, features(40, 2)[:9], placed_in=KNOWN)
     assert positions(storage, PLACED) == pytest.approx(all_of_them[:9], abs=1e-3)
+
+
+@pytest.mark.parametrize("search", ["exact", "approximate"])
+def test_positions_are_the_same_whatever_the_shards(
+    storage: Storage, search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome, _ = run(storage, PLACED, features(200, 2), placed_in=KNOWN, neighbors=search)
+    whole = positions(storage, PLACED)
+    monkeypatch.setattr(bulk_placement, "default_shard_size", lambda n: 33)
+    again, context = run(storage, PLACED, features(200, 2), placed_in=KNOWN, neighbors=search)
+
+    assert outcome.details["placed_in"]["shards"] == 4  # of 64 examples
+    assert again.details["placed_in"]["shards"] == 7
+    assert positions(storage, PLACED) == pytest.approx(whole, abs=1e-3)
+    assert np.ptp(whole) > 1
+    # What only the job itself reads is gone.
+    assert storage.list_files(context.path("work")) == []
+
+
+def test_the_recall_of_an_approximate_search_is_said(storage: Storage) -> None:
+    exact, _ = run(storage, PLACED, features(200, 2), placed_in=KNOWN)
+    assert exact.details["placed_in"]["search"] == {
+        "method": "exact",
+        "recall": 1.0,
+        "k": 15,
+        "examples": 200,
+    }
+    found, _ = run(storage, PLACED, features(200, 2), placed_in=KNOWN, neighbors="approximate")
+    said = found.details["placed_in"]["search"]
+    assert (said["method"], said["k"], said["examples"]) == ("approximate", 15, 200)
+    assert said["recall"] > 0.9
+
+
+def test_an_index_that_looks_into_two_cells_has_less_recall() -> None:
+    cloud = np.random.default_rng(1).normal(size=(5000, 12)).astype("f4")
+    known = KnownLayout(KNOWN, Reference(cloud, cloud[:, :2]), None)
+    index = known.reference.index("approximate")
+    index.prepare(known.reference.k)
+    copied = known.reference.index("approximate")
+    cells = index.cells()
+    assert cells is not None
+    copied.take_cells(cells, known.reference.k)
+    new = np.random.default_rng(2).normal(size=(100, 12)).astype("f4")
+    recall = known.recall(index, new, seed=0).recall
+    assert known.recall(copied, new, seed=0).recall == recall
+    copied._index.nprobe = 2
+    assert known.recall(copied, new, seed=0).recall < recall - 0.1
+
+
+def test_vectors_are_found_where_their_locators_say(storage: Storage) -> None:
+    context = RunContext(storage, PLACED, 1, 0, {"features": FEATURES_ID})
+    column = LayerColumn("features", "features", "features", 12)
+    vectors = ExampleVectors(context.input("features"), column)
+    locators = vectors.locators().to_pylist()
+    all_of_them = np.concatenate(list(vectors.blocks()))
+    some = [5, 3, 200, 3]
+    taken = vectors_at(context.input("features"), column, [locators[row] for row in some])
+    assert np.array_equal(taken, all_of_them[some])
 
 
 def test_features_of_another_length_are_refused(storage: Storage) -> None:

@@ -46,6 +46,10 @@ class PlacedVectors(ExampleVectors):
         """Ids of the examples that have a place."""
         return super().ids().filter(pa.array(self.kept))
 
+    def locators(self) -> pa.Array:
+        """File and row of the examples that have a place."""
+        return super().locators().filter(pa.array(self.kept))
+
     def blocks(self) -> Iterator[Floats]:
         """Their part of the column."""
         done = 0

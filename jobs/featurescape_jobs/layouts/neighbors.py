@@ -155,6 +155,15 @@ class NeighborIndex:
         with _faiss_threads(self.options.threads):
             self._build_cells(k + 1, on_rows)
 
+    def cells(self) -> bytes | None:
+        """The cells that `prepare` built, for `take_cells` in another process; None: the search is exact."""
+        return None if self.method == "exact" else faiss.serialize_index(self._index).tobytes()
+
+    def take_cells(self, cells: bytes, k: int) -> None:
+        """Take what `prepare` built of the same features for a search for k neighbors."""
+        self._index = faiss.deserialize_index(np.frombuffer(cells, np.uint8))
+        self._cells_for = k + 1
+
     @property
     def preparation_rows(self) -> int:
         """Examples that `prepare` puts into cells, once in every iteration and once for good, and those

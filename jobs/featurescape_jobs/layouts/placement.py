@@ -17,7 +17,7 @@ from safetensors.numpy import load
 
 from featurescape_jobs.engine.context import InputArtifact
 from featurescape_jobs.errors import SpecError
-from featurescape_jobs.layouts.neighbors import Floats, NeighborOptions, search
+from featurescape_jobs.layouts.neighbors import Floats, NeighborIndex, NeighborOptions, search
 from featurescape_jobs.layouts.pca import Pca
 from featurescape_jobs.layouts.transform import Reference
 from featurescape_jobs.tables import LayerColumn
@@ -25,6 +25,19 @@ from featurescape_jobs.tables import LayerColumn
 _MEASURED = 10_000
 """New examples that the quality is measured on, drawn by the seed."""
 _NEAREST = 10
+_RECALLED = 512
+"""New examples that the recall of an index is measured on, drawn by the seed."""
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Recall of the neighbors that placed the new examples."""
+
+    method: str
+    recall: float
+    k: int
+    examples: int
+    """New examples that it was measured on."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,19 @@ class KnownLayout:
     def reduce(self, block: Floats) -> Floats:
         """(n, D) → (n, K), as the earlier embedding saw its own features."""
         return block if self.pca is None else self.pca.transform(block)
+
+    def recall(self, index: NeighborIndex, reduced: Floats, seed: int) -> Recall:
+        """Share of the true k nearest known examples that an index finds."""
+        k = self.reference.k
+        rng = np.random.default_rng(seed)
+        rows = np.sort(rng.choice(len(reduced), min(_RECALLED, len(reduced)), replace=False))
+        if index.method == "exact":
+            return Recall("exact", 1.0, k, len(rows))
+        near = NeighborOptions(self.reference.metric, "exact", self.reference.threads)
+        truth = search(self.reference.features, reduced[rows], k, near).indices
+        found = index.of(reduced[rows], k).indices
+        share = (truth[:, :, None] == found[:, None, :]).any(axis=2).mean()
+        return Recall("approximate", float(share), k, len(rows))
 
     def kept_fraction(self, reduced: Floats, xy: Floats, seed: int) -> tuple[float, int]:
         """Mean share of the k nearest known examples in the features that are so on the map; and k."""

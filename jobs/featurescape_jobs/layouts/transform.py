@@ -5,8 +5,8 @@ neighbors' positions and is then moved by the gradient of its own KL divergence,
 among the known examples and repelled by all of them. As known examples do not move, their potential is
 computed once. New examples do not see one another: a position does not depend on what else is placed.
 
-What has to be kept for it is a :class:`Reference`. Cost: an exact neighbor search of M new examples
-among N, one FFT convolution, and 250 passes over 15 M affinities.
+What has to be kept for it is a :class:`Reference`. Cost: a neighbor search of M new examples among N, exact
+or by an index that was made before, one FFT convolution, and 250 passes over 15 M affinities.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from featurescape_jobs.kernels.numba_threads import Span, Workers, compiled
 from featurescape_jobs.layouts.affinities import conditional_affinities
 from featurescape_jobs.layouts.descent import DescentState, Step, advance
 from featurescape_jobs.layouts.field import Field
-from featurescape_jobs.layouts.neighbors import Metric, NeighborOptions, search
+from featurescape_jobs.layouts.neighbors import Method, Metric, NeighborIndex, NeighborOptions
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,6 +50,16 @@ class Reference:
     metric: Metric = "euclidean"
     threads: int = 1
 
+    @property
+    def k(self) -> int:
+        """Neighbors among the known examples that place a new one."""
+        return min(len(self.features), int(3 * min(_PERPLEXITY, self.perplexity)))
+
+    def index(self, method: Method = "exact", seed: int = 0) -> NeighborIndex:
+        """An index of the features; `prepare` it for ``k`` where it is not exact."""
+        options = NeighborOptions(self.metric, method, self.threads, seed)
+        return NeighborIndex(self.features, options)
+
 
 class _KnownNeighbors(NamedTuple):
     """For M new examples: ``indices`` and ``weights`` (M, k) of known ones, and the known ``xy``."""
@@ -59,19 +69,21 @@ class _KnownNeighbors(NamedTuple):
     xy: Floats
 
 
-def transform(new_features: npt.ArrayLike, reference: Reference) -> Floats:
+def transform(
+    new_features: npt.ArrayLike, reference: Reference, index: NeighborIndex | None = None
+) -> Floats:
     """Positions (M, 2) float32 for M new examples (M, D) in the layout of ``reference``.
 
-    Raises ``ValueError`` where the number of features differs, where features are not finite and where
-    the reference's features and positions do not belong together.
+    ``index`` is one of the reference's features; none: an exact one is made. Raises ``ValueError`` where the
+    number of features differs, where features are not finite and where the reference's features and positions
+    do not belong together.
     """
     known = np.ascontiguousarray(reference.xy, dtype=np.float32)
     n = len(reference.features)
     if known.shape != (n, 2):
         raise ValueError(f"{n} reference examples have positions of shape {known.shape}")
-    k = min(n, int(3 * min(_PERPLEXITY, reference.perplexity)))
-    options = NeighborOptions(reference.metric, "exact", reference.threads)
-    found = search(reference.features, new_features, k, options)
+    k = reference.k
+    found = (index or reference.index()).of(new_features, k)
     start = np.median(known[found.indices], axis=1)
     with Workers(reference.threads) as workers:
         weights = conditional_affinities(found.distances, max(1.0, k / 3), workers)

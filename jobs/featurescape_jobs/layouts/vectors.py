@@ -10,7 +10,7 @@ Memory: one features file, and 24 bytes per state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +41,10 @@ class Vectors(Protocol):
         """(n_i, D) float32, file by file."""
         ...
 
+    def locators(self) -> pa.Array:
+        """The place of each vector, for `vectors_at`."""
+        ...
+
 
 @dataclass(frozen=True)
 class ExampleVectors:
@@ -61,6 +65,13 @@ class ExampleVectors:
         """The whole column."""
         for table in self.features.tables("features", [self.column.column]):
             yield matrix_of(table[self.column.column].combine_chunks())
+
+    def locators(self) -> pa.Array:
+        """File and row."""
+        files = self.features.manifest.of_kind("features")
+        rows = np.array([ref.rows or 0 for ref in files])
+        starts = np.repeat(np.cumsum(rows) - rows, rows)
+        return _locators(np.repeat(np.arange(len(rows)), rows), np.arange(rows.sum()) - starts)
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,10 @@ class StateVectors:
             chosen = self.file == number
             lists = table[name].combine_chunks()
             yield state_matrix(lists, self.row[chosen], self.step[chosen])
+
+    def locators(self) -> pa.Array:
+        """File, row and step."""
+        return _locators(self.file, self.row, self.step)
 
     def table(self) -> pa.Table:
         """N rows of `tables.STATES`: where each state was found."""
@@ -164,4 +179,26 @@ def matrix_of(vectors: pa.FixedSizeListArray) -> Floats:
     """(n, D) float32 of n vectors."""
     flat = vectors.flatten().to_numpy(zero_copy_only=False)
     found: Floats = flat.reshape(len(vectors), -1).astype(np.float32, copy=False)
+    return found
+
+
+def _locators(*columns: NDArray[np.integer]) -> pa.Array:
+    parts = [pc.cast(pa.array(column), pa.string()) for column in columns]
+    return pc.binary_join_element_wise(*parts, "/")
+
+
+def vectors_at(features: InputArtifact, column: LayerColumn, locators: Sequence[str]) -> Floats:
+    """(n, D) float32: the vectors at ``<file>/<row>`` or ``<file>/<row>/<step>``; one file is held at a time."""
+    places = np.array([locator.split("/") for locator in locators], np.int64)
+    files = features.manifest.of_kind("features")
+    found = np.empty((len(places), column.dimensions), np.float32)
+    for number in np.unique(places[:, 0]):
+        chosen = places[:, 0] == number
+        path = features.path(files[number])
+        lists = features.storage.read_table(path, [column.column])[column.column].combine_chunks()
+        rows, steps = places[chosen, 1], places[chosen, 2:]
+        if steps.size:
+            found[chosen] = state_matrix(lists, rows, steps[:, 0])
+        else:
+            found[chosen] = matrix_of(lists.take(pa.array(rows)))
     return found
