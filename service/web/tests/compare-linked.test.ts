@@ -72,19 +72,27 @@ describe("one search for all maps", () => {
     ]);
   });
 
-  it("shows in a map that cannot answer what the first one found", async () => {
+  it("shows in a map without the attribute what the first one found", async () => {
     service
-      .on(/^POST .*tiles-1.find$/, new Refusal(422, "spec_error", "where: there is no drift"))
       .on(/^POST .*tiles-1.selections.count$/, { count: 2, of: 30 })
       .on(/^POST .*tiles-1.selections.marks/, "\0\0\0\0");
     const search = new LinkedSearch([first.pane, second.pane], actions);
     await search.searching.ask({ by: "find", value: "drift > 0.5" });
     await settle();
     const query = { of: "tiles-2", selection: { where: "drift > 0.5" } };
+    expect(bodies(/tiles-1.find$/)).toEqual([]);
     expect(bodies(/tiles-1.selections.count$/)).toEqual([query]);
     expect(bodies(/tiles-1.selections.marks/)).toEqual([query]);
     expect(first.said.text).toMatch(/^2 of 30.*found in Map tiles-2$/u);
     expect(first.said.marks).toMatchObject({ count: 0 });
+  });
+
+  it("says why a map found nothing", async () => {
+    service.on(/^POST .*tiles-1.find$/, new Refusal(503, "service_unavailable", "The index is being made."));
+    const search = new LinkedSearch([first.pane, second.pane], actions);
+    await search.searching.ask({ by: "find", value: "cat" });
+    await settle();
+    expect(first.said).toMatchObject({ marks: null, text: "The index is being made." });
   });
 
   it("makes a selection that says of which map it is", async () => {

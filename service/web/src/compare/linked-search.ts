@@ -1,9 +1,9 @@
 /**
- * One search for all maps of a comparison. It is asked of the map that knows most attributes; the others are asked the same, and
- * one that cannot answer shows the examples that the first one found, by their ids.
+ * One search for all maps of a comparison. It is asked of the map that knows most attributes; the others are asked the same,
+ * and one without an attribute that is named shows the examples that the first one found, by their ids.
  */
 
-import { ApiError, findOnMap } from "../api/client";
+import { findOnMap } from "../api/client";
 import { countSelected, getMarks } from "../api/selections";
 import type { Asked } from "../map/expression";
 import { marksOf } from "../map/find-marks";
@@ -28,6 +28,13 @@ export function askedFirst<P extends { map: { info: { attributes: readonly unkno
   return panes.reduce((most, pane) =>
     pane.map.info.attributes.length > most.map.info.attributes.length ? pane : most,
   );
+}
+
+/** Whether conditions name an attribute of the map that is asked first, which another map does not have. */
+export function lacks(other: Pane, first: Pane, { where = "" }: Asked): boolean {
+  const known = new Set(other.map.info.attributes.map(({ name }) => name));
+  const said = where.toLowerCase();
+  return first.map.info.attributes.some(({ name }) => !known.has(name) && said.includes(name.toLowerCase()));
 }
 
 export class LinkedSearch {
@@ -102,13 +109,12 @@ export class LinkedSearch {
   }
 
   private async findIn(pane: Pane, asked: Asked, signal: AbortSignal): Promise<void> {
+    if (lacks(pane, this.first, asked)) return this.match(pane, asked, signal);
     try {
       const answer = await findOnMap(pane.map.id, { ...asked, limit: 0, marked: MOST_MARKED }, signal);
       if (!signal.aborted) pane.showFound(marksOf(answer), foundTitle(answer));
     } catch (error) {
-      if (signal.aborted) return;
-      if (error instanceof ApiError && error.status === 422) await this.match(pane, asked, signal);
-      else pane.showFound(null, (error as Error).message);
+      if (!signal.aborted) pane.showFound(null, (error as Error).message);
     }
   }
 
