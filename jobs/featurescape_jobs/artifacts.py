@@ -94,6 +94,11 @@ class ValueScale(Record):
     above: int = Field(ge=0, description="Examples with a value above the range.")
     missing: int = Field(ge=0, description="Examples without a value; they are not drawn.")
     diverging: bool = Field(description="Whether the range crosses zero: neutral there.")
+    counts: list[int] = Field(
+        default=[],
+        description="Examples in equal parts of the range, for a histogram; none: one value, or a map of an "
+        "earlier version.",
+    )
 
 
 class LegendClass(Record):

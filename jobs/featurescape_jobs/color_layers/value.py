@@ -30,6 +30,8 @@ from featurescape_jobs.tiling.scene import (
 
 STEPS = 65535
 _QUANTILES = (0.02, 0.98)
+BINS = 32
+"""Equal parts of the range whose examples are counted."""
 
 
 def scale_of(values: NDArray[np.float64], missing: int, info: AttributeInfo) -> ValueScale:
@@ -61,6 +63,7 @@ def scale_of(values: NDArray[np.float64], missing: int, info: AttributeInfo) -> 
         above=int((values > high).sum()),
         missing=missing,
         diverging=diverging,
+        counts=np.histogram(values, BINS, (low, high))[0].tolist() if low < high else [],
     )
 
 

@@ -21,6 +21,7 @@ const SCALE: ValueScale = {
   above: 3,
   missing: 0,
   diverging: false,
+  counts: [],
 };
 const TIME: ValueScale = { ...SCALE, type: "time", unit: "", range: [0, 86_400 * 400], encoded: [0, 86_400 * 900] };
 
@@ -159,6 +160,15 @@ describe("the legend of a value layer", () => {
     expect(legend.element.querySelector(".legend-head .faint")!.textContent).toBe("mean, nats");
     expect(at(legend.element, "value-beyond").textContent).toContain("5 beyond");
     expect(at(legend.element, "colormap-magma").getAttribute("role")).toBe("radio");
+  });
+
+  it("has a histogram of its own range, which is read out", () => {
+    legend.update(view({ ...SCALE, counts: [2, 8, 0, 1] }));
+    const bars = at(legend.element, "histogram");
+    expect(bars.getAttribute("aria-label")).toBe("Histogram: most examples, 8, from 1.5 to 2");
+    expect([...bars.children].map((bar) => (bar as HTMLElement).style.height)).toEqual(["25%", "100%", "0%", "12.5%"]);
+    legend.update(view({ ...SCALE, counts: [2, 8, 0, 1] }, [2, 3]));
+    expect(legend.element.querySelector("[data-testid=histogram]")).toBeNull();
   });
 
   it("offers no sequential colormap where the colors diverge", () => {

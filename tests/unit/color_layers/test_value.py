@@ -122,6 +122,9 @@ def test_the_colors_span_the_middle_of_the_values_and_say_what_lies_beyond() -> 
     assert scale.extent == (-1e6, 1e6)
     assert scale.encoded == (2 - 96, 98 + 96)
     assert not scale.diverging
+    # 97 numbers from 2 to 98 in 32 parts, each 3 wide; the last part has both its ends.
+    assert scale.counts == [3] * 31 + [4]
+    assert scale_of(np.full(9, 0.5), 0, NUMBER).counts == []
 
 
 def test_a_range_across_zero_is_symmetric_and_diverging() -> None:

@@ -3,22 +3,23 @@
 import { getMarks } from "../api/selections";
 import type { MapInfo } from "../api/types";
 import { currentTheme } from "../app/theme";
-import { h, setText } from "../lib/dom";
+import { fill, h, setText } from "../lib/dom";
 import { plural } from "../lib/format";
 import { icon } from "../lib/icons";
 import { Cursor } from "../map/cursor";
 import { FindMarks, type Marked } from "../map/find-marks";
 import { firstLayer } from "../map/first-layer";
 import { HoverCard } from "../map/hover";
-import { labelClasses, NO_LABEL_COLOR } from "../map/legend";
+import { gradient, labelClasses, NO_LABEL_COLOR } from "../map/legend";
 import { Picker } from "../map/picker";
 import { MOST_MARKS } from "../map/selection-marks";
 import type { SelectionQuery } from "../map/selection-query";
 import { parseMarks } from "../map/selection-veil";
 import { Stage } from "../map/stage";
 import { Texts } from "../map/texts";
+import { histogram, valueTickLabels } from "../map/value-legend";
 import { openArchive } from "../tiles/archive";
-import { DEFAULT_COLORMAP } from "../tiles/colormaps";
+import { DEFAULT_COLORMAP, divergingTable, lookupTable } from "../tiles/colormaps";
 import { Rows } from "./matching";
 
 const MARGIN_PX = 12;
@@ -51,6 +52,7 @@ export class Pane {
   /** Element over which a lasso is drawn. */
   readonly over: HTMLElement;
   private readonly found: FindMarks;
+  private readonly legend = h("div", { class: "pane-legend card", testid: "pane-legend", attrs: { hidden: "" } });
   private readonly note = h("span", { testid: "pane-note" });
   private readonly selectedNote = h("span", { testid: "pane-selected" });
   private readonly foundNote = h("span", { testid: "pane-found" });
@@ -85,7 +87,8 @@ export class Pane {
     this.cursor = this.createCursor(card, actions);
     this.found = new FindMarks(info.max_zoom, this.stage.dimming);
     this.stage.olMap.addLayer(this.found.olLayer);
-    this.over = h("div", { class: "pane-map" }, this.target, card.element, this.problem);
+    this.over = h("div", { class: "pane-map" }, this.target, this.legend, card.element, this.problem);
+    this.explain();
     this.element = h(
       "section",
       { class: "pane", testid: "pane", label: map.title },
@@ -147,6 +150,23 @@ export class Pane {
   relook(): void {
     this.stage.applyLook(this.look());
     this.found.setTheme(currentTheme());
+    this.explain();
+  }
+
+  /** The scale of a layer of numbers, as `drift`; other layers have none here. */
+  private explain(): void {
+    const { value } = this.stage.layerInfo(this.layer).legend;
+    this.legend.hidden = !value;
+    if (!value) return;
+    const theme = currentTheme();
+    const bar = gradient(value.diverging ? divergingTable(theme) : lookupTable(DEFAULT_COLORMAP, theme), "scale");
+    fill(
+      this.legend,
+      h("p", { title: value.about }, value.attribute),
+      histogram(value, value.range),
+      bar,
+      valueTickLabels(value, value.range),
+    );
   }
 
   /** Offers the page that lays this map over another. */

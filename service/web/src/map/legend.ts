@@ -57,7 +57,7 @@ export function scaleTicks(max: number): number[] {
   return [...ticks.filter((_, i) => i % step === 0), max];
 }
 
-function gradient(table: Uint32Array, className: string): HTMLCanvasElement {
+export function gradient(table: Uint32Array, className: string): HTMLCanvasElement {
   const canvas = h("canvas", { class: className, attrs: { "aria-hidden": "true" } });
   canvas.width = table.length;
   canvas.height = 1;

@@ -2,6 +2,7 @@
 
 import type { ColorLayer, ValueScale } from "../api/types";
 import { h, setText } from "../lib/dom";
+import { formatCount } from "../lib/format";
 import { barText, beyondText, limits, type Range, unitText, valueText, valueTicks } from "./value-scale";
 
 const SLIDER_STEPS = 500;
@@ -16,7 +17,37 @@ function sliderScale(scale: ValueScale): { toPlace(value: number): number; toVal
   };
 }
 
-/** The parts of the legend: head, bar, ticks, notes, and the range. */
+/** How many examples have which value, above a bar of their colors; null: the map does not say. */
+export function histogram(scale: ValueScale, [low, high]: Range): HTMLElement | null {
+  // Maps of earlier versions have no counts.
+  const { counts = [], range } = scale;
+  const most = Math.max(0, ...counts);
+  if (most === 0 || low !== range[0] || high !== range[1]) return null;
+  const at = counts.indexOf(most);
+  const width = (high - low) / counts.length;
+  const say = (value: number) => valueText(scale, value, high - low);
+  const label = `Histogram: most examples, ${formatCount(most)}, from ${say(low + at * width)} to ${say(low + (at + 1) * width)}`;
+  const bars = counts.map((count) => {
+    const bar = h("i", {});
+    bar.style.height = `${count > 0 ? Math.max(3, (100 * count) / most) : 0}%`;
+    return bar;
+  });
+  return h("div", { class: "histogram", role: "img", label, title: label, testid: "histogram" }, ...bars);
+}
+
+/** The ticks below a bar of colors. */
+export function valueTickLabels(scale: ValueScale, range: Range): HTMLElement {
+  const ticks = valueTicks(scale, range).map(({ text, at }) => {
+    const label = h("span", { class: "tick" }, text);
+    label.style.left = `${100 * at}%`;
+    if (at < 0.08) label.classList.add("first");
+    if (at > 0.92) label.classList.add("last");
+    return label;
+  });
+  return h("div", { class: "ticks values", testid: "value-ticks", attrs: { "aria-hidden": "true" } }, ...ticks);
+}
+
+/** The parts of the legend: head, histogram, bar, ticks, notes, and the range. */
 export function valueLegend(
   layer: ColorLayer,
   scale: ValueScale,
@@ -25,18 +56,12 @@ export function valueLegend(
   onRange: (range: Range | null) => void,
 ): HTMLElement[] {
   const unit = unitText(scale);
-  const ticks = valueTicks(scale, range).map(({ text, at }) => {
-    const label = h("span", { class: "tick" }, text);
-    label.style.left = `${100 * at}%`;
-    if (at < 0.08) label.classList.add("first");
-    if (at > 0.92) label.classList.add("last");
-    return label;
-  });
   bar.setAttribute("role", "img");
   bar.setAttribute("aria-label", barText(scale, range));
   bar.removeAttribute("aria-hidden");
   const own = range[0] === scale.range[0] && range[1] === scale.range[1];
   const beyond = beyondText(scale, own);
+  const bars = histogram(scale, range);
   return [
     h(
       "div",
@@ -45,8 +70,9 @@ export function valueLegend(
       h("span", { class: "faint" }, unit ? `mean, ${unit}` : "mean"),
     ),
     ...(scale.about ? [h("p", { class: "faint about" }, scale.about)] : []),
+    ...(bars ? [bars] : []),
     bar,
-    h("div", { class: "ticks values", testid: "value-ticks", attrs: { "aria-hidden": "true" } }, ...ticks),
+    valueTickLabels(scale, range),
     ...(beyond ? [h("p", { class: "faint beyond", testid: "value-beyond" }, beyond)] : []),
     ...(scale.extent[0] < scale.extent[1] ? [rangeSliders(scale, range, own, onRange)] : []),
   ];
