@@ -21,7 +21,8 @@ def made(
     service: RunningService, examples: int, layer: str, earlier: str | None
 ) -> tuple[str, str]:
     """The embedding and the map of the first digits, as a layer of a network sees them."""
-    dataset = {"name": "digits", "limit": examples}
+    ids = [f"digits-{row:04d}" for row in range(examples)]
+    dataset = {"name": "digits", "example_ids": ids}
     model = {"name": "lenet", "weights": "random"}
     features = {"job": "features", "dataset": dataset, "model": model, "layers": [layer]}
     embedding = {"job": "embedding", "features": run_job(service, features), "iterations": 100}
