@@ -7,6 +7,7 @@ import { h } from "../lib/dom";
 import { formatFigure, joined } from "../lib/format";
 import { imageElement } from "./image";
 import {
+  attributesOf,
   className,
   EXAMPLE_COLUMNS,
   type ExampleValues,
@@ -17,6 +18,7 @@ import {
   section,
 } from "./parts";
 import { percent } from "./percent";
+import { predictedText } from "./predicted-text";
 import { MeasuresPart } from "./predictions-measures";
 import { type About, type Opened, rowGallery } from "./types";
 
@@ -38,7 +40,7 @@ interface Predicted extends ExampleValues {
   decided_at?: number;
 }
 
-const WALL_COLUMNS = ["example_id", "label", "thumbnail", "predicted", "confidence", "correct"];
+const WALL_COLUMNS = ["example_id", "label", "thumbnail", "predicted", "confidence", "correct", "attributes"];
 const STEP_COLUMNS = ["step_predictions", "step_confidences", "step_entropies", "decided_at"];
 const COLUMNS = [
   ...EXAMPLE_COLUMNS,
@@ -83,12 +85,16 @@ class PredictionView implements Opened {
     this.asking = new Asking(about.job.id);
     this.title = values.example_id;
     this.detail = joined(className(classes, values.label), String(details["model"] ?? ""));
-    const image = imageElement(values.thumbnail, { alt: values.example_id, class: "predicted-image" });
+    const text = values.thumbnail ? null : textOf(values);
+    const shown =
+      text === null
+        ? imageElement(values.thumbnail, { alt: values.example_id, class: "predicted-image" })
+        : predictedText(text, values.step_predictions ?? [], outputs);
     const steps = this.steps(values, outputs);
     this.element = h(
       "div",
       { class: "opened predictions" },
-      h("div", { class: "wide" }, image, this.asking.show(values), steps),
+      h("div", { class: "wide" }, shown, text === null ? this.asking.show(values) : null, steps),
       h(
         "div",
         { class: "side" },
@@ -127,6 +133,12 @@ class PredictionView implements Opened {
     const said = `${stepRuns(step_predictions, outputs)}; decided at step ${decided_at ?? 0}.`;
     return section("Step by step", h("p", { class: "sentence", testid: "step-runs" }, said), this.chart.element);
   }
+}
+
+/** The text of an example that is one; null: it is none. */
+function textOf({ attributes }: ExampleValues): string | null {
+  const text = new Map(attributesOf(attributes)).get("text");
+  return typeof text === "string" ? text : null;
 }
 
 /** The likeliest classes, a bar each. */
@@ -186,6 +198,7 @@ export const gallery = rowGallery<Predicted>({
     const said = `${predicted}${confidence === null ? "" : `, ${percent(confidence)}`}`;
     return {
       image: thumbnail,
+      text: thumbnail ? null : textOf(values),
       name: said,
       caption: correct === false ? `is ${own}` : own,
       ...(correct === false ? { badge: "wrong" } : {}),

@@ -12,6 +12,8 @@ export interface About {
 /** An image on the wall. */
 export interface Tile {
   image: StoredImage | null;
+  /** Shown in place of an image that there is none of; hostile text. */
+  text?: string | null;
   /** Shown under the image; hostile text. */
   name: string;
   /** A second line: a figure. */

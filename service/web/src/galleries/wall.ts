@@ -201,7 +201,7 @@ export class Wall<V> implements WallFilter {
   }
 
   private tile(row: Row<V>, index: number): HTMLElement {
-    const { image, name, caption, badge } = this.gallery.tile(row, this.about);
+    const { image, text, name, caption, badge } = this.gallery.tile(row, this.about);
     return h(
       "div",
       { role: "listitem", class: "tile" },
@@ -215,7 +215,9 @@ export class Wall<V> implements WallFilter {
         h(
           "span",
           { class: "tile-image" },
-          imageElement(image, { alt: "", lazy: true }),
+          !image && text
+            ? h("span", { class: "tile-text", attrs: { dir: "auto" } }, text)
+            : imageElement(image, { alt: "", lazy: true }),
           badge ? h("span", { class: "badge" }, badge) : null,
         ),
         // Spaces part the words of the link's name; nothing shows them.
