@@ -3,7 +3,7 @@
 An example is a row; its id is the path and the number of the line, or of the row, ``train.csv#17``. Parts are
 those of the files' names, ``train-00000.parquet``, where every file has one; else by a hash of the text.
 
-Holds 45 bytes a text while it lists, and what `text_records` holds.
+Holds 90 bytes a text while it lists, and what `text_records` holds.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 An example is a line, or a whole file. The layouts are those of `datasets.sources.text_layouts`: WiLI-2018,
 fastText, Tatoeba, FLORES, else folders. An id is the path and the number of the line, ``de/a.txt#17``.
 
-Holds 45 bytes a text while it lists.
+Holds 90 bytes a text while it lists.
 """
 
 from __future__ import annotations

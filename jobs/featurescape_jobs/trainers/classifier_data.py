@@ -82,9 +82,9 @@ def _reading(
 
 
 def _names(examples: LabeledExamples, read: Read) -> list[str]:
-    """What the part of each example is drawn by: its id, or of a text the text, wherever that comes from."""
+    """What the part of each example is drawn by: its id, or of a text a hash of it, wherever that comes from."""
     if isinstance(read.inputs, TextInputs):
-        return read.inputs.texts()
+        return read.inputs.digests()
     ids = examples.table["example_id"].to_pylist()
     return [ids[row] for row in read.rows]
 

@@ -6,6 +6,7 @@ temporary file that is mapped.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -184,10 +185,11 @@ class TextInputs:
         places = (draws[:, 1] * (self.lengths[rows] - lengths + 1)).astype(np.int64)
         return self._padded(self.starts[rows] + places, lengths)
 
-    def texts(self) -> list[str]:
-        """All of them."""
+    def digests(self) -> list[str]:
+        """A hash of each text, the same for the same text."""
         ends = zip(self.starts, self.starts + self.lengths, strict=True)
-        return [self.points[start:end].tobytes().decode("utf-32-le") for start, end in ends]
+        texts = (self.points[start:end].tobytes() for start, end in ends)
+        return [hashlib.blake2b(text, digest_size=8).hexdigest() for text in texts]
 
     def alphabet(self, rows: Rows) -> CodePoints:
         """The most frequent characters of some texts."""
