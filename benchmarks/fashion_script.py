@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from embedding import lay_out_by_default, lay_out_with_faiss, read_images
-from tiles import TILE_PX, Tiles, draw_with_datashader, draw_with_numpy, scene_of
+from tile_peers import TILE_PX, Tiles, draw_with_datashader, draw_with_numpy
+from tiles import scene_of
 from torch import nn
 from torch.nn import functional
 

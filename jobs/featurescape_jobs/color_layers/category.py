@@ -58,9 +58,14 @@ def encode_categories(
         tops: (P,) its count.
         totals: (P,) count of all classes, at least 1.
     """
-    share = np.rint(_SHARE_STEPS * tops / totals).astype(np.uint16)
-    green = ((classes >> 8) << 4) | share
-    return np.stack([classes & 255, green, encode_log_counts(totals)], axis=1).astype(np.uint8)
+    rgb = np.empty((len(classes), 3), np.uint8)
+    rgb[:, 0] = classes & 255
+    share = np.full(len(classes), _SHARE_STEPS, np.uint16)
+    mixed = np.flatnonzero(tops != totals)
+    share[mixed] = np.rint(_SHARE_STEPS * tops[mixed] / totals[mixed])
+    rgb[:, 1] = ((classes >> 8) << 4) | share
+    rgb[:, 2] = encode_log_counts(totals)
+    return rgb
 
 
 def decode_categories(rgb: NDArray[np.uint8]) -> CategoryPixels:
@@ -188,7 +193,7 @@ def _of_attribute(scene: MapScene, attribute: Attribute) -> CountedKinds:
 
 
 class Category:
-    """The most frequent class per pixel, by datashader's categorical counts."""
+    """The most frequent class per pixel, its share and the count."""
 
     name = "category"
     card = ColorLayerCard(

@@ -93,8 +93,9 @@ class DataLayer(ABC, Generic[S]):
             found = []
             for place, children in by_parent(waiting).items():
                 level = self._parent([waiting[child] for child in children])
-                for tile_id, png, _ in encode_level(level, self.colors(level), 1):
-                    add(tile_id, png)
+                for tiles, _ in encode_level(level, self.colors(level), 1):
+                    for tile_id, png in tiles:
+                        add(tile_id, png)
                 found.append(count_of(level))
                 path = folder / f"{level.zoom}-{place[0]}-{place[1]}.npz"
                 path.write_bytes(level_bytes(level))

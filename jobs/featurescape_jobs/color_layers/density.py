@@ -24,8 +24,9 @@ _CHANNEL_WEIGHTS = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
 
 def encode_counts(counts: NDArray[np.uint32]) -> NDArray[np.uint8]:
     """(P, 3) RGB of counts: R << 16 | G << 8 | B; counts beyond 2^24 - 1 are cut there."""
-    cut = np.minimum(counts, _COUNT_MAX)
-    return np.stack([cut >> 16, (cut >> 8) & 255, cut & 255], axis=1).astype(np.uint8)
+    rgb: NDArray[np.uint8] = np.empty((len(counts), 4), np.uint8)
+    rgb.view(">u4")[:, 0] = np.minimum(counts, _COUNT_MAX)
+    return np.ascontiguousarray(rgb[:, 1:])
 
 
 def decode_counts(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -59,7 +60,7 @@ class CountedExamples(DataLayer[Cells]):
 
 
 class Density:
-    """Counts by datashader; each level holds every example."""
+    """Exact counts; each level holds every example."""
 
     name = "density"
     card = ColorLayerCard(

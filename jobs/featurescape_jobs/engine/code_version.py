@@ -10,7 +10,7 @@ from pathlib import Path
 from featurescape_jobs.registry import plugins
 
 _PACKAGES = (
-    *("featurescape", "torch", "torchvision", "captum", "ray", "pyarrow", "openTSNE", "datashader"),
+    *("featurescape", "torch", "torchvision", "captum", "ray", "pyarrow", "openTSNE", "numba"),
     *("vtk", "trimesh", "numpy", "pillow", "scikit-learn", "faiss-cpu", "timm", "transformers"),
 )
 _SOURCES = Path(__file__).parents[1]

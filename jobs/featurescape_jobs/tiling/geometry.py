@@ -104,10 +104,15 @@ def automatic_points_zoom(n: int) -> int:
     return zoom
 
 
-def bins(coordinates: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Half-open bin of each map coordinate among ``count``; raises `ValueError` outside [0, 1)."""
+def check_unit(coordinates: NDArray[np.float32]) -> None:
+    """Raise `ValueError` where a map coordinate lies outside [0, 1)."""
     if len(coordinates) and not (coordinates.min() >= 0 and coordinates.max() < 1):
         raise ValueError("map coordinates must be in [0, 1)")
+
+
+def bins(coordinates: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Half-open bin of each map coordinate among ``count``; raises `ValueError` outside [0, 1)."""
+    check_unit(coordinates)
     return (coordinates.astype(np.float64) * count).astype(np.int64)
 
 

@@ -2,7 +2,7 @@
 
 A color layer is one file that exports ``COLOR_LAYER``. The viewer draws it from the card's kind and the
 legend in the manifest; it knows no layer by name. Cards are read by the service, so a module imports
-datashader and the like only inside ``draw``.
+numba and the like only inside ``draw``.
 """
 
 from __future__ import annotations

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 
 from featurescape_jobs.errors import ArtifactError
-from featurescape_jobs.tiling import aggregates
 from featurescape_jobs.tiling.aggregates import (
     Cells,
     Points,
     deepest,
     largest_classes,
-    locate,
     pyramid,
 )
 from featurescape_jobs.tiling.geometry import (
@@ -87,24 +85,16 @@ def test_every_level_equals_numpy_histogram2d_and_sums_to_n(threads: int) -> Non
         assert cells.counts.sum() == 20_000
 
 
-def test_datashader_and_sorting_give_the_same_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    p = random_points(5000, 7)
-    results = []
-    for cells_per_point in (0, 1 << 40):
-        monkeypatch.setattr(aggregates, "_CELLS_PER_POINT", cells_per_point)
-        results.append(deepest(p, 2, tile_px=128))
-    assert np.array_equal(results[0].codes, results[1].codes)
-    assert np.array_equal(results[0].counts, results[1].counts)
-
-
-def test_a_canvas_that_would_be_too_large_is_counted_by_sorting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(aggregates, "_CANVAS_CELLS", 10)
-    monkeypatch.setattr(aggregates, "_rasterize", None)  # calling it would raise
-    p = random_points(1000, 1000)
-    for cells in pyramid(p, 2, tile_px=64):
-        assert cells.counts.sum() == 1000
+def test_four_neighbors_with_many_classes_are_summed_as_those_with_few() -> None:
+    # 200 classes in each of four pixels, of which neighbors share some: more than are sorted by insertion.
+    rng = np.random.default_rng(0)
+    kinds = np.concatenate([rng.choice(400, 200, replace=False) for _ in range(4)])
+    x, y = np.repeat([0.1, 0.6, 0.1, 0.6], 200), np.repeat([0.1, 0.1, 0.6, 0.6], 200)
+    p = Points(x.astype(np.float32), y.astype(np.float32), kinds.astype(np.uint16))
+    top, below = pyramid(p, 1, tile_px=1)
+    assert len(below.codes) == 800
+    assert top.classes.tolist() == sorted(set(kinds.tolist()))
+    assert top.counts.tolist() == np.unique(kinds, return_counts=True)[1].tolist()
 
 
 def test_class_counts_of_every_level_are_those_of_each_class_alone() -> None:
@@ -136,17 +126,6 @@ def test_the_largest_class_of_a_pixel_is_the_first_of_equals() -> None:
     assert totals.tolist() == [3, 2]
     assert classes.tolist() == [2, 1]
     assert tops.tolist() == [2, 1]
-
-
-def test_pixels_are_located_in_their_tiles() -> None:
-    # Zoom 1 with tiles of 2 px: a canvas of 4 by 4 pixels.
-    pixels = np.sort(morton(np.array([0, 3, 2]), np.array([1, 0, 3])))
-    places = locate(pixels, 2)
-    found = {
-        (int(x), int(y)): list(zip(places.columns[part], places.rows[part], strict=True))
-        for x, y, part in zip(places.tile_x, places.tile_y, places.slices, strict=True)
-    }
-    assert found == {(0, 0): [(0, 1)], (1, 0): [(1, 0)], (1, 1): [(0, 1)]}
 
 
 def test_morton_codes_go_back_to_their_coordinates() -> None:
