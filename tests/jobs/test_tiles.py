@@ -377,18 +377,15 @@ def test_sketches_keep_small_features_and_about_keep_distances_of_large_ones() -
 
 
 def archives_of(context: RunContext) -> dict[str, bytes]:
-    found = {}
-    for file in context.files:
-        if file.path.endswith(".pmtiles"):
-            found[file.path] = context.storage.read(context.path(file.path))
-    return found
+    paths = [file.path for file in context.files if file.path.endswith(".pmtiles")]
+    return {path: context.storage.read(context.path(path)) for path in paths}
 
 
 def test_a_map_above_the_limit_is_drawn_in_parts_and_is_the_same(tmp_path: Path) -> None:
     examples = random_examples(700)
     whole, parts = (make_inputs(tmp_path / name, examples) for name in ("whole", "parts"))
     layers = {
-        "color_layers": ("density", "category", "category:cluster"),
+        "color_layers": ("density", "category", "category:cluster", "thumbnails"),
         "arrangements": ("exact",),
     }
     _, info, context = draw(whole, **layers)
@@ -397,4 +394,4 @@ def test_a_map_above_the_limit_is_drawn_in_parts_and_is_the_same(tmp_path: Path)
     assert "parts" in in_parts.timings_seconds
     assert "parts" not in context.timings_seconds
     assert archives_of(context) == archives_of(in_parts)
-    assert len(archives_of(in_parts)) == 4
+    assert len(archives_of(in_parts)) == 5

@@ -34,6 +34,7 @@ MAX_NAMED = 40
 """Values of an attribute that have a color of their own."""
 NO_VALUE_NAME, NO_VALUE_COLOR = "no value", "#6b6b6b"
 _SHARE_STEPS = 15
+_CHUNK_ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,17 @@ def legend_classes(classes: NDArray[np.uint16], names: tuple[str, ...]) -> list[
         classes: (N,) index into ``names``, or `NO_LABEL`.
         names: names of the classes; shown as text, whatever they hold.
     """
-    counts = np.bincount(classes[classes != NO_LABEL], minlength=len(names))
+    counts, unlabeled = np.zeros(len(names), np.int64), 0
+    for start in range(0, len(classes), _CHUNK_ROWS):  # they may lie in a file
+        part = classes[start : start + _CHUNK_ROWS]
+        labeled = part[part != NO_LABEL]
+        counts += np.bincount(labeled, minlength=len(names))
+        unlabeled += len(part) - len(labeled)
     colors = class_colors(len(names))
     legend = [
         LegendClass(index=index, name=name, color=colors[index], count=int(counts[index]))
         for index, name in enumerate(names)
     ]
-    unlabeled = int((classes == NO_LABEL).sum())
     if unlabeled:
         legend.append(
             LegendClass(index=len(names), name=NO_LABEL_NAME, color=NO_LABEL_COLOR, count=unlabeled)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from featurescape_jobs.color_layers.data_tiles import Colored, add_data_tiles, encode_level
 from featurescape_jobs.tiling.archive import ArchiveWriter
-from featurescape_jobs.tiling.parts import Add, LevelCount, Place, add_counts, by_parent
+from featurescape_jobs.tiling.parts import Add, LevelCount, Place, Root, add_counts, by_parent
 from featurescape_jobs.tiling.scene import LayerSummary, MapScene
 
 
@@ -66,11 +66,11 @@ class DataLayer(ABC, Generic[S]):
         return self.summary(counts)
 
     def draw_part(
-        self, scene: MapScene, root_zoom: int, add: Add
+        self, scene: MapScene, root: Root, add: Add
     ) -> tuple[list[LevelCount], bytes | None]:
-        """Draw the levels from ``root_zoom`` down; the counts of each, and the pixels of the root as a file."""
-        counts, root = self._draw(scene, root_zoom, add)
-        return counts, None if root is None else level_bytes(root)
+        """Draw the levels from the root down; the counts of each, and the pixels of the root as a file."""
+        counts, top = self._draw(scene, root[0], add)
+        return counts, None if top is None else level_bytes(top)
 
     def _draw(self, scene: MapScene, root_zoom: int, add: Add) -> tuple[list[LevelCount], S | None]:
         level = self.deepest(scene)
@@ -84,7 +84,7 @@ class DataLayer(ABC, Generic[S]):
         return [count_of(each) for each in levels], levels[0]
 
     def draw_top(
-        self, roots: Mapping[Place, Callable[[], bytes]], folder: Path, add: Add
+        self, zoom: int, roots: Mapping[Place, Callable[[], bytes]], folder: Path, add: Add
     ) -> list[LevelCount]:
         """Draw the levels above the roots; the counts of each, from zoom 0."""
         waiting, counts = dict(roots), list[LevelCount]()

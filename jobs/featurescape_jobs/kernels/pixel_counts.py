@@ -65,10 +65,9 @@ def merge_counts(first: Codes, second: Codes) -> tuple[Codes, Counts]:
 
 
 @compiled
-def _merge_runs(
-    codes: Codes, counts: Counts, span: Span, above: Codes, sums: Counts, n: int
-) -> int:
+def _merge_runs(codes: Codes, counts: Counts, span: Span, out: tuple[Codes, Counts], n: int) -> int:
     """Sum the entries of up to four neighbors, each ascending by class, by merging; where the next entry goes."""
+    above, sums = out
     heads, ends = np.empty(4, np.int64), np.empty(4, np.int64)
     parts = 0
     for at in range(span.start, span.stop):
@@ -108,7 +107,7 @@ def parent_counts(codes: Codes, counts: Counts) -> tuple[Codes, Counts]:
         while at < len(codes) and codes[at] >> np.uint64(18) == parent:
             at += 1
         if at - start > _FEW:
-            n = _merge_runs(codes, counts, Span(0, start, at), above, sums, n)
+            n = _merge_runs(codes, counts, Span(0, start, at), (above, sums), n)
             start = at
             continue
         first, base = n, parent << np.uint64(16)

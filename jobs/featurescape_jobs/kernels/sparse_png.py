@@ -160,58 +160,75 @@ def _repeats(tokens: NDArray[np.int32], at: int, run: int) -> int:
 
 
 @compiled
+def _bytes(tokens: NDArray[np.int32], at: int, run: int, value: int) -> tuple[int, int]:
+    """Tokens of a pixel behind a run of zeros; where the next one goes, and the zeros at the pixel's end."""
+    for shift in (16, 8, 0):
+        byte = (value >> shift) & 255
+        if byte == 0:
+            run += 1
+            continue
+        at = _zeros(tokens, at, run)
+        run = 0
+        tokens[at] = byte
+        at += 1
+    return at, run
+
+
+@compiled
+def _sums(row: NDArray[np.uint32], left: int) -> tuple[int, int]:
+    """Sums for the Adler-32 of a scanline's pixels, before which ``left`` bytes are to come."""
+    first, second = 0, 0
+    for column in range(len(row)):
+        value = int(row[column])
+        if value:
+            red, green, blue = value >> 16, (value >> 8) & 255, value & 255
+            first += red + green + blue
+            second += (left - 3 * column) * (red + green + blue) - green - 2 * blue
+    return first, second
+
+
+@compiled
+def _row_tokens(
+    row: NDArray[np.uint32], tokens: NDArray[np.int32], at: int, run: int
+) -> tuple[int, int]:
+    """Tokens of a scanline behind a run of zeros; where the next one goes, and the zeros at its end."""
+    before, repeats = 0, 0
+    for column in range(len(row)):
+        value = int(row[column])
+        if value != 0 and value == before:
+            at = _zeros(tokens, at, run)
+            run = 0
+            repeats += 1
+            continue
+        at = _repeats(tokens, at, repeats)
+        repeats = 0
+        if value == 0:
+            run += 3
+        else:
+            at, run = _bytes(tokens, at, run, value)
+        before = value
+    return _repeats(tokens, at, repeats), run
+
+
+@compiled
 def _tokens(
     canvas: NDArray[np.uint32], filled: NDArray[np.bool_], tokens: NDArray[np.int32]
 ) -> tuple[int, int]:
     """Write the tokens of the scanlines of a square canvas; how many they are, and the Adler-32."""
     side = len(filled)
-    total = side * (1 + 3 * side)
-    at, run, first, second = 0, 0, 1, total % _ADLER
-    for row in range(side):
+    stride = 1 + 3 * side
+    at, run, first, second = 0, 0, 1, side * stride % _ADLER
+    for number in range(side):
         run += 1
-        if not filled[row]:
+        if not filled[number]:
             run += 3 * side
             continue
-        before, repeats = 0, 0
-        left = total - row * (1 + 3 * side) - 1
-        for column in range(side):
-            value = int(canvas[row * side + column])
-            if value != before or value == 0:
-                at = _repeats(tokens, at, repeats)
-                repeats = 0
-            if value == 0:
-                run += 3
-                before = 0
-                continue
-            place = left - 3 * column
-            red, green, blue = value >> 16, (value >> 8) & 255, value & 255
-            first += red + green + blue
-            second += place * (red + green + blue) - green - 2 * blue
-            if value == before:
-                at = _zeros(tokens, at, run)
-                run = 0
-                repeats += 1
-                continue
-            for shift in (16, 8, 0):
-                byte = (value >> shift) & 255
-                if byte == 0:
-                    run += 1
-                    continue
-                if run < 4:
-                    for _ in range(run):
-                        tokens[at] = 0
-                        at += 1
-                else:
-                    at = _zeros(tokens, at, run)
-                run = 0
-                tokens[at] = byte
-                at += 1
-            before = value
-        at = _repeats(tokens, at, repeats)
-        first %= _ADLER
-        second %= _ADLER
-    at = _zeros(tokens, at, run)
-    return at, (second << 16) | first
+        row = canvas[number * side : (number + 1) * side]
+        at, run = _row_tokens(row, tokens, at, run)
+        more, weighted = _sums(row, (side - number) * stride - 1)
+        first = (first + more) % _ADLER
+        second = (second + weighted) % _ADLER
+    return _zeros(tokens, at, run), (second << 16) | first
 
 
 @compiled
@@ -270,8 +287,8 @@ def _header(literals: Longs, distances: Longs, state: Longs, out: Bytes) -> None
 
 
 @compiled
-def _deflate(tokens: NDArray[np.int32], checksum: int, out: Bytes) -> int:
-    """Write the zlib stream of some tokens; its length."""
+def _frequencies(tokens: NDArray[np.int32]) -> tuple[Longs, Longs]:
+    """Frequencies of literals and lengths, and a 1 for each distance that occurs."""
     frequencies = np.zeros(_LITERALS, np.int64)
     distances = np.zeros(_DISTANCES, np.int64)
     frequencies[_END] = 1
@@ -283,25 +300,35 @@ def _deflate(tokens: NDArray[np.int32], checksum: int, out: Bytes) -> int:
             distances[2 * (token & 1)] = 1
     if not (distances[0] or distances[2]):
         distances[0] = 1
+    return frequencies, distances
+
+
+@compiled
+def _code_of(token: int, codes: Longs, lengths: Longs, distance_codes: Longs) -> tuple[int, int]:
+    """The bits of a token, and how many they are."""
+    if token < _MATCH:
+        return codes[token], lengths[token]
+    length = (token - _MATCH) >> 1
+    symbol = _LENGTH_CODE[length]
+    value, bits = codes[symbol], lengths[symbol]
+    value |= _EXTRA_VALUE[length] << bits
+    bits += _EXTRA_BITS[length]
+    return value | (distance_codes[2 * (token & 1)] << bits), bits + 1
+
+
+@compiled
+def _deflate(tokens: NDArray[np.int32], checksum: int, out: Bytes) -> int:
+    """Write the zlib stream of some tokens; its length."""
+    frequencies, distances = _frequencies(tokens)
     lengths = _huffman(frequencies, 15)
-    codes = _codes(lengths)
-    distance_codes = _codes(distances)
+    codes, distance_codes = _codes(lengths), _codes(distances)
     out[0], out[1] = 0x78, 0x01
     state = np.array([2, 0, 0], np.int64)
     _put(state, out, 5, 3)  # the last block, with codes of its own
     _header(lengths, distances, state, out)
     at, held, waiting = state[0], np.uint64(state[1]), np.uint64(state[2])
     for token in tokens:
-        if token < _MATCH:
-            value, bits = codes[token], lengths[token]
-        else:
-            length = (token - _MATCH) >> 1
-            symbol = _LENGTH_CODE[length]
-            value, bits = codes[symbol], lengths[symbol]
-            value |= _EXTRA_VALUE[length] << bits
-            bits += _EXTRA_BITS[length]
-            value |= distance_codes[2 * (token & 1)] << bits
-            bits += 1
+        value, bits = _code_of(token, codes, lengths, distance_codes)
         held |= np.uint64(value) << waiting
         waiting += np.uint64(bits)
         if waiting >= np.uint64(32):

@@ -27,7 +27,12 @@ from featurescape_jobs.tiling.background import (
     Placed,
     write_background,
 )
-from featurescape_jobs.tiling.drawing_parts import DrawnParts, draw_parts, write_parts
+from featurescape_jobs.tiling.drawing_parts import (
+    DrawnLayer,
+    draw_parts,
+    write_own_parts,
+    write_parts,
+)
 from featurescape_jobs.tiling.geometry import (
     TILE_PX,
     UnitSquare,
@@ -41,7 +46,7 @@ from featurescape_jobs.tiling.geometry import (
 from featurescape_jobs.tiling.inputs import MapInputs, store_thumbnails
 from featurescape_jobs.tiling.name_places import Groups, name_file
 from featurescape_jobs.tiling.part_worker import AskedInParts
-from featurescape_jobs.tiling.parts import DEEPEST_CUT, DrawnInParts, cut_zoom
+from featurescape_jobs.tiling.parts import DEEPEST_CUT, DrawnInParts, HasOwnExamples, cut_zoom
 from featurescape_jobs.tiling.points import (
     POINT_TILES,
     PointTiles,
@@ -191,7 +196,7 @@ def _draw_grid(
         return None, None
     with context.stage("grid", inputs.n):
         grid = place_in_grid(exact, context.seed)
-    scene, nothing = grid.scene(exact), DrawnParts(context)
+    scene, nothing = grid.scene(exact), dict[str, DrawnLayer]()
     told = [
         (number, asked)
         for number, asked in enumerate(plan.layers)
@@ -210,10 +215,10 @@ def _draw_grid(
 
 def _draw_parts(
     inputs: MapInputs, plan: MapPlan, scene: MapScene, context: RunContext
-) -> DrawnParts:
+) -> dict[str, DrawnLayer]:
     """Draw the points and those layers that can be in parts, where the map is too large to be drawn whole."""
     if inputs.n <= plan.whole_up_to:
-        return DrawnParts(context)
+        return {}
     points = PointTiles(automatic_points_zoom(scene.n), context.seed)
     layers, columns = {POINTS: AskedInParts(points)}, {}
     for number, asked in enumerate(plan.layers):
@@ -225,21 +230,27 @@ def _draw_parts(
         column = None if whole.attribute is None else stem
         layers[stem] = AskedInParts(asked.layer.in_parts(whole), asked.attribute, column)
     deepest = min(DEEPEST_CUT, points.zoom, aggregate_zoom(scene.max_zoom))
+    shared = {k: v for k, v in layers.items() if not isinstance(v.layer, HasOwnExamples)}
     with context.stage("cutting", inputs.n):
         zoom = cut_zoom(scene.x, scene.y, max(1, plan.whole_up_to // 10), deepest)
         parts = write_parts(scene, columns, zoom, context)
     with context.stage("parts"):
-        return draw_parts(scene, layers, parts, plan.resources, context)
+        drawn = draw_parts(scene, shared, parts, plan.resources, context)
+        for stem, asked_layer in layers.items():
+            if isinstance(asked_layer.layer, HasOwnExamples):
+                own = write_own_parts(asked_layer.layer, stem, zoom, context)
+                drawn |= draw_parts(scene, {stem: asked_layer}, own, plan.resources, context)
+        return drawn
 
 
 def _draw_points(
-    scene: MapScene, stem: str, context: RunContext, parts: DrawnParts
+    scene: MapScene, stem: str, context: RunContext, parts: dict[str, DrawnLayer]
 ) -> tuple[str, int]:
     """Draw and commit the point tiles of an arrangement; their path and their one zoom."""
     with tempfile.TemporaryDirectory(prefix="featurescape-points-") as folder:
         path = Path(folder) / f"{stem}.pmtiles"
-        if stem in parts.layers:
-            zoom = parts.join(stem, path, POINT_TILES).max_zoom
+        if stem in parts:
+            zoom = parts[stem].join(stem, path, POINT_TILES).max_zoom
         else:
             zoom = write_point_tiles(scene, path, context.seed)
         target = context.output(f"data/{stem}.pmtiles")
@@ -289,7 +300,7 @@ def _stem(number: int, asked: AskedLayer) -> str:
 
 
 def _draw(
-    stem: str, asked: AskedLayer, scene: MapScene, context: RunContext, parts: DrawnParts
+    stem: str, asked: AskedLayer, scene: MapScene, context: RunContext, parts: dict[str, DrawnLayer]
 ) -> ColorLayerInfo:
     """Draw one layer in the arrangement of the scene and commit its archive."""
     layer = asked.layer
@@ -297,8 +308,8 @@ def _draw(
     with tempfile.TemporaryDirectory(prefix="featurescape-layer-") as folder:
         path = Path(folder) / f"{stem}.pmtiles"
         with context.stage(kind):
-            if stem in parts.layers:
-                drawn = parts.join(stem, path, layer.card.media_type)
+            if stem in parts:
+                drawn = parts[stem].join(stem, path, layer.card.media_type)
             else:
                 drawn = layer.draw(scene, path)
             target = context.output(f"data/{stem}.pmtiles")

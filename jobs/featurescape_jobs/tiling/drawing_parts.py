@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from featurescape_jobs.engine.shards import Bulk, run_phase
 from featurescape_jobs.errors import WorkerLostError
 from featurescape_jobs.specs import Resources
 from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
-from featurescape_jobs.tiling.fragments import Fragment, FragmentWriter, join_fragments, zooms_of
+from featurescape_jobs.tiling.fragments import Fragment, FragmentWriter, join_fragments
 from featurescape_jobs.tiling.part_worker import (
     DRAWN,
     PART_COLUMNS,
@@ -33,10 +33,17 @@ from featurescape_jobs.tiling.part_worker import (
     empty_scene,
     read_drawn,
 )
-from featurescape_jobs.tiling.parts import LayerInParts, LevelCount, PartsWriter, Place, add_counts
+from featurescape_jobs.tiling.parts import (
+    HasOwnExamples,
+    LayerInParts,
+    LevelCount,
+    PartsWriter,
+    Place,
+    add_counts,
+)
 from featurescape_jobs.tiling.scene import LayerSummary, MapScene
 
-PHASE = "parts"
+_FOLDER = "work/parts"
 _CHUNK_ROWS = 1 << 18
 _PART_SECONDS = 3600.0
 """A part takes minutes; one that takes this long hangs."""
@@ -52,6 +59,19 @@ class Parts:
     """The file of the examples, in the storage."""
     batches: Mapping[Place, Sequence[int]]
     """Of each part in that file."""
+    phase: str = "parts"
+    """Of the engine."""
+
+
+def write_own_parts(layer: HasOwnExamples, stem: str, zoom: int, context: RunContext) -> Parts:
+    """Write the examples of a layer that has a file of its own."""
+    with tempfile.TemporaryDirectory(prefix="featurescape-parts-") as folder:
+        path = Path(folder, "examples.arrow")
+        with PartsWriter(path, layer.schema, zoom) as writer:
+            for place, rows in layer.batches(zoom):
+                writer.write(place, rows)
+        written = context.storage.upload(path, context.path(f"{_FOLDER}/{stem}.arrow"))
+    return Parts(zoom, written.path, writer.batches, f"parts-{stem}")
 
 
 def write_parts(
@@ -67,7 +87,7 @@ def write_parts(
             for start in range(0, scene.n, _CHUNK_ROWS):
                 writer.add(_rows(scene, columns, schema, start))
                 context.progress(min(start + _CHUNK_ROWS, scene.n), scene.n)
-        written = context.storage.upload(path, context.path(f"work/{PHASE}/examples.arrow"))
+        written = context.storage.upload(path, context.path(f"{_FOLDER}/examples.arrow"))
     return Parts(zoom, written.path, writer.batches)
 
 
@@ -112,8 +132,8 @@ def draw_parts(
     parts: Parts,
     resources: Resources,
     context: RunContext,
-) -> DrawnParts:
-    """Draw all layers of all parts.
+) -> dict[str, DrawnLayer]:
+    """Draw all layers of all parts; each by the stem of its archive.
 
     Raises:
         WorkerLostError: workers end with a part, time and again.
@@ -122,12 +142,14 @@ def draw_parts(
     setup = PartSetup(
         storage_root=context.storage.root,
         examples=parts.examples,
-        folder=context.path(f"work/{PHASE}/drawn"),
+        folder=context.path(f"{_FOLDER}/drawn"),
         scene=empty_scene(scene, threads),
         root_zoom=parts.zoom,
         layers=layers,
     )
-    frozen = freeze_rows(PHASE, lambda: _phase_rows(parts, list(layers)), context, len(layers))
+    frozen = freeze_rows(
+        parts.phase, lambda: _phase_rows(parts, list(layers)), context, len(layers)
+    )
     bulk = Bulk(setup, DRAWN, "drawn", resources, shard_timeout_seconds=_PART_SECONDS)
     done = run_phase(bulk, frozen, context, context.ray_address)
     if done.errors.num_rows:
@@ -136,7 +158,10 @@ def draw_parts(
             f"{done.errors.num_rows} layers of parts were not drawn, the first {first['example_id']}: "
             f"{first['message']}; give workers more memory"
         )
-    return DrawnParts(context, layers, done.tables)
+    return {
+        stem: DrawnLayer(asked.layer, done.tables, parts.zoom, context)
+        for stem, asked in layers.items()
+    }
 
 
 def _phase_rows(parts: Parts, layers: Sequence[str]) -> pa.Table:
@@ -160,22 +185,23 @@ def _phase_rows(parts: Parts, layers: Sequence[str]) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class DrawnParts:
-    """The layers that were drawn in parts."""
+class DrawnLayer:
+    """A layer that was drawn in parts."""
 
-    context: RunContext
-    layers: Mapping[str, AskedInParts] = field(default_factory=dict)
-    """By the stems of their archives."""
-    tables: Sequence[str] = ()
+    layer: LayerInParts
+    tables: Sequence[str]
     """What was drawn of each part, as `part_worker.DRAWN`."""
+    zoom: int
+    """Of the roots."""
+    context: RunContext
 
     def join(self, stem: str, path: Path, media_type: str) -> LayerSummary:
-        """Write the archive of a layer to a local file: its parts, and the levels above them."""
-        layer, storage = self.layers[stem].layer, self.context.storage
+        """Write the archive to a local file: the parts, and the levels above them; ``stem`` names the layer."""
+        layer, storage = self.layer, self.context.storage
         drawn = [part for table in self.tables for part in read_drawn(storage, table, stem)]
         drawn = [part for part in drawn if part.counts]
         with tempfile.TemporaryDirectory(prefix="featurescape-top-") as folder:
-            top, counts = _draw_top(layer, drawn, Path(folder), self.context)
+            top, counts = self._draw_top(drawn, Path(folder))
         counts += [
             add_counts(level) for level in zip(*(part.counts for part in drawn), strict=True)
         ]
@@ -185,21 +211,21 @@ class DrawnParts:
             archive.finish(layer.metadata, summary.max_zoom)
         return summary
 
-
-def _draw_top(
-    layer: LayerInParts, drawn: Sequence[DrawnPart], folder: Path, context: RunContext
-) -> tuple[list[Fragment], list[LevelCount]]:
-    """Draw the levels above the roots; their tiles as a fragment of the storage, and their counts."""
-    roots = {part.place: part.root for part in drawn if part.root is not None}
-    if not roots or set(zooms_of(drawn[0].fragment.ids[:1])) == {0}:
-        return [], []
-    tiles: dict[int, bytes] = {}
-    counts = layer.draw_top(roots, folder, tiles.__setitem__)
-    fragment = FragmentWriter(folder / "top.tiles")
-    for tile_id in sorted(tiles):
-        fragment.add(tile_id, tiles[tile_id])
-    ids, lengths = fragment.close()
-    path = context.storage.upload(
-        folder / "top.tiles", context.path(f"work/{PHASE}/drawn/top-{secrets.token_hex(4)}.tiles")
-    ).path
-    return [Fragment(path, ids, lengths)], counts
+    def _draw_top(
+        self, drawn: Sequence[DrawnPart], folder: Path
+    ) -> tuple[list[Fragment], list[LevelCount]]:
+        """Draw the levels above the roots; their tiles as a fragment of the storage, and their counts."""
+        roots = {part.place: part.root for part in drawn if part.root is not None}
+        if not roots or self.zoom == 0:
+            return [], []
+        tiles: dict[int, bytes] = {}
+        counts = self.layer.draw_top(self.zoom, roots, folder, tiles.__setitem__)
+        fragment = FragmentWriter(folder / "top.tiles")
+        for tile_id in sorted(tiles):
+            fragment.add(tile_id, tiles[tile_id])
+        ids, lengths = fragment.close()
+        path = self.context.storage.upload(
+            folder / "top.tiles",
+            self.context.path(f"{_FOLDER}/drawn/top-{secrets.token_hex(4)}.tiles"),
+        ).path
+        return [Fragment(path, ids, lengths)], counts

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from featurescape_jobs.artifacts import AttributeInfo
 from featurescape_jobs.engine.shard_worker import Processed
@@ -86,6 +87,8 @@ class PartWorker:
         wanted = examples.to_pylist()
         part = read_part(self._storage, self._setup.examples, wanted[0]["batches"])
         scene = part_scene(self._setup.scene, part)
+        if "thumbnail" in part.schema.names:
+            scene = replace(scene, images=PartImages(part))
         drawn = [self._draw(row, scene, part) for row in wanted]
         return Processed(pa.Table.from_pylist(drawn, DRAWN))
 
@@ -98,7 +101,8 @@ class PartWorker:
         with tempfile.TemporaryDirectory(prefix="featurescape-part-") as folder:
             local = Path(folder, name)
             fragment = FragmentWriter(local)
-            counts, root = asked.layer.draw_part(scene, self._setup.root_zoom, fragment.add)
+            place = (self._setup.root_zoom, row["x"], row["y"])
+            counts, root = asked.layer.draw_part(scene, place, fragment.add)
             ids, lengths = fragment.close()
             path = self._storage.upload(local, f"{self._setup.folder}/{name}").path
         return {
@@ -110,6 +114,26 @@ class PartWorker:
             "has_root": root is not None,
             "root": root,
         }
+
+
+class PartImages:
+    """The thumbnails of a part's examples, which lie in its file; a row is a place in the part."""
+
+    def __init__(self, part: pa.Table) -> None:
+        self._thumbnails = part.column("thumbnail")
+        self.rows = np.arange(part.num_rows)
+        self.first_zoom = part.column("first_zoom").to_numpy()
+        """(n,) zoom at which each is drawn first."""
+
+    @property
+    def sketch(self) -> NDArray[np.float32]:
+        """None is needed: the images were chosen before."""
+        raise NotImplementedError
+
+    def read(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """Encoded thumbnails of these rows, in their order."""
+        found: list[bytes] = self._thumbnails.take(pa.array(rows)).to_pylist()
+        return found
 
 
 def nothing(done: int, total: int) -> None:

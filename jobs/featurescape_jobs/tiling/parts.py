@@ -11,7 +11,7 @@ this machine or another, and rows ascend in it. Writing holds one batch of rows;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,9 @@ Add = Callable[[int, bytes], None]
 """Takes the id of a tile and its bytes."""
 Place = tuple[int, int]
 """x and y of a tile of its level."""
+Root = tuple[int, int, int]
+"""Zoom, x and y of the tile that a part lies in; that of zoom 0 is the whole map."""
+WHOLE: Root = (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,13 @@ class LayerInParts(Protocol):
         ...
 
     def draw_part(
-        self, scene: MapScene, root_zoom: int, add: Add
+        self, scene: MapScene, root: Root, add: Add
     ) -> tuple[list[LevelCount], bytes | None]:
         """Draw the levels of a part; the counts of each, and what the levels above have to know of its root.
 
         Args:
             scene: the examples of the part.
-            root_zoom: zoom of the root, at most the deepest of the layer.
+            root: of the part, at most as deep as the layer.
             add: is handed the tiles, ascending by id.
 
         Returns:
@@ -69,12 +72,13 @@ class LayerInParts(Protocol):
         ...
 
     def draw_top(
-        self, roots: Mapping[Place, Callable[[], bytes]], folder: Path, add: Add
+        self, zoom: int, roots: Mapping[Place, Callable[[], bytes]], folder: Path, add: Add
     ) -> list[LevelCount]:
         """Draw the levels above the roots; the counts of each, from zoom 0. Holds four tiles at a time.
 
         Args:
-            roots: of the parts that drew something, one at least, none of zoom 0; read when they are called.
+            zoom: of the roots, at least 1.
+            roots: of the parts that drew something, one at least; read when they are called.
             folder: an empty one for what is put aside.
             add: is handed the tiles in any order.
         """
@@ -82,6 +86,20 @@ class LayerInParts(Protocol):
 
     def summary(self, counts: Sequence[LevelCount]) -> LayerSummary:
         """Summary of the archive, from the counts of all levels."""
+        ...
+
+
+@runtime_checkable
+class HasOwnExamples(Protocol):
+    """A layer in parts that draws from a file of its own, in which an example may be in several parts."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the file."""
+        ...
+
+    def batches(self, zoom: int) -> Iterator[tuple[Place, pa.RecordBatch]]:
+        """The examples of each part with its root at ``zoom``, in batches, part after part."""
         ...
 
 
@@ -154,8 +172,14 @@ class PartsWriter:
         self._writer.close()
         self._sink.close()
 
+    def write(self, place: Place, rows: pa.RecordBatch) -> None:
+        """Write examples of one part."""
+        self._writer.write_batch(rows)
+        self.batches.setdefault(place, []).append(self._written)
+        self._written += 1
+
     def add(self, rows: pa.RecordBatch) -> None:
-        """Write some examples, at least one."""
+        """Write some examples, at least one, each to the part that it lies in."""
         x, y = (rows.column(name).to_numpy() for name in ("x", "y"))
         codes = morton(bins(x, self._side), bins(y, self._side))
         order = np.argsort(codes, kind="stable")
@@ -164,13 +188,13 @@ class PartsWriter:
         tile_x, tile_y = unmorton(codes[starts])
         ends = np.append(starts[1:], len(codes))
         for left, top, start, end in zip(tile_x, tile_y, starts, ends, strict=True):
-            self._writer.write_batch(ordered.slice(int(start), int(end - start)))
-            self.batches.setdefault((int(left), int(top)), []).append(self._written)
-            self._written += 1
+            self.write((int(left), int(top)), ordered.slice(int(start), int(end - start)))
 
 
 def read_part(storage: Storage, path: str, batches: Sequence[int]) -> pa.Table:
     """The examples of a part, from the file that `PartsWriter` wrote; only its own batches are read."""
-    source = storage.open(path)
+    source = (
+        pa.memory_map(str(storage.local_path(path))) if storage.is_local else storage.open(path)
+    )
     with pa.ipc.open_file(source) as file:
         return pa.Table.from_batches([file.get_batch(number) for number in batches])

@@ -22,7 +22,7 @@ from featurescape_jobs.tiling.archive import ArchiveWriter, hilbert_ids
 from featurescape_jobs.tiling.arrangement import GridPlaces
 from featurescape_jobs.tiling.geometry import automatic_points_zoom, bins, run_starts
 from featurescape_jobs.tiling.inputs import MapInputs
-from featurescape_jobs.tiling.parts import Add, LevelCount, Place
+from featurescape_jobs.tiling.parts import WHOLE, Add, LevelCount, Place, Root
 from featurescape_jobs.tiling.scene import LayerSummary, MapScene
 
 POINT_TILES = "application/octet-stream"
@@ -39,7 +39,7 @@ class PointTiles:
     metadata: ClassVar = {"name": "Points", "encoding": "points1"}
 
     def draw_part(
-        self, scene: MapScene, root_zoom: int, add: Add
+        self, scene: MapScene, root: Root, add: Add
     ) -> tuple[list[LevelCount], bytes | None]:
         """Hand over the tiles of a part, ascending by id."""
         ids = hilbert_ids(self.zoom, bins(scene.x, 1 << self.zoom), bins(scene.y, 1 << self.zoom))
@@ -52,7 +52,7 @@ class PointTiles:
         return [LevelCount(self.zoom, scene.n, 0)], None
 
     def draw_top(
-        self, roots: Mapping[Place, Callable[[], bytes]], folder: Path, add: Add
+        self, zoom: int, roots: Mapping[Place, Callable[[], bytes]], folder: Path, add: Add
     ) -> list[LevelCount]:
         """Draw nothing: tiles are of one level."""
         return []
@@ -66,7 +66,7 @@ def write_point_tiles(scene: MapScene, path: Path, seed: int) -> int:
     """Write the archive of point tiles; returns its one zoom level."""
     tiles = PointTiles(automatic_points_zoom(scene.n), seed)
     with ArchiveWriter(path, POINT_TILES) as archive:
-        tiles.draw_part(scene, 0, archive.add)
+        tiles.draw_part(scene, WHOLE, archive.add)
         archive.finish(tiles.metadata, tiles.zoom)
     return tiles.zoom
 

@@ -79,7 +79,7 @@ def draw_cut(scene: MapScene, name: str, zoom: int, path: Path) -> bytes:
     written = cut_at(scene, zoom, asked, context)
     parts = draw_parts(scene, {name: asked}, written, Resources(), context)
     target = path / f"{name}.pmtiles"
-    summary = parts.join(name, target, PNG)
+    summary = parts[name].join(name, target, PNG)
     whole = path / "whole.pmtiles"
     assert summary == COLOR_LAYERS[name].draw(scene, whole)
     return target.read_bytes()
@@ -118,7 +118,7 @@ def test_points_drawn_in_parts_are_those_drawn_whole(tmp_path: Path) -> None:
     written = cut_at(scene, 1, asked, context)
     parts = draw_parts(scene, {"points": asked}, written, Resources(), context)
     target = tmp_path / "points.pmtiles"
-    parts.join("points", target, POINT_TILES)
+    parts["points"].join("points", target, POINT_TILES)
     assert target.read_bytes() == (tmp_path / "whole.pmtiles").read_bytes()
 
 
