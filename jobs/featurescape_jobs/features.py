@@ -44,6 +44,7 @@ from featurescape_jobs.datasets.features import open_sequences
 from featurescape_jobs.datasets.frozen_input import check_unread, freeze, resolve_dataset
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.job_choice import read_choice
+from featurescape_jobs.engine.remarks import added
 from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.extraction.columns import plan_columns
 from featurescape_jobs.extraction.images import ImageSetup
@@ -84,7 +85,7 @@ def run(spec: FeaturesSpec, context: RunContext) -> Outcome:
         "execution": chosen,
         "attributes": _attributes(setup, frozen.attributes).model_dump(mode="json"),
         "error_codes": result.error_codes,
-        "remarks": result.remarks,
+        "remarks": added([frozen.remarks, result.remarks]),
         "workers": result.workers,
         "nodes": result.nodes,
     }

@@ -38,6 +38,7 @@ from featurescape_jobs.datasets.features import open_sequences
 from featurescape_jobs.datasets.frozen_input import FrozenInput, freeze
 from featurescape_jobs.engine.context import Outcome, RunContext
 from featurescape_jobs.engine.job_choice import read_choice
+from featurescape_jobs.engine.remarks import added
 from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks.loading import LoadedNetwork, count_outputs
@@ -91,7 +92,7 @@ def run(spec: PredictionsSpec, context: RunContext) -> Outcome:
         "top": options.top,
         "summary": measures.to_json(),
         "attributes": AttributeTable(kind=KIND, columns=columns).model_dump(mode="json"),
-        "remarks": result.remarks,
+        "remarks": added([frozen.remarks, result.remarks]),
         "execution": read_choice(context.storage, job_dir(context.job_id)),
         "error_codes": result.error_codes,
         "workers": result.workers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 SYLLABLES = {
@@ -32,4 +33,13 @@ def write_languages(root: Path, n: int = 60) -> Path:
         folder = root / language
         folder.mkdir(parents=True)
         (folder / "lines.txt").write_text("\n".join(sentences(language, n)) + "\n", "utf-8")
+    return root
+
+
+def write_files(root: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Files by their paths; text in UTF-8."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     return root

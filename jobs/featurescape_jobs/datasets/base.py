@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from featurescape_jobs.artifacts import AttributeInfo
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
+from featurescape_jobs.engine.remarks import Counted
 from featurescape_jobs.errors import DatasetError
 from featurescape_jobs.images.image_array import ImageArray
 from featurescape_jobs.specs import DatasetOptions, DatasetSpec
@@ -112,6 +113,8 @@ class Listing:
     """Where the labels are from, or why there are none, in words for people; empty where it needs no saying."""
     attributes: Sequence[AttributeInfo] = ()
     """What is known of the attributes; the types of all others are found over the values of all examples."""
+    remarks: Counted = field(default_factory=dict)
+    """On examples that are kept, of the whole listing; as `engine.remarks` counts them."""
 
 
 class Reader(Protocol):

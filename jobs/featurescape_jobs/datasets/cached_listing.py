@@ -33,6 +33,7 @@ from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.tree import tree_at
 from featurescape_jobs.engine.code_version import source_sha256
 from featurescape_jobs.engine.ordered_map import ordered_map
+from featurescape_jobs.engine.remarks import Counted
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import DatasetError, NotFoundError
 from featurescape_jobs.specs import DatasetSpec
@@ -63,6 +64,8 @@ class Indexed:
     """As `Listing.labels`."""
     attributes: tuple[AttributeInfo, ...] = ()
     """Names and types of the attributes that any example has."""
+    remarks: Counted = field(default_factory=dict)
+    """As `Listing.remarks`."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class _IndexRecord:
     labels: str = ""
     attributes: list[dict[str, Any]] = field(default_factory=list)
     """As `Indexed.attributes`, as records."""
+    remarks: Counted = field(default_factory=dict)
 
 
 def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Indexed:
@@ -97,7 +101,10 @@ def index_dataset(dataset: Dataset, spec: DatasetSpec, storage: Storage) -> Inde
     table = _table(listing.entries, types)
     check_unique(table)
     passed_over, infos = _passed_over(listing), types.infos(listing.attributes)
-    indexed = Indexed(table, tuple(listing.classes), False, passed_over, listing.labels, infos)
+    classes = tuple(listing.classes)
+    indexed = Indexed(
+        table, classes, False, passed_over, listing.labels, infos, dict(listing.remarks)
+    )
     if table.num_rows >= MIN_EXAMPLES:
         _keep(storage, key, listing, indexed, spec.name)
     return indexed
@@ -140,7 +147,8 @@ def _find(storage: Storage, key: str, spec: DatasetSpec) -> Indexed | None:
     except (NotFoundError, OSError, ValueError, TypeError, pa.ArrowException) as error:
         log.warning("the index %s cannot be read, the dataset is listed anew: %s", key, error)
         return None
-    return Indexed(table, tuple(kept.classes), True, passed_over, kept.labels, infos)
+    classes = tuple(kept.classes)
+    return Indexed(table, classes, True, passed_over, kept.labels, infos, kept.remarks)
 
 
 def _holds(root: str, stamps: dict[str, str]) -> bool:
@@ -164,7 +172,8 @@ def _keep(storage: Storage, key: str, listing: Listing, indexed: Indexed, datase
         code = source_sha256(frozenset({dataset}))
         infos = [info.model_dump() for info in indexed.attributes]
         kept = _IndexRecord(
-            path, written.sha256, code, classes, stamps, passed_over, indexed.labels, infos
+            *(path, written.sha256, code, classes, stamps, passed_over, indexed.labels, infos),
+            indexed.remarks,
         )
         storage.write(name, json.dumps(asdict(kept)).encode())
         # Who still reads an earlier one, or has just written one, finds it gone and lists anew.

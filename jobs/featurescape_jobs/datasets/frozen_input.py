@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from featurescape_jobs.datasets.cached_listing import Indexed, index_dataset
 from featurescape_jobs.engine.allowed_roots import check_root
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, FrozenRows, default_shard_size
+from featurescape_jobs.engine.remarks import Counted
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import ArtifactError, DatasetError, NotFoundError, SpecError
 from featurescape_jobs.models.base import EntryCard
@@ -48,6 +49,8 @@ class FrozenInput(FrozenRows):
     """Where the labels are from, as `Listing.labels`."""
     attributes: tuple[AttributeInfo, ...] = ()
     """Names and types of the attributes, over the whole dataset."""
+    remarks: Counted = field(default_factory=dict)
+    """On examples of the whole dataset that are kept, as `Listing.remarks`."""
 
 
 def resolve_dataset(spec: DatasetSpec, context: RunContext) -> DatasetSpec:
@@ -117,8 +120,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         shard_size: examples per shard; None: by their number.
 
     Raises:
-        DatasetError: the root is not allowed; the dataset is empty, cannot be read, repeats an id, or
-            has not the examples or classes asked for.
+        DatasetError: the root is not allowed; the dataset is empty, unreadable, or not as asked for.
         UnknownNameError: no such dataset.
         ArtifactError: an earlier attempt froze it for another spec, or the listing is damaged.
     """
@@ -145,6 +147,7 @@ def freeze(spec: DatasetSpec, context: RunContext, shard_size: int | None = None
         passed_over=indexed.passed_over.record(),
         labels=indexed.labels,
         attributes=indexed.attributes,
+        remarks=indexed.remarks,
     )
     _write(frozen, context)
     return _named(frozen, context)

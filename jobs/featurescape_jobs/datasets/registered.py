@@ -12,6 +12,7 @@ from featurescape_jobs.datasets import (
     images,
     meshes,
     mnist,
+    parallel_texts,
     shapenet,
     stamps,
     text_table,
@@ -42,6 +43,7 @@ DATASETS: Registry[Dataset] = Registry(
         texts.DATASET,
         text_table.DATASET,
         udhr.DATASET,
+        parallel_texts.DATASET,
     ),
     Group("featurescape.datasets", entry_with(DatasetCard, "check", "freeze", "open_reader")),
 )

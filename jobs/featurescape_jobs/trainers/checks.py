@@ -20,8 +20,13 @@ def encoder_of(spec: TrainingSpec) -> dict[str, ModelSpec]:
 def check_captioner_training(spec: TrainingSpec) -> None:
     """Raise `SpecError` where a captioner cannot be trained so; nothing is read."""
     card = DATASETS[spec.dataset.name].card
-    if not card.references:
-        known = ", ".join(name for name, entry in DATASETS.items() if entry.card.references)
+    captioned = [
+        name
+        for name, entry in DATASETS.items()
+        if entry.card.references and entry.card.gives == "images"
+    ]
+    if card.name not in captioned:
+        known = ", ".join(captioned)
         raise SpecError(
             f"dataset: {card.name} has no captions; a captioner learns from {known}",
             field="dataset",

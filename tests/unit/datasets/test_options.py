@@ -24,6 +24,10 @@ NAMES = {
     "text_table": ["max_characters", "text_column", "label_column"],
     "texts": ["max_characters", "example"],
     "udhr": ["max_characters", "example"],
+    "parallel_texts": [
+        *("max_characters", "source_language", "target_language"),
+        *("source_column", "target_column", "group_column"),
+    ],
 }
 
 

@@ -3,14 +3,13 @@
 A text that is there again, of the same class, is left out, and so is one that several classes have: which of them
 it is of cannot be learned. Where a dataset has no parts of its own, `val` and `test` are a tenth each, by the
 hash, so that the same text is in the same part wherever it comes from. Where it has, a text of a later part
-that an earlier one has is left out, and more than `MAX_SHARED` of a part are refused.
+that an earlier one has is left out, and more than `text_parts.MAX_SHARED` of a part are refused.
 
 Memory: 90 bytes a text.
 """
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,12 +23,11 @@ from featurescape_jobs.datasets.sources.names import text
 from featurescape_jobs.datasets.sources.passed_over import PassedOver
 from featurescape_jobs.datasets.sources.plain_text import bytes_for, decoded, kept
 from featurescape_jobs.datasets.sources.text_lines import range_locator
+from featurescape_jobs.datasets.sources.text_parts import PARTS as PARTS
+from featurescape_jobs.datasets.sources.text_parts import check_shared, part_of, text_digest
 from featurescape_jobs.datasets.sources.tree import Tree
 from featurescape_jobs.errors import DatasetError, RowError
 
-PARTS = ("train", "val", "test")
-MAX_SHARED = 0.01
-"""Largest share of a part that may be in an earlier one."""
 AGAIN = "a text that is there before"
 SHARED = "a text that another part has"
 AMBIGUOUS = "a text that several classes have"
@@ -77,13 +75,15 @@ class TextTable:
             _NONE if found.label is None else self.labels.setdefault(found.label, len(self.labels))
         )
         self.sized = self.sized and isinstance(found.data, bytes)
-        part = _part_of(digest or 0) if found.part is None else PARTS.index(found.part)
+        part = part_of(digest or 0) if found.part is None else PARTS.index(found.part)
         row = (len(self.paths) - 1, found.number, found.offset, found.size, label, part)
         columns = (self._path, self._number, self._offset, self._size, self._label, self._part)
         for column, value in zip(columns, row, strict=True):
             column.append(value)
         # What cannot be read is a text of its own: its place stands for it.
-        self._hash.append(_digest(self.id_of(len(self._path) - 1)) if digest is None else digest)
+        self._hash.append(
+            text_digest(self.id_of(len(self._path) - 1)) if digest is None else digest
+        )
 
     def id_of(self, row: int) -> str:
         """The id of a text: its file, and the number of its line where it is one."""
@@ -109,23 +109,11 @@ class TextTable:
         reasons = np.select([ambiguous, moved & ~first, ~first], [1, 2, 3], 0)
         found = np.zeros(len(order), np.int64)
         found[order] = reasons
-        self._check_shared(found == 2)
+        check_shared(found == 2, self.parts, self.id_of)
         for reason, row in ((found[row], row) for row in np.flatnonzero(found)):
             passed_over.add((AMBIGUOUS, SHARED, AGAIN)[reason - 1], self.id_of(int(row)))
         kept: NDArray[np.bool_] = found == 0
         return kept
-
-    def _check_shared(self, shared: NDArray[np.bool_]) -> None:
-        for number, name in enumerate(PARTS):
-            of_part = self.parts == number
-            count, total = int((shared & of_part).sum()), int(of_part.sum())
-            if count > MAX_SHARED * total:
-                raise DatasetError(
-                    f"dataset.root: {count} of the {total} texts of {name} are in an earlier part, too, as "
-                    f"{self.id_of(int(np.flatnonzero(shared & of_part)[0]))[:200]!r}: at most "
-                    f"{MAX_SHARED:.0%} may be; take them out of one of the two",
-                    field="dataset.root",
-                )
 
     def entries(self, rows: NDArray[np.int64], classes: list[str]) -> Iterator[Entry]:
         """Examples of the listing."""
@@ -181,16 +169,6 @@ def text_hash(found: FoundText, max_characters: int) -> int | None:
             data = said[: bytes_for(max_characters)]
             is_whole = len(data) == found.size
             said = decoded(data, is_whole=is_whole)
-        return _digest(kept(said, max_characters, is_whole=is_whole).text)
+        return text_digest(kept(said, max_characters, is_whole=is_whole).text)
     except RowError:
         return None
-
-
-def _digest(said: str) -> int:
-    return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=8).digest(), "little")
-
-
-def _part_of(digest: int) -> int:
-    """A tenth each is `test` and `val`, by the hash."""
-    tenth = digest // (2**64 // 10)
-    return {0: PARTS.index("test"), 1: PARTS.index("val")}.get(tenth, PARTS.index("train"))
