@@ -30,6 +30,24 @@ describe("what can be done with a job", () => {
     expect(names("RUNNING")).toEqual(["share", "rename", "run-again"]);
   });
 
+  it("keeps its entries while its menu is open, and has the newest when it is opened again", () => {
+    const menu = actionsMenu("Actions");
+    document.body.append(menu.element);
+    const show = (name: string) => menu.show([{ name, icon: "arrow", testid: "go", run: () => undefined }]);
+    const toggle = (open: boolean) => {
+      menu.element.open = open;
+      menu.element.dispatchEvent(new Event("toggle"));
+    };
+    show("First");
+    toggle(true);
+    const first = at(menu.element, "go");
+    show("Second");
+    expect(at(menu.element, "go")).toBe(first);
+    toggle(false);
+    expect(at(menu.element, "go").textContent).toBe("Second");
+    menu.destroy();
+  });
+
   it("is in a menu that Escape and a click beside it close", () => {
     const menu = actionsMenu("Actions");
     const ran = vi.fn();

@@ -40,7 +40,8 @@ describe("numbers and times", () => {
       "about 1 h 25 min left",
     ]);
     expect([812, 1_234_567, 999_999].map(formatBytes)).toEqual(["812 B", "1.2 MB", "1.0 MB"]);
-    expect([0.98312, 1797, 12345.6].map(formatFigure)).toEqual(["0.983", "1,797", "12,346"]);
+    expect([0.98312, 1797, 12345.6].map(formatFigure)).toEqual(["0.983", "1797", "12,346"]);
+    expect([0, -0.00000515, 0.000123].map(formatFigure)).toEqual(["0", "-5.15e-6", "0.000123"]);
     expect(humanize("knn_label_accuracy")).toBe("kNN label accuracy");
     expect(joined("a", "", null, "b")).toMatch(/^a\s·\sb$|^a\S*\s*·\s*\S*b$/);
   });

@@ -114,7 +114,11 @@ describe("the scale of a value layer", () => {
     expect(valueTicks(TIME, TIME.range).map((tick) => tick.text)).toEqual(["1970-01-01", "1970-07-20", "1971-02-05"]);
     expect(valueText(TIME, 90_061, 86_400)).toBe("1970-01-02 01:01");
     expect(valueText(TIME, 0, 20 * 366 * 86_400)).toBe("1970");
-    expect(valueText(SCALE, 0.000012, 0.001)).toBe("0.000012");
+    expect(valueText(SCALE, 0.000012, 0.0001)).toBe("1.2e-5");
+    expect(valueText(SCALE, 0.00000515, 1)).toBe("0");
+    expect(valueText(SCALE, -0.00000515, 1)).toBe("0");
+    expect(valueTicks(SCALE, [1980, 1995]).map((tick) => tick.text)).toEqual(["1980", "1985", "1990", "1995"]);
+    expect(valueText(SCALE, 12_345, 20_000)).toBe("12,345");
     expect(valueTicks(SCALE, [2, 2])).toEqual([{ value: 2, text: "2", at: 0.5 }]);
   });
 

@@ -70,10 +70,18 @@ export function elapsedSeconds(start: string | null, end: string | null, now: nu
   return Math.max(0, ((end ? Date.parse(end) : now) - Date.parse(start)) / 1000);
 }
 
-/** A measured value with three significant figures: 0.98312 → "0.983". */
+const NUMBER = new Intl.NumberFormat("en-US", { useGrouping: "min2", maximumFractionDigits: 12 });
+
+/** A number that may be a year, so that four digits stand together: 1984 → "1984", 12345 → "12,345". */
+export function formatNumber(value: number): string {
+  return NUMBER.format(value || 0);
+}
+
+/** A measured value with three significant figures: 0.98312 → "0.983", 0.00000515 → "5.15e-6". */
 export function formatFigure(value: number): string {
-  if (Number.isInteger(value)) return formatCount(value);
-  return Math.abs(value) >= 1000 ? formatCount(Math.round(value)) : String(Number(value.toPrecision(3)));
+  const figure = Math.abs(value) >= 1000 ? Math.round(value) : Number(value.toPrecision(3));
+  if (figure !== 0 && Math.abs(figure) < 1e-4) return figure.toExponential().replace("e+", "e");
+  return formatNumber(figure);
 }
 
 const ABBREVIATIONS: Record<string, string> = { kl: "KL", knn: "kNN", pca: "PCA" };

@@ -24,6 +24,13 @@ export function actionsMenu(label: string): Menu {
   const away = (event: Event) => {
     if (element.open && !element.contains(event.target as Node)) element.open = false;
   };
+  let waiting: readonly Action[] | null = null;
+  // A list that is being read keeps its entries: a new one would take away the focus, and a click that is half done.
+  const showNow = (actions: readonly Action[]) => {
+    waiting = null;
+    fill(list, ...actions.map((action) => entry(action, () => (element.open = false))));
+  };
+  element.addEventListener("toggle", () => !element.open && waiting && showNow(waiting));
   element.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !element.open) return;
     event.stopPropagation();
@@ -33,7 +40,10 @@ export function actionsMenu(label: string): Menu {
   document.addEventListener("pointerdown", away);
   return {
     element,
-    show: (actions) => fill(list, ...actions.map((action) => entry(action, () => (element.open = false)))),
+    show: (actions) => {
+      if (element.open) waiting = actions;
+      else showNow(actions);
+    },
     destroy: () => document.removeEventListener("pointerdown", away),
   };
 }

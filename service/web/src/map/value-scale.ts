@@ -2,7 +2,7 @@
 
 import type { ValueScale } from "../api/types";
 import { ticks } from "../charts/scale";
-import { formatCount } from "../lib/format";
+import { formatCount, formatFigure, formatNumber } from "../lib/format";
 import { STEPS } from "../tiles/paint-value";
 
 export type Range = readonly [low: number, high: number];
@@ -33,11 +33,9 @@ export function stepOf({ encoded: [start, end] }: ValueScale, value: number): nu
 export function valueText(scale: ValueScale, value: number, span: number): string {
   if (scale.type === "time") return timeText(value, span);
   const digits = span > 0 ? Math.max(0, Math.min(12, 2 - Math.floor(Math.log10(span)))) : 3;
-  if (Math.abs(value) >= 1e6 || (value !== 0 && Math.abs(value) < 1e-4)) return String(Number(value.toPrecision(3)));
-  const rounded = Number(value.toFixed(digits));
-  return Number.isInteger(rounded)
-    ? formatCount(rounded)
-    : rounded.toLocaleString("en-US", { maximumFractionDigits: digits });
+  if (Math.abs(value) >= 1e6) return formatFigure(value);
+  // Where the whole bar is that small its values are told apart by their exponent; else such a value is zero.
+  return digits > 4 ? formatFigure(value) : formatNumber(Number(value.toFixed(digits)));
 }
 
 /** A time in UTC: the date where days count, else the time of the day too. */
