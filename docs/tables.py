@@ -51,6 +51,7 @@ from featurescape_jobs.tables import interpret as inside
 from featurescape_jobs.tables.captions import CAPTIONS
 from featurescape_jobs.tables.dreams import DREAMS
 from featurescape_jobs.tables.predictions import CLASSES, predictions_schema
+from featurescape_jobs.tables.translations import TRANSLATIONS
 
 PAGES = Path(__file__).parent
 _MARKED = re.compile(r"(<!-- table ([A-Za-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -123,6 +124,7 @@ def _columns(name: str) -> str:
         "units": inside.UNITS,
         "captions": CAPTIONS,
         "predictions": predictions_schema(_TOP, steps=True),
+        "translations": TRANSLATIONS,
         "classes": CLASSES,
         "vectors": pa.schema(atlas.POSITION),
         "cells": atlas.CELLS,

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from featurescape_jobs.specs import Resources as Resources
     from featurescape_jobs.specs import TilesSpec as TilesSpec
     from featurescape_jobs.specs import TrainingSpec as TrainingSpec
+    from featurescape_jobs.specs import TranslationsSpec as TranslationsSpec
     from featurescape_jobs.specs import UnitsSpec as UnitsSpec
 
 __version__ = "0.1.0"
@@ -86,6 +87,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Resources",
         "TilesSpec",
         "TrainingSpec",
+        "TranslationsSpec",
         "UnitsSpec",
     ),
 }

@@ -43,14 +43,15 @@ class EntryCard(BaseModel):
     reads: Literal["images", "features", "texts"] = Field(
         default="images", description="Images, a sequence of features of another job, or texts."
     )
-    gives: Literal["classes", "captions"] = Field(
+    gives: Literal["classes", "captions", "translations"] = Field(
         default="classes",
-        description="A score per class, or words, for the jobs `captions` and `features` only.",
+        description="A score per class, or words: of an image, for the jobs `captions` and `features`, or of a "
+        "text, for the job `translations`.",
     )
-    family: Literal["recurrent", "captioner"] | None = Field(
+    family: Literal["recurrent", "captioner", "translator"] | None = Field(
         default=None, description="Whose `model.shape` it takes; none: it has one shape."
     )
-    trainer: Literal["classifier", "captioner"] | None = Field(
+    trainer: Literal["classifier", "captioner", "translator"] | None = Field(
         default=None, description="How the job `training` trains it; none: it does not."
     )
     weights_in: Literal["file", "folder"] = Field(
@@ -253,16 +254,20 @@ def check_options(card: EntryCard, spec: ModelSpec) -> None:
 
 
 def check_gives(card: EntryCard, gives: str) -> None:
-    """Raise `SpecError` for a model that writes captions where classes are needed, or the reverse."""
+    """Raise `SpecError` for a model that writes captions where classes are needed, or the like."""
     if card.gives == gives:
         return
     problem = (
-        "writes captions: train it with the job `training` and give it to the jobs `captions` and "
-        "`features` only, or name another model"
-        if card.gives == "captions"
-        else "writes no captions; name the model captioner"
+        f"gives no {gives}; name the model {_WRITERS[gives]}"
+        if gives in _WRITERS
+        else f"writes {card.gives}: train it with the job `training` and give it to the jobs "
+        f"{_READERS[card.gives]} only, or name another model"
     )
     raise SpecError(f"model.name: {card.name} {problem}", field="model.name")
+
+
+_WRITERS = {"captions": "captioner", "translations": "translator"}
+_READERS = {"captions": "`captions` and `features`", "translations": "`translations`"}
 
 
 def untrained(name: str) -> WeightsError:

@@ -31,6 +31,7 @@ from featurescape_jobs.models.base import (
     shaped,
 )
 from featurescape_jobs.models.captioner import entry as captioner
+from featurescape_jobs.models.translator import entry as translator
 from featurescape_jobs.registry import Group, Registry, entry_with
 from featurescape_jobs.specs import ModelSpec, RecurrentSpec
 
@@ -52,6 +53,7 @@ MODELS: Registry[ModelEntry] = Registry(
         view_lstm.MODEL,
         text_lstm.MODEL,
         captioner.MODEL,
+        translator.MODEL,
         efficientnet_lite0.MODEL,
         alexnet.MODEL,
         vgg16.MODEL,

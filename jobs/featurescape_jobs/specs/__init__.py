@@ -60,10 +60,15 @@ if TYPE_CHECKING:
     from featurescape_jobs.specs.shapes.captioner import CaptionerSpec as CaptionerSpec
     from featurescape_jobs.specs.shapes.captioner import EncoderSpec as EncoderSpec
     from featurescape_jobs.specs.shapes.recurrent import RecurrentSpec as RecurrentSpec
+    from featurescape_jobs.specs.shapes.translator import TranslatorSpec as TranslatorSpec
     from featurescape_jobs.specs.tiles import TilesSpec as TilesSpec
     from featurescape_jobs.specs.tiles import layer_and_attribute as layer_and_attribute
     from featurescape_jobs.specs.training import TrainingSpec as TrainingSpec
     from featurescape_jobs.specs.training_options import CaptionTrainingSpec as CaptionTrainingSpec
+    from featurescape_jobs.specs.training_options import (
+        TranslatorTrainingSpec as TranslatorTrainingSpec,
+    )
+    from featurescape_jobs.specs.translations import TranslationsSpec as TranslationsSpec
     from featurescape_jobs.specs.units import UnitsSpec as UnitsSpec
 else:
     from featurescape_jobs.registry.lazy_names import lazy_names
@@ -110,9 +115,14 @@ else:
             "featurescape_jobs.specs.shapes": ("Shape",),
             "featurescape_jobs.specs.shapes.captioner": ("CaptionerSpec", "EncoderSpec"),
             "featurescape_jobs.specs.shapes.recurrent": ("RecurrentSpec",),
+            "featurescape_jobs.specs.shapes.translator": ("TranslatorSpec",),
             "featurescape_jobs.specs.tiles": ("TilesSpec", "layer_and_attribute"),
             "featurescape_jobs.specs.training": ("TrainingSpec",),
-            "featurescape_jobs.specs.training_options": ("CaptionTrainingSpec",),
+            "featurescape_jobs.specs.training_options": (
+                "CaptionTrainingSpec",
+                "TranslatorTrainingSpec",
+            ),
+            "featurescape_jobs.specs.translations": ("TranslationsSpec",),
             "featurescape_jobs.specs.units": ("UnitsSpec",),
         },
     )

@@ -23,6 +23,7 @@ from featurescape_jobs.specs.predictions import PredictionsSpec
 from featurescape_jobs.specs.renders import RendersSpec
 from featurescape_jobs.specs.tiles import TilesSpec
 from featurescape_jobs.specs.training import TrainingSpec
+from featurescape_jobs.specs.translations import TranslationsSpec
 from featurescape_jobs.specs.units import UnitsSpec
 
 JOB_SPECS: Registry[type[BaseJobSpec]] = Registry(
@@ -42,6 +43,7 @@ JOB_SPECS: Registry[type[BaseJobSpec]] = Registry(
         DynamicsSpec,
         CaptionsSpec,
         PredictionsSpec,
+        TranslationsSpec,
     ),
     Group("featurescape.jobs", check_declared),
 )

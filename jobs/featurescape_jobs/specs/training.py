@@ -10,19 +10,21 @@ from featurescape_jobs.specs.base import BaseJobSpec, JobCard
 from featurescape_jobs.specs.dataset import DatasetSpec
 from featurescape_jobs.specs.model import ModelSpec
 from featurescape_jobs.specs.needs import Examples, Trainee
-from featurescape_jobs.specs.training_options import CaptionTrainingSpec, TrainingOptions
+from featurescape_jobs.specs.training_options import TrainingOptions
 
 TEST_FRACTION, TEST_FRACTION_OF_SPLIT = 0.1, 0.5
 """Of the examples, or of those of ``validation_split``, where `TrainingSpec.test_fraction` leaves it open."""
 
 
 class TrainingSpec(BaseJobSpec):
-    """Train a network of the catalog on a labeled dataset, or a captioner on one with captions."""
+    """Train a network of the catalog: a classifier on labels, a captioner on captions, a translator on pairs."""
 
     job: Literal["training"] = "training"
     card = JobCard("Train a network", "Learn weights on a labeled dataset.", 8)
     needs = (Examples(), Trainee())
-    dataset: DatasetSpec = Field(description="Labeled or captioned examples to learn from.")
+    dataset: DatasetSpec = Field(
+        description="Examples to learn from: with labels, captions, or translations."
+    )
     model: ModelSpec = Field(description="A trainable model; its weights are the start.")
     epochs: int | None = Field(
         default=None,
@@ -30,20 +32,20 @@ class TrainingSpec(BaseJobSpec):
         le=1000,
         description="Passes over the training part; none: for 2,000 steps, but 3 at least and 16 at "
         "most, and more only where the dataset is so small that they would be fewer than 200 steps; of a "
-        "captioner 50 at most.",
+        "captioner 50 at most, of a translator 30.",
     )
     batch_size: int | None = Field(
         default=None,
         ge=1,
         le=65536,
-        description="Examples per step; none: 128, of a captioner 64 captions.",
+        description="Examples per step; none: 128, of a captioner 64 captions, of a translator 64 pairs.",
     )
     learning_rate: float | None = Field(
         default=None,
         gt=0,
         le=10,
         description="Peak of the one-cycle schedule (AdamW), none: 0.005; of a captioner Adam's, none: "
-        "0.0004.",
+        "0.0004; of a translator, none: 0.001.",
     )
     validation_fraction: float = Field(
         default=0.1,
@@ -85,8 +87,7 @@ class TrainingSpec(BaseJobSpec):
     @property
     def validation_split(self) -> str | None:
         """Split that validation and test part are drawn from, if not from the dataset's own."""
-        options = self.options
-        return options.validation_split if isinstance(options, CaptionTrainingSpec) else None
+        return getattr(self.options, "validation_split", None)
 
     @property
     def test_part(self) -> float:

@@ -19,6 +19,7 @@ from featurescape_jobs.specs import ModelSpec, TrainingSpec
 from featurescape_jobs.trainers.checks import (
     check_captioner_training,
     check_classifier_training,
+    check_translator_training,
     encoder_of,
 )
 
@@ -47,6 +48,7 @@ TRAINERS: Registry[Trainer] = Registry(
     (
         Trainer("classifier", check_classifier_training),
         Trainer("captioner", check_captioner_training, encoder_of),
+        Trainer("translator", check_translator_training),
     ),
 )
 

@@ -45,7 +45,31 @@ def check_captioner_training(spec: TrainingSpec) -> None:
                 "model.shape.encoder.fine_tuned",
                 field=f"options.{name}",
             )
-    if spec.validation_split == spec.dataset.split:
+    _check_validation_split(spec)
+
+
+def check_translator_training(spec: TrainingSpec) -> None:
+    """Raise `SpecError` where a translator cannot be trained so; nothing is read."""
+    card = DATASETS[spec.dataset.name].card
+    if card.gives != "texts" or not card.references:
+        known = ", ".join(
+            name
+            for name, entry in DATASETS.items()
+            if entry.card.gives == "texts" and entry.card.references
+        )
+        raise SpecError(
+            f"dataset: {card.name} has no texts with translations; a translator learns from {known}",
+            field="dataset",
+        )
+    if spec.model.weights != "pretrained":
+        raise SpecError(
+            "model.weights: a translator starts fresh; leave it out", field="model.weights"
+        )
+    _check_validation_split(spec)
+
+
+def _check_validation_split(spec: TrainingSpec) -> None:
+    if spec.validation_split is not None and spec.validation_split == spec.dataset.split:
         raise SpecError(
             f"options.validation_split: {spec.validation_split} is what is learned from; name another split",
             field="options.validation_split",

@@ -57,6 +57,14 @@ class SentenceTranslator:
             Translation(source, source[-1] != END, found[at]) for at, source in enumerate(sources)
         ]
 
+    def text(self, found: Hypothesis) -> str:
+        """The text of a translation."""
+        return self._subwords.decode(found.words)
+
+    def pieces(self, numbers: Sequence[int]) -> list[str]:
+        """Subwords as they are shown; the end is empty."""
+        return ["" if one == END else self._subwords.pieces([one])[0] for one in numbers]
+
     def _batch(self, sources: list[list[int]], options: BeamOptions) -> list[list[Hypothesis]]:
         lengths = torch.tensor([len(source) for source in sources])
         padded = torch.full((len(sources), int(lengths.max())), END)

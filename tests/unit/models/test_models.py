@@ -53,8 +53,10 @@ def test_the_card_belongs_to_the_entry(model: Model) -> None:
 
 
 def test_every_layer_of_the_card_exists_and_runs(model: Model) -> None:
-    if model.card.gives == "captions":
-        pytest.skip("a decoder; test_caption_decoder has its equations")
+    if model.card.gives != "classes":
+        pytest.skip(
+            "it writes: test_attention_decoder and test_translator_network have its equations"
+        )
     if model.card.recurrent:
         model = shaped(model, None, dimensions=5)
     card = model.card

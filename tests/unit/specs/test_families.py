@@ -16,6 +16,7 @@ from featurescape_jobs.specs import (
     ModelSpec,
     RecurrentSpec,
     TrainingSpec,
+    TranslatorSpec,
     parse_spec,
 )
 from featurescape_jobs.trainers import TRAINERS, check_training
@@ -77,10 +78,14 @@ def test_a_model_refuses_the_shape_of_another_family(model: str, shape: Any, rem
 
 
 def test_each_model_takes_its_own() -> None:
-    families = {"recurrent": RecurrentSpec(), "captioner": CaptionerSpec()}
+    families = {
+        "recurrent": RecurrentSpec(),
+        "captioner": CaptionerSpec(),
+        "translator": TranslatorSpec(),
+    }
     found = {name: entry.card.family for name, entry in MODELS.items() if entry.card.family}
     recurrent = dict.fromkeys(("row_lstm", "view_lstm", "text_lstm"), "recurrent")
-    assert found == {**recurrent, "captioner": "captioner"}
+    assert found == {**recurrent, "captioner": "captioner", "translator": "translator"}
     for name, family in found.items():
         check_shape(MODELS[name].card, ModelSpec(name=name, shape=families[family]))
 
@@ -118,4 +123,5 @@ def test_the_fields_of_each_family_are_told_apart() -> None:
     assert [row.values for row in rows if row.name == "model.shape.family"] == [
         "`recurrent`",
         "`captioner`",
+        "`translator`",
     ]

@@ -11,5 +11,6 @@ from pydantic import Field
 
 from featurescape_jobs.specs.shapes.captioner import CaptionerSpec
 from featurescape_jobs.specs.shapes.recurrent import RecurrentSpec
+from featurescape_jobs.specs.shapes.translator import TranslatorSpec
 
-Shape = Annotated[RecurrentSpec | CaptionerSpec, Field(discriminator="family")]
+Shape = Annotated[RecurrentSpec | CaptionerSpec | TranslatorSpec, Field(discriminator="family")]

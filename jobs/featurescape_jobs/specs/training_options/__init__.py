@@ -15,7 +15,11 @@ from featurescape_jobs.specs.training_options.captioner import (
 from featurescape_jobs.specs.training_options.classifier import (
     ClassifierTrainingSpec as ClassifierTrainingSpec,
 )
+from featurescape_jobs.specs.training_options.translator import (
+    TranslatorTrainingSpec as TranslatorTrainingSpec,
+)
 
 TrainingOptions = Annotated[
-    ClassifierTrainingSpec | CaptionTrainingSpec, Field(discriminator="family")
+    ClassifierTrainingSpec | CaptionTrainingSpec | TranslatorTrainingSpec,
+    Field(discriminator="family"),
 ]

@@ -20,24 +20,14 @@ from featurescape_jobs.models.captioner.entry import Captioner
 from featurescape_jobs.networks.loading import build_random
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.vocabulary import Vocabulary
-from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, DatasetSpec, TrainingSpec
+from featurescape_jobs.specs import CaptionerSpec, CaptionTrainingSpec, TrainingSpec
 from featurescape_jobs.tables import read_input
 from featurescape_jobs.trainers.captioner.examples import CaptionedExamples
 from featurescape_jobs.trainers.captioner.word_objective import HEAD, NETWORK
 from featurescape_jobs.trainers.checkpoints import Checkpoints, Progress, starting_with
+from featurescape_jobs.trainers.listings import Listing, shares_of
 
 _NO_WORDS = Vocabulary(())
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The examples of the dataset, or of its split that nothing is learned from."""
-
-    name: str
-    examples: str
-    """The frozen listing, relative to the job's folder."""
-    dataset: DatasetSpec
-    """Placed."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +89,13 @@ class Task:
         return decoder
 
     def captioned(self) -> list[CaptionedExamples]:
-        """Examples with captions of every listing, and which part each is in.
-
-        Where there are two, all of the first is learned from, and nothing of the second.
-        """
-        spec, source = self.spec, self.source
-        test = spec.test_part
-        shares = [(spec.validation_fraction, test)]
-        if len(self.listings) == 2:
-            shares = [(0.0, 0.0), (1 - test, np.inf)]
+        """Examples with captions of every listing, and which part each is in."""
+        source, shares = self.source, shares_of(self.spec, self.listings)
         return [
             CaptionedExamples.drawn(
-                read_input(source.storage.read_table(source.path(one.examples))), *share, spec.seed
+                read_input(source.storage.read_table(source.path(one.examples))),
+                *share,
+                self.spec.seed,
             )
             for one, share in zip(self.listings, shares, strict=True)
         ]

@@ -30,7 +30,6 @@ Source of the method: K. Xu et al., "Show, attend and tell", 2015; Adam, D. King
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -44,11 +43,7 @@ from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.captioning.describing import Describer, batch_size, scores_of
 from featurescape_jobs.captioning.encoder import Encoder
 from featurescape_jobs.captioning.loading import ENCODER_HISTORY, ENCODER_WEIGHTS
-from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.cached_listing import index_dataset
-from featurescape_jobs.datasets.frozen_input import freeze, resolve_dataset, select_examples
 from featurescape_jobs.engine.context import Outcome, RunContext
-from featurescape_jobs.engine.frozen_rows import EXAMPLES, PHASE_EXAMPLES, freeze_rows
 from featurescape_jobs.engine.job_choice import read_choice
 from featurescape_jobs.errors import SpecError
 from featurescape_jobs.models import MODELS
@@ -57,7 +52,7 @@ from featurescape_jobs.networks.worker_process import torch_threads
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.beam_search import BeamOptions
 from featurescape_jobs.sequences.text_metrics import Pair
-from featurescape_jobs.specs import DatasetSpec, TrainingSpec
+from featurescape_jobs.specs import TrainingSpec
 from featurescape_jobs.trainers.captioner.stages import (
     DecoderTraining,
     EncoderTraining,
@@ -66,9 +61,10 @@ from featurescape_jobs.trainers.captioner.stages import (
     check_examples,
     clear_caches,
 )
-from featurescape_jobs.trainers.captioner.task import Listing, Task, joined
+from featurescape_jobs.trainers.captioner.task import Task, joined
 from featurescape_jobs.trainers.checkpoints import Progress
 from featurescape_jobs.trainers.distributed import needs_ray, train
+from featurescape_jobs.trainers.listings import freeze_listings, plan_listings
 from featurescape_jobs.trainers.loop import Indices
 from featurescape_jobs.trainers.split import TEST, Split
 from featurescape_jobs.trainers.tensor_cache import CachedTensors, open_tensors
@@ -110,35 +106,13 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
 
 def _plan(spec: TrainingSpec, context: RunContext) -> tuple[Task, Encoder]:
     source = Source.of(spec, context)
-    DATASETS[source.dataset.name].check(source.dataset)
-    listings = [Listing("training", EXAMPLES, source.dataset)]
-    if (held_out := _held_out(spec)) is not None:
-        resolved = resolve_dataset(held_out, context)
-        DATASETS[resolved.name].check(resolved)
-        listings.append(Listing("held_out", PHASE_EXAMPLES.format(phase="held_out"), resolved))
-    task = Task(spec, tuple(listings), source, "")
+    task = Task(spec, plan_listings(spec, source.dataset, context), source, "")
     return task, task.encoder()
-
-
-def _held_out(spec: TrainingSpec) -> DatasetSpec | None:
-    if spec.validation_split is None:
-        return None
-    return spec.dataset.model_copy(update={"split": spec.validation_split, "selection": None})
 
 
 def _freeze(task: Task, context: RunContext) -> Task:
     """Fix the listings and the words."""
-    frozen = freeze(task.spec.dataset, context)
-    sha256 = frozen.sha256
-    for listing in task.listings[1:]:
-
-        def make(dataset: DatasetSpec = listing.dataset) -> pa.Table:
-            table = index_dataset(DATASETS[dataset.name], dataset, context.storage).table
-            return select_examples(table, dataset, context.storage)
-
-        phase = freeze_rows(listing.name, make, context, frozen.shard_size)
-        sha256 += context.storage.sha256(context.path(phase.path))
-    digest = hashlib.sha256(sha256.encode()).hexdigest()
+    digest = freeze_listings(task.spec, task.listings, context)
     whole = joined(replace(task, input_sha256=digest).captioned())
     if whole.table.num_rows == 0:
         raise SpecError(
