@@ -44,9 +44,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"{service.url}/compare?maps={first},{second}"
 
 
-def numbers(pane: Locator) -> list[int]:
-    """Whole numbers of a text."""
-    return [int(each) for each in re.findall(r"\d+", pane.inner_text())]
+def numbers(shown: Locator) -> list[int]:
+    """Whole numbers in a text of the page, in order."""
+    return [int(each) for each in re.findall(r"\d+", shown.inner_text())]
 
 
 def test_what_is_selected_in_one_map_is_lit_in_both(page: Page, address: str) -> None:
