@@ -56,7 +56,7 @@ window.until = (condition, last) => new Promise((found) => {
 });
 window.from = (type, condition) => {
   window.waited = new Promise((found) => addEventListener(type, (event) => {
-    window.until(condition, event.timeStamp + 5000).then((at) => found(at - event.timeStamp));
+    window.until(condition, event.timeStamp + 10000).then((at) => found(at - event.timeStamp));
   }, { capture: true, once: true }));
 };
 """
@@ -250,7 +250,7 @@ def lasso(page: Page, found: Measures) -> None:
     for turn in range(3):
         page.keyboard.press("l")
         page.get_by_test_id("selection-draw").wait_for()
-        draw(page, middle, 0.21 * box["height"] + turn)
+        draw(page, middle, 0.155 * box["height"] + turn)
         seconds = page.evaluate("() => window.waited")
         found.add("lasso, the first" if turn == 0 else "lasso", seconds)
         said = page.get_by_test_id("selection-count").text_content() or ""

@@ -92,13 +92,13 @@ class MapColumns:
 
     def ids(self, opened: OpenMap) -> pa.ChunkedArray:
         """(N,) ids of the examples, read anew."""
-        return self._read(self.points_file(opened), "example_id")
+        return self.points_file(opened).column("example_id")
 
     def labels(self, opened: OpenMap) -> NDArray[np.int32]:
         """(N,) indices of classes, `NO_LABEL` for none."""
 
         def make() -> NDArray[np.int32]:
-            filled = pc.fill_null(self._read(self.points_file(opened), "label"), NO_LABEL)
+            filled = pc.fill_null(self.points_file(opened).column("label"), NO_LABEL)
             found: NDArray[np.int32] = filled.to_numpy().astype(np.int32)
             return found
 
@@ -156,19 +156,14 @@ class MapColumns:
     def _typed(self, opened: OpenMap, column: str) -> pa.ChunkedArray:
         file = self.attributes_file(opened)
         assert file is not None, "the map has the attribute"
-        return self._read(file, column)
+        return file.column(column)
 
     def _plain(self, opened: OpenMap, column: str) -> Array:
         def make() -> Array:
-            found: Array = self._read(self.points_file(opened), column).to_numpy()
+            found: Array = self.points_file(opened).column(column).to_numpy()
             return found
 
         return self._keep(opened, column, make)
-
-    def _read(self, file: RowFile, column: str) -> pa.ChunkedArray:
-        parts = [file.read(group, (column,))[column] for group in range(file.groups)]
-        chunks = [chunk for part in parts for chunk in part.chunks]
-        return pa.chunked_array(chunks, file.columns[column].field.type)
 
     def _keep(self, opened: OpenMap, name: str, make: Callable[[], T]) -> T:
         return self.maps.columns.get_or_make(opened.manifest.job_id, "column", name, make)
