@@ -1,6 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { addressOf, groupsOf, limitsOf, typeOf } from "../src/docs/openapi";
+import { bodyElement, curlOf } from "../src/docs/body";
+import { addressOf, contentOf, groupsOf, limitsOf, typeOf } from "../src/docs/openapi";
 import { docsPage } from "../src/docs/page";
 import { shownText } from "../src/docs/try-it";
 import { h } from "../src/lib/dom";
@@ -57,6 +58,64 @@ describe("the description of the API", () => {
     const values = { job_id: "a?b", path: "data/x y.json", limit: "5" };
     expect(addressOf(route!, values)).toBe("/v1/jobs/a%3Fb/files/data/x%20y.json?limit=5");
     expect(addressOf(route!, { job_id: "a", path: "x" })).toBe("/v1/jobs/a/files/x");
+  });
+});
+
+describe("the body of a request", () => {
+  const [[, [find]]] = groupsOf({
+    paths: {
+      "/v1/maps/{job_id}/find": {
+        post: {
+          tags: ["maps"],
+          requestBody: {
+            content: {
+              "application/json": {
+                schema: { $ref: "#/components/schemas/FindPage" },
+                example: { words: "it's <b>" },
+              },
+            },
+          },
+        },
+      },
+    },
+  }) as [[string, Parameters<typeof addressOf>[0][]]];
+  const schemas = {
+    FindPage: {
+      required: ["words"],
+      properties: {
+        words: { type: "string", maxLength: 1000, description: "All of `words`." },
+        limit: { type: "integer", exclusiveMinimum: 0, maximum: 1000, default: 100 },
+        by: { oneOf: [{ $ref: "#/components/schemas/FindPage" }, { type: "null" }] },
+      },
+    },
+  };
+
+  it("has fields with types, limits, defaults, and which are required", () => {
+    const body = contentOf(find!.requestBody!.content)!;
+    const element = shown(bodyElement(find!, body, schemas));
+    expect(texts(element, "dd p")).toEqual([
+      "required, at most 1000 characters. All of words.",
+      "above 0, up to 1000, default 100",
+    ]);
+    expect(texts(element, "dd .type")).toEqual(["text", "integer", "FindPage | null"]);
+    expect(element.querySelectorAll('a[href="#schema-FindPage"]')).toHaveLength(2);
+  });
+
+  it("is a command that a shell takes as it is, and is copied", async () => {
+    const body = contentOf(find!.requestBody!.content)!;
+    expect(curlOf("http://x", find!, body)).toBe(
+      `curl -X POST 'http://x/v1/maps/{job_id}/find' \\\n  -H 'Content-Type: application/json' \\\n  -d '{"words":"it'\\''s <b>"}'`,
+    );
+    expect(curlOf("http://x", find!, { kind: "image/*", schema: {}, example: undefined })).toContain(
+      "'Content-Type: image/png' \\\n  --data-binary @FILE",
+    );
+    const writeText = vi.fn(async () => undefined);
+    vi.stubGlobal("navigator", { clipboard: { writeText } });
+    const element = shown(bodyElement(find!, body, schemas));
+    element.querySelector<HTMLButtonElement>(".command button")!.click();
+    await settle();
+    expect(writeText).toHaveBeenCalledWith(curlOf(location.origin, find!, body));
+    expect(at(document, "notice").textContent).toBe("The command is copied");
   });
 });
 

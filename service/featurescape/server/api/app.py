@@ -26,6 +26,7 @@ from featurescape.server.api import (
     viewer,
 )
 from featurescape.server.api.compression import Compress
+from featurescape.server.api.described import describe_bodies
 from featurescape.server.api.errors import add_error_handlers
 from featurescape.server.api.guard import Guard, TokenCheck
 from featurescape.server.api.metrics import CountAnswers
@@ -88,6 +89,12 @@ def create_app(settings: Settings, runner: JobRunner | None = None) -> FastAPI:
     app.state.services = services
     app.state.token = token
     add_error_handlers(app)
-    for part in _PARTS:
-        app.include_router(part.router)
+    _add_routes(app)
     return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    routers = [part.router for part in _PARTS]
+    for router in routers:
+        app.include_router(router)
+    describe_bodies(app, routers)

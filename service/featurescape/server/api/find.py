@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from featurescape.server.api import find_answers as answers
 from featurescape.server.api.bodies import read_json
+from featurescape.server.api.described import described
 from featurescape.server.api.services import CheckedId, Use
 from featurescape.server.finding.asked import FindPage
 from featurescape_jobs.live.requests import parse_question
@@ -22,7 +23,13 @@ def found(job_id: CheckedId, page: Annotated[FindPage, Query()], use: Use) -> Re
     return Response(use.finding.find(job_id, page), media_type="application/json")
 
 
-@router.post("", responses={200: {"model": answers.FindAnswer}})
+@router.post(
+    "",
+    responses={200: {"model": answers.FindAnswer}},
+    openapi_extra=described(
+        lambda: FindPage, {"words": "red car", "where": "year > 1990", "limit": 20}
+    ),
+)
 async def find(job_id: CheckedId, request: Request, use: Use) -> Response:
     """The same, asked in a body: `words`, `where`, `offset`, `limit`, `marked`."""
     body = await read_json(request, use.settings.max_body_bytes)

@@ -7,9 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from featurescape.server.api.bodies import read_json
+from featurescape.server.api.described import described
 from featurescape.server.api.guard import COOKIE, TokenCheck
 from featurescape.server.api.services import Services, Use
 from featurescape_jobs.errors import AuthenticationError, FeaturescapeError
@@ -78,7 +80,13 @@ def metrics(use: Use) -> Response:
     return Response(use.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-@router.post("/v1/login", status_code=204)
+class Login(BaseModel):
+    """Body of a login."""
+
+    token: str = Field(description="The token of the service.")
+
+
+@router.post("/v1/login", status_code=204, openapi_extra=described(lambda: Login, {"token": "…"}))
 async def login(request: Request) -> Response:
     """Trade the token for a cookie that scripts cannot read: how the viewer gets in."""
     body: Any = await read_json(request, _MAX_LOGIN_BYTES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from featurescape.server.api import answers
 from featurescape.server.api.bodies import read_json
+from featurescape.server.api.described import described
 from featurescape.server.api.services import CheckedId, Services, Use
 from featurescape.server.deletions import Extent
 from featurescape.server.jobstore import JobFilter, JobRecord
@@ -19,15 +20,28 @@ from featurescape.server.listing import Order
 from featurescape_jobs.artifacts import Status, job_dir
 from featurescape_jobs.errors import NotFoundError, RequestError
 from featurescape_jobs.live.requests import parse_question
-from featurescape_jobs.specs import Spec, Title, parse_spec
+from featurescape_jobs.specs import JOB_SPECS, Spec, Title, parse_spec
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 Extending = Annotated[Extent, Depends()]
+_FIRST = {
+    "job": "features",
+    "dataset": {"name": "digits"},
+    "model": {"name": "lenet", "weights": "random"},
+}
+
+
+def _specs() -> Any:
+    """The spec of any job type."""
+    return Annotated[Union[tuple(JOB_SPECS.values())], Field(discriminator="job")]  # noqa: UP007
+
+
+_SUBMITTED = described(_specs, _FIRST)
 _KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 
 
-@router.post("", status_code=202, response_model=answers.Job)
+@router.post("", status_code=202, response_model=answers.Job, openapi_extra=_SUBMITTED)
 async def submit(
     request: Request, use: Use, idempotency_key: Annotated[str | None, Header()] = None
 ) -> dict[str, Any]:
@@ -87,7 +101,11 @@ def show(job_id: CheckedId, use: Use) -> dict[str, Any]:
     return use.store.get(job_id).to_json()
 
 
-@router.patch("/{job_id}", response_model=answers.Job)
+@router.patch(
+    "/{job_id}",
+    response_model=answers.Job,
+    openapi_extra=described(lambda: Renaming, {"title": "Stamps"}),
+)
 async def rename(job_id: CheckedId, request: Request, use: Use) -> dict[str, Any]:
     """Give a job another title, `{"title": "…"}`, or none, `{"title": null}`."""
     body = await read_json(request, use.settings.max_body_bytes)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from featurescape.server.api import answers
 from featurescape.server.api.bodies import read_bytes, read_json
+from featurescape.server.api.described import bytes_body, described
 from featurescape.server.api.services import Services, Use
 from featurescape_jobs.live.requests import (
     ActivationsQuestion,
@@ -20,24 +21,38 @@ from featurescape_jobs.live.requests import (
 
 router = APIRouter(prefix="/v1/live", tags=["live"])
 
+_LENET = {"name": "lenet", "weights": "random"}
+_ASKED = {"model": _LENET, "image": "0" * 64, "layer": "conv1"}
 _IMAGE_TYPES = ("application/octet-stream", "image/*")
 
 
-@router.post("/images", response_model=answers.LiveImage)
+@router.post(
+    "/images",
+    response_model=answers.LiveImage,
+    openapi_extra=bytes_body("An encoded image.", _IMAGE_TYPES[-1]),
+)
 async def image(request: Request, use: Use) -> dict[str, str]:
     """Keep an encoded image (the body) for a while; its id."""
     data = await read_bytes(request, use.settings.live_image_bytes, _IMAGE_TYPES)
     return {"image": use.live.keep(data)}
 
 
-@router.post("/networks", responses={200: {"model": answers.NetworkInfo}})
+@router.post(
+    "/networks",
+    responses={200: {"model": answers.NetworkInfo}},
+    openapi_extra=described(lambda: NetworkQuestion, {"model": _LENET}),
+)
 async def network(request: Request, use: Use) -> Response:
     """Start a network, or find it started; its layers and input."""
     asked = await _question(NetworkQuestion, request, use)
     return await answer_while_asked(request, use.live.describe(asked.model))
 
 
-@router.post("/activations", responses={200: {"model": answers.Activations}})
+@router.post(
+    "/activations",
+    responses={200: {"model": answers.Activations}},
+    openapi_extra=described(lambda: ActivationsQuestion, _ASKED),
+)
 async def activations(request: Request, use: Use) -> Response:
     """Activations of a layer for an image: all channels as a grid, the strongest, the outputs."""
     return await answer_while_asked(
@@ -45,7 +60,11 @@ async def activations(request: Request, use: Use) -> Response:
     )
 
 
-@router.post("/unit", responses={200: {"model": answers.UnitAnswer}})
+@router.post(
+    "/unit",
+    responses={200: {"model": answers.UnitAnswer}},
+    openapi_extra=described(lambda: UnitQuestion, {**_ASKED, "channel": 0}),
+)
 async def unit(request: Request, use: Use) -> Response:
     """One channel of a layer for an image, and what its strongest cell owes to the pixels."""
     return await answer_while_asked(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from featurescape.server.api import answers
 from featurescape.server.api.bodies import read_json
+from featurescape.server.api.described import described
 from featurescape.server.api.live import answer_while_asked
 from featurescape.server.api.services import CheckedId, Use
 from featurescape.server.search import MapQuestion
@@ -22,7 +23,11 @@ def about(job_id: CheckedId, use: Use) -> dict[str, Any]:
     return use.search.about(job_id)
 
 
-@router.post("", responses={200: {"model": answers.SearchAnswer}})
+@router.post(
+    "",
+    responses={200: {"model": answers.SearchAnswer}},
+    openapi_extra=described(lambda: MapQuestion, {"text": "a red car", "k": 20}),
+)
 async def nearest(job_id: CheckedId, request: Request, use: Use) -> Response:
     """Examples nearest to words (`text`), an uploaded image (`image`, its id) or an example (`like`)."""
     body = await read_json(request, use.settings.max_body_bytes)

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from featurescape.server.api import selection_answers as answers
 from featurescape.server.api.bodies import read_json
+from featurescape.server.api.described import described
 from featurescape.server.api.services import CheckedId, Services, Use
 from featurescape.server.selections import parse_selection
 from featurescape.server.selections.queries import Arrangement, SavedQuery, SelectionQuery
@@ -38,23 +39,24 @@ async def _query(request: Request, use: Use) -> SelectionQuery:
     return parse_selection(await read_json(request, use.settings.max_body_bytes))
 
 
+_SELECTION = described(lambda: SelectionQuery, {"union": [{"class": 3}, {"box": [0, 0, 0.5, 0.5]}]})
 _Name = Annotated[str, Depends(_checked_name)]
 _Query = Annotated[SelectionQuery, Depends(_query)]
 
 
-@router.post("", response_model=answers.SelectionSummary)
+@router.post("", response_model=answers.SelectionSummary, openapi_extra=_SELECTION)
 def summary(job_id: CheckedId, query: _Query, use: Use) -> dict[str, Any]:
     """Sum up what a query selects: exact counts, numbers, the most central and the outermost examples."""
     return use.selections.summary(use.maps.open(job_id), query)
 
 
-@router.post("/count", response_model=answers.SelectionCount)
+@router.post("/count", response_model=answers.SelectionCount, openapi_extra=_SELECTION)
 def count(job_id: CheckedId, query: _Query, use: Use) -> dict[str, int]:
     """Count what a query selects."""
     return use.selections.count(use.maps.open(job_id), query)
 
 
-@router.post("/marks")
+@router.post("/marks", openapi_extra=_SELECTION)
 def marks(
     job_id: CheckedId, query: _Query, use: Use, arrangement: Arrangement = "exact"
 ) -> Response:
@@ -63,7 +65,7 @@ def marks(
     return Response(body, media_type="application/octet-stream")
 
 
-@router.post("/export")
+@router.post("/export", openapi_extra=_SELECTION)
 def export(job_id: CheckedId, query: _Query, use: Use, format: Format = "csv") -> StreamingResponse:
     """Export what a query selects, as CSV or Parquet."""
     return _exported(use, job_id, query, ("selection", format))
@@ -77,7 +79,7 @@ def search(job_id: CheckedId, use: Use) -> dict[str, Any]:
     return {"selections": [use.selections.shown(opened, each) for each in found]}
 
 
-@router.put("/{name:path}", response_model=answers.SavedSelection)
+@router.put("/{name:path}", response_model=answers.SavedSelection, openapi_extra=_SELECTION)
 def save(
     job_id: CheckedId, name: _Name, query: _Query, use: Use, replace: bool = False
 ) -> dict[str, Any]:

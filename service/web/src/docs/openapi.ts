@@ -11,7 +11,13 @@ export interface Schema {
   minimum?: number;
   maximum?: number;
   items?: Schema;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+  minLength?: number;
+  maxLength?: number;
   anyOf?: Schema[];
+  oneOf?: Schema[];
+  required?: string[];
   properties?: Record<string, Schema>;
   prefixItems?: Schema[];
   additionalProperties?: Schema | boolean;
@@ -25,7 +31,14 @@ export interface Parameter {
   schema?: Schema;
 }
 
-type Content = Record<string, { schema?: Schema }>;
+type Content = Record<string, { schema?: Schema; example?: unknown }>;
+
+/** The body of a request, or of an answer. */
+export interface Body {
+  kind: string;
+  schema: Schema | undefined;
+  example: unknown;
+}
 
 export interface Operation {
   summary?: string;
@@ -74,7 +87,8 @@ export function typeOf(schema: Schema | undefined): string {
   if (name) return name;
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
   if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (schema.anyOf) return schema.anyOf.map(typeOf).join(" | ");
+  const kinds = schema.anyOf ?? schema.oneOf;
+  if (kinds) return kinds.map(typeOf).join(" | ");
   if (schema.prefixItems) return `[${schema.prefixItems.map(typeOf).join(", ")}]`;
   if (schema.type === "array") return `list of ${typeOf(schema.items)}`;
   if (schema.type === "object" && typeof schema.additionalProperties === "object")
@@ -82,24 +96,25 @@ export function typeOf(schema: Schema | undefined): string {
   return schema.type === "string" ? "text" : (schema.type ?? "any");
 }
 
-/** Range and default of a parameter, in words. */
-export function limitsOf({ minimum, maximum, default: preset }: Schema): string {
-  const range =
-    minimum !== undefined && maximum !== undefined
-      ? `${minimum} to ${maximum}`
-      : minimum !== undefined
-        ? `from ${minimum}`
-        : maximum !== undefined
-          ? `up to ${maximum}`
-          : "";
+/** Range, length and default of a parameter or field, in words. */
+export function limitsOf(schema: Schema): string {
+  const { minimum, maximum, default: preset } = schema;
+  const least = minimum ?? schema.exclusiveMinimum;
+  const most = maximum ?? schema.exclusiveMaximum;
+  const [from, to] = [minimum === undefined ? "above" : "from", maximum === undefined ? "below" : "up to"];
+  const both = minimum !== undefined && maximum !== undefined;
+  const range = both
+    ? `${minimum} to ${maximum}`
+    : [least !== undefined && `${from} ${least}`, most !== undefined && `${to} ${most}`].filter(Boolean).join(", ");
+  const length = schema.maxLength === undefined ? "" : `at most ${schema.maxLength} characters`;
   const given = preset === undefined || preset === null || preset === "" ? "" : `default ${JSON.stringify(preset)}`;
-  return [range, given].filter(Boolean).join(", ");
+  return [range, length, given].filter(Boolean).join(", ");
 }
 
 /** The schema and media type of the answer to a success, or of a body. */
-export function contentOf(content: Content | undefined): { kind: string; schema: Schema | undefined } | null {
+export function contentOf(content: Content | undefined): Body | null {
   const [kind] = Object.keys(content ?? {});
-  return kind ? { kind, schema: content![kind]!.schema } : null;
+  return kind ? { kind, schema: content![kind]!.schema, example: content![kind]!.example } : null;
 }
 
 /** The answer to a success. */

@@ -5,58 +5,14 @@ import type { Page } from "../app/router";
 import { pageHead } from "../job-parts/parts";
 import { fill, h } from "../lib/dom";
 import { humanize } from "../lib/format";
-import {
-  answerOf,
-  contentOf,
-  type Description,
-  groupsOf,
-  limitsOf,
-  type Route,
-  refName,
-  type Schema,
-  typeOf,
-} from "./openapi";
+import { bodyElement } from "./body";
+import { fieldRows, marked, row, type Schemas, schemaId, typeElement } from "./fields";
+import { answerOf, contentOf, type Description, groupsOf, limitsOf, type Route, type Schema } from "./openapi";
 import { tryIt } from "./try-it";
 
 const ABOUT = "All bodies are JSON unless said otherwise. Where the service has a token, a request shows it as ";
 const TOKEN = "Authorization: Bearer …";
 const ERROR = '{"error": {"code", "message", "detail"}}';
-
-type Schemas = Readonly<Record<string, Schema>>;
-
-/** Names of the schemas that a schema refers to, the nearest first. */
-function namesIn(schema: Schema | undefined): string[] {
-  if (!schema) return [];
-  const name = refName(schema);
-  if (name) return [name];
-  const inner = [schema.items, ...(schema.anyOf ?? []), ...(schema.prefixItems ?? [])];
-  const values = typeof schema.additionalProperties === "object" ? [schema.additionalProperties] : [];
-  return [...inner, ...values].flatMap(namesIn);
-}
-
-function typeElement(schema: Schema | undefined, schemas: Schemas): HTMLElement {
-  const known = namesIn(schema).find((name) => schemas[name]);
-  const text = h("code", {}, typeOf(schema));
-  return known ? h("a", { href: `#${schemaId(known)}` }, text) : text;
-}
-
-/** Text whose parts between backticks are code. */
-function marked(text: string): (Node | string)[] {
-  return text.split("`").map((part, i) => (i % 2 === 1 ? h("code", {}, part) : part));
-}
-
-function schemaId(name: string): string {
-  return `schema-${name}`;
-}
-
-function row(name: string, type: HTMLElement, about: string): HTMLElement {
-  return h(
-    "div",
-    {},
-    h("dt", {}, h("code", {}, name)),
-    h("dd", {}, type, about !== "" && h("p", { class: "faint" }, ...marked(about))),
-  );
-}
 
 function parameterRows(route: Route, schemas: Schemas): HTMLElement[] {
   return (route.parameters ?? []).map((each) => {
@@ -85,7 +41,7 @@ function routeElement(route: Route, schemas: Schemas): HTMLElement {
     summary,
     about !== first && h("p", {}, ...marked(about)),
     rows.length > 0 && part("Parameters", h("dl", { class: "table" }, ...rows)),
-    body && part("Body", typeElement(body.schema, schemas)),
+    body && part("Body", bodyElement(route, body, schemas)),
     answer &&
       part(
         `Answer ${answer.status}`,
@@ -99,13 +55,11 @@ function routeElement(route: Route, schemas: Schemas): HTMLElement {
 }
 
 function schemaElement(name: string, schema: Schema, schemas: Schemas): HTMLElement {
-  const rows = Object.entries(schema.properties ?? {}).map(([field, each]) =>
-    row(field, typeElement(each, schemas), each.description ?? ""),
-  );
+  const rows = fieldRows(schema, schemas);
   const about = schema.description ? h("p", { class: "faint" }, schema.description) : null;
   const head = h("summary", {}, h("code", {}, name));
   const element = h("details", { class: "route", attrs: { id: schemaId(name) } }, head, about);
-  element.append(rows.length > 0 ? h("dl", { class: "table" }, ...rows) : h("code", {}, typeOf(schema)));
+  element.append(rows.length > 0 ? h("dl", { class: "table" }, ...rows) : typeElement(schema, schemas));
   return element;
 }
 
