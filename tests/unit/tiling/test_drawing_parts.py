@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -71,9 +73,14 @@ def cut_at(scene: MapScene, zoom: int, asked: AskedInParts, context: RunContext)
     return write_parts(replace(scene, attribute=None), columns, zoom, context)
 
 
+def sent(layer: Any) -> Any:
+    """A layer as a worker gets it."""
+    return pickle.loads(pickle.dumps(layer))
+
+
 def draw_cut(scene: MapScene, name: str, zoom: int, path: Path) -> bytes:
     """The archive of a layer, from parts with roots at ``zoom``."""
-    context, layer = context_in(path), COLOR_LAYERS[name].in_parts(scene)  # type: ignore[attr-defined]
+    context, layer = context_in(path), sent(COLOR_LAYERS[name].in_parts(scene))  # type: ignore[attr-defined]
     info = None if scene.attribute is None else scene.attribute.info
     asked = AskedInParts(layer, info, None if info is None else "attribute_0")
     written = cut_at(scene, zoom, asked, context)
