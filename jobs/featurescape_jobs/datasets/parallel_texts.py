@@ -56,9 +56,11 @@ class ParallelTextsOptions(TextOptions):
 CARD = DatasetCard(
     name="parallel_texts",
     title="Parallel texts",
-    summary="Texts with their translations: files of two languages line by line, or tables with tabs.",
+    summary="Texts with their translations: files of two languages line by line, tables, translation memories "
+    "(TMX), XLIFF, gettext's catalogs.",
     needs_root=True,
-    root_hint="a folder with train.en beside train.de, or a table with tabs; or s3://bucket/prefix",
+    root_hint="a folder with train.en beside train.de, a table, .tmx, .xlf, .po or .mo, or a folder of one kind; "
+    "or s3://bucket/prefix",
     splits=("all", *PARTS),
     gives="texts",
     references=True,

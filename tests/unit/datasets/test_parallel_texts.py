@@ -234,7 +234,7 @@ def test_sides_of_very_different_length_are_counted(tmp_path: Path) -> None:
         ({"train.en": "Good day\n"}, EN_DE, "root", "there are files of en alone; put those of the other"),
         ({"train.en": "a\n", "test.de": "b\n"}, EN_DE, "root", "there are files of de, en alone"),
         ({"a.en.gz": b"\x1f\x8b", "a.de.gz": b""}, EN_DE, "root", "a packed file: unpack it (gunzip"),
-        ({"readme.txt": "no tab\n"}, EN_DE, "root", "give train.en beside train.de, or a table with tabs"),
+        ({"readme.txt": "no tab\n"}, EN_DE, "root", "give train.en beside train.de, a table"),
         (TRAIN | {"a.tsv": "a\tb\n"}, EN_DE, "root", "files of several kinds, a.tsv and train."),
         ({"a.tsv": ""}, {}, "root", "a.tsv is empty"),
         ({"a.tsv": "Hi\tHallo\n"}, {"source_column": "en", "target_column": "de"}, "source_column",

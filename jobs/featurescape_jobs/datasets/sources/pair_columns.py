@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,23 +37,23 @@ class AskedPairs:
             known: languages that there are.
             place: what has them, for the message.
         """
-        found = []
-        for name in ("source_language", "target_language"):
-            language = getattr(self, name)
-            if language is None or not any(is_language(one, language) for one in known):
-                problem = "has to be named" if language is None else f"there is no {language!r}"
-                raise DatasetError(
-                    f"dataset.{name}: {problem}; {place} have {shown(known)}",
-                    field=f"dataset.{name}",
-                )
-            found.append(language)
-        source, target = found
-        return source, target
+        source = self.language("source_language", known, place)
+        return source, self.language("target_language", known, place)
+
+    def language(self, name: str, known: Sequence[str], place: str) -> str:
+        """One of the two by its name, as `languages` has both."""
+        language = getattr(self, name)
+        if language is None or not any(is_language(one, language) for one in known):
+            problem = "has to be named" if language is None else f"there is no {language!r}"
+            raise DatasetError(
+                f"dataset.{name}: {problem}; {place} have {shown(known)}", field=f"dataset.{name}"
+            )
+        return str(language)
 
 
 def is_language(found: str, asked: str) -> bool:
     """True if a tag as ``en-US`` is of a language as ``en``; where this has a region, the tag has to have it."""
-    tag, wanted = (one.lower().replace("_", "-") for one in (found, asked))
+    tag, wanted = (re.sub("[_@]", "-", one.lower()) for one in (found, asked))
     return tag == wanted or tag.startswith(f"{wanted}-")
 
 

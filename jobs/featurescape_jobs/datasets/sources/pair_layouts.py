@@ -1,7 +1,9 @@
 """Layouts of pairs of texts, told apart by the names of their files.
 
 - Moses: ``train.en`` beside ``train.de``; line i of one is the translation of line i of the other.
-- tables: ``.tsv``, and ``.txt`` with tabs, as `pair_tables` reads them.
+- tables: ``.tsv``, ``.txt`` with tabs, ``.csv``, ``.jsonl``, ``.parquet``, as `pair_tables` reads them.
+- translation memories, ``.tmx``, and XLIFF, ``.xlf``, as `pair_xml` does.
+- gettext's catalogs, ``.po`` and ``.mo``, as `pair_catalogs` does.
 
 Files lie at any depth. Holds their names, and of two files a line each.
 """
@@ -15,9 +17,16 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from featurescape_jobs.datasets.sources.caption_text import Place
+from featurescape_jobs.datasets.sources.pair_catalogs import catalogs_asked_for, read_catalog
 from featurescape_jobs.datasets.sources.pair_columns import AskedPairs, is_language, shown
 from featurescape_jobs.datasets.sources.pair_listing import FoundPair, Side
-from featurescape_jobs.datasets.sources.pair_tables import read_tsv
+from featurescape_jobs.datasets.sources.pair_tables import (
+    read_csv,
+    read_jsonl,
+    read_parquet,
+    read_tsv,
+)
+from featurescape_jobs.datasets.sources.pair_xml import read_tmx, read_xliff
 from featurescape_jobs.datasets.sources.survey import kind_of, survey
 from featurescape_jobs.datasets.sources.text_layouts import PACKED
 from featurescape_jobs.datasets.sources.text_lines import Line, read_lines
@@ -35,7 +44,16 @@ _HEAD_BYTES = 1 << 16
 
 Read = Callable[[Tree, str, AskedPairs, str | None], Iterator[FoundPair]]
 """All pairs of a file: of a tree, its path, what is asked for, the part. Raises `DatasetError`."""
-_KINDS: Mapping[str, tuple[str, Read]] = {".tsv": ("tables", read_tsv)}
+_CATALOGS = "catalogs"
+_KINDS: Mapping[str, tuple[str, Read]] = {
+    ".tsv": ("tables", read_tsv),
+    ".csv": ("tables", read_csv),
+    **dict.fromkeys((".jsonl", ".ndjson"), ("tables", read_jsonl)),
+    ".parquet": ("tables", read_parquet),
+    ".tmx": ("translation memories", read_tmx),
+    **dict.fromkeys((".xlf", ".xliff"), ("XLIFF", read_xliff)),
+    **dict.fromkeys((".po", ".mo"), (_CATALOGS, read_catalog)),
+}
 """By the ending of a file, which layout it is of, and what reads it."""
 
 
@@ -73,6 +91,8 @@ def read_pairs(tree: Tree, asked: AskedPairs) -> Iterator[FoundPair]:
     if moses:
         yield from _moses(tree, files, asked)
         return
+    if _CATALOGS in files.kinds:
+        files.kinds[_CATALOGS] = catalogs_asked_for(tree, files.kinds[_CATALOGS], asked)
     read = {path: _KINDS[kind_of(path)[0]][1] for paths in files.kinds.values() for path in paths}
     if not read:
         read = {path: read_tsv for path in files.tabbed if _has_tabs(tree, path)}
@@ -80,7 +100,9 @@ def read_pairs(tree: Tree, asked: AskedPairs) -> Iterator[FoundPair]:
         tree.passed_over.add("a .txt file without tabs", path)
     if not read:
         raise _nothing(files, asked)
-    for path, part in parts_of_files([*read]).items():
+    # Catalogs are named after programs, as dpkg-dev.
+    parts = dict.fromkeys(read) if _CATALOGS in files.kinds else parts_of_files([*read])
+    for path, part in parts.items():
         yield from read[path](tree, path, asked, part)
 
 
@@ -121,7 +143,7 @@ def _nothing(files: _Files, asked: AskedPairs) -> DatasetError:
     if files.packed:
         problem = f"{files.packed[-200:]} is {PACKED}"
     else:
-        problem = "there are no pairs of texts: give train.en beside train.de, or a table with tabs"
+        problem = "there are no pairs of texts: give train.en beside train.de, a table, .tmx, .xlf, .po or .mo"
     return DatasetError(f"dataset.root: {problem}", field="dataset.root")
 
 

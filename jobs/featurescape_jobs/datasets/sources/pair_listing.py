@@ -42,6 +42,7 @@ MISALIGNED = "misaligned"
 AGAIN = "a pair that is there before"
 EMPTY_SIDE = "a pair with a side that says nothing: translate it"
 NO_TEXT = "a pair with a side that is no text: write text, in UTF-8 (iconv -t UTF-8)"
+UNTRANSLATED = "a message without a translation: translate it"
 TOO_MANY = f"a translation beyond the first {MAX_REFERENCES} of a text"
 
 Rows = NDArray[np.int64]

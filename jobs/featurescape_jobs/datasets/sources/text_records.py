@@ -68,12 +68,12 @@ def columns_of(tree: Tree, path: str, asked: Columns) -> Columns:
         found = asked.found(schema.names, path)
         _check_types(schema, found, path)
         return found
-    first = next(_records(tree, path), None)
+    first = next(read_records(tree, path), None)
     if first is None:
         raise Place(path).wrong("is empty; write a text a row")
     if kind == "jsonl":
-        return asked.found(list(_json_object(first.head) or {}), path)
-    return asked.found(_cells(first.head, path, 1), path)
+        return asked.found(list(json_object(first.head) or {}), path)
+    return asked.found(cells_of(first.head, path, 1), path)
 
 
 def _check_types(schema: pa.Schema, columns: Columns, path: str) -> None:
@@ -96,8 +96,8 @@ def read_table(tree: Tree, path: str, asked: Columns, part: str | None) -> Itera
     if kind_of_table(path) == "parquet":
         yield from _parquet(tree, path, columns, part)
     elif kind_of_table(path) == "jsonl":
-        for line in _records(tree, path):
-            found = _json_object(line.head) or {}
+        for line in read_records(tree, path):
+            found = json_object(line.head) or {}
             cell, label = (
                 found.get(columns.text),
                 _label(found.get(columns.label or ""), path, line),
@@ -114,13 +114,13 @@ def _found(
 
 
 def _delimited(tree: Tree, path: str, columns: Columns, part: str | None) -> Iterator[FoundText]:
-    records = _records(tree, path)
-    header = _cells(next(records).head, path, 1)
+    records = read_records(tree, path)
+    header = cells_of(next(records).head, path, 1)
     text = header.index(columns.text)
     label = None if columns.label is None else header.index(columns.label)
     for line in records:
         try:
-            cells = _cells(line.head, path, line.number)
+            cells = cells_of(line.head, path, line.number)
         except RowError:
             yield _found(path, line, None, None, part)  # an error row when it is read
             continue
@@ -175,7 +175,7 @@ def _label(value: object, path: str, line: Line) -> str | None:
 # -- records -----------------------------------------------------------------------------------
 
 
-def _records(tree: Tree, path: str) -> Iterator[Line]:
+def read_records(tree: Tree, path: str) -> Iterator[Line]:
     """The records of a file that are not empty; of CSV a line goes on while a quote is open."""
     quoted = kind_of_table(path) == "csv"
     begun: Line | None = None
@@ -194,7 +194,7 @@ def _records(tree: Tree, path: str) -> Iterator[Line]:
         raise Place(path, f"line {begun.number}").wrong("has a quote that does not end; end it")
 
 
-def _cells(data: bytes, path: str, number: int) -> list[str]:
+def cells_of(data: bytes, path: str, number: int) -> list[str]:
     """The cells of a record; raises `RowError`, or of a header `DatasetError`."""
     try:
         text = data.decode("utf-8-sig").removesuffix("\r")
@@ -216,7 +216,7 @@ def _lines(text: str) -> list[str]:
     return text.splitlines(keepends=True)
 
 
-def _json_object(data: bytes) -> dict[str, Any] | None:
+def json_object(data: bytes) -> dict[str, Any] | None:
     """An object; None: it is none."""
     try:
         found = json.loads(data.decode("utf-8-sig"))
@@ -259,15 +259,15 @@ class RecordReader(TextRanges):
 
     def _cell(self, path: str, data: bytes) -> object:
         if kind_of_table(path) == "jsonl":
-            found = _json_object(data)
+            found = json_object(data)
             if found is None:
                 raise RowError("decode_error", "the line is no JSON object")
             return found.get(self._asked.text)
-        return _cells(data, path, 2)[self._places(path)]
+        return cells_of(data, path, 2)[self._places(path)]
 
     def _place_of(self, path: str) -> int:
-        header = next(_records(self._tree, path))
-        return _cells(header.head, path, 1).index(self._asked.text)
+        header = next(read_records(self._tree, path))
+        return cells_of(header.head, path, 1).index(self._asked.text)
 
     def _read_group(self, path: str, group: int) -> pa.ChunkedArray:
         return open_parquet(self._tree, path).read_row_group(group, columns=[self._asked.text])[0]
