@@ -60,6 +60,8 @@ TOGETHER = (
     (
         "tests/e2e/test_galleries.py",
         "tests/e2e/test_axe.py",
+        "tests/e2e/test_interactions.py",
+        "tests/e2e/test_bundle.py",
         "tests/e2e/test_exported.py",
         "tests/e2e/test_captions_gallery.py",
         "tests/e2e/test_predictions_gallery.py",
