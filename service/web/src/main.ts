@@ -15,6 +15,7 @@ import "./styles/gallery.css";
 import "./styles/dynamics.css";
 import "./styles/captions.css";
 import "./styles/predictions.css";
+import "./styles/translations.css";
 import "./styles/live.css";
 import "./styles/compare.css";
 import "./styles/narrow.css";

@@ -14,6 +14,7 @@ export const GALLERIES: Readonly<Record<string, Load>> = {
   dynamics: () => import("./dynamics"),
   captions: () => import("./captions"),
   predictions: () => import("./predictions"),
+  translations: () => import("./translations"),
 };
 
 /** Whether the job's artifact can be looked at as a gallery now. */
