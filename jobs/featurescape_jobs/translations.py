@@ -33,6 +33,7 @@ from featurescape_jobs.artifacts import AttributeInfo, AttributeTable
 from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.frozen_input import freeze
 from featurescape_jobs.engine.context import Outcome, RunContext
+from featurescape_jobs.engine.remarks import added
 from featurescape_jobs.engine.shards import Bulk, run_shards
 from featurescape_jobs.networks.worker_source import Source
 from featurescape_jobs.sequences.translation_metrics import Translated, corpus_scores
@@ -83,7 +84,7 @@ def run(spec: TranslationsSpec, context: RunContext) -> Outcome:
         **_facts(spec, translator),
         **found,
         "attributes": _ATTRIBUTES.model_dump(mode="json"),
-        "remarks": result.remarks,
+        "remarks": added([frozen.remarks, result.remarks]),
         "error_codes": result.error_codes,
         "workers": result.workers,
         "nodes": result.nodes,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from featurescape import finding, map_request, notebook, operations, reading, searching, selecting
 from featurescape.async_selection import AsyncSelection
-from featurescape.export_forms import FormName
 from featurescape.export_image import ImageFields, ImageOptions, export_image
 from featurescape.export_progress import Shown
-from featurescape.export_static import export_html, export_static
+from featurescape.export_static import StaticFields, StaticOptions, export_html, export_static
 from featurescape.job_state import JobState
 from featurescape.joined import ExportOptions, export
 from featurescape.searching import Query
@@ -245,10 +244,11 @@ class AsyncMap:
         return AsyncMap(self._transport, [AsyncJob(self._transport, state) for state in states])
 
     async def export_static(
-        self, directory: str | Path, *, form: FormName = "range", show: bool = True
+        self, directory: str | Path, *, show: bool = True, **options: Unpack[StaticFields]
     ) -> Path:
         """Write a folder with the viewer and the map's data, as `Map.export_static`; returns its path."""
-        return await self._transport.run(export_static(self.id, directory, form, Shown(show)))
+        made = StaticOptions(**options)
+        return await self._transport.run(export_static(self.id, directory, made, Shown(show)))
 
     async def export_html(
         self, path: str | Path, *, overwrite: bool = False, show: bool = True

@@ -55,6 +55,14 @@ def export(
             rich_help_panel=_PAGE,
         ),
     ] = False,
+    with_images: Annotated[
+        bool,
+        typer.Option(
+            "--with-images",
+            help="With --static: the full images; without it, thumbnails. Up to 100,000 examples.",
+            rich_help_panel=_PAGE,
+        ),
+    ] = False,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -124,8 +132,8 @@ def export(
         raise RequestError(
             "name what to write: FILE.parquet, --static DIR, --html FILE or --image WxH FILE"
         )
-    if (xyz or files) and static is None:
-        raise RequestError("--xyz and --files go with --static DIR")
+    if (xyz or files or with_images) and static is None:
+        raise RequestError("--xyz, --files and --with-images go with --static DIR")
     if xyz and files:
         raise RequestError("--xyz or --files, not both")
     if features and (file is None or image is not None):
@@ -136,7 +144,7 @@ def export(
     with Client(url) as client:
         view = client.open_map(map_id)
         if static is not None:
-            print(view.export_static(static, form=form))
+            print(view.export_static(static, form=form, images=with_images))
         elif html is not None:
             print(view.export_html(html, overwrite=overwrite))
         elif file is not None and image is not None:

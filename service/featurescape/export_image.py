@@ -8,7 +8,6 @@ lossless, at 300 dots an inch; the compressed PNG is held once.
 from __future__ import annotations
 
 import secrets
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from featurescape import operations
 from featurescape.export_forms import library
 from featurescape.export_letters import Letters
 from featurescape.export_png import DPI, PngWriter, into_pdf
-from featurescape.export_progress import ExportProgress, Shown, export_progress
+from featurescape.export_progress import ExportProgress, Shown, export_progress, say
 from featurescape.export_sheet import NamesKind, Sheet, Writing, chosen_names, sheet_of
 from featurescape.export_strips import BACKGROUNDS, ArrangementName, Drawing, Strips, Theme
 from featurescape.export_strips import strips_of as map_strips
@@ -110,21 +109,8 @@ def export_image(map_id: str, path: str | Path, options: ImageOptions, shown: Sh
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    _say(letters.remark(), shown)
+    say(letters.remark(), shown)
     return target
-
-
-def _say(remark: str | None, shown: Shown) -> None:
-    """Tell what the image has not: on the terminal, or as a warning to who wants no output."""
-    if remark is None:
-        return
-    if shown.show:
-        from rich.console import Console
-
-        console = shown.console or Console(stderr=True)
-        console.print(remark, markup=False, highlight=False)
-    else:
-        warnings.warn(remark, stacklevel=2)
 
 
 def _kind_of(target: Path, options: ImageOptions) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,19 @@ class ExportProgress:
     def more(self, steps: int) -> None:
         """Show that so many more are done."""
         self.done(self._done + steps)
+
+
+def say(remark: str | None, shown: Shown) -> None:
+    """Tell what an export has not: on the terminal, or as a warning to who wants no output."""
+    if remark is None:
+        return
+    if shown.show:
+        from rich.console import Console
+
+        console = shown.console or Console(stderr=True)
+        console.print(remark, markup=False, highlight=False)
+    else:
+        warnings.warn(remark, stacklevel=2)
 
 
 @contextmanager

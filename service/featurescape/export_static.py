@@ -3,7 +3,8 @@
 A folder is put together beside what is there and then takes its place, so that it is whole or as it was. Only a
 folder that is new, empty, or an earlier export is written to; files in it that are not of the export stay.
 
-Memory and disk: those of `export_rows` and `export_forms`; on disk, one archive of the map beside the export.
+Memory and disk: those of `export_rows`, `export_images` and `export_forms`; on disk, one archive of the map beside
+the export.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import json
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from featurescape import operations
 from featurescape.export_forms import (
@@ -28,8 +29,9 @@ from featurescape.export_forms import (
     Unpacked,
     library,
 )
+from featurescape.export_images import WrittenImages, check_images, write_images
 from featurescape.export_page import folder_page, single_page_start, viewer_file
-from featurescape.export_progress import ExportProgress, Shown, export_progress
+from featurescape.export_progress import ExportProgress, Shown, export_progress, say
 from featurescape.export_target import MARKER, check_file, check_folder, part_of, take_place
 from featurescape.map_files import fetch_tables
 from featurescape.reading import fetch
@@ -53,6 +55,8 @@ class _Map:
     """Title that someone gave it."""
     made_of: dict[str, str]
     """Names of dataset and model."""
+    images: WrittenImages | None = None
+    """Full images that are in the export; None: none."""
 
     @property
     def title(self) -> str:
@@ -63,22 +67,46 @@ class _Map:
         return MapInfo.model_validate(self.manifest.details["map"])
 
 
-def export_static(map_id: str, directory: str | Path, form: FormName, shown: Shown) -> Steps[Path]:
+@dataclass(frozen=True)
+class StaticOptions:
+    """Options of an exported folder."""
+
+    form: FormName = "range"
+    images: bool = False
+    """Whether the full images are in it."""
+
+
+class StaticFields(TypedDict, total=False):
+    """The same as keywords."""
+
+    form: FormName
+    images: bool
+
+
+def export_static(
+    map_id: str, directory: str | Path, options: StaticOptions, shown: Shown
+) -> Steps[Path]:
     """Write a folder with the viewer and a map's data; returns its path.
 
     Raises:
         RequestError: the folder holds something else, or the map is too large for the form.
     """
+    form = options.form
     if form not in _FORMS:
         raise RequestError(f"form: one of {', '.join(_FORMS)}", field="form")
     if form == "xyz":
         library("pmtiles.reader")
     target = Path(directory).expanduser()
     exported = yield from _read_map(map_id, form)
+    if options.images:
+        check_images(map_id, exported.info.examples)
     check_folder(target)
+    written = None
     with part_of(target) as part, export_progress(shown) as progress:
         made = _FORMS[form](part)
-        yield from _write(exported, made, part, progress)
+        if options.images:
+            written = yield from write_images(map_id, exported.info.examples, made.put, progress)
+        yield from _write(replace(exported, images=written), made, part, progress)
         for name in ("viewer.js", "viewer.css"):
             (part / name).write_bytes(viewer_file(f"exported/{name}"))
         (part / "index.html").write_text(folder_page(form, exported.title), "utf-8")
@@ -86,6 +114,7 @@ def export_static(map_id: str, directory: str | Path, form: FormName, shown: Sho
         (part / MARKER).write_text(json.dumps(marker) + "\n", "utf-8")
         check_folder(target)
         yield from work(partial(take_place, part, target))
+    say(written.remark() if written else None, shown)
     return target
 
 
@@ -183,6 +212,7 @@ def _described(exported: _Map) -> dict[str, Any]:
     said = {"job_id": manifest.job_id, "job": manifest.job, "spec": spec, "details": details}
     return {
         "map": manifest.job_id,
+        "images": exported.images is not None,
         "manifest": said,
         "jobs": jobs,
         "examples_per_file": EXAMPLES_PER_FILE,

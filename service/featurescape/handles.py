@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from featurescape import finding, map_request, notebook, operations, reading, searching, selecting
-from featurescape.export_forms import FormName
 from featurescape.export_image import ImageFields, ImageOptions, export_image
 from featurescape.export_progress import Shown
-from featurescape.export_static import export_html, export_static
+from featurescape.export_static import StaticFields, StaticOptions, export_html, export_static
 from featurescape.job_state import JobState
 from featurescape.joined import ExportOptions, export
 from featurescape.searching import Query
@@ -298,7 +297,7 @@ class Map:
         return Map(self._transport, [Job(self._transport, state) for state in states])
 
     def export_static(
-        self, directory: str | Path, *, form: FormName = "range", show: bool = True
+        self, directory: str | Path, *, show: bool = True, **options: Unpack[StaticFields]
     ) -> Path:
         """Write a folder with the viewer and the map's data, which needs no service; returns its path.
 
@@ -306,12 +305,14 @@ class Map:
             directory: new, empty, or an earlier export, which is replaced.
             form: ``range`` for a host that answers range requests, ``xyz`` for one that does not (a file for each
                 tile), ``files`` to open ``index.html`` as a file (at most 20,000 examples).
+            images: whether the full images are in it; without them it has thumbnails.
             show: whether to show progress.
 
         Raises:
             RequestError: the folder has something else in it, or the map is too large for the form.
         """
-        return self._transport.run(export_static(self.id, directory, form, Shown(show)))
+        made = StaticOptions(**options)
+        return self._transport.run(export_static(self.id, directory, made, Shown(show)))
 
     def export_html(self, path: str | Path, *, overwrite: bool = False, show: bool = True) -> Path:
         """Write a map of at most 5,000 examples as one HTML file, which opens anywhere; returns its path."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from featurescape_jobs.datasets.cached_listing import index_dataset
 from featurescape_jobs.datasets.frozen_input import freeze, resolve_dataset, select_examples
 from featurescape_jobs.engine.context import RunContext
 from featurescape_jobs.engine.frozen_rows import EXAMPLES, PHASE_EXAMPLES, freeze_rows
+from featurescape_jobs.engine.remarks import Counted
 from featurescape_jobs.specs import DatasetSpec, TrainingSpec
 
 
@@ -54,8 +56,18 @@ def plan_listings(
     return tuple(listings)
 
 
-def freeze_listings(spec: TrainingSpec, listings: Sequence[Listing], context: RunContext) -> str:
-    """Fix the listings, or find them fixed by an earlier attempt; their sha256."""
+class FrozenListings(NamedTuple):
+    """The listings of a training, fixed."""
+
+    sha256: str
+    remarks: Counted
+    """On the examples of the dataset."""
+
+
+def freeze_listings(
+    spec: TrainingSpec, listings: Sequence[Listing], context: RunContext
+) -> FrozenListings:
+    """Fix the listings, or find them fixed by an earlier attempt."""
     frozen = freeze(spec.dataset, context)
     sha256 = frozen.sha256
     for listing in listings[1:]:
@@ -66,7 +78,7 @@ def freeze_listings(spec: TrainingSpec, listings: Sequence[Listing], context: Ru
 
         phase = freeze_rows(listing.name, make, context, frozen.shard_size)
         sha256 += context.storage.sha256(context.path(phase.path))
-    return hashlib.sha256(sha256.encode()).hexdigest()
+    return FrozenListings(hashlib.sha256(sha256.encode()).hexdigest(), frozen.remarks)
 
 
 def shares_of(spec: TrainingSpec, listings: Sequence[Listing]) -> list[tuple[float, float]]:

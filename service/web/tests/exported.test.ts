@@ -112,6 +112,17 @@ describe("an exported map", () => {
     }
   });
 
+  it("says why it has no full images, or shows them", async () => {
+    const files = opened();
+    expect(source().noImages).toContain("thumbnails only");
+    setSource(new ExportedSource({ ...exported, images: true }, files));
+    expect(source().noImages).toBeNull();
+    files.kept["data/images/1/1001.bin"] = new Uint8Array([9]).buffer;
+    const answer = await source().request(imageUrl("tiles-1", 1001));
+    expect([...new Uint8Array(await answer.arrayBuffer())]).toEqual([9]);
+    expect(files.read).toEqual(["data/images/1/1001.bin"]);
+  });
+
   it("has an error event where an example has no image", async () => {
     opened();
     const image = document.createElement("img");

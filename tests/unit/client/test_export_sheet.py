@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurescape.export_image import _say
 from featurescape.export_letters import Face, Letters
-from featurescape.export_progress import Shown
+from featurescape.export_progress import Shown, say
 from featurescape.export_sheet import (
     MOST_CLASSES,
     Sheet,
@@ -183,10 +182,10 @@ def test_a_character_that_no_font_has_is_left_out_and_said() -> None:
     assert "U+1D8FF" in remark
     assert "--font" in remark
     with pytest.warns(UserWarning, match="U\\+1D8FF"):
-        _say(remark, Shown(show=False))
+        say(remark, Shown(show=False))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _say(Letters.found(None).remark(), Shown(show=False))
+        say(Letters.found(None).remark(), Shown(show=False))
 
 
 def test_a_text_is_set_in_a_font_that_has_all_of_it() -> None:

@@ -12,16 +12,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
 from pmtiles.tile import zxy_to_tileid
 
-from featurescape import export_forms, export_page, map_tables
+from featurescape import export_forms, export_images, export_page, map_tables
 from featurescape.handles import Job, Map
+from featurescape.steps import Send, Step
 from featurescape_jobs.artifacts import job_dir
 from featurescape_jobs.engine.storage import Storage
-from featurescape_jobs.errors import ArtifactError, RequestError
+from featurescape_jobs.errors import ArtifactError, NotFoundError, RequestError
 from featurescape_jobs.tables import NEIGHBORS
 from featurescape_jobs.tiling.archive import ArchiveReader
 from helpers.artifact_builders import EMBEDDING_ID, TILES_ID, Examples, commit, random_examples
@@ -111,6 +113,55 @@ def test_thumbnails_lie_in_files_by_row_and_none_takes_no_bytes(tmp_path: Path) 
     found = [data[a:b] or None for a, b in pairwise(offsets)]
     assert found == thumbnails[32:]
     assert json.loads((folder / "data/examples/0/0.json").read_text())[0]["neighbors"] == []
+
+
+class ImagesTransport(StorageTransport):
+    """Has a full image of every row but those that are missing."""
+
+    missing: frozenset[int] = frozenset()
+
+    def _do(self, step: Step) -> Any:
+        if isinstance(step, Send) and step.path.endswith("/image"):
+            row = int(step.path.split("/")[-2])
+            if row in self.missing:
+                raise NotFoundError(f"row {row} is not there")
+            return httpx.Response(200, content=f"image {row}".encode())
+        return super()._do(step)
+
+
+def test_full_images_lie_in_a_file_each_and_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    kept, _ = made(tmp_path)
+    transport = ImagesTransport(kept.storage)
+    transport.missing = frozenset({0, 7})
+    with pytest.warns(UserWarning, match=r"198 images, 0.0 MB; 2 could not be read"):
+        folder = view(transport).export_static(tmp_path / "out", images=True, show=False)
+    images = {path for path in files_of(folder) if path.startswith("data/images/")}
+    assert images == {f"data/images/0/{row}.bin" for row in range(200) if row not in (0, 7)}
+    assert (folder / "data/images/0/199.bin").read_bytes() == b"image 199"
+    assert json.loads((folder / "data/map.json").read_text())["images"] is True
+    plain = view(transport).export_static(tmp_path / "plain", show=False)
+    assert json.loads((plain / "data/map.json").read_text())["images"] is False
+    assert not (plain / "data/images").exists()
+
+
+def test_a_dataset_whose_images_cannot_be_read_is_an_error_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    kept, _ = made(tmp_path)
+    transport = ImagesTransport(kept.storage)
+    transport.missing = frozenset(range(200))
+    with pytest.raises(RequestError, match="none of the first 20 can be read: row 19 is not there"):
+        view(transport).export_static(tmp_path / "out", images=True, show=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_many_images_are_refused_before_any_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, _ = made(tmp_path)
+    monkeypatch.setattr(export_images, "MOST_IMAGES", 199)
+    with pytest.raises(RequestError, match=r"has 200 examples; .* at most 199"):
+        view(ImagesTransport(kept.storage)).export_static(tmp_path / "out", images=True)
 
 
 def test_a_neighbor_that_there_is_not_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

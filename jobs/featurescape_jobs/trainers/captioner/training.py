@@ -112,7 +112,7 @@ def _plan(spec: TrainingSpec, context: RunContext) -> tuple[Task, Encoder]:
 
 def _freeze(task: Task, context: RunContext) -> Task:
     """Fix the listings and the words."""
-    digest = freeze_listings(task.spec, task.listings, context)
+    digest = freeze_listings(task.spec, task.listings, context).sha256
     whole = joined(replace(task, input_sha256=digest).captioned())
     if whole.table.num_rows == 0:
         raise SpecError(

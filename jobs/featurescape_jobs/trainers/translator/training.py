@@ -83,7 +83,7 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         listings = plan_listings(spec, source.dataset, context)
         on_ray = needs_ray(spec.resources, context.ray_address)
     with context.stage("freeze input"):
-        digest = freeze_listings(spec, listings, context)
+        frozen = freeze_listings(spec, listings, context)
     with context.stage("read"):
         texts, parts = _read(spec, listings, context)
     with context.stage("subwords"):
@@ -92,7 +92,7 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         split = Split.of(pairs.pair_parts)
         split.check(spec, "pairs of sentences")
         pairs.write(context.storage, context.path(_PAIRS))
-    training = TranslatorTraining(spec, source, digest, subwords.size)
+    training = TranslatorTraining(spec, source, frozen.sha256, subwords.size)
     with context.stage("train"):
         train(training, spec.resources, context, on_ray)
         progress = training.checkpoints.newest()
@@ -107,6 +107,7 @@ def run(spec: TrainingSpec, context: RunContext) -> Outcome:
         **_details(spec, progress, subwords, split),
         "untranslated": texts.untranslated,
         "too_long": too_long,
+        "remarks": frozen.remarks,
         **scores,
     }
     return Outcome(len(texts.sources), len(texts.errors), details)

@@ -12,6 +12,8 @@ export interface Archive {
 export interface Source {
   /** Whether jobs, searches and networks can be asked for. */
   readonly service: boolean;
+  /** Why there are no full images, as a sentence; null: there are. */
+  readonly noImages: string | null;
   /** The answer at an address of the API. */
   request(path: string, init?: RequestInit): Promise<Response>;
   /** Shows the image at an address of the API. */
@@ -22,6 +24,7 @@ export interface Source {
 
 const SERVICE: Source = {
   service: true,
+  noImages: null,
   request: (path, init) => fetch(path, init),
   show: (image, path) => {
     image.src = path;

@@ -28,6 +28,11 @@ export function rowFile(kind: "examples" | "thumbnails", row: number, perFile: n
   return `data/${kind}/${Math.floor(n / FILES_PER_FOLDER)}/${n}.${kind === "examples" ? "json" : "bin"}`;
 }
 
+/** Path of the full image of a row. */
+export function imageFile(row: number): string {
+  return `data/images/${Math.floor(row / FILES_PER_FOLDER)}/${row}.bin`;
+}
+
 /** Bytes of the i-th image of a file: one more uint32 offset than there are images, then the images; null: none. */
 export function imageIn(file: ArrayBuffer, i: number): ArrayBuffer | null {
   const view = new DataView(file);

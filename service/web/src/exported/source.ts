@@ -3,11 +3,13 @@
 import type { Archive, Source } from "../api/source";
 import type { Job, Manifest } from "../api/types";
 import type { Files } from "./files";
-import { ExportedRows, type RowFacts } from "./rows";
+import { ExportedRows, imageFile, type RowFacts } from "./rows";
 
 /** `map.json` of an export. */
 export interface ExportedMap extends Pick<RowFacts, "examples_per_file" | "thumbnails_per_file"> {
   map: string;
+  /** Whether the full images are in it; absent: not. */
+  images?: boolean;
   manifest: Manifest;
   /** The job of the map and that of its features, as far as the page shows them. */
   jobs: Record<string, Partial<Job>>;
@@ -24,7 +26,8 @@ const ROUTES: readonly (readonly [string, Answer])[] = [
   [`${JOB}/rows/points/(\\d+)`, (source, [, , row]) => source.attributes(Number(row))],
   [JOB, async ({ exported }, [, id]) => found(exported.jobs[decodeURIComponent(id!)])],
   [EXAMPLE, async ({ rows }, [, row]) => Response.json(await rows.example(Number(row)))],
-  [`${EXAMPLE}/(?:thumbnail|image)`, (source, [, row]) => source.thumbnail(Number(row))],
+  [`${EXAMPLE}/thumbnail`, (source, [, row]) => source.thumbnail(Number(row))],
+  [`${EXAMPLE}/image`, (source, [, row]) => source.image(Number(row))],
 ];
 
 /** A path of the artifact as it was before it became an address. */
@@ -40,6 +43,7 @@ function found(body: unknown): Response {
 
 export class ExportedSource implements Source {
   readonly service = false;
+  readonly noImages: string | null;
   readonly rows: ExportedRows;
   /** What an image element is to show, and the object URL that it shows. */
   private readonly shown = new WeakMap<HTMLImageElement, { path: string; url?: string }>();
@@ -48,6 +52,7 @@ export class ExportedSource implements Source {
     readonly exported: ExportedMap,
     readonly files: Files,
   ) {
+    this.noImages = exported.images ? null : "This export has thumbnails only: it was made without the full images.";
     const { classes } = exported.manifest.details.map!;
     this.rows = new ExportedRows(files, { ...exported, classes });
   }
@@ -82,6 +87,11 @@ export class ExportedSource implements Source {
   async thumbnail(row: number): Promise<Response> {
     const bytes = await this.rows.thumbnail(row);
     return bytes ? new Response(bytes) : found(undefined);
+  }
+
+  /** The full image where the export has them, else the thumbnail. */
+  async image(row: number): Promise<Response> {
+    return this.exported.images ? new Response(await this.files.whole(imageFile(row))) : this.thumbnail(row);
   }
 
   private async showNow(image: HTMLImageElement, path: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** One image at full size, in a dialog: zoom, the next and the previous one, what is known of it, and to keep it. */
 
 import { imageUrl, showImage } from "../api/client";
+import { source } from "../api/source";
 import type { Example, MapInfo } from "../api/types";
 import { fill, h, setText } from "../lib/dom";
 import { attributeValue, formatCount, humanize } from "../lib/format";
@@ -98,7 +99,9 @@ export class Lightbox {
     const row = this.walk.rows[this.at]!;
     const { length } = this.walk.rows;
     this.view.reset();
-    this.problem.hidden = true;
+    const { noImages } = source();
+    setText(this.problem, noImages ?? "");
+    this.problem.hidden = noImages === null;
     this.back.disabled = this.at === 0;
     this.next.disabled = this.at === length - 1;
     setText(this.order, `${formatCount(this.at + 1)} of ${formatCount(length)}, ${this.walk.of}`);
