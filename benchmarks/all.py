@@ -19,8 +19,8 @@ from pathlib import Path
 from machine import describe
 
 SCRIPTS = (
-    "tiles", "index", "find", "lasso", "lstm", "units", "fine_tuning", "captions", "dreams", "features",
-    "predictions", "embedding", "fashion_mnist",
+    "tiles", "index", "find", "lasso", "lstm", "units", "fine_tuning", "captions", "translations", "dreams",
+    "features", "predictions", "embedding", "fashion_mnist",
 )  # fmt: skip
 """The quick ones first."""
 HEADER = "| stage | popular peer | strong peer | ours | ratio to strong | weights |"

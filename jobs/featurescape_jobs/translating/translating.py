@@ -30,40 +30,27 @@ class Translation:
     """The attention of each is over the subwords of the source."""
 
 
-class SentenceTranslator:
-    """Translates sentences.
+class SourceSearch:
+    """Beam search for the translations of sources, which are subwords.
 
     Args:
         network: with its weights; it is put on the device and into evaluation mode.
-        subwords: its vocabulary.
         device: where it runs.
     """
 
-    def __init__(self, network: Translator, subwords: Subwords, device: torch.device) -> None:
+    def __init__(self, network: Translator, device: torch.device) -> None:
         self._network = network.eval().requires_grad_(False).to(device)
         self._precomputed = PrecomputedWeights(self._network.decoder)
-        self._subwords, self._device = subwords, device
+        self._device = device
 
-    def translate(self, texts: Sequence[str], options: BeamOptions) -> list[Translation]:
-        """Translations of N sentences, in their order; those of like length are translated together."""
-        limit = options.max_words
-        sources = [self._subwords.encode(text, limit) for text in texts]
+    def run(self, sources: Sequence[list[int]], options: BeamOptions) -> list[list[Hypothesis]]:
+        """Best translation of each of N sources, then its alternatives; those of like length go together."""
         order = np.argsort([len(source) for source in sources], kind="stable")
         found: dict[int, list[Hypothesis]] = {}
         for start in range(0, len(order), BATCH_SENTENCES):
             part = [int(at) for at in order[start : start + BATCH_SENTENCES]]
             found |= zip(part, self._batch([sources[at] for at in part], options), strict=True)
-        return [
-            Translation(source, source[-1] != END, found[at]) for at, source in enumerate(sources)
-        ]
-
-    def text(self, found: Hypothesis) -> str:
-        """The text of a translation."""
-        return self._subwords.decode(found.words)
-
-    def pieces(self, numbers: Sequence[int]) -> list[str]:
-        """Subwords as they are shown; the end is empty."""
-        return ["" if one == END else self._subwords.pieces([one])[0] for one in numbers]
+        return [found[at] for at in range(len(sources))]
 
     def _batch(self, sources: list[list[int]], options: BeamOptions) -> list[list[Hypothesis]]:
         lengths = torch.tensor([len(source) for source in sources])
@@ -79,6 +66,36 @@ class SentenceTranslator:
         return [
             [_without_padding(one, end) for one in of] for of, end in zip(found, ends, strict=True)
         ]
+
+
+class SentenceTranslator:
+    """Translates sentences.
+
+    Args:
+        network: as of `SourceSearch`.
+        subwords: its vocabulary.
+        device: where it runs.
+    """
+
+    def __init__(self, network: Translator, subwords: Subwords, device: torch.device) -> None:
+        self._search, self._subwords = SourceSearch(network, device), subwords
+
+    def translate(self, texts: Sequence[str], options: BeamOptions) -> list[Translation]:
+        """Translations of N sentences, in their order."""
+        sources = [self._subwords.encode(text, options.max_words) for text in texts]
+        found = self._search.run(sources, options)
+        return [
+            Translation(source, source[-1] != END, of)
+            for source, of in zip(sources, found, strict=True)
+        ]
+
+    def text(self, found: Hypothesis) -> str:
+        """The text of a translation."""
+        return self._subwords.decode(found.words)
+
+    def pieces(self, numbers: Sequence[int]) -> list[str]:
+        """Subwords as they are shown; the end is empty."""
+        return ["" if one == END else self._subwords.pieces([one])[0] for one in numbers]
 
 
 def _without_padding(found: Hypothesis, length: int) -> Hypothesis:
