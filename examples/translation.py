@@ -167,19 +167,17 @@ def stanzas(path: Path) -> Iterator[dict[str, str]]:
 
 
 def paragraphs(text: str) -> list[str]:
-    """The title, and the paragraphs behind it, each on one line; items of lists are left out."""
+    """The title, and the paragraphs behind it, each on one line; those with a list are left out."""
     title, *lines = text.split("\n")
     found, last = [title], list[str]()
     for line in [*lines, " ."]:
-        if line.strip() in (".", ""):
-            if last:
-                found.append(" ".join(last))
-            last = []
-        elif line.startswith("  "):
-            last = [*last, ""]
-        else:
-            last.append(line.strip())
-    return [one for one in found if "  " not in one]
+        if line.strip() not in (".", ""):
+            last.append(line)
+            continue
+        if last and not any(one.startswith("  ") for one in last):
+            found.append(" ".join(map(str.strip, last)))
+        last = []
+    return found
 
 
 def sentence_pairs(english: list[str], german: list[str]) -> Iterator[tuple[str, str]]:
