@@ -65,6 +65,7 @@ TOGETHER = (
         "tests/e2e/test_exported.py",
         "tests/e2e/test_captions_gallery.py",
         "tests/e2e/test_predictions_gallery.py",
+        "tests/e2e/test_translations_gallery.py",
         "tests/e2e/test_atlas.py",
         "tests/e2e/test_dynamics.py",
         "tests/e2e/test_training_page.py",
