@@ -281,7 +281,11 @@ def test_a_map_of_one_image_is_in_the_middle(page: Page, client: Client) -> None
     open_map(page, view, "?row=0")
     expect(page.get_by_test_id("detail-id")).to_contain_text(view.example(0)["example_id"])
     expect(page.get_by_test_id("neighbours").get_by_role("button")).to_have_count(0)
-    x, y = place_on_screen(page, 0.5, 0.5)
+    example = view.example(0)
+    x, y = place_on_screen(page, example["grid_x"], example["grid_y"])
+    stage = page.get_by_test_id("map").bounding_box()
+    assert stage is not None
+    assert y == pytest.approx(stage["y"] + stage["height"] / 2, abs=2)
     page.mouse.move(x, y + 12)
     expect(page.get_by_test_id("hover-card")).to_be_visible()
     page.goto(view.jobs[1].url)

@@ -54,23 +54,24 @@ def load(name: str) -> ModuleType:
 
 
 def check_said(said: str, comparisons: int, controls: int) -> None:
-    """Ours passes and every control fails, as often as there are comparisons."""
+    """Ours passes once a comparison, and all controls fail."""
     assert len(re.findall(r"^featurescape: passes", said, re.MULTILINE)) == comparisons
-    assert len(re.findall(r"^control: .*: fails", said, re.MULTILINE)) == comparisons * controls
+    assert len(re.findall(r"^control: .*: fails", said, re.MULTILINE)) == controls
     assert not re.search(r"^control: .*: passes", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("name", "comparisons", "controls", "reads_idx"),
     [
-        ("tiles", 1, 2, False),
+        ("tiles", 2, 5, False),
         ("embedding", 1, 2, True),
         ("index", 1, 3, False),
         ("find", 1, 3, False),
-        ("lasso", 2, 3, False),
+        ("lasso", 2, 6, False),
         ("lstm", 1, 3, True),
         ("predictions", 1, 3, True),
-        ("units", 2, 2, True),
+        ("translations", 1, 2, False),
+        ("units", 2, 4, True),
         pytest.param("dreams", 1, 3, False, marks=pytest.mark.long),
         pytest.param("fashion_mnist", 1, 3, True, marks=pytest.mark.long),
     ],
