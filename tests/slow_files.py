@@ -29,6 +29,7 @@ SLOW = ("ray", "browser", "data", "compiler", "memory", "benchmark", "release", 
 ALONE, LONG = "alone", "long"
 AT_ONCE = 2
 LONGEST = (
+    "tests/e2e/test_galleries.py",
     "tests/e2e/test_first_map.py",
     "tests/e2e/test_pipeline.py",
     "tests/jobs/test_captions_on_ray.py",
