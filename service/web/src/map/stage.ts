@@ -263,6 +263,7 @@ export class Stage {
     };
     const [left, top, right, bottom] = this.arrangement.extent;
     const extent = [...toPlane(left, bottom), ...toPlane(right, top)];
+    this.view.cancelAnimations(); // a map that was thrown would move on beside it
     this.view.fit(extent, { padding, duration, callback: remember });
     if (duration === 0) remember();
   }
