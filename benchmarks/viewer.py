@@ -188,6 +188,7 @@ def visited(page: Page, url: str, found: Measures, turn: int) -> None:
     """All measures of one page of a new service, whose words and lasso come in turn first."""
     page.goto(url)
     page.wait_for_function(READY)
+    page.wait_for_function("() => window.readyAt > 0")  # it is noted in the next frame
     found.add("first view", page.evaluate("() => window.readyAt"))
     for each in (words, lasso) if turn % 2 == 0 else (lasso, words):
         each(page, found)
