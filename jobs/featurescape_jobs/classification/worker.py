@@ -22,11 +22,12 @@ from featurescape_jobs.classification.rows import (
 )
 from featurescape_jobs.classification.step_logits import StepLogits
 from featurescape_jobs.datasets.features import SequencesReader
+from featurescape_jobs.datasets.text_reader import open_texts
 from featurescape_jobs.engine.shard_worker import Processed
 from featurescape_jobs.extraction import texts
 from featurescape_jobs.extraction.image_pass import ImagePass, PassOptions, thumbnail_columns
 from featurescape_jobs.extraction.sequences import BATCH_SIZE, read_sequences
-from featurescape_jobs.extraction.texts import TextBatch, TextShard, no_images, open_texts
+from featurescape_jobs.extraction.texts import TextBatch, TextShard, no_images
 from featurescape_jobs.models import MODELS
 from featurescape_jobs.networks import execution, fidelity
 from featurescape_jobs.networks.capture import OUTPUT

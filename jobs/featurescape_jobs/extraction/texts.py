@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurescape_jobs import tables
-from featurescape_jobs.datasets import DATASETS
 from featurescape_jobs.datasets.base import TextReader
+from featurescape_jobs.datasets.text_reader import open_texts
 from featurescape_jobs.engine.remarks import Remark
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.errors import RowError
@@ -26,7 +26,7 @@ from featurescape_jobs.models.recurrent.characters import CodePoints, code_point
 from featurescape_jobs.networks.loading import LoadedNetwork
 from featurescape_jobs.networks.worker_process import worker_device
 from featurescape_jobs.networks.worker_source import Source
-from featurescape_jobs.specs import DatasetSpec, FeaturesSpec
+from featurescape_jobs.specs import FeaturesSpec
 from featurescape_jobs.tables import LayerColumn
 
 BATCH_SIZE = 256
@@ -34,13 +34,6 @@ BATCH_STEPS = 1 << 14
 """Characters of a batch, with its padding."""
 TRUNCATED_TEXT = "truncated_text"
 """Remark on a text of which only the first characters are kept."""
-
-
-def open_texts(dataset: DatasetSpec) -> TextReader:
-    """The reader of a dataset whose card says `texts`."""
-    reader = DATASETS[dataset.name].open_reader(dataset)
-    assert isinstance(reader, TextReader), "the dataset's card says `texts`"
-    return reader
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ rate", 2006; M. Post, "A call for clarity in reporting BLEU scores", 2018. Holds
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 
@@ -57,6 +58,7 @@ def _filled(streams: list[list[str | None]]) -> list[list[str | None]]:
     ]
 
 
+@cache
 def _metrics() -> dict[str, Any]:
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF

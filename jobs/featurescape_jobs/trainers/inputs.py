@@ -21,8 +21,9 @@ import torch
 from numpy.typing import NDArray
 
 from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import Reader, TextReader
+from featurescape_jobs.datasets.base import Reader
 from featurescape_jobs.datasets.features import SequencesReader
+from featurescape_jobs.datasets.text_reader import open_texts
 from featurescape_jobs.engine.ordered_map import ordered_map
 from featurescape_jobs.engine.shard_worker import error_row
 from featurescape_jobs.errors import RowError
@@ -209,8 +210,7 @@ class TextInputs:
 @contextmanager
 def read_texts(examples: LabeledExamples, report: Report) -> Iterator[Read]:
     """Copy all texts, as code points, to a temporary file, which goes with the block."""
-    reader = DATASETS[examples.dataset.name].open_reader(examples.dataset)
-    assert isinstance(reader, TextReader), "the dataset's card says `texts`"
+    reader = open_texts(examples.dataset)
     rows, lengths = list[int](), list[int]()
     errors: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="featurescape-") as folder:

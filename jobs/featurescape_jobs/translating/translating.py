@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from featurescape_jobs.models.translator.network import Translator
 from featurescape_jobs.sequences.beam_search import BeamOptions, Hypothesis, search
@@ -54,9 +55,8 @@ class SourceSearch:
 
     def _batch(self, sources: list[list[int]], options: BeamOptions) -> list[list[Hypothesis]]:
         lengths = torch.tensor([len(source) for source in sources])
-        padded = torch.full((len(sources), int(lengths.max())), END)
-        for row, source in zip(padded, sources, strict=True):
-            row[: len(source)] = torch.tensor(source)
+        rows = [torch.tensor(source) for source in sources]
+        padded = pad_sequence(rows, batch_first=True, padding_value=END)
         padded, lengths = padded.to(self._device), lengths.to(self._device)
         with torch.inference_mode():
             memories = self._network.memories(padded, lengths)

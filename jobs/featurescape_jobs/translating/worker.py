@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import TextReader
+from featurescape_jobs.datasets.text_reader import open_texts
 from featurescape_jobs.engine.remarks import Remark
 from featurescape_jobs.engine.shard_worker import Processed, error_row
 from featurescape_jobs.errors import RowError
@@ -49,9 +48,7 @@ class TranslationWorker:
         spec, source = setup.spec, setup.source
         loaded = load_translator(source.model, source.storage)
         self._translator = SentenceTranslator(loaded.network, loaded.subwords, worker_device())
-        reader = DATASETS[source.dataset.name].open_reader(source.dataset)
-        assert isinstance(reader, TextReader), "the dataset's card says `texts`"
-        self._reader = reader
+        self._reader = open_texts(source.dataset)
         self._options = BeamOptions(
             spec.beam, spec.max_words, spec.kept_alternatives, spec.length_penalty
         )

@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 from safetensors import numpy as safetensors
 
-from featurescape_jobs.datasets import DATASETS
-from featurescape_jobs.datasets.base import TextReader
+from featurescape_jobs.datasets.text_reader import open_texts
 from featurescape_jobs.engine.shard_worker import error_row
 from featurescape_jobs.engine.storage import Storage
 from featurescape_jobs.errors import RowError
@@ -40,8 +39,7 @@ class Texts:
     @classmethod
     def read(cls, table: pa.Table, dataset: DatasetSpec) -> Texts:
         """Read all texts of a listing (`tables.INPUT`); what cannot be read is an error row."""
-        reader = DATASETS[dataset.name].open_reader(dataset)
-        assert isinstance(reader, TextReader), "the dataset's card says `texts`"
+        reader = open_texts(dataset)
         ids, sources, references = list[str](), list[str](), list[list[str]]()
         errors, untranslated = list[dict[str, Any]](), 0
         for example in table.to_pylist():
